@@ -1,0 +1,68 @@
+/* config.h - the configuration of one mirror as plain data. agent/config.c
+ * reads it from /etc/hamirror/NAME.yaml; both cores take it as it is. */
+#ifndef COMMON_CONFIG_H
+#define COMMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/identity.h"
+
+#define CONFIG_SITE_COUNT_MAX 8
+#define CONFIG_HOST_COUNT_MAX 16     /* hosts of all sites together */
+#define CONFIG_WITNESS_COUNT_MAX 8
+#define CONFIG_NODE_COUNT_MAX (CONFIG_HOST_COUNT_MAX + CONFIG_WITNESS_COUNT_MAX)
+#define CONFIG_DISK_COUNT_MAX 256
+#define CONFIG_NAME_MAX 64           /* with its final 0 */
+#define CONFIG_PATH_MAX 256
+#define CONFIG_ADDRESS_MAX 64
+
+enum config_mode { CONFIG_SYNC, CONFIG_NEAR_SYNC, CONFIG_ASYNC };
+enum config_order { CONFIG_ORDER_STRICT, CONFIG_ORDER_FLUSH, CONFIG_ORDER_LOG };
+enum config_attach { CONFIG_ATTACH_AUTO, CONFIG_ATTACH_NONE };
+enum config_no_quorum { CONFIG_NO_QUORUM_FREEZE, CONFIG_NO_QUORUM_FAIL };
+
+struct config_disk {
+	char name[CONFIG_NAME_MAX];
+	char path[CONFIG_PATH_MAX];
+};
+
+/* A node: a host of one site, or a witness. All nodes are in one table, hosts
+ * first in backup order (site by site as listed), then witnesses. */
+struct config_node {
+	char name[CONFIG_NAME_MAX];
+	char address[CONFIG_ADDRESS_MAX];   /* of the line; the name if not given */
+	uint16_t port;                      /* of the line; the mirror's if not given */
+	int32_t site;                       /* index in `sites`, -1 for a witness */
+};
+
+struct config_site {
+	char name[CONFIG_NAME_MAX];
+	char writelog[CONFIG_PATH_MAX];
+	uint32_t disk_count;                /* the same names in every site */
+	struct config_disk disk[CONFIG_DISK_COUNT_MAX];   /* ordered as site 0's */
+};
+
+struct config {
+	char mirror[CONFIG_NAME_MAX];
+	bool cluster;                       /* false: `cluster: none` */
+	enum config_mode mode;
+	enum config_order order;
+	enum config_attach attach;
+	enum config_no_quorum on_no_quorum;
+	uint16_t port;                      /* 7790 */
+	uint32_t copy_timeout_ms;           /* 10000: nothing confirmed for so long: lost */
+	uint32_t frozen_timeout_ms;         /* 30000: stop or demote fails frozen I/O after */
+	uint32_t bypass_at_percent;         /* 80: log fill above which maps take over */
+	uint32_t lease_ms;                  /* 0: from corosync's token and consensus */
+	uint32_t task_range_count;          /* 4 */
+	uint32_t task_per_range_count;      /* 16 */
+	uint64_t memory_bytes;              /* 64 MiB: the write path's pool */
+	uint32_t node_count;
+	struct config_node node[CONFIG_NODE_COUNT_MAX];
+	uint32_t site_count;
+	struct config_site site[CONFIG_SITE_COUNT_MAX];
+	uint64_t hash;                      /* of what all nodes must agree on */
+};
+
+#endif

@@ -1,0 +1,72 @@
+/* fact.h - what the I/O side tells the members' side. The mirror core emits
+ * facts; agent/node.c carries them to the cluster core. They answer orders
+ * (common/order.h) or report what happened unasked. */
+#ifndef COMMON_FACT_H
+#define COMMON_FACT_H
+
+#include "common/config.h"
+#include "common/identity.h"
+
+#define FACT_TEXT_MAX 256
+
+enum fact_type {
+	FACT_OPENED,        /* answers ORDER_OPEN: error, marks, history */
+	FACT_CLOSED,        /* answers ORDER_CLOSE: all I/O done, devices closed (D6) */
+	FACT_PEER,          /* answers ORDER_PROBE: error, or what the peer's hello said */
+	FACT_PREPARED,      /* answers ORDER_PREPARE: error, or cut and reached_sites */
+	FACT_SERVING,       /* answers ORDER_SERVE: error, or clients may connect */
+	FACT_DEMOTED,       /* answers ORDER_DEMOTE: clean, marks.logged is the end */
+	FACT_STORED,        /* answers ORDER_MARK: durable in the log's superblock */
+	FACT_STATUS,        /* answers ORDER_STATUS: the order's struct is filled */
+	FACT_LINK,          /* a link of `site` changed: link, text says why */
+	FACT_COPY_READY,    /* D3: copy `site` confirmed all below `sequence` durable,
+			       and writes wait for it since; incarnation is its host's */
+	FACT_COPY_LOST,     /* a copy that is waited for went away: text says why */
+	FACT_DATA,          /* our own data state changed: data, text says why */
+	FACT_MARKS,         /* our marks, at most every 200 ms while they move */
+	FACT_DEVICE_FAILED, /* a device failed: text names it; the site must detach */
+	FACT_EVENT,         /* for the event log only: object, text, rule */
+};
+
+enum link_state {
+	LINK_DOWN,          /* not connected, or refused: text says why */
+	LINK_CONNECTING,
+	LINK_CATCHING_UP,   /* records come from the log */
+	LINK_REFRESHING,
+	LINK_CONNECTED,     /* every record reaches the copy as it is stamped */
+};
+
+/* Cumulative marks of one site: all records up to and including each are ... */
+struct site_marks {
+	uint64_t logged;    /* ... in its log */
+	uint64_t durable;   /* ... there on stable storage */
+	uint64_t home;      /* ... at home and flushed */
+};
+
+struct fact {
+	enum fact_type type;
+	int32_t error;              /* 0 or -errno; text then names thing and remedy */
+	uint32_t site;              /* the site it is about */
+	uint64_t order_id;          /* of the order that it answers, else 0 */
+	uint64_t sequence;          /* COPY_READY: the mark s; PREPARED: the cut */
+	uint64_t incarnation;       /* COPY_READY, PEER: of the copy's host */
+	uint64_t ready_count;       /* COPY_READY: how many of these there were so far,
+				       this one included; see order.ready_seen */
+	uint32_t reached_sites;     /* PREPARED: bit per site rolled forward from */
+	bool clean;                 /* DEMOTED, PEER, OPENED: drained and marked clean */
+	bool serving;               /* PEER: it is production itself */
+	enum link_state link;       /* LINK */
+	enum data_state data;       /* DATA, OPENED, PEER */
+	struct site_marks marks;    /* OPENED, PEER, MARKS, DEMOTED */
+	struct uuid log;            /* OPENED: the writelog's identity */
+	struct uuid mirror;         /* OPENED: the mirror's identity */
+	struct uuid lineage;        /* OPENED, PEER */
+	uint64_t disconnected;      /* OPENED: bit per site put out by `disconnect` */
+	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];   /* OPENED: sizes; 0: not told */
+	char object[CONFIG_NAME_MAX];   /* EVENT: "disk db", "link lyon", ... */
+	char rule[CONFIG_NAME_MAX];     /* EVENT: "" or the rule that decided */
+	char text[FACT_TEXT_MAX];       /* a sentence, for people */
+	struct history history;         /* OPENED, PEER */
+};
+
+#endif

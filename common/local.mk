@@ -1,0 +1,13 @@
+# What both cores need. Pure: no I/O, no clock.
+noinst_LTLIBRARIES += libcommon.la
+libcommon_la_SOURCES = \
+	common/bytes.h \
+	common/config.h \
+	common/crc.c \
+	common/crc.h \
+	common/fact.h \
+	common/identity.h \
+	common/order.h \
+	common/queue.c \
+	common/queue.h
+libcommon_la_LIBADD = $(ISAL_LIBS)

@@ -1,0 +1,68 @@
+/* order.h - what the members' side tells the I/O side to do. The cluster core
+ * decides; agent/node.c carries the order to the mirror core. */
+#ifndef COMMON_ORDER_H
+#define COMMON_ORDER_H
+
+#include "common/config.h"
+#include "common/identity.h"
+
+enum order_type {
+	ORDER_OPEN,        /* open this site's log and disks, replay: FACT_OPENED */
+	ORDER_CLOSE,       /* finish or drop all I/O, close them: FACT_CLOSED */
+	ORDER_PROBE,       /* ask the peer at `address` for its hello: FACT_PEER */
+	ORDER_PREPARE,     /* D4, D5: cut by `history`, store the refusal, roll
+			      forward from `sources`: FACT_PREPARED */
+	ORDER_SERVE,       /* the generation (newest of `history`) is in effect:
+			      FACT_SERVING */
+	ORDER_DEMOTE,      /* stop serving; drained: mark clean: FACT_DEMOTED */
+	ORDER_DEPOSE,      /* another was promoted: answer nothing more, drop clients */
+	ORDER_LEASE,       /* answers allowed until `until_ns` (D7) */
+	ORDER_WAIT,        /* writes wait for exactly the copies in `sites` (D3) and
+			      for a candidate that COPY_READY has named since */
+	ORDER_LINK,        /* production: connect to the copy `site` at `address` and
+			      keep trying until ORDER_UNLINK */
+	ORDER_UNLINK,      /* production: close and forget that link */
+	ORDER_VIEW,        /* a view took effect: `ballot`, its `history`; lifts a
+			      refusal of lower ballot that it outdates (D4) */
+	ORDER_MARK,        /* `cluster: none`: store `sites` as put out: FACT_STORED */
+	ORDER_REFRESH,     /* let copy `site` be refreshed though `inconsistent` */
+	ORDER_FAIL_FROZEN, /* fail every request that waits for a copy or the lease */
+	ORDER_STATUS,      /* fill `status`: FACT_STATUS */
+};
+
+struct mirror_status;
+
+/* An address to roll forward from or to link to. */
+struct order_peer {
+	uint32_t site;
+	uint16_t port;
+	char host[CONFIG_NAME_MAX];
+	char address[CONFIG_ADDRESS_MAX];
+	uint64_t incarnation;      /* of that host as last announced; 0: any */
+};
+
+struct order {
+	enum order_type type;
+	uint64_t id;               /* comes back as fact.order_id */
+	uint32_t site;             /* OPEN: ours; LINK, UNLINK, PROBE: the copy */
+	uint64_t incarnation;      /* OPEN: of this host, fresh for each open */
+	uint64_t ballot;           /* PREPARE, SERVE, WAIT, VIEW: number << 8 | node */
+	uint64_t until_ns;         /* LEASE: CLOCK_BOOTTIME; UINT64_MAX: for ever */
+	uint32_t sites;            /* WAIT, SERVE, MARK: bit per site */
+	uint64_t ready_seen;       /* WAIT: ready_count of the last COPY_READY that the
+				      sender had taken in: a candidate named later is
+				      waited for whatever `sites` says. A COPY_LOST
+				      is always answered by a WAIT in the end. */
+	uint32_t wait_ms;          /* DEMOTE: fail frozen I/O after */
+	bool inconsistent;         /* REFRESH: --allow-inconsistent */
+	bool force;                /* PREPARE: roll-forward sources may be missing */
+	struct uuid generation;    /* PREPARE: id of the one to be opened */
+	struct order_peer peer;    /* LINK, PROBE */
+	uint32_t source_count;     /* PREPARE */
+	struct order_peer source[CONFIG_SITE_COUNT_MAX];
+	struct history history;    /* PREPARE: the view's chain so far; SERVE, VIEW:
+				      with the new generation */
+	struct mirror_status *status;   /* STATUS: caller's, filled before the fact */
+};
+
+#endif
