@@ -1,0 +1,532 @@
+/* engine.c - one event in, actions out: see engine.h and internal.h.
+ *
+ *   state      OPEN     PREPARE    SERVE     DEMOTE    DEPOSE   CLOSE
+ *   closed     opening  refused    refused   done      -        done
+ *   opening    refused  refused    refused   done      -        closing
+ *   idle       refused  preparing  refused   done      -        closing
+ *   preparing  refused  again      starting  idle      idle     closing
+ *   starting   refused  refused    refused   demoting  idle     closing
+ *   serving    refused  refused    refused   demoting  idle     closing
+ *   demoting   refused  refused    refused   -         idle     closing
+ *   closing    refused  refused    refused   -         -        -
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+static bool state_change_is_legal(enum engine_state from, enum engine_state to)
+{
+	switch (to) {
+	case ENGINE_CLOSED:
+		return from == ENGINE_CLOSING || from == ENGINE_OPENING;
+	case ENGINE_OPENING:
+		return from == ENGINE_CLOSED;
+	case ENGINE_IDLE:
+		return from != ENGINE_CLOSED && from != ENGINE_CLOSING;
+	case ENGINE_PREPARING:
+		return from == ENGINE_IDLE;
+	case ENGINE_STARTING:
+		return from == ENGINE_PREPARING;
+	case ENGINE_SERVING:
+		return from == ENGINE_STARTING;
+	case ENGINE_DEMOTING:
+		return from == ENGINE_SERVING || from == ENGINE_STARTING;
+	case ENGINE_CLOSING:
+		return from != ENGINE_CLOSED;
+	}
+	return false;
+}
+
+void mirror_engine_set_state(struct mirror_engine *m, enum engine_state state)
+{
+	assert(state_change_is_legal(m->state, state));
+	m->state = state;
+}
+
+void mirror_engine_submit(struct mirror_engine *m, struct mirror_io *io)
+{
+	io->next = NULL;
+	io->result = 0;
+	if (m->out->io.tail != NULL)
+		m->out->io.tail->next = io;
+	else
+		m->out->io.head = io;
+	m->out->io.tail = io;
+	m->io_count++;
+}
+
+void mirror_engine_wake(struct mirror_engine *m, uint64_t at_ns)
+{
+	if (at_ns < m->out->wake_at_ns)
+		m->out->wake_at_ns = at_ns;
+}
+
+/* Facts wait in a small ring between steps when one step has more of them than
+ * the actions can carry; the ring is emptied first by the next step. */
+struct fact *mirror_engine_fact(struct mirror_engine *m, enum fact_type type)
+{
+	struct fact *f;
+
+	assert(m->fact_tail - m->fact_head < FACTS_WAITING_MAX);
+	f = &m->facts[m->fact_tail++ % FACTS_WAITING_MAX];
+	memset(f, 0, sizeof *f);
+	f->type = type;
+	f->site = m->site;
+	return f;
+}
+
+static void facts_out(struct mirror_engine *m)
+{
+	while (m->fact_head != m->fact_tail &&
+	       m->out->fact_count < MIRROR_FACTS_PER_STEP_MAX)
+		m->out->fact[m->out->fact_count++] =
+			m->facts[m->fact_head++ % FACTS_WAITING_MAX];
+	if (m->fact_head != m->fact_tail)
+		mirror_engine_wake(m, m->now_ns);
+}
+
+void mirror_engine_event(struct mirror_engine *m, const char *object, const char *rule,
+			 const char *format, ...)
+{
+	struct fact *f;
+	va_list args;
+
+	/* An event is for people: one that finds no room is dropped, a fact that
+	 * the members wait for never is. */
+	if (m->fact_tail - m->fact_head >= FACTS_WAITING_MAX / 2)
+		return;
+	f = mirror_engine_fact(m, FACT_EVENT);
+	snprintf(f->object, sizeof f->object, "%s", object);
+	snprintf(f->rule, sizeof f->rule, "%s", rule);
+	va_start(args, format);
+	vsnprintf(f->text, sizeof f->text, format, args);
+	va_end(args);
+}
+
+/* A sentence for people: one that is too long is cut. */
+void mirror_text(char *text, size_t size, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, size, format, args);
+	va_end(args);
+}
+
+const char *mirror_engine_site_name(const struct mirror_engine *m, uint32_t site)
+{
+	return m->config->site[site].name;
+}
+
+/* G1: what failed once is not trusted again. Everything stops; the host
+ * detaches (FACT_DEVICE_FAILED) and another of its site may take over. */
+void mirror_engine_fail(struct mirror_engine *m, uint32_t device, int32_t error,
+			const char *what)
+{
+	const struct config_site *site = &m->config->site[m->site];
+	struct fact *f;
+
+	if (m->failed)
+		return;
+	m->failed = true;
+	f = mirror_engine_fact(m, FACT_DEVICE_FAILED);
+	f->error = error;
+	if (device == MIRROR_IO_LOG)
+		snprintf(f->text, sizeof f->text, "writelog %s: %s failed: %s",
+			 site->writelog, what, strerror(-error));
+	else
+		snprintf(f->text, sizeof f->text, "disk %s (%s): %s failed: %s",
+			 site->disk[device].name, site->disk[device].path, what,
+			 strerror(-error));
+	snprintf(m->failed_text, sizeof m->failed_text, "%s", f->text);
+	mirror_links_close_all(m, "a device of this site failed");
+}
+
+/* The log contradicts itself: never guessed around (G8). */
+void mirror_engine_damage(struct mirror_engine *m, const char *text)
+{
+	struct fact *f;
+
+	if (m->failed)
+		return;
+	m->failed = true;
+	f = mirror_engine_fact(m, FACT_DEVICE_FAILED);
+	f->error = -EBADMSG;
+	snprintf(f->text, sizeof f->text, "writelog %s: %s",
+		 m->config->site[m->site].writelog, text);
+	snprintf(m->failed_text, sizeof m->failed_text, "%s", f->text);
+	mirror_links_close_all(m, "the writelog of this site is damaged");
+}
+
+void mirror_engine_set_data(struct mirror_engine *m, enum data_state data,
+			    const char *text)
+{
+	struct fact *f;
+
+	if (m->data == data && strcmp(m->data_text, text) == 0)
+		return;
+	m->data = data;
+	snprintf(m->data_text, sizeof m->data_text, "%s", text);
+	if (m->state == ENGINE_OPENING)
+		return; /* FACT_OPENED says it */
+	f = mirror_engine_fact(m, FACT_DATA);
+	f->data = data;
+	snprintf(f->text, sizeof f->text, "%s", text);
+}
+
+/* splitmix64 over the seed: for uuids, nonces and priorities. */
+uint64_t mirror_engine_random(struct mirror_engine *m)
+{
+	uint64_t z;
+
+	m->random_counter++;
+	z = m->seed.random[m->random_counter % 4] +
+	    m->random_counter * 0x9e3779b97f4a7c15ull;
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+struct mirror_record *mirror_engine_record(struct mirror_engine *m, uint64_t sequence)
+{
+	assert(sequence > m->home_flushed && sequence <= m->last_sequence);
+	return &m->records[sequence % RECORDS_MAX];
+}
+
+static uint64_t buffer_number(const struct mirror_engine *m, const uint8_t *data)
+{
+	return (uint64_t)(data - mirror_pool_region(m->pool)) / MIRROR_POOL_BUFFER_MIN;
+}
+
+void mirror_buffer_ref(struct mirror_engine *m, const uint8_t *data)
+{
+	m->buffer_refs[buffer_number(m, data)]++;
+}
+
+void mirror_buffer_unref(struct mirror_engine *m, uint8_t *data)
+{
+	uint16_t *refs = &m->buffer_refs[buffer_number(m, data)];
+
+	assert(*refs > 0);
+	if (--*refs == 0)
+		mirror_buffer_put(m, data);
+}
+
+/* A buffer for what everything else may wait for: a replay, a greeting. */
+uint8_t *mirror_buffer_get(struct mirror_engine *m, uint32_t bytes)
+{
+	uint8_t *data = mirror_pool_get(m->pool, bytes);
+
+	if (data == NULL && m->reserve_count > 0)
+		data = m->reserve[--m->reserve_count];
+	return data;
+}
+
+/* The reserve is filled up before the pool gets anything back. */
+void mirror_buffer_put(struct mirror_engine *m, uint8_t *data)
+{
+	if (m->reserve_count < RESERVE_BUFFERS &&
+	    mirror_pool_buffer_bytes(m->pool, data) == MIRROR_POOL_BUFFER_MAX)
+		m->reserve[m->reserve_count++] = data;
+	else
+		mirror_pool_put(m->pool, data);
+}
+
+/* ---- superblock ---------------------------------------------------------- */
+
+uint64_t mirror_superblock_want(struct mirror_engine *m)
+{
+	if (m->sb_wanted == m->sb_writing)
+		m->sb_wanted++;
+	return m->sb_wanted;
+}
+
+bool mirror_superblock_has(const struct mirror_engine *m, uint64_t ticket)
+{
+	return m->sb_written >= ticket;
+}
+
+void mirror_superblock_pump(struct mirror_engine *m)
+{
+	uint32_t length;
+
+	if (m->failed || m->sb_busy || m->sb_wanted == m->sb_written || m->close_asked ||
+	    m->state == ENGINE_CLOSED || m->open_step < OPEN_WRITE)
+		return;
+	m->sb.write_counter++;
+	mirror_superblock_hints(m);
+	length = (uint32_t)mirror_superblock_encode(&m->sb, m->sb_buffer);
+	m->sb_writing = m->sb_wanted;
+	m->sb_busy = true;
+	m->sb_iov = (struct iovec){ m->sb_buffer, length };
+	m->sb_io = (struct mirror_io){
+		.op = MIRROR_IO_WRITE,
+		.device = MIRROR_IO_LOG,
+		.offset_bytes = m->sb.write_counter % 2 * MIRROR_SUPERBLOCK_BYTES,
+		.length_bytes = length,
+		.iov = &m->sb_iov,
+		.iov_count = 1,
+		.purpose = IO_SUPERBLOCK,
+	};
+	mirror_engine_submit(m, &m->sb_io);
+}
+
+static void superblock_io(struct mirror_engine *m, struct mirror_io *io)
+{
+	if (io->result < 0) {
+		m->sb_busy = false;
+		mirror_engine_fail(m, MIRROR_IO_LOG, io->result,
+				   "writing the superblock");
+	} else if (io->purpose == IO_SUPERBLOCK) {
+		io->op = MIRROR_IO_FLUSH;
+		io->purpose = IO_SUPERBLOCK_FLUSH;
+		io->iov_count = 0;
+		io->length_bytes = 0;
+		mirror_engine_submit(m, io);
+	} else {
+		m->sb_busy = false;
+		m->sb_written = m->sb_writing;
+		mirror_ring_release(m->ring, m->sb_tail_position);
+	}
+}
+
+/* ---- events -------------------------------------------------------------- */
+
+static void io_done(struct mirror_engine *m, struct mirror_io *io)
+{
+	assert(m->io_count > 0);
+	m->io_count--;
+	switch ((enum io_purpose)io->purpose) {
+	case IO_OPEN:
+		mirror_open_io(m, io);
+		break;
+	case IO_SUPERBLOCK:
+	case IO_SUPERBLOCK_FLUSH:
+		superblock_io(m, io);
+		break;
+	case IO_LOG_WRITE:
+	case IO_LOG_PAD:
+	case IO_LOG_FLUSH:
+		mirror_log_io(m, io);
+		break;
+	case IO_MAP:
+	case IO_MAP_FLUSH:
+		mirror_maps_io(m, io);
+		break;
+	case IO_HOME:
+		mirror_home_io(m, io);
+		break;
+	case IO_REPLAY:
+		mirror_replay_io(m, io);
+		break;
+	case IO_DISK_FLUSH:
+		mirror_free_io(m, io);
+		break;
+	case IO_GATE_FLUSH:
+		mirror_gate_io(m, io);
+		break;
+	case IO_READ:
+		mirror_read_io(m, io);
+		break;
+	case IO_LINK_READ:
+		mirror_send_io(m, io);
+		break;
+	case IO_HEADERS:
+		mirror_headers_io(m, io);
+		break;
+	}
+}
+
+static void take_order(struct mirror_engine *m, const struct order *o)
+{
+	switch (o->type) {
+	case ORDER_OPEN:
+		mirror_open_order(m, o);
+		break;
+	case ORDER_CLOSE:
+		mirror_close_order(m, o);
+		break;
+	case ORDER_PROBE:
+		mirror_probe_order(m, o);
+		break;
+	case ORDER_PREPARE:
+		mirror_prepare_order(m, o);
+		break;
+	case ORDER_SERVE:
+		mirror_serve_order(m, o);
+		break;
+	case ORDER_DEMOTE:
+		mirror_demote_order(m, o);
+		break;
+	case ORDER_DEPOSE:
+		mirror_depose(m, "another host was promoted");
+		break;
+	case ORDER_LEASE:
+		m->lease_until_ns = o->until_ns;
+		break;
+	case ORDER_WAIT:
+		mirror_wait_order(m, o);
+		break;
+	case ORDER_LINK:
+	case ORDER_UNLINK:
+		mirror_link_order(m, o);
+		break;
+	case ORDER_VIEW:
+		mirror_view_order(m, o);
+		break;
+	case ORDER_MARK:
+		mirror_mark_order(m, o);
+		break;
+	case ORDER_REFRESH:
+		mirror_refresh_order(m, o);
+		break;
+	case ORDER_FAIL_FROZEN:
+		mirror_requests_fail(m, -EIO);
+		break;
+	case ORDER_STATUS:
+		mirror_status_fill(m, o->status);
+		mirror_engine_fact(m, FACT_STATUS)->order_id = o->id;
+		break;
+	}
+}
+
+static void take_event(struct mirror_engine *m, const struct mirror_event *e)
+{
+	switch (e->type) {
+	case MIRROR_EVENT_TICK:
+		break;
+	case MIRROR_EVENT_ORDER:
+		take_order(m, e->order);
+		break;
+	case MIRROR_EVENT_DEVICES:
+		mirror_open_devices(m, e->devices);
+		break;
+	case MIRROR_EVENT_DEVICES_CLOSED:
+		mirror_closed(m);
+		break;
+	case MIRROR_EVENT_IO:
+		io_done(m, e->io);
+		break;
+	case MIRROR_EVENT_REQUEST:
+		mirror_request_take(m, e->request);
+		break;
+	case MIRROR_EVENT_CLIENT_GONE:
+		mirror_client_gone(m, e->client);
+		break;
+	case MIRROR_EVENT_CLIENTS:
+		mirror_clients_done(m, e->error);
+		break;
+	case MIRROR_EVENT_LINK_UP:
+		mirror_link_up(m, e->link.link, e->link.accepted);
+		break;
+	case MIRROR_EVENT_LINK_DOWN:
+		mirror_link_down(m, e->link.link, e->link.text);
+		break;
+	case MIRROR_EVENT_RECEIVED:
+		mirror_link_received(m, e->received);
+		break;
+	case MIRROR_EVENT_SENT:
+		mirror_frame_sent(m, e->frame);
+		break;
+	}
+}
+
+/* What can be done now, in the order of a write. */
+static void pump(struct mirror_engine *m)
+{
+	mirror_open_pump(m);
+	mirror_cut_pump(m);
+	mirror_prepare_pump(m);
+	mirror_requests_pump(m);
+	mirror_log_pump(m);
+	mirror_ack_pump(m);
+	mirror_home_pump(m);
+	mirror_free_pump(m);
+	mirror_maps_pump(m);
+	mirror_refresh_pump(m);
+	mirror_links_pump(m);
+	mirror_copy_pump(m);
+	mirror_demote_pump(m);
+	mirror_superblock_pump(m);
+	mirror_close_pump(m);
+	mirror_marks_pump(m);
+}
+
+/* Parts later in the order may have made work for earlier ones. */
+static uint64_t progress(const struct mirror_engine *m)
+{
+	const uint64_t parts[] = {
+		m->state,         m->open_step,      m->cut_step,
+		m->leap_step,     m->prepare_step,   m->greeting_step,
+		m->bypass_step,   m->sb_wanted,      m->home_flushed,
+		m->home_done,     m->home_reset_due, m->next_to_log,
+		m->last_sequence, m->stream_link,    m->roll_link,
+		m->map_changes,   m->copy_end,       mirror_ack_acknowledged(&m->ack),
+		m->pending_count,
+	};
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		sum = (sum ^ parts[i]) * 0x9e3779b97f4a7c15ull;
+	return sum;
+}
+
+static void pump_all(struct mirror_engine *m)
+{
+	uint64_t before;
+	uint32_t rounds = 0;
+
+	do {
+		before = progress(m);
+		pump(m);
+	} while (before != progress(m) && ++rounds < PUMP_ROUNDS_MAX);
+	if (rounds == PUMP_ROUNDS_MAX)
+		mirror_engine_wake(m, m->now_ns);
+}
+
+void mirror_step(struct mirror_engine *m, const struct mirror_event *event,
+		 struct mirror_actions *out)
+{
+	out->open_devices = false;
+	out->close_devices = false;
+	out->clients = MIRROR_CLIENTS_KEEP;
+	out->io = (struct mirror_io_list){ 0 };
+	out->answer = (struct mirror_request_list){ 0 };
+	out->send = (struct mirror_frame_list){ 0 };
+	out->link_order_count = 0;
+	out->fact_count = 0;
+	out->wake_at_ns = UINT64_MAX;
+	m->out = out;
+	m->now_ns = event->now_ns;
+	m->wall_ns = event->wall_ns;
+	take_event(m, event);
+	pump_all(m);
+	facts_out(m);
+	out->site = m->site;
+	m->out = NULL;
+}
+
+struct mirror_pool *mirror_engine_pool(struct mirror_engine *m)
+{
+	return m->pool;
+}
+
+bool mirror_engine_takes_requests(const struct mirror_engine *m)
+{
+	return m->requests_waiting.head == NULL;
+}
+
+uint64_t mirror_engine_lease_until_ns(const struct mirror_engine *m)
+{
+	return m->lease_until_ns;
+}
+
+uint64_t mirror_engine_disk_bytes(const struct mirror_engine *m, uint32_t disk)
+{
+	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING ||
+	    disk >= m->disk_count)
+		return 0;
+	return m->sb.disks.entry[disk].size_bytes;
+}

@@ -1,0 +1,43 @@
+/* engine_close.c - close a site (D6): all I/O ends, links and clients go, then the
+ * devices are closed; only after that is it said that they are. What is not home
+ * stays in the log and is found by the next open. */
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+void mirror_close_order(struct mirror_engine *m, const struct order *o)
+{
+	if (m->state == ENGINE_CLOSED) {
+		mirror_engine_fact(m, FACT_CLOSED)->order_id = o->id;
+		return;
+	}
+	m->close_order_id = o->id;
+	if (m->state == ENGINE_CLOSING)
+		return;
+	if (m->state >= ENGINE_STARTING && m->state <= ENGINE_DEMOTING) {
+		mirror_requests_fail(m, -ESHUTDOWN);
+		mirror_reads_fail(m, -ESHUTDOWN);
+		m->clients_wanted = false;
+	}
+	mirror_links_close_all(m, "this host closes the site");
+	mirror_engine_set_state(m, ENGINE_CLOSING);
+}
+
+void mirror_close_pump(struct mirror_engine *m)
+{
+	if (m->state != ENGINE_CLOSING || m->io_count > 0 || m->close_asked ||
+	    m->devices_asked || /* their answer comes first */
+	    !mirror_links_are_gone(m))
+		return;
+	m->close_asked = true;
+	m->out->close_devices = true;
+}
+
+void mirror_closed(struct mirror_engine *m)
+{
+	const uint64_t id = m->close_order_id;
+
+	mirror_engine_set_state(m, ENGINE_CLOSED);
+	mirror_engine_reset(m);
+	if (id != 0)
+		mirror_engine_fact(m, FACT_CLOSED)->order_id = id;
+}

@@ -1,0 +1,431 @@
+/* engine_copy.c - the copy's end of a stream, and of a roll-forward.
+ *
+ * Receive, check, append to the own log, confirm with cumulative marks (DESIGN 5,
+ * copy host, step 1). A record is refused unless it is the very next one: same
+ * sequence as expected, group not older (paper 000, Fig. 6, 126), data intact.
+ */
+#include <stdio.h>
+
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number)
+{
+	struct engine_link *l = &m->link[number];
+
+	m->stream_link = number;
+	l->map_due = l->hello.own_map_extents > 0 ||
+		     mirror_map_count(m->map, m->site) > 0;
+	l->map_cursor = 0;
+	l->confirmed = (struct site_marks){ UINT64_MAX, UINT64_MAX, UINT64_MAX };
+	mirror_proven_limit(m);
+	m->peer[l->site].proven_durable = l->hello.marks.durable; /* of this one */
+	mirror_peer_set(m, l->site, LINK_CONNECTED, "");
+}
+
+/* What a site was proven to have beyond the newest generation's cut was of the
+ * generation before: it proves nothing for this one. */
+void mirror_proven_limit(struct mirror_engine *m)
+{
+	const struct generation *g = history_newest(&m->sb.history);
+
+	for (uint32_t s = 0; g != NULL && s < m->config->site_count; s++)
+		if (!uuid_equal(&g->id, &m->proven_generation) &&
+		    m->peer[s].proven_durable > g->cut)
+			m->peer[s].proven_durable = g->cut;
+	if (g != NULL)
+		m->proven_generation = g->id;
+}
+
+void mirror_copy_stream_lost(struct mirror_engine *m, const char *text)
+{
+	const uint32_t site = m->link[m->stream_link].site;
+
+	m->stream_link = MIRROR_LINK_NONE;
+	m->home_reset_due = true;
+	m->copy_end = 0;
+	mirror_records_drop_unlogged(m);
+	if (m->leap_step == LEAP_HOME) {
+		m->leap_step = LEAP_NONE;
+		mirror_leap_forget(m);
+	}
+	if (site < m->config->site_count)
+		mirror_peer_set(m, site, LINK_DOWN, text);
+}
+
+/* ---- received ------------------------------------------------------------ */
+
+/* Other copies may lack what a refresh brings here at once, out of order: this log
+ * never held it as it was written. */
+static void map_refreshed(struct mirror_engine *m, const struct mirror_header *h,
+			  uint32_t production)
+{
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->site && s != production)
+			mirror_maps_set(m, s, h->disk, h->offset_bytes, h->length_bytes);
+}
+
+static bool take_record(struct mirror_engine *m, const struct mirror_received *rx)
+{
+	const struct generation *newest = history_newest(&m->sb.history);
+	struct mirror_header h;
+	struct mirror_record *r;
+
+	if (mirror_wire_decode_record(rx->body, rx->body_bytes, rx->data, rx->data_bytes,
+				      &m->sb.mirror, &m->sb.disks, &h) != 0 ||
+	    h.sequence != m->last_sequence + 1)
+		return false;
+	if (h.generation < m->last_generation ||
+	    (h.generation == m->last_generation && h.group < m->last_group) ||
+	    (m->state == ENGINE_IDLE && h.generation > newest->ordinal)) {
+		mirror_engine_event(
+			m, "gate", "older-group",
+			"group %llu of generation %llu came after group %llu of generation %llu",
+			(unsigned long long)h.group, (unsigned long long)h.generation,
+			(unsigned long long)m->last_group,
+			(unsigned long long)m->last_generation);
+		return false;
+	}
+	if (m->last_sequence - m->home_flushed >= RECORDS_MAX)
+		return false;
+	r = &m->records[h.sequence % RECORDS_MAX];
+	r->header = h;
+	mirror_record_admit(m, r, rx->data, MIRROR_RECORD_STAMPED);
+	m->received_data = NULL;
+	m->counters.records_received++;
+	if (m->sb.hold.active && (h.flags & MIRROR_RECORD_REFRESH) != 0)
+		map_refreshed(m, &h, m->link[rx->link].site);
+	return true;
+}
+
+/* Is all that our map stands for proven to be durable at that site? */
+static bool is_level_here(const struct mirror_engine *m, uint32_t site)
+{
+	const struct mirror_superblock_site *s = &m->sb.sites[site];
+	const uint64_t proven = m->peer[site].proven_durable;
+
+	return (s->map_state == MIRROR_MAP_ALL_DIRTY || s->map_position > 0) &&
+	       proven > 0 && proven >= s->map_position && !mirror_copy_holds(m);
+}
+
+static bool take_marks(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct mirror_marks marks;
+	bool together;
+
+	if (mirror_wire_decode_marks(r->body, r->body_bytes, &marks) != 0)
+		return false;
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (marks.durable[s] > marks.sequence)
+			return false;
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->site && marks.durable[s] > m->peer[s].proven_durable)
+			m->peer[s].proven_durable = marks.durable[s];
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->site && is_level_here(m, s))
+			mirror_maps_clear(m, s);
+	m->copy_behind = marks.sequence > m->last_sequence ?
+				 marks.sequence - m->last_sequence :
+				 0;
+	/* While it catches up, groups that are durable in the log go home
+	 * together: then disk and log together keep the order (step 2). */
+	together = m->config->order == CONFIG_ORDER_LOG || m->copy_behind > COPY_TOGETHER;
+	if (together != m->gate.together && !m->home_reset_due)
+		mirror_group_set_together(&m->gate, together, &m->gate_issue);
+	return true;
+}
+
+static void send_ready(struct mirror_engine *m, int32_t error, const char *text)
+{
+	struct mirror_refresh_ready ready = { .error = error };
+	struct mirror_frame *f = mirror_frame_get(m, m->stream_link);
+
+	snprintf(ready.text, sizeof ready.text, "%s", text);
+	if (f == NULL) {
+		mirror_link_close(m, m->stream_link, "no frame is free");
+		return;
+	}
+	mirror_wire_refresh_ready(f, &ready);
+	mirror_frame_send(m, f);
+}
+
+/* W6: is there room for everything that comes above the hold? */
+static bool hold_fits(struct mirror_engine *m, const struct mirror_refresh_begin *b,
+		      char *text, size_t size)
+{
+	const uint64_t room = mirror_ring_bytes(m->ring) -
+			      mirror_ring_used_bytes(m->ring);
+	const uint64_t need = b->bytes + b->extents * MIRROR_BLOCK_BYTES +
+			      mirror_ring_bytes(m->ring) / 8;
+
+	if (need <= room && b->extents <= RECORDS_MAX / 2)
+		return true;
+	snprintf(
+		text, size,
+		"to keep its last consistent image until the refresh ends, the "
+		"writelog of site %s needs %llu MiB and has %llu MiB: enlarge it, or allow "
+		"the image to be inconsistent meanwhile (refresh --allow-inconsistent)",
+		mirror_engine_site_name(m, m->site), (unsigned long long)(need >> 20) + 1,
+		(unsigned long long)(room >> 20));
+	return false;
+}
+
+static bool take_begin(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct mirror_refresh_begin b;
+
+	if (mirror_wire_decode_refresh_begin(r->body, r->body_bytes, &b) != 0 ||
+	    b.first_sequence <= m->last_sequence || m->leap_step != LEAP_NONE ||
+	    m->sb.hold.active)
+		return false;
+	m->copy_end = 0;
+	mirror_leap_start(m, &b);
+	return true;
+}
+
+/* W6: what is above the hold neither counts nor goes home until the superblock that
+ * lifts it is durable. */
+bool mirror_copy_holds(const struct mirror_engine *m)
+{
+	return m->sb.hold.active || !mirror_superblock_has(m, m->lift_ticket);
+}
+
+/* Everything before is at home and the log as empty as it gets: is the hold
+ * possible? True: *hold says whether one is set. False: the refresh is refused. */
+bool mirror_copy_may_begin(struct mirror_engine *m, const struct mirror_refresh_begin *b,
+			   bool *hold)
+{
+	char text[FACT_TEXT_MAX];
+
+	*hold = !m->sb.blank;
+	if (*hold && !hold_fits(m, b, text, sizeof text)) {
+		if ((b->flags & MIRROR_REFRESH_INCONSISTENT_OK) == 0) {
+			if (m->stream_link != MIRROR_LINK_NONE)
+				send_ready(m, -ENOSPC, text);
+			return false;
+		}
+		*hold = false;
+	}
+	mirror_engine_set_data(
+		m, *hold ? DATA_OUTDATED : DATA_INCONSISTENT,
+		*hold ? "being refreshed; it keeps its last consistent image until the end" :
+			"being refreshed, without a hold");
+	return true;
+}
+
+static bool take_end(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct mirror_refresh_end end;
+
+	if (mirror_wire_decode_refresh_end(r->body, r->body_bytes, &end) != 0 ||
+	    !m->sb.hold.active || end.sequence > m->last_sequence)
+		return false;
+	m->copy_end = end.sequence > 0 ? end.sequence : 1;
+	return true;
+}
+
+static bool take_demoted(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct mirror_demoted demoted;
+
+	if (mirror_wire_decode_demoted(r->body, r->body_bytes, &demoted) != 0)
+		return false;
+	m->clean_generation = demoted.generation;
+	m->clean_sequence = demoted.sequence;
+	m->clean_due = true;
+	return true;
+}
+
+static bool take_roll_end(struct mirror_engine *m, const struct mirror_received *r)
+{
+	const uint32_t site = m->link[r->link].site;
+	struct mirror_roll_end end;
+
+	if (mirror_wire_decode_roll_end(r->body, r->body_bytes, &end) != 0 ||
+	    end.sequence > m->last_sequence)
+		return false;
+	mirror_prepare_rolled(m, site, true, "");
+	mirror_link_close(m, r->link, "rolled forward");
+	return true;
+}
+
+bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received *r)
+{
+	const bool stream = m->link[r->link].use == LINK_STREAM_IN;
+
+	switch ((enum mirror_frame_type)r->type) {
+	case MIRROR_FRAME_RECORD:
+		return take_record(m, r);
+	case MIRROR_FRAME_MARKS:
+		return stream && take_marks(m, r);
+	case MIRROR_FRAME_REFRESH_BEGIN:
+		return stream && take_begin(m, r);
+	case MIRROR_FRAME_REFRESH_END:
+		return stream && take_end(m, r);
+	case MIRROR_FRAME_DEMOTED:
+		return stream && take_demoted(m, r);
+	case MIRROR_FRAME_ROLL_END:
+		return !stream && take_roll_end(m, r);
+	case MIRROR_FRAME_HELLO:
+	case MIRROR_FRAME_WELCOME:
+	case MIRROR_FRAME_REFUSE:
+	case MIRROR_FRAME_CONFIRM:
+	case MIRROR_FRAME_MAP:
+	case MIRROR_FRAME_REFRESH_READY:
+		return false;
+	}
+	return false;
+}
+
+/* ---- what a copy does by itself ------------------------------------------ */
+
+/* The extents whose home is unproven here: production adds them to its map. */
+static void send_own_map(struct mirror_engine *m, struct engine_link *l)
+{
+	while (l->map_due) {
+		struct mirror_map_chunk chunk;
+		struct mirror_frame *f = mirror_frame_get(m, m->stream_link);
+		uint8_t *data = mirror_buffer_get(m, MIRROR_WIRE_DATA_MAX);
+		size_t bytes;
+
+		if (f == NULL || data == NULL) {
+			if (f != NULL)
+				mirror_frame_drop(m, f);
+			if (data != NULL)
+				mirror_buffer_put(m, data);
+			return;
+		}
+		bytes = mirror_map_export(m->map, m->site, &l->map_cursor, &chunk, data,
+					  MIRROR_WIRE_DATA_MAX);
+		mirror_wire_map(f, &chunk, data, bytes);
+		mirror_buffer_ref(m, data);
+		f->owner = m;
+		f->data = data;
+		l->map_due = !chunk.last;
+		mirror_frame_send(m, f);
+	}
+}
+
+static void confirm(struct mirror_engine *m, struct engine_link *l)
+{
+	struct mirror_confirm c = {
+		.marks = { m->logged, m->durable, m->home_flushed },
+		.held_count = m->gate.held_count,
+		.held = mirror_copy_holds(m),
+	};
+	const bool news = c.marks.logged != l->confirmed.logged ||
+			  c.marks.durable != l->confirmed.durable ||
+			  c.held != l->confirmed_held;
+	struct mirror_frame *f;
+
+	if (!news && m->now_ns < l->last_sent_ns + HEARTBEAT_NS) {
+		mirror_engine_wake(m, l->last_sent_ns + HEARTBEAT_NS);
+		return;
+	}
+	if (m->leap_step == LEAP_SUPERBLOCK)
+		return; /* the marks leap when the hold stands */
+	f = mirror_frame_get(m, m->stream_link);
+	if (f == NULL)
+		return;
+	mirror_wire_confirm(f, &c);
+	mirror_frame_send(m, f);
+	l->confirmed = c.marks;
+	l->confirmed_held = c.held;
+}
+
+/* The refresh has ended and all of it is durable here: from now on it counts. */
+static void lift_hold(struct mirror_engine *m)
+{
+	const uint32_t production = m->link[m->stream_link].site;
+
+	if (m->log_parts > 0 || m->sb_busy || !mirror_maps_have(m, mirror_maps_want(m)))
+		return;
+	m->sb.hold.active = false;
+	m->sb.refresh.kind = MIRROR_REFRESH_NONE;
+	m->sb.blank = false;
+	m->sb.log_epoch++;
+	mirror_ring_set_epoch(m->ring, m->sb.log_epoch);
+	m->copy_end = 0;
+	if (mirror_map_count(m->map, m->site) > 0)
+		mirror_maps_clear(m, m->site);
+	/* What the log leapt over is in the maps of the others, see take_record(). */
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->site && s != production &&
+		    m->sb.sites[s].map_position < m->leap_begin.first_sequence - 1)
+			m->sb.sites[s].map_position = m->leap_begin.first_sequence - 1;
+	if (m->sb.sites[production].map_state == MIRROR_MAP_ALL_DIRTY)
+		mirror_maps_clear(m, production);
+	m->epoch_ticket = m->lift_ticket = mirror_superblock_want(m);
+	mirror_engine_set_data(m, DATA_CONSISTENT, "");
+	mirror_engine_event(m, "refresh", "lift-hold",
+			    "the refresh has ended and is durable");
+}
+
+static void store_clean(struct mirror_engine *m)
+{
+	if (!m->clean_due || m->durable < m->clean_sequence ||
+	    m->last_sequence != m->clean_sequence)
+		return;
+	m->clean_due = false;
+	m->sb.clean.set = true;
+	m->sb.clean.generation = m->clean_generation;
+	m->sb.clean.sequence = m->clean_sequence;
+	mirror_superblock_want(m);
+	mirror_engine_event(m, "generation", "clean-end",
+			    "production was demoted cleanly at sequence %llu",
+			    (unsigned long long)m->clean_sequence);
+}
+
+static bool hold_is_full(const struct mirror_engine *m)
+{
+	return m->sb.hold.active && !m->sb.blank &&
+	       (mirror_ring_used_percent(m->ring) > 97 ||
+		m->last_sequence - m->home_flushed > RECORDS_MAX - 64);
+}
+
+void mirror_copy_pump(struct mirror_engine *m)
+{
+	struct engine_link *l;
+
+	if (m->failed)
+		return;
+	store_clean(m);
+	if (mirror_leap_pump(m) && m->stream_link != MIRROR_LINK_NONE) {
+		send_ready(m, 0, "");
+	}
+	if (m->state == ENGINE_IDLE && m->sb.hold.active &&
+	    m->stream_link == MIRROR_LINK_NONE && m->cut_step == CUT_NONE &&
+	    m->leap_step == LEAP_NONE)
+		mirror_cut_to_hold(m, "the refresh was cut short");
+	if (m->stream_link == MIRROR_LINK_NONE)
+		return;
+	l = &m->link[m->stream_link];
+	if (hold_is_full(m)) {
+		mirror_link_close(m, m->stream_link,
+				  "the writelog has no more room to hold the refresh");
+		return;
+	}
+	send_own_map(m, l);
+	confirm(m, l);
+	if (m->copy_end != 0 && m->durable >= m->copy_end && m->sb.hold.active)
+		lift_hold(m);
+}
+
+/* What the members are told of our marks, and what the status shows. */
+void mirror_marks_pump(struct mirror_engine *m)
+{
+	struct fact *f;
+
+	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING ||
+	    (m->marks_told.logged == m->logged && m->marks_told.durable == m->durable &&
+	     m->marks_told.home == m->home_flushed))
+		return;
+	if (m->now_ns < m->marks_due_ns) {
+		mirror_engine_wake(m, m->marks_due_ns);
+		return;
+	}
+	m->marks_due_ns = m->now_ns + 200 * NS_PER_MS;
+	m->marks_told = (struct site_marks){ m->logged, m->durable, m->home_flushed };
+	f = mirror_engine_fact(m, FACT_MARKS);
+	f->marks = m->marks_told;
+}

@@ -1,0 +1,484 @@
+/* engine_greet.c - hello and welcome: who talks to whom, about which history.
+ *
+ * The acceptor judges, since it is its log that may have to give way: identity,
+ * configuration, disks, refusal (D4), then D8 by the connector's chain. What it
+ * must drop or store is durable before it answers. One greeting at a time.
+ *
+ *   step    what is awaited                     next
+ *   judge   the hello                           quiet; refuse; (probe) welcome
+ *   quiet   an older stream to fall             cut or adopt
+ *   cut     the cut that D8 asks for            welcome
+ *   store   history or refusal durable, own     welcome
+ *           map durable
+ */
+#include <stdio.h>
+
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+#define SPLIT_BRAIN                                                                      \
+	"SplitBrain: both sites have written since they were last together; "            \
+	"decide whose writes to keep"
+
+/* What we say of ourselves. */
+static void fill_hello(struct mirror_engine *m, struct mirror_hello *h,
+		       enum mirror_hello_purpose purpose)
+{
+	const struct generation *g = history_newest(&m->sb.history);
+
+	*h = (struct mirror_hello){
+		.version_min = MIRROR_WIRE_VERSION,
+		.version_max = MIRROR_WIRE_VERSION,
+		.purpose = purpose,
+		.mirror = m->sb.mirror,
+		.lineage = m->sb.lineage,
+		.site_id = m->sb.site_id,
+		.log = m->sb.log,
+		.site = m->site,
+		.incarnation = m->incarnation,
+		.ballot = m->view_ballot,
+		.config_hash = m->config->hash,
+		.marks = { m->logged, m->durable, m->home_flushed },
+		.oldest_sequence = mirror_ring_oldest_sequence(m->ring),
+		.next_sequence = m->last_sequence + 1,
+		.data = m->data,
+		.serving = m->state >= ENGINE_STARTING && m->state <= ENGINE_DEMOTING,
+		.clean = m->sb.clean.set,
+		.blank = m->sb.blank,
+		.own_map_extents = mirror_map_count(m->map, m->site),
+		.data_max_bytes = MIRROR_RECORD_DATA_MAX,
+		.history = m->sb.history,
+		.disks = m->sb.disks,
+	};
+	for (uint32_t i = 0; i < sizeof h->nonce; i += 8) {
+		uint64_t r = mirror_engine_random(m);
+
+		memcpy(h->nonce + i, &r, 8);
+	}
+	snprintf(h->mirror_name, sizeof h->mirror_name, "%s", m->sb.mirror_name);
+	snprintf(h->site_name, sizeof h->site_name, "%s",
+		 mirror_engine_site_name(m, m->site));
+	if (g != NULL) {
+		h->generation = g->id;
+		h->generation_ordinal = g->ordinal;
+	}
+	if (purpose == MIRROR_HELLO_ROLL && m->state == ENGINE_PREPARING) {
+		h->generation = m->prepare.generation;
+		h->ballot = m->prepare.ballot;
+		h->history = m->prepare.history;
+	}
+}
+
+/* False: no frame or buffer now, try again after a step. */
+static bool send_hello(struct mirror_engine *m, uint32_t number,
+		       enum mirror_frame_type type, enum mirror_hello_purpose purpose)
+{
+	struct mirror_frame *f = mirror_frame_get(m, number);
+	uint8_t *data;
+
+	if (f == NULL)
+		return false;
+	data = mirror_buffer_get(m, MIRROR_WIRE_DATA_MAX);
+	if (data == NULL) {
+		mirror_frame_drop(m, f);
+		return false;
+	}
+	fill_hello(m, &m->hello_scratch, purpose);
+	mirror_buffer_ref(m, data);
+	mirror_wire_hello(f, type, &m->hello_scratch, data,
+			  mirror_wire_hello_data(&m->hello_scratch, data));
+	f->owner = m;
+	mirror_frame_send(m, f);
+	return true;
+}
+
+/* Say no, by name, then close. */
+static void refuse(struct mirror_engine *m, uint32_t number, enum mirror_refuse_code code,
+		   const char *text)
+{
+	struct mirror_refuse r = { .code = code };
+	struct mirror_frame *f = mirror_frame_get(m, number);
+
+	snprintf(r.text, sizeof r.text, "%s", text);
+	if (f != NULL) {
+		mirror_wire_refuse(f, &r);
+		mirror_frame_send(m, f);
+	}
+	/* Who is refused comes again, twice a second: the same is said once. */
+	if (strcmp(m->refused_text, text) != 0)
+		mirror_engine_event(m, "link", "refuse-hello", "%s", text);
+	snprintf(m->refused_text, sizeof m->refused_text, "%s", text);
+	if (m->greeting_link == number)
+		m->greeting_link = MIRROR_LINK_NONE;
+	m->link[number].closing = true;
+	snprintf(m->link[number].closing_text, sizeof m->link[number].closing_text, "%s",
+		 text);
+}
+
+/* ---- acceptor ------------------------------------------------------------ */
+
+/* What can be told from the hello alone. 0, or a code and the sentence. */
+static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
+			  char *text, size_t size)
+{
+	const bool maker = h->purpose == MIRROR_HELLO_PROBE && uuid_is_zero(&h->mirror);
+
+	if (h->version_min > MIRROR_WIRE_VERSION ||
+	    h->version_max < MIRROR_WIRE_VERSION) {
+		snprintf(text, size,
+			 "it speaks versions %u to %u of the line's protocol, "
+			 "we speak %u: upgrade the older one",
+			 h->version_min, h->version_max, MIRROR_WIRE_VERSION);
+		return MIRROR_REFUSE_OTHER_VERSION;
+	}
+	if (strcmp(h->mirror_name, m->sb.mirror_name) != 0 ||
+	    (!maker && !uuid_equal(&h->mirror, &m->sb.mirror))) {
+		snprintf(text, size, "it belongs to another mirror (%s)", h->mirror_name);
+		return MIRROR_REFUSE_OTHER_MIRROR;
+	}
+	if (maker)
+		return 0;
+	if (!uuid_equal(&h->lineage, &m->sb.lineage)) {
+		snprintf(text, size, "it belongs to another lineage of this mirror");
+		return MIRROR_REFUSE_OTHER_LINEAGE;
+	}
+	if (h->config_hash != m->config->hash) {
+		snprintf(text, size,
+			 "its configuration differs from ours: make "
+			 "%s.yaml the same on every node",
+			 m->config->mirror);
+		return MIRROR_REFUSE_OTHER_CONFIG;
+	}
+	if (h->site >= m->config->site_count || h->site == m->site) {
+		snprintf(text, size,
+			 "it says that it is site %s, which we are or do not "
+			 "know",
+			 h->site_name);
+		return MIRROR_REFUSE_UNKNOWN_PEER;
+	}
+	return 0;
+}
+
+/* D4 and what the members' view says. */
+static int check_generation(struct mirror_engine *m, const struct mirror_hello *h,
+			    char *text, size_t size)
+{
+	const struct generation *known = history_newest(&m->view_history);
+	struct mirror_judgement j;
+
+	if (!uuid_is_zero(&m->sb.refusal.generation) &&
+	    mirror_history_find(&h->history, &m->sb.refusal.generation) == NULL &&
+	    (h->purpose != MIRROR_HELLO_ROLL || h->ballot <= m->sb.refusal.ballot)) {
+		mirror_history_judge(&m->sb.history, m->last_sequence, &h->history, &j);
+		if (j.verdict == MIRROR_VERDICT_FORKED) {
+			snprintf(text, size, "%s", SPLIT_BRAIN);
+			return MIRROR_REFUSE_SPLIT_BRAIN;
+		}
+		snprintf(text, size,
+			 "its generation %llu is older than the one that this "
+			 "site has promised to follow",
+			 (unsigned long long)h->generation_ordinal);
+		return MIRROR_REFUSE_GENERATION;
+	}
+	if (known != NULL && mirror_history_find(&h->history, &known->id) == NULL) {
+		snprintf(text, size,
+			 "its generation %llu was followed by generation %llu",
+			 (unsigned long long)h->generation_ordinal,
+			 (unsigned long long)known->ordinal);
+		return MIRROR_REFUSE_GENERATION;
+	}
+	return 0;
+}
+
+static int check_state(struct mirror_engine *m, const struct mirror_hello *h, char *text,
+		       size_t size)
+{
+	if (m->failed) {
+		snprintf(text, size, "%s", m->failed_text);
+		return MIRROR_REFUSE_DAMAGED;
+	}
+	if (m->state != ENGINE_IDLE) {
+		snprintf(text, size, "site %s %s", mirror_engine_site_name(m, m->site),
+			 m->state == ENGINE_PREPARING ? "is being promoted" :
+			 m->state == ENGINE_CLOSING   ? "is being closed" :
+							"is production");
+		return MIRROR_REFUSE_NOT_COPY;
+	}
+	if (h->purpose == MIRROR_HELLO_STREAM && m->sb.sites[h->site].disconnected) {
+		snprintf(text, size, "site %s was disconnected here by the operator",
+			 mirror_engine_site_name(m, h->site));
+		return MIRROR_REFUSE_DISCONNECTED;
+	}
+	return mirror_hello_check_disks(&h->disks, &m->sb.disks, text, size) == 0 ?
+		       0 :
+		       MIRROR_REFUSE_DISKS_DIFFER;
+}
+
+/* A hello has come on an accepted link. */
+static bool take_hello(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct engine_link *l = &m->link[r->link];
+	char text[FACT_TEXT_MAX];
+	int code;
+
+	if (r->type != MIRROR_FRAME_HELLO ||
+	    mirror_wire_decode_hello(r->body, r->body_bytes, r->data, r->data_bytes,
+				     &l->hello) != 0)
+		return false;
+	if (m->ring == NULL || m->state == ENGINE_OPENING) {
+		refuse(m, r->link, MIRROR_REFUSE_NOT_COPY,
+		       "the devices of this site are not open on this node");
+		return true;
+	}
+	l->site = l->hello.site;
+	l->purpose = l->hello.purpose;
+	code = check_identity(m, &l->hello, text, sizeof text);
+	if (code == 0 && l->purpose == MIRROR_HELLO_PROBE) {
+		l->welcome_due = true;
+		return true;
+	}
+	if (code == 0)
+		code = check_state(m, &l->hello, text, sizeof text);
+	if (code == 0)
+		code = check_generation(m, &l->hello, text, sizeof text);
+	if (code == 0 && m->greeting_link != MIRROR_LINK_NONE) {
+		snprintf(text, sizeof text, "another connection is being judged");
+		code = MIRROR_REFUSE_BUSY;
+	}
+	if (code != 0) {
+		refuse(m, r->link, (enum mirror_refuse_code)code, text);
+		return true;
+	}
+	m->greeting_link = r->link;
+	m->greeting_step = GREETING_QUIET;
+	if (m->stream_link != MIRROR_LINK_NONE)
+		mirror_link_close(m, m->stream_link,
+				  "a newer connection takes its place");
+	return true;
+}
+
+void mirror_greeting_lost(struct mirror_engine *m)
+{
+	m->greeting_link = MIRROR_LINK_NONE;
+	m->greeting_step = GREETING_NONE;
+}
+
+/* No generation in common: nothing here is proven to be production's. */
+static void adopt_foreign(struct mirror_engine *m, const struct mirror_hello *h)
+{
+	mirror_engine_event(m, "writelog", "D8-unknown",
+			    "no generation in common with "
+			    "production: a full refresh is needed");
+	if (!m->sb.blank)
+		mirror_maps_set_all(m, m->site);
+	mirror_cut_start(m, 0, false, &h->history);
+}
+
+static void judge(struct mirror_engine *m, struct engine_link *l)
+{
+	struct mirror_judgement j;
+
+	mirror_history_judge(&m->sb.history, m->last_sequence, &l->hello.history, &j);
+	m->greeting_step = GREETING_STORE;
+	switch (j.verdict) {
+	case MIRROR_VERDICT_CONTINUES:
+		if (j.keep_sequence < m->last_sequence &&
+		    l->purpose == MIRROR_HELLO_STREAM) {
+			mirror_engine_event(
+				m, "writelog", j.rule,
+				"records %llu to %llu were never part of production's history "
+				"and are undone",
+				(unsigned long long)j.keep_sequence + 1,
+				(unsigned long long)m->last_sequence);
+			mirror_cut_start(m, j.keep_sequence, true, &l->hello.history);
+		}
+		l->send_end = j.keep_sequence < m->last_sequence ? j.keep_sequence :
+								   m->last_sequence;
+		break;
+	case MIRROR_VERDICT_AHEAD:
+		refuse(m, m->greeting_link, MIRROR_REFUSE_GENERATION,
+		       "its history is an older part of this site's");
+		m->greeting_step = GREETING_NONE;
+		break;
+	case MIRROR_VERDICT_FORKED:
+		refuse(m, m->greeting_link, MIRROR_REFUSE_SPLIT_BRAIN, SPLIT_BRAIN);
+		m->greeting_step = GREETING_NONE;
+		break;
+	case MIRROR_VERDICT_UNKNOWN:
+		if (l->purpose == MIRROR_HELLO_STREAM) {
+			adopt_foreign(m, &l->hello);
+		} else {
+			refuse(m, m->greeting_link, MIRROR_REFUSE_GENERATION,
+			       "this site has no generation in common with it");
+			m->greeting_step = GREETING_NONE;
+		}
+		break;
+	}
+}
+
+static void store(struct mirror_engine *m, struct engine_link *l)
+{
+	if (l->purpose == MIRROR_HELLO_ROLL) {
+		m->sb.refusal.generation = l->hello.generation;
+		m->sb.refusal.ballot = l->hello.ballot;
+	} else {
+		m->sb.history = l->hello.history;
+		m->sb.clean.set = false;
+		if (mirror_history_find(&l->hello.history, &m->sb.refusal.generation) !=
+		    NULL)
+			memset(&m->sb.refusal, 0, sizeof m->sb.refusal);
+	}
+	m->greeting_ticket = mirror_superblock_want(m);
+	m->greeting_map_ticket = mirror_maps_want(m);
+	m->greeting_step = GREETING_ANSWER;
+}
+
+static void answer(struct mirror_engine *m, uint32_t number)
+{
+	struct engine_link *l = &m->link[number];
+
+	if (!send_hello(m, number, MIRROR_FRAME_WELCOME, l->purpose))
+		return;
+	m->greeting_link = MIRROR_LINK_NONE;
+	m->greeting_step = GREETING_NONE;
+	l->last_heard_ns = m->now_ns;
+	if (l->purpose == MIRROR_HELLO_ROLL) {
+		l->use = LINK_ROLL_OUT;
+		l->next_send = l->hello.next_sequence;
+	} else {
+		l->use = LINK_STREAM_IN;
+		m->refused_text[0] = '\0';
+		mirror_copy_stream_begins(m, number);
+	}
+}
+
+static void pump_greeting(struct mirror_engine *m)
+{
+	struct engine_link *l;
+
+	if (m->greeting_link == MIRROR_LINK_NONE || m->failed)
+		return;
+	l = &m->link[m->greeting_link];
+	if (m->greeting_step == GREETING_QUIET && m->cut_step == CUT_NONE &&
+	    m->leap_step == LEAP_NONE && !m->home_reset_due && mirror_log_is_idle(m)) {
+		if (m->sb.hold.active)
+			mirror_cut_to_hold(m, "a new connection begins");
+		else
+			judge(m, l);
+	}
+	if (m->greeting_step == GREETING_STORE && m->cut_step == CUT_NONE)
+		store(m, l);
+	if (m->greeting_step == GREETING_ANSWER &&
+	    mirror_superblock_has(m, m->greeting_ticket) &&
+	    mirror_maps_have(m, m->greeting_map_ticket))
+		answer(m, m->greeting_link);
+}
+
+/* ---- connector ----------------------------------------------------------- */
+
+static void refused(struct mirror_engine *m, uint32_t number,
+		    const struct mirror_refuse *r)
+{
+	struct engine_link *l = &m->link[number];
+
+	if (number == m->probe_link) {
+		m->probe_link = MIRROR_LINK_NONE;
+		mirror_probe_done(m, NULL,
+				  r->code == MIRROR_REFUSE_NOT_COPY ? -EAGAIN :
+								      -ECONNREFUSED,
+				  r->text);
+	}
+	if (l->purpose == MIRROR_HELLO_STREAM) {
+		struct engine_peer *p = &m->peer[l->site];
+
+		if (strcmp(p->text, r->text) != 0)
+			mirror_engine_event(m, mirror_engine_site_name(m, l->site),
+					    "refused", "%s", r->text);
+	}
+	mirror_link_close(m, number, r->text);
+}
+
+static void welcomed(struct mirror_engine *m, uint32_t number)
+{
+	struct engine_link *l = &m->link[number];
+
+	switch ((enum mirror_hello_purpose)l->purpose) {
+	case MIRROR_HELLO_PROBE:
+		mirror_probe_done(m, &l->hello, 0, "");
+		mirror_link_close(m, number, "the question was answered");
+		break;
+	case MIRROR_HELLO_ROLL:
+		l->use = LINK_ROLL_IN;
+		break;
+	case MIRROR_HELLO_STREAM:
+		l->use = LINK_STREAM_OUT;
+		mirror_production_begins(m, number);
+		break;
+	}
+}
+
+static bool take_welcome(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct engine_link *l = &m->link[r->link];
+	struct mirror_refuse refuse_body;
+	char text[FACT_TEXT_MAX];
+
+	if (r->type == MIRROR_FRAME_REFUSE) {
+		if (mirror_wire_decode_refuse(r->body, r->body_bytes, &refuse_body) != 0)
+			return false;
+		refused(m, r->link, &refuse_body);
+		return true;
+	}
+	if (r->type != MIRROR_FRAME_WELCOME ||
+	    mirror_wire_decode_hello(r->body, r->body_bytes, r->data, r->data_bytes,
+				     &l->hello) != 0)
+		return false;
+	if (l->hello.site != l->site ||
+	    check_identity(m, &l->hello, text, sizeof text) != 0 ||
+	    (l->purpose == MIRROR_HELLO_STREAM &&
+	     mirror_hello_check_disks(&m->sb.disks, &l->hello.disks, text, sizeof text) !=
+		     0)) {
+		if (l->hello.site != l->site)
+			snprintf(text, sizeof text,
+				 "site %s answers where %s was expected",
+				 l->hello.site_name, mirror_engine_site_name(m, l->site));
+		mirror_link_close(m, r->link, text);
+		return true;
+	}
+	welcomed(m, r->link);
+	return true;
+}
+
+bool mirror_greeting_received(struct mirror_engine *m, const struct mirror_received *r)
+{
+	if (!m->link[r->link].accepted)
+		return take_welcome(m, r);
+	if (r->link == m->greeting_link || m->link[r->link].closing ||
+	    m->link[r->link].welcome_due)
+		return false; /* it speaks before it was answered */
+	return take_hello(m, r);
+}
+
+/* ---- both ---------------------------------------------------------------- */
+
+void mirror_greetings_pump(struct mirror_engine *m)
+{
+	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++) {
+		struct engine_link *l = &m->link[i];
+
+		if (l->use != LINK_GREETING)
+			continue;
+		if (l->hello_due && send_hello(m, i, MIRROR_FRAME_HELLO, l->purpose))
+			l->hello_due = false;
+		if (l->welcome_due &&
+		    send_hello(m, i, MIRROR_FRAME_WELCOME, l->purpose)) {
+			l->welcome_due = false;
+			l->closing = true;
+			snprintf(l->closing_text, sizeof l->closing_text,
+				 "the question was answered");
+		}
+		if (l->closing && l->frame_count == 0)
+			mirror_link_close(m, i, l->closing_text);
+	}
+	pump_greeting(m);
+}

@@ -1,0 +1,363 @@
+/* engine_home.c - records on their way home, on both sites.
+ *
+ * Production: what is durable here and acknowledged, so that a block changes at
+ * home only after the log here and every copy that is waited for, or a durable
+ * record that stands for it, has it (W1, G5, paper 002's forked write). A copy:
+ * what is durable in its log, up to the hold of a refresh (W6), in the order of
+ * the gate (group.h). Both: overlapping writes one after the other (task.h).
+ * Without a link a copy brings nothing home: whether its tail stands is for
+ * production's history to say (D8). Nor does a site that is being promoted, until its
+ * own tail is judged and the log has no room for what it rolls forward.
+ */
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+static bool is_copy(const struct mirror_engine *m)
+{
+	return m->state == ENGINE_IDLE || m->state == ENGINE_PREPARING;
+}
+
+static uint64_t home_limit(const struct mirror_engine *m)
+{
+	if (m->failed || m->cut_step != CUT_NONE)
+		return 0;
+	if (m->state == ENGINE_SERVING || m->state == ENGINE_DEMOTING) {
+		const uint64_t acknowledged = mirror_ack_acknowledged(&m->ack);
+
+		return m->durable < acknowledged ? m->durable : acknowledged;
+	}
+	if (m->state == ENGINE_PREPARING)
+		return m->prepare_step == PREPARE_ROLL && m->log_full ? m->durable : 0;
+	if (!is_copy(m) || m->stream_link == MIRROR_LINK_NONE)
+		return 0;
+	if (mirror_copy_holds(m) && !m->sb.blank && m->sb.hold.sequence < m->durable)
+		return m->sb.hold.sequence;
+	return m->durable;
+}
+
+/* ---- replay: data that is only in the log -------------------------------- */
+
+static bool start_replay(struct mirror_engine *m, struct mirror_record *r)
+{
+	for (uint32_t i = 0; i < REPLAYS_MAX; i++) {
+		struct engine_replay *p = &m->replays[i];
+		uint32_t bytes = (r->header.data_bytes + MIRROR_BLOCK_BYTES - 1) /
+				 MIRROR_BLOCK_BYTES * MIRROR_BLOCK_BYTES;
+
+		if (p->sequence != 0)
+			continue;
+		p->data = mirror_buffer_get(m, bytes);
+		if (p->data == NULL)
+			return false;
+		p->sequence = r->header.sequence;
+		p->iov = (struct iovec){ p->data, bytes };
+		p->io = (struct mirror_io){
+			.op = MIRROR_IO_READ,
+			.device = MIRROR_IO_LOG,
+			.offset_bytes = r->log_position,
+			.length_bytes = bytes,
+			.iov = &p->iov,
+			.iov_count = 1,
+			.purpose = IO_REPLAY,
+			.owner = p,
+		};
+		mirror_engine_submit(m, &p->io);
+		return true;
+	}
+	return false;
+}
+
+void mirror_replay_io(struct mirror_engine *m, struct mirror_io *io)
+{
+	struct engine_replay *p = io->owner;
+	struct mirror_record *r = NULL;
+
+	if (p->sequence > m->home_flushed && p->sequence <= m->last_sequence)
+		r = mirror_engine_record(m, p->sequence);
+	p->sequence = 0;
+	if (io->result < 0) {
+		mirror_engine_fail(m, MIRROR_IO_LOG, io->result, "reading a record");
+	} else if (r != NULL && r->data == NULL) {
+		if (mirror_header_data_crc(&m->sb.mirror, &r->header, p->data) !=
+		    r->header.crc) {
+			mirror_engine_damage(m, "a record that was whole at the start "
+						"is damaged now; use another site");
+		} else {
+			r->data = p->data;
+			mirror_buffer_ref(m, r->data);
+			return;
+		}
+	}
+	mirror_buffer_put(m, p->data);
+}
+
+static bool needs_replay(const struct mirror_record *r)
+{
+	return r->header.type == MIRROR_RECORD_WRITE && r->data == NULL &&
+	       r->state == MIRROR_RECORD_LOGGED;
+}
+
+/* Read ahead of home_next, so that homes need not wait for each read. */
+static void pump_replay(struct mirror_engine *m, uint64_t limit)
+{
+	if (m->replay_next < m->home_next)
+		m->replay_next = m->home_next;
+	while (m->replay_next <= limit &&
+	       m->replay_next < m->home_next + 2 * REPLAYS_MAX) {
+		struct mirror_record *r = mirror_engine_record(m, m->replay_next);
+
+		if (needs_replay(r) && !start_replay(m, r))
+			return;
+		m->replay_next++;
+	}
+}
+
+/* ---- order: flush -------------------------------------------------------- */
+
+static bool flushes_between_groups(const struct mirror_engine *m)
+{
+	return m->config->order == CONFIG_ORDER_FLUSH && !m->gate.together;
+}
+
+/* Flush every disk that was written since it last was. False: none was, and no
+ * flush is under way. */
+static bool gate_flush(struct mirror_engine *m)
+{
+	if (!flushes_between_groups(m))
+		return false;
+	if (m->gate_flushes_running > 0)
+		return true;
+	for (uint32_t i = 0; i < m->disk_count; i++) {
+		struct mirror_io *io = &m->gate_flush_io[i];
+
+		if (!m->gate_dirty[i])
+			continue;
+		m->gate_dirty[i] = false;
+		*io = (struct mirror_io){
+			.op = MIRROR_IO_FLUSH,
+			.device = i,
+			.purpose = IO_GATE_FLUSH,
+		};
+		mirror_engine_submit(m, io);
+		m->gate_flushes_running++;
+		m->counters.disk_flushes++;
+	}
+	return m->gate_flushes_running > 0;
+}
+
+/* A record is at home. With `order: flush` the last one of a group is not done
+ * before the disks that the group has written are flushed. */
+static void gate_done(struct mirror_engine *m, struct mirror_record *r)
+{
+	if (m->gate.outstanding_count == 1 && gate_flush(m))
+		m->gate_last = r->header;
+	else
+		mirror_group_done(&m->gate, r, &m->gate_issue);
+}
+
+void mirror_gate_io(struct mirror_engine *m, struct mirror_io *io)
+{
+	struct mirror_record last = { .header = m->gate_last };
+
+	m->gate_flushes_running--;
+	if (io->result < 0)
+		mirror_engine_fail(m, io->device, io->result, "flushing");
+	if (m->failed || m->gate_flushes_running > 0 || m->gate_last.sequence == 0)
+		return;
+	/* Others of the group may have come home meanwhile, unflushed. */
+	if (m->gate.outstanding_count == 1 && gate_flush(m))
+		return;
+	m->gate_last.sequence = 0;
+	mirror_group_done(&m->gate, &last, &m->gate_issue);
+}
+
+/* ---- home ---------------------------------------------------------------- */
+
+static void issue_op(struct mirror_engine *m, struct mirror_task_op *op)
+{
+	struct engine_home *h = m->homes_free;
+	struct mirror_record *r = op->owner;
+
+	assert(h != NULL);
+	m->homes_free = h->next;
+	h->op = op;
+	h->io = (struct mirror_io){
+		.device = op->space,
+		.offset_bytes = op->start,
+		.length_bytes = op->end - op->start,
+		.purpose = IO_HOME,
+		.owner = h,
+	};
+	if (r->header.type == MIRROR_RECORD_WRITE) {
+		h->io.op = MIRROR_IO_WRITE;
+		h->iov = (struct iovec){
+			r->data + (op->start - r->header.offset_bytes),
+			op->end - op->start,
+		};
+		h->io.iov = &h->iov;
+		h->io.iov_count = 1;
+	} else {
+		h->io.op = (r->header.flags & MIRROR_RECORD_MAY_DEALLOCATE) != 0 ?
+				   MIRROR_IO_TRIM :
+				   MIRROR_IO_ZERO;
+	}
+	mirror_engine_submit(m, &h->io);
+}
+
+static void issue_ops(struct mirror_engine *m, struct mirror_task_op_list *issue)
+{
+	struct mirror_task_op *op;
+
+	while ((op = mirror_task_op_pop(issue)) != NULL)
+		issue_op(m, op);
+}
+
+/* Hand what the gate let start to the task groups, as far as they take it. */
+static bool start_issued(struct mirror_engine *m)
+{
+	struct mirror_task_op_list issue = { 0 };
+	struct mirror_record *r;
+	bool all = true;
+
+	while ((r = m->gate_issue.head) != NULL) {
+		if (mirror_tasks_add(m->tasks, r, &r->part_count, r->header.disk,
+				     r->header.offset_bytes, mirror_record_end(r),
+				     &issue) != 0) {
+			all = false;
+			break;
+		}
+		mirror_record_pop(&m->gate_issue);
+	}
+	issue_ops(m, &issue);
+	return all;
+}
+
+static void set_home(struct mirror_engine *m, struct mirror_record *r)
+{
+	mirror_record_set_state(r, MIRROR_RECORD_HOME);
+	if (r->indexed) {
+		mirror_index_remove(&m->index[r->header.disk], r);
+		r->indexed = false;
+	}
+	if (r->data != NULL) {
+		mirror_buffer_unref(m, r->data);
+		r->data = NULL;
+	}
+	m->counters.records_homed++;
+}
+
+/* One record towards home. False: it has to wait, and so do all behind it. */
+static bool advance(struct mirror_engine *m, struct mirror_record *r)
+{
+	int error;
+
+	if (r->state == MIRROR_RECORD_HOME)
+		return true; /* before a reset, see mirror_home_reset() */
+	if (r->state != MIRROR_RECORD_LOGGED || needs_replay(r))
+		return false;
+	if (is_copy(m) && !mirror_group_in_progress(&m->gate) && gate_flush(m))
+		return false; /* what an earlier link or role left */
+	if (is_copy(m)) {
+		error = mirror_group_arrive(&m->gate, r, &m->gate_issue);
+		if (error == -ENOBUFS)
+			return false;
+		assert(error == 0); /* older ones were refused on receipt */
+	} else if (r->header.type != MIRROR_RECORD_FLUSH) {
+		mirror_record_push(&m->gate_issue, r);
+	}
+	mirror_record_set_state(r, MIRROR_RECORD_HOMING);
+	if (r->header.type == MIRROR_RECORD_FLUSH)
+		set_home(m, r);
+	else
+		m->homing_count++;
+	return true;
+}
+
+void mirror_home_pump(struct mirror_engine *m)
+{
+	const uint64_t limit = home_limit(m);
+
+	if (m->home_reset_due && m->cut_step == CUT_NONE && mirror_home_is_quiet(m)) {
+		m->home_reset_due = false;
+		mirror_home_reset(m);
+	}
+	if (limit == 0 || m->home_reset_due)
+		return;
+	if (m->home_next <= m->home_flushed)
+		m->home_next = m->home_flushed + 1; /* flushed since a reset */
+	pump_replay(m, limit);
+	if (!start_issued(m))
+		return;
+	while (m->home_next <= limit && m->homing_count < HOME_OPS_MAX) {
+		if (!advance(m, mirror_engine_record(m, m->home_next)))
+			return;
+		m->home_next++;
+		if (!start_issued(m))
+			return;
+	}
+}
+
+void mirror_home_io(struct mirror_engine *m, struct mirror_io *io)
+{
+	struct engine_home *h = io->owner;
+	struct mirror_task_op_list issue = { 0 };
+	struct mirror_record *r;
+
+	if (io->result < 0)
+		mirror_engine_fail(m, io->device, io->result, "writing");
+	if (m->failed)
+		return; /* never reported as done: nothing that waits
+					   for it may start */
+	/* Now, not when it was submitted: a flush that began in between need not
+	 * cover it. */
+	m->disk_dirty[io->device] = true;
+	if (m->disks_dirty_since_ns == 0)
+		m->disks_dirty_since_ns = m->now_ns;
+	m->gate_dirty[io->device] = true;
+	r = mirror_tasks_done(m->tasks, h->op, &issue);
+	h->next = m->homes_free;
+	m->homes_free = h;
+	if (r != NULL) {
+		m->homing_count--;
+		set_home(m, r);
+		if (m->gate.outstanding_count > 0)
+			gate_done(m, r);
+	}
+	issue_ops(m, &issue);
+}
+
+/* ---- stopping and starting over ------------------------------------------ */
+
+/* True when no home write is under way and none will start by itself. The
+ * caller has seen to it that home_limit() is 0. */
+bool mirror_home_is_quiet(const struct mirror_engine *m)
+{
+	for (uint32_t i = 0; i < REPLAYS_MAX; i++)
+		if (m->replays[i].sequence != 0)
+			return false;
+	return mirror_tasks_op_count(m->tasks) == 0 && m->gate_flushes_running == 0;
+}
+
+/* Forget what is held or queued; it starts again when it may. Only when quiet.
+ * Used when the role, and with it the rule that lets records go, changes. */
+void mirror_home_reset(struct mirror_engine *m)
+{
+	struct mirror_record *r;
+
+	assert(mirror_home_is_quiet(m));
+	mirror_group_drop(&m->gate, &m->gate_issue);
+	while ((r = mirror_record_pop(&m->gate_issue)) != NULL)
+		;
+	for (uint64_t s = m->home_flushed + 1; s <= m->last_sequence; s++) {
+		r = mirror_engine_record(m, s);
+		if (r->state == MIRROR_RECORD_HOMING)
+			mirror_record_set_state(r, MIRROR_RECORD_LOGGED);
+	}
+	m->gate_last.sequence = 0;
+	m->homing_count = 0;
+	m->home_next = m->home_flushed + 1;
+	m->replay_next = 0;
+	mirror_group_init(&m->gate, (struct mirror_group_number){ 0 }, RECORDS_MAX);
+	mirror_group_set_together(&m->gate, m->config->order == CONFIG_ORDER_LOG,
+				  &m->gate_issue);
+}

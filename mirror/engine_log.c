@@ -1,0 +1,369 @@
+/* engine_log.c - append to the writelog, flush it, write marks.
+ *
+ * One log write at a time takes all records that waited (group commit): up to
+ * BATCH_DESCRIPTORS_MAX descriptors, each followed by its records' data, gathered
+ * straight from the pool's buffers. Records are appended strictly in sequence, so
+ * `logged` and `durable` are single marks. When a batch does not fit before the
+ * end of the ring, a PAD descriptor skips the rest.
+ *
+ * The log is flushed at once for a flush mark or FUA, else lazily (bounds in
+ * internal.h); a flush runs beside the next write and covers what was logged
+ * when it began. W4: each descriptor carries the durable mark, and when the log
+ * falls idle a MARK descriptor carries it within MARK_IDLE_NS.
+ */
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+/* A batch being gathered: descriptors and their data as iovecs. */
+struct batch {
+	uint32_t descriptor_count;
+	uint32_t iov_count;
+	uint64_t bytes;
+	uint64_t next; /* sequence after the last one gathered */
+};
+
+static uint8_t *block(struct mirror_engine *m, uint32_t number)
+{
+	return m->batch_blocks + (size_t)number * MIRROR_BLOCK_BYTES;
+}
+
+#define PAD_BLOCK BATCH_DESCRIPTORS_MAX
+#define ZERO_BLOCK (BATCH_DESCRIPTORS_MAX + 1)
+
+static void fill_descriptor(struct mirror_engine *m, struct mirror_descriptor *d)
+{
+	d->log = m->sb.log;
+	d->epoch = m->sb.log_epoch;
+	d->durable = m->durable < d->first_sequence ? m->durable : d->first_sequence - 1;
+	d->home = m->home_flushed < d->durable ? m->home_flushed : d->durable;
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		d->confirmed[s] = m->peer[s].proven_durable;
+	d->confirmed[m->site] = d->durable;
+}
+
+static void add_iov(struct mirror_engine *m, struct batch *b, void *base, size_t length)
+{
+	assert(b->iov_count < MIRROR_IO_IOV_MAX);
+	m->batch_iov[b->iov_count++] = (struct iovec){ base, length };
+	b->bytes += length;
+}
+
+/* How many records, from b->next on, one descriptor takes. */
+static uint32_t entry_count(struct mirror_engine *m, const struct batch *b,
+			    uint64_t room_bytes)
+{
+	uint64_t bytes = MIRROR_BLOCK_BYTES;
+	uint64_t generation = 0;
+	uint32_t count = 0;
+
+	while (b->next + count <= m->last_sequence &&
+	       count < MIRROR_DESCRIPTOR_RECORDS_MAX) {
+		const struct mirror_header *h =
+			&mirror_engine_record(m, b->next + count)->header;
+
+		bytes += mirror_data_padded_bytes(h->data_bytes);
+		if (bytes > ENTRY_BYTES_MAX || b->bytes + bytes > room_bytes ||
+		    (count > 0 && h->generation != generation))
+			break;
+		generation = h->generation;
+		count++;
+	}
+	return count;
+}
+
+/* Gather one descriptor's records; its positions follow from `position`, where
+ * the batch begins. */
+static void gather_entry(struct mirror_engine *m, struct batch *b, uint32_t count,
+			 uint64_t position, uint64_t previous)
+{
+	struct mirror_header headers[MIRROR_DESCRIPTOR_RECORDS_MAX];
+	struct mirror_descriptor d = {
+		.type = MIRROR_DESCRIPTOR_RECORDS,
+		.count = count,
+		.position = position + b->bytes,
+		.previous_position = previous,
+		.first_sequence = b->next,
+	};
+	uint8_t *at = block(m, b->descriptor_count++);
+
+	add_iov(m, b, at, MIRROR_BLOCK_BYTES);
+	for (uint32_t i = 0; i < count; i++) {
+		struct mirror_record *r = mirror_engine_record(m, b->next + i);
+		const uint32_t rest = (MIRROR_BLOCK_BYTES -
+				       r->header.data_bytes % MIRROR_BLOCK_BYTES) %
+				      MIRROR_BLOCK_BYTES;
+
+		headers[i] = r->header;
+		mirror_record_set_state(r, MIRROR_RECORD_LOGGING);
+		if (r->header.data_bytes == 0)
+			continue;
+		r->log_position = mirror_ring_device_offset(m->ring, position + b->bytes);
+		mirror_buffer_ref(m, r->data);
+		add_iov(m, b, r->data, r->header.data_bytes);
+		if (rest > 0)
+			add_iov(m, b, block(m, ZERO_BLOCK), rest);
+	}
+	d.generation = headers[0].generation;
+	d.total_bytes = mirror_descriptor_total_bytes(headers, count);
+	fill_descriptor(m, &d);
+	mirror_descriptor_encode(&d, headers, at);
+	mirror_ring_append_entry(m->ring, d.epoch, d.first_sequence, count, d.position,
+				 d.total_bytes);
+	m->mark_written = d.durable;
+	b->next += count;
+}
+
+static void submit_block(struct mirror_engine *m, struct mirror_io *io, struct iovec *iov,
+			 uint8_t *at, uint64_t position, enum io_purpose purpose)
+{
+	*iov = (struct iovec){ at, MIRROR_BLOCK_BYTES };
+	*io = (struct mirror_io){
+		.op = MIRROR_IO_WRITE,
+		.device = MIRROR_IO_LOG,
+		.offset_bytes = mirror_ring_device_offset(m->ring, position),
+		.length_bytes = MIRROR_BLOCK_BYTES,
+		.iov = iov,
+		.iov_count = 1,
+		.purpose = purpose,
+	};
+	mirror_engine_submit(m, io);
+	m->log_parts++;
+}
+
+/* A descriptor without records: MARK, or PAD of `bytes`. */
+static void write_bare(struct mirror_engine *m, enum mirror_descriptor_type type,
+		       uint64_t bytes)
+{
+	struct mirror_descriptor d = {
+		.type = type,
+		.position = mirror_ring_head_position(m->ring),
+		.previous_position = mirror_ring_previous_position(m->ring),
+		.generation = m->last_generation,
+		.first_sequence = m->next_to_log,
+		.total_bytes = bytes,
+	};
+	const bool pad = type == MIRROR_DESCRIPTOR_PAD;
+
+	fill_descriptor(m, &d);
+	mirror_descriptor_encode(&d, NULL, block(m, pad ? PAD_BLOCK : 0));
+	mirror_ring_append_entry(m->ring, d.epoch, d.first_sequence, 0, d.position,
+				 bytes);
+	m->mark_written = d.durable;
+	submit_block(m, pad ? &m->pad_io : &m->batch_io, pad ? &m->pad_iov : m->batch_iov,
+		     block(m, pad ? PAD_BLOCK : 0), d.position, IO_LOG_PAD);
+}
+
+/* A batch takes at least the largest record, and otherwise so little that small
+ * logs keep several. */
+static uint64_t batch_bound(const struct mirror_engine *m)
+{
+	const uint64_t bound = mirror_ring_bytes(m->ring) / 16;
+
+	if (bound < MIRROR_RECORD_DATA_MAX + MIRROR_BLOCK_BYTES)
+		return MIRROR_RECORD_DATA_MAX + MIRROR_BLOCK_BYTES;
+	return bound < BATCH_BYTES_MAX ? bound : BATCH_BYTES_MAX;
+}
+
+/* Bytes that the next batch may take. Room for one more, and for the pad before it,
+ * is kept for a roll-forward (D5): a copy may be ahead of this log by the batch
+ * under way, and a full log could not take it in before it may bring anything home. */
+static uint64_t batch_room(const struct mirror_engine *m)
+{
+	const uint64_t bytes = mirror_ring_bytes(m->ring);
+	const uint64_t bound = batch_bound(m);
+	const uint64_t room = mirror_ring_room_bytes(m->ring);
+	const uint64_t kept = bytes / 8 < 2 * bound ? 2 * bound : bytes / 8;
+
+	if (m->state != ENGINE_PREPARING &&
+	    bytes - mirror_ring_used_bytes(m->ring) < kept + bound)
+		return 0;
+	return room < bound ? room : bound;
+}
+
+/* Bytes of the batch that would be gathered now; 0 when not even one record has
+ * room. Needed first, since a pad goes before the batch. */
+static uint64_t measure(struct mirror_engine *m, uint64_t room)
+{
+	struct batch b = { .next = m->next_to_log };
+	uint32_t count;
+
+	for (uint32_t n = 0; n < BATCH_DESCRIPTORS_MAX; n++) {
+		count = entry_count(m, &b, room);
+		if (count == 0)
+			break;
+		b.bytes += MIRROR_BLOCK_BYTES;
+		for (uint32_t i = 0; i < count; i++)
+			b.bytes += mirror_data_padded_bytes(
+				mirror_engine_record(m, b.next + i)->header.data_bytes);
+		b.next += count;
+	}
+	return b.bytes;
+}
+
+static void write_batch(struct mirror_engine *m)
+{
+	struct batch b = { .next = m->next_to_log };
+	const uint64_t bytes = measure(m, batch_room(m));
+	uint64_t pad_bytes, position;
+
+	m->log_full = bytes == 0 ||
+		      mirror_ring_reserve(m->ring, bytes, &pad_bytes, &position) != 0;
+	if (m->log_full)
+		return; /* engine_free.c makes room */
+	if (pad_bytes > 0)
+		write_bare(m, MIRROR_DESCRIPTOR_PAD, pad_bytes);
+	while (b.bytes < bytes)
+		gather_entry(m, &b, entry_count(m, &b, bytes), position,
+			     mirror_ring_previous_position(m->ring));
+	m->batch_first = m->next_to_log;
+	m->batch_last = b.next - 1;
+	m->batch_bytes = b.bytes;
+	m->next_to_log = b.next;
+	m->batch_io = (struct mirror_io){
+		.op = MIRROR_IO_WRITE,
+		.device = MIRROR_IO_LOG,
+		.offset_bytes = mirror_ring_device_offset(m->ring, position),
+		.length_bytes = b.bytes,
+		.iov = m->batch_iov,
+		.iov_count = b.iov_count,
+		.purpose = IO_LOG_WRITE,
+	};
+	mirror_engine_submit(m, &m->batch_io);
+	m->log_parts++;
+	m->counters.log_writes++;
+}
+
+static void start_flush(struct mirror_engine *m)
+{
+	m->flush_now = false;
+	m->log_flushing = true;
+	m->flush_covers = m->logged;
+	m->unflushed_bytes = 0;
+	m->unflushed_since_ns = m->log_parts > 0 ? m->now_ns : 0;
+	m->flush_io = (struct mirror_io){
+		.op = MIRROR_IO_FLUSH,
+		.device = MIRROR_IO_LOG,
+		.purpose = IO_LOG_FLUSH,
+	};
+	mirror_engine_submit(m, &m->flush_io);
+	m->counters.log_flushes++;
+}
+
+static void pump_flush(struct mirror_engine *m)
+{
+	if (m->log_flushing || m->durable >= m->logged)
+		return;
+	if (m->flush_now || m->unflushed_bytes >= UNFLUSHED_BYTES_LAZY ||
+	    m->now_ns >= m->unflushed_since_ns + FLUSH_LAZY_NS)
+		start_flush(m);
+	else
+		mirror_engine_wake(m, m->unflushed_since_ns + FLUSH_LAZY_NS);
+}
+
+/* W4: when nothing else will carry the durable mark, a descriptor of its own does. */
+static void pump_mark(struct mirror_engine *m)
+{
+	uint64_t pad_bytes, position;
+
+	if (m->mark_written >= m->durable || m->durable < m->logged) {
+		m->mark_due_ns = 0;
+		return;
+	}
+	if (m->mark_due_ns == 0)
+		m->mark_due_ns = m->now_ns + MARK_IDLE_NS / 2;
+	if (m->now_ns < m->mark_due_ns) {
+		mirror_engine_wake(m, m->mark_due_ns);
+		return;
+	}
+	if (mirror_ring_reserve(m->ring, MIRROR_BLOCK_BYTES, &pad_bytes, &position) != 0)
+		return;
+	if (pad_bytes > 0)
+		write_bare(m, MIRROR_DESCRIPTOR_PAD, pad_bytes);
+	write_bare(m, MIRROR_DESCRIPTOR_MARK, MIRROR_BLOCK_BYTES);
+	m->mark_due_ns = 0;
+}
+
+/* At the end of an open (scan.h, rule 2): a MARK under the new epoch. The caller
+ * has checked nothing; a log without room for it frees some first. */
+void mirror_log_mark(struct mirror_engine *m)
+{
+	uint64_t pad_bytes, position;
+
+	if (mirror_ring_reserve(m->ring, MIRROR_BLOCK_BYTES, &pad_bytes, &position) != 0)
+		return;
+	if (pad_bytes > 0)
+		write_bare(m, MIRROR_DESCRIPTOR_PAD, pad_bytes);
+	write_bare(m, MIRROR_DESCRIPTOR_MARK, MIRROR_BLOCK_BYTES);
+}
+
+bool mirror_log_is_idle(const struct mirror_engine *m)
+{
+	return m->log_parts == 0 && !m->log_flushing && m->next_to_log > m->last_sequence;
+}
+
+void mirror_log_pump(struct mirror_engine *m)
+{
+	if (m->failed || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING ||
+	    m->cut_step > CUT_QUIET || m->leap_step == LEAP_SUPERBLOCK ||
+	    !mirror_superblock_has(m, m->epoch_ticket))
+		return;
+	pump_flush(m);
+	if (m->log_parts > 0)
+		return;
+	if (m->next_to_log > m->last_sequence)
+		pump_mark(m);
+	else if (m->unflushed_bytes < UNFLUSHED_BYTES_MAX)
+		write_batch(m);
+}
+
+static bool buffers_are_short(const struct mirror_engine *m)
+{
+	return mirror_pool_bytes_free(m->pool) < mirror_pool_bytes_total(m->pool) / 8;
+}
+
+static void batch_done(struct mirror_engine *m)
+{
+	for (uint64_t s = m->batch_first; s <= m->batch_last; s++) {
+		struct mirror_record *r = mirror_engine_record(m, s);
+
+		if (r->header.data_bytes > 0)
+			mirror_buffer_unref(m, r->data);
+		if (m->failed)
+			continue;
+		mirror_record_set_state(r, MIRROR_RECORD_LOGGED);
+		if (r->header.type == MIRROR_RECORD_FLUSH ||
+		    (r->header.flags & MIRROR_RECORD_FUA) != 0)
+			m->flush_now = true;
+		/* Read from the log later: what is above a hold, since nothing of it
+		 * goes home now (W6) and memory could not keep it all; and anything
+		 * when buffers run short, so that what is older can go home. */
+		if (r->data != NULL &&
+		    ((m->sb.hold.active && !m->sb.blank) || buffers_are_short(m))) {
+			mirror_buffer_unref(m, r->data);
+			r->data = NULL;
+		}
+	}
+	if (m->unflushed_bytes == 0)
+		m->unflushed_since_ns = m->now_ns;
+	m->unflushed_bytes += m->batch_bytes;
+	if (!m->failed)
+		m->logged = m->batch_last;
+	m->batch_last = 0;
+}
+
+void mirror_log_io(struct mirror_engine *m, struct mirror_io *io)
+{
+	if (io->purpose == IO_LOG_FLUSH) {
+		m->log_flushing = false;
+		if (io->result < 0)
+			mirror_engine_fail(m, MIRROR_IO_LOG, io->result, "flushing");
+		else if (m->durable < m->flush_covers)
+			m->durable = m->flush_covers;
+		return;
+	}
+	m->log_parts--;
+	if (io->result < 0)
+		mirror_engine_fail(m, MIRROR_IO_LOG, io->result, "writing");
+	if (m->log_parts == 0 && m->batch_last != 0)
+		batch_done(m);
+}

@@ -1,0 +1,453 @@
+/* engine_open.c - open a site: devices, superblock, maps, scan, a new epoch.
+ *
+ *   step        what happens                                  on failure
+ *   devices     the driver opens log and disks, exclusively   FACT_OPENED, closed
+ *   superblock  both slots read, identity and sizes checked   close, FACT_OPENED
+ *   maps        every block of every site's map read          (all dirty)
+ *   scan        the ring walked; what is not home is found    close, FACT_OPENED
+ *   write       a superblock with a new epoch, durable        close, FACT_OPENED
+ *   write both  ... in the other slot too: either may be lost close, FACT_OPENED
+ *   mark        a MARK at the head, flushed (scan.h, rule 2)
+ *   done        FACT_OPENED
+ *
+ * W3: what the scan found is claimed only after the flush. W5: nothing goes home
+ * here; that begins when this site serves, or a production's history says that
+ * its tail stands.
+ */
+#include <stdio.h>
+
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+static void read_log(struct mirror_engine *m, uint64_t offset_bytes,
+		     uint64_t length_bytes, void *into)
+{
+	m->open_iov = (struct iovec){ into, length_bytes };
+	m->open_io = (struct mirror_io){
+		.op = MIRROR_IO_READ,
+		.device = MIRROR_IO_LOG,
+		.offset_bytes = offset_bytes,
+		.length_bytes = length_bytes,
+		.iov = &m->open_iov,
+		.iov_count = 1,
+		.purpose = IO_OPEN,
+	};
+	mirror_engine_submit(m, &m->open_io);
+}
+
+static struct fact *opened_fact(struct mirror_engine *m, int32_t error, const char *text)
+{
+	struct fact *f = mirror_engine_fact(m, FACT_OPENED);
+
+	f->order_id = m->open_order_id;
+	f->error = error;
+	snprintf(f->text, sizeof f->text, "%s", text);
+	return f;
+}
+
+/* Give up: the fact carries the reason now, the devices close behind it. */
+static void refuse(struct mirror_engine *m, int32_t error, const char *text)
+{
+	opened_fact(m, error, text);
+	mirror_engine_set_state(m, ENGINE_CLOSING);
+	m->close_order_id = 0;
+}
+
+void mirror_open_order(struct mirror_engine *m, const struct order *o)
+{
+	if (m->state != ENGINE_CLOSED) {
+		opened_fact(m, -EBUSY, "this node has the site's devices open already")
+			->order_id = o->id;
+		return;
+	}
+	mirror_engine_reset(m);
+	mirror_engine_set_state(m, ENGINE_OPENING);
+	m->open_order_id = o->id;
+	m->site = o->site;
+	m->incarnation = o->incarnation;
+	m->open_step = OPEN_DEVICES;
+	m->out->open_devices = true;
+	m->devices_asked = true;
+}
+
+void mirror_open_devices(struct mirror_engine *m, const struct mirror_devices *d)
+{
+	m->devices = *d;
+	m->devices_asked = false;
+	if (d->error != 0 && m->state == ENGINE_CLOSING) {
+		mirror_closed(m);
+		return;
+	}
+	if (d->error != 0) {
+		opened_fact(m, d->error, d->text);
+		mirror_engine_set_state(m, ENGINE_CLOSED);
+		return;
+	}
+	if (m->state == ENGINE_CLOSING)
+		return; /* told to close meanwhile */
+	m->open_step = OPEN_SUPERBLOCK;
+	read_log(m, 0, MIRROR_SUPERBLOCK_AREA_BYTES, m->scan_buffer);
+}
+
+static int check_sizes(const struct mirror_engine *m, char *text, size_t size)
+{
+	const struct config_site *site = &m->config->site[m->site];
+
+	if (m->devices.log_bytes < m->sb.log_bytes) {
+		snprintf(
+			text, size,
+			"writelog %s has been truncated: it is %llu bytes and "
+			"was made with %llu; restore it, or create it anew for a full refresh",
+			site->writelog, (unsigned long long)m->devices.log_bytes,
+			(unsigned long long)m->sb.log_bytes);
+		return -EFBIG;
+	}
+	for (uint32_t i = 0; i < m->sb.disks.count; i++)
+		if (m->devices.disk_bytes[i] < m->sb.disks.entry[i].size_bytes) {
+			snprintf(text, size,
+				 "disk %s (%s) is %llu bytes, smaller than the "
+				 "%llu of the mirror: use a device at least as large",
+				 site->disk[i].name, site->disk[i].path,
+				 (unsigned long long)m->devices.disk_bytes[i],
+				 (unsigned long long)m->sb.disks.entry[i].size_bytes);
+			return -EFBIG;
+		}
+	return 0;
+}
+
+static void divide_space(struct mirror_engine *m)
+{
+	uint64_t size[CONFIG_DISK_COUNT_MAX];
+
+	for (uint32_t i = 0; i < m->disk_count; i++)
+		size[i] = m->sb.disks.entry[i].size_bytes;
+	mirror_tasks_set_space(m->tasks, m->disk_count, size, MIRROR_EXTENT_BYTES);
+}
+
+static void superblock_read(struct mirror_engine *m)
+{
+	char text[FACT_TEXT_MAX], full[FACT_TEXT_MAX];
+	uint32_t slot;
+	int error = mirror_superblock_choose(
+		m->scan_buffer, m->scan_buffer + MIRROR_SUPERBLOCK_BYTES, &m->sb_scratch,
+		&m->sb, &slot, text, sizeof text);
+
+	if (error == 0)
+		error = mirror_superblock_check_identity(&m->sb, m->config, m->site, text,
+							 sizeof text);
+	if (error != 0) {
+		mirror_text(full, sizeof full, "writelog %s: %s",
+			    m->config->site[m->site].writelog, text);
+		refuse(m, error, full);
+		return;
+	}
+	error = check_sizes(m, text, sizeof text);
+	if (error != 0) {
+		refuse(m, error, text);
+		return;
+	}
+	m->disk_count = m->sb.disks.count;
+	m->map = mirror_map_create(&m->sb);
+	m->ring = mirror_ring_create(m->sb.ring_start_bytes, m->sb.ring_bytes);
+	if (m->map == NULL || m->ring == NULL) {
+		refuse(m, -ENOMEM,
+		       "no memory for the maps and the index of this writelog");
+		return;
+	}
+	divide_space(m);
+	m->open_step = OPEN_MAPS;
+	m->open_map_site = 0;
+	m->open_map_block = 0;
+}
+
+/* ---- maps ---------------------------------------------------------------- */
+
+static uint64_t map_blocks_now(const struct mirror_engine *m)
+{
+	const uint64_t left = mirror_map_block_count(m->map) - m->open_map_block;
+	const uint64_t most = SCAN_BYTES / MIRROR_MAP_BLOCK_BYTES;
+
+	return left < most ? left : most;
+}
+
+static void maps_loaded(struct mirror_engine *m, bool good)
+{
+	const uint64_t count = map_blocks_now(m);
+
+	for (uint64_t i = 0; i < count; i++)
+		if (mirror_map_load(m->map, m->open_map_site, m->open_map_block + i,
+				    good ? m->scan_buffer + i * MIRROR_MAP_BLOCK_BYTES :
+					   NULL) != 0)
+			m->map_changes++;
+	m->open_map_block += count;
+	if (m->open_map_block < mirror_map_block_count(m->map))
+		return;
+	m->open_map_block = 0;
+	m->open_map_site++;
+}
+
+static void begin_scan(struct mirror_engine *m)
+{
+	uint64_t first = m->sb.tail_sequence;
+
+	m->open_step = OPEN_SCAN;
+	mirror_ring_reset(m->ring, m->sb.tail_position, first > 0 ? first : 1,
+			  m->sb.tail_epoch);
+	m->home_flushed = m->sb.home.sequence;
+	if (first > 0 && m->home_flushed < first - 1)
+		m->home_flushed = first - 1;
+	m->last_sequence = m->home_flushed;
+	mirror_scan_start(m->scan, &m->sb, m->scan_buffer, SCAN_BYTES, 0);
+}
+
+static void pump_maps(struct mirror_engine *m)
+{
+	if (m->open_map_site == m->sb.site_count) {
+		begin_scan(m);
+		return;
+	}
+	read_log(m, mirror_map_block_offset(m->map, m->open_map_site, m->open_map_block),
+		 map_blocks_now(m) * MIRROR_MAP_BLOCK_BYTES, m->scan_buffer);
+}
+
+/* ---- scan ---------------------------------------------------------------- */
+
+/* Records up to `sequence` are at home: the table need not hold them. */
+static void forget_home(struct mirror_engine *m, uint64_t sequence)
+{
+	while (m->home_flushed < sequence && m->home_flushed < m->last_sequence) {
+		mirror_record_forget(m, mirror_engine_record(m, m->home_flushed + 1));
+		m->home_flushed++;
+	}
+}
+
+static bool found_record(struct mirror_engine *m, const struct mirror_header *h,
+			 uint64_t data_position)
+{
+	struct mirror_record *r;
+
+	if (h->disk_sequence > m->disk_sequence[h->disk])
+		m->disk_sequence[h->disk] = h->disk_sequence;
+	if (h->sequence > m->last_sequence + 1) { /* a leap: all before is home */
+		forget_home(m, m->last_sequence);
+		m->home_flushed = m->last_sequence = h->sequence - 1;
+	}
+	if (h->sequence <= m->home_flushed)
+		return true;
+	if (m->last_sequence - m->home_flushed >= RECORDS_MAX)
+		return false;
+	r = &m->records[h->sequence % RECORDS_MAX];
+	r->header = *h;
+	r->log_position = mirror_ring_device_offset(m->ring, data_position);
+	mirror_record_admit(m, r, NULL, MIRROR_RECORD_LOGGED);
+	return true;
+}
+
+static bool found(struct mirror_engine *m)
+{
+	const struct mirror_scan *scan = m->scan;
+	const struct mirror_descriptor *d = &scan->descriptor;
+
+	if (!m->open_found) {
+		m->open_found = true;
+		mirror_ring_reset(m->ring, scan->result.tail_position,
+				  scan->result.tail_sequence, scan->result.tail_epoch);
+		if (m->home_flushed < scan->result.tail_sequence - 1)
+			m->home_flushed = m->last_sequence = scan->result.tail_sequence -
+							     1;
+	}
+	forget_home(m, d->home);
+	for (uint32_t i = 0; i < d->count; i++)
+		if (!found_record(m, &scan->headers[i], scan->data_position[i]))
+			return false;
+	mirror_ring_append_entry(m->ring, d->epoch, d->first_sequence, d->count,
+				 d->position, d->total_bytes);
+	return true;
+}
+
+/* The scan is over: the log goes on here, under a new epoch. What stands above
+ * the hold of a refresh that was cut short is dropped (W6); a blank copy drops
+ * everything and starts over. */
+static void scan_ended(struct mirror_engine *m)
+{
+	const struct mirror_scan_result *r = &m->scan->result;
+	int error = 0;
+
+	if (!m->open_found) { /* nothing in the log is needed any more */
+		mirror_ring_reset(m->ring, r->tail_position, r->tail_sequence,
+				  r->tail_epoch);
+		m->last_sequence = m->home_flushed = r->last_sequence;
+	}
+	forget_home(m, r->home);
+	for (uint32_t s = 0; s < m->sb.site_count; s++)
+		m->peer[s].proven_durable = r->confirmed[s];
+	if (m->sb.hold.active) {
+		const uint64_t position = mirror_ring_truncate_after(m->ring,
+								     m->sb.hold.sequence);
+
+		while (m->last_sequence > m->sb.hold.sequence &&
+		       m->last_sequence > m->home_flushed) {
+			mirror_record_forget(m,
+					     mirror_engine_record(m, m->last_sequence));
+			m->last_sequence--;
+		}
+		m->last_sequence = m->sb.hold.sequence;
+		if (m->home_flushed > m->last_sequence)
+			m->home_flushed = m->last_sequence;
+		error = mirror_superblock_restart(&m->sb, position, m->last_sequence);
+		m->sb.hold.active = false;
+		m->sb.refresh.kind = MIRROR_REFRESH_NONE;
+	} else if (mirror_ring_room_bytes(m->ring) == 0) {
+		/* No room for the MARK: scan.h, rule 2. */
+		error = mirror_superblock_restart(
+			&m->sb, mirror_ring_head_position(m->ring), m->last_sequence);
+	} else {
+		m->sb.log_epoch++;
+	}
+	if (error != 0) {
+		refuse(m, error,
+		       "too many cuts are alive in this writelog; create it anew "
+		       "for a full refresh");
+		return;
+	}
+	mirror_ring_leap(m->ring, m->last_sequence + 1);
+	mirror_ring_set_epoch(m->ring, m->sb.log_epoch);
+	m->next_to_log = m->last_sequence + 1;
+	m->logged = m->last_sequence;
+	m->home_done = m->home_flushed;
+	/* W3: what was found counts as durable once it is flushed, in done(). */
+	m->durable = r->durable < m->last_sequence ? r->durable : m->last_sequence;
+	m->sb.incarnation = m->incarnation;
+	m->open_step = OPEN_WRITE;
+	m->open_ticket = mirror_superblock_want(m);
+}
+
+static void pump_scan(struct mirror_engine *m)
+{
+	char text[FACT_TEXT_MAX];
+
+	for (;;) {
+		switch (mirror_scan_step(m->scan)) {
+		case MIRROR_SCAN_READ:
+			read_log(m, m->scan->device_offset_bytes, m->scan->length_bytes,
+				 m->scan->into);
+			return;
+		case MIRROR_SCAN_FOUND:
+			if (found(m))
+				break;
+			refuse(m, -EOVERFLOW,
+			       "more records are not at home than this "
+			       "version holds; use the version that wrote them");
+			return;
+		case MIRROR_SCAN_END:
+			scan_ended(m);
+			return;
+		case MIRROR_SCAN_DAMAGED:
+			mirror_text(text, sizeof text, "writelog %s: %s",
+				    m->config->site[m->site].writelog,
+				    m->scan->result.text);
+			refuse(m, -EBADMSG, text);
+			return;
+		}
+	}
+}
+
+/* ---- done ---------------------------------------------------------------- */
+
+static void done(struct mirror_engine *m)
+{
+	struct fact *f;
+
+	m->open_step = OPEN_DONE;
+	m->durable = m->last_sequence;
+	if (m->sb.blank)
+		mirror_engine_set_data(m, DATA_INCONSISTENT,
+				       "its first refresh has not ended yet");
+	else if (mirror_map_count(m->map, m->site) > 0)
+		mirror_engine_set_data(
+			m, DATA_OUTDATED,
+			"part of it belongs to a history that was given up");
+	else
+		mirror_engine_set_data(m, DATA_CONSISTENT,
+				       "a usable image of the moment of its last record");
+	mirror_engine_set_state(m, ENGINE_IDLE);
+	m->home_reset_due = true;
+	f = opened_fact(m, 0, m->scan->result.text);
+	f->data = m->data;
+	f->marks = (struct site_marks){ m->logged, m->durable, m->home_flushed };
+	f->log = m->sb.log;
+	f->mirror = m->sb.mirror;
+	f->lineage = m->sb.lineage;
+	f->clean = m->sb.clean.set;
+	f->history = m->sb.history;
+	for (uint32_t s = 0; s < m->sb.site_count; s++)
+		if (m->sb.sites[s].disconnected)
+			f->disconnected |= 1ull << s;
+}
+
+void mirror_open_pump(struct mirror_engine *m)
+{
+	if (m->state != ENGINE_OPENING || m->io_count > 0)
+		return;
+	if (m->failed) {
+		refuse(m, -EIO, m->failed_text);
+		return;
+	}
+	if (m->open_step == OPEN_MAPS)
+		pump_maps(m);
+	if (m->open_step == OPEN_SCAN && m->io_count == 0)
+		pump_scan(m);
+	if (m->open_step == OPEN_WRITE && mirror_superblock_has(m, m->open_ticket)) {
+		m->open_step = OPEN_WRITE_BOTH;
+		m->open_ticket = mirror_superblock_want(m);
+	} else if (m->open_step == OPEN_WRITE_BOTH &&
+		   mirror_superblock_has(m, m->open_ticket)) {
+		m->open_step = OPEN_MARK;
+		mirror_log_mark(m);
+	} else if (m->open_step == OPEN_MARK && m->log_parts == 0) {
+		m->open_step = OPEN_FLUSH;
+		m->open_io = (struct mirror_io){
+			.op = MIRROR_IO_FLUSH,
+			.device = MIRROR_IO_LOG,
+			.purpose = IO_OPEN,
+		};
+		mirror_engine_submit(m, &m->open_io);
+	}
+}
+
+void mirror_open_io(struct mirror_engine *m, struct mirror_io *io)
+{
+	const bool good = io->result >= 0;
+
+	if (m->state != ENGINE_OPENING)
+		return;
+	if (!good && m->open_step != OPEN_SCAN && m->open_step != OPEN_MAPS) {
+		char text[FACT_TEXT_MAX];
+
+		mirror_text(text, sizeof text, "writelog %s cannot be read: %s",
+			    m->config->site[m->site].writelog, strerror(-io->result));
+		refuse(m, io->result, text);
+		return;
+	}
+	switch (m->open_step) {
+	case OPEN_SUPERBLOCK:
+		superblock_read(m);
+		break;
+	case OPEN_MAPS:
+		maps_loaded(m, good);
+		break;
+	case OPEN_SCAN:
+		if (!good)
+			mirror_scan_read_failed(m->scan);
+		break;
+	case OPEN_FLUSH:
+		done(m);
+		break;
+	case OPEN_DEVICES:
+	case OPEN_WRITE:
+	case OPEN_WRITE_BOTH:
+	case OPEN_MARK:
+	case OPEN_DONE:
+		break;
+	}
+}

@@ -1,0 +1,292 @@
+/* engine_prepare.c - becoming production: ORDER_PREPARE and ORDER_SERVE.
+ *
+ * D5's order: apply the cuts of the view's chain to the own log; store the
+ * refusal (D4); roll forward what reachable current copies hold beyond it; then
+ * the members propose the view; serve once it is in effect.
+ *
+ *   step     what is awaited                               next
+ *   quiet    home writes, log writes, a cut under way      cut
+ *   cut      the log cut back to a hold, or by D8          refuse
+ *   refuse   the refusal durable in the superblock         roll
+ *   roll     each source: connected, all sent; or gone     flush
+ *   flush    all of it durable here                        FACT_PREPARED
+ */
+#include <stdio.h>
+
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+static void prepared(struct mirror_engine *m, int32_t error, const char *text)
+{
+	struct fact *f = mirror_engine_fact(m, FACT_PREPARED);
+
+	f->order_id = m->prepare.id;
+	f->error = error;
+	f->sequence = m->last_sequence;
+	f->reached_sites = m->prepare_reached;
+	snprintf(f->text, sizeof f->text, "%s", text);
+	m->prepare_step = PREPARE_NONE;
+	m->prepared = error == 0;
+	if (error != 0 && m->state == ENGINE_PREPARING)
+		mirror_engine_set_state(m, ENGINE_IDLE);
+}
+
+void mirror_prepare_order(struct mirror_engine *m, const struct order *o)
+{
+	m->prepare = *o;
+	m->prepare_reached = 0;
+	m->prepare_tried = 0;
+	if (m->failed) {
+		prepared(m, -EIO, m->failed_text);
+		return;
+	}
+	if (m->state != ENGINE_IDLE && m->state != ENGINE_PREPARING) {
+		prepared(m, -EBUSY,
+			 m->state == ENGINE_CLOSED || m->state == ENGINE_OPENING ?
+				 "the disks of this site are not open on this node" :
+				 "this node serves already");
+		return;
+	}
+	if (m->state == ENGINE_IDLE)
+		mirror_engine_set_state(m, ENGINE_PREPARING);
+	m->prepared = false;
+	m->prepare_step = PREPARE_QUIET;
+	mirror_links_close_all(m, "this site is being promoted");
+}
+
+/* D8 on ourselves, by the view's chain. */
+static void judge_self(struct mirror_engine *m)
+{
+	struct mirror_judgement j;
+
+	mirror_history_judge(&m->sb.history, m->last_sequence, &m->prepare.history, &j);
+	switch (j.verdict) {
+	case MIRROR_VERDICT_CONTINUES:
+		if (j.keep_sequence < m->last_sequence) {
+			mirror_engine_event(
+				m, "writelog", "cut-own-tail",
+				"records %llu to %llu lie beyond the cut of a later generation",
+				(unsigned long long)j.keep_sequence + 1,
+				(unsigned long long)m->last_sequence);
+			mirror_cut_start(m, j.keep_sequence, true, &m->prepare.history);
+		}
+		m->prepare_step = PREPARE_REFUSE;
+		break;
+	case MIRROR_VERDICT_AHEAD: /* it opened a generation that never took effect */
+	case MIRROR_VERDICT_FORKED:
+		prepared(m, -EXDEV,
+			 "SplitBrain: this site has a generation that the "
+			 "members' history does not know");
+		break;
+	case MIRROR_VERDICT_UNKNOWN:
+		if (m->prepare.force)
+			m->prepare_step = PREPARE_REFUSE;
+		else
+			prepared(m, -ESTALE,
+				 "this site has no generation in common with "
+				 "the members' history; it needs a full refresh");
+		break;
+	}
+}
+
+static void step_quiet(struct mirror_engine *m)
+{
+	if (!mirror_home_is_quiet(m) || !mirror_log_is_idle(m) || m->cut_step != CUT_NONE)
+		return;
+	if (m->sb.blank && !m->prepare.force) {
+		prepared(m, -ENODATA,
+			 "this site's first refresh has not ended: its data "
+			 "is Inconsistent");
+		return;
+	}
+	mirror_home_reset(m);
+	m->home_reset_due = false;
+	m->prepare_step = PREPARE_CUT;
+	if (m->sb.hold.active)
+		mirror_cut_to_hold(m, "a promotion ends the refresh that was under way");
+}
+
+static void refuse(struct mirror_engine *m)
+{
+	m->sb.refusal.generation = m->prepare.generation;
+	m->sb.refusal.ballot = m->prepare.ballot;
+	m->prepare_ticket = mirror_superblock_want(m);
+	m->prepare_step = PREPARE_ROLL;
+}
+
+/* The next source that has not been tried yet; NULL when none is left. */
+static const struct order_peer *next_source(struct mirror_engine *m)
+{
+	for (uint32_t i = 0; i < m->prepare.source_count; i++)
+		if ((m->prepare_tried >> i & 1) == 0) {
+			m->prepare_tried |= 1u << i;
+			return &m->prepare.source[i];
+		}
+	return NULL;
+}
+
+static void step_roll(struct mirror_engine *m)
+{
+	const struct order_peer *source;
+
+	if (!mirror_superblock_has(m, m->prepare_ticket) ||
+	    m->roll_link != MIRROR_LINK_NONE)
+		return;
+	source = next_source(m);
+	if (source == NULL) {
+		m->prepare_step = PREPARE_FLUSH;
+		return;
+	}
+	m->roll_link = mirror_link_connect(m, source, MIRROR_HELLO_ROLL);
+}
+
+/* From engine_link.c: the link of a roll-forward ended, well or not. */
+void mirror_prepare_rolled(struct mirror_engine *m, uint32_t site, bool complete,
+			   const char *text)
+{
+	m->roll_link = MIRROR_LINK_NONE;
+	if (!complete)
+		mirror_records_drop_unlogged(m);
+	if (complete)
+		m->prepare_reached |= 1u << site;
+	mirror_engine_event(m, mirror_engine_site_name(m, site), "roll-forward", "%s",
+			    complete ? "this site holds all that it holds" : text);
+}
+
+void mirror_prepare_pump(struct mirror_engine *m)
+{
+	if (m->state != ENGINE_PREPARING || m->failed)
+		return;
+	if (m->prepare_step == PREPARE_QUIET)
+		step_quiet(m);
+	if (m->prepare_step == PREPARE_CUT && m->cut_step == CUT_NONE)
+		judge_self(m);
+	if (m->prepare_step == PREPARE_REFUSE && m->cut_step == CUT_NONE)
+		refuse(m);
+	if (m->prepare_step == PREPARE_ROLL)
+		step_roll(m);
+	if (m->prepare_step == PREPARE_FLUSH && m->durable == m->last_sequence)
+		prepared(m, 0, "");
+	else if (m->prepare_step == PREPARE_FLUSH)
+		m->flush_now = true;
+}
+
+/* ---- serve --------------------------------------------------------------- */
+
+void mirror_serve_failed(struct mirror_engine *m, uint64_t order_id, int32_t error,
+			 const char *text)
+{
+	struct fact *f = mirror_engine_fact(m, FACT_SERVING);
+
+	f->order_id = order_id;
+	f->error = error;
+	snprintf(f->text, sizeof f->text, "%s", text);
+}
+
+/* D5: what was recovered or rolled forward is not acknowledged before every copy
+ * that is waited for has logged it. A part of it may be at home already, where reads
+ * do not see that it is new: they all wait for that much. */
+static void begin_answers(struct mirror_engine *m)
+{
+	uint64_t base = m->home_flushed;
+
+	m->read_floor = m->home_flushed;
+	for (uint64_t s = m->home_flushed + 1; s <= m->last_sequence; s++)
+		if (mirror_engine_record(m, s)->state == MIRROR_RECORD_HOME)
+			m->read_floor = s;
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (m->peer[s].waited && m->peer[s].proven_durable < base)
+			base = m->peer[s].proven_durable;
+	mirror_ack_reset(&m->ack, base);
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (m->peer[s].waited)
+			mirror_ack_add(&m->ack, s);
+}
+
+void mirror_serve_order(struct mirror_engine *m, const struct order *o)
+{
+	const struct generation *g = history_newest(&o->history);
+
+	if (m->state != ENGINE_PREPARING || !m->prepared || m->failed || g == NULL ||
+	    g->cut != m->last_sequence) {
+		mirror_serve_failed(m, o->id, -EINVAL,
+				    m->failed ?
+					    m->failed_text :
+					    "nothing was prepared for this generation");
+		return;
+	}
+	mirror_engine_set_state(m, ENGINE_STARTING);
+	m->serve_order_id = o->id;
+	m->sb.history = o->history;
+	mirror_proven_limit(m);
+	m->sb.clean.set = false;
+	m->view_ballot = o->ballot;
+	m->view_history = o->history;
+	mirror_stamp_init(&m->stamp, g->ordinal, m->last_sequence, m->disk_sequence,
+			  m->disk_count);
+	m->home_reset_due = true; /* from a copy's order to production's */
+	for (uint32_t s = 0; s < m->config->site_count; s++) {
+		struct engine_peer *p = &m->peer[s];
+
+		p->waited = s != m->site && (o->sites >> s & 1) != 0;
+		p->candidate_from = 0;
+		p->candidate_count = 0;
+		p->lost_told = false;
+		p->lost_at_ns = m->now_ns + m->config->copy_timeout_ms * NS_PER_MS;
+		p->marks = (struct site_marks){ 0 };
+	}
+	begin_answers(m);
+	m->serve_ticket = mirror_superblock_want(m);
+	mirror_engine_set_data(m, DATA_UP_TO_DATE, "");
+	mirror_engine_event(m, "generation", "serve",
+			    "generation %llu begins after "
+			    "sequence %llu",
+			    (unsigned long long)g->ordinal, (unsigned long long)g->cut);
+}
+
+/* ---- the set that is waited for (D3) ------------------------------------- */
+
+void mirror_wait_order(struct mirror_engine *m, const struct order *o)
+{
+	for (uint32_t s = 0; s < m->config->site_count; s++) {
+		struct engine_peer *p = &m->peer[s];
+		const bool in = (o->sites >> s & 1) != 0;
+
+		if (s == m->site || (p->waited == in && p->candidate_from == 0))
+			continue;
+		if (!in && !p->waited &&
+		    (p->candidate_count == 0 ? p->link != MIRROR_LINK_NONE :
+					       p->candidate_count > o->ready_seen))
+			continue; /* a candidate that the sender has not heard of */
+		p->candidate_from = 0;
+		p->candidate_count = 0;
+		p->waited = in;
+		if (in) {
+			mirror_ack_add(&m->ack, s);
+		} else {
+			mirror_ack_remove(&m->ack, s);
+			mirror_engine_event(m, mirror_engine_site_name(m, s), "wait-set",
+					    "writes no longer wait for this copy");
+		}
+	}
+}
+
+/* D4: a refusal is lifted when a view of greater ballot that keeps an older
+ * generation takes effect: the promotion that stored it has lost. */
+void mirror_view_order(struct mirror_engine *m, const struct order *o)
+{
+	if (o->ballot < m->view_ballot)
+		return;
+	m->view_ballot = o->ballot;
+	m->view_history = o->history;
+	if (m->state == ENGINE_CLOSED || m->state == ENGINE_OPENING ||
+	    uuid_is_zero(&m->sb.refusal.generation))
+		return;
+	if (o->ballot > m->sb.refusal.ballot && m->state != ENGINE_PREPARING &&
+	    mirror_history_find(&o->history, &m->sb.refusal.generation) == NULL) {
+		memset(&m->sb.refusal, 0, sizeof m->sb.refusal);
+		mirror_superblock_want(m);
+		mirror_engine_event(m, "refusal", "lift-refusal",
+				    "a later view keeps the older generation");
+	}
+}

@@ -1,0 +1,468 @@
+/* engine_refresh.c - production's side of a stream: catch up, refresh, enter.
+ *
+ *   phase     what is awaited                                     next
+ *   none      (the log holds all that the copy misses: it flows)
+ *   mapping   the copy's own map, and our map for it durable      asked
+ *   asked     READY: its hold stands; or its refusal              copying; refused
+ *   copying   every set extent read, stamped and sent             ending
+ *   ending    END sent; the copy confirms all of it durable       none
+ *   refused   consent (refresh --allow-inconsistent) or room, from      mapping
+ *             time to time
+ *
+ * A refresh record is stamped like a write and flows in the same order. While its
+ * extent is read, writes that overlap it wait; so it carries exactly what is
+ * below its sequence (W6). Bits are cleared only by the copy's confirmation (G5).
+ */
+#include <stdio.h>
+
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+static void begin_catching_up(struct mirror_engine *m, uint32_t site)
+{
+	struct engine_peer *p = &m->peer[site];
+
+	p->phase = REFRESH_NONE;
+	m->link[p->link].sending = true;
+	mirror_peer_set(m, site, LINK_CATCHING_UP, "the log holds what it misses");
+}
+
+/* The copy lost what it once said it had, and the log has given it up: nothing
+ * says which extents these were. */
+static bool lost_proven(const struct mirror_engine *m, uint32_t site, uint64_t needed)
+{
+	return needed < mirror_ring_oldest_sequence(m->ring) &&
+	       needed <= m->peer[site].proven_durable;
+}
+
+static bool needs_refresh(struct mirror_engine *m, uint32_t site,
+			  const struct mirror_hello *h)
+{
+	struct mirror_superblock_site *s = &m->sb.sites[site];
+
+	if (h->blank || lost_proven(m, site, h->next_sequence)) {
+		s->map_state = MIRROR_MAP_ALL_DIRTY;
+		s->map_position = m->last_sequence;
+		mirror_superblock_want(m);
+	}
+	/* Not blank, nothing of its own unproven, and durable beyond all that the
+	 * map stands for: it had all of that after all. */
+	if (!h->blank && h->own_map_extents == 0 && h->marks.durable >= s->map_position &&
+	    h->next_sequence > s->map_position &&
+	    h->next_sequence >= mirror_ring_oldest_sequence(m->ring)) {
+		if (s->map_position > 0 || s->map_state == MIRROR_MAP_ALL_DIRTY ||
+		    mirror_map_count(m->map, site) > 0)
+			mirror_maps_clear(m, site);
+		return false;
+	}
+	if (s->map_state == MIRROR_MAP_ALL_DIRTY) {
+		mirror_maps_set_all(m, site);
+		return true;
+	}
+	return h->own_map_extents > 0 || mirror_map_count(m->map, site) > 0 ||
+	       h->next_sequence < mirror_ring_oldest_sequence(m->ring);
+}
+
+/* What the stream will carry besides: the log from `sequence` on. */
+static uint64_t logged_bytes(const struct mirror_engine *m, uint64_t sequence)
+{
+	struct mirror_ring_entry entry;
+
+	if (mirror_ring_find(m->ring, sequence, &entry) != 0)
+		return 0;
+	return mirror_ring_head_position(m->ring) - entry.position;
+}
+
+/* A copy has welcomed us: from where, and how? */
+void mirror_production_begins(struct mirror_engine *m, uint32_t number)
+{
+	struct engine_link *l = &m->link[number];
+	const struct mirror_hello *h = &l->hello;
+	struct engine_peer *p = &m->peer[l->site];
+	const uint64_t oldest = mirror_ring_oldest_sequence(m->ring);
+	const uint64_t logged = h->next_sequence - 1;
+	const uint64_t durable = h->marks.durable < logged ? h->marks.durable : logged;
+	bool refresh;
+
+	if (h->next_sequence > m->last_sequence + 1) {
+		mirror_link_close(m, number, "it has records that we do not have");
+		return;
+	}
+	refresh = needs_refresh(m, l->site, h);
+	p->incarnation = h->incarnation;
+	p->lost_told = false;
+	p->held = false;
+	p->marks = (struct site_marks){ logged, durable, h->marks.home };
+	p->proven_durable = durable;
+	mirror_ack_forget_site(&m->ack, l->site);
+	mirror_ack_set_site(&m->ack, l->site, logged, durable);
+	l->next_send = h->next_sequence > oldest ? h->next_sequence : oldest;
+	l->progress_ns = m->now_ns;
+	l->map_due = h->own_map_extents > 0;
+	if (!refresh) {
+		begin_catching_up(m, l->site);
+		return;
+	}
+	p->phase = REFRESH_MAPPING;
+	p->map_to = 0;
+	if (logged_bytes(m, l->next_send) > mirror_ring_bytes(m->ring) / 4)
+		p->map_to = m->home_flushed;
+	mirror_peer_set(m, l->site, LINK_REFRESHING,
+			"completing the map of what it misses");
+}
+
+void mirror_refresh_stop(struct mirror_engine *m, uint32_t site)
+{
+	struct engine_peer *p = &m->peer[site];
+
+	p->phase = REFRESH_NONE;
+	p->map_to = 0;
+	if (p->candidate_from != 0 && p->candidate_count == 0) {
+		p->candidate_from = 0; /* nobody was told of it */
+		mirror_ack_remove(&m->ack, site);
+	}
+}
+
+void mirror_refresh_order(struct mirror_engine *m, const struct order *o)
+{
+	struct engine_peer *p = &m->peer[o->site];
+
+	p->inconsistent_ok = o->inconsistent;
+	if (p->phase == REFRESH_REFUSED)
+		p->phase = REFRESH_MAPPING;
+}
+
+/* ---- the phases ---------------------------------------------------------- */
+
+static void ask(struct mirror_engine *m, uint32_t site)
+{
+	struct engine_peer *p = &m->peer[site];
+	struct engine_link *l = &m->link[p->link];
+	struct mirror_refresh_begin b = {
+		.flags = MIRROR_REFRESH_BLANK_OK |
+			 (p->inconsistent_ok ? MIRROR_REFRESH_INCONSISTENT_OK : 0),
+	};
+	struct mirror_frame *f;
+
+	if (!mirror_maps_have(m, mirror_maps_want(m)) || l->map_due ||
+	    !mirror_superblock_has(m, m->sb_wanted) || m->bypass_step != BYPASS_NONE)
+		return;
+	/* Its hold has to have room for the log from here on: rather than all of a
+	 * full one, the map stands for what is at home (engine_free.c). */
+	if (m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY)
+		l->next_send = m->home_flushed + 1;
+	else if (mirror_free_covered(m, site) < p->map_to)
+		return;
+	else if (m->sb.sites[site].map_position >= l->next_send)
+		l->next_send = m->sb.sites[site].map_position + 1;
+	b.extents = mirror_map_count(m->map, site);
+	b.first_sequence = l->next_send;
+	f = mirror_frame_get(m, p->link);
+	if (f == NULL)
+		return;
+	b.bytes = b.extents * MIRROR_EXTENT_BYTES + logged_bytes(m, l->next_send);
+	mirror_wire_refresh_begin(f, &b);
+	mirror_frame_send(m, f);
+	p->phase = REFRESH_ASKED;
+	p->map_to = 0;
+	p->map_cursor = 0;
+	p->refresh_end = 0;
+	p->refresh_done = 0;
+	p->refresh_total = b.extents;
+	l->progress_ns = m->now_ns;
+	mirror_peer_set(m, site, LINK_REFRESHING, "waiting for its hold");
+	mirror_engine_event(m, mirror_engine_site_name(m, site), "refresh",
+			    "%llu extents of 64 KiB are sent through the ordered stream",
+			    (unsigned long long)b.extents);
+}
+
+static bool take_ready(struct mirror_engine *m, uint32_t number,
+		       const struct mirror_received *r)
+{
+	struct engine_peer *p = &m->peer[m->link[number].site];
+	struct mirror_refresh_ready ready;
+
+	if (mirror_wire_decode_refresh_ready(r->body, r->body_bytes, &ready) != 0 ||
+	    p->phase != REFRESH_ASKED)
+		return false;
+	if (ready.error != 0) {
+		p->phase = REFRESH_REFUSED;
+		p->retry_at_ns = m->now_ns + REFUSED_NS;
+		mirror_peer_set(m, m->link[number].site, LINK_REFRESHING, ready.text);
+		return true;
+	}
+	p->phase = REFRESH_COPYING;
+	p->held = true;
+	m->link[number].sending = true;
+	mirror_peer_set(m, m->link[number].site, LINK_REFRESHING, "being refreshed");
+	return true;
+}
+
+/* True while a refresh reads an extent that the range touches: a write there
+ * would be sent before what is older than it. */
+bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
+			   uint64_t offset_bytes, uint64_t length_bytes)
+{
+	if (m->refresh_read_count == 0)
+		return false;
+	for (uint32_t i = 0; i < READS_MAX; i++) {
+		const struct engine_read *rd = &m->reads[i];
+
+		if (rd->used && rd->request == NULL && rd->disk == disk &&
+		    offset_bytes < rd->offset_bytes + rd->length_bytes &&
+		    rd->offset_bytes < offset_bytes + length_bytes)
+			return true;
+	}
+	return false;
+}
+
+/* A refresh yields to the log (P4-71): above bypass-at the maps take over first. */
+static bool has_room(const struct mirror_engine *m)
+{
+	return m->last_sequence - m->home_flushed < RECORDS_MAX / 2 &&
+	       mirror_ring_used_percent(m->ring) < m->config->bypass_at_percent &&
+	       mirror_pool_bytes_free(m->pool) > mirror_pool_bytes_total(m->pool) / 4;
+}
+
+static void copy_extents(struct mirror_engine *m, uint32_t site)
+{
+	struct engine_peer *p = &m->peer[site];
+	struct mirror_map_run run;
+
+	while (p->refresh_reads < REFRESH_READS_MAX && has_room(m) &&
+	       mirror_map_next(m->map, site, p->map_cursor, MIRROR_RECORD_DATA_MAX,
+			       &run)) {
+		uint8_t *data = mirror_pool_get(m->pool, (uint32_t)run.length_bytes);
+
+		if (data == NULL)
+			return;
+		if (!mirror_read_refresh(m, site, p->link, run.disk, run.offset_bytes,
+					 run.length_bytes, data)) {
+			mirror_pool_put(m->pool, data);
+			return;
+		}
+		p->map_cursor = run.next_extent;
+		p->refresh_reads++;
+		m->refresh_read_count++;
+	}
+}
+
+static bool is_zero(const uint8_t *data, uint64_t length)
+{
+	return data[0] == 0 && memcmp(data, data + 1, length - 1) == 0;
+}
+
+void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
+			      int32_t result)
+{
+	struct engine_peer *p = &m->peer[rd->refresh_site];
+	struct mirror_header h = {
+		.type = MIRROR_RECORD_WRITE,
+		.flags = MIRROR_RECORD_REFRESH,
+		.disk = (uint16_t)rd->disk,
+		.offset_bytes = rd->offset_bytes,
+		.length_bytes = rd->length_bytes,
+		.data_bytes = (uint32_t)rd->length_bytes,
+	};
+
+	p->refresh_reads--;
+	m->refresh_read_count--;
+	if (result != 0 || p->phase != REFRESH_COPYING || p->link != rd->refresh_link ||
+	    m->state != ENGINE_SERVING) {
+		mirror_pool_put(m->pool, rd->data);
+		return;
+	}
+	if (is_zero(rd->data, rd->length_bytes)) {
+		h.type = MIRROR_RECORD_ZERO;
+		h.data_bytes = 0;
+		mirror_pool_put(m->pool, rd->data);
+		rd->data = NULL;
+	}
+	mirror_record_stamp(m, &h, rd->data);
+	p->refresh_end = m->last_sequence;
+	p->refresh_done += (rd->length_bytes + MIRROR_EXTENT_BYTES - 1) /
+			   MIRROR_EXTENT_BYTES;
+}
+
+static void end_copying(struct mirror_engine *m, uint32_t site)
+{
+	struct engine_peer *p = &m->peer[site];
+	struct mirror_refresh_end end = { .sequence = p->refresh_end };
+	struct mirror_map_run run;
+	struct mirror_frame *f;
+
+	if (p->refresh_reads > 0 || m->link[p->link].next_send <= p->refresh_end ||
+	    mirror_map_next(m->map, site, p->map_cursor, MIRROR_RECORD_DATA_MAX, &run))
+		return;
+	f = mirror_frame_get(m, p->link);
+	if (f == NULL)
+		return;
+	mirror_wire_refresh_end(f, &end);
+	mirror_frame_send(m, f);
+	p->phase = REFRESH_ENDING;
+}
+
+static void refresh_pump(struct mirror_engine *m, uint32_t site)
+{
+	struct engine_peer *p = &m->peer[site];
+
+	switch (p->phase) {
+	case REFRESH_MAPPING:
+		ask(m, site);
+		break;
+	case REFRESH_COPYING:
+		copy_extents(m, site);
+		end_copying(m, site);
+		break;
+	case REFRESH_REFUSED:
+		if (m->now_ns >= p->retry_at_ns)
+			p->phase = REFRESH_MAPPING; /* the room that it needs changes */
+		else
+			mirror_engine_wake(m, p->retry_at_ns);
+		break;
+	case REFRESH_NONE:
+	case REFRESH_ASKED:
+	case REFRESH_ENDING:
+		break;
+	}
+}
+
+void mirror_refresh_pump(struct mirror_engine *m)
+{
+	if (m->failed || m->state != ENGINE_SERVING)
+		return;
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (m->peer[s].link != MIRROR_LINK_NONE &&
+		    m->link[m->peer[s].link].use == LINK_STREAM_OUT)
+			refresh_pump(m, s);
+}
+
+/* ---- confirmations ------------------------------------------------------- */
+
+static void confirmed(struct mirror_engine *m, uint32_t number,
+		      const struct mirror_confirm *c)
+{
+	struct engine_link *l = &m->link[number];
+	struct engine_peer *p = &m->peer[l->site];
+
+	if (c->marks.logged > p->marks.logged || l->next_send == c->marks.logged + 1 ||
+	    !l->sending)
+		l->progress_ns = m->now_ns;
+	p->marks = c->marks;
+	if (c->held)
+		return; /* nothing of it counts before the end (W6) */
+	if (c->marks.durable > p->proven_durable)
+		p->proven_durable = c->marks.durable;
+	/* From here on the log waits for it again; maps that took over while it was
+	 * held stand until it has all of that too. */
+	if (p->phase == REFRESH_ENDING && c->marks.durable >= p->refresh_end)
+		p->held = false;
+	if (p->phase == REFRESH_ENDING && !p->held &&
+	    c->marks.durable >= m->sb.sites[l->site].map_position) {
+		p->phase = REFRESH_NONE;
+		p->inconsistent_ok = false;
+		mirror_maps_clear(m, l->site);
+		mirror_engine_event(m, mirror_engine_site_name(m, l->site), "refreshed",
+				    "all of the refresh is durable there");
+		begin_catching_up(m, l->site);
+	} else if (p->phase == REFRESH_NONE && m->sb.sites[l->site].map_position > 0 &&
+		   m->sb.sites[l->site].map_position <= c->marks.durable) {
+		mirror_maps_clear(m, l->site);
+	}
+}
+
+static bool take_confirm(struct mirror_engine *m, uint32_t number,
+			 const struct mirror_received *r)
+{
+	struct engine_link *l = &m->link[number];
+	struct mirror_confirm c;
+
+	if (mirror_wire_decode_confirm(r->body, r->body_bytes, &c) != 0)
+		return false;
+	/* A hold that leaps says marks of a stream that has not begun to count. */
+	if (!c.held && m->peer[l->site].phase != REFRESH_ASKED &&
+	    (c.marks.logged >= l->next_send ||
+	     mirror_ack_set_site(&m->ack, l->site, c.marks.logged, c.marks.durable) != 0))
+		return false;
+	confirmed(m, number, &c);
+	return true;
+}
+
+static bool take_map(struct mirror_engine *m, uint32_t number,
+		     const struct mirror_received *r)
+{
+	struct engine_link *l = &m->link[number];
+	struct mirror_map_chunk chunk;
+
+	if (!l->map_due || m->peer[l->site].phase != REFRESH_MAPPING ||
+	    mirror_wire_decode_map(r->body, r->body_bytes, r->data, r->data_bytes,
+				   &chunk) != 0)
+		return false;
+	if (chunk.extent_count > 0 &&
+	    mirror_maps_import(m, l->site, &chunk, r->data, r->data_bytes) != 0)
+		return false;
+	l->map_due = !chunk.last;
+	return true;
+}
+
+bool mirror_production_received(struct mirror_engine *m, const struct mirror_received *r)
+{
+	switch ((enum mirror_frame_type)r->type) {
+	case MIRROR_FRAME_CONFIRM:
+		return take_confirm(m, r->link, r);
+	case MIRROR_FRAME_MAP:
+		return take_map(m, r->link, r);
+	case MIRROR_FRAME_REFRESH_READY:
+		return take_ready(m, r->link, r);
+	case MIRROR_FRAME_HELLO:
+	case MIRROR_FRAME_WELCOME:
+	case MIRROR_FRAME_REFUSE:
+	case MIRROR_FRAME_RECORD:
+	case MIRROR_FRAME_MARKS:
+	case MIRROR_FRAME_REFRESH_BEGIN:
+	case MIRROR_FRAME_REFRESH_END:
+	case MIRROR_FRAME_DEMOTED:
+	case MIRROR_FRAME_ROLL_END:
+		return false;
+	}
+	return false;
+}
+
+/* ---- entering the current set (D3) --------------------------------------- */
+
+/* Level enough: writes wait for it from here on, and when it has confirmed all
+ * below durable, the members are told. */
+static void enter(struct mirror_engine *m, uint32_t site)
+{
+	struct engine_peer *p = &m->peer[site];
+	struct fact *f;
+
+	if (p->candidate_from == 0) {
+		mirror_ack_add(&m->ack, site);
+		p->candidate_from = mirror_ack_acknowledged(&m->ack) + 1;
+	}
+	if (p->candidate_count != 0 || p->proven_durable + 1 < p->candidate_from)
+		return;
+	p->candidate_count = ++m->ready_count;
+	f = mirror_engine_fact(m, FACT_COPY_READY);
+	f->site = site;
+	f->sequence = p->candidate_from;
+	f->incarnation = p->incarnation;
+	f->ready_count = p->candidate_count;
+}
+
+void mirror_production_pump(struct mirror_engine *m, uint32_t number)
+{
+	struct engine_link *l = &m->link[number];
+	struct engine_peer *p = &m->peer[l->site];
+	uint64_t behind;
+
+	if (p->phase != REFRESH_NONE || !l->sending || m->state != ENGINE_SERVING)
+		return;
+	behind = m->last_sequence - p->marks.logged;
+	if (behind <= LEVEL_RECORDS && p->state != LINK_CONNECTED)
+		mirror_peer_set(m, l->site, LINK_CONNECTED, "");
+	if (p->state == LINK_CONNECTED && !p->waited && m->config->mode == CONFIG_SYNC &&
+	    !m->sb.sites[l->site].disconnected)
+		enter(m, l->site);
+}

@@ -1,0 +1,284 @@
+/* engine_request.c - a client's request: stamp, wait, answer.
+ *
+ *   write, zero, flush   (no room: wait unstamped) -> stamped -> pending -> answered
+ *   read                 (overlaps what is not acknowledged: wait) -> engine_read.c
+ *
+ * A request is pending from its stamp on; pending ones are answered in the
+ * order of their stamps, since every mark is cumulative (ack.h).
+ *
+ * Source: paper 000, Figs. 4 and 5; DESIGN 5, steps 1-5; D7.
+ */
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+#define ROOM_MARGIN 64u /* records kept for refreshes and flush marks */
+
+static void request_push(struct mirror_request_list *list, struct mirror_request *r)
+{
+	r->next = NULL;
+	if (list->tail != NULL)
+		list->tail->next = r;
+	else
+		list->head = r;
+	list->tail = r;
+}
+
+struct mirror_request *mirror_request_pop(struct mirror_request_list *list)
+{
+	struct mirror_request *r = list->head;
+
+	if (r == NULL)
+		return NULL;
+	list->head = r->next;
+	if (list->head == NULL)
+		list->tail = NULL;
+	r->next = NULL;
+	return r;
+}
+
+static bool lease_holds(const struct mirror_engine *m)
+{
+	return m->now_ns < m->lease_until_ns && !m->failed &&
+	       (m->state == ENGINE_SERVING || m->state == ENGINE_DEMOTING);
+}
+
+/* Queue the answer. An error needs no lease; anything else waits for one. */
+void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
+			   int32_t result)
+{
+	r->result = result;
+	if (result == 0 && !lease_holds(m))
+		request_push(&m->answers_held, r);
+	else
+		request_push(&m->out->answer, r);
+}
+
+static bool has_room(const struct mirror_engine *m)
+{
+	return m->last_sequence - m->home_flushed < RECORDS_MAX - ROOM_MARGIN;
+}
+
+/* Give a record its place in every order, and put it where reads find it. The
+ * data buffer passes to the record. */
+struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
+					  const struct mirror_header *header,
+					  uint8_t *data)
+{
+	struct mirror_record *r;
+
+	assert(m->last_sequence - m->home_flushed < RECORDS_MAX);
+	r = &m->records[(m->last_sequence + 1) % RECORDS_MAX];
+	assert(r->state == MIRROR_RECORD_FREE && r->data == NULL);
+	r->header = *header;
+	mirror_stamp_next(&m->stamp, &r->header);
+	r->header.time_ns = m->wall_ns;
+	r->header.crc = mirror_header_data_crc(&m->sb.mirror, &r->header, data);
+	m->counters.groups = r->header.group;
+	mirror_record_admit(m, r, data, MIRROR_RECORD_STAMPED);
+	return r;
+}
+
+/* Common to stamped, received and recovered records. */
+void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8_t *data,
+			 enum mirror_record_state state)
+{
+	assert(r->header.sequence == m->last_sequence + 1);
+	m->last_sequence = r->header.sequence;
+	m->last_generation = r->header.generation;
+	m->last_group = r->header.group;
+	m->last_time_ns = r->header.time_ns;
+	mirror_record_set_state(r, state);
+	r->data = data;
+	r->request = NULL;
+	if (data != NULL)
+		mirror_buffer_ref(m, data);
+	if (r->header.type != MIRROR_RECORD_FLUSH) {
+		m->disk_sequence[r->header.disk] = r->header.disk_sequence;
+		mirror_index_insert(&m->index[r->header.disk], r);
+		r->indexed = true;
+	}
+}
+
+static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
+{
+	struct mirror_header h = {
+		.disk = (uint16_t)q->disk,
+		.offset_bytes = q->offset_bytes,
+		.length_bytes = q->length_bytes,
+		.flags = q->fua ? MIRROR_RECORD_FUA : 0,
+	};
+	uint8_t *data = q->data;
+
+	switch (q->type) {
+	case MIRROR_REQUEST_WRITE:
+		h.type = MIRROR_RECORD_WRITE;
+		h.data_bytes = (uint32_t)q->length_bytes;
+		m->counters.writes++;
+		m->counters.write_bytes += q->length_bytes;
+		break;
+	case MIRROR_REQUEST_ZERO:
+		h.type = MIRROR_RECORD_ZERO;
+		if (q->may_deallocate)
+			h.flags |= MIRROR_RECORD_MAY_DEALLOCATE;
+		m->counters.writes++;
+		break;
+	case MIRROR_REQUEST_FLUSH:
+		h = (struct mirror_header){ .type = MIRROR_RECORD_FLUSH };
+		m->counters.flushes++;
+		break;
+	case MIRROR_REQUEST_READ:
+		assert(!"a read is not stamped");
+	}
+	q->data = NULL;
+	q->sequence = mirror_record_stamp(m, &h, data)->header.sequence;
+	if (q->fua || q->type == MIRROR_REQUEST_FLUSH)
+		request_push(&m->flushes_pending, q);
+	else
+		request_push(&m->writes_pending, q);
+	m->pending_count++;
+}
+
+/* A flush with nothing before it that is not yet stable needs no record. */
+static bool flush_is_idle(const struct mirror_engine *m)
+{
+	return mirror_ack_flushed(&m->ack) >= m->last_sequence;
+}
+
+static bool try_stamp(struct mirror_engine *m, struct mirror_request *q)
+{
+	if (q->type == MIRROR_REQUEST_FLUSH && flush_is_idle(m)) {
+		mirror_request_answer(m, q, 0);
+		return true;
+	}
+	if (!has_room(m))
+		return false;
+	if (q->type != MIRROR_REQUEST_FLUSH &&
+	    mirror_refresh_covers(m, q->disk, q->offset_bytes, q->length_bytes))
+		return false;
+	stamp_request(m, q);
+	return true;
+}
+
+void mirror_request_take(struct mirror_engine *m, struct mirror_request *q)
+{
+	q->sequence = 0;
+	if (m->state != ENGINE_SERVING || m->failed) {
+		mirror_request_answer(m, q, -ESHUTDOWN);
+		return;
+	}
+	if (q->type == MIRROR_REQUEST_READ) {
+		m->counters.reads++;
+		m->counters.read_bytes += q->length_bytes;
+		if (m->reads_waiting.head != NULL || !mirror_read_start(m, q))
+			request_push(&m->reads_waiting, q);
+	} else if (m->requests_waiting.head != NULL || !try_stamp(m, q)) {
+		request_push(&m->requests_waiting, q);
+	}
+}
+
+void mirror_requests_pump(struct mirror_engine *m)
+{
+	struct mirror_request_list again = { 0 };
+	struct mirror_request *q;
+
+	if (m->state != ENGINE_SERVING && m->state != ENGINE_DEMOTING)
+		return;
+	while (m->requests_waiting.head != NULL && try_stamp(m, m->requests_waiting.head))
+		mirror_request_pop(&m->requests_waiting);
+	if (m->reads_waiting.head == NULL)
+		return;
+	while ((q = mirror_request_pop(&m->reads_waiting)) != NULL)
+		if (!mirror_read_start(m, q))
+			request_push(&again, q);
+	m->reads_waiting = again;
+}
+
+/* ---- acknowledge --------------------------------------------------------- */
+
+static void acknowledge(struct mirror_engine *m, struct mirror_request *q)
+{
+	m->pending_count--;
+	mirror_request_answer(m, q, 0);
+}
+
+/* The group is closed in the same step that queues the answers (Fig. 5, 94). */
+static void close_group(struct mirror_engine *m)
+{
+	const uint64_t acknowledged = mirror_ack_acknowledged(&m->ack);
+
+	if (acknowledged == m->acknowledged_seen)
+		return;
+	m->acknowledged_seen = acknowledged;
+	/* Home and flushed already (while there was no lease): its group is not
+	 * known any more, and to close the current one is always safe. */
+	mirror_stamp_acknowledge(
+		&m->stamp, acknowledged <= m->home_flushed ?
+				   m->stamp.group :
+				   m->records[acknowledged % RECORDS_MAX].header.group);
+}
+
+void mirror_ack_pump(struct mirror_engine *m)
+{
+	struct mirror_request *q;
+
+	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
+		return;
+	mirror_ack_set_own(&m->ack, m->logged, m->durable);
+	if (!lease_holds(m))
+		return;
+	close_group(m);
+	while ((q = m->writes_pending.head) != NULL &&
+	       q->sequence <= mirror_ack_acknowledged(&m->ack))
+		acknowledge(m, mirror_request_pop(&m->writes_pending));
+	while ((q = m->flushes_pending.head) != NULL &&
+	       q->sequence <= mirror_ack_flushed(&m->ack))
+		acknowledge(m, mirror_request_pop(&m->flushes_pending));
+	while ((q = mirror_request_pop(&m->answers_held)) != NULL)
+		mirror_request_answer(m, q, 0);
+}
+
+/* ---- giving up ----------------------------------------------------------- */
+
+static void fail_list(struct mirror_engine *m, struct mirror_request_list *list,
+		      int32_t result)
+{
+	struct mirror_request *q;
+
+	while ((q = mirror_request_pop(list)) != NULL)
+		mirror_request_answer(m, q, result);
+}
+
+/* Fail every request that is not yet answered. What was stamped stays in the
+ * log: like any write cut off by a crash it may be found there later. */
+void mirror_requests_fail(struct mirror_engine *m, int32_t result)
+{
+	fail_list(m, &m->requests_waiting, result);
+	fail_list(m, &m->writes_pending, result);
+	fail_list(m, &m->flushes_pending, result);
+	fail_list(m, &m->reads_waiting, result);
+	fail_list(m, &m->answers_held, result);
+	m->pending_count = 0;
+}
+
+static void drop_client(struct mirror_engine *m, struct mirror_request_list *list,
+			const void *client)
+{
+	struct mirror_request_list keep = { 0 };
+	struct mirror_request *q;
+
+	while ((q = mirror_request_pop(list)) != NULL) {
+		if (q->client == client)
+			mirror_request_answer(m, q, -ECONNABORTED);
+		else
+			request_push(&keep, q);
+	}
+	*list = keep;
+}
+
+/* DESIGN 5.1: a client that comes back may have sent a request twice, so what
+ * its old connection had not yet got stamped is dropped. */
+void mirror_client_gone(struct mirror_engine *m, const void *client)
+{
+	drop_client(m, &m->requests_waiting, client);
+	drop_client(m, &m->reads_waiting, client);
+}

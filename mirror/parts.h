@@ -1,0 +1,203 @@
+/* parts.h - what the engine_*.c files call of each other. Private to them; each
+ * function is described where it is defined. */
+#ifndef MIRROR_PARTS_H
+#define MIRROR_PARTS_H
+
+#include "mirror/internal.h"
+
+/* engine.c */
+void mirror_engine_set_state(struct mirror_engine *m, enum engine_state state);
+void mirror_engine_submit(struct mirror_engine *m, struct mirror_io *io);
+void mirror_engine_wake(struct mirror_engine *m, uint64_t at_ns);
+struct fact *mirror_engine_fact(struct mirror_engine *m, enum fact_type type);
+void mirror_engine_event(struct mirror_engine *m, const char *object, const char *rule,
+			 const char *format, ...) __attribute__((format(printf, 4, 5)));
+const char *mirror_engine_site_name(const struct mirror_engine *m, uint32_t site);
+void mirror_engine_fail(struct mirror_engine *m, uint32_t device, int32_t error,
+			const char *what);
+void mirror_engine_damage(struct mirror_engine *m, const char *text);
+void mirror_engine_set_data(struct mirror_engine *m, enum data_state data,
+			    const char *text);
+uint64_t mirror_engine_random(struct mirror_engine *m);
+struct mirror_record *mirror_engine_record(struct mirror_engine *m, uint64_t sequence);
+void mirror_buffer_ref(struct mirror_engine *m, const uint8_t *data);
+void mirror_buffer_unref(struct mirror_engine *m, uint8_t *data);
+uint8_t *mirror_buffer_get(struct mirror_engine *m, uint32_t bytes);
+void mirror_buffer_put(struct mirror_engine *m, uint8_t *data);
+uint64_t mirror_superblock_want(struct mirror_engine *m);
+bool mirror_superblock_has(const struct mirror_engine *m, uint64_t ticket);
+void mirror_superblock_pump(struct mirror_engine *m);
+
+void mirror_text(char *text, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* engine_create.c */
+void mirror_engine_reset(struct mirror_engine *m);
+
+/* engine_open.c */
+void mirror_open_order(struct mirror_engine *m, const struct order *o);
+void mirror_open_devices(struct mirror_engine *m, const struct mirror_devices *d);
+void mirror_open_pump(struct mirror_engine *m);
+void mirror_open_io(struct mirror_engine *m, struct mirror_io *io);
+
+/* engine_close.c */
+void mirror_close_order(struct mirror_engine *m, const struct order *o);
+void mirror_close_pump(struct mirror_engine *m);
+void mirror_closed(struct mirror_engine *m);
+
+/* engine_request.c */
+struct mirror_request *mirror_request_pop(struct mirror_request_list *list);
+void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
+			   int32_t result);
+struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
+					  const struct mirror_header *header,
+					  uint8_t *data);
+void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8_t *data,
+			 enum mirror_record_state state);
+void mirror_request_take(struct mirror_engine *m, struct mirror_request *q);
+void mirror_requests_pump(struct mirror_engine *m);
+void mirror_ack_pump(struct mirror_engine *m);
+void mirror_requests_fail(struct mirror_engine *m, int32_t result);
+void mirror_client_gone(struct mirror_engine *m, const void *client);
+
+/* engine_read.c */
+bool mirror_read_start(struct mirror_engine *m, struct mirror_request *q);
+bool mirror_read_refresh(struct mirror_engine *m, uint32_t site, uint32_t link,
+			 uint32_t disk, uint64_t offset_bytes, uint64_t length_bytes,
+			 uint8_t *data);
+void mirror_reads_fail(struct mirror_engine *m, int32_t result);
+void mirror_read_io(struct mirror_engine *m, struct mirror_io *io);
+
+/* engine_log.c */
+bool mirror_log_is_idle(const struct mirror_engine *m);
+void mirror_log_pump(struct mirror_engine *m);
+void mirror_log_mark(struct mirror_engine *m);
+void mirror_log_io(struct mirror_engine *m, struct mirror_io *io);
+
+/* engine_home.c */
+void mirror_home_pump(struct mirror_engine *m);
+void mirror_home_io(struct mirror_engine *m, struct mirror_io *io);
+void mirror_replay_io(struct mirror_engine *m, struct mirror_io *io);
+bool mirror_home_is_quiet(const struct mirror_engine *m);
+void mirror_home_reset(struct mirror_engine *m);
+void mirror_gate_io(struct mirror_engine *m, struct mirror_io *io);
+
+/* engine_free.c */
+void mirror_free_pump(struct mirror_engine *m);
+uint64_t mirror_free_covered(const struct mirror_engine *m, uint32_t site);
+void mirror_free_io(struct mirror_engine *m, struct mirror_io *io);
+void mirror_superblock_hints(struct mirror_engine *m);
+void mirror_bypass_headers(struct mirror_engine *m, const struct mirror_header *headers,
+			   uint32_t count);
+
+/* engine_maps.c */
+uint64_t mirror_maps_want(struct mirror_engine *m);
+bool mirror_maps_have(const struct mirror_engine *m, uint64_t ticket);
+void mirror_maps_set(struct mirror_engine *m, uint32_t site, uint32_t disk,
+		     uint64_t offset_bytes, uint64_t length_bytes);
+void mirror_maps_set_all(struct mirror_engine *m, uint32_t site);
+void mirror_maps_merge(struct mirror_engine *m, uint32_t site, uint32_t from);
+int mirror_maps_import(struct mirror_engine *m, uint32_t site,
+		       const struct mirror_map_chunk *chunk, const uint8_t *data,
+		       size_t data_bytes);
+void mirror_maps_clear(struct mirror_engine *m, uint32_t site);
+void mirror_maps_pump(struct mirror_engine *m);
+void mirror_maps_io(struct mirror_engine *m, struct mirror_io *io);
+bool mirror_headers_read(struct mirror_engine *m, uint64_t sequence,
+			 enum headers_user user);
+void mirror_headers_io(struct mirror_engine *m, struct mirror_io *io);
+
+/* engine_cut.c */
+void mirror_cut_start(struct mirror_engine *m, uint64_t keep, bool home,
+		      const struct history *adopt);
+void mirror_cut_to_hold(struct mirror_engine *m, const char *text);
+void mirror_cut_headers(struct mirror_engine *m, const struct mirror_header *headers,
+			uint32_t count);
+void mirror_cut_pump(struct mirror_engine *m);
+void mirror_records_drop_unlogged(struct mirror_engine *m);
+void mirror_record_forget(struct mirror_engine *m, struct mirror_record *r);
+void mirror_leap_start(struct mirror_engine *m, const struct mirror_refresh_begin *b);
+void mirror_leap_forget(struct mirror_engine *m);
+bool mirror_leap_pump(struct mirror_engine *m);
+
+/* engine_prepare.c */
+void mirror_prepare_order(struct mirror_engine *m, const struct order *o);
+void mirror_prepare_rolled(struct mirror_engine *m, uint32_t site, bool complete,
+			   const char *text);
+void mirror_prepare_pump(struct mirror_engine *m);
+void mirror_serve_order(struct mirror_engine *m, const struct order *o);
+void mirror_serve_failed(struct mirror_engine *m, uint64_t order_id, int32_t error,
+			 const char *text);
+void mirror_wait_order(struct mirror_engine *m, const struct order *o);
+void mirror_view_order(struct mirror_engine *m, const struct order *o);
+
+/* engine_demote.c */
+void mirror_become_idle(struct mirror_engine *m);
+void mirror_depose(struct mirror_engine *m, const char *text);
+void mirror_demote_order(struct mirror_engine *m, const struct order *o);
+void mirror_demote_pump(struct mirror_engine *m);
+void mirror_clients_pump(struct mirror_engine *m);
+void mirror_clients_done(struct mirror_engine *m, int32_t error);
+
+/* engine_link.c */
+struct mirror_frame *mirror_frame_get(struct mirror_engine *m, uint32_t link);
+void mirror_frame_drop(struct mirror_engine *m, struct mirror_frame *f);
+void mirror_frame_send(struct mirror_engine *m, struct mirror_frame *f);
+void mirror_frame_sent(struct mirror_engine *m, struct mirror_frame *f);
+uint32_t mirror_link_connect(struct mirror_engine *m, const struct order_peer *peer,
+			     enum mirror_hello_purpose purpose);
+void mirror_link_close(struct mirror_engine *m, uint32_t number, const char *text);
+void mirror_links_close_all(struct mirror_engine *m, const char *text);
+bool mirror_links_are_gone(const struct mirror_engine *m);
+void mirror_peer_set(struct mirror_engine *m, uint32_t site, enum link_state state,
+		     const char *text);
+void mirror_link_up(struct mirror_engine *m, uint32_t number, bool accepted);
+void mirror_link_down(struct mirror_engine *m, uint32_t number, const char *text);
+void mirror_link_order(struct mirror_engine *m, const struct order *o);
+void mirror_probe_order(struct mirror_engine *m, const struct order *o);
+void mirror_probe_done(struct mirror_engine *m, const struct mirror_hello *hello,
+		       int32_t error, const char *text);
+void mirror_link_received(struct mirror_engine *m, const struct mirror_received *r);
+void mirror_links_pump(struct mirror_engine *m);
+
+/* engine_greet.c */
+bool mirror_greeting_received(struct mirror_engine *m, const struct mirror_received *r);
+void mirror_greeting_lost(struct mirror_engine *m);
+void mirror_greetings_pump(struct mirror_engine *m);
+
+/* engine_send.c */
+void mirror_send_pump(struct mirror_engine *m);
+void mirror_send_io(struct mirror_engine *m, struct mirror_io *io);
+void mirror_links_send_demoted(struct mirror_engine *m, const struct uuid *generation,
+			       uint64_t sequence);
+bool mirror_links_sent_all(const struct mirror_engine *m);
+
+/* engine_copy.c */
+void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number);
+void mirror_copy_stream_lost(struct mirror_engine *m, const char *text);
+bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received *r);
+bool mirror_copy_holds(const struct mirror_engine *m);
+bool mirror_copy_may_begin(struct mirror_engine *m, const struct mirror_refresh_begin *b,
+			   bool *hold);
+void mirror_copy_pump(struct mirror_engine *m);
+void mirror_proven_limit(struct mirror_engine *m);
+void mirror_marks_pump(struct mirror_engine *m);
+
+/* engine_refresh.c */
+void mirror_production_begins(struct mirror_engine *m, uint32_t number);
+void mirror_production_pump(struct mirror_engine *m, uint32_t number);
+bool mirror_production_received(struct mirror_engine *m, const struct mirror_received *r);
+void mirror_refresh_stop(struct mirror_engine *m, uint32_t site);
+void mirror_refresh_order(struct mirror_engine *m, const struct order *o);
+bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
+			   uint64_t offset_bytes, uint64_t length_bytes);
+void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
+			      int32_t result);
+void mirror_refresh_pump(struct mirror_engine *m);
+
+/* engine_status.c */
+void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s);
+void mirror_mark_order(struct mirror_engine *m, const struct order *o);
+void mirror_mark_pump(struct mirror_engine *m);
+
+#endif

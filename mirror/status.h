@@ -1,0 +1,71 @@
+/* status.h - a snapshot of the engine for `hamirror status` and the metrics. */
+#ifndef MIRROR_STATUS_H
+#define MIRROR_STATUS_H
+
+#include "common/fact.h"
+
+#define MIRROR_STATUS_QUEUE_MAX 12   /* the driver adds its own to the core's */
+
+/* G7: every queue with its bound. */
+struct mirror_status_queue {
+	char name[32];
+	uint64_t count;
+	uint64_t count_max;
+};
+
+/* The I/O thread's own counts, since it began (io_driver.h explains them). */
+struct mirror_status_io {
+	uint64_t enters;               /* system calls of the loop */
+	uint64_t wakeups;
+	uint64_t submissions, completions;
+	uint64_t answers;
+	uint64_t answers_late;         /* kept back for want of a lease (D7) */
+	uint64_t facts_dropped;
+	uint64_t disk_operations;
+	uint64_t link_sends, link_receives;
+	uint64_t links_rejected;       /* connections closed before a valid hello */
+};
+
+struct mirror_status_site {
+	enum link_state link;
+	char link_text[FACT_TEXT_MAX];
+	bool waited;                   /* writes wait for it */
+	struct site_marks marks;       /* last confirmed */
+	uint64_t lag_bytes;
+	uint64_t lag_records;
+	uint64_t lag_groups;
+	uint64_t lag_ms;               /* age of its oldest unconfirmed record */
+	uint64_t map_extents;          /* tracked for it */
+	uint64_t refresh_done_extents;
+	uint64_t refresh_total_extents;
+	uint64_t since_ns;             /* CLOCK_REALTIME of the last link change */
+};
+
+struct mirror_status {
+	bool open;
+	bool serving;
+	bool frozen;                   /* writes wait for a copy or the lease */
+	char frozen_text[FACT_TEXT_MAX];
+	uint32_t site;
+	enum data_state data;
+	char data_text[FACT_TEXT_MAX];
+	uint64_t data_time_ns;         /* wall time of the last record in our log */
+	struct history history;
+	struct site_marks marks;
+	uint64_t sequence, group, acknowledged;
+	bool group_in_progress;
+	uint64_t log_bytes, log_used_bytes;
+	uint32_t disk_count;
+	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];
+	uint32_t site_count;
+	struct mirror_status_site sites[CONFIG_SITE_COUNT_MAX];
+	uint32_t queue_count;
+	struct mirror_status_queue queue[MIRROR_STATUS_QUEUE_MAX];
+	/* counters since the open */
+	uint64_t writes, reads, flushes, write_bytes, read_bytes;
+	uint64_t groups, log_writes, log_flushes, disk_flushes;
+	uint64_t records_sent, records_received, records_homed;
+	struct mirror_status_io io;    /* filled by the driver, after the core */
+};
+
+#endif
