@@ -1,0 +1,507 @@
+/* alone.c - `cluster: none`: two systems mirror, and the operator is the majority.
+ *
+ *   state      event                    what happens                    next
+ *   closed     time, not stopping       ORDER_OPEN                      opening
+ *   opening    FACT_OPENED              ... or its error, said          open, closed
+ *   open       PROMOTE                  ORDER_PROBE to every peer       probing
+ *   probing    FACT_PEER, not yet open  ORDER_PROBE again, for 5 s      probing
+ *              every FACT_PEER          a peer serves: refused; else    rereading
+ *                                         ORDER_CLOSE, then _OPEN: what
+ *                                         our log says now
+ *   rereading  FACT_OPENED              judge(): refused, or            preparing
+ *                                         ORDER_PREPARE
+ *   preparing  FACT_PREPARED            ORDER_LEASE for ever,           starting
+ *                                         ORDER_SERVE
+ *   starting   FACT_SERVING             ORDER_LINK to every peer        serving
+ *   serving    COPY_READY               writes wait for it              serving
+ *              COPY_LOST                they still do: frozen until     serving
+ *                                         `disconnect` or its return
+ *              DEMOTE, STOP             ORDER_DEMOTE                    demoting
+ *   demoting   FACT_DEMOTED             REPLY; STOP: ORDER_CLOSE        open, closing
+ *   any open   CONNECT, DISCONNECT      ORDER_MARK, FACT_STORED, then   the same
+ *                                         the links and the wait set
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "cluster/alone.h"
+
+size_t cluster_alone_bytes(void)
+{
+	return sizeof(struct alone);
+}
+
+void cluster_alone_init(struct cluster_core *c)
+{
+	c->alone->site = (uint32_t)c->config->node[c->self.node].site;
+	c->alone->state = ALONE_CLOSED;
+}
+
+static bool state_change_is_legal(enum alone_state from, enum alone_state to)
+{
+	switch (to) {
+	case ALONE_CLOSED:
+		return from == ALONE_OPENING || from == ALONE_CLOSING ||
+		       from == ALONE_REREADING;
+	case ALONE_OPENING:
+		return from == ALONE_CLOSED;
+	case ALONE_OPEN:
+		return from != ALONE_CLOSED && from != ALONE_CLOSING;
+	case ALONE_PROBING:
+		return from == ALONE_OPEN;
+	case ALONE_REREADING:
+		return from == ALONE_PROBING;
+	case ALONE_PREPARING:
+		return from == ALONE_REREADING;
+	case ALONE_STARTING:
+		return from == ALONE_PREPARING;
+	case ALONE_SERVING:
+		return from == ALONE_STARTING;
+	case ALONE_DEMOTING:
+		return from == ALONE_SERVING;
+	case ALONE_CLOSING:
+		return from == ALONE_OPEN;
+	}
+	return false;
+}
+
+void cluster_alone_set_state(struct alone *a, enum alone_state state)
+{
+	assert(state_change_is_legal(a->state, state));
+	a->state = state;
+}
+
+void cluster_alone_reply(struct cluster_core *c, int32_t exit_status, const char *text)
+{
+	struct alone *a = c->alone;
+
+	if (!a->busy)
+		return;
+	a->busy = false;
+	cluster_reply(c, a->command.id, exit_status, "%s", text);
+}
+
+uint32_t cluster_alone_peers(const struct cluster_core *c)
+{
+	return ((1u << c->config->site_count) - 1) & ~(1u << c->alone->site);
+}
+
+/* The first host that is listed for a site. */
+void cluster_alone_peer_fill(const struct cluster_core *c, uint32_t site,
+			     struct order_peer *to)
+{
+	uint32_t n = 0;
+
+	while (n < c->config->node_count && c->config->node[n].site != (int32_t)site)
+		n++;
+	to->site = site;
+	if (n == c->config->node_count)
+		return;
+	to->port = c->config->node[n].port;
+	memcpy(to->host, c->config->node[n].name, sizeof to->host);
+	memcpy(to->address, c->config->node[n].address, sizeof to->address);
+}
+
+/* ---- opening ---- */
+
+static void open_order(struct cluster_core *c)
+{
+	struct alone *a = c->alone;
+	struct order *o = cluster_order(c, ORDER_OPEN);
+
+	a->incarnation = cluster_random(c);
+	o->site = a->site;
+	o->incarnation = a->incarnation;
+	a->open_id = o->id;
+}
+
+void cluster_alone_close(struct cluster_core *c)
+{
+	struct order *o = cluster_order(c, ORDER_CLOSE);
+
+	o->site = c->alone->site;
+	c->alone->close_id = o->id;
+}
+
+static void begin(struct cluster_core *c);
+
+static void opened(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+
+	if (f->order_id != a->open_id ||
+	    (a->state != ALONE_OPENING && a->state != ALONE_REREADING))
+		return;
+	if (f->error != 0) {
+		if (strcmp(a->text, f->text) != 0)
+			cluster_tell(c, "site", cluster_site_name(c, (int32_t)a->site),
+				     "", "could not be opened: %s", f->text);
+		snprintf(a->text, sizeof a->text, "%s", f->text);
+		a->open_at_ns = c->now_ns + (f->error == -EBUSY || f->error == -EAGAIN ?
+						     OPEN_RETRY_NS :
+						     OPEN_FAILED_NS);
+		a->data = DATA_DISKLESS;
+		cluster_alone_set_state(a, ALONE_CLOSED);
+		cluster_alone_reply(c, 1, a->text);
+		return;
+	}
+	a->clean = f->clean;
+	a->mirror = f->mirror;
+	a->lineage = f->lineage;
+	a->history = f->history;
+	a->marks = f->marks;
+	a->data = f->data;
+	a->disconnected = (uint32_t)f->disconnected;
+	a->text[0] = 0;
+	if (a->state == ALONE_REREADING) {
+		cluster_alone_judge(c);
+		return;
+	}
+	cluster_alone_set_state(a, ALONE_OPEN);
+	cluster_tell(c, "site", cluster_site_name(c, (int32_t)a->site), "",
+		     "is open here");
+	if (a->busy)
+		begin(c); /* it came while the devices were being opened */
+}
+
+static void closed(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+
+	if (f->order_id != a->close_id)
+		return;
+	if (a->state == ALONE_REREADING) {
+		open_order(c);
+		return;
+	}
+	cluster_alone_set_state(a, ALONE_CLOSED);
+	a->data = DATA_DISKLESS;
+}
+
+void cluster_alone_links(struct cluster_core *c)
+{
+	struct alone *a = c->alone;
+	const uint32_t wanted = a->state == ALONE_SERVING ?
+					cluster_alone_peers(c) & ~a->disconnected :
+					0;
+
+	for (uint32_t s = 0; s < c->config->site_count; s++) {
+		const bool want = (wanted >> s & 1) != 0;
+		struct order *o;
+
+		/* Not two bits compared: gcc 12 -O2 then looks at one of them only. */
+		if (((a->linked ^ wanted) >> s & 1) == 0)
+			continue;
+		o = cluster_order(c, want ? ORDER_LINK : ORDER_UNLINK);
+		o->site = s;
+		if (want)
+			cluster_alone_peer_fill(c, s, &o->peer);
+		cluster_tell(c, "site", cluster_site_name(c, (int32_t)s), "",
+			     want ? "mirroring starts" : "mirroring stops");
+	}
+	a->linked = wanted;
+}
+
+/* ---- copies ---- */
+
+static void wait_order(struct cluster_core *c)
+{
+	struct alone *a = c->alone;
+	struct order *o = cluster_order(c, ORDER_WAIT);
+
+	o->sites = a->waited;
+	o->ballot = cluster_view_ballot_make(history_newest(&a->history)->ordinal,
+					     c->self.node);
+	o->ready_seen = a->ready_count;
+}
+
+static void copy_changed(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+	const uint32_t bit = f->site < c->config->site_count ? 1u << f->site : 0;
+	const char *name = cluster_site_name(c, (int32_t)f->site);
+
+	if (a->state != ALONE_SERVING || (cluster_alone_peers(c) & bit) == 0)
+		return;
+	if (f->type == FACT_COPY_LOST) {
+		if ((a->waited & bit) == 0)
+			return;
+		a->lost |= bit;
+		cluster_tell(c, "site", name, "alone-frozen",
+			     "writes wait for it: %s; `hamirror "
+			     "disconnect` goes on without it",
+			     f->text);
+		return;
+	}
+	a->ready_count = f->ready_count;
+	a->lost &= ~bit;
+	if ((a->disconnected & bit) == 0 && (a->waited & bit) == 0) {
+		a->waited |= bit;
+		cluster_tell(c, "site", name, "alone-waited",
+			     "writes wait for it from sequence "
+			     "%llu on",
+			     (unsigned long long)f->sequence);
+	}
+	wait_order(c);
+}
+
+static void mark(struct cluster_core *c, const struct cluster_command *command)
+{
+	struct alone *a = c->alone;
+	const uint32_t sites = command->site < 0 ?
+				       cluster_alone_peers(c) :
+			       command->site < (int32_t)c->config->site_count ?
+				       cluster_alone_peers(c) & 1u << command->site :
+				       0;
+	struct order *o;
+
+	if (sites == 0) {
+		cluster_alone_reply(c, 1, "that is not the other site");
+		return;
+	}
+	a->mark_sites = command->type == CLUSTER_COMMAND_DISCONNECT ?
+				a->disconnected | sites :
+				a->disconnected & ~sites;
+	o = cluster_order(c, ORDER_MARK);
+	o->sites = a->mark_sites;
+	a->mark_id = o->id;
+}
+
+static void stored(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+
+	if (!a->busy || f->order_id != a->mark_id)
+		return;
+	if (f->error != 0) {
+		cluster_alone_reply(c, 1, f->text);
+		return;
+	}
+	a->disconnected = a->mark_sites;
+	if (a->state == ALONE_SERVING && (a->waited & a->disconnected) != 0) {
+		a->waited &= ~a->disconnected;
+		a->lost &= ~a->disconnected;
+		cluster_tell(c, "mirror", c->config->mirror, "alone-disconnect",
+			     "writes go on without what was put out");
+		wait_order(c);
+	}
+	cluster_alone_links(c);
+	cluster_alone_reply(c, 0,
+			    a->command.type == CLUSTER_COMMAND_DISCONNECT ?
+				    "put out: writes go on without it and are tracked" :
+				    "allowed again");
+}
+
+/* ---- the end ---- */
+
+static void demote_order(struct cluster_core *c)
+{
+	struct alone *a = c->alone;
+	struct order *o = cluster_order(c, ORDER_DEMOTE);
+
+	o->wait_ms = c->config->frozen_timeout_ms;
+	a->demote_id = o->id;
+	cluster_alone_set_state(a, ALONE_DEMOTING);
+}
+
+static void demoted(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+	char text[200];
+
+	if (a->state != ALONE_DEMOTING || f->order_id != a->demote_id)
+		return;
+	cluster_alone_set_state(a, ALONE_OPEN);
+	a->clean = f->clean;
+	a->marks = f->marks;
+	a->waited = a->lost = 0;
+	cluster_alone_links(c);
+	snprintf(text, sizeof text, "demoted%s; the end of generation %llu is at %llu",
+		 f->clean ? "" : ", not drained: what was frozen has failed",
+		 (unsigned long long)history_newest(&a->history)->ordinal,
+		 (unsigned long long)f->marks.logged);
+	cluster_tell(c, "mirror", c->config->mirror,
+		     f->clean ? "alone-demoted-clean" : "alone-demoted-unclean", "%s",
+		     text);
+	cluster_alone_reply(c, 0, text);
+}
+
+/* ---- events ---- */
+
+static void take_fact(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+
+	switch (f->type) {
+	case FACT_OPENED:
+		opened(c, f);
+		break;
+	case FACT_CLOSED:
+		closed(c, f);
+		break;
+	case FACT_PEER:
+		cluster_alone_peer(c, f);
+		break;
+	case FACT_PREPARED:
+		cluster_alone_prepared(c, f);
+		break;
+	case FACT_SERVING:
+		cluster_alone_serving(c, f);
+		break;
+	case FACT_DEMOTED:
+		demoted(c, f);
+		break;
+	case FACT_STORED:
+		stored(c, f);
+		break;
+	case FACT_LINK:
+		if (f->site < c->config->site_count)
+			a->link[f->site] = f->link;
+		break;
+	case FACT_COPY_READY:
+	case FACT_COPY_LOST:
+		copy_changed(c, f);
+		break;
+	case FACT_DATA:
+		a->data = f->data;
+		break;
+	case FACT_MARKS:
+		a->marks = f->marks;
+		break;
+	case FACT_DEVICE_FAILED:
+		a->failed = true;
+		a->data = DATA_DISKLESS;
+		snprintf(a->text, sizeof a->text, "%s", f->text);
+		break;
+	case FACT_STATUS:
+	case FACT_EVENT:
+		break;
+	}
+}
+
+static void refresh(struct cluster_core *c, const struct cluster_command *command)
+{
+	struct alone *a = c->alone;
+
+	if (a->state != ALONE_SERVING) {
+		cluster_alone_reply(c, 1, "only production can refresh a copy");
+		return;
+	}
+	for (uint32_t s = 0; s < c->config->site_count; s++) {
+		struct order *o;
+
+		if (s == a->site || (command->site >= 0 && command->site != (int32_t)s))
+			continue;
+		o = cluster_order(c, ORDER_REFRESH);
+		o->site = s;
+		o->inconsistent = command->inconsistent;
+	}
+	cluster_alone_reply(c, 0, "asked for; `hamirror status` shows how it goes");
+}
+
+/* Begin the command that was taken. */
+static void begin(struct cluster_core *c)
+{
+	struct alone *a = c->alone;
+
+	switch (a->command.type) {
+	case CLUSTER_COMMAND_PROMOTE:
+		cluster_alone_promote(c, &a->command);
+		break;
+	case CLUSTER_COMMAND_DEMOTE:
+		if (a->state == ALONE_SERVING)
+			demote_order(c);
+		else
+			cluster_alone_reply(c, 0, "this node is not production");
+		break;
+	case CLUSTER_COMMAND_CONNECT:
+	case CLUSTER_COMMAND_DISCONNECT:
+		if (a->state == ALONE_OPEN || a->state == ALONE_SERVING)
+			mark(c, &a->command);
+		else
+			cluster_alone_reply(
+				c, 1,
+				a->text[0] != 0 ?
+					a->text :
+					"the devices of this site are not open");
+		break;
+	case CLUSTER_COMMAND_REFRESH:
+		refresh(c, &a->command);
+		break;
+	case CLUSTER_COMMAND_STOP:
+		break;
+	}
+}
+
+/* A process that has just started: what it will be is not known yet. */
+static bool is_opening(const struct alone *a)
+{
+	return a->text[0] == 0 && (a->state == ALONE_OPENING || a->state == ALONE_CLOSED);
+}
+
+static void take_command(struct cluster_core *c, const struct cluster_command *command)
+{
+	struct alone *a = c->alone;
+
+	if (command->type == CLUSTER_COMMAND_STOP) {
+		a->stopping = a->has_stop = true;
+		a->stop_id = command->id;
+		return;
+	}
+	if (a->busy || a->stopping) {
+		cluster_reply(c, command->id, 1,
+			      a->stopping ? "this member is stopping" :
+					    "another command is under way");
+		return;
+	}
+	a->busy = true;
+	a->command = *command;
+	if (!is_opening(a))
+		begin(c);
+}
+
+static void pump(struct cluster_core *c)
+{
+	struct alone *a = c->alone;
+
+	if (a->state == ALONE_CLOSED && !a->stopping) {
+		if (c->now_ns >= a->open_at_ns) {
+			cluster_alone_set_state(a, ALONE_OPENING);
+			open_order(c);
+		} else {
+			cluster_wake(c, a->open_at_ns);
+		}
+	}
+	cluster_alone_probe_pump(c);
+	if (!a->stopping)
+		return;
+	if (a->state == ALONE_SERVING && !a->busy) {
+		demote_order(c);
+	} else if (a->state == ALONE_OPEN) {
+		cluster_alone_reply(c, 1, "this member is stopping");
+		cluster_alone_set_state(a, ALONE_CLOSING);
+		cluster_alone_close(c);
+	} else if (a->state == ALONE_CLOSED && a->has_stop) {
+		a->has_stop = false;
+		cluster_reply(c, a->stop_id, 0, "released what was hosted here");
+	}
+}
+
+void cluster_alone_step(struct cluster_core *c, const struct cluster_event *e)
+{
+	if (e->type == CLUSTER_EVENT_FACT)
+		take_fact(c, e->fact);
+	else if (e->type == CLUSTER_EVENT_COMMAND)
+		take_command(c, e->command);
+	pump(c);
+}
+
+void cluster_alone_check(const struct cluster_core *c)
+{
+	const struct alone *a = c->alone;
+
+	assert((a->lost & ~a->waited) == 0);
+	assert((a->waited & a->disconnected) == 0);
+	assert(a->waited == 0 || a->state >= ALONE_STARTING);
+}

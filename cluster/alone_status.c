@@ -1,0 +1,119 @@
+/* alone_status.c - what `hamirror status` shows without members. */
+#include <stdio.h>
+
+#include "cluster/alone.h"
+
+/* A site that does not serve is linked to production only. */
+static int32_t linked_production(const struct cluster_core *c)
+{
+	for (uint32_t s = 0; s < c->config->site_count; s++)
+		if (c->alone->link[s] >= LINK_CATCHING_UP)
+			return (int32_t)s;
+	return VIEW_NONE;
+}
+
+static void alone_text(const struct cluster_core *c, char *text, size_t size)
+{
+	const struct alone *a = c->alone;
+
+	if (a->text[0] != 0)
+		snprintf(text, size, "%.255s", a->text);
+	else if (a->state == ALONE_OPENING || a->state == ALONE_CLOSED)
+		snprintf(text, size, "the devices of this site are being opened");
+	else if (a->lost != 0)
+		snprintf(text, size,
+			 "writes wait for the other site, which is gone: "
+			 "`hamirror disconnect` goes on without it");
+	else if (a->state == ALONE_PROBING)
+		snprintf(text, size, "promoting: asking the other site");
+	else if (a->state == ALONE_REREADING || a->state == ALONE_PREPARING ||
+		 a->state == ALONE_STARTING)
+		snprintf(text, size, "promoting: preparing the writelog");
+	else if (a->state != ALONE_SERVING && linked_production(c) == VIEW_NONE)
+		snprintf(text, size,
+			 "no production: it is not promoted here, and no link "
+			 "to another site is up");
+}
+
+/* The link tells who is at its other end: a node of that site, and, of a link to
+ * which we are not production, production itself. */
+static void peer_fill(const struct cluster_core *c, uint32_t s, bool serves,
+		      struct cluster_status *status)
+{
+	const struct alone *a = c->alone;
+	struct cluster_status_site *to = &status->sites[s];
+	const uint32_t bit = 1u << s;
+	const bool linked = a->link[s] >= LINK_CATCHING_UP;
+
+	to->host = VIEW_NONE;
+	for (uint32_t n = 0; n < c->config->node_count && linked; n++)
+		if (c->config->node[n].site == (int32_t)s && to->host == VIEW_NONE)
+			to->host = (int32_t)n;
+	if (to->host != VIEW_NONE) {
+		status->nodes[to->host].member = true;
+		status->nodes[to->host].reach = bit;
+	}
+	if (!serves) {
+		to->role = linked ? CLUSTER_SITE_PRODUCTION : CLUSTER_SITE_UNKNOWN;
+		if (linked) {
+			to->current = true;
+			to->data = DATA_UP_TO_DATE;
+			status->production_site = (int32_t)s;
+			status->production_node = to->host;
+		}
+		return;
+	}
+	to->role = CLUSTER_SITE_COPY;
+	to->current = (a->waited & bit) != 0;
+	to->link = a->link[s];
+	to->data = to->current && linked ? DATA_UP_TO_DATE : DATA_UNKNOWN;
+	if ((a->disconnected & bit) != 0)
+		snprintf(to->text, sizeof to->text, "put out by `hamirror disconnect`");
+	else if ((a->lost & bit) != 0)
+		snprintf(to->text, sizeof to->text, "gone, and writes wait for it");
+	else if (!to->current)
+		snprintf(to->text, sizeof to->text,
+			 "not caught up: writes do not wait for it");
+}
+
+static void own_fill(const struct cluster_core *c, bool serves,
+		     struct cluster_status_site *to)
+{
+	const struct alone *a = c->alone;
+	const int32_t production = linked_production(c);
+
+	to->role = serves ? CLUSTER_SITE_PRODUCTION : CLUSTER_SITE_COPY;
+	to->host = a->data != DATA_DISKLESS ? (int32_t)c->self.node : VIEW_NONE;
+	to->current = serves;
+	if (!serves && production != VIEW_NONE)
+		to->link = a->link[production];
+	to->data = a->data;
+	to->marks = a->marks;
+}
+
+void cluster_alone_status(const struct cluster_core *c, struct cluster_status *status)
+{
+	const struct alone *a = c->alone;
+	const struct generation *newest = history_newest(&a->history);
+	const bool serves = a->state == ALONE_SERVING || a->state == ALONE_DEMOTING;
+
+	status->quorate = true;
+	status->view_in_effect = newest != NULL || linked_production(c) != VIEW_NONE;
+	status->mirror = a->mirror;
+	status->lineage = a->lineage;
+	status->history = a->history;
+	status->production_site = serves ? (int32_t)a->site : VIEW_NONE;
+	status->production_node = serves ? (int32_t)c->self.node : VIEW_NONE;
+	status->serving_here = a->state == ALONE_SERVING;
+	status->promoting_here = a->state >= ALONE_PROBING && a->state <= ALONE_STARTING;
+	status->promotion_score = INT32_MIN;
+	alone_text(c, status->text, sizeof status->text);
+	status->nodes[c->self.node].member = true;
+	status->nodes[c->self.node].voter = true;
+	status->nodes[c->self.node].reach = 1u << a->site;
+	for (uint32_t s = 0; s < c->config->site_count; s++)
+		if (s == a->site)
+			own_fill(c, serves, &status->sites[s]);
+		else
+			peer_fill(c, s, serves, status);
+}

@@ -1,0 +1,209 @@
+/* cluster.c - one event in, actions out: see cluster.h and internal.h.
+ *
+ * First the event is taken in, by whom it concerns; then each part is asked what
+ * the state now calls for. The order below is the order in which one's doing is
+ * the next one's cause, so that most of it needs one step.
+ */
+#include <assert.h>
+#include <errno.h>
+
+#include "cluster/internal.h"
+
+#define BAD_MESSAGE_NS (10000 * NS_PER_MS) /* between lines about refused messages */
+
+/* ---- messages ---------------------------------------------------------------- */
+
+static void take_release(struct cluster_core *c, const struct message *m)
+{
+	cluster_fence_released(c, m->node, m->release.incarnation);
+	if (m->node == c->self.node && m->release.incarnation == c->role.released)
+		c->release_due = false;
+}
+
+static void take_member_message(struct cluster_core *c, uint32_t node,
+				const struct message *m)
+{
+	switch (m->type) {
+	case MESSAGE_STATE:
+		cluster_join_state(c, m);
+		break;
+	case MESSAGE_DISKS:
+		cluster_join_disks(c, m);
+		break;
+	case MESSAGE_START:
+		cluster_join_start(c, m);
+		break;
+	case MESSAGE_PREPARE:
+		cluster_vote_prepare(c, m);
+		break;
+	case MESSAGE_PROMISE:
+		cluster_round_promise(c, node, m);
+		break;
+	case MESSAGE_PROPOSE:
+		cluster_vote_propose(c, m);
+		break;
+	case MESSAGE_ACCEPTED:
+		cluster_round_accepted(c, node, m);
+		break;
+	case MESSAGE_REFUSE:
+		cluster_round_refuse(c, m);
+		break;
+	case MESSAGE_COMMIT:
+		cluster_round_commit(c, m);
+		break;
+	case MESSAGE_OBJECT:
+		cluster_promote_objected(c, node, m->vote.ballot);
+		break;
+	case MESSAGE_RENEW:
+		cluster_lease_renew(c, node, m);
+		break;
+	case MESSAGE_GRANT:
+		cluster_lease_grant(c, node, m);
+		break;
+	case MESSAGE_RELEASE:
+		take_release(c, m);
+		break;
+	case MESSAGE_FENCED:
+		cluster_fence_message(c, m);
+		break;
+	case MESSAGE_ANNOUNCE:
+	case MESSAGE_TYPE_END:
+		break;
+	}
+}
+
+static void take_message(struct cluster_core *c, const struct cluster_event *e)
+{
+	struct message *m = &c->in;
+	char text[160];
+	const int error = cluster_message_decode(c->config, e->message.data,
+						 e->message.length, m, text, sizeof text);
+	int32_t node;
+
+	if (error == 0 || (error == -ESTALE && m->type == MESSAGE_ANNOUNCE)) {
+		if (m->type == MESSAGE_ANNOUNCE) {
+			cluster_join_announce(c, e->message.nodeid, e->message.pid, m,
+					      error);
+			return;
+		}
+		node = cluster_join_sender(c, e->message.nodeid, e->message.pid, m);
+		if (node != VIEW_NONE)
+			take_member_message(c, (uint32_t)node, m);
+	} else if (error != -ESTALE && c->now_ns >= c->bad_message_ns) {
+		c->bad_message_ns = c->now_ns + BAD_MESSAGE_NS;
+		cluster_tell(c, "message", "", "refused",
+			     "a message of corosync's node %u was "
+			     "refused: %s",
+			     e->message.nodeid, text);
+	}
+}
+
+/* ---- the other events ------------------------------------------------------------ */
+
+static void take_quorum(struct cluster_core *c, bool quorate)
+{
+	if (c->quorate == quorate)
+		return;
+	c->quorate = quorate;
+	c->ring_ns = c->now_ns;
+	c->confirm_due = true;
+	cluster_tell(c, "quorum", "", "",
+		     quorate ? "gained" :
+			       "lost: production answers until its lease ends");
+}
+
+static void take_command(struct cluster_core *c, const struct cluster_command *command)
+{
+	switch (command->type) {
+	case CLUSTER_COMMAND_PROMOTE:
+		cluster_promote_command(c, command);
+		break;
+	case CLUSTER_COMMAND_DEMOTE:
+	case CLUSTER_COMMAND_STOP:
+		cluster_demote_command(c, command);
+		break;
+	case CLUSTER_COMMAND_CONNECT:
+	case CLUSTER_COMMAND_DISCONNECT:
+	case CLUSTER_COMMAND_REFRESH:
+		cluster_command_site(c, command);
+		break;
+	}
+}
+
+static void take(struct cluster_core *c, const struct cluster_event *e)
+{
+	switch (e->type) {
+	case CLUSTER_EVENT_TICK:
+		break;
+	case CLUSTER_EVENT_CONFCHG:
+		cluster_join_confchg(c, e);
+		break;
+	case CLUSTER_EVENT_QUORUM:
+		take_quorum(c, e->quorate);
+		break;
+	case CLUSTER_EVENT_MESSAGE:
+		take_message(c, e);
+		break;
+	case CLUSTER_EVENT_PERSISTED:
+		cluster_vote_persisted(c, e->persisted.counter, e->persisted.error);
+		break;
+	case CLUSTER_EVENT_FACT:
+		cluster_role_fact(c, e->fact);
+		break;
+	case CLUSTER_EVENT_COMMAND:
+		take_command(c, e->command);
+		break;
+	case CLUSTER_EVENT_FENCED:
+		cluster_fence_event(c, e->fenced.node, e->fenced.wall_ns);
+		break;
+	}
+}
+
+void cluster_step(struct cluster_core *c, const struct cluster_event *event,
+		  struct cluster_actions *out)
+{
+	out->count = 0;
+	out->wake_at_ns = event->now_ns + TICK_NS;
+	c->out = out;
+	c->arena_used = 0;
+	c->now_ns = event->now_ns;
+	c->wall_ns = event->wall_ns;
+	if (c->alone != NULL) {
+		cluster_alone_step(c, event);
+	} else {
+		take(c, event);
+		cluster_fence_pump(c);
+		cluster_lease_pump(c);
+		cluster_promote_pump(c);
+		cluster_role_pump(c);
+		cluster_demote_pump(c);
+		cluster_round_pump(c);
+		cluster_vote_pump(c);
+		cluster_join_pump(c);
+	}
+	cluster_check(c);
+	c->out = NULL;
+}
+
+void cluster_check(const struct cluster_core *c)
+{
+	const struct role *r = &c->role;
+	const struct view *v = cluster_vote_in_effect(c);
+
+	if (c->alone != NULL) {
+		cluster_alone_check(c);
+		return;
+	}
+	assert(c->voter.epoch != 0 && c->voter.counter >= c->persisted_counter);
+	assert(!c->voter.has_accepted || c->voter.promised >= c->voter.accepted.ballot);
+	assert(v == NULL || cluster_view_is_sound(v));
+	assert(r->serve == SERVE_NONE || r->devices == DEVICES_OPEN);
+	assert((r->serve == SERVE_NONE) == uuid_is_zero(&r->generation));
+	assert(c->promote.state != PROMOTE_LEASE || r->serve == SERVE_PREPARED);
+	assert(c->promote.state != PROMOTE_START || r->serve == SERVE_STARTING);
+	/* D3: whatever may be in a current set is waited for. */
+	if (r->serve == SERVE_SERVING && v != NULL &&
+	    uuid_equal(&cluster_view_generation(v)->id, &r->generation))
+		assert((cluster_copies_waited(c) & ~r->waited) == 0 || r->wait_due ||
+		       c->out != NULL);
+}

@@ -1,0 +1,170 @@
+/* copies.c - at production: the links to the copies, and what writes wait for.
+ *
+ * Mirroring starts when production serves and the site's host is here with its
+ * devices open, whoever came last; it is said to all, once per generation, site
+ * and opening of the devices (paper 003, Fig. 4: 86-96, Fig. 5: 112-122). It stops
+ * when either goes.
+ *
+ *   event                        in the set       to enter        else
+ *   COPY_READY of its host       not lost          enters (D3)    enters
+ *   COPY_READY of another        -                 -              not waited for
+ *   COPY_LOST                    leaves            not any more   -
+ *   host left, restarted         leaves            not any more   -
+ *   a view takes effect          as it says        as it says     as it says
+ *
+ * Writes wait for the set in effect, for every set that a proposal of ours named
+ * and that may still take effect, and for what is to enter (D3).
+ */
+#include <stdio.h>
+
+#include "cluster/internal.h"
+
+void cluster_copies_reset(struct cluster_core *c)
+{
+	struct role *r = &c->role;
+
+	for (uint32_t s = 0; s < c->config->site_count; s++) {
+		if (r->link[s].incarnation != 0)
+			cluster_order(c, ORDER_UNLINK)->site = s;
+		r->link[s].incarnation = 0;
+		memset(&r->copy[s], 0, sizeof r->copy[s]);
+	}
+	r->undecided_sites = 0;
+	r->wait_due = false;
+}
+
+uint32_t cluster_copies_waited(const struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	uint32_t sites = c->role.undecided_sites;
+
+	if (v != NULL && uuid_equal(&cluster_view_generation(v)->id, &c->role.generation))
+		sites |= cluster_view_current_sites(v);
+	for (uint32_t s = 0; s < c->config->site_count; s++)
+		if (c->role.copy[s].ready)
+			sites |= 1u << s;
+	return sites;
+}
+
+static void copy_ready(struct cluster_core *c, const struct fact *f)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	struct role *r = &c->role;
+
+	r->ready_count = f->ready_count;
+	if (r->serve != SERVE_SERVING || r->link[f->site].incarnation != f->incarnation ||
+	    (v->disconnected >> f->site & 1) != 0) {
+		r->wait_due = true; /* it need not be waited for */
+		return;
+	}
+	r->copy[f->site].ready = true;
+	r->copy[f->site].ready_incarnation = f->incarnation;
+	r->copy[f->site].ready_from = f->sequence;
+	r->copy[f->site].lost = false;
+	r->copy[f->site].lost_text[0] = 0;
+}
+
+void cluster_copies_fact(struct cluster_core *c, const struct fact *f)
+{
+	struct role *r = &c->role;
+
+	if (f->site >= c->config->site_count || f->site == r->site)
+		return;
+	if (f->type == FACT_LINK) {
+		r->copy[f->site].link = f->link;
+	} else if (f->type == FACT_COPY_READY) {
+		copy_ready(c, f);
+	} else if (r->serve != SERVE_NONE) {
+		r->copy[f->site].ready = false;
+		r->copy[f->site].lost = true;
+		snprintf(r->copy[f->site].lost_text, sizeof r->copy[f->site].lost_text,
+			 "%.127s", f->text);
+	}
+}
+
+static void start(struct cluster_core *c, uint32_t site, const struct view_host *h)
+{
+	const struct config_node *node = &c->config->node[h->node];
+	struct message *m = cluster_message(c, MESSAGE_START);
+	struct order *o = cluster_order(c, ORDER_LINK);
+
+	m->start.generation = c->role.generation;
+	m->start.site = site;
+	m->start.node = (uint32_t)h->node;
+	m->start.incarnation = h->incarnation;
+	cluster_send(c);
+	o->site = site;
+	o->peer.site = site;
+	o->peer.port = node->port;
+	o->peer.incarnation = h->incarnation;
+	memcpy(o->peer.host, node->name, sizeof o->peer.host);
+	memcpy(o->peer.address, node->address, sizeof o->peer.address);
+}
+
+static void link_pump(struct cluster_core *c, const struct view *v, uint32_t s)
+{
+	const struct view_host *h = &v->site[s].host;
+	struct link_told *told = &c->role.link[s];
+	const struct node *host = cluster_join_host_of(c, s);
+	bool wanted = (v->disconnected >> s & 1) == 0 && host != NULL &&
+		      (host->said.flags & ANNOUNCE_SERVING) == 0;
+
+	/* Cut off so far, we may be about to learn that another was promoted. */
+	if (told->incarnation == 0 && !cluster_lease_is_valid(c))
+		wanted = false;
+
+	if (told->incarnation == (wanted ? h->incarnation : 0))
+		return;
+	if (told->incarnation != 0) {
+		cluster_order(c, ORDER_UNLINK)->site = s;
+		cluster_tell(c, "site", cluster_site_name(c, (int32_t)s), "",
+			     "mirroring to %s stops", cluster_node_name(c, told->node));
+		c->role.copy[s].ready = false;
+		if (c->role.copy[s].lost_text[0] == 0)
+			snprintf(c->role.copy[s].lost_text,
+				 sizeof c->role.copy[s].lost_text,
+				 "its host %.64s is gone",
+				 cluster_node_name(c, told->node));
+	}
+	told->incarnation = wanted ? h->incarnation : 0;
+	told->node = h->node;
+	if (wanted)
+		start(c, s, h);
+}
+
+static void wait_pump(struct cluster_core *c, const struct view *v)
+{
+	struct role *r = &c->role;
+	const uint32_t sites = cluster_copies_waited(c);
+	struct order *o;
+
+	if (sites == r->waited && !r->wait_due)
+		return;
+	r->waited = sites;
+	r->wait_due = false;
+	o = cluster_order(c, ORDER_WAIT);
+	o->sites = sites;
+	o->ballot = v->ballot;
+	o->ready_seen = r->ready_count;
+}
+
+void cluster_copies_pump(struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const uint32_t standing = c->role.undecided_sites |
+				  (v != NULL ? cluster_view_current_sites(v) : 0);
+
+	if (c->role.serve != SERVE_SERVING ||
+	    !uuid_equal(&cluster_view_generation(v)->id, &c->role.generation))
+		return;
+	for (uint32_t s = 0; s < c->config->site_count && s < v->site_count; s++) {
+		if (s == c->role.site)
+			continue;
+		link_pump(c, v, s);
+		if ((standing >> s & 1) == 0) {
+			c->role.copy[s].lost = false;
+			c->role.copy[s].lost_text[0] = 0;
+		}
+	}
+	wait_pump(c, v);
+}

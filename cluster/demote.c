@@ -1,0 +1,272 @@
+/* demote.c - the end of production here, and the commands that wait.
+ *
+ *   command      while it serves           else
+ *   DEMOTE       ORDER_DEMOTE, then a      a promotion under way is called off;
+ *                  view that says so, then    then REPLY
+ *                  REPLY
+ *   STOP         as DEMOTE, then close,     close, RELEASE, REPLY
+ *                  RELEASE, REPLY
+ *   CONNECT,     a view that says so,       refused: names the production host
+ *   DISCONNECT     then REPLY
+ *   REFRESH      ORDER_REFRESH, REPLY       likewise
+ *
+ * A view may be out of reach (no quorum): demote and stop end without it after a
+ * time, since nothing is answered here any more; the members hear of it when they
+ * can, and wait for this node's lease until then.
+ */
+#include <stdio.h>
+
+#include "cluster/internal.h"
+
+/* ---- the commands that wait ------------------------------------------------------ */
+
+static void command_end(struct cluster_core *c, struct command *w, int32_t exit_status,
+			const char *text)
+{
+	w->used = false;
+	cluster_reply(c, w->id, exit_status, "%s", text);
+}
+
+/* A free place; when there is none, that of the oldest of the same kind, whose caller
+ * has asked again. */
+static struct command *command_place(struct cluster_core *c,
+				     enum cluster_command_type type)
+{
+	struct command *oldest = NULL;
+
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
+		struct command *w = &c->command[i];
+
+		if (!w->used)
+			return w;
+		if (w->type == type && (oldest == NULL || w->begun_ns < oldest->begun_ns))
+			oldest = w;
+	}
+	if (oldest != NULL)
+		command_end(c, oldest, 1, "asked again by a later command");
+	return oldest;
+}
+
+bool cluster_command_add(struct cluster_core *c, const struct cluster_command *command,
+			 uint32_t sites)
+{
+	struct command *w = command_place(c, command->type);
+
+	if (w == NULL) {
+		cluster_reply(c, command->id, 1, "too many commands wait already");
+		return false;
+	}
+	*w = (struct command){
+		.type = command->type,
+		.id = command->id,
+		.begun_ns = c->now_ns,
+		.sites = sites,
+		.used = true,
+	};
+	return true;
+}
+
+void cluster_command_reply_all(struct cluster_core *c, enum cluster_command_type type,
+			       int32_t exit_status, const char *text)
+{
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++)
+		if (c->command[i].used && c->command[i].type == type)
+			command_end(c, &c->command[i], exit_status, text);
+}
+
+static bool is_waiting(const struct cluster_core *c, const struct command *w)
+{
+	return c->quorate && c->now_ns < w->begun_ns + DECIDE_NS;
+}
+
+bool cluster_command_waits_view(const struct cluster_core *c)
+{
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++)
+		if (c->command[i].used && is_waiting(c, &c->command[i]) &&
+		    (c->command[i].type == CLUSTER_COMMAND_DEMOTE ||
+		     c->command[i].type == CLUSTER_COMMAND_STOP))
+			return true;
+	return false;
+}
+
+/* ---- demote --------------------------------------------------------------------------- */
+
+void cluster_demote_command(struct cluster_core *c, const struct cluster_command *command)
+{
+	if (command->type == CLUSTER_COMMAND_STOP)
+		c->stopping = true;
+	if (c->promote.state != PROMOTE_NONE && c->promote.state != PROMOTE_START)
+		cluster_promote_end(c, 1, "called off by a demote");
+	cluster_command_add(c, command, 0);
+}
+
+static bool is_asked(const struct cluster_core *c)
+{
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++)
+		if (c->command[i].used && (c->command[i].type == CLUSTER_COMMAND_DEMOTE ||
+					   c->command[i].type == CLUSTER_COMMAND_STOP))
+			return true;
+	return false;
+}
+
+void cluster_demote_fact(struct cluster_core *c, const struct fact *f)
+{
+	struct role *r = &c->role;
+
+	if (r->serve != SERVE_DEMOTING || f->order_id != r->demote_id)
+		return;
+	r->demoted = true;
+	r->demoted_clean = f->clean;
+	r->demoted_waited = true;
+	r->demoted_end = f->marks.logged;
+	r->demoted_incarnation = r->incarnation;
+	r->demoted_generation = r->generation;
+	r->marks = f->marks;
+	cluster_copies_reset(c);
+	cluster_role_set_serve(c, SERVE_NONE);
+	/* Commands wait for the view from now on, not from the drain. */
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++)
+		c->command[i].begun_ns = c->now_ns;
+	cluster_tell(c, "mirror", c->config->mirror,
+		     f->clean ? "D4-demoted-clean" : "D4-demoted-unclean",
+		     "%s is demoted%s, its log ends with sequence %llu",
+		     cluster_node_name(c, (int32_t)c->self.node),
+		     f->clean ? ", drained" : ", not drained: what was frozen has failed",
+		     (unsigned long long)f->marks.logged);
+}
+
+static void end_demote(struct cluster_core *c, struct command *w)
+{
+	const struct role *r = &c->role;
+	char text[256];
+
+	if (r->serve >= SERVE_STARTING || (r->demoted && is_waiting(c, w)))
+		return;
+	if (r->demoted)
+		snprintf(text, sizeof text,
+			 "demoted here; the members do not know it yet: %s",
+			 c->quorate ? "no view was agreed in time" : "no quorum");
+	else
+		snprintf(text, sizeof text, "this node is not production");
+	command_end(c, w, 0, text);
+}
+
+static void end_stop(struct cluster_core *c, struct command *w)
+{
+	const struct role *r = &c->role;
+
+	if (r->serve != SERVE_NONE || r->devices != DEVICES_CLOSED ||
+	    (r->demoted && is_waiting(c, w)))
+		return;
+	/* Our own release comes back to us when it has reached the others. */
+	if (c->release_due && is_waiting(c, w))
+		return;
+	command_end(c, w, 0, "released what was hosted here");
+}
+
+/* ---- copies by command --------------------------------------------------------------------- */
+
+static uint32_t sites_of(const struct cluster_core *c,
+			 const struct cluster_command *command)
+{
+	const uint32_t all = ((1u << c->config->site_count) - 1) & ~(1u << c->role.site);
+
+	if (command->site < 0)
+		return all;
+	if (command->site >= (int32_t)c->config->site_count)
+		return 0;
+	return all & 1u << command->site;
+}
+
+void cluster_command_site(struct cluster_core *c, const struct cluster_command *command)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const uint32_t sites = sites_of(c, command);
+
+	if (c->role.serve != SERVE_SERVING) {
+		cluster_reply(c, command->id, 1,
+			      "only the production host can do that: %s",
+			      v == NULL || v->production_node == VIEW_NONE ?
+				      "there is none" :
+				      cluster_node_name(c, v->production_node));
+		return;
+	}
+	if (sites == 0) {
+		cluster_reply(c, command->id, 1, "that is not a copy");
+		return;
+	}
+	if (command->type == CLUSTER_COMMAND_REFRESH) {
+		for (uint32_t s = 0; s < c->config->site_count; s++)
+			if ((sites >> s & 1) != 0) {
+				struct order *o = cluster_order(c, ORDER_REFRESH);
+
+				o->site = s;
+				o->inconsistent = command->inconsistent;
+			}
+		cluster_reply(c, command->id, 0,
+			      "asked for; `hamirror status` shows how it goes");
+		return;
+	}
+	if (!cluster_command_add(c, command, sites))
+		return;
+	if (command->type == CLUSTER_COMMAND_CONNECT) {
+		c->connect_wanted |= sites;
+		c->disconnect_wanted &= ~sites;
+	} else {
+		c->disconnect_wanted |= sites;
+		c->connect_wanted &= ~sites;
+	}
+}
+
+static void end_site(struct cluster_core *c, struct command *w)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const bool out = w->type == CLUSTER_COMMAND_DISCONNECT;
+	uint32_t *wanted = out ? &c->disconnect_wanted : &c->connect_wanted;
+
+	if ((v->disconnected & w->sites) == (out ? w->sites : 0)) {
+		*wanted &= ~w->sites;
+		command_end(c, w, 0,
+			    out ? "put out: writes go on without it and are tracked" :
+				  "allowed again");
+	} else if (c->role.serve != SERVE_SERVING || !is_waiting(c, w)) {
+		*wanted &= ~w->sites;
+		command_end(c, w, 1, "the members could not agree on it in time");
+	}
+}
+
+void cluster_demote_pump(struct cluster_core *c)
+{
+	struct order *o;
+
+	if (c->role.serve == SERVE_SERVING && is_asked(c)) {
+		o = cluster_order(c, ORDER_DEMOTE);
+		o->wait_ms = c->config->frozen_timeout_ms;
+		c->role.demote_id = o->id;
+		cluster_role_set_serve(c, SERVE_DEMOTING);
+	}
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
+		struct command *w = &c->command[i];
+
+		if (!w->used)
+			continue;
+		cluster_wake(c, w->begun_ns + DECIDE_NS > c->now_ns ?
+					w->begun_ns + DECIDE_NS :
+					c->now_ns + TICK_NS);
+		switch (w->type) {
+		case CLUSTER_COMMAND_DEMOTE:
+			end_demote(c, w);
+			break;
+		case CLUSTER_COMMAND_STOP:
+			end_stop(c, w);
+			break;
+		case CLUSTER_COMMAND_CONNECT:
+		case CLUSTER_COMMAND_DISCONNECT:
+			end_site(c, w);
+			break;
+		case CLUSTER_COMMAND_PROMOTE:
+		case CLUSTER_COMMAND_REFRESH:
+			break;
+		}
+	}
+}

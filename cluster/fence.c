@@ -1,0 +1,200 @@
+/* fence.c - who counts as a majority, and who has ended for certain.
+ *
+ * D2: fencing only breaks a tie. Where exactly half of the voters answer, the
+ * others are out of the way (fenced in the boot last seen, or back without their
+ * voter file, so that their old promises are gone), and none that answers has
+ * restarted since all last agreed in one ring (accepted one view there). For then the
+ * other half can have decided nothing alone: it would have had to fence us.
+ *
+ * D6: a site's devices pass on after
+ *
+ *   what is known of the host's opening         they pass to
+ *   still said by its process                   nobody
+ *   released by its process                     anyone of the site
+ *   its node fenced, in the boot that opened    anyone
+ *   its node here again in another boot         anyone
+ *   its node here, same boot, another process   that node: the kernel lets it
+ *                                                 open only what is closed
+ *   its node gone                               nobody
+ */
+#include "cluster/internal.h"
+
+/* ---- majorities ----------------------------------------------------------------- */
+
+/* D2 for one voter: it answered without a restart, or it is out of the way. */
+static bool breaks_tie(const struct cluster_core *c, uint32_t node, uint64_t epoch,
+		       bool answered)
+{
+	const struct node *n = &c->node[node];
+	const struct together *t = &c->together;
+
+	if (cluster_view_voters_epoch(&t->voters, node) != epoch)
+		return false;
+	if (answered)
+		return n->incarnation == t->incarnation[node];
+	if (n->member)
+		return n->said.epoch != epoch;
+	return n->fenced_boot != 0 && n->fenced_boot == t->boot[node];
+}
+
+static bool set_is_majority(const struct cluster_core *c, const struct view_voters *set,
+			    const uint64_t epoch[CONFIG_NODE_COUNT_MAX])
+{
+	const uint32_t count = cluster_view_voters_answered(set, epoch);
+
+	if (2 * count != set->count || count == 0)
+		return 2 * count > set->count;
+	if (!c->together.has)
+		return false;
+	for (uint32_t i = 0; i < set->count; i++) {
+		const uint32_t node = set->voter[i].node;
+		const uint64_t e = set->voter[i].epoch;
+
+		if (!breaks_tie(c, node, e, epoch[node] == e))
+			return false;
+	}
+	return true;
+}
+
+bool cluster_fence_is_majority(const struct cluster_core *c, const struct view *v,
+			       bool joint, const uint64_t epoch[CONFIG_NODE_COUNT_MAX])
+{
+	return set_is_majority(c, &v->voters, epoch) &&
+	       (!joint || v->old.count == 0 || set_is_majority(c, &v->old, epoch));
+}
+
+/* All voters were in this ring when the view in effect was proposed, and all have
+ * accepted it: from here on none can know more than we do without a majority, or
+ * without having fenced us. Being in one ring alone would not do: one that comes back
+ * behind the others could meet them and lose them again before it has learned
+ * anything. */
+void cluster_fence_pump(struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const struct tally *t = &c->tally;
+
+	if (v == NULL || !t->has || t->view.ballot != v->ballot || t->ring != c->ring)
+		return;
+	for (uint32_t i = 0; i < v->voters.count; i++) {
+		const uint32_t node = v->voters.voter[i].node;
+
+		if (!c->node[node].member || t->epoch[node] != v->voters.voter[i].epoch)
+			return;
+	}
+	c->together.has = true;
+	c->together.voters = v->voters;
+	for (uint32_t n = 0; n < c->config->node_count; n++) {
+		c->together.incarnation[n] = c->node[n].incarnation;
+		c->together.boot[n] = c->node[n].said.boot;
+	}
+}
+
+/* ---- fencings ---------------------------------------------------------------------- */
+
+static void mark_fenced(struct cluster_core *c, uint32_t node, uint64_t boot)
+{
+	struct node *n = &c->node[node];
+
+	if (boot == 0 || n->fenced_boot == boot)
+		return;
+	n->fenced_boot = boot;
+	cluster_tell(c, "member", cluster_node_name(c, (int32_t)node), "fenced",
+		     "a fencing was confirmed: what ran there has ended");
+}
+
+/* Pacemaker says that `name` was fenced at `wall_ns`. That ends the boot which we
+ * saw last, provided that we had seen it before: a notice of an older fencing, from
+ * the history, says nothing about the boot that came after. */
+void cluster_fence_event(struct cluster_core *c, const char *name, uint64_t wall_ns)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	uint64_t boot = 0, seen_ns = 0;
+	struct message *m;
+	uint32_t node = 0;
+
+	while (node < c->config->node_count &&
+	       strcmp(c->config->node[node].name, name) != 0)
+		node++;
+	if (node == c->config->node_count || node == c->self.node)
+		return;
+	if (c->node[node].known) {
+		boot = c->node[node].said.boot;
+		seen_ns = c->node[node].boot_wall_ns;
+	} else if (v != NULL) {
+		boot = v->member[node].boot;
+		seen_ns = v->wall_ns;
+	}
+	if (boot == 0 || wall_ns < seen_ns || c->node[node].fenced_boot == boot)
+		return;
+	mark_fenced(c, node, boot);
+	m = cluster_message(c, MESSAGE_FENCED);
+	m->fenced.node = node;
+	m->fenced.boot = boot;
+	cluster_send(c);
+}
+
+void cluster_fence_message(struct cluster_core *c, const struct message *m)
+{
+	if (m->fenced.node < c->config->node_count && m->fenced.node != c->self.node)
+		mark_fenced(c, m->fenced.node, m->fenced.boot);
+}
+
+/* ---- releases ------------------------------------------------------------------------ */
+
+bool cluster_fence_has_released(const struct cluster_core *c, int32_t node,
+				uint64_t incarnation)
+{
+	for (uint32_t i = 0; i < RELEASED_COUNT_MAX; i++)
+		if (c->node[node].released[i] == incarnation)
+			return true;
+	return false;
+}
+
+void cluster_fence_released(struct cluster_core *c, uint32_t node, uint64_t incarnation)
+{
+	struct node *n = &c->node[node];
+
+	if (incarnation == 0 || cluster_fence_has_released(c, (int32_t)node, incarnation))
+		return;
+	memmove(&n->released[1], &n->released[0],
+		sizeof n->released - sizeof n->released[0]);
+	n->released[0] = incarnation;
+}
+
+enum fence_host cluster_fence_host(const struct cluster_core *c,
+				   const struct view_host *host)
+{
+	const struct node *n;
+
+	if (host->node == VIEW_NONE)
+		return HOST_FREE;
+	n = &c->node[host->node];
+	if (cluster_fence_has_released(c, host->node, host->incarnation))
+		return HOST_FREE;
+	if (!n->member)
+		return n->fenced_boot != 0 && n->fenced_boot == host->boot ? HOST_FREE :
+									     HOST_HELD;
+	if (n->said.boot != host->boot)
+		return HOST_FREE;
+	if (n->said.incarnation_open == host->incarnation ||
+	    n->said.incarnation_next == host->incarnation)
+		return HOST_HELD;
+	return HOST_RESTARTED;
+}
+
+/* A process that has the devices of its node open, exclusively, is the proof that
+ * an older one of that node has ended (D6). */
+bool cluster_fence_holder_is_gone(const struct cluster_core *c, int32_t node,
+				  uint64_t incarnation, uint64_t boot)
+{
+	const struct node *n = &c->node[node];
+
+	if (node == (int32_t)c->self.node)
+		return cluster_role_is_open(c);
+	if (cluster_fence_has_released(c, node, incarnation))
+		return true;
+	if (!n->member)
+		return n->fenced_boot != 0 && n->fenced_boot == boot;
+	return n->said.boot != boot || ((n->said.flags & ANNOUNCE_OPEN) != 0 &&
+					n->said.incarnation_open != incarnation);
+}

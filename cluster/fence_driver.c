@@ -1,0 +1,250 @@
+/* fence_driver.c - see fence_driver.h.
+ *
+ * The thread:
+ *
+ *   state       fencer answers           fencer is gone    asked to end
+ *   away        connected, read history  try again later   end
+ *   connected   pass notices on          away              disconnect, end
+ *
+ * What it learns goes to the loop through a pipe, one notice per write: writes of
+ * up to PIPE_BUF bytes are not torn.
+ */
+#include "cluster/fence_driver.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <crm/stonith-ng.h>
+#include <qb/qbloop.h>
+
+#define RETRY_MS 3000
+#define HISTORY_TIMEOUT_S 10
+#define CLOSE_TIMEOUT_S 2
+#define STACK_BYTES (512 * 1024) /* the library parses XML on it */
+#define CLIENT_NAME "hamirror"
+
+struct notice {
+	uint64_t wall_ns;
+	char node[CONFIG_NAME_MAX];
+};
+static_assert(sizeof(struct notice) <= PIPE_BUF, "a notice is written whole");
+
+struct cluster_fence {
+	struct qb_loop *loop;
+	struct cluster_fence_owner owner;
+	int notices[2]; /* from the thread to the loop */
+	int end[2];     /* closing [1] asks the thread to end */
+	pthread_t thread;
+	bool running;
+	atomic_bool connected;
+};
+
+/* The library hands its callbacks no context of ours, and the thread runs one
+ * connection: this is that thread's. */
+static _Thread_local struct cluster_fence *here;
+
+static void tell(struct cluster_fence *f, const char *node, uint64_t wall_ns)
+{
+	struct notice n = { .wall_ns = wall_ns };
+
+	if (node == NULL)
+		return;
+	snprintf(n.node, sizeof n.node, "%s", node);
+	/* The pipe holds hundreds; the loop reads them at once. What does not fit
+	 * is in the fencer's history, which the next connect reads. */
+	if (write(f->notices[1], &n, sizeof n) != (ssize_t)sizeof n)
+		assert(errno == EAGAIN);
+}
+
+/* Only these two prove that what ran on the node has ended. */
+static bool action_stops(const char *action)
+{
+	return action != NULL &&
+	       (strcmp(action, "off") == 0 || strcmp(action, "reboot") == 0);
+}
+
+static void fenced(stonith_t *st, stonith_event_t *e)
+{
+	struct timespec t;
+
+	(void)st;
+	if (e == NULL || e->result != 0 || !action_stops(e->action))
+		return;
+	clock_gettime(CLOCK_REALTIME, &t);
+	tell(here, e->target, (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec);
+}
+
+static void read_history(struct cluster_fence *f, stonith_t *st)
+{
+	stonith_history_t *all = NULL;
+
+	if (st->cmds->history(st, st_opt_sync_call, NULL, &all, HISTORY_TIMEOUT_S) != 0)
+		return;
+	for (const stonith_history_t *h = all; h != NULL; h = h->next)
+		if (h->state == st_done && action_stops(h->action))
+			tell(f, h->target,
+			     (uint64_t)h->completed * 1000000000 +
+				     (uint64_t)h->completed_nsec);
+	stonith_history_free(all);
+}
+
+/* True when the thread is to end. `fd` < 0: wait for that alone, or `wait_ms`. */
+static bool wait_for(struct cluster_fence *f, int fd, int wait_ms)
+{
+	struct pollfd p[2] = {
+		{ .fd = f->end[0], .events = POLLIN },
+		{ .fd = fd, .events = POLLIN },
+	};
+
+	poll(p, 2, wait_ms);
+	return p[0].revents != 0;
+}
+
+/* One connection, from connect to loss. True when the thread is to end. */
+static bool follow(struct cluster_fence *f, stonith_t *st)
+{
+	bool end = false;
+	int fd = -1;
+
+	if (st->cmds->connect(st, CLIENT_NAME, &fd) != 0)
+		return wait_for(f, -1, RETRY_MS);
+	if (st->cmds->register_notification(st, T_STONITH_NOTIFY_FENCE, fenced) == 0) {
+		atomic_store(&f->connected, true);
+		read_history(f, st);
+		while (!end && st->state != stonith_disconnected) {
+			end = wait_for(f, fd, -1);
+			if (!end && !stonith_dispatch(st))
+				break;
+		}
+		atomic_store(&f->connected, false);
+	}
+	st->cmds->remove_notification(st, T_STONITH_NOTIFY_FENCE);
+	st->cmds->disconnect(st);
+	return end || wait_for(f, -1, RETRY_MS);
+}
+
+static void *fence_thread(void *data)
+{
+	struct cluster_fence *f = data;
+	bool end = false;
+
+	here = f;
+	while (!end) {
+		stonith_t *st = stonith_api_new();
+
+		end = st != NULL ? follow(f, st) : wait_for(f, -1, RETRY_MS);
+		if (st != NULL)
+			stonith_api_delete(st);
+	}
+	return NULL;
+}
+
+static int32_t notice_readable(int32_t fd, int32_t revents, void *data)
+{
+	struct cluster_fence *f = data;
+	struct notice n;
+
+	(void)revents;
+	while (read(fd, &n, sizeof n) == (ssize_t)sizeof n) {
+		struct cluster_event event = {
+			.type = CLUSTER_EVENT_FENCED,
+			.fenced = { .node = n.node, .wall_ns = n.wall_ns },
+		};
+
+		f->owner.event(f->owner.owner, &event);
+	}
+	return 0;
+}
+
+/* Signals are the loop's. */
+static int start_thread(struct cluster_fence *f)
+{
+	pthread_attr_t attr;
+	sigset_t all, before;
+	int error;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&f->thread, &attr, fence_thread, f);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	f->running = error == 0;
+	return -error;
+}
+
+int cluster_fence_open(struct qb_loop *loop, const struct cluster_fence_owner *owner,
+		       struct cluster_fence **out)
+{
+	struct cluster_fence *f = calloc(1, sizeof *f);
+	int error = 0;
+
+	if (f == NULL)
+		return -ENOMEM;
+	f->owner = *owner;
+	f->notices[0] = f->notices[1] = f->end[0] = f->end[1] = -1;
+	if (pipe2(f->notices, O_CLOEXEC | O_NONBLOCK) != 0 ||
+	    pipe2(f->end, O_CLOEXEC) != 0)
+		error = -errno;
+	if (error == 0)
+		error = qb_loop_poll_add(loop, QB_LOOP_HIGH, f->notices[0], POLLIN, f,
+					 notice_readable);
+	if (error == 0) {
+		f->loop = loop;
+		error = start_thread(f);
+	}
+	if (error != 0) {
+		cluster_fence_close(f);
+		return error;
+	}
+	*out = f;
+	return 0;
+}
+
+bool cluster_fence_connected(const struct cluster_fence *f)
+{
+	return atomic_load(&f->connected);
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* False: the thread hangs in the fencer's library. */
+static bool join_thread(struct cluster_fence *f)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += CLOSE_TIMEOUT_S;
+	return pthread_timedjoin_np(f->thread, NULL, &t) == 0;
+}
+
+void cluster_fence_close(struct cluster_fence *f)
+{
+	if (f == NULL)
+		return;
+	close_fd(&f->end[1]);
+	if (f->loop != NULL)
+		qb_loop_poll_del(f->loop, f->notices[0]);
+	if (f->running && !join_thread(f))
+		return;
+	close_fd(&f->end[0]);
+	close_fd(&f->notices[0]);
+	close_fd(&f->notices[1]);
+	free(f);
+}

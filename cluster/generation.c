@@ -1,0 +1,119 @@
+/* generation.c - the view that opens a generation (D4, D5).
+ *
+ *   field          becomes
+ *   generation     a new one: parent the chain's newest, cut where our log ends
+ *                    after the roll-forward, and why
+ *   production     this node, this opening of the devices
+ *   current set    the current copies that were reached and have not restarted
+ *   clean end      none
+ *   lease holders  those that a production before has not waited out, and we
+ *   by force       (D2) a new lineage of the voters that are here
+ */
+#include "cluster/internal.h"
+
+/* D5: other current copies may hold what our log does not. */
+void cluster_generation_sources(struct cluster_core *c, const struct view *best,
+				struct order *o)
+{
+	for (uint32_t s = 0; s < best->site_count && s < c->config->site_count; s++) {
+		const struct view_host *h = &best->site[s].host;
+		struct order_peer *peer = &o->source[o->source_count];
+
+		c->promote.sources[s] = 0;
+		if (s == c->role.site || !best->site[s].current ||
+		    !cluster_join_is_host(c, s, h->node, h->incarnation))
+			continue;
+		c->promote.sources[s] = h->incarnation;
+		peer->site = s;
+		peer->port = c->config->node[h->node].port;
+		peer->incarnation = h->incarnation;
+		memcpy(peer->host, c->config->node[h->node].name, sizeof peer->host);
+		memcpy(peer->address, c->config->node[h->node].address,
+		       sizeof peer->address);
+		o->source_count++;
+	}
+}
+
+/* D8: why, and so what the cut may drop. A log that reaches a clean end drops
+ * nothing at all. */
+static uint32_t generation_reason_of(const struct cluster_core *c,
+				     const struct view *best, uint64_t cut)
+{
+	if (c->promote.reason == PROMOTE_FORCED || c->promote.reason == PROMOTE_NOT)
+		return GENERATION_FORCED;
+	if (best->clean && cut >= best->clean_end)
+		return GENERATION_CLEAN;
+	return c->promote.reason == PROMOTE_CURRENT ? GENERATION_CURRENT :
+						      GENERATION_RESTARTED;
+}
+
+static void add_holder(struct view *v, int32_t node, uint64_t incarnation, uint64_t boot)
+{
+	for (uint32_t i = 0; i < v->holder_count; i++)
+		if (v->holder[i].node == node && v->holder[i].incarnation == incarnation)
+			return;
+	if (v->holder_count == VIEW_HOLDER_COUNT_MAX) {
+		v->holder_many = true;
+		return;
+	}
+	v->holder[v->holder_count].node = node;
+	v->holder[v->holder_count].incarnation = incarnation;
+	v->holder[v->holder_count++].boot = boot;
+}
+
+/* D2, by force: the voters that are here go on in a lineage of their own. */
+static void force_lineage(struct cluster_core *c, struct view *v)
+{
+	const struct view *best = &c->round.best;
+
+	v->fork.lineage = best->lineage;
+	v->fork.ballot = best->ballot;
+	v->fork.generation = cluster_view_generation(best)->id;
+	cluster_uuid_make(c, &v->lineage);
+	v->voters.count = 0;
+	for (uint32_t i = 0; i < best->voters.count; i++)
+		if (c->round.epoch[best->voters.voter[i].node] ==
+		    best->voters.voter[i].epoch)
+			v->voters.voter[v->voters.count++] = best->voters.voter[i];
+	if (cluster_view_voters_epoch(&v->voters, c->self.node) == 0)
+		cluster_view_voters_set(&v->voters, c->self.node, c->voter.epoch);
+}
+
+/* D5: the view of the new generation, with the copies that were reached in it. */
+void cluster_generation_fill(struct cluster_core *c, const struct fact *f)
+{
+	const struct view *best = &c->round.best;
+	const struct generation *parent = cluster_view_generation(best);
+	struct view *v = &c->round.next;
+	struct generation g = {
+		.ordinal = parent->ordinal + 1,
+		.id = c->role.generation,
+		.parent = parent->id,
+		.cut = f->sequence,
+		.reason = generation_reason_of(c, best, f->sequence),
+		.site = c->role.site,
+	};
+
+	*v = *best;
+	v->old.count = 0;
+	cluster_plan_members(c, v);
+	cluster_view_history_append(&v->history, &g);
+	v->production_site = (int32_t)c->role.site;
+	v->production_node = (int32_t)c->self.node;
+	v->production_incarnation = c->role.incarnation;
+	v->clean = false;
+	v->clean_end = 0;
+	add_holder(v, (int32_t)c->self.node, c->role.incarnation, c->self.boot);
+	for (uint32_t s = 0; s < v->site_count; s++) {
+		struct view_site *site = &v->site[s];
+
+		if (!site->current || (f->reached_sites >> s & 1) == 0 ||
+		    site->current_incarnation != c->promote.sources[s]) {
+			site->current = false;
+			site->current_incarnation = 0;
+			site->current_from = 0;
+		}
+	}
+	if (c->round.kind == ROUND_FORCE)
+		force_lineage(c, v);
+}

@@ -1,0 +1,461 @@
+/* internal.h - the members' core from inside, shared by the files of cluster/.
+ *
+ * The core is level-triggered: an event changes state, then each part's pump is
+ * asked, in a fixed order (cluster.c), what that state calls for. A pump may run
+ * at any time and does nothing when there is nothing to do, so no wake-up between
+ * parts is lost, and a retry is just the next pump. What must happen once is kept
+ * as "what was last told", and compared.
+ *
+ * Reading order: join.c (who is here) -> vote.c and round.c (what is decided) ->
+ * plan.c (what the next view says) -> role.c (what this node does about it) ->
+ * promote.c, demote.c (roles that change) -> lease.c, fence.c -> score, status.
+ */
+#ifndef CLUSTER_INTERNAL_H
+#define CLUSTER_INTERNAL_H
+
+#include "cluster/cluster.h"
+#include "cluster/message.h"
+#include "cluster/voter.h"
+
+#define NS_PER_MS 1000000ull
+
+/* Bounds and times, each with its reason. */
+#define PEERS_MAX 64u   /* processes in the group, known or not */
+#define COMMANDS_MAX 8u /* that wait for their reply */
+#define RENEWALS_MAX 8u /* under way; one leaves every lease / 4 */
+#define EVENT_ACTIONS_MAX (CLUSTER_ACTIONS_MAX - 24u) /* the rest is for the rest */
+#define ARENA_BYTES (4u * CLUSTER_MESSAGE_MAX)        /* data of one step's actions */
+#define TICK_NS (1000 * NS_PER_MS)                    /* when nothing is awaited */
+#define RESEND_NS (500 * NS_PER_MS)                   /* a round's messages, unanswered */
+#define ROUND_NS (5000 * NS_PER_MS)                   /* then the round is given up */
+#define HOLD_NS (3000 * NS_PER_MS)           /* others leave a proposer alone so long */
+#define WORK_OVERDUE_NS (3000 * NS_PER_MS)   /* the coordinator sleeps: others step in */
+#define BACKOFF_NS (20 * NS_PER_MS)          /* after a lost race, by backup order */
+#define ANNOUNCE_NS (30000 * NS_PER_MS)      /* again, though nothing changed */
+#define ANNOUNCE_MARKS_NS (2000 * NS_PER_MS) /* again, when only marks moved */
+#define OPEN_RETRY_NS (1000 * NS_PER_MS)     /* devices that are still held */
+#define OPEN_FAILED_NS (10000 * NS_PER_MS)   /* devices that failed to open */
+#define DECIDE_NS (5000 * NS_PER_MS)         /* a demote or stop waits for its view */
+#define SETTLE_NS (2000 * NS_PER_MS) /* who comes together announces itself first */
+
+/* ---- who is here: join.c ---- */
+
+/* A process in the cpg group. */
+struct peer {
+	uint32_t nodeid, pid;
+	int32_t node; /* in the configuration; VIEW_NONE: not said yet */
+	bool refused; /* takes no part; its node's text says why */
+};
+
+/* A configured node: what it says while it is a member, and what is still known
+ * of it afterwards. */
+struct node {
+	bool member;          /* it is here, said who it is, and takes part */
+	bool known;           /* `said` and `incarnation` hold what it said last */
+	uint64_t incarnation; /* of its process */
+	struct announce said;
+	uint64_t boot_wall_ns; /* when it first said `said.boot` */
+	uint64_t fenced_boot;  /* this boot of it was ended for certain; 0: none */
+	uint64_t released[RELEASED_COUNT_MAX]; /* newest first */
+	uint64_t renewed_ns;                   /* its last RENEW came here */
+	uint64_t since_wall_ns;                /* of `member` */
+	bool refused;
+	char text[128]; /* why it takes no part */
+};
+
+/* ---- what is decided: vote.c, round.c ---- */
+
+enum round_state {
+	ROUND_IDLE,
+	ROUND_PERSIST, /* our own promise is being made durable */
+	ROUND_PROMISE, /* PREPARE sent, promises are counted */
+	ROUND_ENGINE,  /* D4, D5: our site refuses older links and rolls forward */
+	ROUND_ACCEPT,  /* PROPOSE sent, until it is in effect */
+};
+
+enum round_kind {
+	ROUND_CONFIRM, /* adopt, or carry on with what plan.c finds */
+	ROUND_PROMOTE, /* a promotion of this node */
+	ROUND_FORCE,   /* D2: the same without a majority: a new lineage */
+};
+
+struct round {
+	enum round_state state;
+	enum round_kind kind;
+	uint64_t ballot;
+	uint64_t persist_counter; /* PERSIST: awaited */
+	uint64_t begun_ns, resend_at_ns;
+	uint64_t promised_ns; /* when the majority of promises was here */
+	uint64_t epoch[CONFIG_NODE_COUNT_MAX];           /* of who promised */
+	uint64_t accepted_ballot[CONFIG_NODE_COUNT_MAX]; /* ... and had accepted */
+	bool has_best;
+	struct view best; /* the newest view among the promises */
+	bool adopting;    /* `next` is `best` under our ballot */
+	struct view next; /* what we propose */
+};
+
+/* What is multicast of others' rounds, and ours: everyone counts. */
+struct tally {
+	bool has;
+	struct view view;                      /* of the greatest ballot proposed */
+	uint64_t ring;                         /* in which it was last said */
+	uint64_t epoch[CONFIG_NODE_COUNT_MAX]; /* of who accepted it */
+};
+
+/* D2: when all voters last agreed in one ring. */
+struct together {
+	bool has;
+	struct view_voters voters;
+	uint64_t incarnation[CONFIG_NODE_COUNT_MAX], boot[CONFIG_NODE_COUNT_MAX];
+};
+
+/* ---- what this node does: role.c, promote.c, demote.c, lease.c ---------------- */
+
+enum devices_state { DEVICES_CLOSED, DEVICES_OPENING, DEVICES_OPEN, DEVICES_CLOSING };
+
+enum serve_state {
+	SERVE_NONE,
+	SERVE_PREPARING, /* ORDER_PREPARE is out */
+	SERVE_PREPARED,  /* its generation is proposed, or in effect */
+	SERVE_STARTING,  /* ORDER_SERVE is out */
+	SERVE_SERVING,
+	SERVE_DEMOTING, /* ORDER_DEMOTE is out */
+};
+
+struct link_told {
+	uint64_t incarnation; /* of the devices linked to; 0: no link */
+	int32_t node;
+};
+
+struct role {
+	enum devices_state devices;
+	enum serve_state serve;
+	uint32_t site;             /* of the devices */
+	uint64_t incarnation;      /* of the devices, unless closed */
+	uint64_t incarnation_next; /* for the next opening */
+	uint64_t incarnation_count;
+	uint64_t released; /* the last given back */
+	uint64_t open_id, close_id, prepare_id, serve_id, demote_id; /* orders out */
+	uint64_t open_at_ns;                                         /* not before */
+	bool failed;         /* a device failed: nothing is opened any more */
+	bool barred;         /* our disks are not those of the site's host */
+	bool closing_wanted; /* deposed, handed over, or to stop */
+	char text[256];      /* why devices are not open, or "" */
+	/* what the open log says */
+	struct uuid log, log_lineage;
+	struct generation log_newest;
+	struct site_marks marks;
+	enum data_state data;
+	char data_text[128];
+	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];
+	/* production */
+	struct uuid generation; /* being opened or served; zero: none */
+	uint64_t ready_count;   /* of the newest COPY_READY */
+	struct {
+		bool ready; /* D3: may enter the current set ... */
+		uint64_t ready_incarnation, ready_from;
+		bool lost; /* ... or has to leave it */
+		char lost_text[128];
+		enum link_state link;
+	} copy[CONFIG_SITE_COUNT_MAX];
+	uint32_t undecided_sites;  /* D3: of proposals of ours that may stand */
+	uint64_t undecided_ballot; /* the greatest of those */
+	bool wait_due;             /* ORDER_WAIT, though the set is the same */
+	uint32_t waited;           /* as told */
+	struct link_told link[CONFIG_SITE_COUNT_MAX];
+	uint64_t view_told;      /* ballot of the last ORDER_VIEW */
+	uint64_t frozen_told_ns; /* last ORDER_FAIL_FROZEN */
+	/* a production that ended here, until a view says so */
+	bool demoted, demoted_clean;
+	bool demoted_waited; /* it had waited older leases out */
+	uint64_t demoted_end, demoted_incarnation;
+	struct uuid demoted_generation;
+};
+
+enum promote_state {
+	PROMOTE_NONE,
+	PROMOTE_DEVICES, /* our site's devices are to be ours and open */
+	PROMOTE_ROUND,   /* a round of kind PROMOTE runs or waits for its turn */
+	PROMOTE_LEASE,   /* in effect; the lease granted, the older one waited out */
+	PROMOTE_START,   /* the I/O side starts to serve */
+};
+
+enum promote_reason { /* D4: why it may be promoted */
+		      PROMOTE_NOT,
+		      PROMOTE_SAME_SITE,
+		      PROMOTE_CURRENT,
+		      PROMOTE_CLEAN,
+		      PROMOTE_FORCED,
+};
+
+struct promote {
+	enum promote_state state;
+	bool force;
+	enum promote_reason reason;
+	uint64_t wait_until_ns; /* D7: older leases have ended then */
+	uint64_t lost_count;    /* FORCED: records that may be lost, as far as known */
+	bool lost_known;
+	uint32_t reached_sites;                  /* rolled forward from */
+	uint64_t sources[CONFIG_SITE_COUNT_MAX]; /* incarnations that were asked */
+	char wait_text[240];                     /* what it waits for */
+	char done_text[240];                     /* what the reply adds */
+};
+
+struct lease {
+	uint64_t counter;
+	uint64_t until_ns; /* D7: granted until */
+	uint64_t told_ns;  /* as the I/O side knows */
+	uint64_t renew_at_ns;
+	struct {
+		uint64_t counter, sent_ns;
+		uint64_t epoch[CONFIG_NODE_COUNT_MAX];
+	} renewal[RENEWALS_MAX];
+};
+
+struct command {
+	enum cluster_command_type type;
+	uint64_t id;
+	uint64_t begun_ns;
+	uint32_t sites; /* CONNECT, DISCONNECT: awaited in the view */
+	bool used;
+};
+
+struct alone;
+
+struct cluster_core {
+	const struct config *config;
+	struct cluster_self self;
+	struct alone *alone; /* `cluster: none`: that instead of all below */
+	/* this step */
+	uint64_t now_ns, wall_ns;
+	struct cluster_actions *out;
+	size_t arena_used;
+	uint64_t order_count; /* ids */
+	uint64_t random_count;
+	/* who is here */
+	bool joined; /* the first configuration change has come */
+	bool quorate;
+	uint64_t ring;    /* counts configuration changes */
+	uint64_t ring_ns; /* the last change of it, or of the quorum */
+	uint32_t peer_count;
+	struct peer peer[PEERS_MAX];
+	struct node node[CONFIG_NODE_COUNT_MAX];
+	bool announce_due;
+	uint64_t announced_ns;
+	struct announce announced; /* as last sent */
+	bool state_due;            /* joiners have not got the state yet */
+	uint64_t state_ring;       /* the ring in which we sent it */
+	bool disks_due;
+	bool stopping;
+	bool release_due;       /* STOP: the release is on its way to us */
+	char refused_text[128]; /* we seem to be the one that is refused */
+	/* what is decided */
+	struct voter voter;
+	bool voter_dirty;           /* `voter` differs from what was handed out */
+	uint64_t persist_counter;   /* handed out last */
+	uint64_t persisted_counter; /* on stable storage */
+	bool persisting;
+	uint64_t persist_retry_ns;
+	bool persist_failed;
+	uint64_t promise_pending; /* ballot whose promise is to be sent ... */
+	uint64_t promise_known;
+	uint64_t promise_counter; /* ... once this is durable; 0: none */
+	uint64_t accept_pending;  /* likewise */
+	uint64_t accept_counter;
+	uint64_t seen_number; /* greatest number of any ballot seen */
+	struct round round;
+	struct tally tally;
+	struct together together;
+	struct {
+		uint64_t ballot; /* someone else's round; 0: none */
+		uint64_t until_ns;
+	} hold;
+	bool confirm_due;       /* the ring changed: a round is to confirm the view */
+	bool confirm_own;       /* we gave up a promotion: free the voters' promises */
+	uint64_t work_since_ns; /* a round is called for since; 0: none */
+	uint64_t round_at_ns;   /* not before */
+	uint32_t disconnect_wanted, connect_wanted; /* by command, until in a view */
+	/* what this node does */
+	struct role role;
+	struct promote promote;
+	struct lease lease;
+	struct command command[COMMANDS_MAX];
+	/* scratch, too large for the stack */
+	struct message in, send;
+	struct view plan, before;
+	uint64_t bad_message_ns; /* when one was last told of */
+	uint8_t arena[ARENA_BYTES];
+};
+
+/* ---- action.c: what leaves a step ---- */
+
+#define PRINTF(at, first) __attribute__((format(printf, at, first)))
+
+struct order *cluster_order(struct cluster_core *c, enum order_type type);
+/* `c->send`, whose type and body are filled. */
+void cluster_send(struct cluster_core *c);
+struct message *cluster_message(struct cluster_core *c, enum message_type type);
+void cluster_persist(struct cluster_core *c, uint64_t counter);
+void cluster_reply(struct cluster_core *c, uint64_t id, int32_t exit_status,
+		   const char *format, ...) PRINTF(4, 5);
+void cluster_tell(struct cluster_core *c, const char *kind, const char *name,
+		  const char *rule, const char *format, ...) PRINTF(5, 6);
+void cluster_wake(struct cluster_core *c, uint64_t at_ns);
+uint64_t cluster_random(struct cluster_core *c);
+void cluster_uuid_make(struct cluster_core *c, struct uuid *uuid);
+const char *cluster_node_name(const struct cluster_core *c, int32_t node);
+const char *cluster_site_name(const struct cluster_core *c, int32_t site);
+
+/* ---- join.c ---- */
+
+void cluster_join_confchg(struct cluster_core *c, const struct cluster_event *e);
+/* The sender's node, or VIEW_NONE: the message is none of ours. */
+int32_t cluster_join_sender(struct cluster_core *c, uint32_t nodeid, uint32_t pid,
+			    const struct message *m);
+void cluster_join_announce(struct cluster_core *c, uint32_t nodeid, uint32_t pid,
+			   const struct message *m, int error);
+void cluster_join_state(struct cluster_core *c, const struct message *m);
+void cluster_join_disks(struct cluster_core *c, const struct message *m);
+void cluster_join_start(struct cluster_core *c, const struct message *m);
+void cluster_join_pump(struct cluster_core *c);
+bool cluster_join_is_host(const struct cluster_core *c, uint32_t site, int32_t node,
+			  uint64_t incarnation);
+/* What members last said of the log of `site`'s host: NULL when it is unhosted. */
+const struct node *cluster_join_host_of(const struct cluster_core *c, uint32_t site);
+
+/* ---- vote.c: the voter ---- */
+
+void cluster_vote_prepare(struct cluster_core *c, const struct message *m);
+void cluster_vote_propose(struct cluster_core *c, const struct message *m);
+void cluster_vote_persisted(struct cluster_core *c, uint64_t counter, int32_t error);
+void cluster_vote_pump(struct cluster_core *c);
+void cluster_vote_promise_own(struct cluster_core *c, uint64_t ballot);
+/* The greatest view that this voter knows: accepted or in effect; NULL: none. */
+const struct view *cluster_vote_newest(const struct cluster_core *c);
+const struct view *cluster_vote_in_effect(const struct cluster_core *c);
+/* May that view follow the one that we know in effect (mirror, lineage). */
+bool cluster_vote_view_fits(const struct cluster_core *c, const struct view *v);
+
+/* ---- round.c: the proposer ---- */
+
+void cluster_round_promise(struct cluster_core *c, uint32_t node,
+			   const struct message *m);
+void cluster_round_refuse(struct cluster_core *c, const struct message *m);
+void cluster_round_accepted(struct cluster_core *c, uint32_t node,
+			    const struct message *m);
+void cluster_round_commit(struct cluster_core *c, const struct message *m);
+void cluster_round_seen(struct cluster_core *c, uint64_t ballot);
+void cluster_round_others(struct cluster_core *c, uint64_t ballot);
+void cluster_round_prepared(struct cluster_core *c);
+void cluster_round_give_up(struct cluster_core *c, uint64_t pause_ns);
+void cluster_round_pump(struct cluster_core *c);
+bool cluster_round_is_coordinator(const struct cluster_core *c);
+bool cluster_round_can_decide(const struct cluster_core *c);
+/* A view took effect, as everyone counts or was told. */
+void cluster_round_in_effect(struct cluster_core *c, const struct view *v);
+
+/* ---- fence.c: majorities, D2, D6 ---- */
+
+bool cluster_fence_is_majority(const struct cluster_core *c, const struct view *v,
+			       bool joint, const uint64_t epoch[CONFIG_NODE_COUNT_MAX]);
+void cluster_fence_event(struct cluster_core *c, const char *name, uint64_t wall_ns);
+void cluster_fence_message(struct cluster_core *c, const struct message *m);
+void cluster_fence_pump(struct cluster_core *c);
+void cluster_fence_released(struct cluster_core *c, uint32_t node, uint64_t incarnation);
+bool cluster_fence_has_released(const struct cluster_core *c, int32_t node,
+				uint64_t incarnation);
+
+enum fence_host { HOST_HELD, HOST_RESTARTED, HOST_FREE };
+
+/* May the devices of `host` pass on: no; only to the same node; yes. */
+enum fence_host cluster_fence_host(const struct cluster_core *c,
+				   const struct view_host *host);
+/* D7: true when that holder of a lease answers nothing any more, for certain. */
+bool cluster_fence_holder_is_gone(const struct cluster_core *c, int32_t node,
+				  uint64_t incarnation, uint64_t boot);
+
+/* ---- plan.c: what the next view says ---- */
+
+/* Fill `next` with what follows `base`, as this member is to propose it: what is its
+ * own affair, and as `coordinator` what is everyone's. True when there is more to
+ * it than a new ballot. */
+bool cluster_plan_next(struct cluster_core *c, const struct view *base, bool coordinator,
+		       struct view *next);
+/* Who is here, from `base` on: not worth a round of its own. */
+void cluster_plan_members(const struct cluster_core *c, struct view *next);
+
+/* ---- role.c ---- */
+
+void cluster_role_fact(struct cluster_core *c, const struct fact *f);
+void cluster_role_in_effect(struct cluster_core *c, const struct view *before);
+void cluster_role_pump(struct cluster_core *c);
+bool cluster_role_is_open(const struct cluster_core *c);
+uint32_t cluster_role_reach(const struct cluster_core *c);
+/* The site whose devices this node is to have, or VIEW_NONE. */
+int32_t cluster_role_site(const struct cluster_core *c);
+void cluster_role_set_serve(struct cluster_core *c, enum serve_state state);
+void cluster_role_fresh_incarnation(struct cluster_core *c);
+
+/* ---- copies.c: links and the current set, at production ---- */
+
+void cluster_copies_fact(struct cluster_core *c, const struct fact *f);
+void cluster_copies_pump(struct cluster_core *c);
+void cluster_copies_reset(struct cluster_core *c);
+uint32_t cluster_copies_waited(const struct cluster_core *c);
+
+/* ---- promote.c, demote.c ---- */
+
+void cluster_promote_command(struct cluster_core *c,
+			     const struct cluster_command *command);
+void cluster_promote_pump(struct cluster_core *c);
+void cluster_promote_fact(struct cluster_core *c, const struct fact *f);
+/* The promises are here and `best` stands: go on, or end it. */
+void cluster_promote_promised(struct cluster_core *c);
+void cluster_promote_in_effect(struct cluster_core *c);
+void cluster_promote_objected(struct cluster_core *c, uint32_t node, uint64_t ballot);
+void cluster_promote_end(struct cluster_core *c, int32_t exit_status, const char *text);
+enum promote_reason cluster_promote_reason(const struct cluster_core *c,
+					   const struct view *v);
+/* A member that answers clients as production of `v`, other than this one. */
+int32_t cluster_promote_other_serves(const struct cluster_core *c, const struct view *v);
+
+void cluster_demote_command(struct cluster_core *c,
+			    const struct cluster_command *command);
+void cluster_demote_fact(struct cluster_core *c, const struct fact *f);
+void cluster_demote_pump(struct cluster_core *c);
+bool cluster_command_add(struct cluster_core *c, const struct cluster_command *command,
+			 uint32_t sites);
+void cluster_command_reply_all(struct cluster_core *c, enum cluster_command_type type,
+			       int32_t exit_status, const char *text);
+/* A demote or stop waits for the view that says so, within its time. */
+bool cluster_command_waits_view(const struct cluster_core *c);
+void cluster_command_site(struct cluster_core *c, const struct cluster_command *command);
+
+/* ---- generation.c ---- */
+
+void cluster_generation_sources(struct cluster_core *c, const struct view *best,
+				struct order *o);
+/* Fill `round.next` from FACT_PREPARED. */
+void cluster_generation_fill(struct cluster_core *c, const struct fact *f);
+
+/* ---- lease.c ---- */
+
+void cluster_lease_renew(struct cluster_core *c, uint32_t node, const struct message *m);
+void cluster_lease_grant(struct cluster_core *c, uint32_t node, const struct message *m);
+void cluster_lease_pump(struct cluster_core *c);
+void cluster_lease_reset(struct cluster_core *c);
+bool cluster_lease_is_valid(const struct cluster_core *c);
+
+/* ---- status.c, score.c, alone.c ---- */
+
+int32_t cluster_score_of(const struct cluster_core *c);
+/* The node that answers clients as production of the view in effect, or VIEW_NONE. */
+int32_t cluster_status_serving_node(const struct cluster_core *c);
+
+size_t cluster_alone_bytes(void);
+void cluster_alone_init(struct cluster_core *c);
+void cluster_alone_step(struct cluster_core *c, const struct cluster_event *e);
+void cluster_alone_status(const struct cluster_core *c, struct cluster_status *status);
+void cluster_alone_check(const struct cluster_core *c);
+
+#endif

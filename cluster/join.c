@@ -1,0 +1,474 @@
+/* join.c - the join protocol: who is here, and what the group tells a joiner.
+ *
+ *   event                      what happens                          paper 003
+ *   configuration change,      everyone here announces itself;       Fig. 4: 72
+ *     someone joined             the production host, else the
+ *                                lowest in backup order that was
+ *                                here, sends the group's state
+ *   first one in the group     nobody sends: it has its own view     Fig. 4: 72
+ *   ANNOUNCE delivered         the member is placed in the subgroup  Fig. 4: 74, 76
+ *                                of each site that it reaches; the
+ *                                host of such a site sends its disks Fig. 4: 80, 84
+ *   ANNOUNCE of another        refused by name, takes no part
+ *     configuration or mirror
+ *   someone left               out of its subgroups; the same rules
+ *                                run backwards
+ *   NODEUP without a join      as a join: everyone announces itself
+ *
+ * Whom a site's devices go to is decided by a view (plan.c), the start of
+ * mirroring follows from that (copies.c).
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "cluster/internal.h"
+
+/* corosync/cpg.h: CPG_REASON_JOIN .. PROCDOWN. */
+static const char *const reasons[] = {
+	"for no known reason", "it joined",          "it left the group",
+	"its node went down",  "its node came back", "its process ended",
+};
+
+static const char *reason_text(uint32_t reason)
+{
+	return reasons[reason < sizeof reasons / sizeof reasons[0] ? reason : 0];
+}
+
+static struct peer *peer_find(struct cluster_core *c, uint32_t nodeid, uint32_t pid)
+{
+	for (uint32_t i = 0; i < c->peer_count; i++)
+		if (c->peer[i].nodeid == nodeid && c->peer[i].pid == pid)
+			return &c->peer[i];
+	return NULL;
+}
+
+/* ---- configuration changes --------------------------------------------------- */
+
+static void node_leaves(struct cluster_core *c, struct peer *p)
+{
+	struct node *n;
+
+	if (p->node == VIEW_NONE || p->refused)
+		return;
+	n = &c->node[p->node];
+	p->node = VIEW_NONE;
+	n->member = false;
+	n->since_wall_ns = c->wall_ns;
+	if (cluster_view_ballot_node(c->hold.ballot) == (uint32_t)(n - c->node))
+		c->hold.ballot = 0;
+}
+
+static void peer_leaves(struct cluster_core *c, const struct cluster_address *a)
+{
+	struct peer *p = peer_find(c, a->nodeid, a->pid);
+
+	if (p == NULL)
+		return;
+	if (p->node != VIEW_NONE && !p->refused)
+		cluster_tell(c, "member", cluster_node_name(c, p->node), "", "left: %s",
+			     reason_text(a->reason));
+	node_leaves(c, p);
+	*p = c->peer[--c->peer_count];
+}
+
+/* A joiner, or one that comes back from the other side of a partition: whatever
+ * we knew of it has to be said again. */
+static void peer_joins(struct cluster_core *c, const struct cluster_address *a)
+{
+	struct peer *p = peer_find(c, a->nodeid, a->pid);
+
+	if (p == NULL) {
+		if (c->peer_count == PEERS_MAX)
+			return;
+		p = &c->peer[c->peer_count++];
+		*p = (struct peer){ .nodeid = a->nodeid,
+				    .pid = a->pid,
+				    .node = VIEW_NONE };
+		return;
+	}
+	node_leaves(c, p);
+	p->node = VIEW_NONE;
+	p->refused = false;
+}
+
+void cluster_join_confchg(struct cluster_core *c, const struct cluster_event *e)
+{
+	bool self_joined = false;
+
+	c->joined = true;
+	c->ring++;
+	c->ring_ns = c->now_ns;
+	c->confirm_due = true;
+	for (uint32_t i = 0; i < e->confchg.left_count; i++)
+		peer_leaves(c, &e->confchg.left[i]);
+	for (uint32_t i = 0; i < e->confchg.joined_count; i++) {
+		const struct cluster_address *a = &e->confchg.joined[i];
+
+		peer_joins(c, a);
+		self_joined |= a->nodeid == c->self.nodeid && a->pid == c->self.pid;
+	}
+	for (uint32_t i = 0; i < e->confchg.member_count; i++)
+		if (peer_find(c, e->confchg.members[i].nodeid,
+			      e->confchg.members[i].pid) == NULL)
+			peer_joins(c, &e->confchg.members[i]);
+	if (e->confchg.joined_count > 0)
+		c->announce_due = true;
+	if (e->confchg.joined_count > 0 && !self_joined)
+		c->state_due = true;
+}
+
+/* ---- announcements -------------------------------------------------------------- */
+
+static int32_t node_by_name(const struct cluster_core *c, const char *name)
+{
+	for (uint32_t n = 0; n < c->config->node_count; n++)
+		if (strcmp(c->config->node[n].name, name) == 0)
+			return (int32_t)n;
+	return VIEW_NONE;
+}
+
+static bool node_has_other_peer(const struct cluster_core *c, int32_t node,
+				const struct peer *but)
+{
+	for (uint32_t i = 0; i < c->peer_count; i++)
+		if (&c->peer[i] != but && c->peer[i].node == node && !c->peer[i].refused)
+			return true;
+	return false;
+}
+
+/* A force parts the members into lineages (D2). One side may follow the other as
+ * long as nothing was decided on it after they parted. */
+static bool lineage_fits(const struct view *v, const struct announce *a)
+{
+	return a->ballot == 0 || uuid_equal(&a->lineage, &v->lineage) ||
+	       (uuid_equal(&a->lineage, &v->fork.lineage) &&
+		a->ballot <= v->fork.ballot) ||
+	       (uuid_equal(&v->lineage, &a->fork_lineage) && v->ballot <= a->fork_ballot);
+}
+
+/* Why the sender may take no part, or NULL. */
+static const char *refusal(const struct cluster_core *c, const struct peer *p,
+			   int32_t node, const struct message *m, int error)
+{
+	if (node == VIEW_NONE)
+		return "it is not a node of this configuration";
+	if (error == -ESTALE)
+		return "its configuration differs from the one here";
+	if ((int32_t)m->node != node)
+		return "its configuration numbers the nodes in another way";
+	if (!uuid_is_zero(&m->mirror) && !uuid_is_zero(&c->voter.mirror) &&
+	    !uuid_equal(&m->mirror, &c->voter.mirror))
+		return "it belongs to another mirror of this name";
+	if (node_has_other_peer(c, node, p))
+		return "another process takes part for that node already";
+	if (cluster_vote_in_effect(c) != NULL &&
+	    !lineage_fits(cluster_vote_in_effect(c), &m->announce))
+		return "SplitBrain: its members were parted from ours by a force";
+	return NULL;
+}
+
+static void refuse(struct cluster_core *c, struct peer *p, int32_t node, const char *name,
+		   const char *why)
+{
+	if (!p->refused)
+		cluster_tell(c, "member", name, "refused", "refused: %s", why);
+	if (p->node != VIEW_NONE && !p->refused) {
+		c->node[p->node].member = false;
+		c->node[p->node].since_wall_ns = c->wall_ns;
+	}
+	p->refused = true;
+	p->node = node;
+	if (node != VIEW_NONE && !node_has_other_peer(c, node, p)) {
+		c->node[node].refused = true;
+		snprintf(c->node[node].text, sizeof c->node[node].text, "refused: %s",
+			 why);
+	}
+	snprintf(c->refused_text, sizeof c->refused_text,
+		 "%.32s and this node refuse each "
+		 "other: %.60s",
+		 name, why);
+}
+
+/* Placing: the member is in the subgroup of each site that it reaches. */
+static void place(struct cluster_core *c, int32_t node, const struct message *m)
+{
+	struct node *n = &c->node[node];
+	const bool joins = !n->member;
+
+	if (!n->known || n->said.boot != m->announce.boot)
+		n->boot_wall_ns = c->wall_ns;
+	n->known = true;
+	n->said = m->announce;
+	n->incarnation = m->incarnation;
+	n->refused = false;
+	snprintf(n->text, sizeof n->text, "%s", m->announce.text);
+	cluster_fence_released(c, (uint32_t)node, m->announce.released);
+	cluster_round_seen(c, m->announce.promised);
+	cluster_round_seen(c, m->announce.ballot);
+	if (!joins)
+		return;
+	n->member = true;
+	n->since_wall_ns = c->wall_ns;
+	/* It lives: whatever was said to be fenced was not this boot of it. */
+	if (n->fenced_boot == m->announce.boot)
+		n->fenced_boot = 0;
+	c->disks_due = true;
+	cluster_tell(c, "member", cluster_node_name(c, node), "", "joined%s%s",
+		     m->announce.reach == 0 && c->config->node[node].site != VIEW_NONE ?
+			     "; it reaches no site's disks: " :
+			     "",
+		     m->announce.reach == 0 ? m->announce.text : "");
+}
+
+void cluster_join_announce(struct cluster_core *c, uint32_t nodeid, uint32_t pid,
+			   const struct message *m, int error)
+{
+	struct peer *p = peer_find(c, nodeid, pid);
+	const int32_t node = node_by_name(c, m->announce.name);
+	const struct view *v = cluster_vote_in_effect(c);
+	const char *why;
+
+	if (p == NULL)
+		return;
+	why = refusal(c, p, node, m, error);
+	if (why != NULL) {
+		refuse(c, p, node, m->announce.name, why);
+		return;
+	}
+	p->node = node;
+	p->refused = false;
+	place(c, node, m);
+	/* It was there when a view was told, and has missed it. */
+	if (v != NULL && m->announce.ballot < v->ballot && c->state_ring != c->ring)
+		c->state_due = true;
+}
+
+int32_t cluster_join_sender(struct cluster_core *c, uint32_t nodeid, uint32_t pid,
+			    const struct message *m)
+{
+	const struct peer *p = peer_find(c, nodeid, pid);
+
+	if (p == NULL || p->refused || p->node != (int32_t)m->node ||
+	    c->node[p->node].incarnation != m->incarnation)
+		return VIEW_NONE;
+	return p->node;
+}
+
+static void announce_fill(const struct cluster_core *c, struct announce *a)
+{
+	const struct role *r = &c->role;
+	const struct view *v = cluster_vote_in_effect(c);
+	const bool serves = r->serve == SERVE_SERVING || r->serve == SERVE_DEMOTING;
+
+	memset(a, 0, sizeof *a);
+	memcpy(a->name, c->config->node[c->self.node].name, sizeof a->name);
+	a->boot = c->self.boot;
+	a->flags = (r->devices == DEVICES_OPEN ? ANNOUNCE_OPEN : 0) |
+		   (serves ? ANNOUNCE_SERVING : 0) |
+		   (c->stopping ? ANNOUNCE_STOPPING : 0) |
+		   (c->promote.state != PROMOTE_NONE ? ANNOUNCE_WANTS : 0);
+	a->reach = cluster_role_reach(c);
+	a->site = r->devices != DEVICES_CLOSED ? (int32_t)r->site : VIEW_NONE;
+	a->incarnation_open = r->devices != DEVICES_CLOSED ? r->incarnation : 0;
+	a->incarnation_next = r->incarnation_next;
+	a->released = r->released;
+	a->epoch = c->persist_failed ? 0 : c->voter.epoch;
+	a->promised = c->voter.promised;
+	a->ballot = v != NULL ? v->ballot : 0;
+	if (v != NULL) {
+		a->lineage = v->lineage;
+		a->fork_lineage = v->fork.lineage;
+		a->fork_ballot = v->fork.ballot;
+	}
+	if (serves)
+		a->serving = r->generation;
+	a->data = r->data;
+	if (r->devices == DEVICES_OPEN) {
+		a->log = r->log;
+		a->log_lineage = r->log_lineage;
+		a->log_newest = r->log_newest;
+		a->marks = r->marks;
+	}
+	for (uint32_t s = 0; s < c->config->site_count; s++)
+		a->link[s] = serves ? (uint8_t)r->copy[s].link : (uint8_t)LINK_DOWN;
+	snprintf(a->text, sizeof a->text, "%.127s", r->text);
+}
+
+/* True when the two differ in more than what only moves along. */
+static bool announce_differs(const struct announce *a, const struct announce *b)
+{
+	struct announce x = *a, y = *b;
+
+	x.marks = y.marks = (struct site_marks){ 0 };
+	x.promised = y.promised = x.ballot = y.ballot = 0;
+	return memcmp(&x, &y, sizeof x) != 0;
+}
+
+static void announce_pump(struct cluster_core *c)
+{
+	struct announce a;
+	uint64_t due_ns = c->announced_ns + ANNOUNCE_NS;
+
+	if (!c->joined)
+		return;
+	announce_fill(c, &a);
+	if (memcmp(&a.marks, &c->announced.marks, sizeof a.marks) != 0)
+		due_ns = c->announced_ns + ANNOUNCE_MARKS_NS;
+	if (!c->announce_due && c->now_ns < due_ns &&
+	    !announce_differs(&a, &c->announced)) {
+		cluster_wake(c, due_ns);
+		return;
+	}
+	c->announce_due = false;
+	c->announced_ns = c->now_ns;
+	c->announced = a;
+	cluster_message(c, MESSAGE_ANNOUNCE)->announce = a;
+	cluster_send(c);
+	cluster_wake(c, c->now_ns + ANNOUNCE_NS);
+}
+
+/* ---- the group's state, for a joiner ------------------------------------------------ */
+
+/* Paper 003, Fig. 4, 72: the primary, else the lowest numbered backup. */
+static bool sends_state(const struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	int32_t lowest = VIEW_NONE;
+
+	if (v == NULL)
+		return false;
+	for (uint32_t n = 0; n < c->config->node_count; n++) {
+		if (!c->node[n].member || c->node[n].said.ballot == 0)
+			continue;
+		if ((c->node[n].said.flags & ANNOUNCE_SERVING) != 0 &&
+		    v->production_node == (int32_t)n)
+			return n == c->self.node;
+		if (lowest == VIEW_NONE)
+			lowest = (int32_t)n;
+	}
+	return lowest == (int32_t)c->self.node;
+}
+
+static void state_pump(struct cluster_core *c)
+{
+	struct message *m;
+
+	if (!c->state_due || !sends_state(c))
+		return;
+	c->state_due = false;
+	c->state_ring = c->ring;
+	m = cluster_message(c, MESSAGE_STATE);
+	m->state.has_view = true;
+	m->state.view = *cluster_vote_in_effect(c);
+	for (uint32_t n = 0; n < CONFIG_NODE_COUNT_MAX; n++) {
+		memcpy(m->state.released[n], c->node[n].released,
+		       sizeof m->state.released[n]);
+		m->state.fenced_boot[n] = c->node[n].fenced_boot;
+	}
+	cluster_send(c);
+}
+
+void cluster_join_state(struct cluster_core *c, const struct message *m)
+{
+	c->state_due = false;
+	for (uint32_t n = 0; n < c->config->node_count; n++) {
+		for (uint32_t i = RELEASED_COUNT_MAX; i-- > 0;)
+			cluster_fence_released(c, n, m->state.released[n][i]);
+		if (c->node[n].fenced_boot == 0 && !c->node[n].member)
+			c->node[n].fenced_boot = m->state.fenced_boot[n];
+	}
+	if (m->state.has_view)
+		cluster_round_in_effect(c, &m->state.view);
+}
+
+/* ---- a site's disks --------------------------------------------------------------------- */
+
+static void disks_pump(struct cluster_core *c)
+{
+	const struct config_site *site = &c->config->site[c->role.site];
+	struct message *m;
+
+	if (!c->disks_due || c->role.devices != DEVICES_OPEN)
+		return;
+	c->disks_due = false;
+	m = cluster_message(c, MESSAGE_DISKS);
+	m->disks.site = c->role.site;
+	m->disks.log = c->role.log;
+	m->disks.count = site->disk_count;
+	for (uint32_t i = 0; i < site->disk_count; i++) {
+		memcpy(m->disks.disk[i].name, site->disk[i].name, CONFIG_NAME_MAX);
+		m->disks.disk[i].bytes = c->role.disk_bytes[i];
+	}
+	cluster_send(c);
+}
+
+/* P3-15: who sees other disks than its site's host would not serve the same data. */
+void cluster_join_disks(struct cluster_core *c, const struct message *m)
+{
+	const struct message_disks *d = &m->disks;
+	bool differs = false;
+
+	if (m->node == c->self.node || (c->self.reach >> d->site & 1) == 0 ||
+	    c->role.devices != DEVICES_CLOSED)
+		return;
+	for (uint32_t i = 0; i < d->count; i++) {
+		if (d->disk[i].bytes == 0 || c->self.disk_bytes[i] == 0 ||
+		    d->disk[i].bytes == c->self.disk_bytes[i])
+			continue;
+		differs = true;
+		snprintf(c->role.text, sizeof c->role.text,
+			 "disk %s has %llu bytes here and "
+			 "%llu on %s, the host of the site: this node may not host it",
+			 d->disk[i].name, (unsigned long long)c->self.disk_bytes[i],
+			 (unsigned long long)d->disk[i].bytes,
+			 cluster_node_name(c, (int32_t)m->node));
+	}
+	if (differs && !c->role.barred)
+		cluster_tell(c, "site", cluster_site_name(c, (int32_t)d->site),
+			     "disks-differ", "%s", c->role.text);
+	if (!differs && c->role.barred)
+		c->role.text[0] = 0;
+	c->role.barred = differs;
+}
+
+void cluster_join_start(struct cluster_core *c, const struct message *m)
+{
+	cluster_tell(c, "site", cluster_site_name(c, (int32_t)m->start.site), "",
+		     "mirroring starts from %s to %s",
+		     cluster_node_name(c, (int32_t)m->node),
+		     cluster_node_name(c, (int32_t)m->start.node));
+}
+
+/* ---- what others ask ------------------------------------------------------------------------ */
+
+bool cluster_join_is_host(const struct cluster_core *c, uint32_t site, int32_t node,
+			  uint64_t incarnation)
+{
+	const struct node *n;
+
+	if (node < 0 || incarnation == 0)
+		return false;
+	n = &c->node[node];
+	return n->member && (n->said.flags & ANNOUNCE_OPEN) != 0 &&
+	       n->said.site == (int32_t)site && n->said.incarnation_open == incarnation;
+}
+
+const struct node *cluster_join_host_of(const struct cluster_core *c, uint32_t site)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const struct view_host *h;
+
+	if (v == NULL || site >= v->site_count)
+		return NULL;
+	h = &v->site[site].host;
+	return cluster_join_is_host(c, site, h->node, h->incarnation) ?
+		       &c->node[h->node] :
+		       NULL;
+}
+
+void cluster_join_pump(struct cluster_core *c)
+{
+	announce_pump(c);
+	state_pump(c);
+	disks_pump(c);
+}

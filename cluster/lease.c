@@ -1,0 +1,133 @@
+/* lease.c - production answers only under a lease (D7).
+ *
+ *   event          at production                    at a voter
+ *   lease / 4      RENEW, its sending time noted    -
+ *   RENEW          -                                GRANT, unless it promised
+ *                                                     another member's proposal or
+ *                                                     knows of another generation
+ *   GRANT          a majority of one renewal:       -
+ *                    the lease runs from its
+ *                    sending, ORDER_LEASE
+ *   no quorum      no renewal; the lease ends       -
+ *
+ * A promise to a proposal that has come to a view of the same generation does not
+ * keep a voter from granting: that ballot can bring nothing else any more, and who
+ * wants to promote needs a greater one and waits from its promises on. Checked
+ * against lab's view.pml: GRANT(v) := (promised by s, or accepted at the promised
+ * ballot) and the accepted generation is the renewed one.
+ *
+ * Source: DESIGN 7 D7; C. Gray, D. Cheriton, "Leases" (1989).
+ */
+#include "cluster/internal.h"
+
+/* ---- the voter ------------------------------------------------------------------ */
+
+static bool may_grant(const struct cluster_core *c, uint32_t node,
+		      const struct uuid *generation)
+{
+	const struct view *v = cluster_vote_newest(c);
+
+	if (v == NULL || c->persist_failed ||
+	    !uuid_equal(&cluster_view_generation(v)->id, generation) ||
+	    v->production_node != (int32_t)node)
+		return false;
+	return cluster_view_ballot_node(c->voter.promised) == node ||
+	       c->voter.promised <= v->ballot;
+}
+
+void cluster_lease_renew(struct cluster_core *c, uint32_t node, const struct message *m)
+{
+	const struct uuid generation = m->lease.generation;
+	const uint64_t counter = m->lease.counter;
+	struct message *answer;
+
+	c->node[node].renewed_ns = c->now_ns;
+	if (!may_grant(c, node, &generation))
+		return;
+	answer = cluster_message(c, MESSAGE_GRANT);
+	answer->lease.generation = generation;
+	answer->lease.counter = counter;
+	answer->lease.epoch = c->voter.epoch;
+	cluster_send(c);
+}
+
+/* ---- production --------------------------------------------------------------------- */
+
+/* Its generation is in effect and may answer, or soon will. */
+static bool holds_generation(const struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+
+	return v != NULL && c->role.serve >= SERVE_PREPARED &&
+	       v->production_node == (int32_t)c->self.node &&
+	       uuid_equal(&cluster_view_generation(v)->id, &c->role.generation);
+}
+
+bool cluster_lease_is_valid(const struct cluster_core *c)
+{
+	return c->now_ns < c->lease.until_ns;
+}
+
+void cluster_lease_reset(struct cluster_core *c)
+{
+	const uint64_t counter = c->lease.counter;
+
+	memset(&c->lease, 0, sizeof c->lease);
+	c->lease.counter = counter;
+}
+
+void cluster_lease_grant(struct cluster_core *c, uint32_t node, const struct message *m)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	struct lease *l = &c->lease;
+	uint32_t i = 0;
+	uint64_t until_ns;
+
+	if (!holds_generation(c) ||
+	    !uuid_equal(&m->lease.generation, &c->role.generation))
+		return;
+	while (i < RENEWALS_MAX &&
+	       (l->renewal[i].counter != m->lease.counter || l->renewal[i].counter == 0))
+		i++;
+	if (i == RENEWALS_MAX)
+		return;
+	l->renewal[i].epoch[node] = m->lease.epoch;
+	if (!cluster_fence_is_majority(c, v, false, l->renewal[i].epoch))
+		return;
+	until_ns = l->renewal[i].sent_ns + v->lease_ms * NS_PER_MS;
+	if (until_ns > l->until_ns)
+		l->until_ns = until_ns;
+}
+
+static void renew(struct cluster_core *c, const struct view *v)
+{
+	struct lease *l = &c->lease;
+	struct message *m = cluster_message(c, MESSAGE_RENEW);
+	const uint32_t i = (uint32_t)(++l->counter % RENEWALS_MAX);
+
+	memset(&l->renewal[i], 0, sizeof l->renewal[i]);
+	l->renewal[i].counter = l->counter;
+	l->renewal[i].sent_ns = c->now_ns;
+	l->renew_at_ns = c->now_ns + v->lease_ms * NS_PER_MS / 4;
+	m->lease.generation = c->role.generation;
+	m->lease.counter = l->counter;
+	cluster_send(c);
+}
+
+void cluster_lease_pump(struct cluster_core *c)
+{
+	struct lease *l = &c->lease;
+
+	if (!holds_generation(c))
+		return;
+	if (c->quorate && c->now_ns >= l->renew_at_ns)
+		renew(c, cluster_vote_in_effect(c));
+	if (c->quorate)
+		cluster_wake(c, l->renew_at_ns);
+	if (l->until_ns != l->told_ns) {
+		l->told_ns = l->until_ns;
+		cluster_order(c, ORDER_LEASE)->until_ns = l->until_ns;
+	}
+	if (cluster_lease_is_valid(c))
+		cluster_wake(c, l->until_ns);
+}

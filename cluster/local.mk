@@ -1,0 +1,45 @@
+# libcluster.la: the core, pure. libcluster_drivers.la: *_driver.c only.
+noinst_LTLIBRARIES += libcluster.la libcluster_drivers.la
+libcluster_la_SOURCES = \
+	cluster/action.c \
+	cluster/alone.c \
+	cluster/alone.h \
+	cluster/alone_promote.c \
+	cluster/alone_status.c \
+	cluster/cluster.c \
+	cluster/cluster.h \
+	cluster/cluster_create.c \
+	cluster/codec.h \
+	cluster/copies.c \
+	cluster/demote.c \
+	cluster/fence.c \
+	cluster/first.c \
+	cluster/generation.c \
+	cluster/internal.h \
+	cluster/join.c \
+	cluster/lease.c \
+	cluster/message.c \
+	cluster/message.h \
+	cluster/plan.c \
+	cluster/promote.c \
+	cluster/role.c \
+	cluster/round.c \
+	cluster/score.c \
+	cluster/status.c \
+	cluster/view.c \
+	cluster/view.h \
+	cluster/vote.c \
+	cluster/voter.c \
+	cluster/voter.h
+
+libcluster_drivers_la_SOURCES = \
+	cluster/cpg_driver.c \
+	cluster/cpg_driver.h \
+	cluster/fence_driver.c \
+	cluster/fence_driver.h \
+	cluster/quorum_driver.c \
+	cluster/quorum_driver.h \
+	cluster/voter_driver.c \
+	cluster/voter_driver.h
+libcluster_drivers_la_LIBADD = $(CPG_LIBS) $(QUORUM_LIBS) $(VOTEQUORUM_LIBS) \
+	$(CMAP_LIBS) $(CFG_LIBS) $(COROSYNC_LIBS) $(FENCING_LIBS) $(QB_LIBS)

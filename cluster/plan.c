@@ -1,0 +1,264 @@
+/* plan.c - what the next view says: computed from the view before and from what
+ * the members announced, so that whoever proposes it comes to the same.
+ *
+ *   what                    whose affair      when
+ *   host of a site          coordinator       it has none, or D6 lets it pass on
+ *   one voter more          coordinator       a configured node is here whose epoch
+ *                                               the view does not have (D1)
+ *   one voter less          coordinator       a node is not configured any more
+ *   configuration           coordinator       its hash differs
+ *   lease                   coordinator       ours is longer (never shorter: a
+ *                                               renewal under the longer may stand)
+ *   copy leaves the set     production        lost, host gone or put out (D3)
+ *   copy enters the set     production        COPY_READY of the host that is here
+ *   copy put out, let in    production        by command
+ *   production none         who it was        demoted, or its generation ended
+ *
+ * The generation itself is promote.c's.
+ */
+#include "cluster/internal.h"
+
+/* ---- hosts (paper 003, Fig. 4, 76; DESIGN 7.3; D6) -------------------------------- */
+
+static bool can_host(const struct cluster_core *c, const struct view *next, uint32_t site,
+		     uint32_t node)
+{
+	const struct node *n = &c->node[node];
+
+	if (!n->member || (n->said.reach >> site & 1) == 0 ||
+	    (n->said.flags & ANNOUNCE_STOPPING) != 0 || n->said.site != VIEW_NONE ||
+	    n->said.incarnation_next == 0)
+		return false;
+	for (uint32_t s = 0; s < next->site_count; s++)
+		if (s != site && next->site[s].host.node == (int32_t)node &&
+		    cluster_fence_host(c, &next->site[s].host) != HOST_FREE)
+			return false;
+	return true;
+}
+
+/* A node of another site that reaches these disks too stands in when none of the
+ * site can host, and only if its own site does not need it. */
+static bool can_stand_in(const struct cluster_core *c, const struct view *next,
+			 uint32_t node)
+{
+	const int32_t own = c->config->node[node].site;
+	const struct view_host *h;
+
+	if (own == VIEW_NONE || own >= (int32_t)next->site_count)
+		return true;
+	h = &next->site[own].host;
+	return h->node != VIEW_NONE && h->node != (int32_t)node &&
+	       cluster_fence_host(c, h) == HOST_HELD;
+}
+
+/* Who is to be promoted, the production host, the lowest in backup order. */
+static int32_t choose_host(const struct cluster_core *c, const struct view *next,
+			   uint32_t site)
+{
+	int32_t best = VIEW_NONE;
+	uint32_t best_rank = 4;
+
+	for (uint32_t n = 0; n < c->config->node_count; n++) {
+		const bool own = c->config->node[n].site == (int32_t)site;
+		const bool wants = (c->node[n].said.flags & ANNOUNCE_WANTS) != 0;
+		const bool production = next->production_site == (int32_t)site &&
+					next->production_node == (int32_t)n;
+		const uint32_t rank = !own ? 3 : wants ? 0 : production ? 1 : 2;
+
+		if (rank < best_rank && can_host(c, next, site, n) &&
+		    (own || can_stand_in(c, next, n))) {
+			best_rank = rank;
+			best = (int32_t)n;
+		}
+	}
+	return best;
+}
+
+static bool plan_host(const struct cluster_core *c, struct view *next, uint32_t site)
+{
+	struct view_host *h = &next->site[site].host;
+	const enum fence_host fence = cluster_fence_host(c, h);
+	int32_t node = VIEW_NONE;
+
+	if (fence == HOST_HELD)
+		return false;
+	if (fence == HOST_FREE)
+		node = choose_host(c, next, site);
+	else if (can_host(c, next, site, (uint32_t)h->node))
+		node = h->node;
+	else
+		return false; /* that node alone may have them, and does not want */
+	if (node == VIEW_NONE && h->node == VIEW_NONE)
+		return false;
+	*h = (struct view_host){ .node = node, .since_wall_ns = c->wall_ns };
+	if (node != VIEW_NONE) {
+		h->incarnation = c->node[node].said.incarnation_next;
+		h->boot = c->node[node].said.boot;
+	}
+	return true;
+}
+
+/* ---- voters (D1) --------------------------------------------------------------------- */
+
+static bool plan_voters(const struct cluster_core *c, const struct view *base,
+			struct view *next)
+{
+	for (uint32_t i = 0; i < base->voters.count; i++) {
+		const uint32_t n = base->voters.voter[i].node;
+
+		if (n < c->config->node_count || base->voters.count == 1)
+			continue;
+		next->old = base->voters;
+		cluster_view_voters_drop(&next->voters, n);
+		return true;
+	}
+	for (uint32_t n = 0; n < c->config->node_count; n++) {
+		const uint64_t epoch = c->node[n].said.epoch;
+
+		if (!c->node[n].member || epoch == 0 ||
+		    (c->node[n].said.flags & ANNOUNCE_STOPPING) != 0 ||
+		    cluster_view_voters_epoch(&base->voters, n) == epoch)
+			continue;
+		next->old = base->voters;
+		cluster_view_voters_set(&next->voters, n, epoch);
+		return true;
+	}
+	return false;
+}
+
+static bool plan_config(const struct cluster_core *c, struct view *next)
+{
+	bool changed = false;
+
+	if (next->config_hash != c->config->hash) {
+		next->config_hash = c->config->hash;
+		next->config_version++;
+		next->mode = c->config->mode;
+		changed = true;
+	}
+	for (; next->site_count < c->config->site_count; next->site_count++) {
+		next->site[next->site_count].host.node = VIEW_NONE;
+		changed = true;
+	}
+	if (c->self.lease_ms > next->lease_ms) {
+		next->lease_ms = c->self.lease_ms;
+		next->drift_ms = c->self.drift_ms;
+		changed = true;
+	}
+	return changed;
+}
+
+/* ---- production's affairs (D3) ---------------------------------------------------------- */
+
+static bool plan_copy(const struct cluster_core *c, const struct view *base,
+		      struct view *next, uint32_t s)
+{
+	const struct view_host *h = &base->site[s].host;
+	const bool out = (next->disconnected >> s & 1) != 0;
+	struct view_site *site = &next->site[s];
+
+	if (site->current) {
+		if (!out && !c->role.copy[s].lost &&
+		    h->incarnation == site->current_incarnation &&
+		    cluster_join_is_host(c, s, h->node, h->incarnation))
+			return false;
+		site->current = false;
+		site->current_incarnation = 0;
+		site->current_from = 0;
+		return true;
+	}
+	if (out || !c->role.copy[s].ready || next->mode == CONFIG_ASYNC ||
+	    h->incarnation != c->role.copy[s].ready_incarnation ||
+	    !cluster_join_is_host(c, s, h->node, h->incarnation))
+		return false;
+	site->current = true;
+	site->current_incarnation = c->role.copy[s].ready_incarnation;
+	site->current_from = c->role.copy[s].ready_from;
+	return true;
+}
+
+static bool plan_production(const struct cluster_core *c, const struct view *base,
+			    struct view *next)
+{
+	const uint32_t sites = (base->disconnected | c->disconnect_wanted) &
+			       ~c->connect_wanted;
+	bool changed = sites != base->disconnected;
+
+	next->disconnected = sites;
+	for (uint32_t s = 0; s < next->site_count; s++)
+		if (s != c->role.site)
+			changed |= plan_copy(c, base, next, s);
+	/* It serves: every older lease was waited out. */
+	next->holder_many = false;
+	next->holder_count = 1;
+	next->holder[0].node = (int32_t)c->self.node;
+	next->holder[0].incarnation = c->role.incarnation;
+	next->holder[0].boot = c->self.boot;
+	return changed;
+}
+
+/* What ended here answers nothing any more. Nor does anyone before it, if it came so
+ * far as to wait the older leases out. */
+static void drop_holders(const struct cluster_core *c, struct view *next)
+{
+	uint32_t kept = 0;
+
+	if (c->role.demoted_waited)
+		next->holder_many = false;
+	for (uint32_t i = 0; i < next->holder_count && !c->role.demoted_waited; i++)
+		if (next->holder[i].node != (int32_t)c->self.node ||
+		    next->holder[i].incarnation != c->role.demoted_incarnation)
+			next->holder[kept++] = next->holder[i];
+	next->holder_count = kept;
+}
+
+static bool plan_end(const struct cluster_core *c, struct view *next)
+{
+	const struct role *r = &c->role;
+
+	if (!r->demoted || next->production_node != (int32_t)c->self.node ||
+	    next->production_incarnation != r->demoted_incarnation ||
+	    !uuid_equal(&cluster_view_generation(next)->id, &r->demoted_generation))
+		return false;
+	next->production_node = VIEW_NONE;
+	next->production_incarnation = 0;
+	next->clean = r->demoted_clean;
+	next->clean_end = r->demoted_clean ? r->demoted_end : 0;
+	drop_holders(c, next);
+	return true;
+}
+
+void cluster_plan_members(const struct cluster_core *c, struct view *next)
+{
+	for (uint32_t n = 0; n < c->config->node_count; n++) {
+		if (!c->node[n].member)
+			continue;
+		next->member[n].incarnation = c->node[n].incarnation;
+		next->member[n].boot = c->node[n].said.boot;
+		for (uint32_t s = 0; s < next->site_count; s++)
+			next->site[s].reach = (next->site[s].reach & ~(1u << n)) |
+					      (c->node[n].said.reach >> s & 1) << n;
+	}
+}
+
+bool cluster_plan_next(struct cluster_core *c, const struct view *base, bool coordinator,
+		       struct view *next)
+{
+	bool changed = false;
+
+	*next = *base;
+	next->old.count = 0;
+	cluster_plan_members(c, next);
+	if (c->role.serve == SERVE_SERVING &&
+	    base->production_node == (int32_t)c->self.node &&
+	    uuid_equal(&cluster_view_generation(base)->id, &c->role.generation))
+		changed |= plan_production(c, base, next);
+	changed |= plan_end(c, next);
+	if (!coordinator)
+		return changed;
+	changed |= plan_config(c, next);
+	for (uint32_t s = 0; s < next->site_count; s++)
+		changed |= plan_host(c, next, s);
+	changed |= plan_voters(c, base, next);
+	return changed;
+}

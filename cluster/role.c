@@ -1,0 +1,440 @@
+/* role.c - what this node does about the view in effect: the site's devices.
+ *
+ *   devices   view names us   told to close,     FACT_OPENED    FACT_CLOSED
+ *             as host          and not serving
+ *   closed    ORDER_OPEN       -                  -              -
+ *   opening   -                after it opened    open, or       -
+ *                                                   closed and
+ *                                                   RELEASE
+ *   open      -                ORDER_CLOSE        -              -
+ *   closing   -                -                  -              closed, RELEASE
+ *
+ * Told to close by: another generation in effect than the one served here
+ * (deposed), a device that failed, a site mate that is to be promoted while we
+ * are idle, the view naming another opening, STOP.
+ *
+ * Every opening has an incarnation of its own, fixed by the view before it is
+ * used; what is released is never used again (D6).
+ *
+ *   serve      PREPARE    FACT_      SERVE     FACT_          DEMOTE    FACT_    DEPOSE
+ *                         PREPARED             SERVING                  DEMOTED
+ *   none       preparing  -          -         -              -         -        -
+ *   preparing  again      prepared   -         -              -         -        none
+ *   prepared   again      -          starting  -              -         -        none
+ *   starting   -          -          -         serving, none  -         -        none
+ *   serving    -          -          -         -              demoting  -        none
+ *   demoting   -          -          -         -              -         none     none
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "cluster/internal.h"
+
+static bool serve_change_is_legal(enum serve_state from, enum serve_state to)
+{
+	switch (to) {
+	case SERVE_NONE:
+		return true;
+	case SERVE_PREPARING:
+		return from <= SERVE_PREPARED;
+	case SERVE_PREPARED:
+		return from == SERVE_PREPARING;
+	case SERVE_STARTING:
+		return from == SERVE_PREPARED;
+	case SERVE_SERVING:
+		return from == SERVE_STARTING;
+	case SERVE_DEMOTING:
+		return from == SERVE_SERVING;
+	}
+	return false;
+}
+
+void cluster_role_set_serve(struct cluster_core *c, enum serve_state state)
+{
+	assert(serve_change_is_legal(c->role.serve, state));
+	c->role.serve = state;
+	if (state == SERVE_NONE) {
+		memset(&c->role.generation, 0, sizeof c->role.generation);
+		cluster_lease_reset(c);
+	}
+}
+
+static bool devices_change_is_legal(enum devices_state from, enum devices_state to)
+{
+	switch (to) {
+	case DEVICES_CLOSED:
+		return from == DEVICES_OPENING || from == DEVICES_CLOSING;
+	case DEVICES_OPENING:
+		return from == DEVICES_CLOSED;
+	case DEVICES_OPEN:
+		return from == DEVICES_OPENING;
+	case DEVICES_CLOSING:
+		return from == DEVICES_OPEN;
+	}
+	return false;
+}
+
+static void set_devices(struct cluster_core *c, enum devices_state state)
+{
+	assert(devices_change_is_legal(c->role.devices, state));
+	c->role.devices = state;
+}
+
+bool cluster_role_is_open(const struct cluster_core *c)
+{
+	return c->role.devices == DEVICES_OPEN && !c->role.closing_wanted;
+}
+
+void cluster_role_fresh_incarnation(struct cluster_core *c)
+{
+	c->role.incarnation_next = cluster_random(c);
+}
+
+/* What we may be placed at. */
+uint32_t cluster_role_reach(const struct cluster_core *c)
+{
+	if (c->role.failed || c->role.barred || c->now_ns < c->role.open_at_ns)
+		return 0;
+	return c->self.reach;
+}
+
+int32_t cluster_role_site(const struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+
+	for (uint32_t s = 0; v != NULL && s < v->site_count; s++)
+		if (v->site[s].host.node == (int32_t)c->self.node &&
+		    v->site[s].host.incarnation == c->role.incarnation_next)
+			return (int32_t)s;
+	return VIEW_NONE;
+}
+
+/* D6: said to all, after all I/O is done and the devices are closed. */
+static void release(struct cluster_core *c, uint32_t site, uint64_t incarnation)
+{
+	struct message *m = cluster_message(c, MESSAGE_RELEASE);
+
+	m->release.site = site;
+	m->release.incarnation = incarnation;
+	c->role.released = incarnation;
+	c->release_due = c->joined;
+	cluster_send(c);
+}
+
+/* ---- facts ---- */
+
+static void opened_badly(struct cluster_core *c, const struct fact *f)
+{
+	const bool busy = f->error == -EBUSY || f->error == -EAGAIN;
+
+	set_devices(c, DEVICES_CLOSED);
+	c->role.open_at_ns = c->now_ns + (busy ? OPEN_RETRY_NS : OPEN_FAILED_NS);
+	c->role.data = DATA_DISKLESS;
+	if (strcmp(c->role.text, f->text) != 0)
+		cluster_tell(c, "site", cluster_site_name(c, (int32_t)c->role.site), "",
+			     "could not be opened here: %s", f->text);
+	snprintf(c->role.text, sizeof c->role.text, "%s", f->text);
+	release(c, c->role.site, c->role.incarnation);
+}
+
+static void opened(struct cluster_core *c, const struct fact *f)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	struct role *r = &c->role;
+
+	if (r->devices != DEVICES_OPENING || f->order_id != r->open_id)
+		return;
+	if (f->error != 0) {
+		opened_badly(c, f);
+		return;
+	}
+	set_devices(c, DEVICES_OPEN);
+	r->text[0] = 0;
+	r->log = f->log;
+	r->log_lineage = f->lineage;
+	memset(&r->log_newest, 0, sizeof r->log_newest);
+	if (f->history.count > 0)
+		r->log_newest = *history_newest(&f->history);
+	r->marks = f->marks;
+	r->data = f->data;
+	memcpy(r->disk_bytes, f->disk_bytes, sizeof r->disk_bytes);
+	r->view_told = 0;
+	c->disks_due = true;
+	if (!uuid_is_zero(&f->mirror) && !uuid_equal(&f->mirror, &v->mirror)) {
+		snprintf(r->text, sizeof r->text,
+			 "the writelog belongs to another mirror");
+		r->failed = true;
+	}
+	cluster_tell(c, "site", cluster_site_name(c, (int32_t)r->site), "",
+		     "%s hosts it%s%s", cluster_node_name(c, (int32_t)c->self.node),
+		     r->failed ? "; but " : "", r->text);
+}
+
+static void closed(struct cluster_core *c, const struct fact *f)
+{
+	if (c->role.devices != DEVICES_CLOSING || f->order_id != c->role.close_id)
+		return;
+	set_devices(c, DEVICES_CLOSED);
+	c->role.closing_wanted = false;
+	c->role.data = DATA_DISKLESS;
+	release(c, c->role.site, c->role.incarnation);
+	cluster_tell(c, "site", cluster_site_name(c, (int32_t)c->role.site),
+		     "D6-released", "%s released it",
+		     cluster_node_name(c, (int32_t)c->self.node));
+}
+
+static void device_failed(struct cluster_core *c, const struct fact *f)
+{
+	c->role.failed = true;
+	c->role.data = DATA_DISKLESS;
+	snprintf(c->role.text, sizeof c->role.text, "%s", f->text);
+}
+
+void cluster_role_fact(struct cluster_core *c, const struct fact *f)
+{
+	switch (f->type) {
+	case FACT_OPENED:
+		opened(c, f);
+		break;
+	case FACT_CLOSED:
+		closed(c, f);
+		break;
+	case FACT_PREPARED:
+	case FACT_SERVING:
+		cluster_promote_fact(c, f);
+		break;
+	case FACT_DEMOTED:
+		cluster_demote_fact(c, f);
+		break;
+	case FACT_LINK:
+	case FACT_COPY_READY:
+	case FACT_COPY_LOST:
+		cluster_copies_fact(c, f);
+		break;
+	case FACT_DATA:
+		c->role.data = f->data;
+		snprintf(c->role.data_text, sizeof c->role.data_text, "%.127s", f->text);
+		break;
+	case FACT_MARKS:
+		c->role.marks = f->marks;
+		break;
+	case FACT_DEVICE_FAILED:
+		device_failed(c, f);
+		break;
+	case FACT_PEER:
+	case FACT_STORED:
+	case FACT_STATUS:
+	case FACT_EVENT:
+		break; /* they answer what the members do not ask */
+	}
+}
+
+/* ---- a view took effect ---- */
+
+static void tell_sites(struct cluster_core *c, const struct view *before,
+		       const struct view *v)
+{
+	for (uint32_t s = 0; s < v->site_count && s < c->config->site_count; s++) {
+		const struct view_site *a = &before->site[s], *b = &v->site[s];
+		const char *name = cluster_site_name(c, (int32_t)s);
+
+		if (b->host.node != a->host.node)
+			cluster_tell(c, "site", name, "D6-host", "its host is %s",
+				     b->host.node == VIEW_NONE ?
+					     "none" :
+					     cluster_node_name(c, b->host.node));
+		if (b->current &&
+		    (!a->current || a->current_incarnation != b->current_incarnation))
+			cluster_tell(c, "site", name, "D3-enter",
+				     "current from sequence %llu "
+				     "on",
+				     (unsigned long long)b->current_from);
+		if (a->current && !b->current)
+			cluster_tell(c, "site", name, "D3-leave", "no longer current%s%s",
+				     c->role.copy[s].lost_text[0] != 0 ? ": " : "",
+				     c->role.copy[s].lost_text);
+	}
+}
+
+static void tell_production(struct cluster_core *c, const struct view *before,
+			    const struct view *v)
+{
+	static const char *const words[] = {
+		"",
+		"created",
+		"the same site again",
+		"a current copy took over",
+		"after a clean demote",
+		"within the bound of near-sync",
+		"forced",
+	};
+	static const char *const rules[] = {
+		"",         "D5-created",   "D5-restarted", "D5-current",
+		"D5-clean", "D5-near-sync", "D5-forced",
+	};
+	const struct generation *g = cluster_view_generation(v);
+
+	if (!uuid_equal(&g->id, &cluster_view_generation(before)->id))
+		cluster_tell(c, "generation", "", rules[g->reason],
+			     "generation %llu begins "
+			     "after sequence %llu at %s: %s",
+			     (unsigned long long)g->ordinal, (unsigned long long)g->cut,
+			     cluster_site_name(c, (int32_t)g->site), words[g->reason]);
+	if (v->production_node != before->production_node)
+		cluster_tell(c, "mirror", c->config->mirror,
+			     v->clean ? "D4-clean-end" : "", "production is %s",
+			     v->production_node == VIEW_NONE ?
+				     "none" :
+				     cluster_node_name(c, v->production_node));
+}
+
+void cluster_role_in_effect(struct cluster_core *c, const struct view *before)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+
+	if (before == NULL) {
+		cluster_tell(c, "view", "", "", "ballot %llu, generation %llu",
+			     (unsigned long long)v->ballot,
+			     (unsigned long long)cluster_view_generation(v)->ordinal);
+		return;
+	}
+	tell_production(c, before, v);
+	tell_sites(c, before, v);
+	for (uint32_t i = 0; i < v->voters.count; i++)
+		if (cluster_view_voters_epoch(&before->voters, v->voters.voter[i].node) !=
+		    v->voters.voter[i].epoch)
+			cluster_tell(c, "member",
+				     cluster_node_name(c, v->voters.voter[i].node),
+				     "D1-voter", "is a voter");
+	if (v->production_node != (int32_t)c->self.node ||
+	    v->production_incarnation != c->role.demoted_incarnation)
+		c->role.demoted = false;
+}
+
+/* D7: another generation is in effect than the one that is served here. */
+static void depose(struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+
+	if (v == NULL ||
+	    (c->role.serve < SERVE_STARTING && c->promote.state != PROMOTE_LEASE) ||
+	    uuid_equal(&cluster_view_generation(v)->id, &c->role.generation))
+		return;
+	cluster_tell(c, "mirror", c->config->mirror, "D7-deposed",
+		     "generation %llu of %s is in "
+		     "effect: this node answers nothing more",
+		     (unsigned long long)cluster_view_generation(v)->ordinal,
+		     cluster_site_name(c, (int32_t)cluster_view_generation(v)->site));
+	cluster_order(c, ORDER_DEPOSE);
+	cluster_copies_reset(c);
+	cluster_role_set_serve(c, SERVE_NONE);
+	c->role.closing_wanted = true;
+	cluster_promote_end(c, 1, "another host was promoted meanwhile");
+}
+
+/* ---- devices ---- */
+
+/* A site mate that is to be promoted gets the devices when we are idle. */
+static bool is_wanted_by_mate(const struct cluster_core *c)
+{
+	for (uint32_t n = 0; n < c->config->node_count; n++) {
+		const struct node *o = &c->node[n];
+
+		if (n != c->self.node && o->member && o->said.site == VIEW_NONE &&
+		    (o->said.flags & ANNOUNCE_WANTS) != 0 &&
+		    c->config->node[n].site == (int32_t)c->role.site &&
+		    (o->said.reach >> c->role.site & 1) != 0)
+			return c->promote.state == PROMOTE_NONE;
+	}
+	return false;
+}
+
+static bool is_named(const struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const struct view_host *h = &v->site[c->role.site].host;
+
+	return h->node == (int32_t)c->self.node && h->incarnation == c->role.incarnation;
+}
+
+static void open_devices(struct cluster_core *c, uint32_t site)
+{
+	struct role *r = &c->role;
+	struct order *o;
+
+	if (c->stopping || cluster_role_reach(c) == 0) {
+		release(c, site, r->incarnation_next);
+		cluster_role_fresh_incarnation(c);
+		return;
+	}
+	r->site = site;
+	r->incarnation = r->incarnation_next;
+	r->closing_wanted = false;
+	cluster_role_fresh_incarnation(c);
+	o = cluster_order(c, ORDER_OPEN);
+	o->site = site;
+	o->incarnation = r->incarnation;
+	r->open_id = o->id;
+	set_devices(c, DEVICES_OPENING);
+}
+
+static void devices_pump(struct cluster_core *c)
+{
+	struct role *r = &c->role;
+	const int32_t site = cluster_role_site(c);
+	struct order *o;
+
+	if (c->now_ns < r->open_at_ns)
+		cluster_wake(c, r->open_at_ns);
+	if (r->devices == DEVICES_CLOSED && site != VIEW_NONE)
+		open_devices(c, (uint32_t)site);
+	if (r->devices != DEVICES_OPEN || r->serve != SERVE_NONE)
+		return;
+	if (r->failed || c->stopping || !is_named(c) || is_wanted_by_mate(c))
+		r->closing_wanted = true;
+	/* A demote that the members have not heard of yet would look like a crash. */
+	if (!r->closing_wanted ||
+	    (r->demoted && c->stopping && cluster_command_waits_view(c)))
+		return;
+	o = cluster_order(c, ORDER_CLOSE);
+	o->site = r->site;
+	r->close_id = o->id;
+	set_devices(c, DEVICES_CLOSING);
+}
+
+static void view_pump(struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	struct order *o;
+
+	if (v == NULL || c->role.devices != DEVICES_OPEN ||
+	    c->role.view_told == v->ballot)
+		return;
+	c->role.view_told = v->ballot;
+	o = cluster_order(c, ORDER_VIEW);
+	o->ballot = v->ballot;
+	o->history = v->history;
+}
+
+/* on-no-quorum: fail. Else what is frozen waits for quorum, a demote or a stop. */
+static void frozen_pump(struct cluster_core *c)
+{
+	if (c->role.serve != SERVE_SERVING || c->quorate || cluster_lease_is_valid(c) ||
+	    c->config->on_no_quorum != CONFIG_NO_QUORUM_FAIL)
+		return;
+	if (c->now_ns >= c->role.frozen_told_ns + TICK_NS) {
+		c->role.frozen_told_ns = c->now_ns;
+		cluster_order(c, ORDER_FAIL_FROZEN);
+	}
+	cluster_wake(c, c->role.frozen_told_ns + TICK_NS);
+}
+
+void cluster_role_pump(struct cluster_core *c)
+{
+	depose(c);
+	devices_pump(c);
+	view_pump(c);
+	frozen_pump(c);
+	cluster_copies_pump(c);
+}

@@ -1,0 +1,87 @@
+/* score.c - the promotion score of this node, for Pacemaker.
+ *
+ *   this node                                               score
+ *   no quorum, no view, not promotable                      none (removed)
+ *   serves                                                  10000
+ *   hosts production's site, or may: its devices are free   9900 and down,
+ *                                                             by backup order
+ *   ... but for another's idle, open devices, or those of   8000 and down
+ *     one that was lost within the last minute: Pacemaker
+ *     fences it before it promotes
+ *   hosts a copy that is current as it is, or all of a      4000 and down
+ *     clean demote's log
+ *   mate of such a host                                     900 and down
+ *   hosts a current copy that has restarted                 1000
+ *   production's site, its devices still held elsewhere     10
+ *
+ * Never -INFINITY: that makes Pacemaker stop and restart in cycles.
+ */
+#include "cluster/internal.h"
+
+#define SCORE_NONE INT32_MIN
+#define SCORE_SERVES 10000
+#define SCORE_SAME_SITE 9900
+#define SCORE_SAME_SITE_MATE 8000
+#define SCORE_CURRENT 4000
+#define SCORE_RESTARTED 1000
+#define SCORE_MATE 900
+#define SCORE_HELD 10
+/* A fencing takes seconds; a promotion waits for it. One that has not come for so
+ * long fails or is not configured: another site is better then. */
+#define FENCING_EXPECTED_NS (60 * 1000 * NS_PER_MS)
+
+/* The place of `node` in the backup order of its site, 0 the first. */
+static int32_t backup_order(const struct cluster_core *c, uint32_t node)
+{
+	int32_t place = 0;
+
+	for (uint32_t n = 0; n < node; n++)
+		if (c->config->node[n].site == c->config->node[node].site)
+			place++;
+	return place;
+}
+
+/* Production's site: whoever may get its devices. */
+static int32_t score_same_site(const struct cluster_core *c, const struct view_host *h,
+			       int32_t place)
+{
+	const struct node *n;
+
+	if (h->node == VIEW_NONE || h->node == (int32_t)c->self.node ||
+	    cluster_fence_host(c, h) == HOST_FREE)
+		return SCORE_SAME_SITE - 100 * place;
+	n = &c->node[h->node];
+	/* Held by a member that gives them up when it is asked to, or for no longer. */
+	if (n->member ? cluster_fence_host(c, h) == HOST_HELD :
+			c->wall_ns - n->since_wall_ns < FENCING_EXPECTED_NS)
+		return SCORE_SAME_SITE_MATE - 100 * place;
+	return SCORE_HELD;
+}
+
+int32_t cluster_score_of(const struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const int32_t site = c->config->node[c->self.node].site;
+	const int32_t place = backup_order(c, c->self.node);
+	const struct view_site *s;
+	const struct node *host;
+
+	if (c->role.failed || c->role.barred || c->stopping || v == NULL ||
+	    site == VIEW_NONE || !c->quorate || !cluster_round_can_decide(c) ||
+	    (cluster_role_reach(c) >> site & 1) == 0 || site >= (int32_t)v->site_count)
+		return SCORE_NONE;
+	if (c->role.serve == SERVE_SERVING)
+		return SCORE_SERVES;
+	s = &v->site[site];
+	if (v->production_site == site)
+		return score_same_site(c, &s->host, place);
+	host = cluster_join_host_of(c, (uint32_t)site);
+	if (host == NULL ||
+	    (!s->current && !(v->clean && host->said.marks.durable >= v->clean_end)))
+		return SCORE_NONE;
+	if (s->host.node != (int32_t)c->self.node)
+		return SCORE_MATE - 10 * place;
+	if (s->current && s->current_incarnation != s->host.incarnation && !v->clean)
+		return SCORE_RESTARTED;
+	return SCORE_CURRENT - 100 * place;
+}

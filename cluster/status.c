@@ -1,0 +1,220 @@
+/* status.c - what `hamirror status` shows of the members: every state that is not
+ * the good one has a sentence. */
+#include <stdio.h>
+
+#include "cluster/internal.h"
+
+int32_t cluster_status_serving_node(const struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const struct announce *a;
+
+	if (v == NULL || v->production_node == VIEW_NONE ||
+	    v->production_node >= (int32_t)c->config->node_count)
+		return VIEW_NONE;
+	a = &c->node[v->production_node].said;
+	if (!c->node[v->production_node].member || (a->flags & ANNOUNCE_SERVING) == 0 ||
+	    !uuid_equal(&a->serving, &cluster_view_generation(v)->id))
+		return VIEW_NONE;
+	return v->production_node;
+}
+
+static uint32_t voters_here(const struct cluster_core *c, const struct view *v)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < v->voters.count; i++)
+		if (c->node[v->voters.voter[i].node].member)
+			count++;
+	return count;
+}
+
+/* ---- the whole ------------------------------------------------------------------- */
+
+static void whole_text(const struct cluster_core *c, char *text, size_t size)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const int32_t serving = cluster_status_serving_node(c);
+
+	if (c->persist_failed)
+		snprintf(text, size,
+			 "the voter file cannot be written: this node does not vote");
+	else if (!c->joined)
+		snprintf(text, size, "waiting for the members' group");
+	else if (c->refused_text[0] != 0 && c->peer_count > 1 &&
+		 !c->node[c->self.node].member)
+		snprintf(text, size, "%s", c->refused_text);
+	else if (c->promote.state != PROMOTE_NONE && c->promote.wait_text[0] != 0)
+		snprintf(text, size, "promoting: %s", c->promote.wait_text);
+	else if (!c->quorate)
+		snprintf(text, size, "no quorum: %s",
+			 c->role.serve != SERVE_SERVING ?
+				 "nothing is decided here" :
+			 cluster_lease_is_valid(c) ?
+				 "production answers until its lease ends" :
+				 "the lease has ended, requests wait for quorum");
+	else if (v == NULL)
+		snprintf(text, size,
+			 "no view is known: waiting for a member that has one");
+	else if (!cluster_round_can_decide(c))
+		snprintf(text, size,
+			 "%u of %u voters are here: a majority, or a fencing that "
+			 "breaks the tie, is awaited",
+			 voters_here(c, v), v->voters.count);
+	else if (c->role.serve == SERVE_SERVING && !cluster_lease_is_valid(c))
+		snprintf(text, size,
+			 "the lease has ended: requests wait until a majority of "
+			 "the voters grants it again");
+	else if (c->role.text[0] != 0)
+		snprintf(text, size, "%.255s", c->role.text);
+	else if (serving == VIEW_NONE)
+		snprintf(text, size, "no production host: %s may be promoted",
+			 cluster_site_name(c, v->production_site));
+}
+
+/* ---- sites ----------------------------------------------------------------------------- */
+
+static void unhosted_text(const struct cluster_core *c, const struct view_host *h,
+			  char *text, size_t size)
+{
+	if (h->node == VIEW_NONE)
+		snprintf(text, size, "no member that reaches its disks is here");
+	else if (cluster_fence_host(c, h) == HOST_HELD && !c->node[h->node].member)
+		snprintf(text, size,
+			 "held by %s, which is gone: waiting for its release, "
+			 "fencing or restart",
+			 cluster_node_name(c, h->node));
+	else if (c->node[h->node].member && c->node[h->node].said.text[0] != 0)
+		snprintf(text, size, "%s: %s", cluster_node_name(c, h->node),
+			 c->node[h->node].said.text);
+	else
+		snprintf(text, size, "its host %s is opening its devices",
+			 cluster_node_name(c, h->node));
+}
+
+static void copy_text(const struct cluster_core *c, const struct view *v, uint32_t s,
+		      enum link_state link, char *text, size_t size)
+{
+	const bool current = v->site[s].current;
+
+	if ((v->disconnected >> s & 1) != 0)
+		snprintf(text, size, "put out by `hamirror disconnect`");
+	else if (cluster_status_serving_node(c) == VIEW_NONE && current)
+		snprintf(text, size, "current, but nothing serves");
+	else if (cluster_status_serving_node(c) == VIEW_NONE)
+		snprintf(text, size, "not current, and nothing serves");
+	else if (current && link != LINK_CONNECTED)
+		snprintf(text, size, "current, but its link is down: writes wait");
+	else if (!current && link == LINK_CATCHING_UP)
+		snprintf(text, size, "catching up from the writelog");
+	else if (!current && link == LINK_REFRESHING)
+		snprintf(text, size, "being refreshed");
+	else if (!current && link == LINK_CONNECTED)
+		snprintf(text, size, "connected, not current yet");
+	else if (!current)
+		snprintf(text, size, "not current: its link is down");
+}
+
+static void site_fill(const struct cluster_core *c, uint32_t s,
+		      struct cluster_status_site *to)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const struct node *host = cluster_join_host_of(c, s);
+	const int32_t serving = cluster_status_serving_node(c);
+
+	to->host = VIEW_NONE;
+	to->data = DATA_UNKNOWN;
+	to->link = LINK_DOWN;
+	if (v == NULL || s >= v->site_count) {
+		snprintf(to->text, sizeof to->text, "no view is known");
+		return;
+	}
+	to->role = v->production_site == (int32_t)s ? CLUSTER_SITE_PRODUCTION :
+						      CLUSTER_SITE_COPY;
+	to->current = v->site[s].current;
+	if (serving != VIEW_NONE)
+		to->link = (enum link_state)c->node[serving].said.link[s];
+	if (host == NULL) {
+		unhosted_text(c, &v->site[s].host, to->text, sizeof to->text);
+		return;
+	}
+	to->host = v->site[s].host.node;
+	to->data = (enum data_state)host->said.data;
+	/* The host knows its image; that nothing is acknowledged without it, the
+	 * view knows. */
+	if (to->role == CLUSTER_SITE_COPY && to->current && to->data == DATA_CONSISTENT)
+		to->data = DATA_UP_TO_DATE;
+	to->marks = host->said.marks;
+	if (to->role == CLUSTER_SITE_COPY)
+		copy_text(c, v, s, to->link, to->text, sizeof to->text);
+	else if (serving == VIEW_NONE)
+		snprintf(to->text, sizeof to->text, "hosted by %s, not promoted",
+			 cluster_node_name(c, to->host));
+	if (to->text[0] == 0)
+		snprintf(to->text, sizeof to->text, "%s", host->said.text);
+}
+
+/* ---- nodes ---------------------------------------------------------------------------------- */
+
+static void node_fill(const struct cluster_core *c, uint32_t n,
+		      struct cluster_status_node *to)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const struct node *from = &c->node[n];
+
+	to->member = from->member;
+	to->voter = v != NULL && cluster_view_voters_epoch(&v->voters, n) != 0;
+	to->reach = from->member ? from->said.reach : 0;
+	to->since_wall_ns = from->since_wall_ns;
+	if (from->refused)
+		snprintf(to->text, sizeof to->text, "%s", from->text);
+	else if (!from->member)
+		snprintf(to->text, sizeof to->text, "%s",
+			 from->fenced_boot != 0 ? "it was fenced" : "");
+	else if (from->said.epoch == 0)
+		snprintf(to->text, sizeof to->text, "its voter file cannot be written");
+	else if (v != NULL &&
+		 cluster_view_voters_epoch(&v->voters, n) != from->said.epoch)
+		snprintf(to->text, sizeof to->text, "is not admitted as a voter yet");
+	else if (from->said.text[0] != 0)
+		snprintf(to->text, sizeof to->text, "%s", from->said.text);
+	else if (from->said.reach == 0 && c->config->node[n].site != VIEW_NONE)
+		snprintf(to->text, sizeof to->text, "does not reach the disks of %s",
+			 cluster_site_name(c, c->config->node[n].site));
+}
+
+void cluster_status_get(const struct cluster_core *c, uint64_t now_ns,
+			struct cluster_status *status)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+
+	memset(status, 0, sizeof *status);
+	status->node_count = c->config->node_count;
+	status->site_count = c->config->site_count;
+	if (c->alone != NULL) {
+		cluster_alone_status(c, status);
+		return;
+	}
+	status->quorate = c->quorate;
+	status->view_in_effect = v != NULL && c->quorate && !c->confirm_due;
+	status->production_site = status->production_node = VIEW_NONE;
+	if (v != NULL) {
+		status->ballot = v->ballot;
+		status->mirror = v->mirror;
+		status->lineage = v->lineage;
+		status->history = v->history;
+		status->production_site = v->production_site;
+		status->production_node = cluster_status_serving_node(c);
+	}
+	status->serving_here = c->role.serve == SERVE_SERVING;
+	status->promoting_here = c->promote.state != PROMOTE_NONE;
+	status->lease_left_ms = c->lease.until_ns > now_ns ?
+					(c->lease.until_ns - now_ns) / NS_PER_MS :
+					0;
+	status->promotion_score = cluster_score_of(c);
+	whole_text(c, status->text, sizeof status->text);
+	for (uint32_t n = 0; n < c->config->node_count; n++)
+		node_fill(c, n, &status->nodes[n]);
+	for (uint32_t s = 0; s < c->config->site_count; s++)
+		site_fill(c, s, &status->sites[s]);
+}

@@ -1,0 +1,49 @@
+/* voter.h - the voter file: what a voter has promised and accepted, and what it
+ * knows to be in effect. Two slots are written in turn (voter_driver.h); this
+ * encodes and decodes one.
+ *
+ * Source: DESIGN 7 D1; FORMATS "Voter file"; L. Lamport, "Paxos Made Simple"
+ * (2001), 2.3: what an acceptor must remember.
+ */
+#ifndef CLUSTER_VOTER_H
+#define CLUSTER_VOTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cluster/cluster.h"
+#include "cluster/view.h"
+
+struct voter {
+	uint64_t counter;   /* of writes: the greater valid slot is the newer */
+	struct uuid mirror; /* zero until a view is known */
+	uint32_t node;
+	uint64_t epoch;    /* of this voter's life; never 0 */
+	uint64_t promised; /* ballot: none below it is accepted */
+	bool has_accepted;
+	bool has_in_effect;
+	struct view accepted;
+	struct view in_effect; /* the newest one known to be in effect */
+};
+
+/* Encode into `data`, which holds CLUSTER_VOTER_FILE_BYTES. Returns the length. */
+size_t cluster_voter_encode(const struct config *config, const struct voter *v,
+			    uint8_t *data);
+
+/* Decode a slot. Returns 0, or
+ *   -EBADMSG          damaged, cut off, or never written
+ *   -EPROTONOSUPPORT  of a newer version, or with a feature that we do not know
+ *   -ESTALE           of another configuration's nodes
+ *   -ENXIO            of another node
+ * with a sentence in `text`. */
+int cluster_voter_decode(const struct config *config, uint32_t node, const uint8_t *data,
+			 size_t length, struct voter *v, char *text, size_t text_size);
+
+/* Which of two slots is the newer valid one, for who reads the files: 0 or 1; or
+ * -1: none is whole. Looks at no more than magic, length and CRC, so that a newer
+ * version is then refused by cluster_voter_decode() and not passed over. */
+int cluster_voter_newest(const uint8_t *slot0, size_t length0, const uint8_t *slot1,
+			 size_t length1);
+
+#endif
