@@ -1,0 +1,80 @@
+/* attach_helper.h - what the helper process of one disk (attach.h) is made of.
+ *
+ * The helper runs alone: it may block. Its input and output are one socket to
+ * hamirrord. It is told `check`, `detach` or `force`, a line each; the end of its input
+ * means `force`. It says
+ *
+ *   attached DEVICE   once, the link stands
+ *   failed TEXT       instead; it ends
+ *   free, busy TEXT   answers `check`: may it be taken away?
+ *   failed TEXT       answers `detach`: what is held back could not be written; or
+ *                     unasked: the device was lost; it ends
+ *
+ * and ends when the device is gone. */
+#ifndef AGENT_ATTACH_HELPER_H
+#define AGENT_ATTACH_HELPER_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define ATTACH_TEXT_BYTES 512
+
+struct attach_method;
+
+struct attach_disk {
+	const char *socket, *export, *folder, *link;
+	const struct attach_method *method;
+	int lock_fd;       /* held as long as anything stands */
+	int server_pid_fd; /* the process that serves the device, or -1 */
+	pid_t server_pid;
+	int device_fd; /* -1: none */
+	bool linked;
+	char device[PATH_MAX];
+	char text[ATTACH_TEXT_BYTES];
+};
+
+/* A way to make a device. Each returns 0, or -errno with a sentence in `text`. */
+struct attach_method {
+	/* Can it work here? Only then may the others be called. */
+	bool (*is_there)(void);
+	/* Remove what a killed predecessor left, as far as it is nobody's. */
+	void (*clean)(struct attach_disk *d);
+	/* Sets device, device_fd and server_pid. On error disconnect() follows.
+	 * -ECANCELED: told to give up meanwhile. */
+	int (*connect)(struct attach_disk *d);
+	/* Undo that, as far as it was done. `force`: do not wait for answers. */
+	void (*disconnect)(struct attach_disk *d, bool force);
+};
+
+extern const struct attach_method attach_fuse, attach_kernel;
+
+/* ---- attach_process.c ---- */
+
+/* Start a program that ends with us; its output goes to a file in `folder`. Sets
+ * server_pid and server_pid_fd. */
+int attach_process_start(struct attach_disk *d, char *const argv[]);
+
+/* Has it ended? If so, it is reaped; `text` gets the end of what it said. */
+bool attach_process_has_ended(struct attach_disk *d);
+
+/* Wait for its end; after `patience_ms` it is killed. */
+void attach_process_end(struct attach_disk *d, int patience_ms);
+
+/* Adopt a child that was started otherwise. */
+int attach_process_adopt(struct attach_disk *d, pid_t pid);
+
+/* Run a program to its end. Returns its exit status, or -1. */
+int attach_process_run(char *const argv[]);
+
+/* ---- attach_helper.c ---- */
+
+/* Wait a moment; true when hamirrord wants us to end meanwhile. */
+bool attach_helper_pause(int ms);
+
+/* Set `text`, with the error's; returns -error. */
+int attach_helper_fail(struct attach_disk *d, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,79 @@
+/* cli.h - the hamirror command: what its files share.
+ *
+ * hamirror.c finds the command and its options; cli_*.c run it. A command prints
+ * what was asked for on stdout, and what went wrong, with what would help, on
+ * stderr. docs/control.md describes what it says to the daemon.
+ */
+#ifndef AGENT_CLI_H
+#define AGENT_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <jansson.h>
+
+#include "agent/config.h"
+#include "agent/paths.h"
+
+enum cli_exit {
+	CLI_DONE = 0,
+	CLI_REFUSED = 1, /* with the reason, and what would help */
+	CLI_USAGE = 2,
+	CLI_NONE = 3, /* no such mirror or daemon */
+};
+
+/* Options; a command takes those of its `options`. */
+enum cli_option {
+	CLI_JSON = 1u << 0,
+	CLI_FORCE = 1u << 1,
+	CLI_WAIT = 1u << 2,
+	CLI_FOREGROUND = 1u << 3,
+	CLI_NOW = 1u << 4,
+	CLI_RECORDS = 1u << 5,
+	CLI_ALLOW_INCONSISTENT = 1u << 6,
+	CLI_CONFIG = 1u << 7,
+	CLI_COPY_OF = 1u << 8,
+	CLI_IDENTITY = 1u << 9,
+	CLI_DISK_DATA = 1u << 10,
+	CLI_LOG = 1u << 11,
+};
+
+struct cli_arguments {
+	uint32_t given;     /* enum cli_option of those that were */
+	uint32_t wait_s;    /* CLI_WAIT */
+	const char *config; /* CLI_CONFIG, else NULL; and so on */
+	const char *copy_of;
+	const char *identity;
+	const char *log;
+	bool blank; /* --disk-data blank */
+	int count;  /* operands */
+	char **operand;
+	struct agent_instance instance; /* of operand[0], for a command with `named` */
+};
+
+struct cli_command {
+	const char *name;     /* one word or two: "config check" */
+	const char *synopsis; /* behind the name */
+	const char *summary;  /* one line */
+	const char *help;     /* more lines, each ended */
+	uint32_t options;
+	int count_min, count_max; /* operands */
+	bool named; /* the first operand, where given, is NAME or NAME@HOST */
+	enum cli_exit (*run)(const struct cli_arguments *a);
+};
+
+/* Tables of commands, each ended by an entry without name. */
+extern const struct cli_command cli_local_commands[];
+extern const struct cli_command cli_daemon_commands[];
+extern const struct cli_command cli_status_commands[];
+
+/* Print "hamirror: ..." on stderr; returns `status`. */
+__attribute__((format(printf, 2, 3))) enum cli_exit cli_fail(enum cli_exit status,
+							     const char *format, ...);
+
+/* Load the configuration of the instance, or of --config; what is wrong is printed.
+ * `*config` is the caller's to free, also after an error. `node` as in
+ * config_instance_load. */
+enum cli_exit cli_config_load(const struct cli_arguments *a, struct config **config,
+			      uint32_t *node);
+
+#endif

@@ -1,0 +1,362 @@
+/* cli_daemon.c - commands that a running daemon does. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/cli_daemon.h"
+#include "agent/events.h"
+
+#define TEXT_MAX 1024
+
+/* The daemon answers within the wait that it was given, or its own; a hung one is
+ * given up some time after. */
+#define DEFAULT_WAIT_S 30
+#define SLACK_S 60
+
+enum cli_exit cli_no_answer(const struct agent_instance *instance, int error)
+{
+	if (error == -EPIPE)
+		return cli_fail(CLI_NONE, "the daemon of %s ended before it answered",
+				instance->name);
+	if (error == -ETIMEDOUT)
+		return cli_fail(CLI_REFUSED,
+				"the daemon of %s does not answer; its log may tell why",
+				instance->name);
+	return cli_fail(CLI_REFUSED, "the daemon of %s: %s", instance->name,
+			strerror(-error));
+}
+
+/* Connect; a mirror that there is not at all is told apart. */
+enum cli_exit cli_daemon_open(const struct agent_instance *instance,
+			      struct cli_line *line)
+{
+	char text[TEXT_MAX], path[PATH_MAX];
+	const int error = cli_line_open(instance, line, text, sizeof text);
+
+	if (error == 0)
+		return CLI_DONE;
+	if (error == -ENOENT && agent_path(instance, AGENT_PATH_CONFIG, path) == 0 &&
+	    access(path, F_OK) != 0)
+		return cli_fail(CLI_NONE, "there is no mirror %s here: %s does not exist",
+				instance->mirror, path);
+	return cli_fail(error == -ENOENT ? CLI_NONE : CLI_REFUSED, "%s", text);
+}
+
+enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_line *line,
+			     json_t *request, uint32_t wait_s, json_t **reply)
+{
+	int error = cli_line_send(line, request);
+
+	*reply = NULL;
+	if (error == 0)
+		error = cli_line_next(line, (int)wait_s * 1000, reply);
+	if (error != 0)
+		return cli_no_answer(instance, error);
+	return (enum cli_exit)json_integer_value(json_object_get(*reply, "exit"));
+}
+
+void cli_reply_print(const struct cli_arguments *a, json_t *reply, enum cli_exit status)
+{
+	const char *text = json_string_value(json_object_get(reply, "text"));
+
+	if ((a->given & CLI_JSON) != 0) {
+		json_dumpf(reply, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else if (status != CLI_DONE) {
+		cli_fail(status, "%s: %s", a->instance.name,
+			 text != NULL ? text : "refused without a reason");
+	} else if (text != NULL && text[0] != '\0') {
+		puts(text);
+	}
+}
+
+/* Ask once and print the answer. */
+static enum cli_exit command(const struct cli_arguments *a, json_t *request)
+{
+	const uint32_t wait_s = (a->given & CLI_WAIT) != 0 ? a->wait_s : DEFAULT_WAIT_S;
+	json_t *reply = NULL;
+	struct cli_line line;
+	enum cli_exit status = cli_daemon_open(&a->instance, &line);
+
+	if (status != CLI_DONE) {
+		json_decref(request);
+		return status;
+	}
+	if ((a->given & CLI_WAIT) != 0)
+		json_object_set_new(request, "wait", json_integer(a->wait_s));
+	status = cli_daemon_ask(&a->instance, &line, request, wait_s + SLACK_S, &reply);
+	if (reply != NULL)
+		cli_reply_print(a, reply, status);
+	json_decref(reply);
+	cli_line_close(&line);
+	return status;
+}
+
+static enum cli_exit promote(const struct cli_arguments *a)
+{
+	return command(a, json_pack("{s:s, s:b}", "command", "promote", "force",
+				    (a->given & CLI_FORCE) != 0));
+}
+
+/* A frozen write holds a demote or stop up for the mirror's own frozen-timeout. */
+static struct cli_arguments with_frozen_timeout(const struct cli_arguments *a)
+{
+	struct config *config = calloc(1, sizeof *config);
+	struct config_errors *errors = calloc(1, sizeof *errors);
+	struct cli_arguments more = *a;
+	uint32_t node;
+
+	if ((a->given & CLI_WAIT) == 0 && config != NULL && errors != NULL &&
+	    config_instance_load(&a->instance, a->config, config, &node, errors) == 0)
+		more.wait_s = (config->frozen_timeout_ms + 999) / 1000;
+	else if ((a->given & CLI_WAIT) == 0)
+		more.wait_s = DEFAULT_WAIT_S;
+	more.given |= CLI_WAIT;
+	free(config);
+	free(errors);
+	return more;
+}
+
+static enum cli_exit demote(const struct cli_arguments *a)
+{
+	const struct cli_arguments more = with_frozen_timeout(a);
+
+	return command(&more, json_pack("{s:s}", "command", "demote"));
+}
+
+/* ---- stop ------------------------------------------------------------------ */
+
+/* Until the process is gone, and with it its locks and devices. */
+static bool wait_for_end(pid_t pid, int wait_ms)
+{
+	struct pollfd poll_fd = { .events = POLLIN };
+	bool ended;
+
+	poll_fd.fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	if (poll_fd.fd < 0)
+		return true; /* gone already */
+	ended = poll(&poll_fd, 1, wait_ms) == 1;
+	close(poll_fd.fd);
+	return ended;
+}
+
+static enum cli_exit stop(const struct cli_arguments *a)
+{
+	const struct cli_arguments more = with_frozen_timeout(a);
+	json_t *reply = NULL;
+	struct cli_line line;
+	enum cli_exit status = cli_daemon_open(&a->instance, &line);
+
+	if (status != CLI_DONE)
+		return status;
+	status = cli_daemon_ask(
+		&a->instance, &line,
+		json_pack("{s:s, s:i}", "command", "stop", "wait", more.wait_s),
+		more.wait_s + SLACK_S, &reply);
+	if (status == CLI_DONE && !wait_for_end(line.pid, SLACK_S * 1000))
+		status = cli_fail(CLI_REFUSED,
+				  "%s has released its disks, but process %d does not "
+				  "end: a device may hang",
+				  a->instance.name, (int)line.pid);
+	else if (reply != NULL)
+		cli_reply_print(a, reply, status);
+	json_decref(reply);
+	cli_line_close(&line);
+	return status;
+}
+
+/* ---- sites ----------------------------------------------------------------- */
+
+static json_t *site_request(const struct cli_arguments *a, const char *name)
+{
+	json_t *request = json_pack("{s:s}", "command", name);
+
+	if (a->count > 1)
+		json_object_set_new(request, "site", json_string(a->operand[1]));
+	return request;
+}
+
+static enum cli_exit connect_site(const struct cli_arguments *a)
+{
+	return command(a, site_request(a, "connect"));
+}
+
+static enum cli_exit disconnect_site(const struct cli_arguments *a)
+{
+	return command(a, site_request(a, "disconnect"));
+}
+
+static enum cli_exit refresh(const struct cli_arguments *a)
+{
+	json_t *request = site_request(a, "refresh");
+
+	if ((a->given & CLI_ALLOW_INCONSISTENT) != 0)
+		json_object_set_new(request, "allow_inconsistent", json_true());
+	return command(a, request);
+}
+
+static enum cli_exit fenced(const struct cli_arguments *a)
+{
+	return command(
+		a, json_pack("{s:s, s:s}", "command", "fenced", "node", a->operand[1]));
+}
+
+/* ---- events ---------------------------------------------------------------- */
+
+static const char *member(json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text != NULL ? text : "";
+}
+
+static void print_event(const struct cli_arguments *a, json_t *line)
+{
+	json_t *o = json_object_get(line, "event");
+	const struct agent_event event = {
+		.verb = member(o, "verb"),
+		.object = member(o, "object"),
+		.text = member(o, "text"),
+		.rule = member(o, "rule"),
+	};
+	char text[AGENT_EVENT_LINE_MAX];
+
+	if ((a->given & CLI_JSON) != 0) {
+		json_dumpf(o, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		agent_event_format(&event, text);
+		printf("%s %s\n", member(o, "time"), text);
+	}
+}
+
+/* The last of what exists is "-". */
+static bool is_end(json_t *line)
+{
+	json_t *o = json_object_get(line, "event");
+
+	return strcmp(member(o, "verb"), "exists") == 0 &&
+	       strcmp(member(o, "object"), "-") == 0;
+}
+
+static enum cli_exit events(const struct cli_arguments *a)
+{
+	const bool now = (a->given & CLI_NOW) != 0;
+	json_t *line_json = NULL;
+	struct cli_line line;
+	enum cli_exit status = cli_daemon_open(&a->instance, &line);
+	bool ended = false;
+	int error = 0;
+
+	if (status != CLI_DONE)
+		return status;
+	status = cli_daemon_ask(&a->instance, &line,
+				json_pack("{s:s, s:b}", "command", "events", "now", now),
+				SLACK_S, &line_json);
+	if (status != CLI_DONE && line_json != NULL)
+		cli_reply_print(a, line_json, status);
+	json_decref(line_json);
+	while (status == CLI_DONE && !ended && !ferror(stdout)) {
+		error = cli_line_next(&line, now ? SLACK_S * 1000 : -1, &line_json);
+		if (error != 0) {
+			status = error == -EPIPE ?
+					 cli_fail(CLI_NONE, "the daemon of %s ended",
+						  a->instance.name) :
+					 cli_no_answer(&a->instance, error);
+			break;
+		}
+		print_event(a, line_json);
+		fflush(stdout); /* who reads a pipe wants it now */
+		ended = now && is_end(line_json);
+		json_decref(line_json);
+	}
+	cli_line_close(&line);
+	return status;
+}
+
+const struct cli_command cli_daemon_commands[] = {
+	{ .name = "stop",
+	  .synopsis = "NAME [--wait SECONDS] [--json]",
+	  .summary = "Release what is hosted here and end the daemon",
+	  .help = "  --wait SECONDS   fail frozen writes after so long (frozen-timeout)\n"
+		  "  --json           the daemon's answer as it is\n",
+	  .options = CLI_WAIT | CLI_JSON,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .named = true,
+	  .run = stop },
+	{ .name = "promote",
+	  .synopsis = "NAME [--force] [--wait SECONDS] [--json]",
+	  .summary = "Make this host production; done when it serves",
+	  .help = "  --force          even if that loses acknowledged writes; the answer names\n"
+		  "                   what is lost\n"
+		  "  --wait SECONDS   give up the answer after so long (30)\n"
+		  "  --json           the daemon's answer as it is\n",
+	  .options = CLI_FORCE | CLI_WAIT | CLI_JSON,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .named = true,
+	  .run = promote },
+	{ .name = "demote",
+	  .synopsis = "NAME [--wait SECONDS] [--json]",
+	  .summary = "Stop serving here, drained where possible",
+	  .help = "  --wait SECONDS   fail frozen writes after so long (frozen-timeout)\n"
+		  "  --json           the daemon's answer as it is\n",
+	  .options = CLI_WAIT | CLI_JSON,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .named = true,
+	  .run = demote },
+	{ .name = "connect",
+	  .synopsis = "NAME [SITE] [--json]",
+	  .summary = "Allow the link to a copy (all copies) again",
+	  .help = "  --json   the daemon's answer as it is\n",
+	  .options = CLI_JSON,
+	  .count_min = 1,
+	  .count_max = 2,
+	  .named = true,
+	  .run = connect_site },
+	{ .name = "disconnect",
+	  .synopsis = "NAME [SITE] [--json]",
+	  .summary = "Put a copy (all copies) out on purpose; writes go on without",
+	  .help = "  --json   the daemon's answer as it is\n",
+	  .options = CLI_JSON,
+	  .count_min = 1,
+	  .count_max = 2,
+	  .named = true,
+	  .run = disconnect_site },
+	{ .name = "refresh",
+	  .synopsis = "NAME [SITE] [--allow-inconsistent] [--json]",
+	  .summary = "Bring a copy level that waits for consent",
+	  .help = "  --allow-inconsistent   though it is no consistent image until the end\n"
+		  "  --json                 the daemon's answer as it is\n",
+	  .options = CLI_ALLOW_INCONSISTENT | CLI_JSON,
+	  .count_min = 1,
+	  .count_max = 2,
+	  .named = true,
+	  .run = refresh },
+	{ .name = "fenced",
+	  .synopsis = "NAME NODE [--json]",
+	  .summary = "Tell that NODE was confirmed fenced; never guess this",
+	  .help = "  --json   the daemon's answer as it is\n",
+	  .options = CLI_JSON,
+	  .count_min = 2,
+	  .count_max = 2,
+	  .named = true,
+	  .run = fenced },
+	{ .name = "events",
+	  .synopsis = "NAME [--now] [--json]",
+	  .summary = "Print what exists, then each change as it happens",
+	  .help = "  --now    end after what exists\n"
+		  "  --json   one JSON object per line\n",
+	  .options = CLI_NOW | CLI_JSON,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .named = true,
+	  .run = events },
+	{ 0 },
+};

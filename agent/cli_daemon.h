@@ -1,0 +1,24 @@
+/* cli_daemon.h - one question to a daemon and its answer, for the command. */
+#ifndef AGENT_CLI_DAEMON_H
+#define AGENT_CLI_DAEMON_H
+
+#include "agent/cli.h"
+#include "agent/cli_line.h"
+
+/* Connect to the instance's daemon. What prevents it is printed; CLI_NONE: it does
+ * not run, or there is no such mirror. */
+enum cli_exit cli_daemon_open(const struct agent_instance *instance,
+			      struct cli_line *line);
+
+/* Send `request` (takes the reference) and wait for its answer, `*reply`, which is
+ * the caller's (NULL: none came; that is printed). Returns the answer's status. */
+enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_line *line,
+			     json_t *request, uint32_t wait_s, json_t **reply);
+
+/* Print an answer: its text, or all of it with --json. */
+void cli_reply_print(const struct cli_arguments *a, json_t *reply, enum cli_exit status);
+
+/* Print why no answer came. */
+enum cli_exit cli_no_answer(const struct agent_instance *instance, int error);
+
+#endif

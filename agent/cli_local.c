@@ -1,0 +1,354 @@
+/* cli_local.c - commands that need no daemon: create, start, scan, config. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/cli.h"
+#include "agent/cli_line.h"
+#include "agent/create.h"
+#include "agent/scan.h"
+
+#define TEXT_MAX 1024
+#define PING_WAIT_MS 10000
+
+static enum cli_exit create(const struct cli_arguments *a)
+{
+	struct config *config;
+	char text[TEXT_MAX] = "";
+	uint32_t node = 0;
+	enum cli_exit status = cli_config_load(a, &config, &node);
+
+	if (status == CLI_DONE) {
+		const struct create_options options = {
+			.config = config,
+			.node = node,
+			.instance = a->instance.name,
+			.copy_of = a->copy_of,
+			.identity = a->identity,
+			.blank = a->blank,
+		};
+
+		if (agent_create(&options, text, sizeof text) == 0)
+			puts(text);
+		else
+			status = cli_fail(CLI_REFUSED, "%s: %s", a->instance.name, text);
+	}
+	free(config);
+	return status;
+}
+
+/* ---- start ----------------------------------------------------------------- */
+
+/* True when a daemon answers; its process goes to `*pid`. */
+static bool answers(const struct agent_instance *instance, json_int_t *pid)
+{
+	json_t *reply = NULL;
+	struct cli_line line;
+	char text[TEXT_MAX];
+	bool up;
+
+	if (cli_line_open(instance, &line, text, sizeof text) != 0)
+		return false;
+	up = cli_line_send(&line, json_pack("{s:s}", "command", "ping")) == 0 &&
+	     cli_line_next(&line, PING_WAIT_MS, &reply) == 0;
+	*pid = json_integer_value(json_object_get(reply, "pid"));
+	json_decref(reply);
+	cli_line_close(&line);
+	return up;
+}
+
+/* Become hamirrord: the one beside this command, as in a build directory, else
+ * the one in the PATH. */
+static void become_daemon(const struct cli_arguments *a)
+{
+	char path[PATH_MAX];
+	const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+	const char *argv[] = { "hamirrord", a->instance.name, NULL, NULL, NULL, NULL };
+	int count = 2;
+	char *slash;
+
+	if ((a->given & CLI_FOREGROUND) != 0)
+		argv[count++] = "--foreground";
+	if (a->config != NULL) {
+		argv[count++] = "--config";
+		argv[count++] = a->config;
+	}
+	path[length > 0 ? length : 0] = '\0';
+	slash = strrchr(path, '/');
+	if (slash != NULL &&
+	    (size_t)(slash - path) + sizeof "/hamirrord" <= sizeof path) {
+		strcpy(slash, "/hamirrord");
+		execv(path, (char *const *)(void *)argv);
+	}
+	execvp("hamirrord", (char *const *)(void *)argv);
+	cli_fail(CLI_REFUSED, "hamirrord cannot be run: %s", strerror(errno));
+}
+
+/* The daemon checks itself, says on our stderr what is wrong, detaches when all
+ * stands, and its starter exits. */
+static enum cli_exit run_daemon(const struct cli_arguments *a)
+{
+	const pid_t pid = fork();
+	int status;
+
+	if (pid < 0)
+		return cli_fail(CLI_REFUSED, "%s cannot be started: %s", a->instance.name,
+				strerror(errno));
+	if (pid == 0) {
+		become_daemon(a);
+		_exit(CLI_REFUSED);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return cli_fail(CLI_REFUSED, "waiting for hamirrord: %s",
+					strerror(errno));
+	if (WIFSIGNALED(status))
+		return cli_fail(CLI_REFUSED, "hamirrord of %s died of signal %d",
+				a->instance.name, WTERMSIG(status));
+	return WEXITSTATUS(status) == 0 ? CLI_DONE : CLI_REFUSED;
+}
+
+static enum cli_exit start(const struct cli_arguments *a)
+{
+	struct config *config;
+	json_int_t pid = 0;
+	uint32_t node;
+	enum cli_exit status;
+
+	if (answers(&a->instance, &pid)) {
+		printf("%s runs already, as process %lld\n", a->instance.name,
+		       (long long)pid);
+		return CLI_DONE;
+	}
+	/* What is wrong in the file is told here, where exit 3 is known. */
+	status = cli_config_load(a, &config, &node);
+	free(config);
+	if (status != CLI_DONE)
+		return status;
+	if ((a->given & CLI_FOREGROUND) != 0) {
+		become_daemon(a);
+		return CLI_REFUSED;
+	}
+	status = run_daemon(a);
+	if (status == CLI_DONE && !answers(&a->instance, &pid))
+		return cli_fail(
+			CLI_REFUSED,
+			"hamirrord of %s was started but does not answer; its log "
+			"tells why (journalctl -t hamirrord)",
+			a->instance.name);
+	if (status == CLI_DONE)
+		printf("%s runs, as process %lld\n", a->instance.name, (long long)pid);
+	return status;
+}
+
+/* ---- scan ------------------------------------------------------------------ */
+
+static enum cli_exit scan(const struct cli_arguments *a)
+{
+	struct scan_options options = {
+		.path = a->log,
+		.json = (a->given & CLI_JSON) != 0,
+		.records = (a->given & CLI_RECORDS) != 0,
+	};
+	struct config *config = NULL;
+	enum cli_exit status = CLI_DONE;
+	char text[TEXT_MAX] = "";
+	uint32_t node = 0;
+
+	if ((a->count == 0) == (a->log == NULL))
+		return cli_fail(CLI_USAGE, "scan: say either NAME or --log PATH");
+	if (a->log == NULL) {
+		status = cli_config_load(a, &config, &node);
+		if (status == CLI_DONE && config->node[node].site < 0)
+			status = cli_fail(CLI_REFUSED, "%s is a witness: it has no log",
+					  config->node[node].name);
+		if (status == CLI_DONE)
+			options.path = config->site[config->node[node].site].writelog;
+	}
+	if (status == CLI_DONE && agent_scan(&options, stdout, text, sizeof text) != 0)
+		status = cli_fail(CLI_REFUSED, "%s", text);
+	free(config);
+	return status;
+}
+
+/* ---- config ---------------------------------------------------------------- */
+
+/* FILE where it looks like one, else NAME's; a name that is none is an error. */
+static bool find_file(const char *operand, char path[PATH_MAX])
+{
+	struct agent_instance instance;
+	const size_t length = strlen(operand);
+	char text[TEXT_MAX];
+
+	if (strchr(operand, '/') != NULL ||
+	    (length > 5 && strcmp(operand + length - 5, ".yaml") == 0))
+		return snprintf(path, PATH_MAX, "%s", operand) < PATH_MAX;
+	if (agent_instance_parse(operand, &instance, text, sizeof text) == 0)
+		return agent_path(&instance, AGENT_PATH_CONFIG, path) == 0;
+	cli_fail(CLI_USAGE, "%s", text);
+	return false;
+}
+
+static void add_warning(void *data, const char *text)
+{
+	json_array_append_new(data, json_string(text));
+}
+
+static json_t *errors_json(const struct config_errors *errors)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < errors->count; i++) {
+		const struct config_error *e = &errors->entry[i];
+
+		json_array_append_new(list, json_pack("{s:i, s:i, s:s%}", "line", e->line,
+						      "column", e->column, "text",
+						      e->text, strlen(e->text)));
+	}
+	return list;
+}
+
+static void print_check(const char *path, const struct config_errors *errors,
+			json_t *warnings, bool json)
+{
+	json_t *all, *text;
+	size_t i;
+
+	if (json) {
+		all = json_pack("{s:s, s:b, s:o, s:O}", "file", path, "valid",
+				errors->count == 0, "errors", errors_json(errors),
+				"warnings", warnings);
+		json_dumpf(all, stdout, JSON_COMPACT);
+		putchar('\n');
+		json_decref(all);
+		return;
+	}
+	config_errors_print(errors, "", stderr);
+	json_array_foreach(warnings, i, text)
+		printf("%s: warning: %s\n", path, json_string_value(text));
+	if (errors->count == 0)
+		printf("%s: valid\n", path);
+}
+
+/* The node that this machine is in the file; an instance's where one was named. */
+static int32_t own_node(const struct config *config, const char *operand)
+{
+	struct agent_instance instance;
+	char text[TEXT_MAX];
+
+	if (agent_instance_parse(operand, &instance, text, sizeof text) != 0 &&
+	    agent_instance_parse(config->mirror, &instance, text, sizeof text) != 0)
+		return -1;
+	return config_node_find(config, instance.host);
+}
+
+static enum cli_exit config_check_run(const struct cli_arguments *a)
+{
+	struct config *config = calloc(1, sizeof *config);
+	struct config_errors *errors = calloc(1, sizeof *errors);
+	json_t *warnings = json_array();
+	enum cli_exit status = CLI_USAGE;
+	char path[PATH_MAX];
+	int error;
+
+	if (config == NULL || errors == NULL || warnings == NULL) {
+		status = cli_fail(CLI_REFUSED, "no memory");
+	} else if (find_file(a->operand[0], path)) {
+		error = config_load(path, config, errors);
+		if (error == 0)
+			config_warn(config, own_node(config, a->operand[0]), add_warning,
+				    warnings);
+		print_check(path, errors, warnings, (a->given & CLI_JSON) != 0);
+		status = error == 0       ? CLI_DONE :
+			 error == -ENOENT ? CLI_NONE :
+					    CLI_REFUSED;
+	}
+	json_decref(warnings);
+	free(errors);
+	free(config);
+	return status;
+}
+
+static enum cli_exit config_show_run(const struct cli_arguments *a)
+{
+	struct config *config = calloc(1, sizeof *config);
+	struct config_errors *errors = calloc(1, sizeof *errors);
+	enum cli_exit status = CLI_USAGE;
+	char path[PATH_MAX];
+	int error;
+
+	if (config == NULL || errors == NULL) {
+		status = cli_fail(CLI_REFUSED, "no memory");
+	} else if (find_file(a->operand[0], path)) {
+		error = config_load(path, config, errors);
+		config_errors_print(errors, "hamirror: ", stderr);
+		if (error == 0 && (a->given & CLI_JSON) != 0)
+			config_print_json(config, stdout);
+		else if (error == 0)
+			config_print_yaml(config, stdout);
+		status = error == 0       ? CLI_DONE :
+			 error == -ENOENT ? CLI_NONE :
+					    CLI_REFUSED;
+	}
+	free(errors);
+	free(config);
+	return status;
+}
+
+const struct cli_command cli_local_commands[] = {
+	{ .name = "create",
+	  .synopsis = "NAME [--copy-of HOST | --identity MIRROR:LINEAGE] "
+		      "[--disk-data adopt|blank] [--config FILE]",
+	  .summary = "Make this site's writelog, and for a new mirror its identity",
+	  .help = "  --copy-of HOST      make a further site: ask HOST's daemon which mirror\n"
+		  "  --identity M:L      the same without asking: `id` and `lineage` of status\n"
+		  "  --disk-data adopt   what is on the disks is the mirror's content (default)\n"
+		  "  --disk-data blank   the disks hold nothing of worth\n"
+		  "  --config FILE       instead of /etc/hamirror/NAME.yaml\n",
+	  .options = CLI_COPY_OF | CLI_IDENTITY | CLI_DISK_DATA | CLI_CONFIG,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .named = true,
+	  .run = create },
+	{ .name = "start",
+	  .synopsis = "NAME [--foreground] [--config FILE]",
+	  .summary = "Start the daemon of a mirror on this node",
+	  .help = "  --foreground    stay, and log to stderr\n"
+		  "  --config FILE   instead of /etc/hamirror/NAME.yaml\n",
+	  .options = CLI_FOREGROUND | CLI_CONFIG,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .named = true,
+	  .run = start },
+	{ .name = "scan",
+	  .synopsis = "NAME | --log PATH [--json] [--records]",
+	  .summary = "Explain a writelog; changes nothing, a daemon may run",
+	  .help = "  --log PATH      this one, of any mirror\n"
+		  "  --records       list every record\n"
+		  "  --json          as one JSON object\n"
+		  "  --config FILE   instead of /etc/hamirror/NAME.yaml\n",
+	  .options = CLI_LOG | CLI_JSON | CLI_RECORDS | CLI_CONFIG,
+	  .count_max = 1,
+	  .named = true,
+	  .run = scan },
+	{ .name = "config check",
+	  .synopsis = "NAME|FILE [--json]",
+	  .summary = "Say what is wrong in a configuration, and what is not wise",
+	  .help = "  --json   as one JSON object\n",
+	  .options = CLI_JSON,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .run = config_check_run },
+	{ .name = "config show",
+	  .synopsis = "NAME|FILE [--json]",
+	  .summary = "Print the configuration in effect, with defaults",
+	  .help = "  --json   as one JSON object\n",
+	  .options = CLI_JSON,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .run = config_show_run },
+	{ 0 },
+};

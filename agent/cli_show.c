@@ -1,0 +1,228 @@
+/* cli_show.c - see cli_show.h. */
+#include "agent/cli_show.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define CELL_MAX 300
+#define COLUMN_COUNT_MAX 8
+
+static const char *text_at(json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text != NULL && text[0] != '\0' ? text : "-";
+}
+
+static bool known(json_t *object, const char *name)
+{
+	const json_t *value = json_object_get(object, name);
+
+	return value != NULL && !json_is_null(value);
+}
+
+static json_int_t number_at(json_t *object, const char *name)
+{
+	return json_integer_value(json_object_get(object, name));
+}
+
+/* "12 B", "1.5 GiB" */
+static void format_bytes(json_int_t bytes, char *text, size_t size)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	while (value >= 1024 && unit + 1 < sizeof units / sizeof units[0]) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(text, size, unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value,
+		 units[unit]);
+}
+
+/* ---- tables ---------------------------------------------------------------- */
+
+struct table {
+	const char *title[COLUMN_COUNT_MAX]; /* ends with NULL */
+	void (*cell)(json_t *row, int column, char *text, size_t size);
+};
+
+static void print_table(const struct table *table, json_t *rows, FILE *out)
+{
+	size_t width[COLUMN_COUNT_MAX] = { 0 }, i;
+	char text[CELL_MAX];
+	int last = 0;
+	json_t *row;
+
+	for (int c = 0; table->title[c] != NULL; c++) {
+		width[c] = strlen(table->title[c]);
+		json_array_foreach(rows, i, row)
+		{
+			table->cell(row, c, text, sizeof text);
+			if (strlen(text) > width[c])
+				width[c] = strlen(text);
+		}
+		last = c;
+	}
+	for (int c = 0; c < last; c++)
+		fprintf(out, "%-*s  ", (int)width[c], table->title[c]);
+	fprintf(out, "%s\n", table->title[last]);
+	json_array_foreach(rows, i, row)
+	{
+		for (int c = 0; c <= last; c++) {
+			table->cell(row, c, text, sizeof text);
+			if (c < last)
+				fprintf(out, "%-*s  ", (int)width[c], text);
+			else
+				fprintf(out, "%s\n", text);
+		}
+	}
+}
+
+/* "none", or "1.5 MiB, 3 groups, 12 ms" */
+static void format_lag(json_t *site, char *text, size_t size)
+{
+	char bytes[32];
+
+	if (!known(site, "lag_bytes")) {
+		snprintf(text, size, "-");
+		return;
+	}
+	format_bytes(number_at(site, "lag_bytes"), bytes, sizeof bytes);
+	if (number_at(site, "lag_bytes") == 0 && number_at(site, "lag_groups") == 0)
+		snprintf(text, size, "none");
+	else
+		snprintf(text, size, "%s, %lld groups, %lld ms", bytes,
+			 (long long)number_at(site, "lag_groups"),
+			 (long long)number_at(site, "lag_ms"));
+}
+
+/* The link, with how far a refresh is. */
+static void format_link(json_t *site, char *text, size_t size)
+{
+	json_t *refresh = json_object_get(site, "refresh");
+	const json_int_t total = number_at(refresh, "total_bytes");
+
+	if (json_is_object(refresh) && total > 0)
+		snprintf(text, size, "%s %.1f%%", text_at(site, "link"),
+			 100.0 * (double)number_at(refresh, "done_bytes") /
+				 (double)total);
+	else
+		snprintf(text, size, "%s", text_at(site, "link"));
+}
+
+static void site_cell(json_t *site, int column, char *text, size_t size)
+{
+	static const char *const members[] = { "name", "role", "host", "data" };
+
+	if (column < 4)
+		snprintf(text, size, "%s", text_at(site, members[column]));
+	else if (column == 4)
+		snprintf(text, size, "%s",
+			 json_is_true(json_object_get(site, "current")) ? "yes" : "no");
+	else if (column == 5)
+		format_link(site, text, size);
+	else
+		format_lag(site, text, size);
+}
+
+static void disk_cell(json_t *disk, int column, char *text, size_t size)
+{
+	if (column == 0)
+		snprintf(text, size, "%s", text_at(disk, "name"));
+	else if (column == 1 && known(disk, "bytes"))
+		format_bytes(number_at(disk, "bytes"), text, size);
+	else if (column == 1)
+		snprintf(text, size, "-");
+	else
+		snprintf(text, size, "%s",
+			 known(disk, "device") ? text_at(disk, "device") :
+						 text_at(disk, "socket"));
+}
+
+/* ---- the parts ------------------------------------------------------------- */
+
+static void print_head(json_t *s, FILE *out)
+{
+	json_t *modes = json_object_get(s, "modes"), *mode;
+	json_t *generation = json_object_get(s, "generation");
+	size_t i;
+
+	fprintf(out, "%s: %s", text_at(s, "instance"), text_at(s, "mode"));
+	json_array_foreach(modes, i, mode) fprintf(out, ", %s", json_string_value(mode));
+	if (json_is_object(generation))
+		fprintf(out, ", generation %lld",
+			(long long)number_at(generation, "ordinal"));
+	if (strcmp(text_at(s, "cluster"), "none") == 0)
+		fputs(", without a cluster", out);
+	else if (known(s, "quorate"))
+		fputs(json_is_true(json_object_get(s, "quorate")) ? ", quorate" :
+								    ", no quorum",
+		      out);
+	fputc('\n', out);
+}
+
+static void print_production(json_t *s, FILE *out)
+{
+	json_t *production = json_object_get(s, "production");
+
+	if (json_is_object(production))
+		fprintf(out, "production: %s on %s", text_at(production, "site"),
+			text_at(production, "host"));
+	else
+		fputs("production: none", out);
+	if (json_is_true(json_object_get(s, "serving")))
+		fputs(", served here", out);
+	if (json_is_true(json_object_get(s, "frozen")))
+		fputs(", writes are frozen", out);
+	fputc('\n', out);
+}
+
+static void print_log(json_t *s, FILE *out)
+{
+	json_t *log = json_object_get(s, "log");
+	char bytes[32];
+
+	if (!json_is_object(log) || !known(log, "bytes"))
+		return;
+	format_bytes(number_at(log, "bytes"), bytes, sizeof bytes);
+	fprintf(out, "\nwritelog: %.0f%% of %s used, %s\n",
+		json_number_value(json_object_get(log, "used_percent")), bytes,
+		text_at(log, "path"));
+}
+
+static void print_why(json_t *s, FILE *out)
+{
+	json_t *why = json_object_get(s, "why"), *text;
+	size_t i;
+
+	json_array_foreach(why, i, text) fprintf(
+		out, "%s  %s\n", i == 0 ? "\nwhy:\n" : "", json_string_value(text));
+}
+
+void cli_status_show(json_t *s, FILE *out)
+{
+	static const struct table sites = {
+		{ "SITE", "ROLE", "HOST", "DATA", "CURRENT", "LINK", "LAG" },
+		site_cell,
+	};
+	static const struct table disks = { { "DISK", "SIZE", "DEVICE" }, disk_cell };
+	json_t *rows;
+
+	print_head(s, out);
+	rows = json_object_get(s, "sites");
+	if (json_array_size(rows) > 0) {
+		print_production(s, out);
+		fputc('\n', out);
+		print_table(&sites, rows, out);
+	}
+	rows = json_object_get(s, "disks");
+	if (json_array_size(rows) > 0) {
+		fputc('\n', out);
+		print_table(&disks, rows, out);
+	}
+	print_log(s, out);
+	print_why(s, out);
+}

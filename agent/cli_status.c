@@ -1,0 +1,296 @@
+/* cli_status.c - status, why and score; also of a mirror whose daemon is down. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/cli_daemon.h"
+#include "agent/cli_show.h"
+#include "agent/log_file.h"
+
+#define TEXT_MAX 1024
+#define ANSWER_WAIT_S 60
+#define INSTANCE_COUNT_MAX 1024
+
+/* ---- a daemon that is down ------------------------------------------------- */
+
+/* Has this site's log been made? True also when that cannot be seen. */
+static bool is_created(const struct config *config, uint32_t node)
+{
+	struct agent_log_file *file = calloc(1, sizeof *file);
+	const int32_t site = config->node[node].site;
+	char text[TEXT_MAX];
+	bool created = true;
+
+	if (file != NULL && site >= 0) {
+		created = agent_log_file_open(config->site[site].writelog, file, text,
+					      sizeof text) != -ENODATA;
+		agent_log_file_close(file);
+	}
+	free(file);
+	return created;
+}
+
+/* What can be said of a mirror whose daemon does not run here. */
+static json_t *offline_status(const struct agent_instance *instance,
+			      const struct config *config, uint32_t node)
+{
+	const bool created = is_created(config, node);
+	char why[TEXT_MAX];
+
+	if (created)
+		snprintf(why, sizeof why,
+			 "No daemon runs on this node; `hamirror start %s` starts it.",
+			 instance->name);
+	else
+		snprintf(
+			why, sizeof why,
+			"This site has no writelog yet; `hamirror create %s%s` makes it.",
+			instance->name,
+			config->node[node].site > 0 ? " --copy-of HOST" : "");
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:[s]}", "mirror",
+			 config->mirror, "instance", instance->name, "version",
+			 PACKAGE_VERSION, "host", config->node[node].name, "mode",
+			 created ? "stopped" : "setup", "serving", 0, "why", why);
+}
+
+/* ---- status ---------------------------------------------------------------- */
+
+/* The status of one instance; NULL: what is wrong was printed. */
+static json_t *get_status(const struct cli_arguments *a, enum cli_exit *result)
+{
+	json_t *reply = NULL, *status = NULL;
+	struct config *config = NULL;
+	char text[TEXT_MAX], path[PATH_MAX];
+	struct cli_line line;
+	uint32_t node = 0;
+	const int error = cli_line_open(&a->instance, &line, text, sizeof text);
+
+	if (error == -ENOENT) {
+		if (agent_path(&a->instance, AGENT_PATH_CONFIG, path) == 0 &&
+		    access(path, F_OK) != 0)
+			*result = cli_fail(
+				CLI_NONE, "there is no mirror %s here: %s does not exist",
+				a->instance.mirror, path);
+		else if (cli_config_load(a, &config, &node) == CLI_DONE)
+			status = offline_status(&a->instance, config, node);
+		*result = CLI_NONE;
+		free(config);
+		return status;
+	}
+	if (error != 0) {
+		*result = cli_fail(CLI_REFUSED, "%s", text);
+		return NULL;
+	}
+	*result = cli_daemon_ask(&a->instance, &line,
+				 json_pack("{s:s}", "command", "status"), ANSWER_WAIT_S,
+				 &reply);
+	if (reply != NULL && *result != CLI_DONE)
+		cli_reply_print(a, reply, *result);
+	if (*result == CLI_DONE)
+		status = json_incref(json_object_get(reply, "status"));
+	json_decref(reply);
+	cli_line_close(&line);
+	return status;
+}
+
+/* ---- every mirror ---------------------------------------------------------- */
+
+struct names {
+	size_t count;
+	char name[INSTANCE_COUNT_MAX][2 * CONFIG_NAME_MAX];
+};
+
+static void add_name(struct names *names, const char *name)
+{
+	struct agent_instance instance;
+	char text[TEXT_MAX];
+
+	if (names->count == INSTANCE_COUNT_MAX ||
+	    agent_instance_parse(name, &instance, text, sizeof text) != 0)
+		return;
+	for (size_t i = 0; i < names->count; i++)
+		if (strcmp(names->name[i], name) == 0)
+			return;
+	strcpy(names->name[names->count++], instance.name);
+}
+
+/* The entries of the folder that `which` of an instance is in, with the ending
+ * `suffix`, which is not part of the name. */
+static void add_names(struct names *names, enum agent_path which, const char *suffix)
+{
+	const struct agent_instance any = { .name = "x", .mirror = "x" };
+	char path[PATH_MAX], name[256], *slash;
+	struct dirent *entry;
+	DIR *folder;
+
+	if (agent_path(&any, which, path) != 0 || (slash = strrchr(path, '/')) == NULL)
+		return;
+	*slash = '\0';
+	folder = opendir(path);
+	while (folder != NULL && (entry = readdir(folder)) != NULL) {
+		const size_t length = strlen(entry->d_name);
+		const size_t end = strlen(suffix);
+
+		if (length <= end || strcmp(entry->d_name + length - end, suffix) != 0)
+			continue;
+		snprintf(name, sizeof name, "%.*s", (int)(length - end), entry->d_name);
+		add_name(names, name);
+	}
+	if (folder != NULL)
+		closedir(folder);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* Those with a configuration, and NAME@HOST instances that run; not the plain
+ * name of a mirror whose hosts are all played here. */
+static void find_instances(struct names *names)
+{
+	add_names(names, AGENT_PATH_RUN, "");
+	add_names(names, AGENT_PATH_CONFIG, ".yaml");
+	qsort(names->name, names->count, sizeof names->name[0], compare_names);
+	for (size_t i = 0; i + 1 < names->count; i++) {
+		const size_t length = strlen(names->name[i]);
+
+		if (strchr(names->name[i], '@') == NULL &&
+		    strncmp(names->name[i + 1], names->name[i], length) == 0 &&
+		    names->name[i + 1][length] == '@') {
+			memmove(names->name[i], names->name[i + 1],
+				(names->count - i - 1) * sizeof names->name[0]);
+			names->count--;
+		}
+	}
+}
+
+static enum cli_exit status_of_all(const struct cli_arguments *a)
+{
+	struct names *names = calloc(1, sizeof *names);
+	const bool json = (a->given & CLI_JSON) != 0;
+	enum cli_exit worst = CLI_DONE, result;
+	char text[TEXT_MAX];
+
+	if (names == NULL)
+		return cli_fail(CLI_REFUSED, "no memory");
+	find_instances(names);
+	if (names->count == 0)
+		worst = cli_fail(CLI_NONE, "there is no mirror on this node: no "
+					   "/etc/hamirror/NAME.yaml");
+	for (size_t i = 0; i < names->count; i++) {
+		struct cli_arguments one = *a;
+		json_t *status = NULL;
+
+		result = CLI_REFUSED;
+		if (agent_instance_parse(names->name[i], &one.instance, text,
+					 sizeof text) == 0)
+			status = get_status(&one, &result);
+		if (status != NULL && json) {
+			json_dumpf(status, stdout, JSON_COMPACT);
+			putchar('\n');
+		} else if (status != NULL) {
+			if (i > 0)
+				putchar('\n');
+			cli_status_show(status, stdout);
+		}
+		json_decref(status);
+		/* A mirror that is down is told, and no failure of this look. */
+		if (result == CLI_REFUSED)
+			worst = result;
+	}
+	free(names);
+	return worst;
+}
+
+static enum cli_exit status(const struct cli_arguments *a)
+{
+	enum cli_exit result = CLI_REFUSED;
+	json_t *object;
+
+	if (a->count == 0)
+		return status_of_all(a);
+	object = get_status(a, &result);
+	if (object != NULL && (a->given & CLI_JSON) != 0) {
+		json_dumpf(object, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else if (object != NULL) {
+		cli_status_show(object, stdout);
+	}
+	json_decref(object);
+	return result;
+}
+
+/* ---- why, score ------------------------------------------------------------ */
+
+static enum cli_exit ask(const struct cli_arguments *a, const char *name, json_t **reply)
+{
+	struct cli_line line;
+	enum cli_exit result = cli_daemon_open(&a->instance, &line);
+
+	*reply = NULL;
+	if (result != CLI_DONE)
+		return result;
+	result = cli_daemon_ask(&a->instance, &line, json_pack("{s:s}", "command", name),
+				ANSWER_WAIT_S, reply);
+	cli_line_close(&line);
+	return result;
+}
+
+static enum cli_exit why(const struct cli_arguments *a)
+{
+	json_t *reply;
+	const enum cli_exit result = ask(a, "why", &reply);
+
+	if (reply != NULL)
+		cli_reply_print(a, reply, result);
+	json_decref(reply);
+	return result;
+}
+
+static enum cli_exit score(const struct cli_arguments *a)
+{
+	json_t *reply;
+	const enum cli_exit result = ask(a, "score", &reply);
+
+	if (result == CLI_DONE && (a->given & CLI_JSON) == 0)
+		printf("%lld\n",
+		       (long long)json_integer_value(json_object_get(reply, "score")));
+	else if (reply != NULL)
+		cli_reply_print(a, reply, result);
+	json_decref(reply);
+	return result;
+}
+
+const struct cli_command cli_status_commands[] = {
+	{ .name = "status",
+	  .synopsis = "[NAME] [--json]",
+	  .summary = "Show who is production, how far copies are behind, and why",
+	  .help = "  --json   the status as one JSON object per line (docs/control.md)\n",
+	  .options = CLI_JSON | CLI_CONFIG,
+	  .count_max = 1,
+	  .named = true,
+	  .run = status },
+	{ .name = "why",
+	  .synopsis = "NAME [--json]",
+	  .summary = "Print a sentence for every state that is not the good one",
+	  .help = "  --json   the daemon's answer as it is\n",
+	  .options = CLI_JSON,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .named = true,
+	  .run = why },
+	{ .name = "score",
+	  .synopsis = "NAME [--json]",
+	  .summary = "Print this node's promotion score; refused when it has none",
+	  .help = "  --json   the daemon's answer as it is\n",
+	  .options = CLI_JSON,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .named = true,
+	  .run = score },
+	{ 0 },
+};

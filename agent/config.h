@@ -1,0 +1,71 @@
+/* config.h - the configuration file of a mirror: read, checked, shown.
+ *
+ * A file is read whole or not at all. All that is wrong in it is collected, as
+ * far as one error does not hide the next, each with its place:
+ *
+ *   FILE:LINE:COLUMN: KEY: what is wrong; what was expected
+ *
+ * Source: DESIGN 1 (the file), G8; man/hamirror.yaml.5 lists every key.
+ */
+#ifndef AGENT_CONFIG_H
+#define AGENT_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "agent/paths.h"
+#include "common/config.h"
+
+#define CONFIG_ERROR_COUNT_MAX 20
+#define CONFIG_ERROR_TEXT_MAX 512
+#define CONFIG_FILE_BYTES_MAX (1024u * 1024)
+
+struct config_error {
+	uint32_t line, column;            /* from 1; 0: about the file as a whole */
+	char text[CONFIG_ERROR_TEXT_MAX]; /* the whole sentence, with its place */
+};
+
+struct config_errors {
+	uint32_t count;
+	uint32_t dropped_count; /* more that did not fit */
+	struct config_error entry[CONFIG_ERROR_COUNT_MAX];
+};
+
+/* Read the file at `path`. `config` is large: allocate it. It is defined only on
+ * success. `errors` is emptied first.
+ *
+ * Returns 0, or with at least one error in `errors`
+ *   -EINVAL        something in the file is wrong
+ *   -ENOENT, ...   the file cannot be read */
+int config_load(const char *path, struct config *config, struct config_errors *errors);
+
+/* As config_load, for an instance: `path` NULL means the usual place. The file
+ * must be of that mirror and name the instance's host, whose index in
+ * config->node goes to `*node`. */
+int config_instance_load(const struct agent_instance *instance, const char *path,
+			 struct config *config, uint32_t *node,
+			 struct config_errors *errors);
+
+/* Each error as a line, each after `prefix`. */
+void config_errors_print(const struct config_errors *errors, const char *prefix,
+			 FILE *out);
+
+/* The index in config->node of the node called `name`, or -1. */
+int32_t config_node_find(const struct config *config, const char *name);
+
+/* The index in config->site of the site called `name`, or -1. */
+int32_t config_site_find(const struct config *config, const char *name);
+
+/* What is allowed but not wise on this node (`node`: an index in config->node, or
+ * -1: this machine is none of them), one sentence each as `add(data, text)`:
+ * a writelog and a disk on one device, a device that is not there, one site. */
+void config_warn(const struct config *config, int32_t node,
+		 void (*add)(void *data, const char *text), void *data);
+
+/* Print the configuration in effect, defaults filled in: as a YAML file that
+ * config_load reads into the same, or as one JSON object. */
+void config_print_yaml(const struct config *config, FILE *out);
+void config_print_json(const struct config *config, FILE *out);
+
+#endif

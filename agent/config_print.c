@@ -1,0 +1,151 @@
+/* config_print.c - the configuration in effect, as YAML and as JSON. */
+#include "agent/config.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static const char *const mode_words[] = { "sync", "near-sync", "async" };
+static const char *const order_words[] = { "strict", "flush", "log" };
+static const char *const attach_words[] = { "auto", "none" };
+static const char *const no_quorum_words[] = { "freeze", "fail" };
+
+/* In double quotes: paths and addresses may hold what YAML would take apart. */
+static void print_quoted(const char *text, FILE *out)
+{
+	fputc('"', out);
+	for (const char *c = text; *c != '\0'; c++) {
+		if (*c == '"' || *c == '\\')
+			fputc('\\', out);
+		fputc(*c, out);
+	}
+	fputc('"', out);
+}
+
+/* [a, b] of the nodes of a site, or of the witnesses (-1). */
+static void print_nodes(const struct config *c, int32_t site, FILE *out)
+{
+	const char *separator = "";
+
+	fputc('[', out);
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		if (c->node[i].site != site)
+			continue;
+		fputs(separator, out);
+		print_quoted(c->node[i].name, out);
+		separator = ", ";
+	}
+	fputs("]\n", out);
+}
+
+static void print_sites(const struct config *c, FILE *out)
+{
+	fputs("sites:\n", out);
+	for (uint32_t s = 0; s < c->site_count; s++) {
+		const struct config_site *site = &c->site[s];
+
+		fprintf(out, "  - name: \"%s\"\n    hosts: ", site->name);
+		print_nodes(c, (int32_t)s, out);
+		fputs("    writelog: ", out);
+		print_quoted(site->writelog, out);
+		fputs("\n    disks:\n", out);
+		for (uint32_t i = 0; i < site->disk_count; i++) {
+			fprintf(out, "      - {name: \"%s\", path: ", site->disk[i].name);
+			print_quoted(site->disk[i].path, out);
+			fputs("}\n", out);
+		}
+	}
+	if (c->node_count > 0 && c->node[c->node_count - 1].site < 0) {
+		fputs("witnesses: ", out);
+		print_nodes(c, -1, out);
+	}
+}
+
+static void print_addresses(const struct config *c, FILE *out)
+{
+	fputs("addresses:\n", out);
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		const struct config_node *node = &c->node[i];
+		const bool ipv6 = strchr(node->address, ':') != NULL;
+
+		fprintf(out, "  \"%s\": \"%s%s%s:%u\"\n", node->name, ipv6 ? "[" : "",
+			node->address, ipv6 ? "]" : "", (unsigned)node->port);
+	}
+}
+
+void config_print_yaml(const struct config *c, FILE *out)
+{
+	fprintf(out, "mirror: \"%s\"\nmode: %s\ncluster: %s\nport: %u\n", c->mirror,
+		mode_words[c->mode], c->cluster ? "corosync" : "none", (unsigned)c->port);
+	print_sites(c, out);
+	print_addresses(c, out);
+	fprintf(out, "order: %s\nattach: %s\non-no-quorum: %s\n", order_words[c->order],
+		attach_words[c->attach], no_quorum_words[c->on_no_quorum]);
+	fprintf(out, "copy-timeout: %u\nfrozen-timeout: %u\nbypass-at: %u\n",
+		c->copy_timeout_ms, c->frozen_timeout_ms, c->bypass_at_percent);
+	if (c->lease_ms != 0)
+		fprintf(out, "lease: %u\n", c->lease_ms);
+	fprintf(out, "tasks: {ranges: %u, per-range: %u}\n", c->task_range_count,
+		c->task_per_range_count);
+	fprintf(out, "memory: %lluM\n",
+		(unsigned long long)c->memory_bytes / (1024 * 1024));
+}
+
+/* ---- JSON ------------------------------------------------------------------ */
+
+static json_t *site_json(const struct config *c, uint32_t s)
+{
+	const struct config_site *site = &c->site[s];
+	json_t *hosts = json_array(), *disks = json_array();
+
+	for (uint32_t i = 0; i < c->node_count; i++)
+		if (c->node[i].site == (int32_t)s)
+			json_array_append_new(hosts, json_string(c->node[i].name));
+	for (uint32_t i = 0; i < site->disk_count; i++)
+		json_array_append_new(disks,
+				      json_pack("{s:s, s:s}", "name", site->disk[i].name,
+						"path", site->disk[i].path));
+	return json_pack("{s:s, s:o, s:s, s:o}", "name", site->name, "hosts", hosts,
+			 "writelog", site->writelog, "disks", disks);
+}
+
+static json_t *nodes_json(const struct config *c)
+{
+	json_t *nodes = json_array();
+
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		const struct config_node *node = &c->node[i];
+
+		json_array_append_new(
+			nodes,
+			json_pack("{s:s, s:s, s:i, s:s?}", "name", node->name, "address",
+				  node->address, "port", node->port, "site",
+				  node->site >= 0 ? c->site[node->site].name : NULL));
+	}
+	return nodes;
+}
+
+void config_print_json(const struct config *c, FILE *out)
+{
+	json_t *sites = json_array(), *all;
+	char hash[17];
+
+	snprintf(hash, sizeof hash, "%016llx", (unsigned long long)c->hash);
+	for (uint32_t s = 0; s < c->site_count; s++)
+		json_array_append_new(sites, site_json(c, s));
+	all = json_pack(
+		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:s, s:s, s:i, s:i, s:i, s:o, "
+		"s:{s:i, s:i}, s:I, s:s}",
+		"mirror", c->mirror, "mode", mode_words[c->mode], "cluster",
+		c->cluster ? "corosync" : "none", "port", c->port, "sites", sites,
+		"nodes", nodes_json(c), "order", order_words[c->order], "attach",
+		attach_words[c->attach], "on_no_quorum", no_quorum_words[c->on_no_quorum],
+		"copy_timeout_ms", c->copy_timeout_ms, "frozen_timeout_ms",
+		c->frozen_timeout_ms, "bypass_at_percent", c->bypass_at_percent,
+		"lease_ms", c->lease_ms != 0 ? json_integer(c->lease_ms) : json_null(),
+		"tasks", "ranges", c->task_range_count, "per_range",
+		c->task_per_range_count, "memory_bytes", (json_int_t)c->memory_bytes,
+		"hash", hash);
+	json_dumpf(all, out, JSON_COMPACT);
+	fputc('\n', out);
+	json_decref(all);
+}

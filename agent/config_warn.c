@@ -1,0 +1,173 @@
+/* config_warn.c - what a configuration allows but a user should know.
+ *
+ * "One device" is the physical one: partitions and stacked devices (LVM, md,
+ * dm-crypt) are followed down through sysfs. Log and disk on one device share its
+ * heads or channels, its cache and its death.
+ *
+ * Source: paper 004, l.456-463.
+ */
+#include "agent/config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define PHYSICAL_COUNT_MAX 32
+#define STACK_DEPTH_MAX 16
+#define WRITELOG_BYTES_MIN (2ll * 1024 * 1024)
+
+/* The physical devices under one path. */
+struct physical {
+	uint32_t count;
+	char name[PHYSICAL_COUNT_MAX][64];
+};
+
+struct warner {
+	void (*add)(void *data, const char *text);
+	void *data;
+};
+
+__attribute__((format(printf, 2, 3))) static void warn(const struct warner *w,
+						       const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	w->add(w->data, text);
+}
+
+static void add_physical(struct physical *p, const char *name)
+{
+	if (p->count < PHYSICAL_COUNT_MAX)
+		snprintf(p->name[p->count++], sizeof p->name[0], "%s", name);
+}
+
+/* Add what lies under the block device whose folder in sysfs is `folder`. */
+static void follow(struct physical *p, const char *folder, int depth)
+{
+	char real[PATH_MAX], inner[PATH_MAX + 300];
+	bool stacked = false;
+	struct dirent *entry;
+	DIR *slaves;
+
+	if (depth > STACK_DEPTH_MAX || realpath(folder, real) == NULL)
+		return;
+	snprintf(inner, sizeof inner, "%s/partition", real);
+	if (access(inner, F_OK) == 0)
+		*strrchr(real, '/') = '\0';
+	snprintf(inner, sizeof inner, "%s/slaves", real);
+	slaves = opendir(inner);
+	while (slaves != NULL && (entry = readdir(slaves)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		stacked = true;
+		snprintf(inner, sizeof inner, "%s/slaves/%s", real, entry->d_name);
+		follow(p, inner, depth + 1);
+	}
+	if (slaves != NULL)
+		closedir(slaves);
+	if (!stacked)
+		add_physical(p, strrchr(real, '/') + 1);
+}
+
+/* The devices under a block device, or under the file system of a file. */
+static void find_physical(const struct stat *st, struct physical *p)
+{
+	const dev_t device = S_ISBLK(st->st_mode) ? st->st_rdev : st->st_dev;
+	char folder[64];
+
+	p->count = 0;
+	snprintf(folder, sizeof folder, "/sys/dev/block/%u:%u", major(device),
+		 minor(device));
+	follow(p, folder, 0);
+	if (p->count == 0) { /* tmpfs, overlay, no sysfs */
+		snprintf(folder, sizeof folder, "device %u:%u", major(device),
+			 minor(device));
+		add_physical(p, folder);
+	}
+}
+
+/* A device that both have, or NULL. */
+static const char *shared_device(const struct physical *a, const struct physical *b)
+{
+	for (uint32_t i = 0; i < a->count; i++)
+		for (uint32_t k = 0; k < b->count; k++)
+			if (strcmp(a->name[i], b->name[k]) == 0)
+				return a->name[i];
+	return NULL;
+}
+
+static bool same_thing(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+		return a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool find(const struct warner *w, const char *what, const char *path,
+		 struct stat *st)
+{
+	if (stat(path, st) != 0) {
+		warn(w, "%s: %s: %s", what, path, strerror(errno));
+		return false;
+	}
+	if (S_ISBLK(st->st_mode) || S_ISREG(st->st_mode))
+		return true;
+	warn(w, "%s: %s is neither a block device nor a file", what, path);
+	return false;
+}
+
+static void warn_of_site(const struct config_site *site, const struct warner *w)
+{
+	struct physical log_under, disk_under;
+	struct stat log, disk;
+	bool have_log = find(w, "writelog", site->writelog, &log);
+
+	if (have_log && S_ISREG(log.st_mode) && log.st_size < WRITELOG_BYTES_MIN)
+		warn(w,
+		     "writelog: %s has %lld bytes; it needs at least 2 MiB, and room "
+		     "for what is written while a copy is away",
+		     site->writelog, (long long)log.st_size);
+	if (have_log)
+		find_physical(&log, &log_under);
+	for (uint32_t i = 0; i < site->disk_count; i++) {
+		const char *shared = NULL;
+
+		if (!find(w, site->disk[i].name, site->disk[i].path, &disk) || !have_log)
+			continue;
+		if (same_thing(&log, &disk)) {
+			warn(w,
+			     "%s and %s are one and the same: the log would "
+			     "overwrite disk %s",
+			     site->writelog, site->disk[i].path, site->disk[i].name);
+			continue;
+		}
+		find_physical(&disk, &disk_under);
+		shared = shared_device(&log_under, &disk_under);
+		if (shared != NULL)
+			warn(w,
+			     "the writelog and disk %s are both on %s: each write "
+			     "goes there twice, and both are lost together; give the "
+			     "log a device of its own",
+			     site->disk[i].name, shared);
+	}
+}
+
+void config_warn(const struct config *config, int32_t node,
+		 void (*add)(void *data, const char *text), void *data)
+{
+	const struct warner w = { .add = add, .data = data };
+
+	if (config->site_count == 1)
+		warn(&w, "only one site: nothing is mirrored");
+	if (node >= 0 && config->node[node].site >= 0)
+		warn_of_site(&config->site[config->node[node].site], &w);
+}

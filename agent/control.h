@@ -1,0 +1,59 @@
+/* control.h - the control socket: requests of the command, of the resource agent
+ * and of applications, one JSON object per line each way (docs/control.md).
+ *
+ * Everything is bounded: connections, the length of a request, and what a client
+ * may leave unread. A client that breaks a bound is closed. Only root may connect
+ * (the socket's mode), as only root may use the devices.
+ */
+#ifndef AGENT_CONTROL_H
+#define AGENT_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <jansson.h>
+
+#define AGENT_CLIENTS_MAX 32
+#define AGENT_REQUEST_BYTES_MAX 4096
+#define AGENT_UNREAD_BYTES_MAX (1024 * 1024) /* the largest status is a fifth */
+
+struct qb_loop;
+struct agent_control;
+struct agent_client;
+
+struct agent_control_owner {
+	/* A request; `request` is an object, valid for the call. It is answered
+	 * by agent_client_reply(), now or later; until then the client's next
+	 * line is not read. */
+	void (*request)(void *owner, struct agent_client *c, json_t *request);
+	/* The client hung up or was closed: forget it. Its request, if one is
+	 * under way, goes on. */
+	void (*gone)(void *owner, struct agent_client *c);
+	void *owner;
+};
+
+/* Listen at `path` (a socket left by a dead process is replaced: the caller holds
+ * the instance's lock). Returns 0 and `*control`, or -errno and a sentence. */
+int agent_control_open(struct qb_loop *loop, const char *path,
+		       const struct agent_control_owner *owner,
+		       struct agent_control **control, char *text, size_t text_size);
+
+/* Lines follow the reply, or no more: between the two the client's requests are not
+ * read. */
+void agent_client_stream(struct agent_client *c, bool on);
+
+/* Send a line of a stream. Takes the reference. */
+void agent_client_send(struct agent_client *c, json_t *line);
+
+/* Answer the request: `reply` (may be NULL: an empty object) gets "exit" and, if
+ * `text` is not NULL, "text". Takes the reference. */
+void agent_client_reply(struct agent_client *c, json_t *reply, int exit_status,
+			const char *text);
+
+uint32_t agent_control_client_count(const struct agent_control *control);
+
+/* Closes every client and removes the socket. What was sent is flushed as far as
+ * the clients take it at once. NULL is fine. */
+void agent_control_close(struct agent_control *control);
+
+#endif

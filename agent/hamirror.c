@@ -1,0 +1,290 @@
+/* hamirror.c - the command: finds the subcommand, its options and operands. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/cli.h"
+
+#define WAIT_S_MAX 86400
+
+/* Order of `hamirror --help`. */
+static const struct cli_command *const tables[] = {
+	cli_local_commands,
+	cli_daemon_commands,
+	cli_status_commands,
+};
+#define TABLE_COUNT (sizeof tables / sizeof tables[0])
+
+static const struct {
+	enum cli_option option;
+	const char *name;
+	int has_argument;
+} options[] = {
+	{ CLI_JSON, "json", no_argument },
+	{ CLI_FORCE, "force", no_argument },
+	{ CLI_WAIT, "wait", required_argument },
+	{ CLI_FOREGROUND, "foreground", no_argument },
+	{ CLI_NOW, "now", no_argument },
+	{ CLI_RECORDS, "records", no_argument },
+	{ CLI_ALLOW_INCONSISTENT, "allow-inconsistent", no_argument },
+	{ CLI_CONFIG, "config", required_argument },
+	{ CLI_COPY_OF, "copy-of", required_argument },
+	{ CLI_IDENTITY, "identity", required_argument },
+	{ CLI_DISK_DATA, "disk-data", required_argument },
+	{ CLI_LOG, "log", required_argument },
+};
+#define OPTION_COUNT (sizeof options / sizeof options[0])
+#define HELP (1 << 16) /* beyond every enum cli_option */
+
+enum cli_exit cli_fail(enum cli_exit status, const char *format, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("hamirror: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return status;
+}
+
+enum cli_exit cli_config_load(const struct cli_arguments *a, struct config **config,
+			      uint32_t *node)
+{
+	struct config_errors *errors = calloc(1, sizeof *errors);
+	int error = -ENOMEM;
+
+	*config = calloc(1, sizeof **config);
+	if (*config != NULL && errors != NULL) {
+		error = config_instance_load(&a->instance, a->config, *config, node,
+					     errors);
+		config_errors_print(errors, "hamirror: ", stderr);
+	}
+	free(errors);
+	return error == 0 ? CLI_DONE : error == -ENOENT ? CLI_NONE : CLI_REFUSED;
+}
+
+/* ---- help ------------------------------------------------------------------ */
+
+static void print_usage(const struct cli_command *c, FILE *out)
+{
+	fprintf(out, "usage: hamirror %s%s%s\n", c->name,
+		c->synopsis[0] != '\0' ? " " : "", c->synopsis);
+}
+
+static void print_help(const struct cli_command *c)
+{
+	print_usage(c, stdout);
+	printf("\n%s.\n%s%s", c->summary, c->help[0] != '\0' ? "\n" : "", c->help);
+	fputs("\nSee hamirror(8).\n", stdout);
+}
+
+static void print_commands(FILE *out)
+{
+	fputs("usage: hamirror COMMAND [NAME] [OPTION...]\n"
+	      "\n"
+	      "Keep a disk alive on two sites.\n"
+	      "\n",
+	      out);
+	for (size_t t = 0; t < TABLE_COUNT; t++)
+		for (const struct cli_command *c = tables[t]; c->name != NULL; c++)
+			fprintf(out, "  %-13s %s\n", c->name, c->summary);
+	fputs("\n"
+	      "NAME is a mirror, /etc/hamirror/NAME.yaml; NAME@HOST is its instance as HOST\n"
+	      "where one machine plays several. `hamirror COMMAND --help` tells more.\n"
+	      "\n"
+	      "Exit status: 0 done; 1 refused, with the reason and what would help;\n"
+	      "2 usage; 3 no such mirror or daemon. See hamirror(8).\n",
+	      out);
+}
+
+__attribute__((format(printf, 2, 3))) static enum cli_exit usage_error(
+	const struct cli_command *c, const char *format, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "hamirror %s: ", c->name);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	print_usage(c, stderr);
+	return CLI_USAGE;
+}
+
+/* The synopsis begins with the operands' names, NAME first. */
+static const char *operand_name(const struct cli_command *c, int index)
+{
+	if (index == 0)
+		return strncmp(c->synopsis, "NAME|FILE", 9) == 0 ? "NAME or FILE" :
+								   "NAME";
+	return "NODE";
+}
+
+/* ---- options --------------------------------------------------------------- */
+
+static bool take_wait(struct cli_arguments *a, const char *text)
+{
+	char *end;
+	unsigned long value;
+
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 ||
+	    value > WAIT_S_MAX)
+		return false;
+	a->wait_s = (uint32_t)value;
+	return true;
+}
+
+/* Take one option. Returns CLI_DONE or CLI_USAGE. */
+static enum cli_exit take_option(const struct cli_command *c, struct cli_arguments *a,
+				 enum cli_option option, const char *value)
+{
+	a->given |= option;
+	switch (option) {
+	case CLI_JSON:
+	case CLI_FORCE:
+	case CLI_FOREGROUND:
+	case CLI_NOW:
+	case CLI_RECORDS:
+	case CLI_ALLOW_INCONSISTENT:
+		break;
+	case CLI_WAIT:
+		if (!take_wait(a, value))
+			return usage_error(c, "--wait takes seconds, from 0 to %d",
+					   WAIT_S_MAX);
+		break;
+	case CLI_CONFIG:
+		a->config = value;
+		break;
+	case CLI_COPY_OF:
+		a->copy_of = value;
+		break;
+	case CLI_IDENTITY:
+		a->identity = value;
+		break;
+	case CLI_LOG:
+		a->log = value;
+		break;
+	case CLI_DISK_DATA:
+		a->blank = strcmp(value, "blank") == 0;
+		if (!a->blank && strcmp(value, "adopt") != 0)
+			return usage_error(c, "--disk-data is adopt or blank");
+		break;
+	}
+	return CLI_DONE;
+}
+
+/* Options and operands of argv[1] on. Returns CLI_DONE, CLI_USAGE, or -1: help was
+ * printed. */
+static int take_arguments(const struct cli_command *c, struct cli_arguments *a, int argc,
+			  char **argv)
+{
+	struct option known[OPTION_COUNT + 2] = { { "help", no_argument, NULL, HELP } };
+	size_t count = 1;
+	int option;
+
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if ((c->options & options[i].option) != 0)
+			known[count++] = (struct option){ options[i].name,
+							  options[i].has_argument, NULL,
+							  (int)options[i].option };
+	while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+		if (option == HELP || option == 'h') {
+			print_help(c);
+			return -1;
+		}
+		if (option == '?') { /* getopt has said what is wrong */
+			print_usage(c, stderr);
+			return CLI_USAGE;
+		}
+		if (take_option(c, a, (enum cli_option)option, optarg) != CLI_DONE)
+			return CLI_USAGE;
+	}
+	a->count = argc - optind;
+	a->operand = argv + optind;
+	return CLI_DONE;
+}
+
+static enum cli_exit run(const struct cli_command *c, int argc, char **argv)
+{
+	struct cli_arguments a = { 0 };
+	char name[64], text[256];
+	int status;
+
+	/* getopt's messages begin with argv[0]. */
+	snprintf(name, sizeof name, "hamirror %s", c->name);
+	argv[0] = name;
+	status = take_arguments(c, &a, argc, argv);
+	if (status != CLI_DONE)
+		return status < 0 ? CLI_DONE : CLI_USAGE;
+	if (a.count < c->count_min)
+		return usage_error(c, "%s is missing", operand_name(c, a.count));
+	if (a.count > c->count_max)
+		return usage_error(c, "\"%s\" is too much", a.operand[c->count_max]);
+	if (c->named && a.count > 0 &&
+	    agent_instance_parse(a.operand[0], &a.instance, text, sizeof text) != 0)
+		return usage_error(c, "%s", text);
+	return c->run(&a);
+}
+
+/* The command that argv[1], or argv[1] and argv[2], names; how many words that
+ * are. */
+static const struct cli_command *find(int argc, char **argv, int *word_count)
+{
+	for (size_t t = 0; t < TABLE_COUNT; t++)
+		for (const struct cli_command *c = tables[t]; c->name != NULL; c++) {
+			const char *second = strchr(c->name, ' ');
+			const size_t length = second != NULL ?
+						      (size_t)(second - c->name) :
+						      strlen(c->name);
+
+			if (strlen(argv[1]) != length ||
+			    strncmp(argv[1], c->name, length) != 0)
+				continue;
+			*word_count = second != NULL ? 2 : 1;
+			if (second == NULL ||
+			    (argc > 2 && strcmp(argv[2], second + 1) == 0))
+				return c;
+		}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const struct cli_command *c;
+	int word_count = 1, status;
+
+	if (argc < 2) {
+		print_commands(stderr);
+		return CLI_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		print_commands(stdout);
+		return CLI_DONE;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("hamirror " PACKAGE_VERSION);
+		return CLI_DONE;
+	}
+	c = find(argc, argv, &word_count);
+	if (c == NULL) {
+		fprintf(stderr,
+			"hamirror: there is no command \"%s%s%s\"; see hamirror --help\n",
+			argv[1], word_count > 1 && argc > 2 ? " " : "",
+			word_count > 1 && argc > 2 ? argv[2] : "");
+		return CLI_USAGE;
+	}
+	status = run(c, argc - word_count, argv + word_count);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "hamirror: writing the answer: %s\n", strerror(errno));
+		return status == CLI_DONE ? CLI_REFUSED : status;
+	}
+	return status;
+}

@@ -1,0 +1,240 @@
+/* io.c - see io.h. */
+#include "agent/io.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include <qb/qbloop.h>
+
+#include "common/queue.h"
+#include "mirror/engine.h"
+#include "mirror/io_driver.h"
+#include "mirror/nbd_driver.h"
+#include "mirror/pool.h"
+
+/* Locked in memory; the deepest path is the opening of a log, with a few
+ * superblocks of 20 KiB at once. */
+#define STACK_BYTES (512 * 1024)
+
+struct agent_io {
+	struct qb_loop *loop;
+	struct agent_io_owner owner;
+	struct mirror_engine *engine;
+	struct io_driver *driver;
+	struct nbd_driver *nbd;
+	pthread_t thread;
+	bool running;
+	bool watched;
+	int orders_fd, facts_fd; /* eventfds; -1: not open */
+	struct common_queue orders, facts;
+	void *order_slot[AGENT_IO_ORDERS_MAX];
+	void *fact_slot[AGENT_IO_FACTS_MAX];
+};
+
+static int32_t facts_readable(int32_t fd, int32_t revents, void *data)
+{
+	struct agent_io *io = data;
+	struct fact *fact;
+	uint64_t count;
+
+	(void)revents;
+	/* Cleared before the queue is emptied (queue.h). Not readable: another
+	 * call has emptied it already. */
+	if (read(fd, &count, sizeof count) < 0)
+		assert(errno == EAGAIN);
+	while ((fact = common_queue_pop(&io->facts)) != NULL) {
+		io->owner.fact(io->owner.owner, fact);
+		free(fact);
+	}
+	return 0;
+}
+
+int agent_io_order(struct agent_io *io, const struct order *order)
+{
+	struct order *copy = malloc(sizeof *copy);
+	const uint64_t one = 1;
+	bool wake;
+
+	assert(copy != NULL);
+	*copy = *order;
+	if (common_queue_push(&io->orders, copy, &wake) != 0) {
+		free(copy);
+		return -ENOBUFS;
+	}
+	if (wake && write(io->orders_fd, &one, sizeof one) < 0)
+		assert(errno == EAGAIN);
+	return 0;
+}
+
+void agent_io_populate(struct agent_io *io)
+{
+	const struct mirror_pool *pool = mirror_engine_pool(io->engine);
+
+	/* Kernels before 5.14 do not know it; there the pages come in one by one. */
+	madvise(mirror_pool_region(pool), mirror_pool_bytes_total(pool),
+		MADV_POPULATE_WRITE);
+}
+
+void agent_io_queues_get(struct agent_io *io, struct mirror_status_queue *queue)
+{
+	queue[0] = (struct mirror_status_queue){
+		.name = "orders",
+		.count = common_queue_count(&io->orders),
+		.count_max = AGENT_IO_ORDERS_MAX,
+	};
+	queue[1] = (struct mirror_status_queue){
+		.name = "facts to the members' side",
+		.count = common_queue_count(&io->facts),
+		.count_max = AGENT_IO_FACTS_MAX,
+	};
+}
+
+/* ---- open and close ---------------------------------------------------------- */
+
+/* Signals are the loop's. */
+static int start_thread(struct agent_io *io)
+{
+	pthread_attr_t attr;
+	sigset_t all, before;
+	int error;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&io->thread, &attr, io_driver_run, io->driver);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	io->running = error == 0;
+	return -error;
+}
+
+static int open_queues(struct agent_io *io)
+{
+	common_queue_init(&io->orders, io->order_slot, AGENT_IO_ORDERS_MAX);
+	common_queue_init(&io->facts, io->fact_slot, AGENT_IO_FACTS_MAX);
+	/* The ring reads the one by a blocking read of its own. */
+	io->orders_fd = eventfd(0, EFD_CLOEXEC);
+	io->facts_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (io->orders_fd < 0 || io->facts_fd < 0)
+		return -errno;
+	if (qb_loop_poll_add(io->loop, QB_LOOP_HIGH, io->facts_fd, POLLIN, io,
+			     facts_readable) != 0)
+		return -ENOMEM;
+	io->watched = true;
+	return 0;
+}
+
+static int open_driver(struct agent_io *io, const struct config *config, uint32_t self)
+{
+	struct io_driver_setup setup = {
+		.config = config,
+		.self = self,
+		.orders = &io->orders,
+		.orders_eventfd = io->orders_fd,
+		.facts = &io->facts,
+		.facts_eventfd = io->facts_fd,
+	};
+	struct mirror_seed seed;
+
+	if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+		return -EIO;
+	io->engine = mirror_engine_create(config, &seed);
+	if (io->engine == NULL)
+		return -ENOMEM;
+	setup.engine = io->engine;
+	return io_driver_create(&setup, &io->driver);
+}
+
+static int open_front_end(struct agent_io *io, const struct agent_instance *instance)
+{
+	char path[PATH_MAX];
+	const struct nbd_driver_setup setup = { .path = path };
+	const int error = agent_path(instance, AGENT_PATH_NBD, path);
+
+	return error != 0 ? error : nbd_driver_create(io->driver, &setup, &io->nbd);
+}
+
+static const char *hint(int error)
+{
+	if (error == -ENOMEM)
+		return "; a smaller `memory` in the configuration needs less";
+	if (error == -ENOSYS || error == -EPERM)
+		return "; io_uring is needed (Linux 5.11, kernel.io_uring_disabled=0)";
+	return "";
+}
+
+int agent_io_open(struct qb_loop *loop, const struct config *config,
+		  const struct agent_instance *instance, uint32_t self,
+		  const struct agent_io_owner *owner, struct agent_io **out, char *text,
+		  size_t text_size)
+{
+	struct agent_io *io = calloc(1, sizeof *io);
+	int error = -ENOMEM;
+
+	if (io != NULL) {
+		io->loop = loop;
+		io->owner = *owner;
+		io->orders_fd = io->facts_fd = -1;
+		error = open_queues(io);
+	}
+	if (error == 0)
+		error = open_driver(io, config, self);
+	if (error == 0)
+		error = open_front_end(io, instance);
+	if (error == 0)
+		error = start_thread(io);
+	if (error != 0) {
+		snprintf(text, text_size, "the I/O thread cannot be started: %s%s",
+			 strerror(-error), hint(error));
+		agent_io_close(io);
+		return error;
+	}
+	*out = io;
+	return 0;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void free_queued(struct common_queue *q)
+{
+	void *item;
+
+	while ((item = common_queue_pop(q)) != NULL)
+		free(item);
+}
+
+void agent_io_close(struct agent_io *io)
+{
+	if (io == NULL)
+		return;
+	if (io->running) {
+		io_driver_stop(io->driver);
+		pthread_join(io->thread, NULL);
+	}
+	nbd_driver_destroy(io->nbd);
+	io_driver_destroy(io->driver);
+	mirror_engine_destroy(io->engine);
+	if (io->watched) {
+		free_queued(&io->orders);
+		free_queued(&io->facts);
+		qb_loop_poll_del(io->loop, io->facts_fd);
+	}
+	close_fd(&io->orders_fd);
+	close_fd(&io->facts_fd);
+	free(io);
+}

@@ -1,0 +1,84 @@
+# libagent.la: all of agent/ but the two mains, so that unit tests can link it.
+noinst_LTLIBRARIES += libagent.la
+libagent_la_SOURCES = \
+	agent/attach.c \
+	agent/attach.h \
+	agent/attach_fuse.c \
+	agent/attach_helper.c \
+	agent/attach_helper.h \
+	agent/attach_kernel.c \
+	agent/attach_process.c \
+	agent/config.c \
+	agent/config.h \
+	agent/config_check.c \
+	agent/config_print.c \
+	agent/config_read.c \
+	agent/config_read.h \
+	agent/config_walk.c \
+	agent/config_walk.h \
+	agent/config_warn.c \
+	agent/control.c \
+	agent/control.h \
+	agent/create.c \
+	agent/create.h \
+	agent/devices.c \
+	agent/devices.h \
+	agent/events.c \
+	agent/events.h \
+	agent/files.c \
+	agent/files.h \
+	agent/io.c \
+	agent/io.h \
+	agent/log.c \
+	agent/log.h \
+	agent/log_file.c \
+	agent/log_file.h \
+	agent/node.c \
+	agent/node.h \
+	agent/paths.c \
+	agent/paths.h \
+	agent/probe.c \
+	agent/probe.h \
+	agent/reach.c \
+	agent/reach.h \
+	agent/request.c \
+	agent/request.h \
+	agent/scan.c \
+	agent/scan.h \
+	agent/scan_head.c \
+	agent/scan_head.h \
+	agent/self.c \
+	agent/self.h \
+	agent/status.c \
+	agent/status.h \
+	agent/words.c \
+	agent/words.h
+
+# The daemon and the command link everything; the order is agent, drivers, cores.
+agent_libraries = libagent.la libmirror_drivers.la libcluster_drivers.la \
+	libmirror.la libcluster.la libcommon.la $(YAML_LIBS) $(JANSSON_LIBS) $(QB_LIBS)
+
+sbin_PROGRAMS += hamirrord hamirror
+hamirrord_SOURCES = agent/hamirrord.c
+hamirrord_LDADD = $(agent_libraries)
+hamirror_SOURCES = \
+	agent/cli.h \
+	agent/cli_daemon.c \
+	agent/cli_daemon.h \
+	agent/cli_line.c \
+	agent/cli_line.h \
+	agent/cli_local.c \
+	agent/cli_show.c \
+	agent/cli_show.h \
+	agent/cli_status.c \
+	agent/hamirror.c
+hamirror_LDADD = $(agent_libraries)
+
+# Where systemd looks for the units of packages.
+systemdunitdir = $(prefix)/lib/systemd/system
+nodist_systemdunit_DATA = agent/hamirror@.service
+EXTRA_DIST += agent/hamirror@.service.in
+CLEANFILES += agent/hamirror@.service
+agent/hamirror@.service: $(srcdir)/agent/hamirror@.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) agent && sed -e 's|[@]sbindir@|$(sbindir)|g' \
+		$(srcdir)/agent/hamirror@.service.in > $@.tmp && mv $@.tmp $@

@@ -1,0 +1,37 @@
+/* log_file.h - a writelog read from the outside: who it belongs to. */
+#ifndef AGENT_LOG_FILE_H
+#define AGENT_LOG_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mirror/superblock.h"
+
+struct agent_log_file {
+	int fd; /* read only; -1: not open */
+	uint64_t bytes;
+	uint8_t *slots; /* both, as they are */
+	uint32_t slot;  /* which of them is `sb` */
+	struct mirror_superblock sb;
+	struct mirror_superblock scratch;
+	char note[256]; /* what is wrong with the other slot, or "" */
+};
+
+/* Open the log at `path` and read its superblock. `f` is large: allocate it, and
+ * close it in every case. Returns 0, or
+ *   -ENODATA           nothing of hamirror's is there
+ *   -EBADMSG, -EPROTO  it is a log with no whole superblock
+ *   -EPROTONOSUPPORT   of a newer version
+ *   -errno             of open(2) or read(2)
+ * with a sentence in `text`; `slots` is then NULL if they could not be read. */
+int agent_log_file_open(const char *path, struct agent_log_file *f, char *text,
+			size_t text_size);
+
+/* Idempotent. */
+void agent_log_file_close(struct agent_log_file *f);
+
+/* Read exactly `length` bytes. Returns 0, -errno, or -EIO at the end of the device. */
+int agent_log_file_read(const struct agent_log_file *f, uint64_t offset, void *data,
+			size_t length);
+
+#endif

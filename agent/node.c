@@ -1,0 +1,533 @@
+/* node.c - see node.h.
+ *
+ * What comes in goes through step(), which never calls itself: a driver reports
+ * later, from the loop, and what an action brings about at once (a lost corosync)
+ * only sets `failed`.
+ */
+#include "agent/node.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <qb/qbloop.h>
+
+#include "agent/config.h"
+#include "agent/devices.h"
+#include "agent/io.h"
+#include "agent/reach.h"
+#include "agent/self.h"
+#include "agent/words.h"
+#include "cluster/cpg_driver.h"
+#include "cluster/fence_driver.h"
+#include "cluster/quorum_driver.h"
+#include "cluster/voter_driver.h"
+#include "mirror/link_driver.h"
+
+#define NS_PER_MS 1000000ull
+#define STATUS_TIMEOUT_NS (2000 * NS_PER_MS)
+#define QUEUE_COUNT 3 /* for the status: orders, facts, messages */
+
+struct agent_node {
+	struct agent_node_setup setup;
+	struct cluster_core *core;
+	struct cluster_cpg *cpg;
+	struct cluster_quorum *quorum;
+	struct cluster_fence *fence;
+	struct cluster_voter_writer *voter;
+	struct agent_io *io;
+	struct agent_devices *devices;
+	bool stepping;
+	bool failed;
+	char listen_text[FACT_TEXT_MAX]; /* why the line is not listened on, or "" */
+	bool opened;                     /* owner.opened was called */
+	bool tick_set;
+	qb_loop_timer_handle tick;
+	bool status_asked; /* someone waits for owner.status */
+	bool status_lent;  /* `mirror` is the I/O thread's */
+	bool status_timed;
+	qb_loop_timer_handle status_timer;
+	struct mirror_status mirror;
+	struct cluster_status members;
+	struct cluster_actions actions;
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void fail(struct agent_node *n, const char *text)
+{
+	if (n->failed)
+		return;
+	n->failed = true;
+	n->setup.owner.failed(n->setup.owner.owner, text);
+}
+
+static void lost(void *owner, const char *text)
+{
+	fail(owner, text);
+}
+
+/* ---- events -------------------------------------------------------------------- */
+
+static void event_add(struct agent_node *n, const char *verb, const char *object,
+		      const char *text, const char *rule)
+{
+	const struct agent_event e = {
+		.wall_ns = clock_ns(CLOCK_REALTIME),
+		.verb = verb,
+		.object = object,
+		.text = text,
+		.rule = rule,
+	};
+
+	agent_events_add(n->setup.events, &e);
+}
+
+static void site_event(struct agent_node *n, const char *kind, const char *key,
+		       const char *word, const struct fact *fact)
+{
+	char object[CONFIG_NAME_MAX + 8], text[FACT_TEXT_MAX + 40];
+
+	assert(fact->site < n->setup.config->site_count);
+	snprintf(object, sizeof object, "%s %s", kind,
+		 n->setup.config->site[fact->site].name);
+	snprintf(text, sizeof text, "%s:%s%s%s", key, word,
+		 fact->text[0] != '\0' ? " " : "", fact->text);
+	event_add(n, "change", object, text, fact->rule);
+}
+
+/* The engine calls a site by its name alone. */
+static void engine_event(struct agent_node *n, const struct fact *fact)
+{
+	char object[CONFIG_NAME_MAX + 8];
+
+	snprintf(object, sizeof object, "%s%s",
+		 config_site_find(n->setup.config, fact->object) >= 0 ? "site " : "",
+		 fact->object);
+	event_add(n, "change", object, fact->text, fact->rule);
+}
+
+/* ---- actions --------------------------------------------------------------------- */
+
+static void order(struct agent_node *n, const struct order *o)
+{
+	if (agent_io_order(n->io, o) != 0)
+		fail(n,
+		     "the I/O thread takes no more orders: a device or the system under "
+		     "it hangs");
+}
+
+/* What ends the service takes the devices away, if they are not gone yet. */
+static void order_performed(struct agent_node *n, const struct order *o)
+{
+	if (o->type == ORDER_DEMOTE || o->type == ORDER_DEPOSE || o->type == ORDER_CLOSE)
+		agent_devices_serve(n->devices, false);
+	order(n, o);
+}
+
+static void perform(struct agent_node *n, const struct cluster_action *a)
+{
+	switch (a->type) {
+	case CLUSTER_ACTION_SEND:
+		assert(n->cpg != NULL);
+		cluster_cpg_send(n->cpg, a->data, a->length);
+		break;
+	case CLUSTER_ACTION_PERSIST:
+		cluster_voter_write(n->voter, a->counter, a->data, a->length);
+		break;
+	case CLUSTER_ACTION_ORDER:
+		order_performed(n, &a->order);
+		break;
+	case CLUSTER_ACTION_REPLY:
+		agent_devices_reply(n->devices, a->command_id, a->exit_status, a->text);
+		break;
+	case CLUSTER_ACTION_EVENT:
+		event_add(n, a->verb, a->object, a->text, a->rule);
+		break;
+	}
+}
+
+static void ticked(void *data);
+
+static void set_tick(struct agent_node *n, uint64_t now_ns)
+{
+	const uint64_t at_ns = n->actions.wake_at_ns;
+
+	if (n->tick_set)
+		qb_loop_timer_del(n->setup.loop, n->tick);
+	n->tick_set = false;
+	if (at_ns == UINT64_MAX)
+		return;
+	n->tick_set = qb_loop_timer_add(n->setup.loop, QB_LOOP_HIGH,
+					at_ns > now_ns ? at_ns - now_ns : 0, n, ticked,
+					&n->tick) == 0;
+	if (!n->tick_set)
+		fail(n, "no memory for a timer");
+}
+
+static void step(struct agent_node *n, struct cluster_event *event)
+{
+	if (n->failed)
+		return;
+	assert(!n->stepping);
+	n->stepping = true;
+	event->now_ns = clock_ns(CLOCK_BOOTTIME);
+	event->wall_ns = clock_ns(CLOCK_REALTIME);
+	cluster_step(n->core, event, &n->actions);
+	for (uint32_t i = 0; i < n->actions.count; i++)
+		perform(n, &n->actions.action[i]);
+	set_tick(n, event->now_ns);
+	n->stepping = false;
+}
+
+static void ticked(void *data)
+{
+	struct agent_node *n = data;
+	struct cluster_event event = { .type = CLUSTER_EVENT_TICK };
+
+	n->tick_set = false;
+	step(n, &event);
+}
+
+static void driver_event(void *owner, struct cluster_event *event)
+{
+	step(owner, event);
+}
+
+static void fence_event(void *owner, struct cluster_event *event)
+{
+	struct agent_node *n = owner;
+	char object[CONFIG_NAME_MAX + 8];
+
+	snprintf(object, sizeof object, "member %s", event->fenced.node);
+	event_add(n, "change", object, "fenced: Pacemaker confirmed it", "");
+	step(n, event);
+}
+
+/* ---- status -------------------------------------------------------------------------- */
+
+static void status_done(struct agent_node *n, const struct mirror_status *mirror)
+{
+	struct mirror_status_queue queue[QUEUE_COUNT];
+	struct status_input in = {
+		.config = n->setup.config,
+		.instance = n->setup.instance->name,
+		.node = n->setup.self,
+		.wall_ns = clock_ns(CLOCK_REALTIME),
+		.cluster = &n->members,
+		.mirror = mirror,
+		.listen_text = n->listen_text,
+		.fencer_connected = n->fence != NULL && cluster_fence_connected(n->fence),
+		.queue_count = 2,
+		.queue = queue,
+		.devices = agent_devices_list(n->devices),
+		.attach_text = agent_devices_text(n->devices),
+	};
+
+	if (n->status_timed)
+		qb_loop_timer_del(n->setup.loop, n->status_timer);
+	n->status_timed = false;
+	if (!n->status_asked)
+		return;
+	cluster_voter_times_get(n->voter, &in.voter_write_last_us,
+				&in.voter_write_max_us);
+	n->status_asked = false;
+	agent_node_members_get(n, &n->members);
+	agent_io_queues_get(n->io, queue);
+	if (n->cpg != NULL)
+		queue[in.queue_count++] = (struct mirror_status_queue){
+			.name = "bytes to the members",
+			.count = cluster_cpg_queued_bytes(n->cpg),
+			.count_max = cluster_cpg_queue_bytes_max(),
+		};
+	n->setup.owner.status(n->setup.owner.owner, &in);
+}
+
+static void status_expired(void *data)
+{
+	struct agent_node *n = data;
+
+	n->status_timed = false;
+	status_done(n, NULL);
+}
+
+void agent_node_status(struct agent_node *n)
+{
+	const struct order o = { .type = ORDER_STATUS, .status = &n->mirror };
+
+	n->status_asked = true;
+	if (!n->status_timed)
+		n->status_timed = qb_loop_timer_add(n->setup.loop, QB_LOOP_MED,
+						    STATUS_TIMEOUT_NS, n, status_expired,
+						    &n->status_timer) == 0;
+	/* Lent already: the fact that is to come answers this one too, or the
+	 * timer does. */
+	if (n->status_lent)
+		return;
+	n->status_lent = true;
+	order(n, &o);
+}
+
+void agent_node_members_get(const struct agent_node *n, struct cluster_status *status)
+{
+	cluster_status_get(n->core, clock_ns(CLOCK_BOOTTIME), status);
+}
+
+/* ---- facts ------------------------------------------------------------------------------ */
+
+static void fact_arrived(void *owner, const struct fact *fact)
+{
+	struct agent_node *n = owner;
+	struct cluster_event event = { .type = CLUSTER_EVENT_FACT, .fact = fact };
+
+	switch (fact->type) {
+	case FACT_STATUS:
+		n->status_lent = false;
+		status_done(n, &n->mirror);
+		return;
+	case FACT_EVENT:
+		if (strcmp(fact->rule, LINK_LISTEN_RULE_BAD) == 0)
+			snprintf(n->listen_text, sizeof n->listen_text, "%s", fact->text);
+		else if (strcmp(fact->rule, LINK_LISTEN_RULE_GOOD) == 0)
+			n->listen_text[0] = '\0';
+		engine_event(n, fact);
+		return;
+	case FACT_LINK:
+		site_event(n, "link", "link", agent_link_text(fact->link), fact);
+		break;
+	case FACT_DATA:
+		site_event(n, "site", "data", agent_data_text(fact->data), fact);
+		break;
+	case FACT_DEVICE_FAILED:
+		event_add(n, "change", "devices", fact->text, fact->rule);
+		break;
+	case FACT_SERVING:
+		if (fact->error == 0) {
+			agent_io_populate(n->io);
+			agent_devices_serve(n->devices, true);
+		}
+		break;
+	case FACT_OPENED:
+		if (!n->opened) {
+			n->opened = true;
+			n->setup.owner.opened(n->setup.owner.owner, fact->error,
+					      fact->text);
+		}
+		break;
+	case FACT_CLOSED:
+	case FACT_PEER:
+	case FACT_PREPARED:
+	case FACT_DEMOTED:
+	case FACT_STORED:
+	case FACT_COPY_READY:
+	case FACT_COPY_LOST:
+	case FACT_MARKS:
+		break;
+	}
+	step(n, &event);
+}
+
+/* ---- commands ----------------------------------------------------------------------------- */
+
+void agent_node_command(struct agent_node *n, const struct cluster_command *command)
+{
+	agent_devices_command(n->devices, command);
+}
+
+static void command_goes(void *owner, const struct cluster_command *command)
+{
+	struct cluster_event event = { .type = CLUSTER_EVENT_COMMAND,
+				       .command = command };
+
+	step(owner, &event);
+}
+
+static void command_ended(void *owner, uint64_t id, int exit_status, const char *text)
+{
+	const struct agent_node *n = owner;
+
+	n->setup.owner.reply(n->setup.owner.owner, id, exit_status, text);
+}
+
+static void devices_changed(void *owner, const char *verb, const char *text)
+{
+	event_add(owner, verb, "devices", text, "");
+}
+
+int agent_node_fenced(struct agent_node *n, const char *name)
+{
+	struct cluster_event event = {
+		.type = CLUSTER_EVENT_FENCED,
+		.fenced = { .node = name, .wall_ns = clock_ns(CLOCK_REALTIME) },
+	};
+	char object[CONFIG_NAME_MAX + 8];
+
+	for (uint32_t i = 0; i < n->setup.config->node_count; i++) {
+		if (strcmp(n->setup.config->node[i].name, name) != 0)
+			continue;
+		snprintf(object, sizeof object, "member %s", name);
+		event_add(n, "change", object, "fenced: told by `hamirror fenced`", "");
+		step(n, &event);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+void agent_node_fail_frozen(struct agent_node *n)
+{
+	const struct order o = { .type = ORDER_FAIL_FROZEN };
+
+	order(n, &o);
+}
+
+/* ---- open and close -------------------------------------------------------------------------- */
+
+static int open_core(struct agent_node *n, const struct cluster_self *self, char *text,
+		     size_t text_size)
+{
+	const struct config *config = n->setup.config;
+	char directory[PATH_MAX];
+	uint8_t *newest = malloc(CLUSTER_VOTER_FILE_BYTES);
+	size_t length;
+	uint32_t next_slot;
+	int error = agent_path(n->setup.instance, AGENT_PATH_STATE, directory);
+
+	if (newest == NULL || error != 0) {
+		snprintf(text, text_size, "no memory for the voter file");
+		error = -ENOMEM;
+		goto out;
+	}
+	error = cluster_voter_newest_read(directory, newest, &length, &next_slot, text,
+					  text_size);
+	if (error != 0)
+		goto out;
+	n->core = cluster_create(config, self, length > 0 ? newest : NULL, length, text,
+				 text_size);
+	if (n->core == NULL) {
+		error = -EBADMSG;
+		goto out;
+	}
+	error = cluster_voter_open(n->setup.loop, directory, next_slot,
+				   &(struct cluster_voter_owner){ driver_event, n },
+				   &n->voter);
+	if (error != 0)
+		snprintf(text, text_size, "the voter file cannot be written: %s",
+			 strerror(-error));
+out:
+	free(newest);
+	return error;
+}
+
+/* Quorum before cpg: the first configuration change then finds it known. */
+static int open_corosync(struct agent_node *n, struct cluster_self *self, char *text,
+			 size_t text_size)
+{
+	struct qb_loop *loop = n->setup.loop;
+	uint32_t token_ms, consensus_ms;
+	int error = cluster_totem_times_get(&token_ms, &consensus_ms, text, text_size);
+
+	if (error == 0)
+		error = cluster_cpg_open(
+			loop, n->setup.config->mirror,
+			&(struct cluster_cpg_owner){ driver_event, lost, n }, &n->cpg,
+			text, text_size);
+	if (error != 0)
+		return error;
+	self->nodeid = cluster_cpg_nodeid(n->cpg);
+	if (self->lease_ms == 0)
+		self->lease_ms = cluster_lease_default_ms(token_ms, consensus_ms);
+	error = cluster_quorum_open(
+		loop, &(struct cluster_quorum_owner){ driver_event, lost, n }, &n->quorum,
+		text, text_size);
+	if (error != 0)
+		return error;
+	error = cluster_fence_open(loop, &(struct cluster_fence_owner){ fence_event, n },
+				   &n->fence);
+	if (error != 0)
+		snprintf(text, text_size, "fencings cannot be followed: %s",
+			 strerror(-error));
+	return error;
+}
+
+static int open_devices(struct agent_node *n, char *text, size_t text_size)
+{
+	const struct agent_devices_owner owner = { command_goes, command_ended,
+						   devices_changed, n };
+	const int error = agent_devices_open(n->setup.loop, n->setup.config,
+					     n->setup.instance, &owner, &n->devices);
+
+	if (error != 0)
+		snprintf(text, text_size, "devices cannot be attached: %s",
+			 strerror(-error));
+	return error;
+}
+
+static int open_all(struct agent_node *n, char *text, size_t text_size)
+{
+	const struct agent_node_setup *s = &n->setup;
+	struct cluster_self self = { .node = s->self, .lease_ms = s->config->lease_ms };
+	int error = agent_self_fill(&self, text, text_size);
+
+	agent_reach_fill(s->config, &self);
+	if (error == 0 && s->config->cluster)
+		error = open_corosync(n, &self, text, text_size);
+	if (error == 0) {
+		self.drift_ms = cluster_drift_default_ms(self.lease_ms);
+		error = open_core(n, &self, text, text_size);
+	}
+	if (error == 0)
+		error = agent_io_open(s->loop, s->config, s->instance, s->self,
+				      &(struct agent_io_owner){ fact_arrived, n }, &n->io,
+				      text, text_size);
+	if (error == 0)
+		error = open_devices(n, text, text_size);
+	return error;
+}
+
+int agent_node_open(const struct agent_node_setup *setup, struct agent_node **out,
+		    char *text, size_t text_size)
+{
+	struct agent_node *n = calloc(1, sizeof *n);
+	int error;
+
+	if (n == NULL) {
+		snprintf(text, text_size, "no memory for the members' side");
+		return -ENOMEM;
+	}
+	n->setup = *setup;
+	error = open_all(n, text, text_size);
+	if (error != 0) {
+		agent_node_close(n);
+		return error;
+	}
+	ticked(n);
+	*out = n;
+	return 0;
+}
+
+void agent_node_close(struct agent_node *n)
+{
+	if (n == NULL)
+		return;
+	n->failed = true; /* nothing is stepped any more */
+	if (n->tick_set)
+		qb_loop_timer_del(n->setup.loop, n->tick);
+	if (n->status_timed)
+		qb_loop_timer_del(n->setup.loop, n->status_timer);
+	agent_devices_close(n->devices);
+	agent_io_close(n->io);
+	cluster_voter_close(n->voter);
+	cluster_cpg_close(n->cpg);
+	cluster_quorum_close(n->quorum);
+	cluster_fence_close(n->fence);
+	cluster_destroy(n->core);
+	free(n);
+}

@@ -1,0 +1,77 @@
+/* node.h - the only bridge between the two cores.
+ *
+ * Steps the members' core with what cpg, quorum, the fencer, the voter file, the
+ * I/O thread and the operator tell, and carries out its actions: messages, the
+ * voter file, orders to the I/O thread, answers, events. It decides nothing but
+ * the order of three things: devices are attached once production serves, and a
+ * promotion is answered only then; and they are detached before a demotion or a
+ * stop is begun, so that what they hold back is written.
+ *
+ * Source: DESIGN 4, 5.1; docs/join.md.
+ */
+#ifndef AGENT_NODE_H
+#define AGENT_NODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/events.h"
+#include "agent/paths.h"
+#include "agent/status.h"
+#include "cluster/cluster.h"
+#include "common/config.h"
+
+struct qb_loop;
+struct agent_node;
+
+struct agent_node_owner {
+	/* Command `id` ended; CLI's exit status. May give further commands. */
+	void (*reply)(void *owner, uint64_t id, int exit_status, const char *text);
+	/* Answers agent_node_status(), all that were asked since the last one. */
+	void (*status)(void *owner, const struct status_input *status);
+	/* The site's devices were opened, or could not be (-errno, and the reason):
+	 * the first time that this was tried. */
+	void (*opened)(void *owner, int error, const char *text);
+	/* This process cannot go on: corosync is lost, or the I/O thread hangs. */
+	void (*failed)(void *owner, const char *text);
+	void *owner;
+};
+
+struct agent_node_setup {
+	struct qb_loop *loop;
+	const struct config *config; /* these outlive the node */
+	const struct agent_instance *instance;
+	uint32_t self; /* index in config->node */
+	struct agent_events *events;
+	struct agent_node_owner owner;
+};
+
+/* Read the voter file, start the I/O thread, connect to corosync and begin to join.
+ * Returns 0 and `*node`, or -errno and a sentence:
+ *   -EBADMSG       the voter file is damaged or another mirror's
+ *   -ECONNREFUSED  corosync does not run
+ *   else           as the parts' (io.h, cpg_driver.h, quorum_driver.h) */
+int agent_node_open(const struct agent_node_setup *setup, struct agent_node **node,
+		    char *text, size_t text_size);
+
+/* Begin a command; `reply` follows, now or later, exactly once. */
+void agent_node_command(struct agent_node *n, const struct cluster_command *command);
+
+/* A fencing of the node `name` was confirmed, by Pacemaker or by the operator.
+ * Returns 0, or -ENOENT: no such node in the configuration. */
+int agent_node_fenced(struct agent_node *n, const char *name);
+
+/* Ask for the status; answered within two seconds, if need be without the I/O
+ * thread's part. */
+void agent_node_status(struct agent_node *n);
+
+/* Fail every request that is frozen, so that a detach or demotion can end. */
+void agent_node_fail_frozen(struct agent_node *n);
+
+/* The members' part alone, at once. */
+void agent_node_members_get(const struct agent_node *n, struct cluster_status *status);
+
+/* Ends the I/O thread and leaves the group. NULL is fine. */
+void agent_node_close(struct agent_node *n);
+
+#endif

@@ -1,0 +1,17 @@
+/* reach.h - which sites' disks this node can reach (paper 003, Fig. 4, block 74).
+ *
+ * Paths prove nothing: both sites may well call their devices by the same name. A
+ * site is reached when its writelog is there, says that it is that site's, and its
+ * disks are there too. Nothing is held open.
+ */
+#ifndef AGENT_REACH_H
+#define AGENT_REACH_H
+
+#include "cluster/cluster.h"
+#include "common/config.h"
+
+/* Fill self->reach, and self->disk_bytes for self->node's own site. What cannot be
+ * looked at is not reached; why, the opening of the devices says. */
+void agent_reach_fill(const struct config *config, struct cluster_self *self);
+
+#endif

@@ -1,0 +1,593 @@
+/* request.c - see request.h.
+ *
+ * A request that is not answered at once is in the table of pending ones:
+ *
+ *   waits for   ends by                       client hangs up   time is over
+ *   command     the node's reply              goes on, unasked  exit 1, goes on
+ *   status      the node's status             dropped           (node's bound)
+ *   stream      the client's hang-up          dropped           -
+ */
+#include "agent/request.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <qb/qbloop.h>
+
+#include "agent/words.h"
+
+#define NS_PER_MS 1000000ull
+#define PROMOTE_WAIT_MS 30000 /* docs/control.md */
+#define WAIT_S_MAX 86400
+/* After frozen writes were failed a demotion or stop has this long to end. */
+#define GRACE_MS 15000
+
+/* Every client may have one, and the signal's stop. */
+#define PENDING_MAX (AGENT_CLIENTS_MAX + 1)
+
+enum pending_kind {
+	PENDING_FREE,
+	PENDING_COMMAND,
+	PENDING_STATUS,
+	PENDING_WHY,
+	PENDING_EVENTS, /* status first, then the stream */
+	PENDING_STREAM,
+};
+
+struct pending {
+	struct agent_requests *requests;
+	enum pending_kind kind;
+	struct agent_client *client; /* NULL: gone, or there was none */
+	struct agent_follower follower;
+	enum cluster_command_type command;
+	uint64_t id;
+	bool now;   /* events: end after what exists */
+	bool grace; /* frozen writes were failed */
+	bool timed;
+	qb_loop_timer_handle timer;
+};
+
+struct agent_requests {
+	struct agent_requests_setup setup;
+	struct agent_node *node;
+	uint64_t last_id;
+	struct pending pending[PENDING_MAX];
+};
+
+/* ---- the table ---------------------------------------------------------------- */
+
+static struct pending *pending_add(struct agent_requests *r, enum pending_kind kind,
+				   struct agent_client *c)
+{
+	struct pending *p = NULL;
+
+	for (size_t i = 0; i < PENDING_MAX && p == NULL; i++)
+		if (r->pending[i].kind == PENDING_FREE)
+			p = &r->pending[i];
+	if (p != NULL)
+		*p = (struct pending){
+			.requests = r,
+			.kind = kind,
+			.client = c,
+			.id = ++r->last_id,
+		};
+	return p;
+}
+
+static void pending_end(struct pending *p)
+{
+	if (p->timed)
+		qb_loop_timer_del(p->requests->setup.loop, p->timer);
+	if (p->kind == PENDING_STREAM)
+		agent_events_unfollow(p->requests->setup.events, &p->follower);
+	*p = (struct pending){ .kind = PENDING_FREE };
+}
+
+static void busy(struct agent_client *c)
+{
+	agent_client_reply(c, NULL, 1, "too many requests are under way; try again");
+}
+
+__attribute__((format(printf, 3, 4))) static void answer(struct agent_client *c,
+							 int exit_status,
+							 const char *format, ...)
+{
+	char text[768];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	agent_client_reply(c, NULL, exit_status, text);
+}
+
+/* ---- commands ------------------------------------------------------------------ */
+
+/* What a command that has run out of time still waits for. */
+static void timeout_text(struct agent_requests *r, char *text, size_t size)
+{
+	struct cluster_status *s = calloc(1, sizeof *s);
+
+	snprintf(text, size, "not done in the time given; it goes on");
+	if (s == NULL)
+		return;
+	agent_node_members_get(r->node, s);
+	if (s->text[0] != '\0')
+		snprintf(text, size,
+			 "not done in the time given; it goes on, and waits: %s",
+			 s->text);
+	free(s);
+}
+
+static void expired(void *data);
+
+static void set_timer(struct pending *p, uint64_t ms)
+{
+	p->timed = qb_loop_timer_add(p->requests->setup.loop, QB_LOOP_MED, ms * NS_PER_MS,
+				     p, expired, &p->timer) == 0;
+}
+
+static bool releases(enum cluster_command_type type)
+{
+	return type == CLUSTER_COMMAND_DEMOTE || type == CLUSTER_COMMAND_STOP;
+}
+
+static void expired(void *data)
+{
+	struct pending *p = data;
+	struct agent_requests *r = p->requests;
+	const bool stop = p->command == CLUSTER_COMMAND_STOP;
+	char text[512];
+
+	p->timed = false;
+	if (releases(p->command) && !p->grace) {
+		p->grace = true;
+		agent_node_fail_frozen(r->node);
+		set_timer(p, GRACE_MS);
+		return;
+	}
+	timeout_text(r, text, sizeof text);
+	if (p->client != NULL)
+		agent_client_reply(p->client, NULL, 1, text);
+	pending_end(p);
+	if (stop)
+		r->setup.stopped(r->setup.owner); /* ends without having released */
+}
+
+/* `wait` in milliseconds, or the command's default. */
+static uint64_t wait_ms(struct agent_requests *r, json_t *request,
+			enum cluster_command_type type)
+{
+	const json_t *wait = json_object_get(request, "wait");
+
+	if (wait != NULL)
+		return (uint64_t)(json_number_value(wait) * 1000);
+	return releases(type) ? r->setup.config->frozen_timeout_ms : PROMOTE_WAIT_MS;
+}
+
+/* The index of the site that the request names, -1 for none, -2: there is none
+ * of that name, and the client was told. */
+static int32_t site_of(struct agent_requests *r, struct agent_client *c, json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "site"));
+	const struct config *config = r->setup.config;
+
+	if (name == NULL)
+		return -1;
+	for (uint32_t s = 0; s < config->site_count; s++)
+		if (strcmp(config->site[s].name, name) == 0)
+			return (int32_t)s;
+	answer(c, 1, "mirror %s has no site %s", config->mirror, name);
+	return -2;
+}
+
+static void command(struct agent_requests *r, struct agent_client *c, json_t *request,
+		    enum cluster_command_type type)
+{
+	struct cluster_command cmd = {
+		.type = type,
+		.force = json_is_true(json_object_get(request, "force")),
+		.inconsistent = json_is_true(
+			json_object_get(request, "allow_inconsistent")),
+	};
+	struct pending *p;
+
+	cmd.site = site_of(r, c, request);
+	if (cmd.site == -2)
+		return;
+	p = pending_add(r, PENDING_COMMAND, c);
+	if (p == NULL) {
+		busy(c);
+		return;
+	}
+	p->command = type;
+	cmd.id = p->id;
+	set_timer(p, wait_ms(r, request, type));
+	agent_node_command(r->node, &cmd);
+}
+
+void agent_requests_reply(void *requests, uint64_t id, int exit_status, const char *text)
+{
+	struct agent_requests *r = requests;
+	bool stopped;
+
+	for (size_t i = 0; i < PENDING_MAX; i++) {
+		struct pending *p = &r->pending[i];
+
+		if (p->kind != PENDING_COMMAND || p->id != id)
+			continue;
+		/* A signal ends the process also where a request would be refused. */
+		stopped = p->command == CLUSTER_COMMAND_STOP &&
+			  (exit_status == 0 || p->client == NULL);
+		if (p->client != NULL)
+			agent_client_reply(p->client, NULL, exit_status, text);
+		pending_end(p);
+		if (stopped)
+			r->setup.stopped(r->setup.owner);
+		return;
+	}
+}
+
+void agent_requests_stop(struct agent_requests *r)
+{
+	struct cluster_command cmd = {
+		.type = CLUSTER_COMMAND_STOP,
+		.site = -1,
+		.force = true, /* whoever uses the devices: devices.h */
+	};
+	struct pending *p = pending_add(r, PENDING_COMMAND, NULL);
+
+	if (p == NULL) {
+		r->setup.stopped(r->setup.owner);
+		return;
+	}
+	p->command = cmd.type;
+	cmd.id = p->id;
+	set_timer(p, r->setup.config->frozen_timeout_ms);
+	agent_node_command(r->node, &cmd);
+}
+
+/* ---- events --------------------------------------------------------------------- */
+
+static void send_event(void *data, const struct agent_event *event)
+{
+	json_t *line = json_object(), *o = json_object();
+	char time[32];
+
+	agent_event_time_format(event->wall_ns, time);
+	json_object_set_new(o, "time", json_string(time));
+	json_object_set_new(o, "verb", json_string(event->verb));
+	json_object_set_new(o, "object", agent_text_json(event->object));
+	json_object_set_new(o, "rule", agent_text_json(event->rule));
+	json_object_set_new(o, "text", agent_text_json(event->text));
+	json_object_set_new(line, "event", o);
+	agent_client_send(data, line);
+}
+
+static void added(struct agent_follower *f, const struct agent_event *event)
+{
+	struct pending *p = (struct pending *)((char *)f -
+					       offsetof(struct pending, follower));
+
+	send_event(p->client, event);
+}
+
+/* What exists, and then the changes from that very moment on. */
+static void begin_events(struct pending *p, const struct status_input *status)
+{
+	struct agent_client *c = p->client;
+
+	agent_client_stream(c, true);
+	agent_client_reply(c, NULL, 0, NULL);
+	agent_status_exists(status, send_event, c);
+	if (p->now) {
+		agent_client_stream(c, false);
+		pending_end(p);
+		return;
+	}
+	p->kind = PENDING_STREAM;
+	p->follower.added = added;
+	agent_events_follow(p->requests->setup.events, &p->follower);
+}
+
+/* ---- status ---------------------------------------------------------------------- */
+
+static void reply_why(struct agent_client *c, const struct status_input *status)
+{
+	json_t *reply = json_object(), *why = agent_status_why(status);
+	char text[8192];
+	size_t at = 0;
+
+	for (size_t i = 0; i < json_array_size(why) && at < sizeof text; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s",
+				       i > 0 ? "\n" : "",
+				       json_string_value(json_array_get(why, i)));
+	json_object_set_new(reply, "why", why);
+	agent_client_reply(c, reply, 0, at > 0 ? text : "All is well.");
+}
+
+static void reply_status(struct agent_client *c, const struct status_input *status)
+{
+	json_t *reply = json_object();
+
+	json_object_set_new(reply, "status", agent_status_json(status));
+	agent_client_reply(c, reply, 0, NULL);
+}
+
+void agent_requests_status(void *requests, const struct status_input *status)
+{
+	struct agent_requests *r = requests;
+
+	for (size_t i = 0; i < PENDING_MAX; i++) {
+		struct pending *p = &r->pending[i];
+
+		switch (p->kind) {
+		case PENDING_STATUS:
+			reply_status(p->client, status);
+			pending_end(p);
+			break;
+		case PENDING_WHY:
+			reply_why(p->client, status);
+			pending_end(p);
+			break;
+		case PENDING_EVENTS:
+			begin_events(p, status);
+			break;
+		case PENDING_FREE:
+		case PENDING_COMMAND:
+		case PENDING_STREAM:
+			break;
+		}
+	}
+}
+
+static void with_status(struct agent_requests *r, struct agent_client *c, json_t *request,
+			enum pending_kind kind)
+{
+	struct pending *p = pending_add(r, kind, c);
+
+	if (p == NULL) {
+		busy(c);
+		return;
+	}
+	p->now = json_is_true(json_object_get(request, "now"));
+	agent_node_status(r->node);
+}
+
+/* ---- requests that are answered at once ------------------------------------------ */
+
+static void ping(struct agent_requests *r, struct agent_client *c)
+{
+	json_t *reply = json_object();
+
+	json_object_set_new(reply, "instance", json_string(r->setup.instance->name));
+	json_object_set_new(reply, "pid", json_integer(getpid()));
+	json_object_set_new(reply, "version", json_string(PACKAGE_VERSION));
+	agent_client_reply(c, reply, 0, NULL);
+}
+
+static void score(struct agent_requests *r, struct agent_client *c)
+{
+	struct cluster_status *s = calloc(1, sizeof *s);
+	json_t *reply;
+
+	if (s == NULL) {
+		agent_client_reply(c, NULL, 1, "no memory");
+		return;
+	}
+	agent_node_members_get(r->node, s);
+	if (s->promotion_score == INT32_MIN) {
+		answer(c, 1, "this node may not be promoted%s%s",
+		       s->text[0] != '\0' ? ": " : "", s->text);
+	} else {
+		reply = json_object();
+		json_object_set_new(reply, "score", json_integer(s->promotion_score));
+		agent_client_reply(c, reply, 0, NULL);
+	}
+	free(s);
+}
+
+static void fenced(struct agent_requests *r, struct agent_client *c, json_t *request)
+{
+	const char *node = json_string_value(json_object_get(request, "node"));
+
+	if (node == NULL)
+		answer(c, 2, "fenced needs the name of a node");
+	else if (agent_node_fenced(r->node, node) != 0)
+		answer(c, 1, "mirror %s has no node %s", r->setup.config->mirror, node);
+	else
+		answer(c, 0, "%s is taken as fenced from now on", node);
+}
+
+/* ---- from JSON ---------------------------------------------------------------------- */
+
+enum member_kind { MEMBER_BOOL, MEMBER_TEXT, MEMBER_SECONDS };
+
+static const struct member {
+	const char *name;
+	enum member_kind kind;
+} members[] = {
+	{ "force", MEMBER_BOOL }, { "wait", MEMBER_SECONDS },
+	{ "site", MEMBER_TEXT },  { "allow_inconsistent", MEMBER_BOOL },
+	{ "node", MEMBER_TEXT },  { "now", MEMBER_BOOL },
+};
+
+enum verb {
+	VERB_PING,
+	VERB_STATUS,
+	VERB_WHY,
+	VERB_SCORE,
+	VERB_PROMOTE,
+	VERB_DEMOTE,
+	VERB_CONNECT,
+	VERB_DISCONNECT,
+	VERB_REFRESH,
+	VERB_FENCED,
+	VERB_EVENTS,
+	VERB_STOP,
+	VERB_COUNT,
+};
+
+static const struct {
+	const char *name;
+	const char *members; /* that it knows, each with a blank after it */
+} verbs[VERB_COUNT] = {
+	[VERB_PING] = { "ping", "" },
+	[VERB_STATUS] = { "status", "" },
+	[VERB_WHY] = { "why", "" },
+	[VERB_SCORE] = { "score", "" },
+	[VERB_PROMOTE] = { "promote", "force wait " },
+	[VERB_DEMOTE] = { "demote", "wait " },
+	[VERB_CONNECT] = { "connect", "site " },
+	[VERB_DISCONNECT] = { "disconnect", "site " },
+	[VERB_REFRESH] = { "refresh", "site allow_inconsistent " },
+	[VERB_FENCED] = { "fenced", "node " },
+	[VERB_EVENTS] = { "events", "now " },
+	[VERB_STOP] = { "stop", "wait " },
+};
+
+static enum verb verb_of(const char *name)
+{
+	enum verb v = 0;
+
+	while (v < VERB_COUNT && (name == NULL || strcmp(verbs[v].name, name) != 0))
+		v++;
+	return v;
+}
+
+static bool value_fits(enum member_kind kind, const json_t *value)
+{
+	switch (kind) {
+	case MEMBER_BOOL:
+		return json_is_boolean(value);
+	case MEMBER_TEXT:
+		return json_is_string(value);
+	case MEMBER_SECONDS:
+		return json_is_number(value) && json_number_value(value) >= 0 &&
+		       json_number_value(value) <= WAIT_S_MAX;
+	}
+	return false;
+}
+
+/* Does `verb` know the member, and has it a value that it may have? */
+static bool member_fits(enum verb v, const char *key, const json_t *value)
+{
+	for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+		const char *known = strstr(verbs[v].members, members[i].name);
+
+		if (strcmp(members[i].name, key) == 0)
+			return known != NULL && value_fits(members[i].kind, value);
+	}
+	return strcmp(key, "command") == 0;
+}
+
+static void dispatch(struct agent_requests *r, struct agent_client *c, json_t *request,
+		     enum verb v)
+{
+	switch (v) {
+	case VERB_PING:
+		ping(r, c);
+		break;
+	case VERB_STATUS:
+		with_status(r, c, request, PENDING_STATUS);
+		break;
+	case VERB_WHY:
+		with_status(r, c, request, PENDING_WHY);
+		break;
+	case VERB_EVENTS:
+		with_status(r, c, request, PENDING_EVENTS);
+		break;
+	case VERB_SCORE:
+		score(r, c);
+		break;
+	case VERB_PROMOTE:
+		command(r, c, request, CLUSTER_COMMAND_PROMOTE);
+		break;
+	case VERB_DEMOTE:
+		command(r, c, request, CLUSTER_COMMAND_DEMOTE);
+		break;
+	case VERB_CONNECT:
+		command(r, c, request, CLUSTER_COMMAND_CONNECT);
+		break;
+	case VERB_DISCONNECT:
+		command(r, c, request, CLUSTER_COMMAND_DISCONNECT);
+		break;
+	case VERB_REFRESH:
+		command(r, c, request, CLUSTER_COMMAND_REFRESH);
+		break;
+	case VERB_FENCED:
+		fenced(r, c, request);
+		break;
+	case VERB_STOP:
+		command(r, c, request, CLUSTER_COMMAND_STOP);
+		break;
+	case VERB_COUNT:
+		assert(false);
+	}
+}
+
+void agent_requests_request(void *requests, struct agent_client *c, json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "command"));
+	const enum verb v = verb_of(name);
+	const char *key;
+	json_t *value;
+
+	if (v == VERB_COUNT) {
+		answer(c, 2, "unknown command %s", name != NULL ? name : "(none given)");
+		return;
+	}
+	json_object_foreach(request, key, value) if (!member_fits(v, key, value))
+	{
+		answer(c, 2, "%s: the member \"%s\" is unknown or has a wrong value",
+		       name, key);
+		return;
+	}
+	dispatch(requests, c, request, v);
+}
+
+void agent_requests_gone(void *requests, struct agent_client *c)
+{
+	struct agent_requests *r = requests;
+
+	for (size_t i = 0; i < PENDING_MAX; i++) {
+		struct pending *p = &r->pending[i];
+
+		if (p->kind == PENDING_FREE || p->client != c)
+			continue;
+		if (p->kind == PENDING_COMMAND)
+			p->client = NULL;
+		else
+			pending_end(p);
+	}
+}
+
+/* ---- open and close ------------------------------------------------------------------ */
+
+struct agent_requests *agent_requests_open(const struct agent_requests_setup *setup)
+{
+	struct agent_requests *r = calloc(1, sizeof *r);
+
+	if (r != NULL)
+		r->setup = *setup;
+	return r;
+}
+
+void agent_requests_set_node(struct agent_requests *r, struct agent_node *node)
+{
+	r->node = node;
+}
+
+void agent_requests_close(struct agent_requests *r)
+{
+	if (r == NULL)
+		return;
+	for (size_t i = 0; i < PENDING_MAX; i++)
+		if (r->pending[i].kind != PENDING_FREE)
+			pending_end(&r->pending[i]);
+	free(r);
+}

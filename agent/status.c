@@ -1,0 +1,562 @@
+/* status.c - see status.h. */
+#include "agent/status.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/events.h"
+#include "agent/words.h"
+#include "mirror/map.h"
+#include "mirror/status.h"
+
+/* ---- small pieces of JSON ---------------------------------------------------- */
+
+static void put(json_t *object, const char *key, json_t *value)
+{
+	json_object_set_new(object, key, value);
+}
+
+static void put_count(json_t *object, const char *key, uint64_t value)
+{
+	put(object, key, json_integer((json_int_t)value));
+}
+
+static void put_text(json_t *object, const char *key, const char *text)
+{
+	put(object, key, agent_text_json(text));
+}
+
+static void put_uuid(json_t *object, const char *key, const struct uuid *uuid)
+{
+	char text[AGENT_UUID_TEXT_BYTES];
+
+	agent_uuid_format(uuid, text);
+	put_text(object, key, text);
+}
+
+static void put_time(json_t *object, const char *key, uint64_t wall_ns)
+{
+	char text[32];
+
+	agent_event_time_format(wall_ns, text);
+	put(object, key, wall_ns == 0 ? json_null() : json_string(text));
+}
+
+static void put_marks(json_t *o, const struct site_marks *m)
+{
+	put_count(o, "logged", m->logged);
+	put_count(o, "durable", m->durable);
+	put_count(o, "home", m->home);
+}
+
+static const char *site_name(const struct status_input *in, uint32_t site)
+{
+	return site < in->config->site_count ? in->config->site[site].name : "?";
+}
+
+static json_t *site_or_null(const struct status_input *in, int32_t site)
+{
+	return site < 0 ? json_null() : agent_text_json(site_name(in, (uint32_t)site));
+}
+
+static json_t *node_name(const struct status_input *in, int32_t node)
+{
+	return node < 0 || (uint32_t)node >= in->config->node_count ?
+		       json_null() :
+		       agent_text_json(in->config->node[node].name);
+}
+
+/* The serving engine's view of a copy, or NULL. */
+static const struct mirror_status_site *served_copy(const struct status_input *in,
+						    uint32_t s)
+{
+	return in->mirror != NULL && in->mirror->serving && s != in->mirror->site &&
+			       s < in->mirror->site_count ?
+		       &in->mirror->sites[s] :
+		       NULL;
+}
+
+/* ---- the status --------------------------------------------------------------- */
+
+static json_t *generation(const struct status_input *in, const struct generation *g)
+{
+	json_t *o;
+
+	if (g == NULL)
+		return json_null();
+	o = json_object();
+	put_count(o, "ordinal", g->ordinal);
+	put_uuid(o, "id", &g->id);
+	put_text(o, "reason", agent_reason_text(g->reason));
+	put_text(o, "site", site_name(in, g->site));
+	put_count(o, "cut", g->cut);
+	return o;
+}
+
+static json_t *history(const struct status_input *in, const struct history *h)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < h->count; i++)
+		json_array_append_new(list, generation(in, &h->entry[i]));
+	return list;
+}
+
+static json_t *production(const struct status_input *in)
+{
+	const int32_t site = in->cluster->production_site;
+	json_t *o;
+
+	if (site < 0)
+		return json_null();
+	o = json_object();
+	put_text(o, "site", site_name(in, (uint32_t)site));
+	put(o, "host", node_name(in, in->cluster->production_node));
+	return o;
+}
+
+/* What only production knows of a copy. */
+static void put_lag(json_t *o, const struct mirror_status_site *m)
+{
+	static const char *const key[] = {
+		"since",         "lag_bytes", "lag_groups", "lag_ms",
+		"tracked_bytes", "refresh",   "waited",
+	};
+	json_t *refresh;
+
+	for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
+		put(o, key[i], json_null());
+	if (m == NULL)
+		return;
+	put_time(o, "since", m->since_ns);
+	put_count(o, "lag_bytes", m->lag_bytes);
+	put_count(o, "lag_groups", m->lag_groups);
+	put_count(o, "lag_ms", m->lag_ms);
+	put_count(o, "tracked_bytes", m->map_extents * MIRROR_EXTENT_BYTES);
+	put(o, "waited", json_boolean(m->waited));
+	if (m->refresh_total_extents == 0)
+		return;
+	refresh = json_object();
+	put_count(refresh, "done_bytes", m->refresh_done_extents * MIRROR_EXTENT_BYTES);
+	put_count(refresh, "total_bytes", m->refresh_total_extents * MIRROR_EXTENT_BYTES);
+	put(o, "refresh", refresh);
+}
+
+static json_t *site(const struct status_input *in, uint32_t s)
+{
+	const struct cluster_status_site *c = &in->cluster->sites[s];
+	json_t *o = json_object(), *members = json_array(), *marks = json_object();
+
+	for (uint32_t n = 0; n < in->config->node_count; n++) {
+		const char *name = in->config->node[n].name;
+
+		if (in->cluster->nodes[n].member &&
+		    (in->cluster->nodes[n].reach >> s & 1) != 0)
+			json_array_append_new(members, agent_text_json(name));
+	}
+	put_text(o, "name", site_name(in, s));
+	put_text(o, "role", agent_role_text(c->role));
+	put(o, "host", node_name(in, c->host));
+	put(o, "members", members);
+	put_text(o, "data", agent_data_text(c->data));
+	put(o, "current",
+	    json_boolean(c->current || (in->cluster->production_site == (int32_t)s &&
+					in->cluster->production_node >= 0)));
+	put(o, "link",
+	    c->role == CLUSTER_SITE_COPY ? json_string(agent_link_text(c->link)) :
+					   json_null());
+	put_marks(marks, &c->marks);
+	put(o, "marks", marks);
+	put_text(o, "why", c->text);
+	put_lag(o, served_copy(in, s));
+	return o;
+}
+
+static json_t *node(const struct status_input *in, uint32_t n)
+{
+	const struct config_node *configured = &in->config->node[n];
+	const struct cluster_status_node *c = &in->cluster->nodes[n];
+	json_t *o = json_object(), *reaches = json_array();
+
+	for (uint32_t s = 0; s < in->config->site_count; s++)
+		if ((c->reach >> s & 1) != 0)
+			json_array_append_new(reaches, agent_text_json(site_name(in, s)));
+	put_text(o, "name", configured->name);
+	put(o, "site", site_or_null(in, configured->site));
+	put(o, "order", configured->site < 0 ? json_null() : json_integer(n + 1));
+	put(o, "member", json_boolean(c->member));
+	put(o, "voter", json_boolean(c->voter));
+	put(o, "reaches", reaches);
+	put_time(o, "since", c->since_wall_ns);
+	put_text(o, "why", c->text);
+	return o;
+}
+
+static json_t *disks(const struct status_input *in)
+{
+	const struct config_site *first = &in->config->site[0];
+	const struct mirror_status *m = in->mirror;
+	json_t *list = json_array();
+
+	for (uint32_t d = 0; d < first->disk_count; d++) {
+		const struct status_device *v = in->devices == NULL ? NULL :
+								      &in->devices[d];
+		json_t *o = json_object();
+
+		put_text(o, "name", first->disk[d].name);
+		put(o, "bytes",
+		    m != NULL && m->open && d < m->disk_count ?
+			    json_integer((json_int_t)m->disk_bytes[d]) :
+			    json_null());
+		put(o, "device",
+		    v == NULL || v->path[0] == '\0' ? json_null() :
+						      agent_text_json(v->path));
+		put(o, "socket",
+		    v == NULL || v->socket[0] == '\0' || !in->cluster->serving_here ?
+			    json_null() :
+			    agent_text_json(v->socket));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *log_state(const struct status_input *in)
+{
+	const struct mirror_status *m = in->mirror;
+	json_t *o;
+
+	if (m == NULL || !m->open)
+		return json_null();
+	o = json_object();
+	put_text(o, "path", in->config->site[m->site].writelog);
+	put_count(o, "bytes", m->log_bytes);
+	put_count(o, "used_bytes", m->log_used_bytes);
+	put_count(o, "used_percent",
+		  m->log_bytes == 0 ? 0 : m->log_used_bytes * 100 / m->log_bytes);
+	put_marks(o, &m->marks);
+	return o;
+}
+
+static void add_queues(json_t *list, const struct mirror_status_queue *q, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		json_t *o = json_object();
+
+		put_text(o, "name", q[i].name);
+		put_count(o, "count", q[i].count);
+		put_count(o, "count_max", q[i].count_max);
+		json_array_append_new(list, o);
+	}
+}
+
+static json_t *queues(const struct status_input *in)
+{
+	json_t *list = json_array();
+
+	if (in->mirror != NULL)
+		add_queues(list, in->mirror->queue, in->mirror->queue_count);
+	add_queues(list, in->queue, in->queue_count);
+	return list;
+}
+
+/* Several may stand together (DESIGN 8). */
+static json_t *modes(const struct status_input *in)
+{
+	const struct cluster_status *c = in->cluster;
+	bool all = true, refresh = false, tracking = false;
+	json_t *list = json_array();
+
+	for (uint32_t s = 0; s < in->config->site_count; s++) {
+		const struct mirror_status_site *m = served_copy(in, s);
+
+		if (c->sites[s].role != CLUSTER_SITE_COPY)
+			continue;
+		all = all && c->sites[s].link == LINK_CONNECTED;
+		refresh = refresh || c->sites[s].link == LINK_REFRESHING;
+		tracking = tracking || (m != NULL && m->map_extents > 0);
+	}
+	if (uuid_is_zero(&c->mirror))
+		json_array_append_new(list, json_string("setup"));
+	else if (c->production_site >= 0)
+		json_array_append_new(list,
+				      json_string(all ? "connected" : "accumulating"));
+	if (refresh)
+		json_array_append_new(list, json_string("refresh"));
+	if (tracking)
+		json_array_append_new(list, json_string("tracking"));
+	return list;
+}
+
+static void put_counters(json_t *o, const struct mirror_status *m)
+{
+	put_count(o, "writes", m->writes);
+	put_count(o, "reads", m->reads);
+	put_count(o, "flushes", m->flushes);
+	put_count(o, "write_bytes", m->write_bytes);
+	put_count(o, "read_bytes", m->read_bytes);
+	put_count(o, "groups", m->groups);
+	put_count(o, "log_writes", m->log_writes);
+	put_count(o, "log_flushes", m->log_flushes);
+	put_count(o, "disk_flushes", m->disk_flushes);
+	put_count(o, "records_sent", m->records_sent);
+	put_count(o, "records_received", m->records_received);
+	put_count(o, "records_homed", m->records_homed);
+}
+
+/* What this instance alone knows: of the members, then of its own I/O. */
+static void put_here(json_t *o, const struct status_input *in)
+{
+	const struct cluster_status *c = in->cluster;
+	json_t *tasks = json_object(), *voter_file;
+
+	put(o, "quorate", json_boolean(c->quorate));
+	put(o, "serving", json_boolean(c->serving_here));
+	put(o, "promoting", json_boolean(c->promoting_here));
+	put(o, "score",
+	    c->promotion_score == INT32_MIN ? json_null() :
+					      json_integer(c->promotion_score));
+	put(o, "lease_left_ms",
+	    in->config->cluster ? json_integer((json_int_t)c->lease_left_ms) :
+				  json_null());
+	put(o, "fencer",
+	    in->config->cluster ? json_boolean(in->fencer_connected) : json_null());
+	voter_file = in->config->cluster ? json_object() : json_null();
+	put_count(voter_file, "write_last_us", in->voter_write_last_us);
+	put_count(voter_file, "write_max_us", in->voter_write_max_us);
+	put(o, "voter_file", voter_file);
+	put_count(tasks, "ranges", in->config->task_range_count);
+	put_count(tasks, "per_range", in->config->task_per_range_count);
+	put(o, "tasks", tasks);
+	put(o, "disks", disks(in));
+	put(o, "log", log_state(in));
+	put(o, "queues", queues(in));
+}
+
+static void put_engine(json_t *o, const struct mirror_status *m)
+{
+	const bool open = m != NULL && m->open;
+	json_t *counters;
+
+	put(o, "frozen", json_boolean(m != NULL && m->frozen));
+	put(o, "data", open ? json_string(agent_data_text(m->data)) : json_null());
+	put_time(o, "data_time", open ? m->data_time_ns : 0);
+	put(o, "sequence", open ? json_integer((json_int_t)m->sequence) : json_null());
+	put(o, "group", open ? json_integer((json_int_t)m->group) : json_null());
+	put(o, "acknowledged",
+	    open ? json_integer((json_int_t)m->acknowledged) : json_null());
+	put(o, "group_in_progress",
+	    open ? json_boolean(m->group_in_progress) : json_null());
+	if (!open) {
+		put(o, "counters", json_null());
+		return;
+	}
+	counters = json_object();
+	put_counters(counters, m);
+	put(o, "counters", counters);
+}
+
+json_t *agent_status_json(const struct status_input *in)
+{
+	const struct cluster_status *c = in->cluster;
+	json_t *o = json_object(), *view = json_object(), *list;
+
+	put_text(o, "mirror", in->config->mirror);
+	put_text(o, "instance", in->instance);
+	put_text(o, "version", PACKAGE_VERSION);
+	put_text(o, "host", in->config->node[in->node].name);
+	put(o, "site", site_or_null(in, in->config->node[in->node].site));
+	put_text(o, "cluster", in->config->cluster ? "corosync" : "none");
+	put_uuid(o, "id", &c->mirror);
+	put_uuid(o, "lineage", &c->lineage);
+	put_text(o, "mode", agent_mode_text(in->config->mode));
+	put(o, "modes", modes(in));
+	put(o, "generation", generation(in, history_newest(&c->history)));
+	put(view, "in_effect", json_boolean(c->view_in_effect));
+	put_count(view, "ballot", c->ballot);
+	put(o, "view", view);
+	put(o, "production", production(in));
+	list = json_array();
+	for (uint32_t s = 0; s < in->config->site_count; s++)
+		json_array_append_new(list, site(in, s));
+	put(o, "sites", list);
+	list = json_array();
+	for (uint32_t n = 0; n < in->config->node_count; n++)
+		json_array_append_new(list, node(in, n));
+	put(o, "nodes", list);
+	put(o, "history", history(in, &c->history));
+	put_here(o, in);
+	put_engine(o, in->mirror);
+	put(o, "why", agent_status_why(in));
+	return o;
+}
+
+/* ---- why ------------------------------------------------------------------------ */
+
+__attribute__((format(printf, 2, 3))) static void say(json_t *list, const char *format,
+						      ...)
+{
+	char text[768];
+	size_t length;
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof text - 1, format, ap);
+	va_end(ap);
+	length = strlen(text);
+	if (length > 0 && strchr(".!?", text[length - 1]) == NULL)
+		memcpy(text + length, ".", 2);
+	json_array_append_new(list, agent_text_json(text));
+}
+
+static void why_members(const struct status_input *in, json_t *list)
+{
+	for (uint32_t n = 0; n < in->config->node_count; n++) {
+		const struct cluster_status_node *c = &in->cluster->nodes[n];
+		const char *name = in->config->node[n].name;
+
+		if (!c->member)
+			say(list, "%s is not a member%s%s.", name,
+			    c->text[0] != '\0' ? ": " : "", c->text);
+		else if (c->text[0] != '\0')
+			say(list, "%s: %s", name, c->text);
+	}
+}
+
+static void why_sites(const struct status_input *in, json_t *list)
+{
+	for (uint32_t s = 0; s < in->config->site_count; s++) {
+		const struct cluster_status_site *c = &in->cluster->sites[s];
+		const struct mirror_status_site *m = served_copy(in, s);
+		const char *name = in->config->site[s].name;
+		/* Production's sentence about its link says more than the members',
+		 * as long as there is a host at its other end. */
+		const char *text = c->host >= 0 && m != NULL &&
+						   m->link != LINK_CONNECTED &&
+						   m->link_text[0] != '\0' ?
+					   m->link_text :
+					   c->text;
+
+		if (c->host < 0 && m != NULL && m->link_text[0] != '\0')
+			say(list, "Site %s has no host%s%s; its link: %s", name,
+			    text[0] != '\0' ? ": " : "", text, m->link_text);
+		else if (c->host < 0)
+			say(list, "Site %s has no host%s%s", name,
+			    text[0] != '\0' ? ": " : ".", text);
+		else if (text[0] != '\0')
+			say(list, "Site %s: %s", name, text);
+		else if (c->role == CLUSTER_SITE_COPY && !c->current &&
+			 (in->config->cluster || in->cluster->serving_here))
+			say(list,
+			    "Site %s is not current: its link is %s and its data is %s.",
+			    name, agent_link_text(c->link), agent_data_text(c->data));
+	}
+}
+
+static void why_here(const struct status_input *in, json_t *list)
+{
+	const struct mirror_status *m = in->mirror;
+
+	if (in->cluster->serving_here && in->attach_text != NULL &&
+	    in->attach_text[0] != '\0')
+		say(list, "%s", in->attach_text);
+	if (in->listen_text != NULL && in->listen_text[0] != '\0')
+		say(list, "No other site can reach this one: %s", in->listen_text);
+	if (m == NULL) {
+		say(list,
+		    "The I/O thread of this node did not answer in time: a device or the "
+		    "system under it hangs.");
+		return;
+	}
+	if (m->frozen)
+		say(list, "Writes are frozen: %s", m->frozen_text);
+	if (m->open && m->data < DATA_CONSISTENT && m->data_text[0] != '\0')
+		say(list, "The data here is %s: %s", agent_data_text(m->data),
+		    m->data_text);
+}
+
+json_t *agent_status_why(const struct status_input *in)
+{
+	json_t *list = json_array();
+
+	if (!in->cluster->quorate)
+		say(list,
+		    "This node is in a part of the cluster without quorum: nothing can be "
+		    "decided here. Bring back the other nodes or the network to them.");
+	if (in->cluster->text[0] != '\0')
+		say(list, "%s", in->cluster->text);
+	else if (!in->cluster->view_in_effect)
+		say(list, "No view is in effect: too few of the voters have been heard.");
+	why_members(in, list);
+	why_sites(in, list);
+	why_here(in, list);
+	return list;
+}
+
+/* ---- exists ------------------------------------------------------------------------ */
+
+struct sink {
+	void (*add)(void *data, const struct agent_event *event);
+	void *data;
+	uint64_t wall_ns;
+};
+
+__attribute__((format(printf, 4, 5))) static void exists(const struct sink *sink,
+							 const char *kind,
+							 const char *name,
+							 const char *format, ...)
+{
+	char object[2 * CONFIG_NAME_MAX], text[512];
+	const struct agent_event event = {
+		.wall_ns = sink->wall_ns,
+		.verb = "exists",
+		.object = object,
+		.text = text,
+		.rule = "",
+	};
+	va_list ap;
+
+	snprintf(object, sizeof object, "%s%s%s", kind, name[0] != '\0' ? " " : "", name);
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	sink->add(sink->data, &event);
+}
+
+static const char *yes_no(bool yes)
+{
+	return yes ? "yes" : "no";
+}
+
+void agent_status_exists(const struct status_input *in,
+			 void (*add)(void *data, const struct agent_event *event),
+			 void *data)
+{
+	const struct sink sink = { .add = add, .data = data, .wall_ns = in->wall_ns };
+	const struct cluster_status *c = in->cluster;
+	const struct generation *g = history_newest(&c->history);
+	const struct config *config = in->config;
+
+	exists(&sink, "mirror", config->mirror,
+	       "mode:%s quorate:%s view:%s generation:%" PRIu64,
+	       agent_mode_text(config->mode), yes_no(c->quorate),
+	       yes_no(c->view_in_effect), g == NULL ? 0 : g->ordinal);
+	for (uint32_t n = 0; n < config->node_count; n++)
+		exists(&sink, "member", config->node[n].name, "member:%s voter:%s",
+		       yes_no(c->nodes[n].member), yes_no(c->nodes[n].voter));
+	for (uint32_t s = 0; s < config->site_count; s++)
+		exists(&sink, "site", config->site[s].name,
+		       "role:%s host:%s data:%s current:%s link:%s",
+		       agent_role_text(c->sites[s].role),
+		       c->sites[s].host < 0 ? "none" :
+					      config->node[c->sites[s].host].name,
+		       agent_data_text(c->sites[s].data), yes_no(c->sites[s].current),
+		       agent_link_text(c->sites[s].link));
+	for (uint32_t d = 0; d < config->site[0].disk_count; d++)
+		exists(&sink, "disk", config->site[0].disk[d].name, "device:%s",
+		       in->devices != NULL && in->devices[d].path[0] != '\0' ?
+			       in->devices[d].path :
+			       "none");
+	exists(&sink, "-", "", "%s", "");
+}

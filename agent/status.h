@@ -1,0 +1,57 @@
+/* status.h - `hamirror status --json`: what is, and why, as one JSON object.
+ *
+ * docs/control.md lists the members, and which of them every instance shows alike.
+ *
+ * Source: DESIGN 9.
+ */
+#ifndef AGENT_STATUS_H
+#define AGENT_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <jansson.h>
+
+#include "cluster/cluster.h"
+#include "common/config.h"
+
+#define AGENT_STATUS_DEVICE_BYTES 256
+
+/* A disk as this node shows it to applications, while it serves. */
+struct status_device {
+	char path[AGENT_STATUS_DEVICE_BYTES];   /* "" while not attached */
+	char socket[AGENT_STATUS_DEVICE_BYTES]; /* its NBD socket */
+};
+
+struct agent_event;
+struct mirror_status;
+struct mirror_status_queue;
+
+struct status_input {
+	const struct config *config;
+	const char *instance;
+	uint32_t node; /* ours: index in config->node */
+	uint64_t wall_ns;
+	const struct cluster_status *cluster;
+	const struct mirror_status *mirror;  /* NULL: the I/O thread gave none */
+	const struct status_device *devices; /* per disk, or NULL */
+	const char *listen_text;             /* why the line is not listened on, or "" */
+	const char *attach_text;             /* why devices do not stand, or "" */
+	bool fencer_connected;
+	uint64_t voter_write_last_us, voter_write_max_us; /* 0: none yet */
+	uint32_t queue_count;
+	const struct mirror_status_queue *queue; /* the control thread's queues */
+};
+
+/* The whole status; NULL when memory is short. The caller's reference. */
+json_t *agent_status_json(const struct status_input *in);
+
+/* The list "why" alone: a sentence for every state that is not the good one. */
+json_t *agent_status_why(const struct status_input *in);
+
+/* What stands now, as events of the verb `exists`, for `hamirror events`: each is
+ * handed to `add` with `data`. The object of the last one is "-". */
+void agent_status_exists(const struct status_input *in,
+			 void (*add)(void *data, const struct agent_event *event),
+			 void *data);
+
+#endif
