@@ -1,0 +1,227 @@
+# Unit tests: a new tests/unit/test_X.c is one line in unit_tests. Each is linked
+# with the cores; one that needs more sets tests_unit_test_X_LDADD below.
+LDADD = libmirror.la libcluster.la libcommon.la $(CHECK_LIBS)
+agent_test_libraries = $(agent_libraries) $(CHECK_LIBS)
+
+unit_tests = \
+	tests/unit/test_ack \
+	tests/unit/test_alone \
+	tests/unit/test_attach \
+	tests/unit/test_cluster \
+	tests/unit/test_config \
+	tests/unit/test_control \
+	tests/unit/test_crc \
+	tests/unit/test_create \
+	tests/unit/test_days \
+	tests/unit/test_descriptor \
+	tests/unit/test_devices \
+	tests/unit/test_disk_driver \
+	tests/unit/test_disk_open_driver \
+	tests/unit/test_engine \
+	tests/unit/test_engine_failures \
+	tests/unit/test_engine_refresh \
+	tests/unit/test_engine_roles \
+	tests/unit/test_engine_sites \
+	tests/unit/test_events \
+	tests/unit/test_group \
+	tests/unit/test_history \
+	tests/unit/test_index \
+	tests/unit/test_io_driver \
+	tests/unit/test_join \
+	tests/unit/test_lease \
+	tests/unit/test_link_driver \
+	tests/unit/test_link_listen_driver \
+	tests/unit/test_map \
+	tests/unit/test_message \
+	tests/unit/test_nbd \
+	tests/unit/test_nbd_client \
+	tests/unit/test_nbd_driver \
+	tests/unit/test_nbd_line \
+	tests/unit/test_paths \
+	tests/unit/test_pool \
+	tests/unit/test_queue \
+	tests/unit/test_record \
+	tests/unit/test_request \
+	tests/unit/test_ring \
+	tests/unit/test_role \
+	tests/unit/test_round \
+	tests/unit/test_scan \
+	tests/unit/test_scan_broken \
+	tests/unit/test_scan_laps \
+	tests/unit/test_stamp \
+	tests/unit/test_status \
+	tests/unit/test_superblock \
+	tests/unit/test_task \
+	tests/unit/test_task_order \
+	tests/unit/test_vectors \
+	tests/unit/test_view \
+	tests/unit/test_voter \
+	tests/unit/test_voter_driver \
+	tests/unit/test_wire
+
+# The drivers under a scripted core, which stands in for the engine's objects.
+driver_test_libraries = libmirror_drivers.la libmirror.la libcommon.la $(CHECK_LIBS)
+driver_rig = tests/unit/driver_rig.c tests/unit/driver_rig.h
+site_folder = tests/unit/site_folder.c tests/unit/site_folder.h
+tests_unit_test_disk_driver_SOURCES = tests/unit/test_disk_driver.c $(driver_rig) \
+	$(site_folder)
+tests_unit_test_disk_driver_LDADD = $(driver_test_libraries)
+tests_unit_test_disk_open_driver_SOURCES = tests/unit/test_disk_open_driver.c $(site_folder)
+tests_unit_test_disk_open_driver_LDADD = $(driver_test_libraries)
+tests_unit_test_io_driver_SOURCES = tests/unit/test_io_driver.c $(driver_rig)
+tests_unit_test_io_driver_LDADD = $(driver_test_libraries)
+tests_unit_test_link_driver_SOURCES = tests/unit/test_link_driver.c $(driver_rig)
+tests_unit_test_link_driver_LDADD = $(driver_test_libraries)
+tests_unit_test_link_listen_driver_SOURCES = tests/unit/test_link_listen_driver.c \
+	$(driver_rig)
+tests_unit_test_link_listen_driver_LDADD = $(driver_test_libraries)
+
+# The NBD front-end over a core whose disks are memory; a program serves these to
+# real clients.
+nbd_memory = tests/unit/nbd_memory.c tests/unit/nbd_memory.h
+tests_unit_test_nbd_driver_SOURCES = tests/unit/test_nbd_driver.c $(nbd_memory)
+tests_unit_test_nbd_driver_LDADD = $(driver_test_libraries)
+tests_unit_test_attach_SOURCES = tests/unit/test_attach.c $(nbd_memory)
+tests_unit_test_attach_LDADD = libagent.la $(driver_test_libraries) $(QB_LIBS)
+check_PROGRAMS += tests/system/nbd_memory
+tests_system_nbd_memory_SOURCES = tests/system/nbd_memory.c $(nbd_memory)
+tests_system_nbd_memory_LDADD = $(driver_test_libraries)
+
+# A client of any NBD server, for the system tests.
+check_PROGRAMS += tests/system/nbd_records
+tests_system_nbd_records_SOURCES = tests/system/nbd_records.c
+tests_system_nbd_records_CPPFLAGS = $(AM_CPPFLAGS) $(NBD_CFLAGS)
+tests_system_nbd_records_LDADD = $(NBD_LIBS)
+
+# NBD connections over a toy engine.
+nbd_toy = tests/unit/nbd_toy.c tests/unit/nbd_toy.h
+tests_unit_test_nbd_client_SOURCES = tests/unit/test_nbd_client.c $(nbd_toy)
+tests_unit_test_nbd_line_SOURCES = tests/unit/test_nbd_line.c $(nbd_toy)
+
+# The members: several cores together (members), or one and a test that plays the
+# others (solo).
+members = tests/unit/members.c tests/unit/members.h tests/unit/members_io.c \
+	tests/unit/members_ring.c tests/unit/solo.c tests/unit/solo.h
+tests_unit_test_alone_SOURCES = tests/unit/test_alone.c $(members)
+tests_unit_test_cluster_SOURCES = tests/unit/test_cluster.c $(members)
+tests_unit_test_days_SOURCES = tests/unit/test_days.c $(members) \
+	tests/unit/members_play.c tests/unit/members_play.h
+tests_unit_test_join_SOURCES = tests/unit/test_join.c $(members)
+tests_unit_test_lease_SOURCES = tests/unit/test_lease.c $(members)
+tests_unit_test_message_SOURCES = tests/unit/test_message.c $(members)
+tests_unit_test_role_SOURCES = tests/unit/test_role.c $(members)
+tests_unit_test_round_SOURCES = tests/unit/test_round.c $(members)
+tests_unit_test_view_SOURCES = tests/unit/test_view.c $(members)
+tests_unit_test_voter_SOURCES = tests/unit/test_voter.c $(members)
+
+# What has to do with agent/.
+tests_unit_test_config_LDADD = $(agent_test_libraries)
+tests_unit_test_control_LDADD = $(agent_test_libraries)
+tests_unit_test_create_LDADD = $(agent_test_libraries)
+tests_unit_test_devices_LDADD = $(agent_test_libraries)
+tests_unit_test_events_LDADD = $(agent_test_libraries)
+tests_unit_test_request_LDADD = $(agent_test_libraries)
+tests_unit_test_paths_LDADD = $(agent_test_libraries)
+tests_unit_test_status_LDADD = $(agent_test_libraries)
+tests_unit_test_voter_driver_LDADD = $(agent_test_libraries)
+
+
+# Whole engines of two or three sites.
+engine_pair = \
+	tests/unit/pair.c \
+	tests/unit/pair.h \
+	tests/unit/pair_client.c \
+	tests/unit/pair_io.c \
+	tests/unit/pair_order.c \
+	tests/unit/pair_play.c \
+	tests/unit/pair_play.h \
+	tests/unit/pair_private.h
+tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(engine_pair)
+tests_unit_test_engine_failures_SOURCES = tests/unit/test_engine_failures.c $(engine_pair)
+tests_unit_test_engine_refresh_SOURCES = tests/unit/test_engine_refresh.c $(engine_pair)
+tests_unit_test_engine_roles_SOURCES = tests/unit/test_engine_roles.c $(engine_pair)
+tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_pair)
+
+log_model = tests/unit/log_model.c tests/unit/log_model.h
+tests_unit_test_scan_SOURCES = tests/unit/test_scan.c $(log_model)
+tests_unit_test_scan_laps_SOURCES = tests/unit/test_scan_laps.c $(log_model)
+tests_unit_test_scan_broken_SOURCES = tests/unit/test_scan_broken.c $(log_model)
+tests_unit_test_vectors_SOURCES = \
+	tests/unit/test_vectors.c \
+	tests/unit/vector_samples.c \
+	tests/unit/vector_samples.h
+
+# The bytes of every format; `check` writes them down a second time.
+TESTS += tests/vectors/check
+EXTRA_DIST += \
+	tests/vectors/check \
+	tests/vectors/descriptor_mark.hex \
+	tests/vectors/descriptor_pad.hex \
+	tests/vectors/descriptor_records.hex \
+	tests/vectors/frame_confirm.hex \
+	tests/vectors/frame_demoted.hex \
+	tests/vectors/frame_hello.hex \
+	tests/vectors/frame_map.hex \
+	tests/vectors/frame_marks.hex \
+	tests/vectors/frame_record.hex \
+	tests/vectors/frame_refresh_begin.hex \
+	tests/vectors/frame_refresh_end.hex \
+	tests/vectors/frame_refresh_ready.hex \
+	tests/vectors/frame_refuse.hex \
+	tests/vectors/frame_roll_end.hex \
+	tests/vectors/frame_welcome.hex \
+	tests/vectors/header_flush.hex \
+	tests/vectors/header_write.hex \
+	tests/vectors/header_zero.hex \
+	tests/vectors/map_block.hex \
+	tests/vectors/superblock.hex
+
+# Those that start threads: the ThreadSanitizer build runs only them. The cores are
+# of one thread, and slow under it.
+thread_tests = \
+	tests/unit/test_attach \
+	tests/unit/test_disk_driver \
+	tests/unit/test_io_driver \
+	tests/unit/test_link_driver \
+	tests/unit/test_link_listen_driver \
+	tests/unit/test_nbd_driver \
+	tests/unit/test_queue
+
+check_PROGRAMS += $(unit_tests)
+unit_scripts = tests/unit/test_cli.py
+TESTS += $(unit_tests) $(unit_scripts)
+EXTRA_DIST += $(unit_scripts)
+
+# A test that hangs is a failure, not a hung build.
+AM_TESTS_ENVIRONMENT = CK_DEFAULT_TIMEOUT=60; export CK_DEFAULT_TIMEOUT;
+LOG_COMPILER = $(RUNNER) timeout
+AM_LOG_FLAGS = 300
+PY_LOG_COMPILER = $(LOG_COMPILER)
+AM_PY_LOG_FLAGS = $(AM_LOG_FLAGS)
+TEST_EXTENSIONS = .py
+
+# The rules of the tree itself (tests/lint/README).
+lint_checks = \
+	tests/lint/check_build_lists \
+	tests/lint/check_format \
+	tests/lint/check_headers \
+	tests/lint/check_includes \
+	tests/lint/check_man \
+	tests/lint/check_scripts \
+	tests/lint/check_sizes \
+	tests/lint/check_symbols \
+	tests/lint/check_words
+TESTS += $(lint_checks)
+EXTRA_DIST += tests/unit/property.h tests/unit/same.h
+EXTRA_DIST += $(lint_checks) tests/lint/listing.py tests/lint/run tests/lint/README
+
+# The lab, the drill, and what runs in them.
+EXTRA_DIST += \
+	tests/system/drill \
+	tests/system/examples.sh \
+	tests/system/fence_testbed \
+	tests/system/lab.sh \
+	tests/system/ocf.sh \
+	tests/system/run \
+	tests/system/testbed \
+	tests/system/writer

@@ -1,0 +1,177 @@
+#!/bin/bash
+# members.sh - five members on real Corosync, without Pacemaker: nobody fences, so all
+# rests on votes, leases and the order of promotions. A client with several connections
+# judges every acknowledged record after each break (nbd_records.c).
+set -u
+# shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
+. "$(dirname "$(readlink -f "$0")")/lab.sh"
+export STACK=corosync
+
+# ---- verbs --------------------------------------------------------------------------
+
+# hamirror COMMAND data ... on node $1: must succeed.
+run() {
+	local on=$1 command=$2; shift 2
+	said=$(node "$on" hamirror "$command" data "$@" 2>&1) ||
+		fail "$on: hamirror $command data $*: $said"
+}
+
+# ... must be refused (1), with the words $1.
+refused() {
+	local words=$1 on=$2 command=$3 status; shift 3
+	said=$(node "$on" hamirror "$command" data "$@" 2>&1)
+	status=$?
+	[ $status = 1 ] || fail "$on: hamirror $command data $*: $status, not refused: $said"
+	[[ $said == *$words* ]] || fail "$on: hamirror $command data $*: no '$words' in: $said"
+}
+
+# Field $3 of site $2 as node $1 sees it; of the status itself with $2 empty.
+field() {
+	node "$1" hamirror status data --json 2> /dev/null | python3 -c '
+import json, sys
+status = json.load(sys.stdin)
+for part in [s for s in status["sites"] if s["name"] == sys.argv[1]] or [status]:
+    print(part[sys.argv[2]])
+' "$2" "$3" 2> /dev/null
+}
+
+current() { [ "$(field "$1" "$2" data) $(field "$1" "$2" current)" = "UpToDate True" ]; }
+await_current() {
+	await 60 current "$1" "$2" ||
+		fail "$2 did not become current: $(node "$1" hamirror why data)"
+}
+
+# Promote node $1 as soon as it is no longer refused because another serves.
+promote_after() {
+	await 30 node "$1" sh -c 'hamirror promote data --wait 30 > /run/said 2>&1' ||
+		fail "$1 is not promoted: $(node "$1" cat /run/said)"
+}
+
+signal() { node "$1" sh -c "kill -$2 \$(cat /run/hamirror/data/pid)"; }
+
+# Does node $1 answer a client?
+serves() { qemu-io -f raw -r -c "read 0 4k" "$(uri_of "$1")" > "$LAB/qemu-io" 2>&1; }
+
+socket_of() { read -r pid _ < "$LAB/$1/pid"; echo "/proc/$pid/root/run/hamirror/data/nbd"; }
+uri_of() { echo "nbd+unix:///db?socket=$(socket_of "$1")"; }
+
+# ---- the client ---------------------------------------------------------------------
+
+acknowledged() { sed -n 's/^acknowledged \([0-9]*\) .*/\1/p' "$LAB/progress" 2> /dev/null; }
+has_written() { [ "$(acknowledged)" -ge "$1" ]; }
+
+client_alive() {
+	kill -0 "$client" 2> /dev/null ||
+		fail "the client found a loss: $(cat "$LAB/client")"
+}
+
+# At least $1 more records are acknowledged.
+writes() {
+	local target=$(($(acknowledged) + $1))
+	await 60 has_written $target || { client_alive; fail "writes do not go on"; }
+	client_alive
+}
+
+client_begin() {
+	"$BUILD/tests/system/nbd_records" "$LAB/progress" 7 "$(uri_of n1)" "$(uri_of n2)" \
+		"$(uri_of n3)" "$(uri_of n4)" > "$LAB/client" 2>&1 &
+	client=$!
+	await 10 test -s "$LAB/progress" || fail "the client did not start"
+	writes 200
+}
+
+client_end() {
+	kill -TERM "$client"
+	wait "$client" || fail "the client found a loss: $(cat "$LAB/client")"
+	client=
+}
+
+# ---- the story ----------------------------------------------------------------------
+
+lab_needs
+[ -x "$BUILD/tests/system/nbd_records" ] ||
+	make -s -C "$BUILD" tests/system/nbd_records || fail "no nbd_records in $BUILD"
+client=
+begin_lab() {
+	trap members_end EXIT
+	trap 'exit 130' INT TERM HUP
+	lab_new
+	lab_start
+}
+members_end() {
+	local status=$?
+	[ -z "$client" ] || kill -9 "$client" 2> /dev/null
+	(exit $status)
+	lab_end
+}
+begin_lab
+mirror_create data 16 128 "attach: none"
+
+# Everyone at once, copy's hosts before production's: mirroring starts by itself.
+for n in n5 n4 n3 n2; do run $n start; done
+refused "witness" n5 promote
+run n1 promote --wait 30
+await_current n1 lyon
+client_begin
+echo "ok: five members, lyon current, $(acknowledged) records"
+
+refused "n1 serves" n3 promote --force
+refused "n1 serves" n2 promote
+refused "witness" n5 promote
+echo "ok: no second production, whoever asks"
+
+# A stopped production process: the node is alive, so the members hear nothing but
+# that no lease is renewed. Another is promoted; what wakes up answers nothing more.
+signal n1 STOP
+refused "n1 serves" n3 promote
+promote_after n3
+before=$(acknowledged)
+[ "$(field n3 "" production)" != None ] || fail "n3 does not say that it serves"
+signal n1 CONT
+writes 200
+[ "$(field n3 lyon role)" = production ] || fail "lyon is not production"
+await_current n3 paris
+echo "ok: production stopped at $before records, another promoted, it returned and is level"
+
+# Cut off with the copy's site: the majority goes on, the minority loses its lease.
+run n3 demote
+run n1 promote --wait 60
+await_current n1 lyon
+writes 200
+"$TESTBED" partition n3,n4,n5 n1,n2
+promote_after n3
+serves n3 || fail "n3 does not serve"
+refused "no quorum" n2 promote
+"$TESTBED" heal
+await_current n3 paris
+writes 200
+echo "ok: production cut off, the majority's copy promoted, healed and level"
+
+# The copy cut off: writes freeze until the view without it, then go on, tracked.
+"$TESTBED" partition n3,n4,n5 n1,n2
+writes 200
+[ "$(field n3 paris current)" = False ] || fail "paris counts as current though cut off"
+"$TESTBED" heal
+await_current n3 paris
+echo "ok: copy cut off and back"
+
+# Power off everything at once; nobody may serve before a majority is back.
+client_end
+for n in $NODES; do "$TESTBED" kill "$n"; done
+"$TESTBED" boot n1
+await 30 node n1 corosync-cmapctl -g runtime.votequorum.this_node_id > "$LAB/cmap" 2>&1 ||
+	fail "corosync does not start on n1"
+run n1 start
+refused "" n1 promote --wait 3
+for n in n2 n3 n4 n5; do "$TESTBED" boot "$n"; done
+"$TESTBED" wait 5
+for n in n2 n3 n4 n5; do run $n start; done
+await 60 node n3 sh -c 'hamirror promote data --wait 30' || fail "nobody could be promoted"
+serves n3 || fail "n3 does not serve"
+await_current n3 paris
+echo "ok: all power lost, a majority back, the last production serves again"
+
+run n3 demote
+for n in $NODES; do run $n stop; done
+cmp "$LAB/site/paris/data-db" "$LAB/site/lyon/data-db" || fail "the disks differ"
+echo "ok: stopped, the disks are equal"

@@ -1,0 +1,166 @@
+#!/bin/bash
+# ocf.sh - the resource agent by hand in real nodes: each action in both roles with its
+# exit code; then ocf-tester, and what pcs and crmsh make of it.
+set -u
+# shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
+. "$(dirname "$(readlink -f "$0")")/lab.sh"
+
+AGENT=/usr/lib/ocf/resource.d/mirror/disk
+SUCCESS=0 ERR_GENERIC=1 ERR_UNIMPLEMENTED=3 ERR_INSTALLED=5 ERR_CONFIGURED=6
+NOT_RUNNING=7 RUNNING_PROMOTED=8 FAILED_PROMOTED=9
+wrong=0
+
+complain() { printf 'FAILED: %s\n' "$*"; wrong=$((wrong + 1)); }
+
+# Run action $2 on node $1, with parameters $4..., as Pacemaker does; expect exit code $3.
+# What it says goes to `said`.
+agent() {
+	local node=$1 action=$2 expected=$3 status; shift 3
+	[ $# -gt 0 ] || set -- OCF_RESKEY_mirror=data
+	said=$(node "$node" env OCF_ROOT=/usr/lib/ocf OCF_RA_VERSION_MAJOR=1 \
+		OCF_RA_VERSION_MINOR=1 OCF_RESOURCE_INSTANCE=data OCF_RESOURCE_TYPE=disk \
+		OCF_RESKEY_CRM_meta_timeout=30000 OCF_RESKEY_crm_feature_set=3.16.2 \
+		"$@" "$AGENT" "$action" 2>&1)
+	status=$?
+	if [ $status = "$expected" ]; then
+		say "$node: $action returns $status"
+	else
+		complain "$node: $action returned $status, not $expected: $said"
+	fi
+}
+
+reason() {
+	[[ $said == *ocf-exit-reason:*"$1"* ]] || complain "no reason with '$1' in: $said"
+}
+
+# Attribute $2 of node $1 as the cluster has it.
+attribute() {
+	node "$1" attrd_updater -Q -n "$2" -N "$1" 2> /dev/null | sed 's/.*value="//; s/"$//'
+}
+
+attribute_is() { [ "$(attribute "$1" "$2")" = "$3" ]; }
+
+# Scores and attributes follow the mirror's events, not the actions.
+expect_attribute() {
+	await 5 attribute_is "$@" ||
+		complain "$1: attribute $2 is not '$3' but '$(attribute "$1" "$2")'"
+}
+
+kill_daemon() {
+	# shellcheck disable=SC2016
+	node "$1" sh -c 'pid=$(cat /run/hamirror/data/pid) && kill -9 "$pid" &&
+		while [ -d "/proc/$pid" ] && ! grep -qs "^State:.Z" "/proc/$pid/status"; do
+			sleep 0.02
+		done' || fail "no daemon to kill on $1"
+}
+
+test_parameters() {
+	agent n1 validate-all $ERR_CONFIGURED OCF_RESKEY_mirror=
+	reason "parameter mirror is missing"
+	agent n1 validate-all $ERR_CONFIGURED OCF_RESKEY_mirror='../data'
+	reason "letters, digits"
+	agent n1 validate-all $ERR_INSTALLED OCF_RESKEY_mirror=none
+	reason "none"
+	mirror_yaml broken | sed 's/mode: sync/mode: often/' |
+		node n1 sh -c 'cat > /etc/hamirror/broken.yaml'
+	agent n1 validate-all $ERR_INSTALLED OCF_RESKEY_mirror=broken
+	reason "mode"
+	agent n1 start $ERR_INSTALLED OCF_RESKEY_mirror=none
+	agent n1 monitor $NOT_RUNNING OCF_RESKEY_mirror=none
+	agent n1 validate-all $SUCCESS
+	agent n1 fly $ERR_UNIMPLEMENTED
+	agent n1 usage $SUCCESS
+}
+
+test_stopped() {
+	agent n1 monitor $NOT_RUNNING
+	agent n1 demote $SUCCESS
+	agent n1 notify $SUCCESS
+	agent n1 stop $SUCCESS
+}
+
+test_unpromoted() {
+	agent n1 start $SUCCESS
+	agent n1 start $SUCCESS
+	agent n1 monitor $SUCCESS
+	agent n1 demote $SUCCESS
+	agent n1 notify $SUCCESS
+	[ -n "$(attribute n1 master-data)" ] || complain "n1 has no promotion score"
+	expect_attribute n1 hamirror-data-state Consistent   # nothing is production yet
+}
+
+test_promoted() {
+	agent n1 promote $SUCCESS
+	agent n1 monitor $RUNNING_PROMOTED
+	agent n1 promote $SUCCESS
+	agent n1 notify $SUCCESS
+	node n1 test -b /dev/hamirror/data/db || complain "no device while promoted"
+	expect_attribute n1 master-data 10000
+	expect_attribute n1 hamirror-data-state UpToDate
+	agent n1 demote $SUCCESS
+	agent n1 monitor $SUCCESS
+	agent n1 demote $SUCCESS
+	node n1 test -e /dev/hamirror/data/db && complain "the device outlived the demote"
+	agent n1 promote $SUCCESS
+	agent n1 stop $SUCCESS
+	agent n1 monitor $NOT_RUNNING
+	expect_attribute n1 master-data ""
+	expect_attribute n1 hamirror-data-state ""
+}
+
+test_killed() {
+	agent n1 start $SUCCESS
+	kill_daemon n1
+	agent n1 monitor $NOT_RUNNING
+	agent n1 start $SUCCESS
+	agent n1 promote $SUCCESS
+	kill_daemon n1
+	agent n1 monitor $FAILED_PROMOTED
+	reason "died while it was promoted"
+	agent n1 demote $SUCCESS
+	agent n1 stop $SUCCESS
+	agent n1 monitor $NOT_RUNNING
+	agent n1 start $SUCCESS
+	agent n1 promote $SUCCESS
+	agent n1 monitor $RUNNING_PROMOTED
+	agent n1 stop $SUCCESS
+}
+
+test_witness() {
+	agent n5 start $SUCCESS
+	agent n5 monitor $SUCCESS
+	expect_attribute n5 master-data ""
+	agent n5 promote $ERR_GENERIC
+	reason ""
+	agent n5 monitor $SUCCESS
+	agent n5 stop $SUCCESS
+	agent n5 monitor $NOT_RUNNING
+}
+
+test_tools() {
+	local output
+	# DTD, permissions, and all actions once more as others understand them
+	output=$(node n1 ocf-tester -n data -o mirror=data $AGENT 2>&1) ||
+		complain "ocf-tester: $output"
+	[[ $output == *"passed all tests"* ]] || complain "ocf-tester: $output"
+	output=$(node n1 pcs resource describe ocf:mirror:disk 2>&1) ||
+		complain "pcs resource describe: $output"
+	[[ $output == *"mirror (required)"*"role=Promoted"* ]] || complain "pcs describes: $output"
+	output=$(node n1 crm ra info ocf:mirror:disk 2>&1) || complain "crm ra info: $output"
+	[[ $output == *"mirror* (string)"* ]] || complain "crm describes: $output"
+	node n1 crm_resource --validate --class ocf --provider mirror --agent disk \
+		--option mirror=data > /dev/null 2>&1 || complain "crm_resource --validate"
+	say "ocf-tester, pcs, crmsh and crm_resource accept it"
+}
+
+lab_begin
+mirror_create data 64 32
+node n1 hamirror stop data || fail "hamirror stop"
+test_parameters
+test_stopped
+test_unpromoted
+test_promoted
+test_killed
+test_witness
+test_tools
+[ $wrong = 0 ] || fail "$wrong complaints"

@@ -1,0 +1,163 @@
+# shellcheck shell=bash
+# pair.sh - what the tests of a pair share: two sites without a cluster, both on this
+# machine, hosts a (paris) and b (lyon); to be sourced. $DIR holds everything.
+# shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lab.sh"
+
+DISK_MIB=${DISK_MIB:-16}
+LOG_MIB=${LOG_MIB:-8}
+
+daemon_pid() { cat "$DIR/run/data@$1/pid" 2> /dev/null; }
+
+# A new folder, and what runs in it ends with this test. $@: further commands needed.
+pair_begin() {
+	local tool
+	for tool in qemu-io cmp python3 "$@"; do
+		[ -n "$(command -v "$tool")" ] ||
+			skip "$tool is not installed (tests/packages lists all)"
+	done
+	[ -x "$BUILD/hamirrord" ] || fail "no hamirrord in $BUILD"
+	# Under a path that needs no quoting in NBD URIs.
+	DIR=$(mktemp -d "${TMPDIR:-/tmp}/hamirror-pair.XXXXXX") || exit 1
+	trap pair_end EXIT
+	trap 'exit 130' INT TERM HUP
+	export HAMIRROR_CONFIG_DIR=$DIR/etc HAMIRROR_STATE_DIR=$DIR/state
+	export HAMIRROR_RUN_DIR=$DIR/run HAMIRROR_LOG_DIR=$DIR/log HAMIRROR_DEV_DIR=$DIR/dev
+	BUILD=$(readlink -f "$BUILD")
+	PATH=$BUILD:$PATH
+	mkdir -p "$DIR/etc"
+	PORT_A=$(free_port) PORT_B=$(free_port)
+	: "$PORT_A $PORT_B" # of pair_yaml and of the tests
+}
+
+# May be defined anew by a test that has more to clean up.
+pair_cleanup() { :; }
+
+pair_end() {
+	local status=$? host pid
+	trap - EXIT
+	trap '' INT TERM HUP
+	for host in a b; do
+		pid=$(daemon_pid $host)
+		[ -z "$pid" ] || kill -9 "$pid" 2> /dev/null
+	done
+	for pid in $(jobs -p); do kill -9 "$pid" 2> /dev/null; done
+	wait 2> /dev/null
+	pair_cleanup
+	if [ $status != 0 ] && [ $status != 77 ]; then
+		tail -n 40 "$DIR"/log/* >&2
+		echo "everything is in $DIR" >&2
+	else
+		rm -rf "$DIR"
+	fi
+	exit $status
+}
+
+# The configuration to stdout; $1: lines added at the top level.
+pair_yaml() {
+	cat <<-END
+	mirror: data
+	cluster: none
+	mode: sync
+	attach: none
+	frozen-timeout: 5000
+	copy-timeout: 2000
+	sites:
+	  - name: paris
+	    hosts: [a]
+	    writelog: $DIR/log.a
+	    disks: [{name: db, path: $DIR/db.a}]
+	  - name: lyon
+	    hosts: [b]
+	    writelog: $DIR/log.b
+	    disks: [{name: db, path: $DIR/db.b}]
+	addresses: {a: "127.0.0.1:$PORT_A", b: "127.0.0.1:$PORT_B"}
+	${1:-}
+	END
+}
+
+pair_devices() {
+	rm -f "$DIR"/db.? "$DIR"/log.?
+	truncate -s "${DISK_MIB}M" "$DIR/db.a" "$DIR/db.b"
+	truncate -s "${LOG_MIB}M" "$DIR/log.a" "$DIR/log.b"
+}
+
+# What an earlier pair left but its devices.
+pair_clean() { rm -rf "$DIR/state" "$DIR/run" "$DIR/log" "$DIR/progress"; }
+
+# A pair that is made, a promoted and b current.
+pair_new() {
+	pair_clean
+	pair_yaml > "$DIR/etc/data.yaml"
+	pair_devices
+	run create a
+	run start a
+	run create b --copy-of a
+	run start b
+	run promote a
+	await 20 is_level a lyon || fail "lyon did not become current: $(hamirror why data@a)"
+}
+
+# ---- verbs --------------------------------------------------------------------------
+
+# hamirror COMMAND data@HOST ...: must succeed. What it says is in $said.
+run() {
+	local command=$1 host=$2 status; shift 2
+	said=$(hamirror "$command" "data@$host" "$@" 2>&1)
+	status=$?
+	[ $status = 0 ] || fail "hamirror $command data@$host $*: $status: $said"
+}
+
+# ... must be refused (1), with the words $1.
+refused() {
+	local words=$1 command=$2 host=$3 status; shift 3
+	said=$(hamirror "$command" "data@$host" "$@" 2>&1)
+	status=$?
+	[ $status = 1 ] || fail "hamirror $command data@$host $*: $status, not refused: $said"
+	[[ $said == *$words* ]] || fail "hamirror $command data@$host $*: no '$words' in: $said"
+}
+
+# Is $2 in what `why` of host $1 says?
+why_says() { hamirror why "data@$1" 2>&1 | grep -qF -- "$2"; }
+# Is $2 among the events of host $1?
+event_says() { grep -qsF -- "$2" "$DIR/log/data@$1.log"; }
+
+daemon_is_gone() {
+	! [ -d "/proc/$1" ] || grep -qs "^State:.Z" "/proc/$1/status"
+}
+
+# SIGKILL to the daemon of $1, and all that it held is free.
+kill_daemon() {
+	local pid
+	pid=$(daemon_pid "$1")
+	kill -9 "$pid" || fail "no daemon to kill on $1"
+	await 10 daemon_is_gone "$pid" || fail "the daemon of $1 does not end"
+}
+
+uri() { echo "nbd+unix:///db?socket=$DIR/run/data@$1/nbd"; }
+
+# Write pattern $2 over $4 from $3 on, as a client of host $1, and flush.
+write() {
+	qemu-io -f raw -c "write -P $2 $3 $4" -c flush "$(uri "$1")" > "$DIR/qemu-io" 2>&1 ||
+		{ cat "$DIR/qemu-io"; fail "write on $1"; }
+}
+reads() {
+	qemu-io -f raw -r -c "read -P $2 $3 $4" "$(uri "$1")" > "$DIR/qemu-io" 2>&1 &&
+		! grep -q "Pattern verification failed" "$DIR/qemu-io"
+}
+
+# Member $3 of site $2 as host $1 sees it; of the status itself with $2 empty.
+field() {
+	hamirror status "data@$1" --json 2> /dev/null | python3 -c '
+import json, sys
+status = json.load(sys.stdin)
+for part in [s for s in status["sites"] if s["name"] == sys.argv[1]] or [status]:
+    print(part[sys.argv[2]])
+' "$2" "$3" 2> /dev/null
+}
+
+is_current() { [ "$(field "$1" "$2" current) $(field "$1" "$2" data)" = "True UpToDate" ]; }
+is_level() { is_current "$1" "$2" && [ "$(field "$1" "$2" lag_bytes)" = 0 ]; }
+is_frozen() { [ "$(field a '' frozen)" = True ]; }
+serves() { [ "$(field "$1" '' serving)" = True ]; }
+images_are_equal() { cmp -s "$DIR/db.a" "$DIR/db.b"; }

@@ -1,0 +1,329 @@
+/* pair_client.c - concurrent, overlapping writes with known contents, and what
+ * the sites must hold because of them. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/pair_private.h"
+
+#define SECTOR 512u
+
+void pair_make_client(struct pair *p)
+{
+	p->journal = calloc(PAIR_JOURNAL_MAX, sizeof *p->journal);
+	p->span_bytes = 64u * 1024;
+	pair_order_make(p);
+}
+
+void pair_free_client(struct pair *p)
+{
+	pair_order_free(p);
+	free(p->journal);
+}
+
+static void fill(uint8_t *at, uint64_t length, uint64_t number)
+{
+	for (uint64_t i = 0; i < length; i += 8)
+		memcpy(at + i, &number, 8);
+}
+
+/* P0-3: who wrote after an answer wrote a later group. */
+static void expect_later_group(struct pair *p, uint32_t slot)
+{
+	const struct pair_write *w = &p->journal[p->request[slot].sequence];
+	const struct pair_write *before = &p->journal[p->request_after[slot]];
+
+	if (before->group != 0 && before->generation == w->generation &&
+	    before->group >= w->group)
+		ck_abort_msg("sequence %llu is in group %llu, and was written after an "
+			     "answer to %llu of group %llu",
+			     (unsigned long long)p->request[slot].sequence,
+			     (unsigned long long)w->group,
+			     (unsigned long long)p->request_after[slot],
+			     (unsigned long long)before->group);
+}
+
+static void note(struct pair *p, uint32_t slot)
+{
+	const struct mirror_request *q = &p->request[slot];
+	const struct mirror_header *h;
+
+	if (q->sequence == 0 || q->type == MIRROR_REQUEST_READ ||
+	    p->request_site[slot] != p->client_site)
+		return; /* what a deposed production still stamps is no history */
+	if (p->journal[q->sequence % PAIR_JOURNAL_MAX].group != 0)
+		return;
+	ck_assert_uint_lt(q->sequence, PAIR_JOURNAL_MAX);
+	h = &p->site[p->client_site].engine->records[q->sequence % RECORDS_MAX].header;
+	ck_assert_uint_eq(h->sequence, q->sequence);
+	p->journal[q->sequence] = (struct pair_write){
+		.generation = h->generation,
+		.group = h->group,
+		.type = (uint8_t)q->type,
+		.disk = q->disk,
+		.offset_bytes = q->offset_bytes,
+		.length_bytes = q->length_bytes,
+		.number = q->type == MIRROR_REQUEST_WRITE ? p->request_number[slot] : 0,
+	};
+	if (q->sequence > p->journal_last)
+		p->journal_last = q->sequence;
+	expect_later_group(p, slot);
+}
+
+/* Whatever is stamped by now is in the journal. */
+void pair_note_all(struct pair *p)
+{
+	for (uint32_t i = 0; i < PAIR_REQUESTS; i++)
+		if (p->request_busy[i] && p->site[p->client_site].engine != NULL)
+			note(p, i);
+}
+
+/* One more request, if a slot is free. */
+bool pair_submit(struct pair *p)
+{
+	struct mirror_engine *m = p->site[p->client_site].engine;
+	const uint32_t slot = (uint32_t)pair_random(p, PAIR_REQUESTS);
+	struct mirror_request *q = &p->request[slot];
+	struct mirror_event e = { .type = MIRROR_EVENT_REQUEST, .request = q };
+	const uint64_t kind = pair_random(p, 16);
+
+	if (p->request_busy[slot] || !p->site[p->client_site].serving ||
+	    !mirror_engine_takes_requests(m))
+		return false;
+	memset(q, 0, sizeof *q);
+	q->disk = (uint32_t)pair_random(p, PAIR_DISKS);
+	q->length_bytes = SECTOR * (1 + pair_random(p, pair_random(p, 8) == 0 ? 64 : 8));
+	q->offset_bytes = SECTOR *
+			  pair_random(p, (p->span_bytes - q->length_bytes) / SECTOR + 1);
+	q->type = kind < 10 ? MIRROR_REQUEST_WRITE :
+		  kind < 11 ? MIRROR_REQUEST_ZERO :
+		  kind < 13 ? MIRROR_REQUEST_FLUSH :
+			      MIRROR_REQUEST_READ;
+	if (q->type == MIRROR_REQUEST_FLUSH)
+		q->offset_bytes = q->length_bytes = 0;
+	if (q->type == MIRROR_REQUEST_WRITE || q->type == MIRROR_REQUEST_READ) {
+		q->data = mirror_pool_get(mirror_engine_pool(m),
+					  (uint32_t)q->length_bytes);
+		if (q->data == NULL)
+			return false;
+	}
+	q->fua = kind == 0;
+	q->may_deallocate = pair_random(p, 2) == 0;
+	p->request_number[slot] = ++p->write_number;
+	p->request_floor[slot] = p->acknowledged;
+	p->request_after[slot] = p->acknowledged;
+	if (q->type == MIRROR_REQUEST_WRITE)
+		fill(q->data, q->length_bytes, p->write_number);
+	p->request_site[slot] = p->client_site;
+	p->request_busy[slot] = true;
+	pair_step(p, p->client_site, &e);
+	if (p->request_busy[slot])
+		note(p, slot);
+	return true;
+}
+
+/* A read shows whole sectors, and in each the newest write that was answered before
+ * the read was asked, or a later one, which then must not be lost any more. */
+static void check_read(struct pair *p, uint32_t slot)
+{
+	const struct mirror_request *q = &p->request[slot];
+
+	pair_order_update(p);
+	for (uint64_t i = 0; i < q->length_bytes; i += SECTOR) {
+		const uint64_t sector = (q->offset_bytes + i) / SECTOR;
+		uint64_t number, shown;
+
+		memcpy(&number, q->data + i, 8);
+		if (memcmp(q->data + i, q->data + i + 8, SECTOR - 8) != 0)
+			ck_abort_msg("a read shows a mixed sector");
+		shown = pair_order_find(p, q->disk, sector, number, UINT64_MAX);
+		if (shown == UINT64_MAX)
+			ck_abort_msg("a read shows what nobody wrote: %llu",
+				     (unsigned long long)number);
+		if (shown < pair_order_find(p, q->disk, sector, UINT64_MAX,
+					    p->request_floor[slot]))
+			ck_abort_msg("a read shows write %llu, older than one answered",
+				     (unsigned long long)number);
+		if (number != 0 && shown > p->seen)
+			p->seen = shown;
+	}
+}
+
+void pair_answered(struct pair *p, uint32_t site, struct mirror_request *q)
+{
+	const uint32_t slot = (uint32_t)(q - p->request);
+
+	ck_assert(p->request_busy[slot]);
+	if (site == p->client_site)
+		note(p, slot);
+	p->request_busy[slot] = false;
+	if (q->data != NULL) {
+		if (q->type == MIRROR_REQUEST_READ && q->result == 0)
+			check_read(p, slot);
+		mirror_pool_put(mirror_engine_pool(p->site[site].engine), q->data);
+		q->data = NULL;
+	}
+	if (q->result != 0) {
+		p->error_count++;
+		return;
+	}
+	if (p->now_ns >= p->site[site].lease_until_ns)
+		ck_abort_msg("answered without a lease");
+	p->answered_count++;
+	if (q->type == MIRROR_REQUEST_READ)
+		p->read_count++;
+	else if (q->sequence > p->acknowledged)
+		p->acknowledged = q->sequence;
+	if ((q->type == MIRROR_REQUEST_FLUSH || q->fua) && q->sequence > p->flushed)
+		p->flushed = q->sequence;
+}
+
+void pair_forget_requests(struct pair *p, uint32_t site)
+{
+	for (uint32_t i = 0; i < PAIR_REQUESTS; i++) {
+		if (p->request_site[i] != site)
+			continue;
+		if (p->request_busy[i])
+			note(p, i);
+		p->request_busy[i] = false;
+	}
+}
+
+/* A generation begins: what lies beyond its cut never happened. */
+void pair_cut_journal(struct pair *p, uint64_t cut)
+{
+	pair_note_all(p);
+	for (uint64_t s = cut + 1; s <= p->journal_last; s++)
+		memset(&p->journal[s], 0, sizeof p->journal[s]);
+	if (p->journal_last > cut)
+		p->journal_last = cut;
+	pair_order_cut(p, cut);
+}
+
+void pair_expect_idle(struct pair *p, uint32_t site)
+{
+	struct mirror_engine *m = p->site[site].engine;
+	const uint64_t count = p->config->memory_bytes / MIRROR_POOL_BUFFER_MIN;
+	uint32_t frames = 0;
+	uint64_t missing;
+
+	for (uint64_t i = 0; i < count; i++)
+		if (m->buffer_refs[i] != 0)
+			ck_abort_msg("site %u: buffer %llu has %u references", site,
+				     (unsigned long long)i, m->buffer_refs[i]);
+	missing = mirror_pool_bytes_total(m->pool) - mirror_pool_bytes_free(m->pool);
+	if (m->reserve_count != RESERVE_BUFFERS ||
+	    missing != RESERVE_BUFFERS * MIRROR_POOL_BUFFER_MAX)
+		ck_abort_msg("site %u: the pool misses %llu bytes, %u kept", site,
+			     (unsigned long long)missing, m->reserve_count);
+	for (const struct mirror_frame *f = m->frames_free; f != NULL; f = f->next)
+		frames++;
+	ck_assert_uint_eq(frames, FRAMES_MAX);
+	ck_assert_uint_eq(m->io_count, 0);
+	for (uint32_t i = 0; i < READS_MAX; i++)
+		ck_assert(!m->reads[i].used);
+	mirror_engine_check(m);
+}
+
+bool pair_quiesce(struct pair *p, uint32_t steps)
+{
+	p->client_on = false;
+	for (uint32_t i = 0; i < PAIR_REQUESTS; i++)
+		for (; p->request_busy[i]; steps--) {
+			if (steps == 0)
+				return false;
+			pair_run(p, 1);
+		}
+	return true;
+}
+
+/* ---- what a site must hold ----------------------------------------------- */
+
+static void expected(struct pair *p, uint64_t last, uint8_t *image[PAIR_DISKS])
+{
+	for (uint64_t s = 1; s <= last; s++) {
+		const struct pair_write *w = &p->journal[s];
+
+		if (w->length_bytes == 0)
+			continue;
+		fill(image[w->disk] + w->offset_bytes, w->length_bytes, w->number);
+	}
+}
+
+/* What is above the hold of a refresh does not count yet (W6). */
+static uint64_t last_held(const struct mirror_engine *m)
+{
+	return m->sb.hold.active ? m->sb.hold.sequence : m->logged;
+}
+
+/* Home, with the log laid over it, read straight from the engine's tables. */
+static void actual(struct pair *p, uint32_t site, uint8_t *image[PAIR_DISKS])
+{
+	struct mirror_engine *m = p->site[site].engine;
+
+	for (uint32_t d = 0; d < PAIR_DISKS; d++)
+		memcpy(image[d], p->site[site].disk[d].now, p->span_bytes);
+	for (uint64_t s = m->home_flushed + 1; s <= last_held(m); s++) {
+		const struct mirror_record *r = mirror_engine_record(m, s);
+		uint8_t *at = image[r->header.disk] + r->header.offset_bytes;
+
+		if (r->header.type == MIRROR_RECORD_FLUSH ||
+		    r->state == MIRROR_RECORD_HOME)
+			continue;
+		if (r->header.offset_bytes >= p->span_bytes)
+			continue;
+		if (r->header.type == MIRROR_RECORD_ZERO)
+			memset(at, 0, r->header.length_bytes);
+		else
+			memcpy(at,
+			       r->data != NULL ? r->data :
+						 p->site[site].log.now + r->log_position,
+			       r->header.data_bytes);
+	}
+}
+
+void pair_expect_history(struct pair *p, uint32_t site)
+{
+	struct mirror_engine *m = p->site[site].engine;
+	uint8_t *want[PAIR_DISKS], *have[PAIR_DISKS];
+
+	for (uint32_t d = 0; d < PAIR_DISKS; d++) {
+		want[d] = calloc(1, PAIR_DISK_BYTES);
+		have[d] = calloc(1, PAIR_DISK_BYTES);
+	}
+	expected(p, last_held(m), want);
+	actual(p, site, have);
+	for (uint32_t d = 0; d < PAIR_DISKS; d++) {
+		for (uint64_t i = 0; i < p->span_bytes; i += SECTOR)
+			if (memcmp(want[d] + i, have[d] + i, SECTOR) != 0) {
+				uint64_t a, b;
+
+				memcpy(&a, want[d] + i, 8);
+				memcpy(&b, have[d] + i, 8);
+				ck_abort_msg(
+					"site %u disk %u sector %llu: write %llu expected, "
+					"%llu found (log ends at %llu, home %llu)",
+					site, d, (unsigned long long)i / SECTOR,
+					(unsigned long long)a, (unsigned long long)b,
+					(unsigned long long)last_held(m),
+					(unsigned long long)m->home_flushed);
+			}
+		free(want[d]);
+		free(have[d]);
+	}
+}
+
+bool pair_is_home(struct pair *p, uint32_t site)
+{
+	const struct mirror_engine *m = p->site[site].engine;
+
+	return m->home_flushed == m->last_sequence && p->site[site].io_count == 0;
+}
+
+void pair_expect_equal(struct pair *p, uint32_t a, uint32_t b)
+{
+	for (uint32_t d = 0; d < PAIR_DISKS; d++)
+		ck_assert_mem_eq(p->site[a].disk[d].now, p->site[b].disk[d].now,
+				 p->span_bytes);
+}

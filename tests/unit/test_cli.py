@@ -1,0 +1,353 @@
+#!/usr/bin/env python3
+"""test_cli - the hamirror command against a daemon that is played here: what it
+asks, what it prints, its exit status. Run in the build directory."""
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+import unittest
+
+HAMIRROR = os.path.join(os.getcwd(), "hamirror")
+
+CONFIG = """\
+mirror: data
+mode: sync
+cluster: none
+sites:
+  - name: here
+    hosts: [a]
+    writelog: {dir}/a.log
+    disks: [{{name: db, path: {dir}/a.db}}]
+  - name: there
+    hosts: [b]
+    writelog: {dir}/b.log
+    disks: [{{name: db, path: {dir}/b.db}}]
+addresses: {{a: "127.0.0.1:7790", b: "127.0.0.1:7791"}}
+"""
+
+STATUS = {
+    "mirror": "data", "instance": "data@a", "version": "9.9", "host": "a",
+    "site": "here", "cluster": "none", "mode": "sync", "modes": ["connected"],
+    "generation": {"ordinal": 3}, "quorate": True, "serving": True, "frozen": False,
+    "production": {"site": "here", "host": "a"},
+    "sites": [
+        {"name": "here", "role": "production", "host": "a", "data": "UpToDate",
+         "current": True, "link": None, "lag_bytes": None},
+        {"name": "there", "role": "copy", "host": None, "data": "Outdated",
+         "current": False, "link": "refreshing", "lag_bytes": 1572864,
+         "lag_groups": 7, "lag_ms": 120,
+         "refresh": {"done_bytes": 25, "total_bytes": 100}},
+    ],
+    "disks": [{"name": "db", "bytes": 10737418240, "device": None,
+               "socket": "/run/hamirror/data@a/db.nbd"}],
+    "log": {"path": "/t/a.log", "bytes": 1073741824, "used_percent": 12},
+    "why": ["Site there is not current: a refresh is under way."],
+}
+
+STATUS_TEXT = """\
+data@a: sync, connected, generation 3, without a cluster
+production: here on a, served here
+
+SITE   ROLE        HOST  DATA      CURRENT  LINK              LAG
+here   production  a     UpToDate  yes      -                 -
+there  copy        -     Outdated  no       refreshing 25.0%  1.5 MiB, 7 groups, 120 ms
+
+DISK  SIZE      DEVICE
+db    10.0 GiB  /run/hamirror/data@a/db.nbd
+
+writelog: 12% of 1.0 GiB used, /t/a.log
+
+why:
+  Site there is not current: a refresh is under way.
+"""
+
+
+class Daemon:
+    """Answers each request of one connection with the next of `answers`, a list of
+    lines each; then closes."""
+
+    def __init__(self, path, answers):
+        self.requests = []
+        self.answers = answers
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self.listener = socket.socket(socket.AF_UNIX)
+        directory = os.open(os.path.dirname(path), os.O_RDONLY)
+        self.listener.bind(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
+        os.close(directory)
+        self.listener.listen()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        """One connection."""
+        connection, _ = self.listener.accept()
+        with connection, connection.makefile("rw") as lines:
+            for answer in self.answers:
+                self.requests.append(json.loads(lines.readline()))
+                for line in answer:
+                    lines.write(line if isinstance(line, str)
+                                else json.dumps(line) + "\n")
+                lines.flush()
+
+    def end(self):
+        """No more."""
+        self.thread.join(10)
+        self.listener.close()
+
+
+class Command(unittest.TestCase):
+    """Each test in a directory of its own."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="hamirror-test-cli-")
+        self.addCleanup(folder.cleanup)
+        self.dir = folder.name
+        self.write("data.yaml", CONFIG.format(dir=self.dir))
+
+    def write(self, name, text):
+        """A file of the test."""
+        with open(os.path.join(self.dir, name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def run_command(self, *arguments):
+        """(exit status, stdout, stderr)"""
+        environment = dict(os.environ, LC_ALL="C")
+        for name in ("CONFIG", "RUN", "STATE", "LOG", "DEV"):
+            environment[f"HAMIRROR_{name}_DIR"] = self.dir if name == "CONFIG" \
+                else os.path.join(self.dir, name.lower())
+        done = subprocess.run([HAMIRROR, *arguments], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, env=environment, timeout=60,
+                              check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    @contextlib.contextmanager
+    def daemon(self, *answers, instance="data@a"):
+        """A daemon of `instance` that gives these answers."""
+        daemon = Daemon(os.path.join(self.dir, "run", instance, "control"),
+                        list(answers))
+        yield daemon
+        daemon.end()
+
+    def check(self, arguments, request, answer, expected):
+        """The command makes this request, and ends so."""
+        with self.daemon([answer]) as daemon:
+            self.assertEqual(self.run_command(*arguments), expected)
+        self.assertEqual(daemon.requests, [request])
+
+
+class Asking(Command):
+    """Commands that ask a daemon."""
+
+    def test_requests(self):
+        """What each command says to the daemon."""
+        done = {"exit": 0, "text": "done"}
+        for arguments, request in (
+                (["promote", "data@a"], {"command": "promote", "force": False}),
+                (["promote", "--force", "data@a", "--wait", "7"],
+                 {"command": "promote", "force": True, "wait": 7}),
+                (["demote", "data@a"], {"command": "demote", "wait": 30}),
+                (["demote", "data@a", "--wait=0"], {"command": "demote", "wait": 0}),
+                (["connect", "data@a"], {"command": "connect"}),
+                (["connect", "data@a", "there"],
+                 {"command": "connect", "site": "there"}),
+                (["disconnect", "data@a", "there"],
+                 {"command": "disconnect", "site": "there"}),
+                (["refresh", "data@a"], {"command": "refresh"}),
+                (["refresh", "data@a", "there", "--allow-inconsistent"],
+                 {"command": "refresh", "site": "there", "allow_inconsistent": True}),
+                (["fenced", "data@a", "n3"], {"command": "fenced", "node": "n3"}),
+                (["why", "data@a"], {"command": "why"})):
+            with self.subTest(arguments):
+                self.check(arguments, request, done, (0, "done\n", ""))
+                os.unlink(os.path.join(self.dir, "run/data@a/control"))
+
+    def test_refused(self):
+        """A refusal's sentence goes to stderr; --json prints the answer."""
+        answer = {"exit": 1, "text": "site there is not current; use --force"}
+        self.check(["promote", "data@a"], {"command": "promote", "force": False},
+                   answer, (1, "", "hamirror: data@a: site there is not current; use "
+                                   "--force\n"))
+        os.unlink(os.path.join(self.dir, "run/data@a/control"))
+        with self.daemon([answer]):
+            status, out, _ = self.run_command("promote", "data@a", "--json")
+        self.assertEqual((status, json.loads(out)), (1, answer))
+
+    def test_score(self):
+        """A number, or a refusal."""
+        self.check(["score", "data@a"], {"command": "score"},
+                   {"exit": 0, "score": 10000}, (0, "10000\n", ""))
+        os.unlink(os.path.join(self.dir, "run/data@a/control"))
+        self.check(["score", "data@a"], {"command": "score"},
+                   {"exit": 1, "text": "no quorum"},
+                   (1, "", "hamirror: data@a: no quorum\n"))
+
+    def test_start(self):
+        """Nothing is started where a daemon answers."""
+        self.check(["start", "data@a"], {"command": "ping"},
+                   {"exit": 0, "instance": "data@a", "pid": 17, "version": "9.9"},
+                   (0, "data@a runs already, as process 17\n", ""))
+
+    def test_stop(self):
+        """A refusal is told."""
+        self.check(["stop", "data@a", "--wait", "2"], {"command": "stop", "wait": 2},
+                   {"exit": 1, "text": "a disk hangs"},
+                   (1, "", "hamirror: data@a: a disk hangs\n"))
+
+    def test_status(self):
+        """As text, and as it came."""
+        answer = {"exit": 0, "status": STATUS}
+        self.check(["status", "data@a"], {"command": "status"}, answer,
+                   (0, STATUS_TEXT, ""))
+        os.unlink(os.path.join(self.dir, "run/data@a/control"))
+        with self.daemon([answer]):
+            status, out, _ = self.run_command("status", "--json", "data@a")
+        self.assertEqual((status, json.loads(out)), (0, STATUS))
+        self.assertNotIn(" ", out.split('"why"')[0])
+
+    def test_status_of_all(self):
+        """What runs and what does not, each once."""
+        self.write("other.yaml", CONFIG.format(dir=self.dir).replace("data", "other"))
+        with self.daemon([{"exit": 0, "status": STATUS}]):
+            status, out, err = self.run_command("status")
+        self.assertEqual(status, 0)
+        self.assertTrue(out.startswith(STATUS_TEXT))
+        self.assertIn("neither a host nor a witness", err)   # other, on this node
+
+    def test_events(self):
+        """The stream, until what exists has been told, or the daemon ends."""
+        first = {"event": {"time": "T1", "verb": "exists", "object": "site here",
+                           "rule": "", "text": "role:production"}}
+        end = {"event": {"time": "T1", "verb": "exists", "object": "-", "rule": "",
+                         "text": ""}}
+        change = {"event": {"time": "T2", "verb": "change", "object": "site there",
+                            "rule": "D3", "text": "current:yes"}}
+        with self.daemon([{"exit": 0}, first, end, change]) as daemon:
+            status, out, err = self.run_command("events", "data@a", "--now")
+        self.assertEqual(daemon.requests, [{"command": "events", "now": True}])
+        self.assertEqual((status, err), (0, ""))
+        self.assertEqual(out, "T1 exists site here role:production\nT1 exists -\n")
+        os.unlink(os.path.join(self.dir, "run/data@a/control"))
+        with self.daemon([{"exit": 0}, first, end, change]):
+            status, out, err = self.run_command("events", "data@a", "--json")
+        self.assertEqual(status, 3)
+        self.assertEqual([json.loads(line) for line in out.splitlines()],
+                         [first["event"], end["event"], change["event"]])
+        self.assertIn("ended", err)
+
+    def test_daemon_that_breaks(self):
+        """One that ends, and one that talks nonsense."""
+        with self.daemon([]):
+            status, _, err = self.run_command("why", "data@a")
+        self.assertEqual(status, 3)
+        self.assertIn("ended before it answered", err)
+        os.unlink(os.path.join(self.dir, "run/data@a/control"))
+        with self.daemon(["nonsense\n"]):
+            self.assertEqual(self.run_command("why", "data@a")[0], 1)
+
+    def test_long_directory(self):
+        """A socket whose path is longer than an address can hold."""
+        self.dir = os.path.join(self.dir, "d" * 120)
+        os.mkdir(self.dir)
+        self.check(["why", "data@a"], {"command": "why"}, {"exit": 0, "text": "well"},
+                   (0, "well\n", ""))
+
+
+class Alone(Command):
+    """Without a daemon."""
+
+    def test_usage(self):
+        """Exit 2, and how it is used."""
+        for arguments in ([], ["frob"], ["promote"], ["promote", "data", "x"],
+                          ["promote", "data", "--frob"], ["fenced", "data"],
+                          ["promote", "data", "--wait", "x"],
+                          ["promote", "data", "--wait", "-1"],
+                          ["promote", "a/b"], ["config", "frob", "x"], ["config"],
+                          ["create", "data", "--disk-data", "x"],
+                          ["connect", "data", "--force"], ["scan"]):
+            with self.subTest(arguments):
+                status, out, err = self.run_command(*arguments)
+                self.assertEqual((status, out), (2, ""))
+                self.assertNotEqual(err, "")
+
+    def test_help(self):
+        """Each command explains itself."""
+        _, out, _ = self.run_command("--help")
+        names = [line.split("  ")[1] for line in out.splitlines()
+                 if line.startswith("  ") and not line.startswith("   ")]
+        self.assertGreater(len(names), 15)
+        for name in names:
+            with self.subTest(name):
+                status, out, err = self.run_command(*name.split(), "--help")
+                self.assertEqual((status, err), (0, ""))
+                self.assertTrue(out.startswith(f"usage: hamirror {name}"))
+
+    def test_no_daemon(self):
+        """Exit 3: no daemon, and no mirror at all."""
+        for command in ("promote", "demote", "stop", "connect", "disconnect", "refresh",
+                        "why", "score", "events"):
+            with self.subTest(command):
+                status, out, err = self.run_command(command, "data@a")
+                self.assertEqual((status, out), (3, ""))
+                self.assertEqual(err, "hamirror: no daemon of data@a runs on this "
+                                      "node; `hamirror start data@a` starts it\n")
+                status, out, err = self.run_command(command, "none@a")
+                self.assertEqual((status, out), (3, ""))
+                self.assertIn("there is no mirror none here", err)
+
+    def test_killed_daemon(self):
+        """A socket that nobody listens to is no daemon."""
+        with self.daemon([{"exit": 0, "text": ""}]):
+            self.run_command("why", "data@a")
+        self.assertEqual(self.run_command("why", "data@a")[0], 3)
+
+    def test_setup(self):
+        """Before create: setup, and what is next; exit 3 all the same."""
+        self.write("a.log", "\0" * (4 << 20))
+        status, out, _ = self.run_command("status", "data@a")
+        self.assertEqual(status, 3)
+        self.assertEqual(out, "data@a: setup\n\nwhy:\n  This site has no writelog yet; "
+                              "`hamirror create data@a` makes it.\n")
+        status, out, _ = self.run_command("status", "data@a", "--json")
+        self.assertEqual((status, json.loads(out)["mode"]), (3, "setup"))
+
+    def test_config(self):
+        """check and show, of a name and of a file."""
+        path = os.path.join(self.dir, "data.yaml")
+        status, out, err = self.run_command("config", "check", "data@a")
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn(f"{path}: valid\n", out)
+        self.assertIn(f"warning: writelog: {self.dir}/a.log: No such file", out)
+        self.write("bad.yaml", "mirror: bad\nmode: sync\nfrob: 1\nsites: []\n")
+        bad = os.path.join(self.dir, "bad.yaml")
+        status, out, err = self.run_command("config", "check", bad)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn(f"{bad}:3:1: frob: is not a key here", err)
+        self.assertIn(f"{bad}:4:8: sites: is an empty list", err)
+        status, out, _ = self.run_command("config", "check", bad, "--json")
+        self.assertEqual((status, json.loads(out)["errors"][0]["line"]), (1, 3))
+        self.assertEqual(self.run_command("config", "check", "none")[0], 3)
+        status, out, _ = self.run_command("config", "show", path)
+        self.assertEqual(status, 0)
+        self.write("again.yaml", out)
+        again = os.path.join(self.dir, "again.yaml")
+        self.assertEqual(self.run_command("config", "show", again), (0, out, ""))
+        _, out, _ = self.run_command("config", "show", "data", "--json")
+        self.assertEqual(json.loads(out)["nodes"][1]["port"], 7791)
+
+    def test_one_device(self):
+        """A log and a disk in one place are told."""
+        for name in ("a.log", "a.db"):
+            self.write(name, "\0" * (4 << 20))
+        _, out, _ = self.run_command("config", "check", "data@a")
+        self.assertIn("the writelog and disk db are both on", out)
+        os.unlink(os.path.join(self.dir, "a.db"))
+        os.link(os.path.join(self.dir, "a.log"), os.path.join(self.dir, "a.db"))
+        _, out, _ = self.run_command("config", "check", "data@a")
+        self.assertIn("are one and the same", out)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,211 @@
+/* test_engine_refresh.c - copies that were away for too long: the maps take over,
+ * across restarts of production, and a refresh brings the copy back; cut short at any
+ * moment it leaves the copy where it was (G5, G6, W6). */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/unit/pair_play.h"
+
+#ifndef SEEDS
+#define SEEDS 6
+#endif
+
+/* Allow the image to be inconsistent, if the refresh asked for that. */
+static void allow(struct pair *p, uint32_t production, uint32_t copy)
+{
+	const struct order o = { .type = ORDER_REFRESH,
+				 .site = copy,
+				 .inconsistent = true };
+
+	pair_order(p, production, &o);
+}
+
+static bool is_refused_or_level(struct pair *p, uint32_t site)
+{
+	return p->site[site].engine->peer[1].phase == REFRESH_REFUSED ||
+	       pair_is_level(p, site);
+}
+
+static void come_back(struct pair *p, uint32_t production, uint32_t copy)
+{
+	ck_assert(pair_run_until(p, 1600000, is_refused_or_level, production));
+	if (!pair_is_level(p, production)) {
+		pair_expect_image(p, copy);
+		allow(p, production, copy);
+	}
+	ck_assert(pair_run_until(p, 1600000, pair_is_level, production));
+}
+
+static void restart_production(struct pair *p, bool power)
+{
+	p->client_on = false;
+	pair_crash(p, 0, power);
+	p->flushed_only = power; /* no other site is asked */
+	pair_start(p, 0);
+	ck_assert(pair_promote(p, 0, 0, false));
+	pair_link_all(p, 0);
+	p->client_on = true;
+}
+
+static bool map_took_over(struct pair *p, uint32_t site)
+{
+	return p->site[site].engine->sb.sites[1].map_position > 0;
+}
+
+static void away(struct pair *p, uint32_t more_steps)
+{
+	pair_crash(p, 1, pair_random(p, 2) == 0);
+	p->client_on = true;
+	ck_assert(pair_run_until(p, 400000, map_took_over, 0));
+	pair_run(p, more_steps);
+}
+
+/* The maps survive production's restarts, of process and of power, and so does what
+ * they stand for. A log of 2 MiB refuses the refresh of much more than it holds. */
+START_TEST(maps_take_over_and_survive_production)
+{
+	struct pair *p = pair_level((uint64_t)_i + 1000, 2, 2u << 20);
+
+	p->span_bytes = _i % 2 == 0 ? 256u * 1024 : PAIR_DISK_BYTES;
+	pair_load(p, 0, 2000);
+	away(p, 3000);
+	for (int round = 0; round < 4; round++) {
+		restart_production(p, round % 2 == 1);
+		pair_run(p, 4000);
+	}
+	pair_start(p, 1);
+	pair_expect_image(p, 1);
+	come_back(p, 0, 1);
+	pair_run(p, 3000);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
+static bool is_refreshing(struct pair *p, uint32_t site)
+{
+	return p->site[site].engine->peer[1].phase == REFRESH_COPYING ||
+	       p->site[site].engine->peer[1].phase == REFRESH_ENDING;
+}
+
+static void cut_line(struct pair *p, uint32_t site)
+{
+	p->cut[site] = true;
+	pair_run(p, 200 + (uint32_t)pair_random(p, 2000));
+	p->cut[site] = false;
+}
+
+static void restart_copy(struct pair *p, bool power)
+{
+	pair_crash(p, 1, power);
+	pair_run(p, (uint32_t)pair_random(p, 500));
+	pair_start(p, 1);
+}
+
+/* Cut short by the line, by either process and by power: each time the copy is what
+ * it was, and in the end it is level. */
+START_TEST(refresh_cut_short_leaves_the_image)
+{
+	struct pair *p = pair_level((uint64_t)_i + 2000, 2, 4u << 20);
+
+	p->span_bytes = 256u * 1024;
+	pair_load(p, 0, 2000);
+	for (int round = 0; round < 6; round++) {
+		away(p, 500);
+		pair_start(p, 1);
+		ck_assert(pair_run_until(p, 400000, is_refreshing, 0));
+		pair_run(p, (uint32_t)pair_random(p, 3000));
+		pair_expect_image(p, 1);
+		switch ((round + _i) % 4) {
+		case 0:
+			cut_line(p, 1);
+			break;
+		case 1:
+			restart_copy(p, pair_random(p, 2) == 0);
+			break;
+		case 2:
+			restart_production(p, pair_random(p, 2) == 0);
+			break;
+		default:
+			cut_line(p, 0);
+			restart_copy(p, true);
+		}
+		pair_expect_image(p, 1);
+		pair_run(p, 3000);
+		pair_expect_image(p, 1);
+		come_back(p, 0, 1);
+	}
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
+/* Production dies in mid-refresh and the operator forces the copy: it serves its last
+ * consistent image, and the old production is undone and refreshed when it returns. */
+START_TEST(forced_in_mid_refresh)
+{
+	struct pair *p = pair_level((uint64_t)_i + 3000, 2, 4u << 20);
+
+	p->span_bytes = 256u * 1024;
+	pair_load(p, 0, 2000);
+	away(p, 500);
+	pair_start(p, 1);
+	ck_assert(pair_run_until(p, 400000, is_refreshing, 0));
+	pair_run(p, (uint32_t)pair_random(p, 2000));
+	p->client_on = false;
+	pair_crash(p, 0, _i % 2 == 0);
+	ck_assert(pair_promote(p, 1, 0, true));
+	pair_expect_history(p, 1);
+	pair_load(p, 1, 3000);
+	pair_start(p, 0);
+	pair_link_all(p, 1);
+	ck_assert(pair_run_until(p, 1600000, pair_is_level, 1));
+	pair_run(p, 1000);
+	pair_settle(p, 1);
+	pair_destroy(p);
+}
+END_TEST
+
+/* A blank copy dies while it is filled, again and again. */
+START_TEST(blank_copy_starts_over)
+{
+	struct pair *p = pair_create((uint64_t)_i + 4000, 2, 4u << 20);
+
+	p->verbose = getenv("PAIR_VERBOSE") != NULL;
+	p->span_bytes = PAIR_DISK_BYTES;
+	pair_start(p, 0);
+	ck_assert(pair_promote(p, 0, 0, false));
+	pair_load(p, 0, 20000);
+	pair_start(p, 1);
+	pair_link_all(p, 0);
+	for (int round = 0; round < 5; round++) {
+		pair_run(p, 500 + (uint32_t)pair_random(p, 4000));
+		restart_copy(p, pair_random(p, 2) == 0);
+		pair_expect_image(p, 1);
+	}
+	ck_assert(pair_run_until(p, 1600000, pair_is_level, 0));
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("engine_refresh");
+	Suite *s = suite_create("mirror");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, maps_take_over_and_survive_production, 0, SEEDS);
+	tcase_add_loop_test(tc, refresh_cut_short_leaves_the_image, 0, SEEDS);
+	tcase_add_loop_test(tc, forced_in_mid_refresh, 0, SEEDS);
+	tcase_add_loop_test(tc, blank_copy_starts_over, 0, SEEDS);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

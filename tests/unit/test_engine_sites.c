@@ -1,0 +1,235 @@
+/* test_engine_sites.c - three sites, and production passing between them while copies
+ * die, fall behind and come back: no answer and no byte that was read is ever lost
+ * (G1, G4, D5), and in the end all hold the same (D8, W2). */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/unit/pair_play.h"
+
+#ifndef SEEDS
+#define SEEDS 8
+#endif
+
+struct play {
+	struct pair *p;
+	uint32_t production;
+	uint32_t down; /* a copy that is away; or PAIR_SITES_MAX */
+};
+
+static uint32_t up_sites(struct pair *p)
+{
+	uint32_t up = 0;
+
+	for (uint32_t i = 0; i < p->site_count; i++)
+		if (p->site[i].up && !p->cut[i])
+			up |= 1u << i;
+	return up;
+}
+
+static uint32_t any_of(struct pair *p, uint32_t sites)
+{
+	uint32_t i;
+
+	do
+		i = (uint32_t)pair_random(p, p->site_count);
+	while ((sites >> i & 1) == 0);
+	return i;
+}
+
+/* A copy goes away for a while; one that lost power is given the time to be level
+ * again, since what it had not flushed is gone. */
+static void lose_copy(struct play *y, bool power)
+{
+	struct pair *p = y->p;
+	const uint32_t copy = any_of(p, 7u & ~(1u << y->production));
+
+	if (y->down < PAIR_SITES_MAX) {
+		pair_start(p, y->down);
+		y->down = PAIR_SITES_MAX;
+		return;
+	}
+	pair_crash(p, copy, power);
+	y->down = copy;
+	if (!power && pair_random(p, 2) == 0)
+		return;
+	pair_run(p, (uint32_t)pair_random(p, 20000));
+	pair_start(p, copy);
+	y->down = PAIR_SITES_MAX;
+	if (power)
+		p->slow = 0;
+	if (power)
+		ck_assert(pair_run_until(p, 1600000, pair_is_level, y->production));
+}
+
+static void cut_copy(struct play *y)
+{
+	const uint32_t copy = any_of(y->p, 7u & ~(1u << y->production));
+
+	y->p->cut[copy] = true;
+	pair_run(y->p, (uint32_t)pair_random(y->p, 4000));
+	y->p->cut[copy] = false;
+}
+
+/* Production dies. It comes back itself, or one of the current copies takes over. */
+static void lose_production(struct play *y, bool power)
+{
+	struct pair *p = y->p;
+	const uint32_t old = y->production;
+	uint32_t current = p->site[old].waited & ~(1u << old) & up_sites(p);
+
+	p->client_on = false;
+	pair_crash(p, old, power);
+	if (current == 0) {
+		p->flushed_only = power;
+		pair_start(p, old);
+	} else if (pair_random(p, 3) == 0) {
+		pair_start(p, old);
+	} else {
+		y->production = any_of(p, current);
+		current &= ~(1u << y->production);
+	}
+	ck_assert(pair_promote(p, y->production, current, false));
+	ck_assert_uint_eq(p->site[y->production].last[FACT_PREPARED].reached_sites,
+			  current);
+	if (!p->site[old].up)
+		pair_start(p, old);
+	pair_link_all(p, y->production);
+	p->client_site = y->production;
+	p->client_on = true;
+}
+
+static void play_round(struct play *y)
+{
+	struct pair *p = y->p;
+
+	pair_load(p, y->production, 500 + (uint32_t)pair_random(p, 3000));
+	switch (pair_random(p, 7)) {
+	case 0:
+		lose_copy(y, false);
+		break;
+	case 1:
+		lose_copy(y, true);
+		break;
+	case 2:
+		cut_copy(y);
+		break;
+	case 3:
+		p->slow ^= 1u << pair_random(p, 3);
+		break;
+	default:
+		lose_production(y, pair_random(p, 2) == 0);
+	}
+}
+
+static void play(uint64_t seed, uint64_t log_bytes, uint64_t span_bytes, int rounds)
+{
+	struct play y = { .p = pair_level(seed, 3, log_bytes), .down = PAIR_SITES_MAX };
+
+	y.p->span_bytes = span_bytes;
+	for (int round = 0; round < rounds; round++)
+		play_round(&y);
+	if (y.down < PAIR_SITES_MAX)
+		pair_start(y.p, y.down);
+	y.p->slow = 0;
+	pair_settle(y.p, y.production);
+	pair_destroy(y.p);
+}
+
+START_TEST(three_sites_lose_nothing)
+{
+	play((uint64_t)_i + 5000, 4u << 20, 64u * 1024, 10);
+}
+END_TEST
+
+/* So little log that the maps take over whenever a copy is away for long. */
+START_TEST(three_sites_with_small_logs)
+{
+	play((uint64_t)_i + 6000, 2u << 20, 256u * 1024, 10);
+}
+END_TEST
+
+/* D5: a copy that takes over has records at home that the other one has not logged.
+ * Nobody reads them before it has: they are lost when the other one takes over. */
+START_TEST(recovered_records_are_not_read_too_early)
+{
+	struct pair *p = pair_level((uint64_t)_i + 6500, 3, 4u << 20);
+
+	pair_load(p, 0, 2000);
+	p->slow = 1u << 2;
+	pair_run(p, 200 + (uint32_t)pair_random(p, 300));
+	p->client_on = false;
+	pair_crash(p, 0, false);
+	ck_assert(pair_promote(p, 1, 1u << 2, false));
+	p->cut[2] = true;
+	pair_load(p, 1, 40);
+	p->client_on = false;
+	ck_assert((p->site[1].waited >> 2 & 1) != 0);
+	pair_crash(p, 1, false);
+	p->cut[2] = false;
+	p->slow = 0;
+	ck_assert(pair_promote(p, 2, 0, false));
+	pair_start(p, 0);
+	pair_start(p, 1);
+	pair_link_all(p, 2);
+	pair_settle(p, 2);
+	pair_destroy(p);
+}
+END_TEST
+
+static bool is_mapped(struct pair *p, uint32_t site)
+{
+	return p->site[0].engine->sb.sites[site].map_position > 0;
+}
+
+static bool is_waited(struct pair *p, uint32_t site)
+{
+	return (p->site[0].waited >> site & 1) != 0;
+}
+
+/* G5: maps are taking over for one copy as another one goes away. */
+START_TEST(maps_take_over_for_one_after_the_other)
+{
+	struct pair *p = pair_level((uint64_t)_i + 6600, 3, 2u << 20);
+
+	p->span_bytes = 256u * 1024;
+	p->client_on = true;
+	pair_crash(p, 2, false);
+	ck_assert(pair_run_until(p, 400000, is_mapped, 2));
+	for (int round = 0; round < 8; round++) {
+		pair_run(p, (uint32_t)pair_random(p, 1000));
+		p->cut[1] = true;
+		ck_assert(pair_run_until(p, 400000, is_mapped, 1));
+		pair_run(p, 1000);
+		p->cut[1] = false;
+		ck_assert(pair_run_until(p, 800000, is_waited, 1));
+	}
+	ck_assert(pair_quiesce(p, 400000));
+	ck_assert(pair_run_until(p, 400000, pair_is_home, 0));
+	ck_assert(pair_run_until(p, 400000, pair_is_home, 1));
+	pair_expect_equal(p, 0, 1);
+	pair_start(p, 2);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("engine_sites");
+	Suite *s = suite_create("mirror");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, three_sites_lose_nothing, 0, SEEDS);
+	tcase_add_loop_test(tc, three_sites_with_small_logs, 0, SEEDS);
+	tcase_add_loop_test(tc, recovered_records_are_not_read_too_early, 0, SEEDS);
+	tcase_add_loop_test(tc, maps_take_over_for_one_after_the_other, 0, SEEDS / 2);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,363 @@
+/* test_request.c - from the JSON of docs/control.md to commands and back, with the
+ * node and the client's connection played by the test. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <qb/qbloop.h>
+
+#include "agent/request.h"
+#include "mirror/status.h"
+
+/* ---- the client, played here ------------------------------------------------------ */
+
+struct agent_client {
+	int answer_count, line_count;
+	bool streams;
+	int exit_status;
+	char text[1024];
+	json_t *reply;    /* the last */
+	char lines[2048]; /* objects of the events that were sent */
+};
+
+static struct qb_loop *loop;
+static struct agent_requests *requests;
+static struct agent_events *events;
+static struct config *config;
+static struct agent_client client, other;
+
+void agent_client_stream(struct agent_client *c, bool on)
+{
+	c->streams = on;
+}
+
+void agent_client_send(struct agent_client *c, json_t *line)
+{
+	const json_t *event = json_object_get(line, "event");
+	const size_t at = strlen(c->lines);
+
+	c->line_count++;
+	snprintf(c->lines + at, sizeof c->lines - at, "%s %s; ",
+		 json_string_value(json_object_get(event, "verb")),
+		 json_string_value(json_object_get(event, "object")));
+	json_decref(line);
+}
+
+void agent_client_reply(struct agent_client *c, json_t *reply, int exit_status,
+			const char *text)
+{
+	c->answer_count++;
+	c->exit_status = exit_status;
+	snprintf(c->text, sizeof c->text, "%s", text != NULL ? text : "");
+	json_decref(c->reply);
+	c->reply = reply;
+}
+
+/* ---- the node ------------------------------------------------------------------------ */
+
+static struct cluster_command last;
+static int command_count, status_count, frozen_count, stopped_count;
+static struct cluster_status members;
+static char fenced[64];
+
+void agent_node_command(struct agent_node *n, const struct cluster_command *command)
+{
+	(void)n;
+	last = *command;
+	command_count++;
+}
+
+void agent_node_status(struct agent_node *n)
+{
+	(void)n;
+	status_count++;
+}
+
+int agent_node_fenced(struct agent_node *n, const char *name)
+{
+	(void)n;
+	snprintf(fenced, sizeof fenced, "%s", name);
+	return strcmp(name, "a") == 0 ? 0 : -ENOENT;
+}
+
+void agent_node_fail_frozen(struct agent_node *n)
+{
+	(void)n;
+	frozen_count++;
+}
+
+void agent_node_members_get(const struct agent_node *n, struct cluster_status *status)
+{
+	(void)n;
+	*status = members;
+}
+
+static void stopped(void *owner)
+{
+	(void)owner;
+	stopped_count++;
+	qb_loop_stop(loop);
+}
+
+static void setup(void)
+{
+	static const struct agent_instance instance = { .name = "data",
+							.mirror = "data" };
+	struct agent_requests_setup s = { .instance = &instance, .stopped = stopped };
+
+	loop = qb_loop_create();
+	config = calloc(1, sizeof *config);
+	strcpy(config->mirror, "data");
+	config->frozen_timeout_ms = 50;
+	config->site_count = config->node_count = 2;
+	strcpy(config->site[0].name, "paris");
+	strcpy(config->site[1].name, "lyon");
+	strcpy(config->node[0].name, "a");
+	strcpy(config->node[1].name, "b");
+	config->node[1].site = 1;
+	events = agent_events_open(NULL);
+	s.loop = loop;
+	s.config = config;
+	s.events = events;
+	requests = agent_requests_open(&s);
+	memset(&client, 0, sizeof client);
+	memset(&other, 0, sizeof other);
+	memset(&members, 0, sizeof members);
+	command_count = status_count = frozen_count = stopped_count = 0;
+}
+
+static void teardown(void)
+{
+	agent_requests_gone(requests, &client);
+	agent_requests_gone(requests, &other);
+	agent_requests_close(requests);
+	agent_events_close(events);
+	json_decref(client.reply);
+	json_decref(other.reply);
+	free(config);
+	qb_loop_destroy(loop);
+}
+
+static void ask(struct agent_client *c, const char *text)
+{
+	json_error_t error;
+	json_t *request = json_loads(text, 0, &error);
+
+	ck_assert_msg(request != NULL, "%s", error.text);
+	agent_requests_request(requests, c, request);
+	json_decref(request);
+}
+
+static void stop_loop(void *data)
+{
+	(void)data;
+	qb_loop_stop(loop);
+}
+
+static void run_ms(uint64_t ms)
+{
+	qb_loop_timer_handle timer;
+
+	qb_loop_timer_add(loop, QB_LOOP_LOW, ms * 1000000, NULL, stop_loop, &timer);
+	qb_loop_run(loop);
+}
+
+static void node_status(void)
+{
+	struct mirror_status engine = { 0 };
+	const struct status_input in = { .config = config,
+					 .instance = "data",
+					 .cluster = &members,
+					 .mirror = &engine };
+
+	agent_requests_status(requests, &in);
+}
+
+/* ---- what is asked -------------------------------------------------------------------- */
+
+START_TEST(unknown_commands_and_members_are_not_ignored)
+{
+	static const char *const bad[] = {
+		"{\"command\":\"bogus\"}",
+		"{}",
+		"{\"command\":7}",
+		"{\"command\":\"ping\",\"force\":true}",
+		"{\"command\":\"promote\",\"froce\":true}",
+		"{\"command\":\"promote\",\"force\":1}",
+		"{\"command\":\"promote\",\"wait\":-1}",
+		"{\"command\":\"promote\",\"wait\":\"5\"}",
+		"{\"command\":\"demote\",\"force\":true}",
+		"{\"command\":\"fenced\"}",
+	};
+
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		ask(&client, bad[i]);
+		ck_assert_int_eq(client.answer_count, (int)i + 1);
+		ck_assert_msg(client.exit_status == 2, "%s: exit %d", bad[i],
+			      client.exit_status);
+	}
+	ck_assert_int_eq(command_count, 0);
+}
+END_TEST
+
+START_TEST(commands_reach_the_node_with_what_was_said)
+{
+	ask(&client, "{\"command\":\"promote\",\"force\":true}");
+	ck_assert_int_eq(last.type, CLUSTER_COMMAND_PROMOTE);
+	ck_assert(last.force);
+	ck_assert_int_eq(last.site, -1);
+	agent_requests_reply(requests, last.id, 1, "named loss");
+	ck_assert_int_eq(client.exit_status, 1);
+	ck_assert_str_eq(client.text, "named loss");
+
+	ask(&client,
+	    "{\"command\":\"refresh\",\"site\":\"lyon\",\"allow_inconsistent\":true}");
+	ck_assert_int_eq(last.type, CLUSTER_COMMAND_REFRESH);
+	ck_assert_int_eq(last.site, 1);
+	ck_assert(last.inconsistent);
+	agent_requests_reply(requests, last.id, 0, "begun");
+	ck_assert_int_eq(client.answer_count, 2);
+
+	ask(&client, "{\"command\":\"disconnect\",\"site\":\"rome\"}");
+	ck_assert_int_eq(client.exit_status, 1);
+	ck_assert_ptr_nonnull(strstr(client.text, "rome"));
+	ck_assert_int_eq(command_count, 2);
+}
+END_TEST
+
+START_TEST(promotion_that_takes_too_long_says_what_it_waits_for)
+{
+	strcpy(members.text, "promoting: waiting for n1 to be fenced");
+	ask(&client, "{\"command\":\"promote\",\"wait\":0.02}");
+	run_ms(200);
+	ck_assert_int_eq(client.answer_count, 1);
+	ck_assert_int_eq(client.exit_status, 1);
+	ck_assert_ptr_nonnull(strstr(client.text, "waiting for n1 to be fenced"));
+	agent_requests_reply(requests, last.id, 0, "production");
+	ck_assert_int_eq(client.answer_count, 1);
+}
+END_TEST
+
+/* Frozen writes are failed when the time is over, and the demotion goes on. */
+START_TEST(demotion_fails_frozen_writes_and_goes_on)
+{
+	ask(&client, "{\"command\":\"demote\"}");
+	run_ms(200);
+	ck_assert_int_eq(frozen_count, 1);
+	ck_assert_int_eq(client.answer_count, 0);
+	agent_requests_reply(requests, last.id, 0, "demoted");
+	ck_assert_int_eq(client.exit_status, 0);
+	ck_assert_int_eq(client.answer_count, 1);
+}
+END_TEST
+
+START_TEST(client_that_hangs_up_gives_up_the_answer_only)
+{
+	ask(&client, "{\"command\":\"promote\"}");
+	agent_requests_gone(requests, &client);
+	agent_requests_reply(requests, last.id, 0, "production");
+	ck_assert_int_eq(client.answer_count, 0);
+	ck_assert_int_eq(command_count, 1);
+
+	ask(&client, "{\"command\":\"stop\"}");
+	agent_requests_gone(requests, &client);
+	agent_requests_reply(requests, last.id, 0, "released");
+	ck_assert_int_eq(stopped_count, 1);
+}
+END_TEST
+
+START_TEST(stop_ends_the_process_unless_it_is_refused)
+{
+	ask(&client, "{\"command\":\"stop\"}");
+	ck_assert(!last.force);
+	agent_requests_reply(requests, last.id, 1, "mounted");
+	ck_assert_int_eq(stopped_count, 0);
+	ask(&client, "{\"command\":\"stop\"}");
+	agent_requests_reply(requests, last.id, 0, "released");
+	ck_assert_int_eq(stopped_count, 1);
+	agent_requests_stop(requests);
+	ck_assert(last.force);
+	agent_requests_reply(requests, last.id, 1, "no");
+	ck_assert_int_eq(stopped_count, 2);
+}
+END_TEST
+
+START_TEST(score_and_fenced_are_answered_at_once)
+{
+	members.promotion_score = 7900;
+	ask(&client, "{\"command\":\"score\"}");
+	ck_assert_int_eq(json_integer_value(json_object_get(client.reply, "score")),
+			 7900);
+	members.promotion_score = INT32_MIN;
+	ask(&client, "{\"command\":\"score\"}");
+	ck_assert_int_eq(client.exit_status, 1);
+	ask(&client, "{\"command\":\"fenced\",\"node\":\"a\"}");
+	ck_assert_int_eq(client.exit_status, 0);
+	ask(&client, "{\"command\":\"fenced\",\"node\":\"z\"}");
+	ck_assert_int_eq(client.exit_status, 1);
+}
+END_TEST
+
+/* One answer of the node serves all who have asked. */
+START_TEST(status_answers_all_that_wait)
+{
+	ask(&client, "{\"command\":\"status\"}");
+	ask(&other, "{\"command\":\"why\"}");
+	ck_assert_int_eq(client.answer_count + other.answer_count, 0);
+	node_status();
+	ck_assert(json_is_object(json_object_get(client.reply, "status")));
+	ck_assert(json_is_array(json_object_get(other.reply, "why")));
+	ck_assert_int_eq(client.answer_count, 1);
+	ck_assert_int_eq(other.answer_count, 1);
+}
+END_TEST
+
+START_TEST(events_are_what_exists_and_then_what_changes)
+{
+	const struct agent_event change = { 0, "change", "site lyon", "", "" };
+
+	ask(&client, "{\"command\":\"events\"}");
+	ask(&other, "{\"command\":\"events\",\"now\":true}");
+	agent_events_add(events, &change);
+	ck_assert_int_eq(client.line_count, 0);
+	node_status();
+	ck_assert_str_eq(client.lines,
+			 "exists mirror data; exists member a; exists member b; "
+			 "exists site paris; exists site lyon; exists -; ");
+	ck_assert_str_eq(other.lines, client.lines);
+	ck_assert(client.streams);
+	ck_assert(!other.streams);
+	client.lines[0] = '\0';
+	agent_events_add(events, &change);
+	ck_assert_str_eq(client.lines, "change site lyon; ");
+	ck_assert_int_eq(other.line_count, 6);
+	agent_requests_gone(requests, &client);
+	agent_events_add(events, &change);
+	ck_assert_int_eq(client.line_count, 7);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("request");
+	Suite *s = suite_create("agent");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, unknown_commands_and_members_are_not_ignored);
+	tcase_add_test(tc, commands_reach_the_node_with_what_was_said);
+	tcase_add_test(tc, promotion_that_takes_too_long_says_what_it_waits_for);
+	tcase_add_test(tc, demotion_fails_frozen_writes_and_goes_on);
+	tcase_add_test(tc, client_that_hangs_up_gives_up_the_answer_only);
+	tcase_add_test(tc, stop_ends_the_process_unless_it_is_refused);
+	tcase_add_test(tc, score_and_fenced_are_answered_at_once);
+	tcase_add_test(tc, status_answers_all_that_wait);
+	tcase_add_test(tc, events_are_what_exists_and_then_what_changes);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,426 @@
+/* test_role.c - who has a site's devices (D6), and what production waits for (D3). */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/members.h"
+#include "tests/unit/solo.h"
+
+#define PARIS 0
+#define LYON 1
+
+static struct members *m;
+static struct cluster_status status;
+
+/* n1, n2 at paris, n3, n4 at lyon, witness n5; all up. */
+static void setup(void)
+{
+	static const uint32_t hosts[] = { 2, 2 };
+
+	m = members_create(3, 2, hosts, 1);
+	m->writes = true;
+	for (uint32_t n = 0; n < m->node_count; n++)
+		members_start(m, n);
+	ck_assert(members_run_until_converged(m, 5000));
+}
+
+static void teardown(void)
+{
+	ck_assert_str_eq(m->violation, "");
+	members_destroy(m);
+}
+
+static void promoted(void)
+{
+	ck_assert(members_promote(m, 0, false));
+	ck_assert(members_run_until_converged(m, 5000));
+	members_run(m, 100);
+}
+
+static int32_t score(uint32_t node)
+{
+	members_status(m, node, &status);
+	return status.promotion_score;
+}
+
+/* ---- devices --------------------------------------------------------------------- */
+
+/* P3-23: the lowest in backup order that reaches it. */
+START_TEST(the_lowest_hosts_and_the_next_one_takes_over)
+{
+	ck_assert_int_eq(m->log[PARIS].open_node, 0);
+	ck_assert_int_eq(m->log[LYON].open_node, 2);
+	members_kill(m, 2, true);
+	members_run(m, 50);
+	members_fenced(m, 2);
+	ck_assert(members_run_until_converged(m, 2000));
+	ck_assert_int_eq(m->log[LYON].open_node, 3);
+
+	members_start(m, 2); /* no failback */
+	ck_assert(members_run_until_converged(m, 2000));
+	ck_assert_int_eq(m->log[LYON].open_node, 3);
+}
+END_TEST
+
+START_TEST(what_a_dead_node_held_waits_for_its_fencing)
+{
+	members_kill(m, 2, true);
+	members_run(m, 5000);
+	ck_assert_int_eq(m->log[LYON].open_node, -1);
+	members_status(m, 0, &status);
+	ck_assert_int_eq(status.sites[LYON].host, -1);
+	ck_assert_ptr_nonnull(strstr(status.sites[LYON].text, "held by n3"));
+	members_fenced(m, 2);
+	members_run(m, 200);
+	ck_assert_int_eq(m->log[LYON].open_node, 3);
+}
+END_TEST
+
+/* It is back in another boot: nothing of the one before can still write. */
+START_TEST(a_reboot_proves_as_much_as_a_fencing)
+{
+	members_kill(m, 2, true);
+	members_run(m, 1000);
+	m->node[2].io.open_error = -EIO;
+	members_start(m, 2);
+	members_run(m, 1000);
+	ck_assert_int_eq(m->log[LYON].open_node, 3);
+}
+END_TEST
+
+/* P3-13: killed and started again, the host is host again, under a new incarnation. */
+START_TEST(a_host_whose_process_restarts_is_host_again)
+{
+	const uint64_t before = m->node[2].io.incarnation;
+
+	members_kill(m, 2, false);
+	members_run(m, 500);
+	ck_assert_int_eq(m->log[LYON].open_node, -1);
+	members_start(m, 2);
+	ck_assert(members_run_until_converged(m, 2000));
+	ck_assert_int_eq(m->log[LYON].open_node, 2);
+	ck_assert_uint_ne(m->node[2].io.incarnation, before);
+}
+END_TEST
+
+START_TEST(a_stop_releases_and_the_mate_needs_no_fencing)
+{
+	const uint64_t id = members_command(m, 2, CLUSTER_COMMAND_STOP, false, -1);
+
+	ck_assert(members_wait(m, id, 2000));
+	ck_assert_int_eq(m->reply[id].exit_status, 0);
+	members_kill(m, 2, false);
+	members_run(m, 300);
+	ck_assert_int_eq(m->log[LYON].open_node, 3);
+}
+END_TEST
+
+START_TEST(a_site_whose_only_host_stopped_is_unhosted)
+{
+	members_kill(m, 3, false);
+	members_run(m, 200);
+	members_wait(m, members_command(m, 2, CLUSTER_COMMAND_STOP, false, -1), 2000);
+	members_run(m, 300);
+	members_status(m, 0, &status);
+	ck_assert_int_eq(status.sites[LYON].host, -1);
+	ck_assert_ptr_nonnull(strstr(status.sites[LYON].text, "no member"));
+}
+END_TEST
+
+START_TEST(devices_that_are_still_held_are_tried_again)
+{
+	members_kill(m, 3, false);
+	members_kill(m, 2, false);
+	members_start(m, 2);
+	m->node[2].io.open_error = -EBUSY;
+	members_run(m, 4000);
+	ck_assert_int_eq(m->log[LYON].open_node, -1);
+	ck_assert_uint_ge(m->node[2].order_count[ORDER_OPEN], 3);
+	m->node[2].io.open_error = 0;
+	members_run(m, 3000);
+	ck_assert_int_eq(m->log[LYON].open_node, 2);
+}
+END_TEST
+
+static void fail_device(uint32_t node)
+{
+	struct fact f = { .type = FACT_DEVICE_FAILED, .site = m->node[node].io.site };
+
+	strcpy(f.text, "disk db: flush failed");
+	members_fact(m, node, &f);
+}
+
+START_TEST(a_copys_host_with_a_broken_disk_detaches_and_the_mate_takes_over)
+{
+	promoted();
+	fail_device(2);
+	members_run(m, 1000);
+	ck_assert_int_eq(m->log[LYON].open_node, 3);
+	ck_assert(members_run_until_converged(m, 5000));
+	ck_assert_int_eq(score(2), INT32_MIN);
+	members_status(m, 2, &status);
+	ck_assert_ptr_nonnull(strstr(status.text, "flush failed"));
+}
+END_TEST
+
+/* P3-27: Pacemaker sees the score go and moves production; here by hand. */
+START_TEST(a_production_with_a_broken_disk_loses_its_score)
+{
+	promoted();
+	ck_assert_int_eq(score(0), 10000);
+	fail_device(0);
+	members_run(m, 100);
+	ck_assert_int_eq(score(0), INT32_MIN);
+	members_wait(m, members_command(m, 0, CLUSTER_COMMAND_DEMOTE, false, -1), 5000);
+	members_run(m, 500);
+	ck_assert_int_eq(m->log[PARIS].open_node, 1);
+	ck_assert(members_promote(m, 1, false));
+}
+END_TEST
+
+/* Idle and not to be promoted, the host gives way to its mate that is. */
+START_TEST(the_mate_that_is_to_be_promoted_gets_the_devices)
+{
+	promoted();
+	members_wait(m, members_command(m, 0, CLUSTER_COMMAND_DEMOTE, false, -1), 5000);
+	ck_assert_int_eq(m->log[PARIS].open_node, 0);
+	ck_assert(members_promote(m, 1, false));
+	ck_assert_int_eq(m->log[PARIS].open_node, 1);
+	ck_assert(members_run_until_converged(m, 5000));
+}
+END_TEST
+
+START_TEST(scores_follow_site_and_backup_order)
+{
+	promoted();
+	ck_assert_int_eq(score(0), 10000);
+	ck_assert_int_gt(score(0), score(1));
+	ck_assert_int_ge(score(1), 5000);
+	ck_assert_int_gt(score(1), score(2));
+	ck_assert_int_gt(score(2), score(3));
+	ck_assert_int_gt(score(3), 0);
+	ck_assert_int_eq(score(4), INT32_MIN);
+	members_network(m, "0|1234");
+	members_run(m, 300);
+	ck_assert_int_eq(score(0), INT32_MIN);
+	/* n1 may have the devices still: Pacemaker fences it before it promotes n2 */
+	ck_assert_int_gt(score(1), score(2));
+	members_run(m, 61000); /* no fencing came */
+	ck_assert_int_le(score(1), 10);
+	ck_assert_int_gt(score(2), score(1));
+}
+END_TEST
+
+/* ---- what writes wait for (D3) ---------------------------------------------------------- */
+
+static bool waits_for_lyon(void)
+{
+	return m->node[0].io.link[LYON].waited;
+}
+
+START_TEST(a_lost_copy_is_waited_for_until_a_view_without_it_is_in_effect)
+{
+	promoted();
+	ck_assert(waits_for_lyon());
+	m->votes_needed = 6; /* nothing can be decided any more */
+	members_network(m, "01|234");
+	members_run(m, 800);
+	ck_assert(waits_for_lyon());
+	members_run(m, 4000);
+	ck_assert(waits_for_lyon());
+
+	m->votes_needed = 3;
+	members_network(m, "014|23");
+	members_run(m, 1000);
+	ck_assert(!waits_for_lyon());
+	members_status(m, 0, &status);
+	ck_assert(!status.sites[LYON].current);
+	members_network(m, "01234");
+	ck_assert(members_run_until_converged(m, 5000));
+	ck_assert(waits_for_lyon());
+}
+END_TEST
+
+START_TEST(a_broken_line_alone_puts_the_copy_out_and_in_again)
+{
+	promoted();
+	members_lines(m, "01|234");
+	members_run(m, 500);
+	ck_assert(!waits_for_lyon());
+	members_status(m, 2, &status);
+	ck_assert(!status.sites[LYON].current);
+	ck_assert_int_eq(status.promotion_score, INT32_MIN);
+	members_lines(m, "01234");
+	ck_assert(members_run_until_converged(m, 5000));
+	ck_assert(waits_for_lyon());
+}
+END_TEST
+
+START_TEST(a_copy_whose_host_restarted_is_not_current_until_it_enters_again)
+{
+	uint64_t before;
+
+	promoted();
+	before = m->node[2].io.incarnation;
+	members_kill(m, 2, false);
+	members_start(m, 2);
+	ck_assert(members_run_until_converged(m, 5000));
+	ck_assert_uint_ne(m->node[2].io.incarnation, before);
+	ck_assert_uint_eq(m->node[0].core->voter.in_effect.site[LYON].current_incarnation,
+			  m->node[2].io.incarnation);
+	ck_assert(waits_for_lyon());
+}
+END_TEST
+
+/* ---- an undecided proposal (D3), from one production host --------------------------------- */
+
+static struct solo t;
+
+/* Node 0 serves generation 2, node 2 hosts the copy under 77 and is linked. */
+static void production_alone(void)
+{
+	struct config config;
+	struct view view;
+	struct role *r;
+
+	solo_config(&config);
+	solo_view(&config, 3, &view);
+	view.production_node = 0;
+	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2), 0 };
+	solo_create(&t, 0, &view, true);
+	r = &t.core->role;
+	r->devices = DEVICES_OPEN;
+	r->serve = SERVE_SERVING;
+	r->generation = cluster_view_generation(&view)->id;
+	r->incarnation = 55;
+	t.core->voter.in_effect.site[PARIS].host = (struct view_host){ 0, 55,
+								       SOLO_BOOT(0), 0 };
+	t.core->voter.in_effect.production_incarnation = 55;
+	t.core->lease.until_ns = t.now_ns + 100000 * SOLO_MS;
+	solo_ring(&t, 7);
+	solo_announce(&t, 1);
+	solo_announce_host(&t, 2, 77);
+	solo_persisted(&t);
+}
+
+static void tell_copy(enum fact_type type, uint64_t ready_count)
+{
+	const struct fact f = {
+		.type = type,
+		.site = LYON,
+		.incarnation = 77,
+		.ready_count = ready_count,
+	};
+
+	solo_fact(&t, &f);
+}
+
+/* Carry the round under way through, with node 1. */
+static void agree(void)
+{
+	uint64_t ballot;
+
+	solo_persisted(&t);
+	ballot = t.core->round.ballot;
+	solo_promise(&t, 1, ballot, NULL, t.core->voter.in_effect.ballot);
+	solo_persisted(&t);
+	solo_accepted(&t, 1, ballot);
+	solo_persisted(&t);
+}
+
+START_TEST(a_copy_that_was_proposed_is_waited_for_though_it_is_lost)
+{
+	uint64_t ballot;
+
+	production_alone();
+	agree(); /* the ring's own round */
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_LINK)->peer.incarnation, 77);
+
+	tell_copy(FACT_COPY_READY, 1);
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 1u << LYON);
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->ready_seen, 1);
+	solo_persisted(&t);
+	ballot = t.core->round.ballot;
+	solo_promise(&t, 1, ballot, NULL, t.core->voter.in_effect.ballot);
+	ck_assert(solo_sent(&t, MESSAGE_PROPOSE)->propose.view.site[LYON].current);
+
+	/* The proposal is out; some voter may have it. Another's ballot comes between,
+	 * and the copy is lost. */
+	solo_prepare(&t, 1, cluster_view_ballot_make(50, 1), ROUND_CONFIRM);
+	tell_copy(FACT_COPY_LOST, 0);
+	solo_tick(&t, 200);
+	ck_assert_uint_eq(t.core->role.waited, 1u << LYON);
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 1u << LYON);
+
+	/* Its own view of a greater ballot, without the copy, settles it. */
+	solo_tick(&t, 4000);
+	solo_announce_host(&t, 2, 77);
+	agree();
+	solo_tick(&t, 100);
+	if (t.core->role.waited != 0)
+		agree(); /* the undecided one was adopted first */
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 0);
+	ck_assert(!t.core->voter.in_effect.site[LYON].current);
+	solo_destroy(&t);
+}
+END_TEST
+
+START_TEST(a_ready_of_another_incarnation_is_not_waited_for)
+{
+	const struct fact f = {
+		.type = FACT_COPY_READY,
+		.site = LYON,
+		.incarnation = 78,
+		.ready_count = 3,
+	};
+
+	production_alone();
+	agree();
+	solo_clear(&t);
+	solo_fact(&t, &f);
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 0);
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->ready_seen, 3);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PREPARE));
+	solo_destroy(&t);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("cluster");
+	TCase *devices = tcase_create("role, devices"),
+	      *waits = tcase_create("role, copies");
+	TCase *alone = tcase_create("role, undecided");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(devices, setup, teardown);
+	tcase_add_test(devices, the_lowest_hosts_and_the_next_one_takes_over);
+	tcase_add_test(devices, what_a_dead_node_held_waits_for_its_fencing);
+	tcase_add_test(devices, a_reboot_proves_as_much_as_a_fencing);
+	tcase_add_test(devices, a_host_whose_process_restarts_is_host_again);
+	tcase_add_test(devices, a_stop_releases_and_the_mate_needs_no_fencing);
+	tcase_add_test(devices, a_site_whose_only_host_stopped_is_unhosted);
+	tcase_add_test(devices, devices_that_are_still_held_are_tried_again);
+	tcase_add_test(devices,
+		       a_copys_host_with_a_broken_disk_detaches_and_the_mate_takes_over);
+	tcase_add_test(devices, a_production_with_a_broken_disk_loses_its_score);
+	tcase_add_test(devices, the_mate_that_is_to_be_promoted_gets_the_devices);
+	tcase_add_test(devices, scores_follow_site_and_backup_order);
+	suite_add_tcase(s, devices);
+	tcase_add_checked_fixture(waits, setup, teardown);
+	tcase_add_test(waits,
+		       a_lost_copy_is_waited_for_until_a_view_without_it_is_in_effect);
+	tcase_add_test(waits, a_broken_line_alone_puts_the_copy_out_and_in_again);
+	tcase_add_test(waits,
+		       a_copy_whose_host_restarted_is_not_current_until_it_enters_again);
+	suite_add_tcase(s, waits);
+	tcase_add_test(alone, a_copy_that_was_proposed_is_waited_for_though_it_is_lost);
+	tcase_add_test(alone, a_ready_of_another_incarnation_is_not_waited_for);
+	suite_add_tcase(s, alone);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,256 @@
+/* test_status.c - the status: empty "why" when all is well, a sentence for each
+ * state that is not the good one, and the words of docs/control.md. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/events.h"
+#include "agent/status.h"
+#include "agent/words.h"
+#include "mirror/status.h"
+
+static struct config config;
+static struct cluster_status cluster;
+static struct mirror_status engine;
+static struct status_input input;
+
+static void fill_config(void)
+{
+	config = (struct config){
+		.mirror = "data",
+		.cluster = true,
+		.site_count = 2,
+		.node_count = 3,
+		.node = { { .name = "n1", .site = 0 },
+			  { .name = "n2", .site = 1 },
+			  { .name = "n3", .site = -1 } },
+		.site = { { .name = "paris",
+			    .disk_count = 1,
+			    .disk = { { .name = "db" } } },
+			  { .name = "lyon",
+			    .disk_count = 1,
+			    .disk = { { .name = "db" } } } },
+	};
+}
+
+/* paris (n1) is production, lyon (n2) a current copy, n3 a witness: all is well. */
+static void setup(void)
+{
+	fill_config();
+	cluster = (struct cluster_status){
+		.quorate = true,
+		.view_in_effect = true,
+		.serving_here = true,
+		.production_site = 0,
+		.production_node = 0,
+		.promotion_score = 10000,
+		.node_count = 3,
+		.site_count = 2,
+		.mirror = { { 1 } },
+		.nodes = { { .member = true, .voter = true, .reach = 1 },
+			   { .member = true, .voter = true, .reach = 2 },
+			   { .member = true, .voter = true } },
+		.sites = { { .role = CLUSTER_SITE_PRODUCTION,
+			     .host = 0,
+			     .current = true,
+			     .data = DATA_UP_TO_DATE },
+			   { .role = CLUSTER_SITE_COPY,
+			     .host = 1,
+			     .current = true,
+			     .data = DATA_UP_TO_DATE,
+			     .link = LINK_CONNECTED } },
+		.history = { .count = 1,
+			     .entry = { { .ordinal = 1,
+					  .reason = GENERATION_CREATED } } },
+	};
+	engine = (struct mirror_status){
+		.open = true,
+		.serving = true,
+		.data = DATA_UP_TO_DATE,
+		.site = 0,
+		.site_count = 2,
+		.disk_count = 1,
+		.log_bytes = 1000,
+		.log_used_bytes = 250,
+		.sites = { [1] = { .link = LINK_CONNECTED,
+				   .lag_bytes = 7,
+				   .map_extents = 2 } },
+	};
+	input = (struct status_input){
+		.config = &config,
+		.instance = "data",
+		.node = 0,
+		.cluster = &cluster,
+		.mirror = &engine,
+		.attach_text = "",
+	};
+}
+
+static json_t *get(json_t *status, const char *member)
+{
+	json_t *value = json_object_get(status, member);
+
+	ck_assert_msg(value != NULL, "no member %s", member);
+	return value;
+}
+
+/* Is there exactly one reason, with `words` in it? */
+static void only_because(const char *words)
+{
+	json_t *why = agent_status_why(&input);
+	const char *text = json_string_value(json_array_get(why, 0));
+
+	ck_assert_uint_eq(json_array_size(why), 1);
+	ck_assert_msg(strstr(text, words) != NULL, "\"%s\" does not say \"%s\"", text,
+		      words);
+	json_decref(why);
+}
+
+START_TEST(all_is_well)
+{
+	json_t *status = agent_status_json(&input), *site, *mode;
+
+	ck_assert_uint_eq(json_array_size(get(status, "why")), 0);
+	mode = json_array_get(get(status, "modes"), 0);
+	ck_assert_str_eq(json_string_value(mode), "connected");
+	ck_assert_str_eq(json_string_value(get(get(status, "production"), "host")), "n1");
+	ck_assert_int_eq(json_integer_value(get(get(status, "log"), "used_percent")), 25);
+	site = json_array_get(get(status, "sites"), 1);
+	ck_assert_str_eq(json_string_value(get(site, "data")), "UpToDate");
+	ck_assert_str_eq(json_string_value(get(site, "link")), "connected");
+	ck_assert_int_eq(json_integer_value(get(site, "lag_bytes")), 7);
+	ck_assert_int_eq(json_integer_value(get(site, "tracked_bytes")), 2 * 65536);
+	ck_assert(
+		json_is_null(get(json_array_get(get(status, "sites"), 0), "lag_bytes")));
+	json_decref(status);
+}
+END_TEST
+
+START_TEST(every_bad_state_has_its_sentence)
+{
+	cluster.quorate = false;
+	only_because("without quorum");
+	setup();
+	cluster.view_in_effect = false;
+	only_because("No view is in effect");
+	setup();
+	cluster.nodes[2].member = false;
+	only_because("n3 is not a member");
+	setup();
+	cluster.sites[1].host = -1;
+	only_because("Site lyon has no host");
+	setup();
+	cluster.sites[1].current = false;
+	cluster.sites[1].data = DATA_OUTDATED;
+	only_because("its data is Outdated");
+	setup();
+	engine.frozen = true;
+	strcpy(engine.frozen_text, "lyon has not confirmed for 3 s");
+	only_because("Writes are frozen: lyon");
+	setup();
+	input.mirror = NULL;
+	only_because("did not answer");
+	setup();
+	input.attach_text = "the kernel has no nbd";
+	only_because("no nbd");
+}
+END_TEST
+
+/* Production's own sentence about its link stands for the members' one. */
+START_TEST(reasons_of_a_link_are_given_once)
+{
+	strcpy(cluster.sites[1].text, "not connected");
+	strcpy(engine.sites[1].link_text, "lyon refuses: another mirror");
+	engine.sites[1].link = LINK_DOWN;
+	only_because("lyon refuses: another mirror");
+}
+END_TEST
+
+/* What the engine of a copy knows of others is nothing. */
+START_TEST(a_copy_shows_no_lag)
+{
+	json_t *status, *site;
+
+	engine.serving = false;
+	engine.site = 1;
+	status = agent_status_json(&input);
+	site = json_array_get(get(status, "sites"), 1);
+	ck_assert(json_is_null(get(site, "lag_bytes")));
+	json_decref(status);
+}
+END_TEST
+
+START_TEST(text_cut_inside_a_character_is_still_json)
+{
+	json_t *status;
+	char *text;
+
+	strcpy(cluster.nodes[1].text, "h\xc3");
+	status = agent_status_json(&input);
+	text = json_dumps(status, 0);
+	ck_assert_ptr_nonnull(text);
+	ck_assert_ptr_nonnull(strstr(text, "h?"));
+	free(text);
+	json_decref(status);
+}
+END_TEST
+
+static char last_object[64];
+static int count;
+
+static void add(void *data, const struct agent_event *event)
+{
+	(void)data;
+	ck_assert_str_eq(event->verb, "exists");
+	strcpy(last_object, event->object);
+	count++;
+}
+
+START_TEST(exists_ends_with_a_dash)
+{
+	agent_status_exists(&input, add, NULL);
+	ck_assert_str_eq(last_object, "-");
+	ck_assert_int_eq(count, 1 + 3 + 2 + 1 + 1); /* mirror, nodes, sites, disk, dash */
+}
+END_TEST
+
+START_TEST(uuids_are_read_as_they_are_written)
+{
+	struct uuid a, b;
+	char text[AGENT_UUID_TEXT_BYTES];
+
+	for (size_t i = 0; i < sizeof a.byte; i++)
+		a.byte[i] = (uint8_t)(i * 17);
+	agent_uuid_format(&a, text);
+	ck_assert_str_eq(text, "00112233-4455-6677-8899-aabbccddeeff");
+	ck_assert_int_eq(agent_uuid_parse(text, &b), 0);
+	ck_assert(uuid_equal(&a, &b));
+	ck_assert_int_lt(agent_uuid_parse("00112233-4455-6677-8899-aabbccddeef", &b), 0);
+	ck_assert_int_lt(agent_uuid_parse("00112233-4455-6677-8899-aabbccddeeffa", &b),
+			 0);
+	ck_assert_int_lt(agent_uuid_parse("00112233445566778899aabbccddeeff", &b), 0);
+	ck_assert_int_lt(agent_uuid_parse("", &b), 0);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("status");
+	Suite *s = suite_create("agent");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, all_is_well);
+	tcase_add_test(tc, every_bad_state_has_its_sentence);
+	tcase_add_test(tc, reasons_of_a_link_are_given_once);
+	tcase_add_test(tc, a_copy_shows_no_lag);
+	tcase_add_test(tc, text_cut_inside_a_character_is_still_json);
+	tcase_add_test(tc, exists_ends_with_a_dash);
+	tcase_add_test(tc, uuids_are_read_as_they_are_written);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
