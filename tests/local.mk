@@ -36,6 +36,7 @@ unit_tests = \
 	tests/unit/test_nbd \
 	tests/unit/test_nbd_client \
 	tests/unit/test_nbd_driver \
+	tests/unit/test_nbd_fuzz \
 	tests/unit/test_nbd_line \
 	tests/unit/test_paths \
 	tests/unit/test_pool \
@@ -96,6 +97,7 @@ tests_system_nbd_records_LDADD = $(NBD_LIBS)
 # NBD connections over a toy engine.
 nbd_toy = tests/unit/nbd_toy.c tests/unit/nbd_toy.h
 tests_unit_test_nbd_client_SOURCES = tests/unit/test_nbd_client.c $(nbd_toy)
+tests_unit_test_nbd_fuzz_SOURCES = tests/unit/test_nbd_fuzz.c $(nbd_toy)
 tests_unit_test_nbd_line_SOURCES = tests/unit/test_nbd_line.c $(nbd_toy)
 
 # The members: several cores together (members), or one and a test that plays the
