@@ -12,9 +12,9 @@
  *
  * A promise to a proposal that has come to a view of the same generation does not
  * keep a voter from granting: that ballot can bring nothing else any more, and who
- * wants to promote needs a greater one and waits from its promises on. Checked
- * against lab's view.pml: GRANT(v) := (promised by s, or accepted at the promised
- * ballot) and the accepted generation is the renewed one.
+ * wants to promote needs a greater one and waits from its promises on. So a voter
+ * grants when it promised the asker, or accepted a view at the ballot that it
+ * promised, and the newest view that it accepted is of the generation renewed.
  *
  * Source: DESIGN 7 D7; C. Gray, D. Cheriton, "Leases" (1989).
  */

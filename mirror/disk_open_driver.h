@@ -5,7 +5,7 @@
  * which is what lets a site's disks pass from host to host (D6). The calls block:
  * from the I/O thread they go through io_driver_offload().
  *
- * Source: DESIGN 7 D6, REQUIREMENTS P4-10.
+ * Source: DESIGN 7 D6; P4-10.
  */
 #ifndef MIRROR_DISK_OPEN_DRIVER_H
 #define MIRROR_DISK_OPEN_DRIVER_H

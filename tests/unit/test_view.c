@@ -34,7 +34,7 @@ static bool decode(size_t length, bool *same)
 	return !c.bytes.bad && c.bytes.position == length;
 }
 
-/* Every field of FORMATS, each with a value of its own. */
+/* Every field, each with a value of its own. */
 static void fill_everything(void)
 {
 	view.proposer = 11;

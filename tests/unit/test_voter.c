@@ -1,4 +1,4 @@
-/* test_voter.c - the voter file's slots (D1, FORMATS "Voter file"). */
+/* test_voter.c - the voter file's slots (D1). */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
