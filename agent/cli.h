@@ -33,8 +33,7 @@ enum cli_option {
 	CLI_CONFIG = 1u << 7,
 	CLI_COPY_OF = 1u << 8,
 	CLI_IDENTITY = 1u << 9,
-	CLI_DISK_DATA = 1u << 10,
-	CLI_LOG = 1u << 11,
+	CLI_LOG = 1u << 10,
 };
 
 struct cli_arguments {
@@ -44,8 +43,7 @@ struct cli_arguments {
 	const char *copy_of;
 	const char *identity;
 	const char *log;
-	bool blank; /* --disk-data blank */
-	int count;  /* operands */
+	int count; /* operands */
 	char **operand;
 	struct agent_instance instance; /* of operand[0], for a command with `named` */
 };

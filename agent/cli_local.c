@@ -28,7 +28,6 @@ static enum cli_exit create(const struct cli_arguments *a)
 			.instance = a->instance.name,
 			.copy_of = a->copy_of,
 			.identity = a->identity,
-			.blank = a->blank,
 		};
 
 		if (agent_create(&options, text, sizeof text) == 0)
@@ -301,14 +300,12 @@ static enum cli_exit config_show_run(const struct cli_arguments *a)
 const struct cli_command cli_local_commands[] = {
 	{ .name = "create",
 	  .synopsis = "NAME [--copy-of HOST | --identity MIRROR:LINEAGE] "
-		      "[--disk-data adopt|blank] [--config FILE]",
+		      "[--config FILE]",
 	  .summary = "Make this site's writelog, and for a new mirror its identity",
 	  .help = "  --copy-of HOST      make a further site: ask HOST's daemon which mirror\n"
 		  "  --identity M:L      the same without asking: `id` and `lineage` of status\n"
-		  "  --disk-data adopt   what is on the disks is the mirror's content (default)\n"
-		  "  --disk-data blank   the disks hold nothing of worth\n"
 		  "  --config FILE       instead of /etc/hamirror/NAME.yaml\n",
-	  .options = CLI_COPY_OF | CLI_IDENTITY | CLI_DISK_DATA | CLI_CONFIG,
+	  .options = CLI_COPY_OF | CLI_IDENTITY | CLI_CONFIG,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .named = true,

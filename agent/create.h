@@ -7,7 +7,6 @@
 #ifndef AGENT_CREATE_H
 #define AGENT_CREATE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,8 +18,6 @@ struct create_options {
 	const char *instance; /* NAME or NAME@HOST: names the state directory */
 	const char *copy_of;  /* host whose daemon tells the identity, or NULL */
 	const char *identity; /* MIRROR:LINEAGE, two uuids, instead; or NULL */
-	bool blank;           /* --disk-data blank: the disks hold nothing of
-				     worth. Always so with copy_of or identity */
 };
 
 /* Do it. On error nothing was changed that an earlier state needs.

@@ -33,7 +33,6 @@ static const struct {
 	{ CLI_CONFIG, "config", required_argument },
 	{ CLI_COPY_OF, "copy-of", required_argument },
 	{ CLI_IDENTITY, "identity", required_argument },
-	{ CLI_DISK_DATA, "disk-data", required_argument },
 	{ CLI_LOG, "log", required_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
@@ -170,11 +169,6 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 		break;
 	case CLI_LOG:
 		a->log = value;
-		break;
-	case CLI_DISK_DATA:
-		a->blank = strcmp(value, "blank") == 0;
-		if (!a->blank && strcmp(value, "adopt") != 0)
-			return usage_error(c, "--disk-data is adopt or blank");
 		break;
 	}
 	return CLI_DONE;

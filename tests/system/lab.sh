@@ -111,7 +111,7 @@ mirror_create() {
 		truncate -s "$2M" "$LAB/site/$site/$1-db" || fail "no room for a disk"
 		truncate -s "$3M" "$LAB/site/$site/$1-log" || fail "no room for a log"
 	done
-	node n1 hamirror create "$1" --disk-data blank || fail "hamirror create $1 on n1"
+	node n1 hamirror create "$1" || fail "hamirror create $1 on n1"
 	# the copy's log takes the identity from the running daemon
 	node n1 hamirror start "$1" || fail "hamirror start $1 on n1"
 	node n3 hamirror create "$1" --copy-of n1 || fail "hamirror create $1 on n3"

@@ -170,7 +170,7 @@ pair_up() {
 	END
 	truncate -s ${MIB}M "$DIR/db.a" "$DIR/db.b"
 	truncate -s 64M "$DIR/log.a" "$DIR/log.b"
-	run create data@a --disk-data blank
+	run create data@a
 	run start data@a
 	run create data@b --copy-of a
 	run start data@b

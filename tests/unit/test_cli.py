@@ -265,7 +265,7 @@ class Alone(Command):
                           ["promote", "data", "--wait", "x"],
                           ["promote", "data", "--wait", "-1"],
                           ["promote", "a/b"], ["config", "frob", "x"], ["config"],
-                          ["create", "data", "--disk-data", "x"],
+                          ["create", "data", "--copy-of"],
                           ["connect", "data", "--force"], ["scan"]):
             with self.subTest(arguments):
                 status, out, err = self.run_command(*arguments)
