@@ -10,8 +10,8 @@
 #include "cluster/cluster.h"
 #include "common/config.h"
 
-/* Fill self->reach, and self->disk_bytes for self->node's own site. What cannot be
- * looked at is not reached; why, the opening of the devices says. */
+/* Fill self->reach, and for self->node's own site self->disk_bytes and, where it is
+ * not reached, self->reach_text: what is missing, and what makes it. */
 void agent_reach_fill(const struct config *config, struct cluster_self *self);
 
 #endif

@@ -128,6 +128,7 @@ struct cluster_self {
 				       found when it looked, before create */
 	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];   /* of its own site's disks, as
 				       found; 0: not known */
+	char reach_text[200];       /* why its own site is not reached, or "" */
 };
 
 /* Make a core. `voter` is the newest valid slot of the voter file (NULL: none,

@@ -402,13 +402,15 @@ static void disks_pump(struct cluster_core *c)
 	cluster_send(c);
 }
 
-/* P3-15: who sees other disks than its site's host would not serve the same data. */
+/* P3-15: who sees other disks than its site's host would not serve the same data.
+ * Sizes are known of our own site's disks only. */
 void cluster_join_disks(struct cluster_core *c, const struct message *m)
 {
 	const struct message_disks *d = &m->disks;
 	bool differs = false;
 
 	if (m->node == c->self.node || (c->self.reach >> d->site & 1) == 0 ||
+	    c->config->node[c->self.node].site != (int32_t)d->site ||
 	    c->role.devices != DEVICES_CLOSED)
 		return;
 	for (uint32_t i = 0; i < d->count; i++) {
@@ -417,8 +419,8 @@ void cluster_join_disks(struct cluster_core *c, const struct message *m)
 			continue;
 		differs = true;
 		snprintf(c->role.text, sizeof c->role.text,
-			 "disk %s has %llu bytes here and "
-			 "%llu on %s, the host of the site: this node may not host it",
+			 "disk %s has %llu bytes here and %llu on %s, the host: use "
+			 "the same device, then restart hamirror here",
 			 d->disk[i].name, (unsigned long long)c->self.disk_bytes[i],
 			 (unsigned long long)d->disk[i].bytes,
 			 cluster_node_name(c, (int32_t)m->node));

@@ -134,8 +134,9 @@ static bool refused_here(const struct cluster_core *c, char *text, size_t size)
 	if ((c->self.reach >> own_site(c) & 1) == 0) {
 		snprintf(text, size,
 			 "this node does not reach the disks and the writelog of "
-			 "%s",
-			 cluster_site_name(c, (int32_t)own_site(c)));
+			 "%s%s%s",
+			 cluster_site_name(c, (int32_t)own_site(c)),
+			 c->self.reach_text[0] != 0 ? ": " : "", c->self.reach_text);
 		return true;
 	}
 	return false;

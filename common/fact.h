@@ -62,7 +62,7 @@ struct fact {
 	struct uuid mirror;         /* OPENED: the mirror's identity */
 	struct uuid lineage;        /* OPENED, PEER */
 	uint64_t disconnected;      /* OPENED: bit per site put out by `disconnect` */
-	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];   /* OPENED: sizes; 0: not told */
+	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];   /* OPENED: of the devices; 0: none */
 	char object[CONFIG_NAME_MAX];   /* EVENT: "disk db", "link lyon", ... */
 	char rule[CONFIG_NAME_MAX];     /* EVENT: "" or the rule that decided */
 	char text[FACT_TEXT_MAX];       /* a sentence, for people */

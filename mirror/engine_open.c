@@ -136,6 +136,12 @@ static void superblock_read(struct mirror_engine *m)
 		error = mirror_superblock_check_identity(&m->sb, m->config, m->site, text,
 							 sizeof text);
 	if (error != 0) {
+		if (error == -ENODATA)
+			mirror_text(text, sizeof text,
+				    "not a hamirror log; `hamirror create %s%s` makes it "
+				    "one",
+				    m->config->mirror,
+				    m->site == 0 ? "" : " --copy-of HOST");
 		mirror_text(full, sizeof full, "writelog %s: %s",
 			    m->config->site[m->site].writelog, text);
 		refuse(m, error, full);
@@ -379,6 +385,7 @@ static void done(struct mirror_engine *m)
 	f->mirror = m->sb.mirror;
 	f->lineage = m->sb.lineage;
 	f->clean = m->sb.clean.set;
+	memcpy(f->disk_bytes, m->devices.disk_bytes, sizeof f->disk_bytes);
 	f->history = m->sb.history;
 	for (uint32_t s = 0; s < m->sb.site_count; s++)
 		if (m->sb.sites[s].disconnected)

@@ -212,7 +212,8 @@ int mirror_hello_check_disks(const struct mirror_disk_table *production,
 		else if (c->size_bytes < p->size_bytes)
 			snprintf(text, text_bytes,
 				 "disk '%s' has %" PRIu64 " bytes at production and only "
-				 "%" PRIu64 " at the copy",
+				 "%" PRIu64 " at the copy: use a device at least as "
+				 "large there",
 				 p->name, p->size_bytes, c->size_bytes);
 		else if (c->sector_bytes > p->sector_bytes)
 			snprintf(text, text_bytes,

@@ -121,6 +121,7 @@ create_both() {
 	refused "voter.0" create a
 	refused "does not answer" create b --copy-of a
 	run start a
+	refused 'hamirror create data --copy-of HOST' start b
 	run create b --copy-of a
 	refused "writelog of site lyon" create b --copy-of a
 	run start b

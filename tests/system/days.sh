@@ -142,7 +142,17 @@ day_disks() {
 	refused "db" create b --copy-of a
 	[[ $said == *"disk 'db' has $((DISK_MIB << 20)) bytes at production"* ]] || fail "$said"
 	[ "$before" = "$(sums "$DIR/log.b" "$DIR/db.b")" ] || fail "refused, yet changed"
-	run stop a
+	# ... and was not asked
+	run create b --identity "$(field a '' id):$(field a '' lineage)"
+	run start b
+	run promote a
+	await 20 why_says a "disk 'db' has $((DISK_MIB << 20)) bytes at production and only" ||
+		fail "a does not say why: $(hamirror why data@a)"
+	why_says a "use a device at least as large" || fail "no help: $(hamirror why data@a)"
+	stop_all
+	# ... or has shrunk since
+	truncate -s "$((DISK_MIB - 2))M" "$DIR/db.b"
+	does_not_open b "smaller than the $((DISK_MIB - 1 << 20)) of the mirror: use a device"
 
 	# a file that another process holds
 	truncate -s "${DISK_MIB}M" "$DIR/db.b"
@@ -232,7 +242,7 @@ day_writelog() {
 	does_not_open a "lyon"
 	restore
 	dd if=/dev/zero of="$DIR/log.a" bs=128K count=1 conv=notrunc status=none
-	does_not_open a "not a hamirror log"
+	does_not_open a "not a hamirror log; \`hamirror create data\` makes it one"
 	restore
 	(flock 9 && exec sleep 60) 9<> "$DIR/log.a" &
 	await 5 is_locked "$DIR/log.a" || fail "the log was not locked"

@@ -25,6 +25,12 @@ refused() {
 	[[ $said == *$words* ]] || fail "$on: hamirror $command data $*: no '$words' in: $said"
 }
 
+# Is $2 in what `why` of node $1 says?
+why_says() { node "$1" hamirror why data 2>&1 | grep -qF -- "$2"; }
+await_why() {
+	await 30 why_says "$1" "$2" || fail "$1: no '$2' in: $(node "$1" hamirror why data)"
+}
+
 # Field $3 of site $2 as node $1 sees it; of the status itself with $2 empty.
 field() {
 	node "$1" hamirror status data --json 2> /dev/null | python3 -c '
@@ -175,3 +181,37 @@ run n3 demote
 for n in $NODES; do run $n stop; done
 cmp "$LAB/site/paris/data-db" "$LAB/site/lyon/data-db" || fail "the disks differ"
 echo "ok: stopped, the disks are equal"
+
+# A host whose site has no writelog yet: it says so, and what makes one.
+truncate -s 0 "$LAB/site/lyon/data-log"
+truncate -s 128M "$LAB/site/lyon/data-log"
+for n in n1 n3 n5; do run $n start; done
+await_why n3 'no writelog of this mirror yet'
+await_why n3 'hamirror create data --copy-of HOST'
+await_why n1 'hamirror create data --copy-of HOST'
+refused 'hamirror create data --copy-of HOST' n3 promote --force
+run n1 promote --wait 30
+run n3 stop
+run n3 create --copy-of n1
+run n3 start
+await_current n1 lyon
+echo "ok: a site without a writelog was told of, made and filled"
+
+# A host whose disk is not that of its site's host may not take over.
+node n2 sh -c 'truncate -s 8M /srv/small && mount --bind /srv/small /srv/site/data-db' ||
+	fail "no other disk for n2"
+run n2 start
+await_why n2 'disk db has 8388608 bytes here and 16777216 on n1, the host: use the same device'
+await_why n1 'n2: disk db has 8388608 bytes here and 16777216 on n1'
+refused 'disk db has 8388608 bytes here' n2 promote
+run n1 demote
+run n1 stop
+refused 'disk db has 8388608 bytes here' n2 promote --force
+run n2 stop
+node n2 umount /srv/site/data-db
+run n2 start
+promote_after n2
+echo "ok: a host with another disk took over only once it had the right one"
+
+for n in n2 n3 n5; do run $n stop; done
+cmp "$LAB/site/paris/data-db" "$LAB/site/lyon/data-db" || fail "the disks differ"

@@ -13,6 +13,7 @@
 
 #include "agent/create.h"
 #include "agent/log_file.h"
+#include "agent/reach.h"
 #include "agent/scan.h"
 #include "cluster/voter_driver.h"
 
@@ -225,6 +226,41 @@ START_TEST(copy_takes_the_identity_and_is_blank)
 }
 END_TEST
 
+/* What a node that is started finds of its site, and what it says is missing. */
+static void reach(uint32_t node, uint32_t expected, const char *words)
+{
+	struct cluster_self self = { .node = node };
+
+	agent_reach_fill(config, &self);
+	ck_assert_uint_eq(self.reach, expected);
+	if (words[0] == '\0')
+		ck_assert_str_eq(self.reach_text, "");
+	else
+		ck_assert_msg(strstr(self.reach_text, words) != NULL, "no '%s' in: %s",
+			      words, self.reach_text);
+	ck_assert_uint_eq(self.disk_bytes[0],
+			  strstr(words, "db.a") == NULL ? DISK_BYTES : 0);
+}
+
+START_TEST(reach_names_what_is_missing)
+{
+	reach(0, 0, "`hamirror create data`");
+	reach(1, 0, "`hamirror create data --copy-of HOST`");
+	ck_assert_int_eq(truncate(config->site[1].writelog, 0), 0);
+	reach(1, 0, "`hamirror create data --copy-of HOST`");
+	unlink(config->site[1].writelog);
+	reach(1, 0, "log.b cannot be read: No such file");
+	create(0);
+	reach(0, 1, "");
+	reach(1, 1, "log.b cannot be read: No such file");
+	strcpy(config->mirror, "other");
+	reach(0, 0, "log.a: ");
+	strcpy(config->mirror, "data");
+	unlink(config->site[0].disk[0].path);
+	reach(0, 0, "db.a) is not there");
+}
+END_TEST
+
 static json_t *scan_json(const char *path, bool records)
 {
 	const struct scan_options o = { .path = path, .json = true, .records = records };
@@ -284,6 +320,7 @@ int main(void)
 	tcase_add_test(tc, small_missing_and_busy_logs_are_refused);
 	tcase_add_test(tc, only_the_first_site_begins_a_mirror);
 	tcase_add_test(tc, copy_takes_the_identity_and_is_blank);
+	tcase_add_test(tc, reach_names_what_is_missing);
 	tcase_add_test(tc, scan_shows_the_new_log);
 	tcase_add_test(tc, scan_refuses_what_is_no_log);
 	suite_add_tcase(s, tc);

@@ -138,6 +138,24 @@ START_TEST(flushed_order_survives_power)
 }
 END_TEST
 
+/* Of the devices, which may be larger than what clients see. */
+START_TEST(opening_tells_how_large_the_devices_are)
+{
+	struct pair *p = pair_create(1, 2, LOG_BYTES);
+	const struct fact *f = &p->site[1].last[FACT_OPENED];
+
+	p->site[1].disk[1].bytes += 4096;
+	pair_start(p, 1);
+	ck_assert(pair_wait_fact(p, 1, FACT_OPENED, 1, 10000));
+	ck_assert_int_eq(f->error, 0);
+	ck_assert_uint_eq(f->disk_bytes[0], PAIR_DISK_BYTES);
+	ck_assert_uint_eq(f->disk_bytes[1], PAIR_DISK_BYTES + 4096);
+	ck_assert_uint_eq(f->disk_bytes[PAIR_DISKS], 0);
+	p->site[1].disk[1].bytes -= 4096;
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine");
@@ -146,6 +164,7 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(tc, 120);
+	tcase_add_test(tc, opening_tells_how_large_the_devices_are);
 	tcase_add_loop_test(tc, copy_becomes_level_and_equal, 0, SEEDS);
 	tcase_add_loop_test(tc, production_restarts_with_all_it_answered, 0, SEEDS);
 	tcase_add_loop_test(tc, copy_takes_over_and_the_old_one_returns, 0, SEEDS);

@@ -43,7 +43,7 @@ START_TEST(a_joiner_announces_what_it_found)
 }
 END_TEST
 
-/* P3-11, and 8 of FACTS: cpg tells a healed partition as NODEUP, without a join. */
+/* P3-11: cpg tells a healed partition as NODEUP, without a join. */
 START_TEST(whoever_comes_everyone_announces_itself_again)
 {
 	solo_ring(&t, 3);
@@ -217,6 +217,63 @@ START_TEST(who_sees_other_disks_than_the_host_is_no_candidate)
 	solo_say(&t, 0, &m);
 	ck_assert_uint_eq(cluster_role_reach(t.core), 0);
 	ck_assert_uint_eq(solo_sent(&t, MESSAGE_ANNOUNCE)->announce.reach, 0);
+}
+END_TEST
+
+START_TEST(the_disks_of_another_site_may_have_other_sizes)
+{
+	struct message m = { .type = MESSAGE_DISKS };
+
+	t.core->self.reach = 3; /* it could stand in for lyon's hosts */
+	t.core->self.disk_bytes[0] = 4096;
+	solo_ring(&t, 7);
+	solo_announce(&t, 0);
+	solo_announce(&t, 2);
+	m.disks.site = 1;
+	m.disks.count = 1;
+	strcpy(m.disks.disk[0].name, "db");
+	m.disks.disk[0].bytes = 8192;
+	solo_say(&t, 2, &m);
+	ck_assert_uint_eq(cluster_role_reach(t.core), 3);
+}
+END_TEST
+
+START_TEST(the_host_tells_its_site_what_the_devices_are)
+{
+	struct fact opened = { .type = FACT_OPENED, .disk_bytes = { 4096 } };
+
+	view.site[0].host = (struct view_host){ .node = 1, .boot = SOLO_BOOT(1) };
+	teardown();
+	solo_create(&t, 1, &view, true);
+	t.core->voter.in_effect.site[0].host.incarnation = t.core->role.incarnation_next;
+	solo_ring(&t, 3);
+	opened.order_id = solo_ordered(&t, ORDER_OPEN)->id;
+	solo_fact(&t, &opened);
+	ck_assert_uint_eq(solo_sent(&t, MESSAGE_DISKS)->disks.disk[0].bytes, 4096);
+}
+END_TEST
+
+/* What is wrong with a node's own site reaches the operator wherever he looks. */
+START_TEST(why_a_node_reaches_nothing_is_told_to_all)
+{
+	static struct cluster_status s;
+	char text[160];
+
+	teardown();
+	solo_create(&t, 1, NULL, false);
+	t.self.reach = 0;
+	strcpy(t.self.reach_text, "no writelog yet");
+	teardown();
+	t.core = cluster_create(&t.config, &t.self, NULL, 0, text, sizeof text);
+	ck_assert_ptr_nonnull(t.core);
+	solo_ring(&t, 2);
+	ck_assert_str_eq(solo_sent(&t, MESSAGE_ANNOUNCE)->announce.text,
+			 "no writelog yet");
+	cluster_status_get(t.core, t.now_ns, &s);
+	ck_assert_str_eq(s.nodes[1].text, "no writelog yet");
+	solo_command(&t, CLUSTER_COMMAND_PROMOTE, true);
+	ck_assert_int_eq(t.reply.exit_status, 1);
+	ck_assert_ptr_nonnull(strstr(t.reply.text, "no writelog yet"));
 }
 END_TEST
 
@@ -449,6 +506,9 @@ int main(void)
 	tcase_add_test(one, a_second_process_for_a_node_is_refused);
 	tcase_add_test(one, a_message_of_one_who_has_not_announced_itself_is_not_taken);
 	tcase_add_test(one, who_sees_other_disks_than_the_host_is_no_candidate);
+	tcase_add_test(one, the_disks_of_another_site_may_have_other_sizes);
+	tcase_add_test(one, the_host_tells_its_site_what_the_devices_are);
+	tcase_add_test(one, why_a_node_reaches_nothing_is_told_to_all);
 	suite_add_tcase(s, one);
 	tcase_add_loop_test(all, all_orders_of_four_nodes, 0, 24);
 	tcase_add_loop_test(all, all_orders_of_five_nodes, 0, 120);
