@@ -145,7 +145,8 @@ void link_frame_receive(struct link *l)
 			break;
 		}
 	}
-	if (l->begin == l->end)
+	/* Not under a recv: it was told to put its bytes behind `end` as it was. */
+	if (l->begin == l->end && !l->receiving)
 		l->begin = l->end = 0;
 	if (l->ended && !l->paused && l->phase != LINK_PHASE_CLOSING)
 		link_end(l, "%s%s", l->fault,

@@ -269,6 +269,31 @@ START_TEST(paused_link_keeps_everything)
 }
 END_TEST
 
+/* What waited in the buffer is taken while the next recv is under way already: that
+ * one's bytes come where it was told to put them. */
+START_TEST(resumed_link_keeps_everything)
+{
+	greet("127.0.0.1");
+	b.engine.takes_frames = false;
+	flow_a.frame_count = 1;
+	flow_b.received_expected = 101;
+	encode(&flow_a.frame[0], 0, MIRROR_FRAME_RECORD, 0, 4 * KIB);
+	send_all(&a);
+	rig_expect(&a, "sent 1");
+	while (link_driver_counters(rig_links(&b))->paused_count == 0)
+		rig_turn(&b);
+	b.engine.takes_frames = true;
+	while (flow_b.received_count == 0)
+		rig_turn(&b);
+	flow_a.frame_count = 100;
+	for (uint32_t i = 0; i < 100; i++)
+		encode(&flow_a.frame[i], 0, MIRROR_FRAME_RECORD, i + 1, 4 * KIB);
+	send_all(&a);
+	rig_expect(&a, "sent 100");
+	rig_expect(&b, "received 101");
+}
+END_TEST
+
 /* G7: an empty pool is a pause, too: 4 MiB of pool, 8 MiB on the way. */
 START_TEST(empty_pool_pauses_the_link)
 {
@@ -428,6 +453,7 @@ int main(void)
 	tcase_add_test(tc, frames_arrive_whole_and_in_order);
 	tcase_add_test(tc, both_ways_at_once);
 	tcase_add_test(tc, paused_link_keeps_everything);
+	tcase_add_test(tc, resumed_link_keeps_everything);
 	tcase_add_test(tc, empty_pool_pauses_the_link);
 	tcase_add_test(tc, core_closes_and_connects_again);
 	tcase_add_test(tc, what_was_sent_before_the_close_still_leaves);
