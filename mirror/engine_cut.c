@@ -82,6 +82,7 @@ void mirror_record_forget(struct mirror_engine *m, struct mirror_record *r)
 	}
 	r->next = NULL;
 	r->part_count = 0;
+	r->partly_home = false;
 	mirror_record_set_state(r, MIRROR_RECORD_FREE);
 }
 

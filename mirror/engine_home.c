@@ -235,6 +235,7 @@ static bool start_issued(struct mirror_engine *m)
 static void set_home(struct mirror_engine *m, struct mirror_record *r)
 {
 	mirror_record_set_state(r, MIRROR_RECORD_HOME);
+	r->partly_home = false;
 	if (r->indexed) {
 		mirror_index_remove(&m->index[r->header.disk], r);
 		r->indexed = false;
@@ -301,7 +302,7 @@ void mirror_home_io(struct mirror_engine *m, struct mirror_io *io)
 {
 	struct engine_home *h = io->owner;
 	struct mirror_task_op_list issue = { 0 };
-	struct mirror_record *r;
+	struct mirror_record *r = h->op->owner;
 
 	if (io->result < 0)
 		mirror_engine_fail(m, io->device, io->result, "writing");
@@ -314,6 +315,7 @@ void mirror_home_io(struct mirror_engine *m, struct mirror_io *io)
 	if (m->disks_dirty_since_ns == 0)
 		m->disks_dirty_since_ns = m->now_ns;
 	m->gate_dirty[io->device] = true;
+	r->partly_home = true;
 	r = mirror_tasks_done(m->tasks, h->op, &issue);
 	h->next = m->homes_free;
 	m->homes_free = h;

@@ -93,9 +93,11 @@ static bool begin(struct mirror_engine *m, struct mirror_request *q, uint32_t di
 	if (count < 0)
 		return false; /* so many: wait until some are home */
 	for (int i = 0; i < count; i++)
-		if (found[i]->header.type == MIRROR_RECORD_WRITE &&
-		    found[i]->data == NULL)
-			return false; /* only in the log: the replay brings it */
+		if ((found[i]->header.type == MIRROR_RECORD_WRITE &&
+		     found[i]->data == NULL) ||
+		    found[i]->partly_home)
+			return false; /* only in the log: the replay brings it; or a
+				       newer one may be below it at home already */
 	*rd = (struct engine_read){
 		.used = true,
 		.request = q,

@@ -69,6 +69,8 @@ struct mirror_record {
 	/* task groups and the gate (task.h, group.h) */
 	struct mirror_record *next;       /* link of the one queue that owns this */
 	uint32_t part_count;              /* parts (by range) not yet home */
+	bool partly_home;                 /* ... and others are: there, newer records
+					     may have come home before it */
 };
 
 struct mirror_record_queue {

@@ -268,8 +268,8 @@ static void actual(struct pair *p, uint32_t site, uint8_t *image[PAIR_DISKS])
 		const struct mirror_record *r = mirror_engine_record(m, s);
 		uint8_t *at = image[r->header.disk] + r->header.offset_bytes;
 
-		if (r->header.type == MIRROR_RECORD_FLUSH ||
-		    r->state == MIRROR_RECORD_HOME)
+		/* one that is home may have an older, partly home one below it */
+		if (r->header.type == MIRROR_RECORD_FLUSH)
 			continue;
 		if (r->header.offset_bytes >= p->span_bytes)
 			continue;
