@@ -294,7 +294,7 @@ const struct cli_command cli_daemon_commands[] = {
 	  .summary = "Make this host production; done when it serves",
 	  .help = "  --force          even if that loses acknowledged writes; the answer names\n"
 		  "                   what is lost\n"
-		  "  --wait SECONDS   give up the answer after so long (30)\n"
+		  "  --wait SECONDS   call it off after so long (30)\n"
 		  "  --json           the daemon's answer as it is\n",
 	  .options = CLI_FORCE | CLI_WAIT | CLI_JSON,
 	  .count_min = 1,

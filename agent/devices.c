@@ -299,6 +299,8 @@ void agent_devices_serve(struct agent_devices *d, bool serves)
 	if (serves)
 		d->failed = false;
 	pump(d);
+	if (!serves)
+		end_promotions(d, "it has been demoted again");
 }
 
 const struct status_device *agent_devices_list(const struct agent_devices *d)

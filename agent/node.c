@@ -342,6 +342,13 @@ void agent_node_command(struct agent_node *n, const struct cluster_command *comm
 	agent_devices_command(n->devices, command);
 }
 
+void agent_node_give_up(struct agent_node *n, uint64_t id)
+{
+	struct cluster_event event = { .type = CLUSTER_EVENT_GIVE_UP, .command_id = id };
+
+	step(n, &event);
+}
+
 static void command_goes(void *owner, const struct cluster_command *command)
 {
 	struct cluster_event event = { .type = CLUSTER_EVENT_COMMAND,

@@ -57,6 +57,10 @@ int agent_node_open(const struct agent_node_setup *setup, struct agent_node **no
 /* Begin a command; `reply` follows, now or later, exactly once. */
 void agent_node_command(struct agent_node *n, const struct cluster_command *command);
 
+/* The time of command `id` is over. A promotion is called off where it still can be:
+ * `reply` then comes within the call. */
+void agent_node_give_up(struct agent_node *n, uint64_t id);
+
 /* A fencing of the node `name` was confirmed, by Pacemaker or by the operator.
  * Returns 0, or -ENOENT: no such node in the configuration. */
 int agent_node_fenced(struct agent_node *n, const char *name);

@@ -3,6 +3,7 @@
  * A request that is not answered at once is in the table of pending ones:
  *
  *   waits for   ends by                       client hangs up   time is over
+ *   promote     the node's reply              goes on, unasked  exit 1, called off
  *   command     the node's reply              goes on, unasked  exit 1, goes on
  *   status      the node's status             dropped           (node's bound)
  *   stream      the client's hang-up          dropped           -
@@ -141,9 +142,14 @@ static void expired(void *data)
 	struct pending *p = data;
 	struct agent_requests *r = p->requests;
 	const bool stop = p->command == CLUSTER_COMMAND_STOP;
+	const uint64_t id = p->id;
 	char text[512];
 
 	p->timed = false;
+	if (p->command == CLUSTER_COMMAND_PROMOTE)
+		agent_node_give_up(r->node, id);
+	if (p->id != id)
+		return; /* answered by that */
 	if (releases(p->command) && !p->grace) {
 		p->grace = true;
 		agent_node_fail_frozen(r->node);

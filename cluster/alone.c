@@ -18,6 +18,9 @@
  *                                         `disconnect` or its return
  *              DEMOTE, STOP             ORDER_DEMOTE                    demoting
  *   demoting   FACT_DEMOTED             REPLY; STOP: ORDER_CLOSE        open, closing
+ *   promoting  DEMOTE, STOP, its time   called off: REPLY (rereading:   open
+ *     but not    is over                  when the log was read)
+ *     starting
  *   any open   CONNECT, DISCONNECT      ORDER_MARK, FACT_STORED, then   the same
  *                                         the links and the wait set
  */
@@ -72,14 +75,21 @@ void cluster_alone_set_state(struct alone *a, enum alone_state state)
 	a->state = state;
 }
 
+static void begin(struct cluster_core *c);
+
 void cluster_alone_reply(struct cluster_core *c, int32_t exit_status, const char *text)
 {
 	struct alone *a = c->alone;
 
 	if (!a->busy)
 		return;
-	a->busy = false;
+	a->busy = a->has_next;
 	cluster_reply(c, a->command.id, exit_status, "%s", text);
+	if (!a->has_next)
+		return;
+	a->has_next = false;
+	a->command = a->next;
+	begin(c);
 }
 
 uint32_t cluster_alone_peers(const struct cluster_core *c)
@@ -124,8 +134,6 @@ void cluster_alone_close(struct cluster_core *c)
 	c->alone->close_id = o->id;
 }
 
-static void begin(struct cluster_core *c);
-
 static void opened(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
@@ -142,6 +150,7 @@ static void opened(struct cluster_core *c, const struct fact *f)
 						     OPEN_RETRY_NS :
 						     OPEN_FAILED_NS);
 		a->data = DATA_DISKLESS;
+		a->called_off = false;
 		cluster_alone_set_state(a, ALONE_CLOSED);
 		cluster_alone_reply(c, 1, a->text);
 		return;
@@ -154,10 +163,11 @@ static void opened(struct cluster_core *c, const struct fact *f)
 	a->data = f->data;
 	a->disconnected = (uint32_t)f->disconnected;
 	a->text[0] = 0;
-	if (a->state == ALONE_REREADING) {
+	if (a->state == ALONE_REREADING && !a->called_off) {
 		cluster_alone_judge(c);
 		return;
 	}
+	a->called_off = false;
 	cluster_alone_set_state(a, ALONE_OPEN);
 	cluster_tell(c, "site", cluster_site_name(c, (int32_t)a->site), "",
 		     "is open here");
@@ -447,6 +457,14 @@ static void take_command(struct cluster_core *c, const struct cluster_command *c
 	if (command->type == CLUSTER_COMMAND_STOP) {
 		a->stopping = a->has_stop = true;
 		a->stop_id = command->id;
+		cluster_alone_call_off(c, "called off by a stop");
+		return;
+	}
+	if (a->busy && !a->has_next && a->command.type == CLUSTER_COMMAND_PROMOTE &&
+	    command->type == CLUSTER_COMMAND_DEMOTE) {
+		a->has_next = true;
+		a->next = *command;
+		cluster_alone_call_off(c, "called off by a demote");
 		return;
 	}
 	if (a->busy || a->stopping) {
@@ -459,6 +477,23 @@ static void take_command(struct cluster_core *c, const struct cluster_command *c
 	a->command = *command;
 	if (!is_opening(a))
 		begin(c);
+}
+
+static void give_up(struct cluster_core *c, uint64_t id)
+{
+	const struct alone *a = c->alone;
+
+	if (!a->busy || a->command.id != id)
+		return;
+	cluster_alone_call_off(
+		c, a->state == ALONE_PROBING ?
+			   "not promoted in the time given, asking the other site: "
+			   "called off" :
+		   is_opening(a) ?
+			   "not promoted in the time given, waiting for the devices: "
+			   "called off" :
+			   "not promoted in the time given, preparing the writelog: "
+			   "called off");
 }
 
 static void pump(struct cluster_core *c)
@@ -494,6 +529,8 @@ void cluster_alone_step(struct cluster_core *c, const struct cluster_event *e)
 		take_fact(c, e->fact);
 	else if (e->type == CLUSTER_EVENT_COMMAND)
 		take_command(c, e->command);
+	else if (e->type == CLUSTER_EVENT_GIVE_UP)
+		give_up(c, e->command_id);
 	pump(c);
 }
 

@@ -47,9 +47,10 @@ struct alone {
 	enum link_state link[CONFIG_SITE_COUNT_MAX];
 	uint64_t ready_count;
 	uint32_t reason; /* of the generation being opened */
-	/* the one command under way, and STOP */
-	bool busy, has_stop;
-	struct cluster_command command;
+	/* the one command under way, a DEMOTE that calls a promotion off, and STOP */
+	bool busy, has_next, has_stop;
+	bool called_off; /* while our log was being read again */
+	struct cluster_command command, next;
 	uint64_t stop_id;
 	uint32_t mark_sites; /* CONNECT, DISCONNECT: as they will be */
 	char text[256];      /* what is wrong, or "" */
@@ -69,6 +70,8 @@ void cluster_alone_links(struct cluster_core *c);
 /* ---- alone_promote.c --------------------------------------------------------- */
 
 void cluster_alone_promote(struct cluster_core *c, const struct cluster_command *command);
+/* End a promotion under way, unless it starts to serve already. */
+void cluster_alone_call_off(struct cluster_core *c, const char *why);
 /* Our log was read again: may we be promoted. */
 void cluster_alone_judge(struct cluster_core *c);
 void cluster_alone_peer(struct cluster_core *c, const struct fact *f);

@@ -252,6 +252,37 @@ void cluster_alone_serving(struct cluster_core *c, const struct fact *f)
 	cluster_alone_reply(c, 0, text);
 }
 
+void cluster_alone_call_off(struct cluster_core *c, const char *why)
+{
+	struct alone *a = c->alone;
+
+	if (!a->busy || a->command.type != CLUSTER_COMMAND_PROMOTE)
+		return;
+	switch (a->state) {
+	case ALONE_PREPARING:
+		cluster_order(c, ORDER_DEPOSE);
+		refuse(c, "alone-called-off", why);
+		break;
+	case ALONE_PROBING:
+		refuse(c, "alone-called-off", why);
+		break;
+	case ALONE_REREADING:
+		a->called_off = true;
+		cluster_alone_reply(c, 1, why);
+		break;
+	case ALONE_CLOSED:
+	case ALONE_OPENING: /* it waits for the devices */
+		cluster_alone_reply(c, 1, why);
+		break;
+	case ALONE_OPEN:
+	case ALONE_STARTING:
+	case ALONE_SERVING:
+	case ALONE_DEMOTING:
+	case ALONE_CLOSING:
+		break;
+	}
+}
+
 void cluster_alone_promote(struct cluster_core *c, const struct cluster_command *command)
 {
 	struct alone *a = c->alone;

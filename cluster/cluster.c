@@ -156,6 +156,9 @@ static void take(struct cluster_core *c, const struct cluster_event *e)
 	case CLUSTER_EVENT_FENCED:
 		cluster_fence_event(c, e->fenced.node, e->fenced.wall_ns);
 		break;
+	case CLUSTER_EVENT_GIVE_UP:
+		cluster_command_give_up(c, e->command_id);
+		break;
 	}
 }
 

@@ -31,6 +31,10 @@ enum cluster_event_type {
 	CLUSTER_EVENT_FACT,         /* from the I/O side */
 	CLUSTER_EVENT_COMMAND,      /* from the operator or the agent */
 	CLUSTER_EVENT_FENCED,       /* Pacemaker confirmed a fencing */
+	CLUSTER_EVENT_GIVE_UP,      /* the time of command `command_id` is over: a
+				       promotion that nobody else waits for is called
+				       off, which its reply says; one that starts to
+				       serve already goes on */
 };
 
 /* As cpg gives it (cpg_confchg_fn): reasons are corosync's CPG_REASON_*. */
@@ -78,6 +82,7 @@ struct cluster_event {
 		} persisted;
 		const struct fact *fact;
 		const struct cluster_command *command;
+		uint64_t command_id;
 		struct {
 			const char *node;   /* its name */
 			uint64_t wall_ns;   /* when it was confirmed */

@@ -4,6 +4,8 @@
  *   DEMOTE       ORDER_DEMOTE, then a      a promotion under way is called off;
  *                  view that says so, then    then REPLY
  *                  REPLY
+ *   PROMOTE      REPLY                      promote.c; called off when its time
+ *                                             is over
  *   STOP         as DEMOTE, then close,     close, RELEASE, REPLY
  *                  RELEASE, REPLY
  *   CONNECT,     a view that says so,       refused: names the production host
@@ -72,6 +74,36 @@ void cluster_command_reply_all(struct cluster_core *c, enum cluster_command_type
 	for (uint32_t i = 0; i < COMMANDS_MAX; i++)
 		if (c->command[i].used && c->command[i].type == type)
 			command_end(c, &c->command[i], exit_status, text);
+}
+
+void cluster_command_give_up(struct cluster_core *c, uint64_t id)
+{
+	struct command *mine = NULL;
+	bool others = false;
+	char text[320];
+
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
+		struct command *w = &c->command[i];
+
+		if (!w->used || w->type != CLUSTER_COMMAND_PROMOTE)
+			continue;
+		if (w->id == id)
+			mine = w;
+		else
+			others = true;
+	}
+	if (mine == NULL || c->promote.state == PROMOTE_START)
+		return;
+	if (others) {
+		command_end(c, mine, 1,
+			    "not promoted in the time given; it goes on, since another "
+			    "command waits for it");
+		return;
+	}
+	snprintf(text, sizeof text, "not promoted in the time given%s%s: called off",
+		 c->promote.wait_text[0] != 0 ? ", " : "", c->promote.wait_text);
+	cluster_tell(c, "mirror", c->config->mirror, "", "%s", text);
+	cluster_promote_end(c, 1, text);
 }
 
 static bool is_waiting(const struct cluster_core *c, const struct command *w)

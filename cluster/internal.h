@@ -427,6 +427,8 @@ bool cluster_command_add(struct cluster_core *c, const struct cluster_command *c
 			 uint32_t sites);
 void cluster_command_reply_all(struct cluster_core *c, enum cluster_command_type type,
 			       int32_t exit_status, const char *text);
+/* The time of that promotion is over. */
+void cluster_command_give_up(struct cluster_core *c, uint64_t id);
 /* A demote or stop waits for the view that says so, within its time. */
 bool cluster_command_waits_view(const struct cluster_core *c);
 void cluster_command_site(struct cluster_core *c, const struct cluster_command *command);

@@ -370,7 +370,22 @@ day_garbage() {
 # ---- days of the operator -----------------------------------------------------------------------
 
 day_promote() {
+	local promotion
 	pair_new
+	# the other site hangs: what is called off does not happen later
+	run demote a
+	kill -STOP "$(daemon_pid b)"
+	refused "asking the other site: called off" promote a --wait 1
+	[ "$(field a '' promoting)" = False ] || fail "a still promotes"
+	hamirror promote data@a > "$DIR/promote" 2>&1 &
+	promotion=$!
+	await 5 is_promoting a || fail "a does not promote"
+	run demote a
+	! wait $promotion || fail "promoted, though demoted: $(cat "$DIR/promote")"
+	grep -q "called off by a demote" "$DIR/promote" || fail "$(cat "$DIR/promote")"
+	kill -CONT "$(daemon_pid b)"
+	run promote a
+	current_again a lyon
 	write a 0x31 0 1M
 	refused "paris serves: demote it there first" promote b
 	refused "--force does not override" promote b --force
@@ -411,6 +426,7 @@ day_promote() {
 	run promote a --force
 	[[ $said == *"one side's writes since then are lost"* ]] || fail "no loss named: $said"
 }
+is_promoting() { [ "$(field "$1" '' promoting)" = True ]; }
 split_is_named() { why_says a SplitBrain || why_says b SplitBrain; }
 
 # ---- days of a stopped process -----------------------------------------------------------------

@@ -108,6 +108,27 @@ test_promoted() {
 	expect_attribute n1 hamirror-data-state ""
 }
 
+# A promotion that takes too long has ended when the agent says so: nothing becomes
+# production behind Pacemaker's back.
+test_promotion_takes_too_long() {
+	# shellcheck disable=SC2016
+	node n1 sh -c 'exec 9<> /srv/site/data-log; flock 9; echo $$ > /run/holder
+		exec sleep 60' &
+	await 10 log_is_held || fail "the log was not locked"
+	agent n1 start $SUCCESS
+	agent n1 promote $ERR_GENERIC OCF_RESKEY_mirror=data \
+		OCF_RESKEY_CRM_meta_timeout=3000
+	reason "called off"
+	agent n1 monitor $SUCCESS
+	# shellcheck disable=SC2016
+	node n1 sh -c 'kill $(cat /run/holder)'
+	await 20 is_open || fail "n1 does not open its devices"
+	agent n1 monitor $SUCCESS
+	agent n1 stop $SUCCESS
+}
+log_is_held() { node n1 test -s /run/holder && ! node n1 flock -n /srv/site/data-log true; }
+is_open() { attribute_is n1 hamirror-data-state Consistent; }
+
 test_killed() {
 	agent n1 start $SUCCESS
 	kill_daemon n1
@@ -160,6 +181,7 @@ test_parameters
 test_stopped
 test_unpromoted
 test_promoted
+test_promotion_takes_too_long
 test_killed
 test_witness
 test_tools

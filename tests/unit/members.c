@@ -406,6 +406,13 @@ uint64_t members_command(struct members *m, uint32_t node, enum cluster_command_
 	return m->command_count;
 }
 
+void members_give_up(struct members *m, uint32_t node, uint64_t id)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_GIVE_UP, .command_id = id };
+
+	step(m, node, &e);
+}
+
 bool members_wait(struct members *m, uint64_t id, uint64_t ms)
 {
 	while (ms-- > 0 && !m->reply[id].done && m->violation[0] == 0)

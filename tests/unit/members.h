@@ -79,8 +79,8 @@ struct members_io {
 	struct uuid generation;  /* prepared or served */
 	uint64_t lease_until_ns; /* in the node's clock */
 	uint64_t acknowledged, served_ns;
-	uint32_t served_sites; /* waited for from the start of the generation */
-	uint64_t told_length, told_ns;     /* FACT_MARKS */
+	uint32_t served_sites;         /* waited for from the start of the generation */
+	uint64_t told_length, told_ns; /* FACT_MARKS */
 	uint64_t ready_count;
 	uint64_t demote_id, demote_deadline_ns;
 	struct members_link link[MEMBERS_SITES_MAX];
@@ -188,6 +188,8 @@ void members_run(struct members *m, uint64_t ms);
 
 uint64_t members_command(struct members *m, uint32_t node, enum cluster_command_type type,
 			 bool force, int32_t site);
+/* The time of that command is over. */
+void members_give_up(struct members *m, uint32_t node, uint64_t id);
 /* Run until the reply is there, at most `ms`. False: none came. */
 bool members_wait(struct members *m, uint64_t id, uint64_t ms);
 /* Promote, wait, and say whether it was done. */

@@ -430,6 +430,108 @@ START_TEST(a_stop_demotes_and_closes_first)
 }
 END_TEST
 
+static void give_up(void)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_GIVE_UP, .command_id = 9 };
+
+	replied = false;
+	step(&e);
+}
+
+static bool promoting(void)
+{
+	struct cluster_status s;
+
+	cluster_status_get(core, now_ns, &s);
+	return s.promoting_here;
+}
+
+/* Lyon does not answer: nothing goes on once the time is over. */
+START_TEST(a_promotion_whose_time_is_over_is_called_off)
+{
+	struct fact late = { .history = history };
+
+	command(CLUSTER_COMMAND_PROMOTE, false);
+	give_up();
+	refused("asking the other site: called off");
+	ck_assert(!promoting());
+	peer(&late);
+	ck_assert_ptr_null(ordered(ORDER_CLOSE));
+	promoted();
+	give_up(); /* its time was over a moment after it was done */
+	ck_assert(!replied);
+}
+END_TEST
+
+START_TEST(a_demote_calls_a_promotion_off_while_it_is_prepared)
+{
+	struct fact f = { .history = history };
+	struct fact late = { .type = FACT_PREPARED };
+
+	command(CLUSTER_COMMAND_PROMOTE, false);
+	peer(&f);
+	reread();
+	ck_assert_ptr_nonnull(ordered(ORDER_PREPARE));
+	command(CLUSTER_COMMAND_DEMOTE, false);
+	ck_assert_ptr_nonnull(ordered(ORDER_DEPOSE));
+	ck_assert(replied); /* the last one: the demote's */
+	ck_assert_int_eq(reply.exit_status, 0);
+	answer(ORDER_PREPARE, &late);
+	ck_assert_ptr_null(ordered(ORDER_SERVE));
+	order_count = 0;
+	promoted();
+}
+END_TEST
+
+/* The log is closed, to be read again: that ends before anything else. */
+START_TEST(a_promotion_is_called_off_while_the_log_is_read_again)
+{
+	struct fact f = { .history = history };
+
+	command(CLUSTER_COMMAND_PROMOTE, false);
+	peer(&f);
+	give_up();
+	refused("called off");
+	command(CLUSTER_COMMAND_PROMOTE, false);
+	refused("not open yet");
+	reread();
+	ck_assert_ptr_null(ordered(ORDER_PREPARE));
+	order_count = 0;
+	promoted();
+}
+END_TEST
+
+/* ORDER_SERVE is out: it serves, and is demoted then. */
+START_TEST(a_demote_follows_a_promotion_that_starts_to_serve)
+{
+	struct fact f = { .history = history };
+	struct fact prepared = { .type = FACT_PREPARED, .sequence = 100 };
+	struct fact serving = { .type = FACT_SERVING };
+
+	command(CLUSTER_COMMAND_PROMOTE, false);
+	peer(&f);
+	reread();
+	answer(ORDER_PREPARE, &prepared);
+	give_up();
+	ck_assert(!replied);
+	command(CLUSTER_COMMAND_DEMOTE, false);
+	ck_assert(!replied);
+	ck_assert_ptr_null(ordered(ORDER_DEMOTE));
+	answer(ORDER_SERVE, &serving);
+	ck_assert(replied);
+	ck_assert_ptr_nonnull(ordered(ORDER_DEMOTE));
+}
+END_TEST
+
+START_TEST(a_stop_calls_a_promotion_off)
+{
+	command(CLUSTER_COMMAND_PROMOTE, false);
+	command(CLUSTER_COMMAND_STOP, false);
+	refused("called off by a stop");
+	ck_assert_ptr_nonnull(ordered(ORDER_CLOSE));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("cluster");
@@ -453,6 +555,11 @@ int main(void)
 	tcase_add_test(tc, connect_lifts_it_and_the_copy_is_waited_for_when_it_is_ready);
 	tcase_add_test(tc, a_demote_drains_and_says_so);
 	tcase_add_test(tc, a_stop_demotes_and_closes_first);
+	tcase_add_test(tc, a_promotion_whose_time_is_over_is_called_off);
+	tcase_add_test(tc, a_demote_calls_a_promotion_off_while_it_is_prepared);
+	tcase_add_test(tc, a_promotion_is_called_off_while_the_log_is_read_again);
+	tcase_add_test(tc, a_demote_follows_a_promotion_that_starts_to_serve);
+	tcase_add_test(tc, a_stop_calls_a_promotion_off);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

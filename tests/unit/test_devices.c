@@ -294,6 +294,22 @@ START_TEST(demotion_during_the_start_cancels_it)
 }
 END_TEST
 
+/* The demotion came while the promotion was under way: no device is made in between. */
+START_TEST(promotion_that_a_demotion_overtakes_is_answered)
+{
+	command(1, CLUSTER_COMMAND_PROMOTE, false);
+	command(2, CLUSTER_COMMAND_DEMOTE, false);
+	expect("go1 go2");
+	agent_devices_serve(devices, true);
+	agent_devices_reply(devices, 1, 0, "production");
+	expect("");
+	agent_devices_serve(devices, false);
+	expect("reply1=1");
+	agent_devices_reply(devices, 2, 0, "demoted");
+	expect("reply2=0");
+}
+END_TEST
+
 /* A lost device stays lost until someone promotes again. */
 START_TEST(lost_device_comes_back_by_a_promotion)
 {
@@ -329,6 +345,7 @@ int main(void)
 	tcase_add_test(tc, deposed_production_drops_them_and_may_serve_again);
 	tcase_add_test(tc, promotion_whose_service_ends_meanwhile_fails);
 	tcase_add_test(tc, demotion_during_the_start_cancels_it);
+	tcase_add_test(tc, promotion_that_a_demotion_overtakes_is_answered);
 	tcase_add_test(tc, lost_device_comes_back_by_a_promotion);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);

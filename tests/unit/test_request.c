@@ -74,6 +74,18 @@ void agent_node_status(struct agent_node *n)
 	status_count++;
 }
 
+/* The core calls a promotion off, unless it starts to serve already. */
+static bool calls_off;
+static uint64_t given_up;
+
+void agent_node_give_up(struct agent_node *n, uint64_t id)
+{
+	(void)n;
+	given_up = id;
+	if (calls_off)
+		agent_requests_reply(requests, id, 1, "called off");
+}
+
 int agent_node_fenced(struct agent_node *n, const char *name)
 {
 	(void)n;
@@ -125,6 +137,7 @@ static void setup(void)
 	memset(&other, 0, sizeof other);
 	memset(&members, 0, sizeof members);
 	command_count = status_count = frozen_count = stopped_count = 0;
+	calls_off = false;
 }
 
 static void teardown(void)
@@ -226,14 +239,34 @@ START_TEST(commands_reach_the_node_with_what_was_said)
 }
 END_TEST
 
-START_TEST(promotion_that_takes_too_long_says_what_it_waits_for)
+START_TEST(promotion_that_takes_too_long_is_called_off)
 {
-	strcpy(members.text, "promoting: waiting for n1 to be fenced");
+	calls_off = true;
+	ask(&client, "{\"command\":\"promote\",\"wait\":0.02}");
+	run_ms(200);
+	ck_assert_uint_eq(given_up, last.id);
+	ck_assert_int_eq(client.answer_count, 1);
+	ck_assert_int_eq(client.exit_status, 1);
+	ck_assert_str_eq(client.text, "called off");
+	/* the client has gone: its promotion still ends with its time */
+	given_up = 0;
+	ask(&other, "{\"command\":\"promote\",\"wait\":0.02}");
+	agent_requests_gone(requests, &other);
+	run_ms(200);
+	ck_assert_uint_eq(given_up, last.id);
+	ck_assert_int_eq(other.answer_count, 0);
+}
+END_TEST
+
+START_TEST(promotion_that_starts_to_serve_when_its_time_is_over_says_so)
+{
+	strcpy(members.text, "promoting: starting to serve");
 	ask(&client, "{\"command\":\"promote\",\"wait\":0.02}");
 	run_ms(200);
 	ck_assert_int_eq(client.answer_count, 1);
 	ck_assert_int_eq(client.exit_status, 1);
-	ck_assert_ptr_nonnull(strstr(client.text, "waiting for n1 to be fenced"));
+	ck_assert_ptr_nonnull(strstr(client.text, "it goes on"));
+	ck_assert_ptr_nonnull(strstr(client.text, "starting to serve"));
 	agent_requests_reply(requests, last.id, 0, "production");
 	ck_assert_int_eq(client.answer_count, 1);
 }
@@ -348,7 +381,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, unknown_commands_and_members_are_not_ignored);
 	tcase_add_test(tc, commands_reach_the_node_with_what_was_said);
-	tcase_add_test(tc, promotion_that_takes_too_long_says_what_it_waits_for);
+	tcase_add_test(tc, promotion_that_takes_too_long_is_called_off);
+	tcase_add_test(tc, promotion_that_starts_to_serve_when_its_time_is_over_says_so);
 	tcase_add_test(tc, demotion_fails_frozen_writes_and_goes_on);
 	tcase_add_test(tc, client_that_hangs_up_gives_up_the_answer_only);
 	tcase_add_test(tc, stop_ends_the_process_unless_it_is_refused);

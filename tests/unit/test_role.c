@@ -44,6 +44,69 @@ static int32_t score(uint32_t node)
 	return status.promotion_score;
 }
 
+static bool answered(uint64_t id, const char *words)
+{
+	return m->reply[id].done && m->reply[id].exit_status == 1 &&
+	       strstr(m->reply[id].text, words) != NULL;
+}
+
+/* ---- promotions whose time is over ------------------------------------------------ */
+
+/* n1 is cut off, and its lease is waited out; nobody fences it. */
+static uint64_t waiting_for_the_lease(void)
+{
+	uint64_t id;
+
+	promoted();
+	members_network(m, "0|1234");
+	members_run(m, 100);
+	id = members_command(m, 2, CLUSTER_COMMAND_PROMOTE, false, -1);
+	for (int i = 0; i < 500 && m->node[2].core->promote.state != PROMOTE_LEASE; i++)
+		members_run(m, 1);
+	ck_assert_int_eq(m->node[2].core->promote.state, PROMOTE_LEASE);
+	return id;
+}
+
+START_TEST(a_promotion_whose_time_is_over_is_called_off)
+{
+	const uint64_t id = waiting_for_the_lease();
+
+	members_give_up(m, 2, id);
+	ck_assert(answered(id, "called off"));
+	ck_assert(answered(id, "waiting for the lease of n1"));
+	members_run(m, 5000);
+	ck_assert_int_ne(m->node[2].io.engine, ENGINE_SERVING);
+	members_give_up(m, 2, id); /* it has ended: nothing happens */
+	ck_assert(members_promote(m, 2, false));
+}
+END_TEST
+
+START_TEST(a_promotion_that_another_command_waits_for_goes_on)
+{
+	const uint64_t first = waiting_for_the_lease();
+	const uint64_t second = members_command(m, 2, CLUSTER_COMMAND_PROMOTE, false, -1);
+
+	members_give_up(m, 2, first);
+	ck_assert(answered(first, "another command waits"));
+	ck_assert(!m->reply[second].done);
+	ck_assert(members_wait(m, second, 20000));
+	ck_assert_int_eq(m->reply[second].exit_status, 0);
+}
+END_TEST
+
+START_TEST(a_promotion_that_starts_to_serve_is_not_called_off)
+{
+	const uint64_t id = waiting_for_the_lease();
+
+	for (int i = 0; i < 5000 && m->node[2].core->promote.state != PROMOTE_START; i++)
+		members_run(m, 1);
+	ck_assert_int_eq(m->node[2].core->promote.state, PROMOTE_START);
+	members_give_up(m, 2, id);
+	ck_assert(members_wait(m, id, 1000));
+	ck_assert_int_eq(m->reply[id].exit_status, 0);
+}
+END_TEST
+
 /* ---- devices --------------------------------------------------------------------- */
 
 /* P3-23: the lowest in backup order that reaches it. */
@@ -391,7 +454,8 @@ int main(void)
 	Suite *s = suite_create("cluster");
 	TCase *devices = tcase_create("role, devices"),
 	      *waits = tcase_create("role, copies");
-	TCase *alone = tcase_create("role, undecided");
+	TCase *alone = tcase_create("role, undecided"),
+	      *promotions = tcase_create("role, promotions");
 	SRunner *sr = srunner_create(s);
 	int failed;
 
@@ -409,6 +473,11 @@ int main(void)
 	tcase_add_test(devices, the_mate_that_is_to_be_promoted_gets_the_devices);
 	tcase_add_test(devices, scores_follow_site_and_backup_order);
 	suite_add_tcase(s, devices);
+	tcase_add_checked_fixture(promotions, setup, teardown);
+	tcase_add_test(promotions, a_promotion_whose_time_is_over_is_called_off);
+	tcase_add_test(promotions, a_promotion_that_another_command_waits_for_goes_on);
+	tcase_add_test(promotions, a_promotion_that_starts_to_serve_is_not_called_off);
+	suite_add_tcase(s, promotions);
 	tcase_add_checked_fixture(waits, setup, teardown);
 	tcase_add_test(waits,
 		       a_lost_copy_is_waited_for_until_a_view_without_it_is_in_effect);
