@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/test_nbd_driver \
 	tests/unit/test_nbd_fuzz \
 	tests/unit/test_nbd_line \
+	tests/unit/test_node \
 	tests/unit/test_paths \
 	tests/unit/test_pool \
 	tests/unit/test_queue \
@@ -123,6 +124,7 @@ tests_unit_test_create_LDADD = $(agent_test_libraries)
 tests_unit_test_devices_LDADD = $(agent_test_libraries)
 tests_unit_test_events_LDADD = $(agent_test_libraries)
 tests_unit_test_request_LDADD = $(agent_test_libraries)
+tests_unit_test_node_LDADD = $(agent_test_libraries)
 tests_unit_test_paths_LDADD = $(agent_test_libraries)
 tests_unit_test_status_LDADD = $(agent_test_libraries)
 tests_unit_test_voter_driver_LDADD = $(agent_test_libraries)
