@@ -146,6 +146,36 @@ tests_unit_test_engine_refresh_SOURCES = tests/unit/test_engine_refresh.c $(engi
 tests_unit_test_engine_roles_SOURCES = tests/unit/test_engine_roles.c $(engine_pair)
 tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_pair)
 
+# The simulator: the cores that ship in a world where everything goes wrong.
+check_PROGRAMS += tests/sim/sim
+tests_sim_sim_SOURCES = \
+	tests/sim/check_d.c \
+	tests/sim/check_g1.c \
+	tests/sim/check_g2.c \
+	tests/sim/check_g3.c \
+	tests/sim/check_g4.c \
+	tests/sim/check_g5.c \
+	tests/sim/check_g6.c \
+	tests/sim/check_g7.c \
+	tests/sim/check_g8.c \
+	tests/sim/check_w.c \
+	tests/sim/client.c \
+	tests/sim/disk.c \
+	tests/sim/fault.c \
+	tests/sim/journal.c \
+	tests/sim/line.c \
+	tests/sim/main.c \
+	tests/sim/node.c \
+	tests/sim/pacemaker.c \
+	tests/sim/ring.c \
+	tests/sim/run.c \
+	tests/sim/run.h \
+	tests/sim/settle.c \
+	tests/sim/setup.c \
+	tests/sim/sim.h \
+	tests/sim/world.c
+tests_sim_sim_LDADD = libmirror.la libcluster.la libcommon.la
+
 log_model = tests/unit/log_model.c tests/unit/log_model.h
 tests_unit_test_scan_SOURCES = tests/unit/test_scan.c $(log_model)
 tests_unit_test_scan_laps_SOURCES = tests/unit/test_scan_laps.c $(log_model)

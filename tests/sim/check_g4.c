@@ -1,0 +1,69 @@
+/* check_g4.c - G4, nothing stale: whoever is told to serve has all that was acknowledged
+ * or shown, in any generation; and G1 through every crash: all that was flushed. Less is
+ * right only after a force, or (D4) when power took what was not flushed from the very
+ * site that serves now.
+ */
+#include "tests/sim/sim.h"
+
+static bool lost_power(const struct sim *w, const struct sim_generation *g, uint32_t site)
+{
+	return w->site[site].power_cuts != g->power_cuts[site];
+}
+
+static bool any_tainted(const struct sim *w)
+{
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		if (w->site[s].tainted)
+			return true;
+	return false;
+}
+
+static void clamp(uint64_t *value, uint64_t limit)
+{
+	*value = *value < limit ? *value : limit;
+}
+
+static void check_generation(struct sim *w, uint32_t node, struct sim_generation *g,
+			     uint64_t limit)
+{
+	const uint32_t site = w->node[node].site;
+
+	if (g->acknowledged <= limit && g->seen <= limit)
+		return;
+	if (w->forced || any_tainted(w)) {
+		;
+	} else if (g->flushed > limit) {
+		sim_violate(
+			w, "G1",
+			"n%u serves with %llu of generation %llu, and %llu was flushed",
+			node + 1, (unsigned long long)limit,
+			(unsigned long long)g->ordinal, (unsigned long long)g->flushed);
+	} else if (!lost_power(w, g, site)) {
+		sim_violate(w, "G4",
+			    "n%u serves with %llu of generation %llu, and %llu was "
+			    "acknowledged, %llu shown",
+			    node + 1, (unsigned long long)limit,
+			    (unsigned long long)g->ordinal,
+			    (unsigned long long)g->acknowledged,
+			    (unsigned long long)g->seen);
+	}
+	clamp(&g->acknowledged, limit);
+	clamp(&g->flushed, limit);
+	clamp(&g->seen, limit);
+}
+
+static void order(struct sim *w, uint32_t node, const struct order *o)
+{
+	static uint64_t limit[SIM_GENERATIONS_MAX];
+	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
+
+	if (o->type != ORDER_SERVE)
+		return;
+	if (w->generation[mine].reason == GENERATION_FORCED)
+		w->forced = true;
+	sim_limits(w, mine, limit);
+	for (uint32_t g = 0; g < w->generation_count; g++)
+		check_generation(w, node, &w->generation[g], limit[g]);
+}
+
+const struct sim_checker sim_check_g4 = { .name = "G4", .order = order };

@@ -1,0 +1,82 @@
+/* check_g5.c - G5, no unproven clean, and W2: what production's log no longer holds and
+ * a copy has not made durable stands in the map for that copy; and production never
+ * believes more of a copy than is true. (That no extent is clean that differs, the end of
+ * each run compares byte for byte.)
+ */
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+#include "tests/sim/sim.h"
+
+/* What the copy has for certain of this generation's history. */
+static uint64_t held(const struct mirror_engine *m)
+{
+	return m->sb.hold.active ? m->sb.hold.sequence : m->durable;
+}
+
+static bool follows(const struct mirror_engine *copy, const struct mirror_engine *m)
+{
+	return (copy->state == ENGINE_IDLE) && !copy->failed &&
+	       copy->cut_step == CUT_NONE && copy->leap_step == LEAP_NONE &&
+	       copy->sb.history.count > 0 && m->sb.history.count > 0 && !copy->sb.blank &&
+	       uuid_equal(&history_newest(&copy->sb.history)->id,
+			  &history_newest(&m->sb.history)->id);
+}
+
+static void check_map(struct sim *w, uint32_t node, uint32_t site,
+		      const struct mirror_engine *copy)
+{
+	static uint64_t limit[SIM_GENERATIONS_MAX];
+	const struct mirror_engine *m = w->node[node].engine;
+	const uint64_t freed = mirror_ring_oldest_sequence(m->ring) - 1;
+
+	if (m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY || freed <= held(copy))
+		return;
+	sim_limits(w, (uint32_t)w->node[node].served_generation - 1, limit);
+	for (uint32_t g = 0; g < w->generation_count; g++) {
+		const struct sim_generation *at = &w->generation[g];
+		uint64_t s = held(copy) > at->cut ? held(copy) + 1 : at->cut + 1;
+
+		for (; s <= freed && s <= limit[g] && s - at->cut - 1 < at->room; s++) {
+			const struct sim_write *write = &at->write[s - at->cut - 1];
+
+			if (!write->known || write->length_bytes == 0 ||
+			    mirror_map_covers(m->map, site, write->disk,
+					      write->offset_bytes, write->length_bytes))
+				continue;
+			sim_violate(w, "G5",
+				    "site %u has up to %llu, production's log begins "
+				    "after %llu, and nothing stands for sequence %llu",
+				    site, (unsigned long long)held(copy),
+				    (unsigned long long)freed, (unsigned long long)s);
+			return;
+		}
+	}
+}
+
+static void look(struct sim *w)
+{
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		const struct mirror_engine *m = w->node[n].engine;
+
+		if (!sim_node_serves(w, n) || m->state != ENGINE_SERVING || m->failed ||
+		    w->forced)
+			continue;
+		for (uint32_t s = 0; s < w->plan.site_count; s++) {
+			const int32_t host = w->site[s].open_node;
+
+			if (s == m->site || host < 0 || w->site[s].tainted ||
+			    w->site[s].consent || !follows(w->node[host].engine, m))
+				continue;
+			if (m->peer[s].proven_durable > held(w->node[host].engine))
+				sim_violate(
+					w, "G5",
+					"production counts %llu as durable at site "
+					"%u, and %llu is",
+					(unsigned long long)m->peer[s].proven_durable, s,
+					(unsigned long long)held(w->node[host].engine));
+			check_map(w, n, s, w->node[host].engine);
+		}
+	}
+}
+
+const struct sim_checker sim_check_g5 = { .name = "G5", .look = look };

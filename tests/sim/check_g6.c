@@ -1,0 +1,19 @@
+/* check_g6.c - G6, no way down to Inconsistent: a site that once had an image keeps one,
+ * unless its operator allowed otherwise. (That the image is one, check_g2.c sees.)
+ */
+#include "mirror/internal.h"
+#include "tests/sim/sim.h"
+
+static void fact(struct sim *w, uint32_t node, const struct fact *f)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+	const struct sim_site *s = &w->site[w->node[node].site];
+
+	if ((f->type != FACT_DATA && f->type != FACT_OPENED) || f->error != 0 ||
+	    f->data != DATA_INCONSISTENT || m->sb.blank || s->consent || s->tainted)
+		return;
+	sim_violate(w, "G6", "site %u became Inconsistent: %s", w->node[node].site,
+		    f->text);
+}
+
+const struct sim_checker sim_check_g6 = { .name = "G6", .fact = fact };

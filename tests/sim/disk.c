@@ -1,0 +1,297 @@
+/* disk.c - devices with a volatile cache. An operation has its effect, whole, when it
+ * ends; one that a power cut or a reset finds under way leaves some of its sectors.
+ * A flush makes stable what had ended before it began.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+void sim_device_make(struct sim_device *d, uint64_t bytes)
+{
+	d->bytes = bytes;
+	d->now = calloc(1, bytes);
+	d->stable = calloc(1, bytes);
+	d->dirty = calloc(bytes / SIM_SECTOR, sizeof *d->dirty);
+	assert(d->now != NULL && d->stable != NULL && d->dirty != NULL);
+}
+
+void sim_device_free(struct sim_device *d)
+{
+	free(d->now);
+	free(d->stable);
+	free(d->dirty);
+}
+
+struct sim_device *sim_device(struct sim *w, uint32_t site, uint32_t device)
+{
+	return device == MIRROR_IO_LOG ? &w->site[site].log : &w->site[site].disk[device];
+}
+
+/* One sector. What a flush under way is to cover gets there first. */
+static void put_sector(struct sim_device *d, uint64_t sector, const uint8_t *from)
+{
+	uint8_t *at = d->now + sector * SIM_SECTOR;
+
+	if (d->dirty[sector] != 0 && d->dirty[sector] <= d->flush_covers)
+		memcpy(d->stable + sector * SIM_SECTOR, at, SIM_SECTOR);
+	if (from != NULL)
+		memcpy(at, from, SIM_SECTOR);
+	else
+		memset(at, 0, SIM_SECTOR);
+	d->dirty[sector] = d->write_count;
+}
+
+static void put(struct sim_device *d, uint64_t at, const uint8_t *from, uint64_t length)
+{
+	d->write_count++;
+	for (uint64_t i = 0; i < length; i += SIM_SECTOR)
+		put_sector(d, (at + i) / SIM_SECTOR, from != NULL ? from + i : NULL);
+}
+
+static void flush(struct sim_device *d, uint32_t covers)
+{
+	for (uint64_t i = 0; i < d->bytes / SIM_SECTOR; i++)
+		if (d->dirty[i] != 0 && d->dirty[i] <= covers) {
+			memcpy(d->stable + i * SIM_SECTOR, d->now + i * SIM_SECTOR,
+			       SIM_SECTOR);
+			d->dirty[i] = 0;
+		}
+}
+
+/* ---- operations ------------------------------------------------------------- */
+
+static void gather(struct sim_op *o, const struct mirror_io *io)
+{
+	uint64_t at = 0;
+
+	o->data = malloc(io->length_bytes);
+	assert(o->data != NULL);
+	for (uint32_t i = 0; i < io->iov_count; i++) {
+		memcpy(o->data + at, io->iov[i].iov_base, io->iov[i].iov_len);
+		at += io->iov[i].iov_len;
+	}
+	assert(at == io->length_bytes);
+}
+
+static uint64_t latency(struct sim *w, const struct sim_device *d)
+{
+	const uint64_t due = sim_soon(w, w->plan.io_us) + d->slow_ns;
+
+	return due < d->stuck_until_ns ? d->stuck_until_ns + sim_random(w, SIM_MS) : due;
+}
+
+void sim_io_submit(struct sim *w, uint32_t node, struct mirror_io *io)
+{
+	const uint32_t site = w->node[node].site;
+	struct sim_device *d = sim_device(w, site, io->device);
+	uint32_t i = w->op_next;
+
+	assert(io->op == MIRROR_IO_FLUSH ||
+	       (io->offset_bytes % SIM_SECTOR == 0 &&
+		io->offset_bytes + io->length_bytes <= d->bytes));
+	for (uint32_t tried = 0; w->op[i].used; i = (i + 1) % SIM_OPS_MAX)
+		assert(++tried < SIM_OPS_MAX);
+	w->op_next = (i + 1) % SIM_OPS_MAX;
+	w->op[i] = (struct sim_op){
+		.used = true,
+		.io = io,
+		.op = io->op,
+		.node = node,
+		.process = w->node[node].process,
+		.site = site,
+		.device = io->device,
+		.offset = io->offset_bytes,
+		.length = io->length_bytes,
+		.flush_covers = d->write_count,
+	};
+	if (io->op == MIRROR_IO_WRITE)
+		gather(&w->op[i], io);
+	if (io->op == MIRROR_IO_FLUSH)
+		d->flush_covers = d->write_count;
+	w->count.io++;
+	sim_at(w, latency(w, d), SIM_IO, node, i, NULL);
+}
+
+static bool fails(const struct sim_device *d, const struct sim_op *o)
+{
+	return d->fail != 0 && (d->fail_ops == 0 || (d->fail_ops >> o->op & 1) != 0);
+}
+
+static void apply_write(struct sim *w, struct sim_device *d, const struct sim_op *o)
+{
+	uint64_t at = o->offset;
+
+	if (o->device == MIRROR_IO_LOG && d->lose_writes > 0) {
+		d->lose_writes--;
+		return;
+	}
+	if (o->device == MIRROR_IO_LOG && d->misdirect_writes > 0) {
+		d->misdirect_writes--;
+		at = sim_random(w, (d->bytes - o->length) / 4096 + 1) * 4096;
+	}
+	put(d, at, o->data, o->length);
+}
+
+static void apply(struct sim *w, struct sim_device *d, const struct sim_op *o)
+{
+	uint64_t at = o->offset;
+
+	switch (o->op) {
+	case MIRROR_IO_READ:
+		for (uint32_t i = 0; o->io != NULL && i < o->io->iov_count; i++) {
+			memcpy(o->io->iov[i].iov_base, d->now + at,
+			       o->io->iov[i].iov_len);
+			at += o->io->iov[i].iov_len;
+		}
+		break;
+	case MIRROR_IO_WRITE:
+		apply_write(w, d, o);
+		break;
+	case MIRROR_IO_ZERO:
+	case MIRROR_IO_TRIM:
+		put(d, at, NULL, o->length);
+		break;
+	case MIRROR_IO_FLUSH:
+		flush(d, o->flush_covers);
+		break;
+	}
+}
+
+void sim_io_done(struct sim *w, uint64_t number)
+{
+	struct sim_op *o = &w->op[number];
+	const struct sim_op done = *o;
+	struct sim_device *d;
+	struct mirror_event e = { .type = MIRROR_EVENT_IO, .io = done.io };
+
+	if (!done.used)
+		return;
+	d = sim_device(w, done.site, done.device);
+	if (w->now_ns < d->stuck_until_ns) {
+		sim_at(w, d->stuck_until_ns + sim_random(w, SIM_MS), SIM_IO, done.node,
+		       number, NULL);
+		return;
+	}
+	if (done.io != NULL && w->now_ns < w->node[done.node].frozen_until_ns) {
+		/* done on the device, seen by the process when it wakes */
+		sim_at(w, w->node[done.node].frozen_until_ns, SIM_IO, done.node, number,
+		       NULL);
+		return;
+	}
+	if (fails(d, &done)) {
+		if (done.io != NULL)
+			done.io->result = d->fail;
+	} else {
+		if (done.io != NULL)
+			done.io->result = 0;
+		apply(w, d, &done);
+	}
+	*o = (struct sim_op){ 0 };
+	free(done.data);
+	if (done.io == NULL)
+		return;
+	done.io->next = NULL;
+	sim_mirror_step(w, done.node, &e);
+}
+
+/* Some sectors of it are there. */
+static void tear(struct sim *w, struct sim_op *o)
+{
+	struct sim_device *d = sim_device(w, o->site, o->device);
+
+	if (o->op != MIRROR_IO_READ && o->op != MIRROR_IO_FLUSH && !fails(d, o)) {
+		d->write_count++;
+		for (uint64_t at = 0; at < o->length; at += SIM_SECTOR)
+			if (sim_random(w, 2) == 0)
+				put_sector(d, (o->offset + at) / SIM_SECTOR,
+					   o->data != NULL ? o->data + at : NULL);
+	}
+	free(o->data);
+	*o = (struct sim_op){ 0 };
+}
+
+void sim_io_orphan(struct sim *w, uint32_t node, bool machine)
+{
+	for (uint32_t i = 0; i < SIM_OPS_MAX; i++) {
+		struct sim_op *o = &w->op[i];
+
+		if (!o->used || o->node != node)
+			continue;
+		o->io = NULL;
+		if (machine)
+			tear(w, o);
+	}
+}
+
+void sim_io_settle(struct sim *w, uint32_t node)
+{
+	for (uint32_t i = 0; i < SIM_OPS_MAX; i++) {
+		struct sim_op *o = &w->op[i];
+		struct sim_device *d;
+
+		if (!o->used || o->node != node)
+			continue;
+		d = sim_device(w, o->site, o->device);
+		if (!fails(d, o))
+			apply(w, d, o);
+		free(o->data);
+		*o = (struct sim_op){ 0 };
+	}
+}
+
+bool sim_io_pending(const struct sim *w, uint32_t node)
+{
+	for (uint32_t i = 0; i < SIM_OPS_MAX; i++)
+		if (w->op[i].used && w->op[i].node == node)
+			return true;
+	return false;
+}
+
+static void cut_power(struct sim *w, struct sim_device *d)
+{
+	for (uint64_t i = 0; i < d->bytes / SIM_SECTOR; i++) {
+		uint8_t *now = d->now + i * SIM_SECTOR,
+			*stable = d->stable + i * SIM_SECTOR;
+
+		if (d->dirty[i] == 0)
+			continue;
+		if (sim_random(w, 2) == 0)
+			memcpy(now, stable, SIM_SECTOR);
+		else
+			memcpy(stable, now, SIM_SECTOR);
+		d->dirty[i] = 0;
+	}
+}
+
+/* Its hosts are off already. */
+void sim_power_cut(struct sim *w, uint32_t site)
+{
+	cut_power(w, &w->site[site].log);
+	for (uint32_t d = 0; d < w->plan.disk_count; d++)
+		cut_power(w, &w->site[site].disk[d]);
+	w->site[site].power_cuts++;
+}
+
+/* Bits of a log flip where records are. False: nothing is there yet. */
+bool sim_rot(struct sim *w, uint32_t site)
+{
+	struct sim_device *d = &w->site[site].log;
+
+	for (uint32_t i = 0; i < 64; i++) {
+		const uint64_t sector = sim_random(w, d->bytes / SIM_SECTOR);
+		uint8_t *at = d->now + sector * SIM_SECTOR;
+		uint64_t word;
+
+		memcpy(&word, at, sizeof word);
+		if (word == 0)
+			continue;
+		for (uint64_t k = 1 + sim_random(w, 8); k > 0; k--)
+			at[sim_random(w, SIM_SECTOR)] ^= (uint8_t)(1 << sim_random(w, 8));
+		memcpy(d->stable + sector * SIM_SECTOR, at, SIM_SECTOR);
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,345 @@
+/* line.c - the lines between the sites: ordered streams of frames that delay, stall
+ * and are reset with any suffix lost. A line that is cut says nothing: what was on its
+ * way arrives after the heal, unless one side lost its patience before.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mirror/wire.h"
+#include "tests/sim/sim.h"
+
+#define POLL_NS (20 * SIM_MS) /* of a line that is cut, or of a receiver that is full */
+
+static struct sim_connection *find(struct sim *w, uint64_t id)
+{
+	struct sim_connection *c = w->connections;
+
+	while (c != NULL && c->id != id)
+		c = c->next;
+	return c;
+}
+
+static struct sim_end *end_of(struct sim *w, uint32_t node, uint32_t link,
+			      struct sim_connection **of)
+{
+	for (struct sim_connection *c = w->connections; c != NULL; c = c->next)
+		for (uint32_t i = 0; i < 2; i++)
+			if (c->end[i].node == node && c->end[i].link == link &&
+			    c->end[i].process == w->node[node].process &&
+			    !c->end[i].told_down) {
+				*of = c;
+				return &c->end[i];
+			}
+	return NULL;
+}
+
+static bool is_cut(const struct sim *w, const struct sim_connection *c)
+{
+	const struct sim_node *a = &w->node[c->end[0].node],
+			      *b = &w->node[c->end[1].node];
+
+	return !a->machine || !b->machine || a->line != b->line;
+}
+
+static bool lives(const struct sim *w, const struct sim_end *e)
+{
+	const struct sim_node *n = &w->node[e->node];
+
+	return n->running && n->process == e->process;
+}
+
+static void look_at(struct sim *w, const struct sim_connection *c, uint32_t end,
+		    uint64_t at_ns)
+{
+	sim_at(w, at_ns, SIM_LINE, c->end[end].node, c->id << 1 | end, NULL);
+}
+
+/* ---- frames ------------------------------------------------------------------ */
+
+/* Its sender gets the frame back. */
+static void parcel_left(struct sim *w, const struct sim_end *sender, struct sim_parcel *p)
+{
+	if (p->frame != NULL && lives(w, sender))
+		sim_at(w, w->now_ns, SIM_SENT, sender->node, 0, p->frame);
+	p->frame = NULL;
+}
+
+static void drop_parcels(struct sim *w, struct sim_connection *c, uint32_t to)
+{
+	struct sim_end *e = &c->end[to];
+
+	while (e->head != NULL) {
+		struct sim_parcel *p = e->head;
+
+		e->head = p->next;
+		parcel_left(w, &c->end[1 - to], p);
+		free(p);
+	}
+	e->tail = NULL;
+}
+
+void sim_frame_send(struct sim *w, uint32_t node, struct mirror_frame *f)
+{
+	struct sim_connection *c;
+	struct sim_end *mine = end_of(w, node, f->link, &c), *other;
+	struct sim_parcel *p;
+	uint64_t due;
+
+	w->count.frames++;
+	if (mine == NULL || c->closed) {
+		sim_at(w, w->now_ns, SIM_SENT, node, 0, f);
+		return;
+	}
+	other = mine == &c->end[0] ? &c->end[1] : &c->end[0];
+	p = malloc(sizeof *p + f->head_bytes + f->data_bytes);
+	assert(p != NULL);
+	*p = (struct sim_parcel){
+		.frame = f,
+		.head_bytes = f->head_bytes,
+		.data_bytes = f->data_bytes,
+	};
+	memcpy(p->bytes, f->head, f->head_bytes);
+	if (f->data_bytes > 0)
+		memcpy(p->bytes + f->head_bytes, f->data, f->data_bytes);
+	due = sim_soon(w, w->plan.line_us);
+	other->due_ns = due > other->due_ns ? due : other->due_ns;
+	p->due_ns = other->due_ns;
+	if (other->tail != NULL)
+		other->tail->next = p;
+	else
+		other->head = p;
+	other->tail = p;
+	if (sim_random(w, 2) == 0) /* the system has taken it; else when it arrives */
+		parcel_left(w, mine, p);
+	look_at(w, c, (uint32_t)(other - c->end), p->due_ns);
+}
+
+/* False: the receiver takes none now. */
+static bool deliver(struct sim *w, struct sim_connection *c, uint32_t to)
+{
+	struct sim_end *e = &c->end[to];
+	struct mirror_engine *m = w->node[e->node].engine;
+	struct sim_parcel *p = e->head;
+	struct mirror_received r = { .link = e->link };
+	struct mirror_event event = { .type = MIRROR_EVENT_RECEIVED, .received = &r };
+	struct mirror_wire_header h;
+
+	if (!mirror_engine_takes_frames(m, e->link))
+		return false;
+	if (p->data_bytes > 0) {
+		r.data = mirror_pool_get(mirror_engine_pool(m), p->data_bytes);
+		if (r.data == NULL)
+			return false;
+		memcpy(r.data, p->bytes + p->head_bytes, p->data_bytes);
+	}
+	if (mirror_wire_decode_header(p->bytes, &h) != 0)
+		abort();
+	r.type = h.type;
+	r.body = p->bytes + MIRROR_WIRE_HEADER_BYTES;
+	r.body_bytes = h.body_bytes;
+	r.data_bytes = p->data_bytes;
+	e->head = p->next;
+	if (e->head == NULL)
+		e->tail = NULL;
+	parcel_left(w, &c->end[1 - to], p);
+	sim_mirror_step(w, e->node, &event);
+	free(p);
+	return true;
+}
+
+/* ---- connections --------------------------------------------------------------- */
+
+static uint32_t node_at(const struct sim *w, const char *address)
+{
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (strcmp(w->config.node[n].address, address) == 0)
+			return n;
+	abort();
+}
+
+void sim_connect(struct sim *w, uint32_t node, const struct mirror_link_order *o)
+{
+	struct sim_connection *c = calloc(1, sizeof *c), *other;
+	const uint32_t to = node_at(w, o->address);
+	uint32_t number = MIRROR_LINK_COUNT_MAX / 2;
+	uint64_t at = sim_soon(w, w->plan.line_us);
+
+	assert(c != NULL);
+	while (number < MIRROR_LINK_COUNT_MAX && end_of(w, to, number, &other) != NULL)
+		number++;
+	c->id = ++w->connection_count;
+	c->patience_ns = (100 + sim_random(w, 15000)) * SIM_MS;
+	c->end[0] = (struct sim_end){ .node = node, .link = o->link };
+	c->end[1] = (struct sim_end){ .node = to, .link = number };
+	c->end[0].process = w->node[node].process;
+	c->end[1].process = w->node[to].process;
+	if (is_cut(w, c) || !w->node[to].running || number == MIRROR_LINK_COUNT_MAX) {
+		c->closed = true;
+		c->end[1].told_down = true;
+		if (is_cut(w, c))
+			at += (1000 + sim_random(w, 2000)) * SIM_MS;
+	} else {
+		look_at(w, c, 1, at);
+	}
+	c->next = w->connections;
+	w->connections = c;
+	look_at(w, c, 0, at + sim_random(w, w->plan.line_us * SIM_US + 1));
+}
+
+/* From now on nothing more is delivered; of what was under way a suffix is lost. */
+static void close_now(struct sim *w, struct sim_connection *c)
+{
+	if (c->closed)
+		return;
+	c->closed = true;
+	for (uint32_t i = 0; i < 2; i++)
+		look_at(w, c, i, sim_soon(w, w->plan.line_us));
+}
+
+void sim_hang_up(struct sim *w, uint32_t node, uint32_t link)
+{
+	struct sim_connection *c;
+
+	if (end_of(w, node, link, &c) != NULL)
+		close_now(w, c);
+}
+
+void sim_lines_drop(struct sim *w, uint32_t node, bool silently)
+{
+	for (struct sim_connection *c = w->connections; c != NULL; c = c->next)
+		for (uint32_t i = 0; i < 2; i++) {
+			if (c->end[i].node != node ||
+			    c->end[i].process != w->node[node].process)
+				continue;
+			c->end[i].told_down = true;
+			for (struct sim_parcel *p = c->end[1 - i].head; p != NULL;
+			     p = p->next)
+				p->frame = NULL;
+			/* The other end finds out by itself when no system is left
+			 * that would tell it. */
+			if (!silently)
+				close_now(w, c);
+			else if (!c->closed)
+				look_at(w, c, 1 - i, w->now_ns + c->patience_ns);
+		}
+}
+
+void sim_lines_reset(struct sim *w)
+{
+	for (struct sim_connection *c = w->connections; c != NULL; c = c->next)
+		close_now(w, c);
+}
+
+static void free_connection(struct sim *w, struct sim_connection *gone)
+{
+	struct sim_connection **at = &w->connections;
+
+	while (*at != gone)
+		at = &(*at)->next;
+	*at = gone->next;
+	drop_parcels(w, gone, 0);
+	drop_parcels(w, gone, 1);
+	free(gone);
+}
+
+void sim_lines_free(struct sim *w)
+{
+	while (w->connections != NULL)
+		free_connection(w, w->connections);
+}
+
+/* ---- what happens to an end -------------------------------------------------------- */
+
+static void tell_up(struct sim *w, struct sim_connection *c, uint32_t end)
+{
+	struct sim_end *e = &c->end[end];
+	struct mirror_event event = { .type = MIRROR_EVENT_LINK_UP };
+
+	e->told_up = true;
+	event.link.link = e->link;
+	event.link.accepted = end == 1;
+	event.link.text = w->config.node[c->end[1 - end].node].name;
+	if (e->head != NULL)
+		look_at(w, c, end, e->head->due_ns);
+	sim_mirror_step(w, e->node, &event);
+}
+
+static void tell_down(struct sim *w, struct sim_connection *c, uint32_t end)
+{
+	struct sim_end *e = &c->end[end];
+	struct mirror_event event = { .type = MIRROR_EVENT_LINK_DOWN };
+
+	drop_parcels(w, c, 1 - end); /* ours: told before the end of their link */
+	e->told_down = true;
+	event.link.link = e->link;
+	event.link.text = e->told_up ? "the line was cut" : "no connection";
+	sim_trace(w, "n%u link %u down", e->node + 1, e->link);
+	sim_mirror_step(w, e->node, &event);
+}
+
+/* True: this end has to wait, and will be looked at again. */
+static bool is_held(struct sim *w, struct sim_connection *c, uint32_t end)
+{
+	if (!is_cut(w, c) && lives(w, &c->end[1 - end])) {
+		c->cut_since_ns = 0;
+		return false;
+	}
+	if (c->cut_since_ns == 0)
+		c->cut_since_ns = w->now_ns;
+	if (w->now_ns - c->cut_since_ns >= c->patience_ns) {
+		close_now(w, c);
+		return true;
+	}
+	look_at(w, c, end, w->now_ns + POLL_NS);
+	return true;
+}
+
+static void run_end(struct sim *w, struct sim_connection *c, uint32_t end)
+{
+	struct sim_end *e = &c->end[end];
+
+	if (c->closed) {
+		/* the system still hands over what had arrived, or not */
+		if (e->told_up && e->head != NULL && sim_random(w, 3) != 0 &&
+		    !is_cut(w, c) && deliver(w, c, end)) {
+			look_at(w, c, end, w->now_ns);
+			return;
+		}
+		tell_down(w, c, end);
+		return;
+	}
+	if (is_held(w, c, end))
+		return;
+	if (!e->told_up) {
+		tell_up(w, c, end);
+		return;
+	}
+	if (e->head == NULL || e->head->due_ns > w->now_ns ||
+	    (end == 0 && !c->end[1].told_up))
+		return;
+	if (!deliver(w, c, end))
+		look_at(w, c, end, w->now_ns + SIM_MS / 2);
+}
+
+void sim_line_event(struct sim *w, uint64_t id, uint32_t end)
+{
+	struct sim_connection *c = find(w, id);
+	struct sim_end *e;
+
+	if (c == NULL)
+		return;
+	e = &c->end[end];
+	if (lives(w, e) && !e->told_down) {
+		const uint64_t frozen = w->node[e->node].frozen_until_ns;
+
+		if (w->now_ns < frozen)
+			look_at(w, c, end, frozen);
+		else
+			run_end(w, c, end);
+	}
+	c = find(w, id);
+	if (c != NULL && c->end[0].told_down && c->end[1].told_down)
+		free_connection(w, c);
+}

@@ -1,0 +1,130 @@
+/* pacemaker.c - a Pacemaker as a client of the members: it fences whom the part with
+ * quorum has lost, late or never, and promotes the node with the best score when
+ * nobody serves, sometimes though somebody does, sometimes twice.
+ */
+#include "cluster/internal.h"
+#include "tests/sim/sim.h"
+
+#define NOBODY UINT32_MAX
+#define PERIOD_NS (20 * SIM_MS)
+#define PROMOTE_LIMIT_NS (6000 * SIM_MS)
+#define COMMANDS_LIMIT (SIM_COMMANDS_MAX - 400)
+
+/* The part of the network with quorum, or NOBODY. */
+static uint32_t quorate_part(const struct sim *w)
+{
+	for (uint32_t part = 0; part <= 2 * SIM_NODES_MAX; part++) {
+		uint32_t votes = 0;
+
+		for (uint32_t n = 0; n < w->node_count; n++)
+			if (w->node[n].machine && w->node[n].component == part)
+				votes++;
+		/* Of two nodes each is quorate alone: the first one shoots. */
+		if (votes >= w->votes_needed && votes > 0)
+			return part;
+	}
+	return NOBODY;
+}
+
+static void tell_fenced(struct sim *w, uint32_t node)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		e.fenced.node = w->config.node[node].name;
+		e.fenced.wall_ns = w->now_ns;
+		if (n != node && w->node[n].running &&
+		    w->now_ns >= w->node[n].frozen_until_ns)
+			sim_cluster_step(w, n, &e);
+	}
+}
+
+static void fence(struct sim *w, uint32_t part)
+{
+	struct sim_pacemaker *p = &w->pacemaker;
+
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		const bool outside = w->node[n].component != part || !w->node[n].machine;
+
+		if (!outside || part == NOBODY || p->fenced[n]) {
+			p->fence_at_ns[n] = 0;
+			p->fenced[n] = p->fenced[n] && !w->node[n].machine;
+		} else if (p->fence_at_ns[n] == 0) {
+			p->fence_at_ns[n] = w->now_ns + w->plan.fence_ms * SIM_MS / 2 +
+					    sim_random(w, w->plan.fence_ms + 1) * SIM_MS;
+		} else if (w->now_ns >= p->fence_at_ns[n]) {
+			sim_trace(w, "n%u is fenced", n + 1);
+			if (w->node[n].machine)
+				sim_machine_reset(w, n);
+			p->fenced[n] = true;
+			tell_fenced(w, n);
+		}
+	}
+}
+
+static bool is_alive(const struct sim *w, uint32_t node, uint32_t part)
+{
+	return w->node[node].running && w->node[node].component == part &&
+	       w->now_ns >= w->node[node].frozen_until_ns;
+}
+
+static bool someone_serves(const struct sim *w, uint32_t part)
+{
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (is_alive(w, n, part) && sim_node_serves(w, n))
+			return true;
+	return false;
+}
+
+static void promote_best(struct sim *w, uint32_t part)
+{
+	static struct cluster_status status;
+	struct sim_pacemaker *p = &w->pacemaker;
+	int32_t best = INT32_MIN;
+
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		if (!is_alive(w, n, part))
+			continue;
+		cluster_status_get(w->node[n].core, sim_clock(w, n), &status);
+		if (status.promotion_score > best) {
+			best = status.promotion_score;
+			p->promote_node = n;
+		}
+	}
+	if (best == INT32_MIN || w->command_count > COMMANDS_LIMIT)
+		return;
+	p->promote_id = sim_command(w, p->promote_node, CLUSTER_COMMAND_PROMOTE, false,
+				    -1);
+	p->promote_since_ns = w->now_ns;
+	if (sim_random(w, 16) == 0) /* and again, before an answer */
+		sim_command(w, p->promote_node, CLUSTER_COMMAND_PROMOTE, false, -1);
+}
+
+static void promote(struct sim *w, uint32_t part)
+{
+	struct sim_pacemaker *p = &w->pacemaker;
+
+	if (p->promote_id != 0 &&
+	    (w->reply[p->promote_id].done || !is_alive(w, p->promote_node, part) ||
+	     w->now_ns > p->promote_since_ns + PROMOTE_LIMIT_NS)) {
+		p->promote_id = 0;
+		p->idle_since_ns = w->now_ns;
+	}
+	if (someone_serves(w, part))
+		p->idle_since_ns = w->now_ns;
+	else if (p->promote_id == 0 && part != NOBODY &&
+		 w->now_ns > p->idle_since_ns + 200 * SIM_MS)
+		promote_best(w, part);
+}
+
+void sim_pacemaker(struct sim *w)
+{
+	const uint32_t part = quorate_part(w);
+
+	if (!w->pacemaker.off) {
+		if (w->plan.fencing)
+			fence(w, part);
+		promote(w, part);
+	}
+	sim_at(w, w->now_ns + PERIOD_NS, SIM_PACEMAKER, 0, 0, NULL);
+}

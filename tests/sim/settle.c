@@ -1,0 +1,248 @@
+/* settle.c - G7, the end of every run: all is repaired, and then everything has to come
+ * together in bounded time: one view, every site hosted and current, somebody serves,
+ * every request answered, and all sites' disks hold what the history says.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster/internal.h"
+#include "mirror/internal.h"
+#include "tests/sim/sim.h"
+
+#define TOGETHER_NS (120 * SIM_S)
+#define CONSENT_NS (15 * SIM_S) /* then an operator allows what a refresh asks for */
+#define QUIET_NS (60 * SIM_S)
+#define HOME_NS (30 * SIM_S)
+#define TAINTED_NS (30 * SIM_S)
+
+/* ---- repair ---------------------------------------------------------------------- */
+
+static void repair_devices(struct sim *w)
+{
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		for (uint32_t d = 0; d <= w->plan.disk_count; d++) {
+			struct sim_device *at = sim_device(
+				w, s, d == 0 ? MIRROR_IO_LOG : d - 1);
+
+			at->fail = 0;
+			at->slow_ns = at->stuck_until_ns = 0;
+			at->lose_writes = at->misdirect_writes = 0;
+		}
+}
+
+static void repair_nodes(struct sim *w)
+{
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		struct sim_node *at = &w->node[n];
+
+		if (at->running && (at->core->role.failed || at->core->stopping) &&
+		    w->now_ns >= at->frozen_until_ns)
+			sim_node_kill(w, n);
+		if (!at->running)
+			sim_node_start(w, n);
+	}
+}
+
+/* ---- together --------------------------------------------------------------------- */
+
+static bool agrees(const struct sim *w, uint32_t node, const struct view *v)
+{
+	const struct cluster_core *c = w->node[node].core;
+
+	return c->voter.has_in_effect && c->voter.in_effect.ballot == v->ballot &&
+	       !c->confirm_due && c->round.state == ROUND_IDLE && !c->persisting &&
+	       cluster_view_voters_epoch(&v->voters, node) == c->voter.epoch;
+}
+
+static bool is_together(struct sim *w)
+{
+	const int32_t serving = sim_serving(w);
+	const struct view *v;
+
+	if (serving < 0)
+		return false;
+	v = cluster_vote_in_effect(w->node[serving].core);
+	if (v == NULL || v->production_node != serving)
+		return false;
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (!w->node[n].running || w->now_ns < w->node[n].frozen_until_ns ||
+		    !agrees(w, n, v))
+			return false;
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		if (w->site[s].open_node < 0 ||
+		    v->site[s].host.node != w->site[s].open_node ||
+		    ((int32_t)s != v->production_site && !v->site[s].current))
+			return false;
+	return true;
+}
+
+/* ---- a log that cannot be trusted --------------------------------------------------- */
+
+static int32_t tainted_site(const struct sim *w)
+{
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		if (w->site[s].tainted)
+			return (int32_t)s;
+	return -1;
+}
+
+static bool serves(struct sim *w)
+{
+	repair_nodes(w);
+	return sim_serving(w) >= 0;
+}
+
+/* It is made anew, as an operator would, if another site serves. False: the site that
+ * was hit is the one to go by, or none is; then nothing more can be said. */
+static bool replace_tainted(struct sim *w)
+{
+	const int32_t site = tainted_site(w);
+
+	if (site < 0)
+		return true;
+	if (!sim_run_until(w, TAINTED_NS, serves) ||
+	    w->node[sim_serving(w)].site == (uint32_t)site)
+		return false;
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		if (w->config.node[n].site != site)
+			continue;
+		if (w->node[n].running)
+			sim_node_kill(w, n);
+		sim_io_settle(w, n);
+	}
+	sim_setup_log_again(w, (uint32_t)site);
+	w->site[site].tainted = false;
+	w->site[site].durable = 0;
+	return true;
+}
+
+/* What the operator does about what `status` asks for. */
+static void help(struct sim *w, uint64_t since_ns)
+{
+	const int32_t serving = sim_serving(w);
+	const struct cluster_command c = { .type = CLUSTER_COMMAND_REFRESH,
+					   .site = -1,
+					   .inconsistent = true };
+
+	if (serving < 0 || w->command_count + 10 > SIM_COMMANDS_MAX)
+		return;
+	sim_command(w, (uint32_t)serving, CLUSTER_COMMAND_CONNECT, false, -1);
+	if (w->now_ns < since_ns + CONSENT_NS)
+		return;
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		if (w->node[serving].engine->peer[s].phase == REFRESH_REFUSED)
+			w->site[s].consent = true;
+	sim_operator(w, (uint32_t)serving, &c);
+}
+
+static void describe(struct sim *w, char *text, size_t size)
+{
+	size_t used = 0;
+
+	text[0] = 0;
+	for (uint32_t n = 0; n < w->node_count && used < size; n++) {
+		const struct sim_node *at = &w->node[n];
+		const struct view *v = at->running ? cluster_vote_in_effect(at->core) :
+						     NULL;
+
+		used += (size_t)snprintf(
+			text + used, size - used,
+			"; n%u%s round %d serve %d devices %d promote %d view %llu engine %d",
+			n + 1, sim_serving(w) == (int32_t)n ? "*" : "",
+			at->running ? (int)at->core->round.state : -1,
+			at->running ? (int)at->core->role.serve : -1,
+			at->running ? (int)at->core->role.devices : -1,
+			at->running ? (int)at->core->promote.state : -1,
+			v != NULL ? (unsigned long long)v->ballot : 0,
+			at->running ? (int)at->engine->state : -1);
+	}
+}
+
+static void come_together(struct sim *w)
+{
+	const uint64_t since = w->now_ns;
+	uint64_t helped = since;
+	char text[300];
+
+	while (w->violation[0] == 0 && !is_together(w)) {
+		if (w->now_ns > since + TOGETHER_NS) {
+			if (w->forced)
+				return; /* two histories wait for `resolve` */
+			describe(w, text, sizeof text);
+			sim_violate(w, "G7", "not together%s", text);
+			return;
+		}
+		repair_nodes(w);
+		if (w->now_ns > helped + 2 * SIM_S) {
+			helped = w->now_ns;
+			help(w, since);
+		}
+		sim_run(w, w->now_ns + 20 * SIM_MS);
+	}
+}
+
+/* ---- quiet -------------------------------------------------------------------------- */
+
+static bool is_home(struct sim *w)
+{
+	const struct mirror_engine *p;
+	const int32_t serving = sim_serving(w);
+
+	if (serving < 0)
+		return false;
+	p = w->node[serving].engine;
+	for (uint32_t s = 0; s < w->plan.site_count; s++) {
+		const int32_t n = w->site[s].open_node;
+		const struct mirror_engine *m = n < 0 ? NULL : w->node[n].engine;
+
+		if (m == NULL || m->last_sequence != p->last_sequence ||
+		    m->home_flushed != m->last_sequence)
+			return false;
+	}
+	return true;
+}
+
+static void compare_disks(struct sim *w)
+{
+	for (uint32_t s = 1; s < w->plan.site_count; s++)
+		for (uint32_t d = 0; d < w->plan.disk_count; d++)
+			if (memcmp(w->site[0].disk[d].now, w->site[s].disk[d].now,
+				   w->plan.disk_bytes) != 0)
+				sim_violate(
+					w, "G5",
+					"all are level, and disk %u of site %u differs",
+					d, s);
+}
+
+static bool is_quiet(struct sim *w)
+{
+	return sim_requests_idle(w);
+}
+
+void sim_settle(struct sim *w)
+{
+	w->settling = true;
+	sim_trace(w, "all is repaired");
+	repair_devices(w);
+	sim_part(w, 0, true, true);
+	if (!replace_tainted(w))
+		return;
+	come_together(w);
+	if (w->violation[0] != 0)
+		return;
+	w->client_off = true;
+	if (!sim_run_until(w, QUIET_NS, is_quiet))
+		sim_violate(w, "G7", "a request is not answered");
+	if (w->forced && !is_together(w))
+		return;
+	come_together(w);
+	if (!sim_run_until(w, HOME_NS, is_home))
+		sim_violate(w, "G7", "not everything comes home");
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		w->site[s].consent = false; /* what it allowed is over */
+	sim_look(w);
+	compare_disks(w);
+	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
+		if (sim_checkers[i]->end != NULL)
+			sim_checkers[i]->end(w);
+}

@@ -1,0 +1,549 @@
+/* sim.h - a whole mirror in one process, one thread, without real time: nodes with
+ * both cores that ship (cluster_step() and mirror_step()), Corosync's rings, lines,
+ * disks, clients, a Pacemaker and operators, driven by one seed.
+ *
+ * What runs is the code of cluster/ and mirror/; what is played here is what their
+ * drivers and agent/node.c do around them. All that happens is an event with a time
+ * (world.c); nothing depends on anything but the seed, so that a seed and a commit
+ * replay a run exactly.
+ *
+ * The fault model, as docs/fault-model.md promises it:
+ *   processes  killed at any event; stopped and woken with all that queued meanwhile
+ *   machines   reset by a fence or a power cut; stopped whole (token lost); clocks
+ *              that drift within the view's bound; wall clocks that jump
+ *   cpg        total order in each ring, agreed delivery, partitions into any
+ *              subsets, merges, messages lost with their sender or delivered to a
+ *              part of the old ring only
+ *   lines      delay, stall, reset with any suffix of the stream lost, late heal
+ *   disks      a volatile cache that a power cut empties in part, in any order,
+ *              torn at sectors; read, write and flush errors; slow and stuck ones;
+ *              rot, lost and misdirected writes in the log
+ *   people     promote, demote, force, disconnect, connect, refresh at bad moments
+ *   Pacemaker  fences late or never, promotes late or twice
+ */
+#ifndef TESTS_SIM_SIM_H
+#define TESTS_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cluster/cluster.h"
+#include "common/config.h"
+#include "mirror/engine.h"
+#include "mirror/pool.h"
+
+#define SIM_NODES_MAX 7u
+#define SIM_SITES_MAX 4u
+#define SIM_DISKS_MAX 4u
+#define SIM_OPS_MAX 4096u
+#define SIM_REQUESTS_MAX 24u
+#define SIM_GENERATIONS_MAX 256u
+#define SIM_FAULTS_MAX 64u
+#define SIM_COMMANDS_MAX 2048u
+#define SIM_SECTOR 512u
+#define SIM_US 1000ull
+#define SIM_MS 1000000ull
+#define SIM_S 1000000000ull
+
+/* ---- random: xorshift64* (S. Vigna, 2016) ---- */
+
+struct sim_random {
+	uint64_t state; /* not 0 */
+};
+
+static inline uint64_t sim_random_next(struct sim_random *r)
+{
+	r->state ^= r->state >> 12;
+	r->state ^= r->state << 25;
+	r->state ^= r->state >> 27;
+	return r->state * 0x2545f4914f6cdd1d;
+}
+
+static inline uint64_t sim_random_below(struct sim_random *r, uint64_t count)
+{
+	return (sim_random_next(r) >> 16) % count;
+}
+
+/* ---- events ---- */
+
+enum sim_event_type {
+	/* of a process: void when it is gone, put off while it is stopped */
+	SIM_CLUSTER_TICK,
+	SIM_MIRROR_TICK,
+	SIM_INBOX,     /* cpg and quorum have something for it */
+	SIM_SEND,      /* what it multicast may get its place in the ring's order */
+	SIM_ORDER,     /* cluster core -> engine */
+	SIM_FACT,      /* engine -> cluster core */
+	SIM_PERSISTED, /* the voter file is written */
+	SIM_DEVICES,
+	SIM_CLOSED,
+	SIM_CLIENTS,
+	SIM_SENT,
+	SIM_OFFER,  /* answers that may leave now, if the lease allows */
+	SIM_SUBMIT, /* a client's next request */
+	/* of the world */
+	SIM_IO,
+	SIM_LINE,
+	SIM_PACEMAKER,
+	SIM_FAULT,
+	SIM_AWAY,   /* a machine that stands still loses the token (1), wakes (0) */
+	SIM_LOOK, /* the checkers look at everything */
+	SIM_EVENT_TYPES,
+};
+
+struct sim_event {
+	uint64_t at_ns, order; /* ties in the order of making */
+	enum sim_event_type type;
+	uint32_t node, process; /* process 0: of the world */
+	uint64_t number;
+	void *data;
+};
+
+struct sim_heap {
+	struct sim_event *event;
+	size_t count, room;
+};
+
+/* ---- devices: disk.c ---- */
+
+struct sim_device {
+	uint8_t *now;    /* as reads see it */
+	uint8_t *stable; /* what a power cut leaves for certain */
+	uint32_t *dirty; /* per sector: 0, or the write's number: now differs */
+	uint64_t bytes;
+	uint32_t write_count;        /* numbers writes */
+	uint32_t flush_covers;       /* greatest of a flush under way */
+	int32_t fail;                /* operations fail with it; 0: none */
+	uint32_t fail_ops;           /* of these kinds only (1 << op); 0: all */
+	uint64_t slow_ns;            /* more for each operation */
+	uint64_t stuck_until_ns;     /* nothing ends before */
+	uint32_t lose_writes;        /* so many are said to be done and are not ... */
+	uint32_t misdirect_writes;   /* ... or are done elsewhere */
+};
+
+struct sim_op {
+	bool used;
+	struct mirror_io *io; /* NULL: its process is gone */
+	enum mirror_io_op op;
+	uint32_t node, process, site, device;
+	uint64_t offset, length;
+	uint32_t flush_covers;
+	uint8_t *data; /* WRITE: what is written */
+};
+
+struct sim_site {
+	struct sim_device log, disk[SIM_DISKS_MAX];
+	int32_t open_node; /* who has it open, -1: nobody */
+	uint32_t power_cuts;
+	bool tainted; /* a fault that no checksum finds has touched it */
+	bool consent; /* an operator allowed it to be inconsistent */
+	bool rotten;
+	uint64_t durable; /* check_w.c: what its host counted so last */
+	int32_t durable_generation;
+};
+
+/* ---- members: ring.c ---- */
+
+struct sim_item {
+	struct sim_item *next;
+	uint64_t due_ns;
+	enum { SIM_ITEM_MESSAGE, SIM_ITEM_CONFCHG, SIM_ITEM_QUORUM } type;
+	uint64_t ring, ordinal; /* MESSAGE */
+	uint32_t nodeid, pid;
+	size_t length;
+	uint8_t *data;
+	struct cluster_address members[SIM_NODES_MAX], left[SIM_NODES_MAX],
+		joined[SIM_NODES_MAX];
+	uint32_t member_count, left_count, joined_count;
+	bool quorate;
+};
+
+struct sim_queue {
+	struct sim_item *head, *tail;
+	uint64_t due_ns; /* of the newest: they stay in order */
+};
+
+/* ---- clients: client.c ---- */
+
+struct sim_request {
+	struct mirror_request request; /* first: the core knows only this */
+	bool busy, noted;
+	bool gone, stamped_before; /* its connection ended; it had its number then */
+	uint64_t number;     /* what a write leaves in its sectors */
+	uint64_t asked_ns;
+	uint32_t generation; /* in which it was stamped */
+	uint32_t floor_generation; /* newest answered before it was asked ... */
+	uint64_t floor_sequence;
+};
+
+struct sim_node {
+	bool machine, running;
+	uint32_t process; /* counts them: 0 was never */
+	uint32_t pid;
+	uint64_t boot;
+	int64_t drift_ppm, offset_ns, wall_offset_ns;
+	uint64_t frozen_until_ns;
+	/* members */
+	struct cluster_core *core;
+	struct cluster_self self;
+	uint8_t *file, *persist;
+	size_t file_bytes, persist_bytes;
+	bool persisting;
+	uint64_t persist_counter;
+	uint32_t component, line; /* who hears whom: members, lines */
+	uint32_t part;            /* component, unless it is away */
+	bool away;                /* stopped whole: its token is lost */
+	uint64_t ring, delivered;
+	struct cluster_address list[SIM_NODES_MAX];
+	uint32_t list_count;
+	struct sim_queue inbox, out;
+	bool quorate_told;
+	uint64_t cluster_wake_ns, mirror_wake_ns;
+	uint64_t orders_due_ns, facts_due_ns;
+	uint32_t lost_file; /* times */
+	/* engine */
+	struct mirror_engine *engine;
+	uint32_t site;
+	bool open, clients, closing;
+	struct mirror_request_list late;
+	bool offer_due;
+	/* its clients: gone with the process or the clients' sockets */
+	struct sim_request request[SIM_REQUESTS_MAX];
+	bool submit_due;
+	uint64_t served_generation; /* index + 1; 0: none */
+	uint64_t checked_ballot;
+};
+
+/* ---- what is true: journal.c ---- */
+
+struct sim_write {
+	uint64_t number, group, offset_bytes, length_bytes;
+	uint32_t disk;
+	uint8_t type;
+	bool known;
+};
+
+struct sim_generation {
+	struct uuid id;
+	int32_t parent; /* index, -1 */
+	uint64_t cut, ordinal;
+	uint32_t reason, site, node;
+	bool served;
+	uint64_t served_ns;
+	uint64_t last;     /* newest sequence that a client's request has got */
+	struct sim_write *write; /* by sequence - cut - 1 */
+	uint64_t room;
+	uint64_t acknowledged, flushed, seen; /* greatest told to clients; 0: none */
+	uint32_t power_cuts[SIM_SITES_MAX];   /* of each site at the newest answer */
+};
+
+struct sim_touch {
+	uint32_t generation;
+	uint64_t sequence, number, group;
+};
+
+struct sim_sector {
+	struct sim_touch *touch;
+	uint32_t count, room;
+};
+
+/* ---- lines: line.c ---- */
+
+struct sim_parcel {
+	struct sim_parcel *next;
+	uint64_t due_ns;
+	struct mirror_frame *frame; /* NULL: its sender was told, or is gone */
+	uint32_t head_bytes, data_bytes;
+	uint8_t bytes[];
+};
+
+struct sim_end {
+	uint32_t node, process, link;
+	bool told_up, told_down;
+	uint64_t due_ns; /* of the newest parcel */
+	struct sim_parcel *head, *tail; /* on their way to this end */
+};
+
+struct sim_connection {
+	struct sim_connection *next;
+	uint64_t id;
+	struct sim_end end[2]; /* 0: who connected */
+	bool closed;
+	uint64_t cut_since_ns, patience_ns;
+};
+
+/* ---- a run ---- */
+
+enum sim_fault_type {
+	SIM_KILL,       /* process a */
+	SIM_RESET,      /* machine a */
+	SIM_SITE_POWER, /* all machines and devices of site a */
+	SIM_ALL_POWER,
+	SIM_STOP,       /* process a for b ms */
+	SIM_STOP_MACHINE,
+	SIM_PART,       /* members and lines by mask a for b ms */
+	SIM_PART_MEMBERS,
+	SIM_PART_LINES,
+	SIM_RESET_LINES,
+	SIM_SLOW_DEVICE,
+	SIM_STUCK_DEVICE,
+	SIM_FAIL_DEVICE,
+	SIM_LOSE_VOTER_FILE,
+	SIM_ROT,
+	SIM_LOST_WRITE,
+	SIM_MISDIRECTED_WRITE,
+	SIM_WALL_JUMP,
+	SIM_PROMOTE,
+	SIM_FORCE,
+	SIM_DEMOTE,
+	SIM_LEAVE,
+	SIM_DISCONNECT,
+	SIM_CONNECT,
+	SIM_REFRESH,
+	SIM_FAIL_FROZEN,
+	SIM_FAULT_TYPES,
+};
+
+/* When a fault strikes: at once, or as soon as a node is seen in that state. */
+enum sim_moment {
+	SIM_AT_ONCE,
+	SIM_IN_ROUND,
+	SIM_IN_PREPARE,
+	SIM_IN_REFRESH,
+	SIM_IN_CUT,
+	SIM_IN_GREETING,
+	SIM_IN_START,
+	SIM_IN_BYPASS,
+	SIM_MOMENTS,
+};
+
+struct sim_fault {
+	uint64_t at_ns;
+	enum sim_fault_type type;
+	enum sim_moment moment;
+	uint64_t a, b, c;
+	bool armed, seen, done;
+};
+
+/* What a run is: drawn from its seed (swarm), or set by a scenario. */
+struct sim_plan {
+	uint32_t site_count, hosts[SIM_SITES_MAX], witnesses, disk_count;
+	uint64_t disk_bytes, log_bytes, span_bytes; /* span: where clients write */
+	uint64_t quiet_ns; /* between a client's requests, about */
+	uint32_t burst;    /* one in so many pauses is none at all */
+	uint64_t cpg_us, mail_us, line_us, io_us; /* delays, at most */
+	bool fencing;
+	uint64_t fence_ms;
+	bool force;       /* operators may */
+	uint32_t order;   /* enum config_order */
+	uint64_t ns;      /* how long, without the end */
+	uint32_t fault_count;
+	struct sim_fault fault[SIM_FAULTS_MAX];
+};
+
+struct sim_reply {
+	bool done;
+	int32_t exit_status;
+	char text[512];
+};
+
+struct sim_pacemaker {
+	uint64_t fence_at_ns[SIM_NODES_MAX];
+	bool fenced[SIM_NODES_MAX];
+	uint64_t promote_id, promote_since_ns, idle_since_ns;
+	uint32_t promote_node;
+	bool off;
+};
+
+struct sim_counts {
+	uint64_t events, steps_cluster, steps_mirror, faults, requests, answers, errors,
+		reads, serves, messages, frames, io, looks, images, crashes;
+};
+
+struct sim {
+	uint64_t seed;
+	struct sim_plan plan;
+	struct sim_random random;
+	struct config config;
+	uint64_t now_ns, event_count;
+	struct sim_heap heap;
+	uint32_t node_count;
+	struct sim_node node[SIM_NODES_MAX];
+	struct sim_site site[SIM_SITES_MAX];
+	struct sim_op op[SIM_OPS_MAX];
+	uint32_t op_next;
+	struct sim_connection *connections;
+	uint64_t connection_count;
+	uint32_t log_count;
+	uint64_t ring_count, ordinal;
+	uint32_t votes_needed;
+	struct sim_pacemaker pacemaker;
+	struct sim_reply reply[SIM_COMMANDS_MAX];
+	uint64_t command_count;
+	bool client_off;
+	/* what is true */
+	uint32_t generation_count, newest; /* newest: index of the last served */
+	struct sim_generation generation[SIM_GENERATIONS_MAX];
+	struct sim_sector *sector; /* disk * sectors + sector */
+	uint64_t write_count;
+	bool voter_file_lost;
+	uint32_t armed_count;
+	bool forced, parted; /* an operator accepted a loss; two lineages live */
+	/* checkers */
+	struct {
+		uint64_t ballot;
+		uint32_t hash;
+	} view[4096];
+	uint32_t view_count;
+	uint64_t last_answer_ns, last_fault_ns;
+	struct sim_counts count;
+	char violation[400]; /* the first, or "" */
+	char guarantee[8];
+	bool trace, settling;
+};
+
+/* ---- world.c ---- */
+
+struct sim *sim_create(uint64_t seed, const struct sim_plan *plan);
+void sim_destroy(struct sim *w);
+void sim_at(struct sim *w, uint64_t at_ns, enum sim_event_type type, uint32_t node,
+	    uint64_t number, void *data);
+/* Run until `until_ns`, or a violation. */
+void sim_run(struct sim *w, uint64_t until_ns);
+bool sim_run_until(struct sim *w, uint64_t for_ns, bool (*done)(struct sim *w));
+uint64_t sim_random(struct sim *w, uint64_t below);
+uint64_t sim_soon(struct sim *w, uint64_t us_max);
+/* CLOCK_BOOTTIME of a node, and when it will show `clock_ns`. */
+uint64_t sim_clock(const struct sim *w, uint32_t node);
+uint64_t sim_time_of(const struct sim *w, uint32_t node, uint64_t clock_ns);
+void sim_violate(struct sim *w, const char *guarantee, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void sim_trace(struct sim *w, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void sim_look(struct sim *w);
+
+/* ---- setup.c ---- */
+
+void sim_setup_config(struct sim *w);
+void sim_setup_logs(struct sim *w);
+/* `hamirror create --copy-of`, over a log that cannot be used. */
+void sim_setup_log_again(struct sim *w, uint32_t site);
+void sim_setup_self(struct sim *w, uint32_t node);
+
+/* ---- node.c ---- */
+
+void sim_node_start(struct sim *w, uint32_t node);
+void sim_node_kill(struct sim *w, uint32_t node);
+/* The machine goes: its process, and what its devices were doing. */
+void sim_machine_reset(struct sim *w, uint32_t node);
+void sim_site_power(struct sim *w, uint32_t site);
+void sim_node_stop(struct sim *w, uint32_t node, uint64_t ns);
+void sim_away(struct sim *w, uint32_t node, bool away);
+/* Who hears whom: bit per node of one part; the rest is the other. */
+void sim_part(struct sim *w, uint64_t mask, bool members, bool lines);
+void sim_node_event(struct sim *w, const struct sim_event *e);
+/* An order to the engine, at once. */
+void sim_node_order(struct sim *w, uint32_t node, const struct order *o);
+void sim_cluster_step(struct sim *w, uint32_t node, struct cluster_event *e);
+void sim_mirror_step(struct sim *w, uint32_t node, struct mirror_event *e);
+uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type type,
+		     bool force, int32_t site);
+uint64_t sim_operator(struct sim *w, uint32_t node, const struct cluster_command *command);
+void sim_fact(struct sim *w, uint32_t node, const struct fact *f);
+/* The node that serves with a lease, or -1. */
+int32_t sim_serving(const struct sim *w);
+bool sim_node_serves(const struct sim *w, uint32_t node);
+
+/* ---- ring.c ---- */
+
+void sim_multicast(struct sim *w, uint32_t node, const uint8_t *data, size_t length);
+void sim_inbox(struct sim *w, uint32_t node);
+void sim_order_out(struct sim *w, uint32_t node);
+void sim_reform(struct sim *w);
+void sim_queue_empty(struct sim_queue *q);
+
+/* ---- disk.c ---- */
+
+void sim_device_make(struct sim_device *d, uint64_t bytes);
+void sim_device_free(struct sim_device *d);
+struct sim_device *sim_device(struct sim *w, uint32_t site, uint32_t device);
+void sim_io_submit(struct sim *w, uint32_t node, struct mirror_io *io);
+void sim_io_done(struct sim *w, uint64_t number);
+/* The process has gone; what it had under way may still be done. With the machine:
+ * it is torn, here and now. */
+void sim_io_orphan(struct sim *w, uint32_t node, bool machine);
+/* What a dead process of the node had under way ends now. */
+void sim_io_settle(struct sim *w, uint32_t node);
+bool sim_io_pending(const struct sim *w, uint32_t node);
+void sim_power_cut(struct sim *w, uint32_t site);
+bool sim_rot(struct sim *w, uint32_t site);
+
+/* ---- line.c ---- */
+
+void sim_connect(struct sim *w, uint32_t node, const struct mirror_link_order *o);
+void sim_hang_up(struct sim *w, uint32_t node, uint32_t link);
+void sim_frame_send(struct sim *w, uint32_t node, struct mirror_frame *f);
+void sim_line_event(struct sim *w, uint64_t id, uint32_t end);
+/* The process of the node is gone; silently, when its machine is too. */
+void sim_lines_drop(struct sim *w, uint32_t node, bool silently);
+void sim_lines_reset(struct sim *w);
+void sim_lines_free(struct sim *w);
+
+/* ---- client.c ---- */
+
+void sim_submit(struct sim *w, uint32_t node);
+void sim_answer(struct sim *w, uint32_t node, struct mirror_request *q);
+void sim_offer(struct sim *w, uint32_t node);
+void sim_fail_late(struct sim *w, uint32_t node);
+void sim_clients_gone(struct sim *w, uint32_t node, bool process);
+void sim_client_wake(struct sim *w, uint32_t node);
+bool sim_requests_idle(const struct sim *w);
+
+/* ---- journal.c ---- */
+
+int32_t sim_generation_find(const struct sim *w, const struct uuid *id);
+/* Take in the chain of an order; the index of its newest. */
+uint32_t sim_generation_add(struct sim *w, const struct history *h);
+void sim_note(struct sim *w, uint32_t node, struct sim_request *r);
+void sim_note_all(struct sim *w, uint32_t node);
+/* How far each generation counts in the history that ends with `generation`:
+ * limit[g] is its last sequence, 0 when it is no part of it. */
+void sim_limits(const struct sim *w, uint32_t generation, uint64_t *limit);
+/* The newest write of a sector in that history up to `last`: NULL: none. */
+const struct sim_touch *sim_newest_touch(const struct sim *w, uint32_t disk,
+					 uint64_t sector, const uint64_t *limit,
+					 uint64_t last);
+struct sim_sector *sim_sector(const struct sim *w, uint32_t disk, uint64_t sector);
+/* Compare what the site of an open engine holds with its history. False: not now. */
+bool sim_image_check(struct sim *w, uint32_t node, const char *guarantee);
+
+/* ---- pacemaker.c, fault.c ---- */
+
+void sim_pacemaker(struct sim *w);
+void sim_plan_draw(struct sim_plan *p, uint64_t seed);
+void sim_fault_event(struct sim *w, uint64_t number);
+void sim_fault_watch(struct sim *w, uint32_t node);
+const char *sim_fault_name(enum sim_fault_type type);
+/* All is repaired: everything comes together, or it is a violation. */
+void sim_settle(struct sim *w);
+
+/* ---- checkers: check_*.c ---- */
+
+struct sim_checker {
+	const char *name;
+	void (*order)(struct sim *w, uint32_t node, const struct order *o);
+	void (*fact)(struct sim *w, uint32_t node, const struct fact *f);
+	void (*io)(struct sim *w, uint32_t node, const struct mirror_io *io);
+	void (*answered)(struct sim *w, uint32_t node, const struct sim_request *r);
+	void (*mirror)(struct sim *w, uint32_t node);  /* after each step */
+	void (*cluster)(struct sim *w, uint32_t node); /* likewise */
+	void (*look)(struct sim *w);
+	void (*end)(struct sim *w);
+};
+
+extern const struct sim_checker sim_check_g1, sim_check_g2, sim_check_g3, sim_check_g4,
+	sim_check_g5, sim_check_g6, sim_check_g7, sim_check_g8, sim_check_d, sim_check_w;
+extern const struct sim_checker *const sim_checkers[];
+
+#endif
