@@ -3,8 +3,8 @@
  *   event          at production                    at a voter
  *   lease / 4      RENEW, its sending time noted    -
  *   RENEW          -                                GRANT, unless it promised
- *                                                     another member's proposal or
- *                                                     knows of another generation
+ *                                                     a proposal still open or knows
+ *                                                     of another generation
  *   GRANT          a majority of one renewal:       -
  *                    the lease runs from its
  *                    sending, ORDER_LEASE
@@ -12,9 +12,11 @@
  *
  * A promise to a proposal that has come to a view of the same generation does not
  * keep a voter from granting: that ballot can bring nothing else any more, and who
- * wants to promote needs a greater one and waits from its promises on. So a voter
- * grants when it promised the asker, or accepted a view at the ballot that it
- * promised, and the newest view that it accepted is of the generation renewed.
+ * wants to promote needs a greater one and waits from its promises on. Any other
+ * promise does, one to the asker too: it may have come on top of one to another, whose
+ * majority may still be made of voters that have heard of neither. So a voter grants
+ * when the newest view that it knows has the ballot that it promised, or a greater
+ * one, and is of the generation renewed (tests/model, `grant-proposer`).
  *
  * Source: DESIGN 7 D7; C. Gray, D. Cheriton, "Leases" (1989).
  */
@@ -31,8 +33,7 @@ static bool may_grant(const struct cluster_core *c, uint32_t node,
 	    !uuid_equal(&cluster_view_generation(v)->id, generation) ||
 	    v->production_node != (int32_t)node)
 		return false;
-	return cluster_view_ballot_node(c->voter.promised) == node ||
-	       c->voter.promised <= v->ballot;
+	return c->voter.promised <= v->ballot;
 }
 
 void cluster_lease_renew(struct cluster_core *c, uint32_t node, const struct message *m)

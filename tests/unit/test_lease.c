@@ -30,6 +30,23 @@ static void setup_voter(void)
 	solo_clear(&t);
 }
 
+/* The same, and node 2 is production. */
+static void setup_production(void)
+{
+	struct config config;
+
+	solo_config(&config);
+	solo_view(&config, 3, &view);
+	view.production_node = 2;
+	generation = cluster_view_generation(&view)->id;
+	solo_create(&t, 2, &view, true);
+	solo_ring(&t, 7);
+	solo_announce(&t, 0);
+	solo_announce(&t, 1);
+	solo_persisted(&t);
+	solo_clear(&t);
+}
+
 static void teardown_voter(void)
 {
 	solo_destroy(&t);
@@ -65,9 +82,31 @@ START_TEST(nothing_is_granted_after_a_promise_to_another)
 	solo_persisted(&t);
 	ck_assert(!grants(0, &generation));
 
-	/* Production itself proposes: its own ballot is above the other's. */
+	/* Nor when production itself has proposed since: that needs no voter of those who
+	 * may still bring the other's about, until it has come to a view. */
 	solo_prepare(&t, 0, BALLOT(21, 0), ROUND_CONFIRM);
+	ck_assert(!grants(0, &generation));
+	solo_persisted(&t);
+	view.ballot = BALLOT(21, 0);
+	solo_propose(&t, 0, &view);
 	ck_assert(grants(0, &generation));
+}
+END_TEST
+
+/* Three voters, we are production: 1 has our promise and its own, and needs only 0 to
+ * accept; 0 has heard of neither ballot. Our own next one, of which nobody has heard, takes no promise back:
+ * with 0 we would renew a lease that 1 has not begun to wait for. */
+START_TEST(production_keeps_a_promise_to_another_when_it_begins_a_ballot)
+{
+	solo_prepare(&t, 1, BALLOT(20, 1), ROUND_PROMOTE);
+	solo_persisted(&t);
+	ck_assert(!grants(2, &generation));
+	solo_ring(&t, 5); /* 1 is cut off, 0 is there: we begin a ballot of our own */
+	solo_announce(&t, 0);
+	solo_tick(&t, 20000);
+	ck_assert_uint_gt(t.core->voter.promised, BALLOT(20, 1));
+	ck_assert_int_eq(t.core->round.state, ROUND_PERSIST);
+	ck_assert(!grants(2, &generation));
 }
 END_TEST
 
@@ -233,6 +272,7 @@ int main(void)
 {
 	Suite *s = suite_create("cluster");
 	TCase *voter = tcase_create("lease, voter"),
+	      *production = tcase_create("lease, the voter at production"),
 	      *others = tcase_create("lease, members");
 	SRunner *sr = srunner_create(s);
 	int failed;
@@ -244,6 +284,10 @@ int main(void)
 		       a_promise_that_came_to_the_same_generation_keeps_nothing_back);
 	tcase_add_test(voter, an_accepted_successor_ends_the_grants_for_good);
 	suite_add_tcase(s, voter);
+	tcase_add_checked_fixture(production, setup_production, teardown_voter);
+	tcase_add_test(production,
+		       production_keeps_a_promise_to_another_when_it_begins_a_ballot);
+	suite_add_tcase(s, production);
 	tcase_add_checked_fixture(others, setup_members, teardown_members);
 	tcase_add_test(others, it_is_renewed_every_quarter);
 	tcase_add_test(others, cut_off_it_ends_by_itself);
