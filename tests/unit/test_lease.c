@@ -94,8 +94,8 @@ START_TEST(nothing_is_granted_after_a_promise_to_another)
 END_TEST
 
 /* Three voters, we are production: 1 has our promise and its own, and needs only 0 to
- * accept; 0 has heard of neither ballot. Our own next one, of which nobody has heard, takes no promise back:
- * with 0 we would renew a lease that 1 has not begun to wait for. */
+ * accept; 0 has heard of neither ballot. Our own next one takes no promise back: with 0
+ * we would renew a lease that 1 has not begun to wait for. */
 START_TEST(production_keeps_a_promise_to_another_when_it_begins_a_ballot)
 {
 	solo_prepare(&t, 1, BALLOT(20, 1), ROUND_PROMOTE);
