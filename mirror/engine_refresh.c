@@ -431,15 +431,19 @@ bool mirror_production_received(struct mirror_engine *m, const struct mirror_rec
 /* ---- entering the current set (D3) --------------------------------------- */
 
 /* Level enough: writes wait for it from here on, and when it has confirmed all
- * below durable, the members are told. */
+ * below durable, the members are told. What was recovered is below, answered again by
+ * now or not: the generation before may have answered it. */
 static void enter(struct mirror_engine *m, uint32_t site)
 {
+	const uint64_t recovered = history_newest(&m->sb.history)->cut;
 	struct engine_peer *p = &m->peer[site];
 	struct fact *f;
 
 	if (p->candidate_from == 0) {
 		mirror_ack_add(&m->ack, site);
 		p->candidate_from = mirror_ack_acknowledged(&m->ack) + 1;
+		if (p->candidate_from <= recovered)
+			p->candidate_from = recovered + 1;
 	}
 	if (p->candidate_count != 0 || p->proven_durable + 1 < p->candidate_from)
 		return;
