@@ -144,19 +144,21 @@ static bool flush_is_idle(const struct mirror_engine *m)
 	return mirror_ack_flushed(&m->ack) >= m->last_sequence;
 }
 
-static bool try_stamp(struct mirror_engine *m, struct mirror_request *q)
+static bool may_begin(const struct mirror_engine *m, const struct mirror_request *q)
 {
-	if (q->type == MIRROR_REQUEST_FLUSH && flush_is_idle(m)) {
+	if (q->type == MIRROR_REQUEST_FLUSH)
+		return flush_is_idle(m) || has_room(m);
+	return has_room(m) &&
+	       !mirror_refresh_covers(m, q->disk, q->offset_bytes, q->length_bytes);
+}
+
+/* `q` is on no list. */
+static void begin(struct mirror_engine *m, struct mirror_request *q)
+{
+	if (q->type == MIRROR_REQUEST_FLUSH && flush_is_idle(m))
 		mirror_request_answer(m, q, 0);
-		return true;
-	}
-	if (!has_room(m))
-		return false;
-	if (q->type != MIRROR_REQUEST_FLUSH &&
-	    mirror_refresh_covers(m, q->disk, q->offset_bytes, q->length_bytes))
-		return false;
-	stamp_request(m, q);
-	return true;
+	else
+		stamp_request(m, q);
 }
 
 void mirror_request_take(struct mirror_engine *m, struct mirror_request *q)
@@ -171,8 +173,10 @@ void mirror_request_take(struct mirror_engine *m, struct mirror_request *q)
 		m->counters.read_bytes += q->length_bytes;
 		if (m->reads_waiting.head != NULL || !mirror_read_start(m, q))
 			request_push(&m->reads_waiting, q);
-	} else if (m->requests_waiting.head != NULL || !try_stamp(m, q)) {
+	} else if (m->requests_waiting.head != NULL || !may_begin(m, q)) {
 		request_push(&m->requests_waiting, q);
+	} else {
+		begin(m, q);
 	}
 }
 
@@ -183,8 +187,8 @@ void mirror_requests_pump(struct mirror_engine *m)
 
 	if (m->state != ENGINE_SERVING && m->state != ENGINE_DEMOTING)
 		return;
-	while (m->requests_waiting.head != NULL && try_stamp(m, m->requests_waiting.head))
-		mirror_request_pop(&m->requests_waiting);
+	while (m->requests_waiting.head != NULL && may_begin(m, m->requests_waiting.head))
+		begin(m, mirror_request_pop(&m->requests_waiting));
 	if (m->reads_waiting.head == NULL)
 		return;
 	while ((q = mirror_request_pop(&m->reads_waiting)) != NULL)

@@ -137,7 +137,8 @@ static void break_connection(struct sim *w, uint32_t node, uint32_t number)
 	for (uint32_t i = 0; i < SIM_REQUESTS_MAX && again.busy; i++) {
 		struct sim_request *r = &n->request[i];
 
-		if (r->busy || i % CONNECTIONS == number || !n->clients)
+		if (r->busy || i % CONNECTIONS == number || !n->clients ||
+		    !mirror_engine_takes_requests(n->engine))
 			continue;
 		r->number = again.number;
 		r->request = (struct mirror_request){
