@@ -149,6 +149,7 @@ tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_p
 # The simulator: the cores that ship in a world where everything goes wrong.
 check_PROGRAMS += tests/sim/sim
 tests_sim_sim_SOURCES = \
+	tests/sim/batch.c \
 	tests/sim/check_d.c \
 	tests/sim/check_g1.c \
 	tests/sim/check_g2.c \
@@ -172,9 +173,11 @@ tests_sim_sim_SOURCES = \
 	tests/sim/run.h \
 	tests/sim/settle.c \
 	tests/sim/setup.c \
+	tests/sim/shrink.c \
 	tests/sim/sim.h \
 	tests/sim/world.c
 tests_sim_sim_LDADD = libmirror.la libcluster.la libcommon.la
+EXTRA_DIST += tests/sim/check
 
 log_model = tests/unit/log_model.c tests/unit/log_model.h
 tests_unit_test_scan_SOURCES = tests/unit/test_scan.c $(log_model)

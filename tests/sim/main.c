@@ -1,51 +1,168 @@
-/* main.c - sim: run seeds. */
+/* main.c - sim: run seeds, replay one, soak. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/sim/run.h"
 
-int main(int argc, char **argv)
+static const char help[] =
+	"sim - the cores of hamirror in a world where everything goes wrong\n"
+	"\n"
+	"  sim --seed N [--trace] [--only LIST]   replay one run; LIST: of its faults only\n"
+	"                                         these (\"3,7\"), as a failure prints it\n"
+	"  sim [--seed FIRST] [--runs N] [--seconds N] [--jobs N] [--keep-going]\n"
+	"                                         many; without FIRST: seeds nobody has run\n"
+	"  sim --soak FILE --seconds N            go on where FILE says, and note it there\n"
+	"\n"
+	"Exit status: 0 all kept their guarantees, 1 one was broken, 2 usage.\n";
+
+struct options {
+	bool seeded, trace, one;
+	const char *only, *soak;
+	struct sim_batch batch;
+};
+
+static int replay(const struct options *o)
 {
-	uint64_t seed = 1, runs = 1;
-	bool trace = false;
-	int c, failed = 0;
-	const struct option options[] = { { "seed", 1, NULL, 's' },
-					  { "runs", 1, NULL, 'n' },
-					  { "trace", 0, NULL, 't' },
-					  { 0 } };
+	static struct sim_plan plan;
+	struct sim_result r;
+
+	sim_plan_draw(&plan, o->batch.first);
+	if (o->only != NULL && !sim_plan_only(&plan, o->only)) {
+		fprintf(stderr, "sim: --only %s: not a list of this run's faults\n",
+			o->only);
+		return 2;
+	}
+	sim_run_plan(o->batch.first, &plan, o->trace, &r);
+	if (r.failed)
+		printf("FAILED  seed %llu: %s: %s\n", (unsigned long long)o->batch.first,
+		       r.guarantee, r.text);
+	else
+		printf("ok      seed %llu: %.0f s simulated, %llu faults, %llu requests, "
+		       "%llu productions\n",
+		       (unsigned long long)o->batch.first, (double)r.ns / 1e9,
+		       (unsigned long long)r.count.faults,
+		       (unsigned long long)r.count.requests,
+		       (unsigned long long)r.count.serves);
+	return r.failed ? 1 : 0;
+}
+
+static void print_sum(const struct sim_batch *b)
+{
+	const double runs = b->done > 0 ? (double)b->done : 1;
+	const double seconds = b->elapsed > 0 ? b->elapsed : 1;
+
+	printf("%llu runs from seed %llu on, %llu failed; %.1f runs/s, %.0f events/s on "
+	       "%u cores; a run: %.0f s simulated, %.1f faults, %.1f crashes, %.0f "
+	       "requests, %.1f productions\n",
+	       (unsigned long long)b->done, (unsigned long long)b->first,
+	       (unsigned long long)b->failed, runs / seconds,
+	       (double)(b->sum.steps_cluster + b->sum.steps_mirror) / seconds, b->jobs,
+	       (double)b->ns / 1e9 / runs, (double)b->sum.faults / runs,
+	       (double)b->sum.crashes / runs, (double)b->sum.requests / runs,
+	       (double)b->sum.serves / runs);
+}
+
+/* FILE holds: the next seed, runs so far, failures so far, seconds so far. */
+static int soak(struct options *o)
+{
+	unsigned long long next = 1000000, runs = 0, failed = 0, seconds = 0;
+	FILE *f = fopen(o->soak, "r");
+
+	if (f != NULL) {
+		if (fscanf(f, "%llu %llu %llu %llu", &next, &runs, &failed, &seconds) !=
+		    4) {
+			fprintf(stderr, "sim: %s holds no soak's state\n", o->soak);
+			return 2;
+		}
+		fclose(f);
+	}
+	o->batch.first = next;
+	o->batch.keep_going = true;
+	sim_batch_run(&o->batch);
+	print_sum(&o->batch);
+	runs += o->batch.done;
+	failed += o->batch.failed;
+	seconds += (unsigned long long)o->batch.elapsed;
+	printf("the soak so far: %llu runs, %llu failed, %llu minutes\n", runs, failed,
+	       seconds / 60);
+	f = fopen(o->soak, "w");
+	if (f == NULL ||
+	    fprintf(f, "%llu %llu %llu %llu\n", (unsigned long long)o->batch.next, runs,
+		    failed, seconds) < 0 ||
+	    fclose(f) != 0) {
+		perror(o->soak);
+		return 2;
+	}
+	return o->batch.failed > 0;
+}
+
+static bool parse(struct options *o, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "seed", 1, NULL, 's' },    { "runs", 1, NULL, 'n' },
+		{ "seconds", 1, NULL, 'd' }, { "jobs", 1, NULL, 'j' },
+		{ "trace", 0, NULL, 't' },   { "only", 1, NULL, 'o' },
+		{ "soak", 1, NULL, 'k' },    { "keep-going", 0, NULL, 'g' },
+		{ "help", 0, NULL, 'h' },    { 0 }
+	};
+	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 's')
-			seed = strtoull(optarg, NULL, 0);
-		else if (c == 'n')
-			runs = strtoull(optarg, NULL, 0);
-		else if (c == 't')
-			trace = true;
-		else
-			return 2;
-	}
-	for (uint64_t s = seed; s < seed + runs; s++) {
-		static struct sim_plan plan;
-		struct sim_result r;
-		clock_t t = clock();
-
-		sim_plan_draw(&plan, s);
-		if (runs > 1) {
-			printf("seed %llu ", (unsigned long long)s);
-			fflush(stdout);
+		switch (c) {
+		case 's':
+			o->batch.first = strtoull(optarg, NULL, 0);
+			o->seeded = true;
+			break;
+		case 'n':
+			o->batch.runs = strtoull(optarg, NULL, 0);
+			break;
+		case 'd':
+			o->batch.seconds = strtoull(optarg, NULL, 0);
+			break;
+		case 'j':
+			o->batch.jobs = (uint32_t)strtoul(optarg, NULL, 0);
+			break;
+		case 't':
+			o->trace = true;
+			break;
+		case 'o':
+			o->only = optarg;
+			break;
+		case 'k':
+			o->soak = optarg;
+			break;
+		case 'g':
+			o->batch.keep_going = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			exit(0);
+		default:
+			return false;
 		}
-		sim_run_plan(s, &plan, trace, &r);
-		printf("%s%s %s (%.0f s simulated, %llu faults, %llu requests, %llu serves, %llu steps, %.2f s)\n",
-		       r.failed ? "FAILED " : "ok", r.guarantee, r.text,
-		       (double)r.ns / 1e9, (unsigned long long)r.count.faults,
-		       (unsigned long long)r.count.requests,
-		       (unsigned long long)r.count.serves,
-		       (unsigned long long)(r.count.steps_cluster + r.count.steps_mirror),
-		       (double)(clock() - t) / CLOCKS_PER_SEC);
-		failed |= r.failed;
 	}
-	return failed;
+	return optind == argc;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .batch.jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN) };
+
+	if (!parse(&o, argc, argv)) {
+		fputs(help, stderr);
+		return 2;
+	}
+	if (o.soak != NULL)
+		return soak(&o);
+	if (o.seeded && o.batch.runs == 0 && o.batch.seconds == 0)
+		return replay(&o);
+	if (!o.seeded)
+		o.batch.first = (uint64_t)time(NULL) * 1000;
+	sim_batch_run(&o.batch);
+	print_sum(&o.batch);
+	return o.batch.failed > 0;
 }

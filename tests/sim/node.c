@@ -476,7 +476,7 @@ bool sim_node_serves(const struct sim *w, uint32_t node)
 {
 	const struct sim_node *n = &w->node[node];
 
-	return n->running && n->clients &&
+	return n->running && n->clients && !n->engine->failed &&
 	       (n->engine->state == ENGINE_SERVING ||
 		n->engine->state == ENGINE_DEMOTING);
 }

@@ -117,6 +117,15 @@ static void promote(struct sim *w, uint32_t part)
 		promote_best(w, part);
 }
 
+/* A monitor finds a device failed: the resource is stopped, and started later. */
+static void recover(struct sim *w, uint32_t part)
+{
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (is_alive(w, n, part) && w->node[n].core->role.failed &&
+		    sim_random(w, 50) == 0)
+			sim_node_kill(w, n);
+}
+
 void sim_pacemaker(struct sim *w)
 {
 	const uint32_t part = quorate_part(w);
@@ -124,6 +133,7 @@ void sim_pacemaker(struct sim *w)
 	if (!w->pacemaker.off) {
 		if (w->plan.fencing)
 			fence(w, part);
+		recover(w, part);
 		promote(w, part);
 	}
 	sim_at(w, w->now_ns + PERIOD_NS, SIM_PACEMAKER, 0, 0, NULL);

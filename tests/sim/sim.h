@@ -87,7 +87,7 @@ enum sim_event_type {
 	SIM_LINE,
 	SIM_PACEMAKER,
 	SIM_FAULT,
-	SIM_AWAY,   /* a machine that stands still loses the token (1), wakes (0) */
+	SIM_AWAY, /* a machine that stands still loses the token (1), wakes (0) */
 	SIM_LOOK, /* the checkers look at everything */
 	SIM_EVENT_TYPES,
 };
@@ -112,14 +112,14 @@ struct sim_device {
 	uint8_t *stable; /* what a power cut leaves for certain */
 	uint32_t *dirty; /* per sector: 0, or the write's number: now differs */
 	uint64_t bytes;
-	uint32_t write_count;        /* numbers writes */
-	uint32_t flush_covers;       /* greatest of a flush under way */
-	int32_t fail;                /* operations fail with it; 0: none */
-	uint32_t fail_ops;           /* of these kinds only (1 << op); 0: all */
-	uint64_t slow_ns;            /* more for each operation */
-	uint64_t stuck_until_ns;     /* nothing ends before */
-	uint32_t lose_writes;        /* so many are said to be done and are not ... */
-	uint32_t misdirect_writes;   /* ... or are done elsewhere */
+	uint32_t write_count;      /* numbers writes */
+	uint32_t flush_covers;     /* greatest of a flush under way */
+	int32_t fail;              /* operations fail with it; 0: none */
+	uint32_t fail_ops;         /* of these kinds only (1 << op); 0: all */
+	uint64_t slow_ns;          /* more for each operation */
+	uint64_t stuck_until_ns;   /* nothing ends before */
+	uint32_t lose_writes;      /* so many are said to be done and are not ... */
+	uint32_t misdirect_writes; /* ... or are done elsewhere */
 };
 
 struct sim_op {
@@ -170,9 +170,9 @@ struct sim_request {
 	struct mirror_request request; /* first: the core knows only this */
 	bool busy, noted;
 	bool gone, stamped_before; /* its connection ended; it had its number then */
-	uint64_t number;     /* what a write leaves in its sectors */
+	uint64_t number;           /* what a write leaves in its sectors */
 	uint64_t asked_ns;
-	uint32_t generation; /* in which it was stamped */
+	uint32_t generation;       /* in which it was stamped */
 	uint32_t floor_generation; /* newest answered before it was asked ... */
 	uint64_t floor_sequence;
 };
@@ -231,7 +231,7 @@ struct sim_generation {
 	uint32_t reason, site, node;
 	bool served;
 	uint64_t served_ns;
-	uint64_t last;     /* newest sequence that a client's request has got */
+	uint64_t last;           /* newest sequence that a client's request has got */
 	struct sim_write *write; /* by sequence - cut - 1 */
 	uint64_t room;
 	uint64_t acknowledged, flushed, seen; /* greatest told to clients; 0: none */
@@ -261,7 +261,7 @@ struct sim_parcel {
 struct sim_end {
 	uint32_t node, process, link;
 	bool told_up, told_down;
-	uint64_t due_ns; /* of the newest parcel */
+	uint64_t due_ns;                /* of the newest parcel */
 	struct sim_parcel *head, *tail; /* on their way to this end */
 };
 
@@ -280,9 +280,9 @@ enum sim_fault_type {
 	SIM_RESET,      /* machine a */
 	SIM_SITE_POWER, /* all machines and devices of site a */
 	SIM_ALL_POWER,
-	SIM_STOP,       /* process a for b ms */
+	SIM_STOP, /* process a for b ms */
 	SIM_STOP_MACHINE,
-	SIM_PART,       /* members and lines by mask a for b ms */
+	SIM_PART, /* members and lines by mask a for b ms */
 	SIM_PART_MEMBERS,
 	SIM_PART_LINES,
 	SIM_RESET_LINES,
@@ -335,9 +335,9 @@ struct sim_plan {
 	uint64_t cpg_us, mail_us, line_us, io_us; /* delays, at most */
 	bool fencing;
 	uint64_t fence_ms;
-	bool force;       /* operators may */
-	uint32_t order;   /* enum config_order */
-	uint64_t ns;      /* how long, without the end */
+	bool force;     /* operators may */
+	uint32_t order; /* enum config_order */
+	uint64_t ns;    /* how long, without the end */
 	uint32_t fault_count;
 	struct sim_fault fault[SIM_FAULTS_MAX];
 };
@@ -449,7 +449,8 @@ void sim_cluster_step(struct sim *w, uint32_t node, struct cluster_event *e);
 void sim_mirror_step(struct sim *w, uint32_t node, struct mirror_event *e);
 uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type type,
 		     bool force, int32_t site);
-uint64_t sim_operator(struct sim *w, uint32_t node, const struct cluster_command *command);
+uint64_t sim_operator(struct sim *w, uint32_t node,
+		      const struct cluster_command *command);
 void sim_fact(struct sim *w, uint32_t node, const struct fact *f);
 /* The node that serves with a lease, or -1. */
 int32_t sim_serving(const struct sim *w);
