@@ -137,7 +137,10 @@ static bool take_marks(struct mirror_engine *m, const struct mirror_received *r)
 
 static void send_ready(struct mirror_engine *m, int32_t error, const char *text)
 {
-	struct mirror_refresh_ready ready = { .error = error };
+	struct mirror_refresh_ready ready = {
+		.error = error,
+		.room_blocks = error == 0 ? m->leap_room_blocks : 0,
+	};
 	struct mirror_frame *f = mirror_frame_get(m, m->stream_link);
 
 	snprintf(ready.text, sizeof ready.text, "%s", text);
@@ -149,17 +152,20 @@ static void send_ready(struct mirror_engine *m, int32_t error, const char *text)
 	mirror_frame_send(m, f);
 }
 
-/* W6: is there room for everything that comes above the hold? */
+/* W6: is there room for everything that comes above the hold? What is over is what
+ * clients may write meanwhile (engine_pace.c). */
 static bool hold_fits(struct mirror_engine *m, const struct mirror_refresh_begin *b,
 		      char *text, size_t size)
 {
 	const uint64_t room = mirror_ring_bytes(m->ring) -
 			      mirror_ring_used_bytes(m->ring);
 	const uint64_t need = b->bytes + b->extents * MIRROR_BLOCK_BYTES +
-			      mirror_ring_bytes(m->ring) / 8;
+			      mirror_log_kept_bytes(m);
 
-	if (need <= room && b->extents <= RECORDS_MAX / 2)
+	if (need <= room && b->extents <= RECORDS_MAX / 2) {
+		m->leap_room_blocks = (uint32_t)((room - need) / MIRROR_BLOCK_BYTES);
 		return true;
+	}
 	snprintf(
 		text, size,
 		"to keep its last consistent image until the refresh ends, the "
@@ -206,6 +212,8 @@ bool mirror_copy_may_begin(struct mirror_engine *m, const struct mirror_refresh_
 		}
 		*hold = false;
 	}
+	if (!*hold)
+		m->leap_room_blocks = MIRROR_REFRESH_ROOM_UNBOUND;
 	mirror_engine_set_data(
 		m, *hold ? DATA_OUTDATED : DATA_INCONSISTENT,
 		*hold ? "being refreshed; it keeps its last consistent image until the end" :
@@ -333,6 +341,14 @@ static void confirm(struct mirror_engine *m, struct engine_link *l)
 	l->confirmed_held = c.held;
 }
 
+/* ... and nothing is logged any more until it has been: a stream that never pauses
+ * would keep a log write under way for ever. */
+bool mirror_copy_lift_is_due(const struct mirror_engine *m)
+{
+	return m->copy_end != 0 && m->durable >= m->copy_end && m->sb.hold.active &&
+	       m->stream_link != MIRROR_LINK_NONE;
+}
+
 /* The refresh has ended and all of it is durable here: from now on it counts. */
 static void lift_hold(struct mirror_engine *m)
 {
@@ -376,10 +392,15 @@ static void store_clean(struct mirror_engine *m)
 			    (unsigned long long)m->clean_sequence);
 }
 
+/* Nothing is freed above a hold: what the log cannot take now it never will, unless
+ * it has all of the refresh and the hold is about to be lifted. */
 static bool hold_is_full(const struct mirror_engine *m)
 {
-	return m->sb.hold.active && !m->sb.blank &&
-	       (mirror_ring_used_percent(m->ring) > 97 ||
+	const bool ends = m->copy_end != 0 && m->next_to_log > m->copy_end;
+
+	return m->sb.hold.active && !m->sb.blank && m->leap_step == LEAP_NONE && !ends &&
+	       ((m->log_full && m->log_parts == 0 &&
+		 m->next_to_log <= m->last_sequence) ||
 		m->last_sequence - m->home_flushed > RECORDS_MAX - 64);
 }
 
@@ -407,7 +428,7 @@ void mirror_copy_pump(struct mirror_engine *m)
 	}
 	send_own_map(m, l);
 	confirm(m, l);
-	if (m->copy_end != 0 && m->durable >= m->copy_end && m->sb.hold.active)
+	if (mirror_copy_lift_is_due(m))
 		lift_hold(m);
 }
 

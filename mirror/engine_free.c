@@ -179,7 +179,8 @@ static bool site_is_behind(const struct mirror_engine *m, uint32_t site)
 static bool bypass_is_due(const struct mirror_engine *m)
 {
 	const bool full = mirror_ring_used_percent(m->ring) >=
-			  m->config->bypass_at_percent;
+				  m->config->bypass_at_percent ||
+			  (m->log_full && m->next_to_log <= m->last_sequence);
 
 	if ((m->sb.hold.active && !m->sb.blank) || m->cut_step != CUT_NONE)
 		return false;

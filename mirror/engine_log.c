@@ -164,6 +164,15 @@ static uint64_t batch_bound(const struct mirror_engine *m)
 	return bound < BATCH_BYTES_MAX ? bound : BATCH_BYTES_MAX;
 }
 
+/* Kept free at all times: a batch, the pad before it, and what batch_room() keeps. */
+uint64_t mirror_log_kept_bytes(const struct mirror_engine *m)
+{
+	const uint64_t bytes = mirror_ring_bytes(m->ring);
+	const uint64_t bound = batch_bound(m);
+
+	return (bytes / 8 < 2 * bound ? 2 * bound : bytes / 8) + 2 * bound;
+}
+
 /* Bytes that the next batch may take. Room for one more, and for the pad before it,
  * is kept for a roll-forward (D5): a copy may be ahead of this log by the batch
  * under way, and a full log could not take it in before it may bring anything home. */
@@ -265,7 +274,9 @@ static void pump_mark(struct mirror_engine *m)
 {
 	uint64_t pad_bytes, position;
 
-	if (m->mark_written >= m->durable || m->durable < m->logged) {
+	/* Above a hold nothing counts that a mark could vouch for. */
+	if (m->mark_written >= m->durable || m->durable < m->logged ||
+	    (m->sb.hold.active && !m->sb.blank)) {
 		m->mark_due_ns = 0;
 		return;
 	}
@@ -308,7 +319,7 @@ void mirror_log_pump(struct mirror_engine *m)
 	    !mirror_superblock_has(m, m->epoch_ticket))
 		return;
 	pump_flush(m);
-	if (m->log_parts > 0)
+	if (m->log_parts > 0 || mirror_copy_lift_is_due(m))
 		return;
 	if (m->next_to_log > m->last_sequence)
 		pump_mark(m);

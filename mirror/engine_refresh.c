@@ -63,14 +63,14 @@ static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 	       h->next_sequence < mirror_ring_oldest_sequence(m->ring);
 }
 
-/* What the stream will carry besides: the log from `sequence` on. */
-static uint64_t logged_bytes(const struct mirror_engine *m, uint64_t sequence)
+/* The map is to stand for all that is at home, rather than that the copy's hold has
+ * to have room for much of a full log (engine_free.c). */
+static void begin_mapping(struct mirror_engine *m, uint32_t site)
 {
-	struct mirror_ring_entry entry;
+	struct engine_peer *p = &m->peer[site];
 
-	if (mirror_ring_find(m->ring, sequence, &entry) != 0)
-		return 0;
-	return mirror_ring_head_position(m->ring) - entry.position;
+	p->phase = REFRESH_MAPPING;
+	p->map_to = mirror_pace_fits(m, site) ? 0 : m->home_flushed;
 }
 
 /* A copy has welcomed us: from where, and how? */
@@ -92,6 +92,7 @@ void mirror_production_begins(struct mirror_engine *m, uint32_t number)
 	p->incarnation = h->incarnation;
 	p->lost_told = false;
 	p->held = false;
+	p->refused_count = 0;
 	p->marks = (struct site_marks){ logged, durable, h->marks.home };
 	p->proven_durable = durable;
 	mirror_ack_forget_site(&m->ack, l->site);
@@ -103,10 +104,7 @@ void mirror_production_begins(struct mirror_engine *m, uint32_t number)
 		begin_catching_up(m, l->site);
 		return;
 	}
-	p->phase = REFRESH_MAPPING;
-	p->map_to = 0;
-	if (logged_bytes(m, l->next_send) > mirror_ring_bytes(m->ring) / 4)
-		p->map_to = m->home_flushed;
+	begin_mapping(m, l->site);
 	mirror_peer_set(m, l->site, LINK_REFRESHING,
 			"completing the map of what it misses");
 }
@@ -117,6 +115,7 @@ void mirror_refresh_stop(struct mirror_engine *m, uint32_t site)
 
 	p->phase = REFRESH_NONE;
 	p->map_to = 0;
+	p->starved = false;
 	if (p->candidate_from != 0 && p->candidate_count == 0) {
 		p->candidate_from = 0; /* nobody was told of it */
 		mirror_ack_remove(&m->ack, site);
@@ -129,7 +128,7 @@ void mirror_refresh_order(struct mirror_engine *m, const struct order *o)
 
 	p->inconsistent_ok = o->inconsistent;
 	if (p->phase == REFRESH_REFUSED)
-		p->phase = REFRESH_MAPPING;
+		begin_mapping(m, o->site);
 }
 
 /* ---- the phases ---------------------------------------------------------- */
@@ -147,8 +146,6 @@ static void ask(struct mirror_engine *m, uint32_t site)
 	if (!mirror_maps_have(m, mirror_maps_want(m)) || l->map_due ||
 	    !mirror_superblock_has(m, m->sb_wanted) || m->bypass_step != BYPASS_NONE)
 		return;
-	/* Its hold has to have room for the log from here on: rather than all of a
-	 * full one, the map stands for what is at home (engine_free.c). */
 	if (m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY)
 		l->next_send = m->home_flushed + 1;
 	else if (mirror_free_covered(m, site) < p->map_to)
@@ -157,10 +154,17 @@ static void ask(struct mirror_engine *m, uint32_t site)
 		l->next_send = m->sb.sites[site].map_position + 1;
 	b.extents = mirror_map_count(m->map, site);
 	b.first_sequence = l->next_send;
+	p->starved = !mirror_pace_fits(m, site);
+	if (p->starved) {
+		p->map_to = m->home_flushed; /* clients wait until it stands for more */
+		return;
+	}
 	f = mirror_frame_get(m, p->link);
 	if (f == NULL)
 		return;
-	b.bytes = b.extents * MIRROR_EXTENT_BYTES + logged_bytes(m, l->next_send);
+	b.bytes = b.extents * MIRROR_EXTENT_BYTES +
+		  mirror_pace_stream_bytes(m, l->next_send);
+	mirror_pace_begin(m, site, b.extents);
 	mirror_wire_refresh_begin(f, &b);
 	mirror_frame_send(m, f);
 	p->phase = REFRESH_ASKED;
@@ -187,8 +191,15 @@ static bool take_ready(struct mirror_engine *m, uint32_t number,
 		return false;
 	if (ready.error != 0) {
 		p->phase = REFRESH_REFUSED;
+		p->refused_count++;
 		p->retry_at_ns = m->now_ns + REFUSED_NS;
 		mirror_peer_set(m, m->link[number].site, LINK_REFRESHING, ready.text);
+		return true;
+	}
+	if (!mirror_pace_ready(m, m->link[number].site, ready.room_blocks)) {
+		mirror_link_close(m, number,
+				  "more was written while it prepared its hold than that "
+				  "has room for: it is asked anew");
 		return true;
 	}
 	p->phase = REFRESH_COPYING;
@@ -220,31 +231,56 @@ bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
 static bool has_room(const struct mirror_engine *m)
 {
 	return m->last_sequence - m->home_flushed < RECORDS_MAX / 2 &&
-	       mirror_ring_used_percent(m->ring) < m->config->bypass_at_percent &&
+	       mirror_ring_used_percent(m->ring) < m->config->bypass_at_percent;
+}
+
+/* Of the pool it takes a part, but one buffer at any time. */
+static bool has_buffers(const struct mirror_engine *m, const struct engine_peer *p)
+{
+	return p->refresh_reads == 0 ||
 	       mirror_pool_bytes_free(m->pool) > mirror_pool_bytes_total(m->pool) / 4;
 }
 
-static void copy_extents(struct mirror_engine *m, uint32_t site)
+/* Begin reading the next extents. False: clients have to wait until that is possible
+ * (engine_pace.c). */
+static bool copy_extents(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_peer *p = &m->peer[site];
 	struct mirror_map_run run;
 
-	while (p->refresh_reads < REFRESH_READS_MAX && has_room(m) &&
-	       mirror_map_next(m->map, site, p->map_cursor, MIRROR_RECORD_DATA_MAX,
-			       &run)) {
-		uint8_t *data = mirror_pool_get(m->pool, (uint32_t)run.length_bytes);
+	while (p->refresh_reads < REFRESH_READS_MAX && !p->all_read) {
+		uint8_t *data;
 
+		if (!mirror_map_next(m->map, site, p->map_cursor, MIRROR_RECORD_DATA_MAX,
+				     &run)) {
+			p->all_read = true; /* what is set from now on is in the stream */
+			return true;
+		}
+		if (!has_room(m))
+			return p->refresh_reads > 0;
+		data = has_buffers(m, p) ?
+			       mirror_pool_get(m->pool, (uint32_t)run.length_bytes) :
+			       NULL;
 		if (data == NULL)
-			return;
+			return true; /* others who wait may hold what it takes */
 		if (!mirror_read_refresh(m, site, p->link, run.disk, run.offset_bytes,
 					 run.length_bytes, data)) {
 			mirror_pool_put(m->pool, data);
-			return;
+			return p->refresh_reads > 0;
 		}
 		p->map_cursor = run.next_extent;
 		p->refresh_reads++;
 		m->refresh_read_count++;
 	}
+	return true;
+}
+
+/* True from the last refresh record on, until END is sent. */
+bool mirror_refresh_ends(const struct mirror_engine *m, uint32_t site)
+{
+	const struct engine_peer *p = &m->peer[site];
+
+	return p->phase == REFRESH_COPYING && p->all_read && p->refresh_reads == 0;
 }
 
 static bool is_zero(const uint8_t *data, uint64_t length)
@@ -288,11 +324,9 @@ static void end_copying(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_peer *p = &m->peer[site];
 	struct mirror_refresh_end end = { .sequence = p->refresh_end };
-	struct mirror_map_run run;
 	struct mirror_frame *f;
 
-	if (p->refresh_reads > 0 || m->link[p->link].next_send <= p->refresh_end ||
-	    mirror_map_next(m->map, site, p->map_cursor, MIRROR_RECORD_DATA_MAX, &run))
+	if (!mirror_refresh_ends(m, site) || m->link[p->link].next_send <= p->refresh_end)
 		return;
 	f = mirror_frame_get(m, p->link);
 	if (f == NULL)
@@ -311,12 +345,12 @@ static void refresh_pump(struct mirror_engine *m, uint32_t site)
 		ask(m, site);
 		break;
 	case REFRESH_COPYING:
-		copy_extents(m, site);
+		p->starved = !copy_extents(m, site);
 		end_copying(m, site);
 		break;
 	case REFRESH_REFUSED:
 		if (m->now_ns >= p->retry_at_ns)
-			p->phase = REFRESH_MAPPING; /* the room that it needs changes */
+			begin_mapping(m, site); /* the room that it needs changes */
 		else
 			mirror_engine_wake(m, p->retry_at_ns);
 		break;

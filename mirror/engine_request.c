@@ -55,7 +55,8 @@ void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
 
 static bool has_room(const struct mirror_engine *m)
 {
-	return m->last_sequence - m->home_flushed < RECORDS_MAX - ROOM_MARGIN;
+	return m->last_sequence - m->home_flushed < RECORDS_MAX - ROOM_MARGIN &&
+	       !mirror_pace_waits(m);
 }
 
 /* Give a record its place in every order, and put it where reads find it. The
@@ -131,6 +132,7 @@ static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 	}
 	q->data = NULL;
 	q->sequence = mirror_record_stamp(m, &h, data)->header.sequence;
+	mirror_pace_spend(m, &h);
 	if (q->fua || q->type == MIRROR_REQUEST_FLUSH)
 		request_push(&m->flushes_pending, q);
 	else

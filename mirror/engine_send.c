@@ -12,9 +12,15 @@ static uint64_t send_limit(const struct mirror_engine *m, const struct engine_li
 {
 	if (l->use == LINK_ROLL_OUT)
 		return l->send_end < m->logged ? l->send_end : m->logged;
+	if (!l->sending)
+		return 0;
+	/* The END of a refresh follows its last record: a full log waits for it. */
+	if (mirror_refresh_ends(m, l->site) &&
+	    m->peer[l->site].refresh_end < m->next_to_log)
+		return m->peer[l->site].refresh_end;
 	/* In a log write under way at least: so a copy is never ahead of this log
 	 * by more than one batch, which a restart can take in (D5). */
-	return l->sending ? m->next_to_log - 1 : 0;
+	return m->next_to_log - 1;
 }
 
 static bool in_memory(struct mirror_engine *m, uint64_t sequence)

@@ -172,6 +172,11 @@ struct engine_peer {
 	uint64_t map_cursor, refresh_done, refresh_total;
 	uint64_t map_to;        /* MAPPING: the map is to stand for all up to here */
 	uint64_t refresh_end;   /* last refresh record */
+	uint32_t refused_count; /* by this connection: see engine_pace.c */
+	bool all_read;          /* COPYING: no extent is left to be read */
+	bool starved;           /* ... or the next read cannot begin: clients wait */
+	uint64_t room_bytes, spent_bytes; /* engine_pace.c: clients may write, have */
+	uint64_t room_records, spent_records;
 	uint32_t refresh_reads; /* under way */
 };
 
@@ -385,6 +390,7 @@ struct mirror_engine {
 	bool cut_home; /* what goes may be at home: own map */
 	enum leap_step leap_step;
 	struct mirror_refresh_begin leap_begin;
+	uint32_t leap_room_blocks; /* beyond what was announced */
 	uint64_t leap_ticket;
 
 	/* links */

@@ -71,6 +71,7 @@ void mirror_read_io(struct mirror_engine *m, struct mirror_io *io);
 /* engine_log.c */
 bool mirror_log_is_idle(const struct mirror_engine *m);
 void mirror_log_pump(struct mirror_engine *m);
+uint64_t mirror_log_kept_bytes(const struct mirror_engine *m);
 void mirror_log_mark(struct mirror_engine *m);
 void mirror_log_io(struct mirror_engine *m, struct mirror_io *io);
 
@@ -177,11 +178,20 @@ void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number);
 void mirror_copy_stream_lost(struct mirror_engine *m, const char *text);
 bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received *r);
 bool mirror_copy_holds(const struct mirror_engine *m);
+bool mirror_copy_lift_is_due(const struct mirror_engine *m);
 bool mirror_copy_may_begin(struct mirror_engine *m, const struct mirror_refresh_begin *b,
 			   bool *hold);
 void mirror_copy_pump(struct mirror_engine *m);
 void mirror_proven_limit(struct mirror_engine *m);
 void mirror_marks_pump(struct mirror_engine *m);
+
+/* engine_pace.c */
+uint64_t mirror_pace_stream_bytes(const struct mirror_engine *m, uint64_t sequence);
+bool mirror_pace_fits(const struct mirror_engine *m, uint32_t site);
+void mirror_pace_begin(struct mirror_engine *m, uint32_t site, uint64_t extents);
+bool mirror_pace_ready(struct mirror_engine *m, uint32_t site, uint32_t room_blocks);
+void mirror_pace_spend(struct mirror_engine *m, const struct mirror_header *h);
+bool mirror_pace_waits(const struct mirror_engine *m);
 
 /* engine_refresh.c */
 void mirror_production_begins(struct mirror_engine *m, uint32_t number);
@@ -194,6 +204,7 @@ bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
 void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 			      int32_t result);
 void mirror_refresh_pump(struct mirror_engine *m);
+bool mirror_refresh_ends(const struct mirror_engine *m, uint32_t site);
 
 /* engine_status.c */
 void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s);

@@ -337,7 +337,7 @@ void mirror_wire_refresh_ready(struct mirror_frame *frame,
 	struct bytes b = mirror_wire_begin(frame);
 
 	bytes_put_u32(&b, (uint32_t)-ready->error);
-	bytes_put_u32(&b, 0);
+	bytes_put_u32(&b, ready->room_blocks);
 	mirror_format_put_text(&b, ready->text, sizeof ready->text);
 	mirror_wire_finish(frame, &b, MIRROR_FRAME_REFRESH_READY, NULL, 0);
 }
@@ -347,10 +347,10 @@ int mirror_wire_decode_refresh_ready(const uint8_t *body, uint32_t body_bytes,
 {
 	struct bytes b = mirror_format_reader(body, body_bytes);
 	const uint32_t error = bytes_get_u32(&b);
-	const uint32_t reserved = bytes_get_u32(&b);
 
+	ready->room_blocks = bytes_get_u32(&b);
 	mirror_format_get_text(&b, ready->text, sizeof ready->text);
-	if (error > ERRNO_MAX || reserved != 0)
+	if (error > ERRNO_MAX)
 		return -EPROTO;
 	ready->error = -(int32_t)error;
 	return ended(&b);

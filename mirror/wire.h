@@ -192,8 +192,11 @@ struct mirror_refresh_begin {
 	uint32_t flags;
 };
 
+#define MIRROR_REFRESH_ROOM_UNBOUND UINT32_MAX /* no hold: records go home at once */
+
 struct mirror_refresh_ready {
 	int32_t error;                 /* 0: begin; else -errno, and why */
+	uint32_t room_blocks;          /* of the log, beyond what was announced */
 	char text[FACT_TEXT_MAX];
 };
 

@@ -25,6 +25,7 @@ struct pair_device {
 	uint8_t *stable; /* what a power cut leaves for certain */
 	uint8_t *dirty;  /* per sector: now differs from stable */
 	bool stuck;      /* nothing ends on it */
+	uint32_t slow;   /* one in so many turns does something end on it; 0: each */
 	uint64_t bytes;
 	int32_t fail;                /* operations fail with it; 0: none */
 	uint32_t fail_ops;           /* ... of these kinds only (1 << op); 0: all */

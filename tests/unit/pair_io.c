@@ -90,8 +90,9 @@ bool pair_finish_some_io(struct pair *p, uint32_t site)
 
 	for (uint32_t i = 0; i < s->io_count; i++) {
 		const uint32_t number = (first + i) % s->io_count;
+		const struct pair_device *d = device(p, site, s->io[number]);
 
-		if (device(p, site, s->io[number])->stuck)
+		if (d->stuck || (d->slow > 0 && pair_random(p, d->slow) != 0))
 			continue;
 		finish_io(p, site, number);
 		return true;

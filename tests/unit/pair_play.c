@@ -120,13 +120,23 @@ void pair_view(struct pair *p, uint32_t site)
 	pair_order(p, site, &o);
 }
 
+/* A generation has begun that this site has not heard of, and its log goes beyond the
+ * cut: what lies there is undone when they meet (D8), and no history until then. */
+static bool is_unjudged(struct pair *p, const struct mirror_engine *m)
+{
+	const struct generation *newest = history_newest(&p->history);
+
+	return mirror_history_find(&m->sb.history, &newest->id) == NULL &&
+	       m->last_sequence > newest->cut;
+}
+
 void pair_expect_image(struct pair *p, uint32_t site)
 {
 	const struct mirror_engine *m = p->site[site].engine;
 
 	if (m == NULL || m->map == NULL || m->state < ENGINE_IDLE || m->sb.blank ||
 	    m->cut_step != CUT_NONE || m->leap_step != LEAP_NONE ||
-	    mirror_map_count(m->map, m->site) > 0)
+	    mirror_map_count(m->map, m->site) > 0 || is_unjudged(p, m))
 		return;
 	pair_expect_history(p, site);
 }

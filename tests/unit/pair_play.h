@@ -27,7 +27,7 @@ void pair_depose(struct pair *p, uint32_t site);
 void pair_view(struct pair *p, uint32_t site);
 
 /* G6: a copy that is not blank holds, home and log up to its hold together, exactly
- * the history up to there. */
+ * the history up to there. Nothing is expected of a tail that is yet to be judged. */
 void pair_expect_image(struct pair *p, uint32_t site);
 
 /* True once `count` facts of the type have come since the start of the process. */

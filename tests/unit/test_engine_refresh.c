@@ -190,6 +190,41 @@ START_TEST(blank_copy_starts_over)
 }
 END_TEST
 
+static bool is_refreshed(struct pair *p, uint32_t site)
+{
+	return p->site[site].engine->peer[1].phase == REFRESH_NONE;
+}
+
+/* G7: clients that write as fast as they can to the very extents that are refreshed,
+ * on disks slower than the log, so that what is not yet home always overlaps: they
+ * wait for the refresh, not it for them, and it is not begun anew. */
+START_TEST(refresh_ends_under_load)
+{
+	struct pair *p = pair_level((uint64_t)_i + 5000, 2, 8u << 20);
+	uint32_t lost;
+
+	p->bare_check_every = 0;
+	p->span_bytes = _i % 2 == 0 ? 64u * 1024 : PAIR_DISK_BYTES;
+	p->slow = _i % 3 == 1 ? 2 : 0;
+	pair_load(p, 0, 2000);
+	away(p, 500);
+	for (uint32_t d = 0; d < PAIR_DISKS; d++)
+		p->site[0].disk[d].slow = 32;
+	pair_run(p, 20000);
+	pair_start(p, 1);
+	ck_assert(pair_run_until(p, 400000, is_refreshing, 0));
+	lost = p->site[1].fact_count[FACT_LINK];
+	ck_assert(pair_run_until(p, 400000, is_refreshed, 0));
+	ck_assert_uint_eq(p->site[1].fact_count[FACT_LINK], lost);
+	p->slow = 0;
+	for (uint32_t d = 0; d < PAIR_DISKS; d++)
+		p->site[0].disk[d].slow = 0;
+	ck_assert(pair_run_until(p, 400000, pair_is_level, 0));
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine_refresh");
@@ -202,6 +237,7 @@ int main(void)
 	tcase_add_loop_test(tc, refresh_cut_short_leaves_the_image, 0, SEEDS);
 	tcase_add_loop_test(tc, forced_in_mid_refresh, 0, SEEDS);
 	tcase_add_loop_test(tc, blank_copy_starts_over, 0, SEEDS);
+	tcase_add_loop_test(tc, refresh_ends_under_load, 0, SEEDS);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

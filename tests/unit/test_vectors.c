@@ -224,7 +224,7 @@ START_TEST(refresh_frames)
 		1004,
 		MIRROR_REFRESH_BLANK_OK | MIRROR_REFRESH_FULL,
 	};
-	const struct mirror_refresh_ready ready = { -ENOSPC, "no room in the log" };
+	const struct mirror_refresh_ready ready = { -ENOSPC, 0, "no room in the log" };
 	const struct mirror_refresh_end end = { 1037 };
 	const uint8_t bits[] = { 0xff, 0x01, 0x08 };
 	struct mirror_map_chunk chunk_back;

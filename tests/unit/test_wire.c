@@ -328,7 +328,7 @@ START_TEST(refusals_come_back)
 {
 	struct mirror_refuse refuse = { MIRROR_REFUSE_SPLIT_BRAIN, "two histories" };
 	struct mirror_refuse refused;
-	struct mirror_refresh_ready ready = { -ENOSPC, "no room" }, got;
+	struct mirror_refresh_ready ready = { -ENOSPC, 77, "no room" }, got;
 
 	mirror_wire_refuse(&frame, &refuse);
 	receive(MIRROR_FRAME_REFUSE);
@@ -348,6 +348,7 @@ START_TEST(refusals_come_back)
 	receive(MIRROR_FRAME_REFRESH_READY);
 	exact_length(mirror_wire_decode_refresh_ready, &got);
 	ck_assert_int_eq(got.error, -ENOSPC);
+	ck_assert_uint_eq(got.room_blocks, 77);
 	ck_assert_str_eq(got.text, "no room");
 	frame.head[MIRROR_WIRE_HEADER_BYTES + 3] = 0x80;   /* no error number */
 	ck_assert_int_eq(mirror_wire_decode_refresh_ready(body, header.body_bytes, &got),
