@@ -163,6 +163,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/client.c \
 	tests/sim/disk.c \
 	tests/sim/fault.c \
+	tests/sim/hold.c \
 	tests/sim/journal.c \
 	tests/sim/line.c \
 	tests/sim/main.c \
@@ -171,6 +172,16 @@ tests_sim_sim_SOURCES = \
 	tests/sim/ring.c \
 	tests/sim/run.c \
 	tests/sim/run.h \
+	tests/sim/scenario.c \
+	tests/sim/scenario.h \
+	tests/sim/scenario_clients.c \
+	tests/sim/scenario_copies.c \
+	tests/sim/scenario_leases.c \
+	tests/sim/scenario_log.c \
+	tests/sim/scenario_play.c \
+	tests/sim/scenario_promotion.c \
+	tests/sim/scenario_refresh.c \
+	tests/sim/scenario_views.c \
 	tests/sim/settle.c \
 	tests/sim/setup.c \
 	tests/sim/shrink.c \

@@ -106,7 +106,7 @@ static void ask(struct sim *w, uint32_t node, uint32_t slot)
 	r->request.client = connection(w, node, slot);
 	r->asked_ns = w->now_ns;
 	r->busy = true;
-	r->noted = r->gone = false;
+	r->noted = r->gone = r->told = false;
 	set_floor(w, node, r);
 	w->count.requests++;
 	sim_mirror_step(w, node, &e);
@@ -115,7 +115,7 @@ static void ask(struct sim *w, uint32_t node, uint32_t slot)
 }
 
 /* A connection breaks, with what it had asked; the client says it again on another. */
-static void break_connection(struct sim *w, uint32_t node, uint32_t number)
+static struct sim_request *break_connection(struct sim *w, uint32_t node, uint32_t number)
 {
 	struct sim_node *n = &w->node[node];
 	struct mirror_event e = { .type = MIRROR_EVENT_CLIENT_GONE,
@@ -148,8 +148,32 @@ static void break_connection(struct sim *w, uint32_t node, uint32_t number)
 			.length_bytes = again.request.length_bytes,
 		};
 		ask(w, node, i);
-		break;
+		return r->busy ? r : NULL;
 	}
+	return NULL;
+}
+
+struct sim_request *sim_ask(struct sim *w, uint32_t node, const struct mirror_request *q)
+{
+	struct sim_node *n = &w->node[node];
+
+	for (uint32_t i = 0; i < SIM_REQUESTS_MAX && n->clients; i++) {
+		struct sim_request *r = &n->request[i];
+
+		if (r->busy || !mirror_engine_takes_requests(n->engine))
+			continue;
+		r->request = *q;
+		r->number = ++w->write_count;
+		ask(w, node, i);
+		return r->busy || r->told ? r : NULL;
+	}
+	return NULL;
+}
+
+struct sim_request *sim_ask_again(struct sim *w, uint32_t node, struct sim_request *r)
+{
+	return break_connection(w, node,
+				(uint32_t)(r - w->node[node].request) % CONNECTIONS);
 }
 
 void sim_submit(struct sim *w, uint32_t node)
@@ -193,6 +217,9 @@ static void leave(struct sim *w, uint32_t node, struct sim_request *r)
 				    "was stamped");
 	} else {
 		w->count.answers++;
+		r->told = true;
+		if (r->request.type == MIRROR_REQUEST_READ)
+			memcpy(&r->shown, r->request.data, sizeof r->shown);
 		if (r->request.result != 0)
 			w->count.errors++;
 		w->last_answer_ns = w->now_ns;

@@ -170,6 +170,10 @@ void sim_io_done(struct sim *w, uint64_t number)
 	if (!done.used)
 		return;
 	d = sim_device(w, done.site, done.device);
+	if ((d->held_ops >> done.op & 1) != 0) {
+		sim_at(w, w->now_ns + SIM_MS / 4, SIM_IO, done.node, number, NULL);
+		return;
+	}
 	if (w->now_ns < d->stuck_until_ns) {
 		sim_at(w, d->stuck_until_ns + sim_random(w, SIM_MS), SIM_IO, done.node,
 		       number, NULL);
@@ -202,7 +206,8 @@ static void tear(struct sim *w, struct sim_op *o)
 {
 	struct sim_device *d = sim_device(w, o->site, o->device);
 
-	if (o->op != MIRROR_IO_READ && o->op != MIRROR_IO_FLUSH && !fails(d, o)) {
+	if (o->op != MIRROR_IO_READ && o->op != MIRROR_IO_FLUSH && !fails(d, o) &&
+	    !w->worst) {
 		d->write_count++;
 		for (uint64_t at = 0; at < o->length; at += SIM_SECTOR)
 			if (sim_random(w, 2) == 0)
@@ -258,7 +263,7 @@ static void cut_power(struct sim *w, struct sim_device *d)
 
 		if (d->dirty[i] == 0)
 			continue;
-		if (sim_random(w, 2) == 0)
+		if (w->worst || sim_random(w, 2) == 0)
 			memcpy(now, stable, SIM_SECTOR);
 		else
 			memcpy(stable, now, SIM_SECTOR);

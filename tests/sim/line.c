@@ -202,8 +202,12 @@ void sim_hang_up(struct sim *w, uint32_t node, uint32_t link)
 {
 	struct sim_connection *c;
 
-	if (end_of(w, node, link, &c) != NULL)
+	struct sim_end *e = end_of(w, node, link, &c);
+
+	if (e != NULL) {
+		e->hung_up = true;
 		close_now(w, c);
+	}
 }
 
 void sim_lines_drop(struct sim *w, uint32_t node, bool silently)
@@ -300,6 +304,10 @@ static void run_end(struct sim *w, struct sim_connection *c, uint32_t end)
 {
 	struct sim_end *e = &c->end[end];
 
+	if (w->stalled[c->end[1 - end].node][e->node] && !e->hung_up) {
+		look_at(w, c, end, w->now_ns + SIM_MS / 2);
+		return;
+	}
 	if (c->closed) {
 		/* the system still hands over what had arrived, or not */
 		if (e->told_up && e->head != NULL && sim_random(w, 3) != 0 &&

@@ -1,4 +1,4 @@
-/* main.c - sim: run seeds, replay one, soak. */
+/* main.c - sim: run seeds, replay one, soak; play scenarios. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/sim/run.h"
+#include "tests/sim/scenario.h"
 
 static const char help[] =
 	"sim - the cores of hamirror in a world where everything goes wrong\n"
@@ -16,12 +17,14 @@ static const char help[] =
 	"  sim [--seed FIRST] [--runs N] [--seconds N] [--jobs N] [--keep-going]\n"
 	"                                         many; without FIRST: seeds nobody has run\n"
 	"  sim --soak FILE --seconds N            go on where FILE says, and note it there\n"
+	"  sim --scenario NAME [--trace]          play one that is hard to meet by chance, or\n"
+	"                                         \"all\" of them; --list names them\n"
 	"\n"
 	"Exit status: 0 all kept their guarantees, 1 one was broken, 2 usage.\n";
 
 struct options {
 	bool seeded, trace, one;
-	const char *only, *soak;
+	const char *only, *soak, *scenario;
 	struct sim_batch batch;
 };
 
@@ -107,6 +110,7 @@ static bool parse(struct options *o, int argc, char **argv)
 		{ "seconds", 1, NULL, 'd' }, { "jobs", 1, NULL, 'j' },
 		{ "trace", 0, NULL, 't' },   { "only", 1, NULL, 'o' },
 		{ "soak", 1, NULL, 'k' },    { "keep-going", 0, NULL, 'g' },
+		{ "list", 0, NULL, 'l' },    { "scenario", 1, NULL, 'c' },
 		{ "help", 0, NULL, 'h' },    { 0 }
 	};
 	int c;
@@ -138,6 +142,12 @@ static bool parse(struct options *o, int argc, char **argv)
 		case 'g':
 			o->batch.keep_going = true;
 			break;
+		case 'c':
+			o->scenario = optarg;
+			break;
+		case 'l':
+			sim_scenario_list();
+			exit(0);
 		case 'h':
 			fputs(help, stdout);
 			exit(0);
@@ -155,6 +165,11 @@ int main(int argc, char **argv)
 	if (!parse(&o, argc, argv)) {
 		fputs(help, stderr);
 		return 2;
+	}
+	if (o.scenario != NULL) {
+		const int failed = sim_scenario_run(o.scenario, o.trace);
+
+		return failed < 0 ? 2 : failed > 0;
 	}
 	if (o.soak != NULL)
 		return soak(&o);

@@ -410,7 +410,8 @@ static void end_process(struct sim *w, uint32_t node, bool silently)
 	if (!n->running)
 		return;
 	/* A write that was under way may have been done. */
-	if (n->persisting && sim_random(w, 2) == 0) {
+	if (n->persisting && (n->held >> SIM_HOLD_PERSIST & 1) == 0 &&
+	    sim_random(w, 2) == 0 && !w->worst) {
 		memcpy(n->file, n->persist, n->persist_bytes);
 		n->file_bytes = n->persist_bytes;
 	}

@@ -39,6 +39,15 @@ static void tell_fenced(struct sim *w, uint32_t node)
 	}
 }
 
+void sim_fence(struct sim *w, uint32_t node)
+{
+	sim_trace(w, "n%u is fenced", node + 1);
+	if (w->node[node].machine)
+		sim_machine_reset(w, node);
+	w->pacemaker.fenced[node] = true;
+	tell_fenced(w, node);
+}
+
 static void fence(struct sim *w, uint32_t part)
 {
 	struct sim_pacemaker *p = &w->pacemaker;
@@ -53,11 +62,7 @@ static void fence(struct sim *w, uint32_t part)
 			p->fence_at_ns[n] = w->now_ns + w->plan.fence_ms * SIM_MS / 2 +
 					    sim_random(w, w->plan.fence_ms + 1) * SIM_MS;
 		} else if (w->now_ns >= p->fence_at_ns[n]) {
-			sim_trace(w, "n%u is fenced", n + 1);
-			if (w->node[n].machine)
-				sim_machine_reset(w, n);
-			p->fenced[n] = true;
-			tell_fenced(w, n);
+			sim_fence(w, n);
 		}
 	}
 }

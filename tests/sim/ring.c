@@ -150,14 +150,33 @@ static void take(struct sim *w, uint32_t node, const struct sim_item *i)
 	sim_cluster_step(w, node, &e);
 }
 
-void sim_inbox(struct sim *w, uint32_t node)
+/* The oldest that may be handed over: with its news late, the quorum's comes later. */
+static struct sim_item *next(struct sim *w, uint32_t node)
 {
 	struct sim_queue *q = &w->node[node].inbox;
-	struct sim_item *i;
+	struct sim_item *i = q->head, *before = NULL;
 
-	if (q->head == NULL || q->head->due_ns > w->now_ns)
-		return; /* it went back to its sender */
-	i = pop(q);
+	while ((w->node[node].held >> SIM_HOLD_QUORUM & 1) != 0 && i != NULL &&
+	       i->type == SIM_ITEM_QUORUM) {
+		before = i;
+		i = i->next;
+	}
+	if (i == NULL || i->due_ns > w->now_ns)
+		return NULL; /* it went back to its sender */
+	if (before == NULL)
+		return pop(q);
+	before->next = i->next;
+	if (q->tail == i)
+		q->tail = before;
+	return i;
+}
+
+void sim_inbox(struct sim *w, uint32_t node)
+{
+	struct sim_item *i = next(w, node);
+
+	if (i == NULL)
+		return;
 	take(w, node, i);
 	item_free(i);
 }
@@ -215,7 +234,7 @@ static void settle(struct sim *w, uint64_t ring, uint32_t component)
 	for (uint32_t n = 0; n < w->node_count; n++)
 		if (stays(w, n, ring, component) && w->node[n].delivered > low)
 			low = w->node[n].delivered;
-	cutoff = low + sim_random(w, w->ordinal - low + 1);
+	cutoff = w->worst ? low : low + sim_random(w, w->ordinal - low + 1);
 	for (uint32_t n = 0; n < w->node_count; n++)
 		if (stays(w, n, ring, component)) {
 			settle_inbox(w, n, ring, cutoff, first ? back : NULL);

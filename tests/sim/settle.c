@@ -54,7 +54,7 @@ static bool agrees(const struct sim *w, uint32_t node, const struct view *v)
 	       cluster_view_voters_epoch(&v->voters, node) == c->voter.epoch;
 }
 
-static bool is_together(struct sim *w)
+bool sim_is_together(struct sim *w)
 {
 	const int32_t serving = sim_serving(w);
 	const struct view *v;
@@ -164,7 +164,7 @@ static void come_together(struct sim *w)
 	uint64_t helped = since;
 	char text[300];
 
-	while (w->violation[0] == 0 && !is_together(w)) {
+	while (w->violation[0] == 0 && !sim_is_together(w)) {
 		if (w->now_ns > since + TOGETHER_NS) {
 			if (w->forced)
 				return; /* two histories wait for `resolve` */
@@ -233,7 +233,7 @@ void sim_settle(struct sim *w)
 	w->client_off = true;
 	if (!sim_run_until(w, QUIET_NS, is_quiet))
 		sim_violate(w, "G7", "a request is not answered");
-	if (w->forced && !is_together(w))
+	if (w->forced && !sim_is_together(w))
 		return;
 	come_together(w);
 	if (!sim_run_until(w, HOME_NS, is_home))

@@ -118,6 +118,7 @@ struct sim_device {
 	uint32_t fail_ops;         /* of these kinds only (1 << op); 0: all */
 	uint64_t slow_ns;          /* more for each operation */
 	uint64_t stuck_until_ns;   /* nothing ends before */
+	uint32_t held_ops;         /* operations (1 << op) that do not end: hold.c */
 	uint32_t lose_writes;      /* so many are said to be done and are not ... */
 	uint32_t misdirect_writes; /* ... or are done elsewhere */
 };
@@ -170,7 +171,9 @@ struct sim_request {
 	struct mirror_request request; /* first: the core knows only this */
 	bool busy, noted;
 	bool gone, stamped_before; /* its connection ended; it had its number then */
+	bool told;                 /* the client has its answer */
 	uint64_t number;           /* what a write leaves in its sectors */
+	uint64_t shown;            /* by a read, in its first sector */
 	uint64_t asked_ns;
 	uint32_t generation;       /* in which it was stamped */
 	uint32_t floor_generation; /* newest answered before it was asked ... */
@@ -202,6 +205,7 @@ struct sim_node {
 	uint64_t cluster_wake_ns, mirror_wake_ns;
 	uint64_t orders_due_ns, facts_due_ns;
 	uint32_t lost_file; /* times */
+	uint32_t held;      /* bit per enum sim_hold */
 	/* engine */
 	struct mirror_engine *engine;
 	uint32_t site;
@@ -261,6 +265,7 @@ struct sim_parcel {
 struct sim_end {
 	uint32_t node, process, link;
 	bool told_up, told_down;
+	bool hung_up;                   /* by its own process */
 	uint64_t due_ns;                /* of the newest parcel */
 	struct sim_parcel *head, *tail; /* on their way to this end */
 };
@@ -271,6 +276,15 @@ struct sim_connection {
 	struct sim_end end[2]; /* 0: who connected */
 	bool closed;
 	uint64_t cut_since_ns, patience_ns;
+};
+
+/* ---- what a scenario holds back until it lets go: hold.c ---- */
+
+enum sim_hold {
+	SIM_HOLD_PERSIST, /* the voter file: a write under way does not end */
+	SIM_HOLD_INBOX,   /* what the members' service has for it is not handed over */
+	SIM_HOLD_OUT,     /* what it multicasts gets no place in the ring's order */
+	SIM_HOLD_QUORUM,  /* news of the quorum are late, the rest is not */
 };
 
 /* ---- a run ---- */
@@ -382,6 +396,8 @@ struct sim {
 	struct sim_reply reply[SIM_COMMANDS_MAX];
 	uint64_t command_count;
 	bool client_off;
+	bool stalled[SIM_NODES_MAX][SIM_NODES_MAX]; /* lines, from and to */
+	bool worst; /* what a crash or a new ring may lose, it does lose */
 	/* what is true */
 	uint32_t generation_count, newest; /* newest: index of the last served */
 	struct sim_generation generation[SIM_GENERATIONS_MAX];
@@ -501,6 +517,24 @@ void sim_clients_gone(struct sim *w, uint32_t node, bool process);
 void sim_client_wake(struct sim *w, uint32_t node);
 bool sim_requests_idle(const struct sim *w);
 
+/* Ask this at once. NULL: it takes no more now. */
+struct sim_request *sim_ask(struct sim *w, uint32_t node, const struct mirror_request *q);
+/* The connection of `r` breaks; its client says the same on another. That request, or
+ * NULL. */
+struct sim_request *sim_ask_again(struct sim *w, uint32_t node, struct sim_request *r);
+
+/* ---- hold.c ---- */
+
+void sim_hold(struct sim *w, uint32_t node, enum sim_hold what);
+void sim_release(struct sim *w, uint32_t node, enum sim_hold what);
+/* True: the event has to wait, and comes again. */
+bool sim_is_held(struct sim *w, const struct sim_event *e);
+/* Nothing arrives at `to` of what `from` sends or closes. */
+void sim_stall(struct sim *w, uint32_t from, uint32_t to, bool stalled);
+/* Operations of these kinds (1 << op) on a device do not end; 0: all do. */
+void sim_hold_device(struct sim *w, uint32_t site, uint32_t device, uint32_t ops);
+void sim_release_all(struct sim *w);
+
 /* ---- journal.c ---- */
 
 int32_t sim_generation_find(const struct sim *w, const struct uuid *id);
@@ -528,6 +562,10 @@ void sim_fault_watch(struct sim *w, uint32_t node);
 const char *sim_fault_name(enum sim_fault_type type);
 /* All is repaired: everything comes together, or it is a violation. */
 void sim_settle(struct sim *w);
+/* One view, every site hosted and current, and somebody serves. */
+bool sim_is_together(struct sim *w);
+/* A fencing of the node, confirmed to all that run. */
+void sim_fence(struct sim *w, uint32_t node);
 
 /* ---- checkers: check_*.c ---- */
 

@@ -201,6 +201,8 @@ static void happen(struct sim *w, struct sim_event *e)
 		heap_push(&w->heap, e);
 		return;
 	}
+	if (n->held != 0 && sim_is_held(w, e))
+		return;
 	w->count.events++;
 	sim_node_event(w, e);
 	forget(e);

@@ -1,0 +1,246 @@
+/* scenario_play.c - see scenario.h: what the plays are made of. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster/internal.h"
+#include "mirror/internal.h"
+#include "tests/sim/scenario.h"
+
+#define BEGIN_MS 60000u
+#define QUIET_MS 5000u
+
+/* ---- time -------------------------------------------------------------------------- */
+
+static bool step(struct sim *w, uint64_t end_ns)
+{
+	const uint64_t at = w->heap.event[0].at_ns;
+
+	if (w->violation[0] != 0 || at > end_ns)
+		return false;
+	sim_run(w, at);
+	return true;
+}
+
+bool sim_scene_until(struct sim_scene *s, uint64_t ms, sim_condition *is,
+		     const char *what)
+{
+	const uint64_t end_ns = s->w->now_ns + ms * SIM_MS;
+
+	while (s->w->violation[0] == 0 && !is(s))
+		if (!step(s->w, end_ns))
+			sim_violate(s->w, "scene", "did not come in %llu ms: %s",
+				    (unsigned long long)ms, what);
+	if (s->w->violation[0] == 0)
+		sim_trace(s->w, "REACHED: %s", what);
+	return s->w->violation[0] == 0;
+}
+
+bool sim_scene_while(struct sim_scene *s, uint64_t ms, sim_condition *is,
+		     const char *what)
+{
+	const uint64_t end_ns = s->w->now_ns + ms * SIM_MS;
+
+	do {
+		if (!is(s))
+			sim_violate(s->w, "scene", "is not so: %s", what);
+	} while (step(s->w, end_ns));
+	if (s->w->violation[0] == 0)
+		sim_run(s->w, end_ns);
+	return s->w->violation[0] == 0;
+}
+
+bool sim_scene_expect(struct sim_scene *s, bool is, const char *what)
+{
+	if (!is)
+		sim_violate(s->w, "scene", "is not so: %s", what);
+	return s->w->violation[0] == 0;
+}
+
+/* ---- the beginning ------------------------------------------------------------------- */
+
+static bool is_together(struct sim_scene *s)
+{
+	return sim_is_together(s->w);
+}
+
+static bool is_idle(struct sim_scene *s)
+{
+	return sim_requests_idle(s->w);
+}
+
+bool sim_scene_clients(struct sim_scene *s, uint64_t ms)
+{
+	struct sim *w = s->w;
+
+	w->client_off = false;
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (w->node[n].running)
+			sim_client_wake(w, n);
+	sim_run(w, w->now_ns + ms * SIM_MS);
+	w->client_off = true;
+	return sim_scene_until(s, QUIET_MS, is_idle, "all requests are answered");
+}
+
+bool sim_scene_begin(struct sim_scene *s)
+{
+	struct sim *w = s->w;
+
+	w->client_off = true;
+	for (uint32_t n = 0; n < w->node_count; n++)
+		sim_node_start(w, n);
+	if (!sim_scene_until(s, BEGIN_MS, is_together, "all are together") ||
+	    !sim_scene_clients(s, 20))
+		return false;
+	w->pacemaker.off = true;
+	s->node = 0;
+	return sim_scene_expect(s, sim_serving(w) == 0, "n1 serves");
+}
+
+/* ---- clients and operators ------------------------------------------------------------- */
+
+static struct sim_request *ask(struct sim_scene *s, uint32_t node,
+			       enum mirror_request_type type, uint64_t sector)
+{
+	const struct mirror_request q = {
+		.type = type,
+		.offset_bytes = sector * SIM_SECTOR,
+		.length_bytes = type == MIRROR_REQUEST_FLUSH ? 0 : SIM_SECTOR,
+	};
+	struct sim_request *r = sim_ask(s->w, node, &q);
+
+	sim_trace(s->w, "n%u is asked for %s of sector %llu%s", node + 1,
+		  type == MIRROR_REQUEST_WRITE ? "a write" :
+		  type == MIRROR_REQUEST_READ  ? "a read" :
+						 "a flush",
+		  (unsigned long long)sector, r == NULL ? ", and takes none" : "");
+	return r;
+}
+
+struct sim_request *sim_scene_write(struct sim_scene *s, uint32_t node, uint64_t sector)
+{
+	return ask(s, node, MIRROR_REQUEST_WRITE, sector);
+}
+
+struct sim_request *sim_scene_read(struct sim_scene *s, uint32_t node, uint64_t sector)
+{
+	return ask(s, node, MIRROR_REQUEST_READ, sector);
+}
+
+struct sim_request *sim_scene_flush(struct sim_scene *s, uint32_t node)
+{
+	return ask(s, node, MIRROR_REQUEST_FLUSH, 0);
+}
+
+void sim_scene_promote(struct sim_scene *s, uint32_t node)
+{
+	s->node = node;
+	s->id = sim_command(s->w, node, CLUSTER_COMMAND_PROMOTE, false, -1);
+}
+
+bool sim_scene_takeover(struct sim_scene *s, uint32_t node)
+{
+	s->node = node;
+	if (!sim_scene_until(s, 5000, sim_agree, "those who are there agree") ||
+	    !sim_scene_until(s, 5000, sim_is_open, "the devices are open there"))
+		return false;
+	sim_scene_promote(s, node);
+	return sim_scene_until(s, 5000, sim_serves, "it serves");
+}
+
+/* ---- what there is ---------------------------------------------------------------------- */
+
+struct cluster_core *sim_scene_core(struct sim_scene *s, uint32_t node)
+{
+	return s->w->node[node].core;
+}
+
+struct mirror_engine *sim_scene_engine(struct sim_scene *s, uint32_t node)
+{
+	return s->w->node[node].engine;
+}
+
+const struct view *sim_scene_filed(struct sim_scene *s, uint32_t node)
+{
+	static struct voter voter[SIM_NODES_MAX];
+	char text[128];
+
+	return s->w->node[node].file_bytes > 0 &&
+			       cluster_voter_decode(
+				       &s->w->config, node, s->w->node[node].file,
+				       s->w->node[node].file_bytes, &voter[node], text,
+				       sizeof text) == 0 &&
+			       voter[node].has_accepted ?
+		       &voter[node].accepted :
+		       NULL;
+}
+
+const struct view *sim_scene_view(struct sim_scene *s, uint32_t node)
+{
+	return cluster_vote_in_effect(s->w->node[node].core);
+}
+
+const struct uuid *sim_scene_generation(struct sim_scene *s, uint32_t node)
+{
+	return &cluster_view_generation(sim_scene_view(s, node))->id;
+}
+
+/* ---- conditions ---------------------------------------------------------------------------- */
+
+bool sim_told(struct sim_scene *s)
+{
+	return s->write->told;
+}
+
+bool sim_not_told(struct sim_scene *s)
+{
+	return !s->write->told;
+}
+
+bool sim_read_told(struct sim_scene *s)
+{
+	return s->read->told;
+}
+
+bool sim_read_not_told(struct sim_scene *s)
+{
+	return !s->read->told;
+}
+
+bool sim_replied(struct sim_scene *s)
+{
+	return s->w->reply[s->id].done;
+}
+
+bool sim_serves(struct sim_scene *s)
+{
+	return sim_node_serves(s->w, s->node) &&
+	       sim_clock(s->w, s->node) <
+		       mirror_engine_lease_until_ns(s->w->node[s->node].engine);
+}
+
+bool sim_is_open(struct sim_scene *s)
+{
+	return cluster_role_is_open(s->w->node[s->node].core) &&
+	       s->w->node[s->node].core->role.serve == SERVE_NONE;
+}
+
+bool sim_agree(struct sim_scene *s)
+{
+	const uint32_t component = s->w->node[s->node].component;
+	const struct cluster_core *first = s->w->node[s->node].core;
+	uint32_t count = 0;
+
+	for (uint32_t n = 0; n < s->w->node_count; n++)
+		count += s->w->node[n].running && s->w->node[n].component == component;
+	for (uint32_t n = 0; n < s->w->node_count; n++) {
+		const struct cluster_core *c = s->w->node[n].core;
+
+		if (!s->w->node[n].running || s->w->node[n].component != component)
+			continue;
+		if (!c->voter.has_in_effect || c->confirm_due ||
+		    c->round.state != ROUND_IDLE || c->peer_count != count ||
+		    c->voter.in_effect.ballot != first->voter.in_effect.ballot)
+			return false;
+	}
+	return true;
+}
