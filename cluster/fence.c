@@ -34,7 +34,9 @@ static bool breaks_tie(const struct cluster_core *c, uint32_t node, uint64_t epo
 		return n->incarnation == t->incarnation[node];
 	if (n->member)
 		return n->said.epoch != epoch;
-	return n->fenced_boot != 0 && n->fenced_boot == t->boot[node];
+	/* Who came back since is neither the one that agreed nor the one that was fenced. */
+	return n->fenced_boot != 0 && n->fenced_boot == t->boot[node] &&
+	       n->said.boot == t->boot[node];
 }
 
 static bool set_is_majority(const struct cluster_core *c, const struct view_voters *set,

@@ -457,6 +457,29 @@ START_TEST(a_notice_of_an_older_fencing_says_nothing)
 }
 END_TEST
 
+/* It came back, and may have been given a view that only it has heard to be in effect:
+ * that it is gone again says no more than before the fencing. */
+START_TEST(a_fencing_says_nothing_of_who_has_come_back_since)
+{
+	struct announce a;
+
+	two_voters(true);
+	fenced("n2");
+	solo_tick(&t, 100);
+	solo_persisted(&t);
+	solo_announce_fill(&t, 1, &a);
+	a.boot++;
+	solo_ring(&t, 3);
+	solo_announce_as(&t, 1, &a);
+	solo_persisted(&t);
+	solo_clear(&t);
+	solo_ring(&t, 1);
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+}
+END_TEST
+
 static void add_tests(TCase *tc)
 {
 	tcase_add_test(tc, a_promise_leaves_when_it_is_on_stable_storage);
@@ -483,6 +506,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(
 		tc, a_fencing_does_not_break_it_for_who_has_not_agreed_since_its_start);
 	tcase_add_test(tc, a_notice_of_an_older_fencing_says_nothing);
+	tcase_add_test(tc, a_fencing_says_nothing_of_who_has_come_back_since);
 }
 
 int main(void)
