@@ -263,8 +263,13 @@ TESTS += $(lint_checks)
 EXTRA_DIST += tests/unit/property.h tests/unit/same.h
 EXTRA_DIST += $(lint_checks) tests/lint/listing.py tests/lint/run tests/lint/README
 
-# The model of the members' rules, for Spin; `./try check` runs it.
-EXTRA_DIST += tests/model/check tests/model/jobs tests/model/view.pml tests/model/README.md
+# The models of the members' rules, for Spin; `./try check` runs them.
+EXTRA_DIST += \
+	tests/model/README.md \
+	tests/model/check \
+	tests/model/jobs \
+	tests/model/tie.pml \
+	tests/model/view.pml
 
 # The lab, the drill, and what runs in them.
 EXTRA_DIST += \
