@@ -19,22 +19,6 @@ pair_cleanup() {
 # ---- verbs ----------------------------------------------------------------------------
 
 sums() { sha256sum "$@" | sha256sum; }
-# A part of a day that cannot be had here.
-lacking() { say "SKIP: $*"; }
-
-stop_all() {
-	local host
-	for host in a b; do
-		[ -z "$(daemon_pid $host)" ] || run stop $host
-	done
-}
-# Whatever state a day left: both end, hard.
-kill_all() {
-	local host
-	for host in a b; do
-		[ -z "$(daemon_pid $host)" ] || kill_daemon $host
-	done
-}
 
 # `$2...` must say $1 and exit with 1.
 says() {
@@ -62,15 +46,6 @@ does_not_open() {
 	fi
 	[ "$before" = "$(sums "$DIR/log.$host" "$DIR/db.$host")" ] ||
 		fail "refused ($words), yet something changed"
-}
-
-current_again() {
-	await 30 is_level "$1" "$2" || fail "$2 did not become level: $(hamirror why "data@$1")"
-}
-
-alike() {
-	stop_all
-	cmp "$DIR/db.a" "$DIR/db.b" || fail "the disks differ"
 }
 
 # ---- days of the configuration ----------------------------------------------------------
@@ -478,116 +453,5 @@ day_production_hangs() {
 	alike
 }
 
-# ---- days of a device -----------------------------------------------------------------------
-
-# $DIR/small is soon a full file system of $2 MiB; the disk of host $1 lies there, with
-# `loop` as $3 under a loop device, which then answers with errors of its own.
-small_site() {
-	[ "$(id -u)" = 0 ] || return 1
-	mkdir -p "$DIR/small"
-	mount -t tmpfs -o size=64M small "$DIR/small" 2> /dev/null || return 1
-	mounted=$DIR/small
-	pair_yaml > "$DIR/etc/data.yaml"
-	disk=$DIR/small/db.$1
-	ln -sfn "$disk" "$DIR/small/disk"
-	sed -i "s,path: $DIR/db.$1,path: $DIR/small/disk," "$DIR/etc/data.yaml"
-	pair_clean
-	pair_devices
-	truncate -s "${DISK_MIB}M" "$disk"
-	run create a
-	run start a
-	run create b --copy-of a
-	run start b
-	run promote a
-	current_again a lyon
-	stop_all
-	# all zeroes, so far: nothing is missed of what goes
-	fallocate --punch-hole --offset 0 --length "${DISK_MIB}MiB" "$disk" ||
-		fail "no hole in $disk"
-	mount -o "remount,size=${2}M" "$mounted" || fail "the file system stays large"
-	if [ "${3:-}" = loop ]; then
-		loop=$(losetup --find --show "$disk" 2> /dev/null) || { leave_small; return 1; }
-		ln -sfn "$loop" "$DIR/small/disk"
-	fi
-	run start a
-	run start b
-	run promote a
-	current_again a lyon
-}
-
-leave_small() {
-	stop_all
-	[ -z "$loop" ] || losetup -d "$loop"
-	loop=''
-	umount "$mounted"
-	mounted=''
-}
-
-day_copy_is_full() {
-	small_site b 4 || { lacking "a full disk needs root and tmpfs"; return; }
-	qemu-io -f raw -t none -c "write -P 0x71 0 8M" -c flush "$(uri a)" > "$DIR/frozen" 2>&1 &
-	writer=$!
-	await 20 why_says b "No space left on device" ||
-		fail "b does not say: $(hamirror why data@b)"
-	why_says b "disk db ($DIR/small/disk)" || fail "b does not name it: $(hamirror why data@b)"
-	[ "$(field b lyon data)" = Diskless ] || fail "b is not Diskless: $(field b lyon data)"
-	run disconnect a lyon
-	wait $writer || fail "production failed too: $(cat "$DIR/frozen")"
-	reads a 0x71 0 8M || fail "production lost something"
-	# room is made: it comes back
-	run stop b
-	mount -o remount,size=64M "$mounted"
-	run start b
-	run connect a lyon
-	current_again a lyon
-	stop_all
-	cmp "$DIR/db.a" "$DIR/small/db.b" || fail "the disks differ"
-	leave_small
-}
-
-day_copy_fails() {
-	if ! small_site b 4 loop; then
-		lacking "a failing disk needs root, tmpfs and a loop device"
-		return
-	fi
-	qemu-io -f raw -t none -c "write -P 0x74 0 8M" -c flush "$(uri a)" > "$DIR/frozen" 2>&1 &
-	writer=$!
-	await 20 why_says b "disk db ($DIR/small/disk)" ||
-		fail "b does not say: $(hamirror why data@b)"
-	why_says b "failed: " || fail "b does not say what: $(hamirror why data@b)"
-	run disconnect a lyon
-	wait $writer || fail "production failed too: $(cat "$DIR/frozen")"
-	reads a 0x74 0 8M || fail "production lost something"
-	leave_small
-	lacking "a disk that fails to read needs the device mapper's error target"
-}
-
-day_production_is_full() {
-	small_site a 4 || { lacking "a full disk needs root and tmpfs"; return; }
-	write a 0x72 0 1M
-	qemu-io -f raw -t none -c "write -P 0x73 1M 8M" -c flush "$(uri a)" > "$DIR/frozen" 2>&1 &
-	writer=$!
-	await 20 why_says a "No space left on device" ||
-		fail "a does not say: $(hamirror why data@a)"
-	# nothing more is answered; the stop lets the client go, within frozen-timeout
-	run stop a
-	await 15 daemon_is_gone $writer || fail "the client hangs after the stop"
-	wait $writer 2> /dev/null
-	run promote b --force
-	reads b 0x72 0 1M || fail "a flushed write is gone"
-	mount -o remount,size=64M "$mounted"
-	run start a
-	current_again b paris
-	stop_all
-	cmp "$DIR/small/db.a" "$DIR/db.b" || fail "the disks differ"
-	leave_small
-}
-
-days=${*:-configuration disks mounted writelog peer port garbage promote copy_hangs
-	production_hangs copy_is_full copy_fails production_is_full}
-for day in $days; do
-	started=${EPOCHREALTIME/./}
-	"day_$day"
-	kill_all
-	printf 'ok: %-20s %5d ms\n' "$day" $(((${EPOCHREALTIME/./} - started) / 1000))
-done
+run_days "${*:-configuration disks mounted writelog peer port garbage promote copy_hangs
+	production_hangs}"

@@ -161,3 +161,42 @@ is_level() { is_current "$1" "$2" && [ "$(field "$1" "$2" lag_bytes)" = 0 ]; }
 is_frozen() { [ "$(field a '' frozen)" = True ]; }
 serves() { [ "$(field "$1" '' serving)" = True ]; }
 images_are_equal() { cmp -s "$DIR/db.a" "$DIR/db.b"; }
+
+current_again() {
+	await 30 is_level "$1" "$2" || fail "$2 did not become level: $(hamirror why "data@$1")"
+}
+
+stop_all() {
+	local host
+	for host in a b; do
+		[ -z "$(daemon_pid $host)" ] || run stop $host
+	done
+}
+# Whatever state a test left: both end, hard.
+kill_all() {
+	local host
+	for host in a b; do
+		[ -z "$(daemon_pid $host)" ] || kill_daemon $host
+	done
+}
+
+alike() {
+	stop_all
+	cmp "$DIR/db.a" "$DIR/db.b" || fail "the disks differ"
+}
+
+# ---- days ---------------------------------------------------------------------------
+
+# A part of a day that cannot be had here.
+lacking() { say "SKIP: $*"; }
+
+# Each day of list $1: the function day_NAME.
+run_days() {
+	local day started
+	for day in $1; do
+		started=${EPOCHREALTIME/./}
+		"day_$day"
+		kill_all
+		printf 'ok: %-20s %5d ms\n' "$day" $(((${EPOCHREALTIME/./} - started) / 1000))
+	done
+}

@@ -9,16 +9,6 @@ pair_begin sha256sum
 [ -x "$BUILD/tests/system/nbd_records" ] ||
 	skip "no nbd_records in $BUILD/tests/system: make check TESTS= builds it"
 
-current_again() {
-	await 30 is_level "$1" "$2" || fail "$2 did not become level: $(hamirror why "data@$1")"
-}
-
-alike() {
-	run stop a
-	run stop b
-	cmp "$DIR/db.a" "$DIR/db.b" || fail "the disks differ"
-}
-
 has_written() {
 	local now
 	now=$(sed -n 's/^acknowledged \([0-9]*\).*/\1/p' "$DIR/progress" 2> /dev/null)
