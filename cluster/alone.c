@@ -2,7 +2,10 @@
  *
  *   state      event                    what happens                    next
  *   closed     time, not stopping       ORDER_OPEN                      opening
- *   opening    FACT_OPENED              ... or its error, said          open, closed
+ *   opening    FACT_OPENED              ... or its error, said; while   open, closed
+ *                                         they are held a PROMOTE waits
+ *                                         for 5 s: a process that was
+ *                                         killed ends its I/O first
  *   open       PROMOTE                  ORDER_PROBE to every peer       probing
  *   probing    FACT_PEER, not yet open  ORDER_PROBE again, for 5 s      probing
  *              every FACT_PEER          a peer serves: refused; else    rereading
@@ -134,6 +137,34 @@ void cluster_alone_close(struct cluster_core *c)
 	c->alone->close_id = o->id;
 }
 
+/* A promotion that waits for devices that another process still has. */
+static bool waits_for_held(const struct cluster_core *c)
+{
+	const struct alone *a = c->alone;
+
+	return a->held && a->busy && a->command.type == CLUSTER_COMMAND_PROMOTE &&
+	       !a->has_next && c->now_ns < a->held_until_ns;
+}
+
+static void opened_badly(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+
+	a->held = f->error == -EBUSY || f->error == -EAGAIN;
+	if (strcmp(a->text, f->text) != 0)
+		cluster_tell(c, "site", cluster_site_name(c, (int32_t)a->site), "",
+			     "could not be opened: %s", f->text);
+	snprintf(a->text, sizeof a->text, "%s", f->text);
+	a->open_at_ns = c->now_ns + (waits_for_held(c) ? OPEN_HELD_NS :
+				     a->held           ? OPEN_RETRY_NS :
+							 OPEN_FAILED_NS);
+	a->data = DATA_DISKLESS;
+	a->called_off = false;
+	cluster_alone_set_state(a, ALONE_CLOSED);
+	if (!waits_for_held(c))
+		cluster_alone_reply(c, 1, a->text);
+}
+
 static void opened(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
@@ -142,19 +173,10 @@ static void opened(struct cluster_core *c, const struct fact *f)
 	    (a->state != ALONE_OPENING && a->state != ALONE_REREADING))
 		return;
 	if (f->error != 0) {
-		if (strcmp(a->text, f->text) != 0)
-			cluster_tell(c, "site", cluster_site_name(c, (int32_t)a->site),
-				     "", "could not be opened: %s", f->text);
-		snprintf(a->text, sizeof a->text, "%s", f->text);
-		a->open_at_ns = c->now_ns + (f->error == -EBUSY || f->error == -EAGAIN ?
-						     OPEN_RETRY_NS :
-						     OPEN_FAILED_NS);
-		a->data = DATA_DISKLESS;
-		a->called_off = false;
-		cluster_alone_set_state(a, ALONE_CLOSED);
-		cluster_alone_reply(c, 1, a->text);
+		opened_badly(c, f);
 		return;
 	}
+	a->held = false;
 	a->clean = f->clean;
 	a->mirror = f->mirror;
 	a->lineage = f->lineage;
@@ -444,10 +466,14 @@ static void begin(struct cluster_core *c)
 	}
 }
 
-/* A process that has just started: what it will be is not known yet. */
-static bool is_opening(const struct alone *a)
+/* A process that has just started, or whose devices may be let go of at any moment:
+ * what it will be is not known yet. */
+static bool is_opening(const struct cluster_core *c)
 {
-	return a->text[0] == 0 && (a->state == ALONE_OPENING || a->state == ALONE_CLOSED);
+	const struct alone *a = c->alone;
+
+	return (a->text[0] == 0 || waits_for_held(c)) &&
+	       (a->state == ALONE_OPENING || a->state == ALONE_CLOSED);
 }
 
 static void take_command(struct cluster_core *c, const struct cluster_command *command)
@@ -475,23 +501,32 @@ static void take_command(struct cluster_core *c, const struct cluster_command *c
 	}
 	a->busy = true;
 	a->command = *command;
-	if (!is_opening(a))
+	a->held_until_ns = c->now_ns + HELD_WAIT_NS;
+	if (!is_opening(c)) {
 		begin(c);
+	} else if (waits_for_held(c) && a->state == ALONE_CLOSED &&
+		   a->open_at_ns > c->now_ns + OPEN_HELD_NS) {
+		a->open_at_ns = c->now_ns + OPEN_HELD_NS;
+	}
 }
 
 static void give_up(struct cluster_core *c, uint64_t id)
 {
 	const struct alone *a = c->alone;
+	char text[320];
 
 	if (!a->busy || a->command.id != id)
 		return;
+	snprintf(
+		text, sizeof text,
+		"not promoted in the time given, waiting for the devices%s%s: called off",
+		a->text[0] != 0 ? ": " : "", a->text);
 	cluster_alone_call_off(
 		c, a->state == ALONE_PROBING ?
 			   "not promoted in the time given, asking the other site: "
 			   "called off" :
-		   is_opening(a) ?
-			   "not promoted in the time given, waiting for the devices: "
-			   "called off" :
+		   a->state == ALONE_OPENING || a->state == ALONE_CLOSED ?
+			   text :
 			   "not promoted in the time given, preparing the writelog: "
 			   "called off");
 }

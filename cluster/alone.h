@@ -25,6 +25,8 @@ struct alone {
 	uint64_t open_at_ns;
 	uint64_t open_id, close_id, prepare_id, serve_id, demote_id, mark_id;
 	bool failed, stopping;
+	bool held;              /* the devices were: another process has them */
+	uint64_t held_until_ns; /* a promotion waits for their release until then */
 	bool force;
 	uint64_t incarnation;
 	/* our log */

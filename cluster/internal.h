@@ -33,6 +33,8 @@
 #define BACKOFF_NS (20 * NS_PER_MS)          /* after a lost race, by backup order */
 #define ANNOUNCE_NS (30000 * NS_PER_MS)      /* again, though nothing changed */
 #define ANNOUNCE_MARKS_NS (2000 * NS_PER_MS) /* again, when only marks moved */
+#define OPEN_HELD_NS (100 * NS_PER_MS)       /* ... and a promotion waits for them, */
+#define HELD_WAIT_NS (5000 * NS_PER_MS)      /* so long at most */
 #define OPEN_RETRY_NS (1000 * NS_PER_MS)     /* devices that are still held */
 #define OPEN_FAILED_NS (10000 * NS_PER_MS)   /* devices that failed to open */
 #define DECIDE_NS (5000 * NS_PER_MS)         /* a demote or stop waits for its view */

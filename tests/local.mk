@@ -6,6 +6,7 @@ agent_test_libraries = $(agent_libraries) $(CHECK_LIBS)
 unit_tests = \
 	tests/unit/test_ack \
 	tests/unit/test_alone \
+	tests/unit/test_alone_devices \
 	tests/unit/test_attach \
 	tests/unit/test_cluster \
 	tests/unit/test_config \
@@ -106,6 +107,7 @@ tests_unit_test_nbd_line_SOURCES = tests/unit/test_nbd_line.c $(nbd_toy)
 members = tests/unit/members.c tests/unit/members.h tests/unit/members_io.c \
 	tests/unit/members_ring.c tests/unit/solo.c tests/unit/solo.h
 tests_unit_test_alone_SOURCES = tests/unit/test_alone.c $(members)
+tests_unit_test_alone_devices_SOURCES = tests/unit/test_alone_devices.c $(members)
 tests_unit_test_cluster_SOURCES = tests/unit/test_cluster.c $(members)
 tests_unit_test_days_SOURCES = tests/unit/test_days.c $(members) \
 	tests/unit/members_play.c tests/unit/members_play.h

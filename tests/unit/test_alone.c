@@ -206,8 +206,6 @@ START_TEST(devices_that_do_not_open_are_tried_again)
 	teardown();
 	create();
 	answer(ORDER_OPEN, &f);
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	refused("in use");
 	order_count = 0;
 	tick(500);
 	ck_assert_ptr_null(ordered(ORDER_OPEN));
