@@ -7,7 +7,7 @@ set -u
 
 loop=''
 mounted=''
-pair_begin
+pair_begin fallocate losetup
 
 pair_cleanup() {
 	[ -z "$loop" ] || losetup -d "$loop"
@@ -23,7 +23,7 @@ small_site() {
 	mkdir -p "$DIR/small"
 	mount -t tmpfs -o size=64M small "$DIR/small" 2> /dev/null || return 1
 	mounted=$DIR/small
-	pair_yaml > "$DIR/etc/data.yaml"
+	pair_yaml "" > "$DIR/etc/data.yaml"
 	disk=$DIR/small/db.$1
 	ln -sfn "$disk" "$DIR/small/disk"
 	sed -i "s,path: $DIR/db.$1,path: $DIR/small/disk," "$DIR/etc/data.yaml"
