@@ -133,6 +133,18 @@ void mirror_refresh_order(struct mirror_engine *m, const struct order *o)
 
 /* ---- the phases ---------------------------------------------------------- */
 
+/* It misses everything, and every bit is set and durable: from here on the map stands
+ * for what is at home, and the log is kept for the rest like for any other copy (G5). */
+static void begin_full(struct mirror_engine *m, uint32_t site)
+{
+	struct mirror_superblock_site *s = &m->sb.sites[site];
+
+	s->map_state = MIRROR_MAP_VALID;
+	s->map_position = m->home_flushed;
+	mirror_superblock_want(m);
+	m->link[m->peer[site].link].next_send = m->home_flushed + 1;
+}
+
 static void ask(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_peer *p = &m->peer[site];
@@ -147,7 +159,7 @@ static void ask(struct mirror_engine *m, uint32_t site)
 	    !mirror_superblock_has(m, m->sb_wanted) || m->bypass_step != BYPASS_NONE)
 		return;
 	if (m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY)
-		l->next_send = m->home_flushed + 1;
+		begin_full(m, site);
 	else if (mirror_free_covered(m, site) < p->map_to)
 		return;
 	else if (m->sb.sites[site].map_position >= l->next_send)

@@ -57,10 +57,10 @@ static void order(struct sim *w, uint32_t node, const struct order *o)
 	static uint64_t limit[SIM_GENERATIONS_MAX];
 	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
 
+	w->forced |= o->type == ORDER_PREPARE && o->force;
 	if (o->type != ORDER_SERVE)
 		return;
-	if (w->generation[mine].reason == GENERATION_FORCED)
-		w->forced = true;
+	w->forced |= w->generation[mine].reason == GENERATION_FORCED;
 	sim_limits(w, mine, limit);
 	for (uint32_t g = 0; g < w->generation_count; g++)
 		check_generation(w, node, &w->generation[g], limit[g]);
