@@ -310,7 +310,7 @@ static void run_end(struct sim *w, struct sim_connection *c, uint32_t end)
 	}
 	if (c->closed) {
 		/* the system still hands over what had arrived, or not */
-		if (e->told_up && e->head != NULL && sim_random(w, 3) != 0 &&
+		if (e->told_up && e->head != NULL && !w->worst && sim_random(w, 3) != 0 &&
 		    !is_cut(w, c) && deliver(w, c, end)) {
 			look_at(w, c, end, w->now_ns);
 			return;

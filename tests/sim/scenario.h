@@ -79,6 +79,11 @@ bool sim_scene_clients(struct sim_scene *s, uint64_t ms);
 struct sim_request *sim_scene_write(struct sim_scene *s, uint32_t node, uint64_t sector);
 struct sim_request *sim_scene_read(struct sim_scene *s, uint32_t node, uint64_t sector);
 struct sim_request *sim_scene_flush(struct sim_scene *s, uint32_t node);
+/* So many writes, one after the other, each answered. */
+bool sim_scene_writes(struct sim_scene *s, uint32_t node, uint32_t count);
+/* s->write, of s->sequence, is durable at s->node, which is that node from here on, and
+ * nowhere else: all that this node sends is held up. */
+bool sim_scene_tail(struct sim_scene *s, uint32_t node, uint64_t sector);
 /* A promotion of s->node, which is that node from here on, is asked for; s->id is its
  * place in w->reply. */
 void sim_scene_promote(struct sim_scene *s, uint32_t node);
@@ -94,9 +99,10 @@ const struct view *sim_scene_view(struct sim_scene *s, uint32_t node);
 const struct uuid *sim_scene_generation(struct sim_scene *s, uint32_t node);
 
 /* Conditions: s->write or s->read has its answer or has none; s->id has its reply;
+ * s->node has s->sequence durable, or has never heard of it;
  * s->node serves under a lease; it has its devices open and is no production; who
  * is in one ring with s->node knows the same view in effect, and no round is under way. */
 sim_condition sim_told, sim_not_told, sim_read_told, sim_read_not_told, sim_replied,
-	sim_serves, sim_is_open, sim_agree;
+	sim_durable, sim_lacks, sim_serves, sim_is_open, sim_agree;
 
 #endif

@@ -131,6 +131,30 @@ struct sim_request *sim_scene_flush(struct sim_scene *s, uint32_t node)
 	return ask(s, node, MIRROR_REQUEST_FLUSH, 0);
 }
 
+bool sim_scene_writes(struct sim_scene *s, uint32_t node, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		s->write = sim_scene_write(s, node, 3 * i % 64);
+		if (!sim_scene_expect(s, s->write != NULL, "the write is taken") ||
+		    !sim_scene_until(s, 5000, sim_told, "it is answered"))
+			return false;
+	}
+	return true;
+}
+
+bool sim_scene_tail(struct sim_scene *s, uint32_t node, uint64_t sector)
+{
+	for (uint32_t n = 0; n < s->w->node_count; n++)
+		sim_stall(s->w, node, n, true);
+	s->write = sim_scene_write(s, node, sector);
+	if (!sim_scene_expect(s, s->write != NULL, "the write is taken"))
+		return false;
+	s->node = node;
+	s->sequence = s->write->request.sequence;
+	return sim_scene_until(s, 1000, sim_durable, "the write is durable there") &&
+	       sim_scene_expect(s, !s->write->told, "it is not acknowledged");
+}
+
 void sim_scene_promote(struct sim_scene *s, uint32_t node)
 {
 	s->node = node;
@@ -209,6 +233,16 @@ bool sim_read_not_told(struct sim_scene *s)
 bool sim_replied(struct sim_scene *s)
 {
 	return s->w->reply[s->id].done;
+}
+
+bool sim_durable(struct sim_scene *s)
+{
+	return s->w->node[s->node].engine->durable >= s->sequence;
+}
+
+bool sim_lacks(struct sim_scene *s)
+{
+	return s->w->node[s->node].engine->last_sequence < s->sequence;
 }
 
 bool sim_serves(struct sim_scene *s)

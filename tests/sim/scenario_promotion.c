@@ -1,6 +1,304 @@
-/* scenario_promotion.c */
+/* scenario_promotion.c - traces of restarts and takeovers: what is recovered, what is
+ * rolled forward, what is cut off (D4, D5, D8).
+ */
+#include <string.h>
+
+#include "cluster/internal.h"
+#include "mirror/internal.h"
 #include "tests/sim/scenario.h"
 
+#define SECTOR 70u
+
+static const struct generation *newest(struct sim_scene *s, uint32_t node)
+{
+	return history_newest(&sim_scene_engine(s, node)->sb.history);
+}
+
+/* ---- a record that was recovered is read --------------------------------------------- */
+
+static bool starts(struct sim_scene *s)
+{
+	return sim_scene_engine(s, s->node)->state == ENGINE_STARTING;
+}
+
+/* Nobody else has the record, its production restarts with it: whoever read it now would
+ * have seen what the next takeover loses. */
+static void recovered_read(struct sim_scene *s)
+{
+	if (!sim_scene_tail(s, 0, SECTOR))
+		return;
+	s->w->worst = true;
+	sim_node_kill(s->w, 0);
+	sim_stall(s->w, 0, 1, false);
+	sim_node_start(s->w, 0);
+	UNTIL(s, 5000, sim_agree, "all agree");
+	UNTIL(s, 5000, sim_is_open, "its devices are open again");
+	sim_scene_promote(s, 0);
+	UNTIL(s, 5000, starts, "it starts to serve");
+	sim_stall(s->w, 0, 1, true);
+	UNTIL(s, 1000, sim_serves, "it serves");
+	EXPECT(s, sim_scene_view(s, 0)->site[1].current, "the copy is current still");
+	EXPECT(s, newest(s, 0)->cut >= s->sequence, "the record was recovered");
+	s->read = sim_scene_read(s, 0, SECTOR);
+	EXPECT(s, s->read != NULL, "the read is taken");
+	WHILE(s, 500, sim_read_not_told, "the read waits");
+	EXPECT(s, sim_serves(s), "it serves all the time");
+	sim_machine_reset(s->w, 0);
+	sim_release_all(s->w);
+	s->node = 1;
+	EXPECT(s, sim_lacks(s), "the copy has not got the record");
+	if (!sim_scene_takeover(s, 1))
+		return;
+	EXPECT(s, newest(s, 1)->cut < s->sequence, "the record is cut off");
+}
+
+/* ---- sent, and not logged ---------------------------------------------------------------- */
+
+static void sent_not_logged(struct sim_scene *s)
+{
+	sim_hold_device(s->w, 0, MIRROR_IO_LOG, 1u << MIRROR_IO_WRITE);
+	s->write = sim_scene_write(s, 0, SECTOR);
+	EXPECT(s, s->write != NULL, "the write is taken");
+	s->sequence = s->write->request.sequence;
+	s->node = 1;
+	UNTIL(s, 1000, sim_durable, "the copy has it");
+	EXPECT(s, sim_scene_engine(s, 0)->logged < s->sequence && !s->write->told,
+	       "production has not logged it");
+	s->w->worst = true;
+	sim_machine_reset(s->w, 0);
+	sim_release_all(s->w);
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 5000, sim_agree, "all agree");
+	UNTIL(s, 5000, sim_is_open, "its devices are open again");
+	EXPECT(s, sim_lacks(s), "its log lacks the record");
+	sim_scene_promote(s, 0);
+	UNTIL(s, 5000, sim_serves, "it serves");
+	EXPECT(s, newest(s, 0)->cut >= s->sequence && sim_durable(s),
+	       "the record was rolled forward from the copy");
+}
+
+/* ---- a tail that no one else has ------------------------------------------------------------ */
+
+static bool is_copy_again(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->stream_link != MIRROR_LINK_NONE;
+}
+
+static bool is_current(struct sim_scene *s)
+{
+	return sim_scene_view(s, s->node)->site[s->site].current;
+}
+
+/* Its last record lies beyond the first cut after its generation, and before the newest
+ * one. */
+static bool tail_is_between(struct sim_scene *s)
+{
+	const struct history *h = &sim_scene_engine(s, s->node)->sb.history;
+	const struct mirror_engine *old = sim_scene_engine(s, 0);
+
+	return h->count >= 2 && h->entry[h->count - 2].cut < old->last_sequence &&
+	       history_newest(h)->cut > old->last_sequence &&
+	       uuid_equal(&h->entry[h->count - 2].parent, &newest(s, 0)->id);
+}
+
+/* The tail is gone when the old production is a copy again. */
+static void meet_again(struct sim_scene *s)
+{
+	const struct history *h = &sim_scene_engine(s, s->node)->sb.history;
+
+	EXPECT(s, tail_is_between(s), "the tail ends between two cuts");
+	s->sequence = h->entry[h->count - 2].cut;
+	sim_release_all(s->w);
+	sim_part(s->w, 0, true, true);
+	UNTIL(s, 10000, is_copy_again, "the old production is a copy");
+	EXPECT(s,
+	       mirror_map_count(sim_scene_engine(s, 0)->map, 0) > 0 ||
+		       sim_scene_engine(s, 0)->last_sequence <= s->sequence,
+	       "its tail is undone, back to the lowest cut");
+}
+
+static void old_tail_two_sites(struct sim_scene *s)
+{
+	if (!sim_scene_tail(s, 0, SECTOR))
+		return;
+	sim_part(s->w, 1, true, true);
+	if (!sim_scene_takeover(s, 1) || !sim_scene_writes(s, 1, 5))
+		return;
+	sim_node_kill(s->w, 1);
+	sim_node_start(s->w, 1);
+	if (!sim_scene_takeover(s, 1))
+		return;
+	meet_again(s);
+}
+
+static void old_tail_three_sites(struct sim_scene *s)
+{
+	if (!sim_scene_tail(s, 0, SECTOR))
+		return;
+	sim_part(s->w, 1, true, true);
+	if (!sim_scene_takeover(s, 1))
+		return;
+	s->site = 2;
+	UNTIL(s, 5000, is_current, "the third site is current under the second");
+	if (!sim_scene_writes(s, 1, 5))
+		return;
+	sim_machine_reset(s->w, 1);
+	if (!sim_scene_takeover(s, 2))
+		return;
+	meet_again(s);
+}
+
+/* ---- a late record at a third site ----------------------------------------------------------- */
+
+static bool has_answered_roll(struct sim_scene *s)
+{
+	const struct uuid *g = &sim_scene_core(s, 1)->role.generation;
+
+	return !uuid_is_zero(g) &&
+	       uuid_equal(&sim_scene_engine(s, 2)->sb.refusal.generation, g);
+}
+
+static uint32_t parcels(const struct sim *w, uint32_t from, uint32_t to)
+{
+	uint32_t count = 0;
+
+	for (const struct sim_connection *c = w->connections; c != NULL; c = c->next)
+		for (uint32_t i = 0; i < 2; i++)
+			if (c->end[i].node == to && c->end[1 - i].node == from &&
+			    c->end[i].told_up && !c->end[i].told_down)
+				for (const struct sim_parcel *p = c->end[i].head;
+				     p != NULL; p = p->next)
+					count++;
+	return count;
+}
+
+/* The members are parted, the lines are not, and the deposed production has not heard of
+ * it: it would hang up. The third site has answered the second
+ * one's roll-forward when the record arrives. */
+static void late_record(struct sim_scene *s)
+{
+	if (!sim_scene_tail(s, 0, SECTOR))
+		return;
+	sim_hold(s->w, 0, SIM_HOLD_INBOX);
+	sim_part(s->w, 1, true, false);
+	s->node = 1;
+	UNTIL(s, 5000, sim_agree, "the others agree");
+	UNTIL(s, 1000, sim_is_open, "the second site is open");
+	EXPECT(s, parcels(s->w, 0, 2) > 0, "the record is on its way to the third site");
+	sim_scene_promote(s, 1);
+	UNTIL(s, 5000, has_answered_roll, "the third site answers a roll-forward");
+	s->node = 2;
+	EXPECT(s, sim_lacks(s), "the record has not arrived there");
+	sim_stall(s->w, 0, 2, false);
+	WHILE(s, 100, sim_lacks, "the third site takes nothing of the deposed one in");
+	s->node = 1;
+	UNTIL(s, 5000, sim_serves, "the second site serves");
+	s->site = 2;
+	UNTIL(s, 5000, is_current, "and the third one is current");
+}
+
+/* ---- a copy that lost its cache ----------------------------------------------------------------- */
+
+/* Counted current, it logged what was acknowledged, and lost it: the power of its site
+ * failed before a flush, at the moment when production's host died. */
+static bool lose_cache(struct sim_scene *s)
+{
+	sim_hold_device(s->w, 1, MIRROR_IO_LOG, 1u << MIRROR_IO_FLUSH);
+	s->write = sim_scene_write(s, 0, SECTOR);
+	if (!sim_scene_expect(s, s->write != NULL, "the write is taken") ||
+	    !sim_scene_until(s, 1000, sim_told, "it is acknowledged"))
+		return false;
+	s->sequence = s->write->request.sequence;
+	s->node = 1;
+	if (!sim_scene_expect(s, !sim_lacks(s) && !sim_durable(s),
+			      "the copy has it in its cache"))
+		return false;
+	s->w->worst = true;
+	sim_site_power(s->w, 1);
+	sim_machine_reset(s->w, 0);
+	sim_release_all(s->w);
+	sim_node_start(s->w, 1);
+	return sim_scene_until(s, 5000, sim_agree, "the others agree") &&
+	       sim_scene_until(s, 5000, sim_is_open, "the copy is open again") &&
+	       sim_scene_expect(s, sim_lacks(s), "it has lost the record") &&
+	       sim_scene_expect(s, sim_scene_view(s, 1)->site[1].current,
+				"the view calls it current, as it was before");
+}
+
+static void lost_cache_two_sites(struct sim_scene *s)
+{
+	if (!lose_cache(s))
+		return;
+	sim_scene_promote(s, 1);
+	UNTIL(s, 5000, sim_serves, "it serves");
+	UNTIL(s, 1000, sim_replied, "the promotion is answered");
+	EXPECT(s, strstr(s->w->reply[s->id].text, "only what was flushed") != NULL,
+	       "the promotion says that only flushed data is promised");
+}
+
+/* The third site has all: whoever of the two takes over gets it from there, and the one
+ * that lost it is not current before it has it again. */
+static void lost_cache_three_sites(struct sim_scene *s)
+{
+	const uint32_t taker = 1 + s->w->seed % 2;
+
+	if (!lose_cache(s))
+		return;
+	sim_scene_promote(s, taker);
+	UNTIL(s, 5000, starts, "one of them starts");
+	EXPECT(s, !sim_scene_view(s, taker)->site[1].current,
+	       "the site that restarted is not current");
+	EXPECT(s, sim_durable(s), "it has the record");
+	UNTIL(s, 5000, sim_replied, "the promotion is answered");
+	EXPECT(s,
+	       strstr(s->w->reply[s->id].text, "only what was flushed") == NULL ||
+		       taker == 2,
+	       "nothing is lost");
+}
+
 const struct sim_scenario sim_scenarios_promotion[] = {
+	{ "recovered-read",
+	  "an unacknowledged record recovered, read, and then lost by the next takeover",
+	  { 1, 1 },
+	  1,
+	  10,
+	  recovered_read },
+	{ "sent-not-logged",
+	  "production killed between sending and logging, then restarted",
+	  { 1, 1 },
+	  1,
+	  10,
+	  sent_not_logged },
+	{ "old-tail-two-sites",
+	  "an old production with a tail that no one else has",
+	  { 1, 1 },
+	  1,
+	  10,
+	  old_tail_two_sites },
+	{ "old-tail-three-sites",
+	  "the same, and two other sites took over since",
+	  { 1, 1, 1 },
+	  2,
+	  10,
+	  old_tail_three_sites },
+	{ "late-record",
+	  "a record of a deposed production that reaches a third site over a link still open",
+	  { 1, 1, 1 },
+	  0,
+	  10,
+	  late_record },
+	{ "lost-cache-two-sites",
+	  "a current copy that lost its cache since it was counted current",
+	  { 1, 1 },
+	  1,
+	  10,
+	  lost_cache_two_sites },
+	{ "lost-cache-three-sites",
+	  "the same, and a third site has all",
+	  { 1, 1, 1 },
+	  0,
+	  10,
+	  lost_cache_three_sites },
 	{ 0 },
 };
