@@ -283,7 +283,8 @@ const struct sim_scenario sim_scenarios_promotion[] = {
 	  10,
 	  old_tail_three_sites },
 	{ "late-record",
-	  "a record of a deposed production that reaches a third site over a link still open",
+	  "a record of a deposed production that reaches a third site over a link "
+	  "still open",
 	  { 1, 1, 1 },
 	  0,
 	  10,

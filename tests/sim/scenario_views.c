@@ -1,6 +1,300 @@
-/* scenario_views.c */
+/* scenario_views.c - traces of votes: which view counts, and who may decide (D1-D4). */
+#include <string.h>
+
+#include "cluster/internal.h"
+#include "mirror/internal.h"
 #include "tests/sim/scenario.h"
 
+#define SECTOR 110u
+
+static const struct round *round_of(struct sim_scene *s, uint32_t node)
+{
+	return &sim_scene_core(s, node)->round;
+}
+
+/* s->node has proposed a generation, and nobody has heard of it. */
+static bool proposes(struct sim_scene *s)
+{
+	const struct round *r = round_of(s, s->node);
+
+	return r->state == ROUND_ACCEPT && r->kind == ROUND_PROMOTE && !r->adopting;
+}
+
+static bool has_filed(struct sim_scene *s)
+{
+	const struct view *v = sim_scene_filed(s, s->node);
+
+	return v != NULL && v->ballot == s->ballot;
+}
+
+/* A promotion of the node comes so far that its proposal stands in its own voter file
+ * and nowhere else, and nobody else has heard of it; then its process ends. */
+static bool file_alone_and_die(struct sim_scene *s, uint32_t node)
+{
+	s->node = node;
+	if (!sim_scene_until(s, 5000, sim_agree, "those who are there agree") ||
+	    !sim_scene_until(s, 5000, sim_is_open, "its devices are open"))
+		return false;
+	sim_scene_promote(s, node);
+	if (!sim_scene_until(s, 5000, proposes, "its generation is proposed"))
+		return false;
+	for (uint32_t n = 0; n < s->w->node_count; n++)
+		if (n != node)
+			sim_hold(s->w, n, SIM_HOLD_INBOX);
+	s->ballot = round_of(s, node)->ballot;
+	s->generation = cluster_view_generation(&round_of(s, node)->next)->id;
+	if (!sim_scene_until(s, 1000, has_filed, "it has stored its own proposal"))
+		return false;
+	for (uint32_t n = 0; n < s->w->node_count; n++)
+		if (n != node &&
+		    !sim_scene_expect(s, sim_scene_filed(s, n)->ballot < s->ballot,
+				      "nobody else has stored it"))
+			return false;
+	s->w->worst = true;
+	sim_node_kill(s->w, node);
+	sim_release_all(s->w);
+	return true;
+}
+
+static bool in_chain(struct sim_scene *s, uint32_t node, const struct uuid *generation)
+{
+	return cluster_view_history_find(&sim_scene_view(s, node)->history, generation) >=
+	       0;
+}
+
+/* ---- two undecided views (Raft's Figure 8) --------------------------------------------- */
+
+static bool adopts(struct sim_scene *s)
+{
+	return round_of(s, s->node)->state == ROUND_ACCEPT &&
+	       round_of(s, s->node)->adopting;
+}
+
+/* The older one is adopted under a greater ballot than the newer one has; that must
+ * count, though the newer one comes back. */
+static void two_undecided(struct sim_scene *s)
+{
+	struct uuid older, newer;
+	uint64_t ballot;
+
+	sim_node_kill(s->w, 0);
+	sim_node_start(s->w, 0);
+	if (!file_alone_and_die(s, 0))
+		return;
+	older = s->generation;
+	if (!file_alone_and_die(s, 1))
+		return;
+	newer = s->generation;
+	ballot = s->ballot;
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 5000, adopts, "the older view is proposed again");
+	EXPECT(s,
+	       round_of(s, 0)->ballot > ballot &&
+		       uuid_equal(&cluster_view_generation(&round_of(s, 0)->next)->id,
+				  &older),
+	       "under a greater ballot than the newer one has");
+	UNTIL(s, 5000, sim_agree, "they agree");
+	EXPECT(s, in_chain(s, 0, &older) && in_chain(s, 2, &older),
+	       "the older view is in effect");
+	sim_node_kill(s->w, 0);
+	sim_node_start(s->w, 1);
+	EXPECT(s, uuid_equal(&cluster_view_generation(sim_scene_filed(s, 1))->id, &newer),
+	       "the other one comes back with the newer view");
+	s->node = 1;
+	UNTIL(s, 5000, sim_agree, "they agree");
+	EXPECT(s, in_chain(s, 1, &older) && !in_chain(s, 1, &newer),
+	       "what was in effect stays, and the newer view is dropped");
+}
+
+/* ---- a view that admits a copy, stored by that copy alone --------------------------------- */
+
+static bool admits(struct sim_scene *s)
+{
+	const struct round *r = round_of(s, 0);
+
+	return r->state == ROUND_ACCEPT && r->next.site[1].current &&
+	       !sim_scene_view(s, 0)->site[1].current;
+}
+
+static bool is_out(struct sim_scene *s)
+{
+	return !sim_scene_view(s, 0)->site[1].current;
+}
+
+static bool is_in_nowhere(struct sim_scene *s)
+{
+	return !s->write->told && !sim_scene_view(s, 0)->site[1].current &&
+	       !sim_scene_view(s, 2)->site[1].current;
+}
+
+static void admitted_alone(struct sim_scene *s)
+{
+	sim_node_kill(s->w, 1);
+	UNTIL(s, 8000, is_out, "the copy is not current any more");
+	if (!sim_scene_writes(s, 0, 3))
+		return;
+	sim_node_start(s->w, 1);
+	UNTIL(s, 8000, admits, "a view that admits it is proposed");
+	s->ballot = round_of(s, 0)->ballot;
+	sim_hold(s->w, 0, SIM_HOLD_PERSIST);
+	sim_hold(s->w, 2, SIM_HOLD_PERSIST);
+	s->node = 1;
+	UNTIL(s, 1000, has_filed, "it stands in the copy's own voter file");
+	EXPECT(s,
+	       sim_scene_filed(s, 0)->ballot < s->ballot &&
+		       sim_scene_filed(s, 2)->ballot < s->ballot,
+	       "and in no other");
+	sim_stall(s->w, 0, 1, true);
+	sim_stall(s->w, 1, 0, true);
+	s->write = sim_scene_write(s, 0, SECTOR);
+	EXPECT(s, s->write != NULL, "the write is taken");
+	s->sequence = s->write->request.sequence;
+	WHILE(s, 4500, is_in_nowhere, "the write waits for the copy");
+	EXPECT(s,
+	       sim_serving(s->w) == 0 &&
+		       (sim_scene_core(s, 0)->role.undecided_sites & 2) != 0,
+	       "production has its lease, and counts the view as undecided");
+	sim_machine_reset(s->w, 0);
+	sim_release_all(s->w);
+	if (!sim_scene_takeover(s, 1))
+		return;
+	EXPECT(s, history_newest(&sim_scene_engine(s, 1)->sb.history)->cut < s->sequence,
+	       "the copy is promoted without the write");
+}
+
+/* ---- a refusal whose proposal nobody stored --------------------------------------------------- */
+
+static bool is_refused(struct sim_scene *s)
+{
+	const struct uuid *g = &sim_scene_core(s, 1)->role.generation;
+
+	return !uuid_is_zero(g) && round_of(s, 1)->state == ROUND_ENGINE &&
+	       uuid_equal(&sim_scene_engine(s, 2)->sb.refusal.generation, g);
+}
+
+static bool is_lifted(struct sim_scene *s)
+{
+	return uuid_is_zero(&sim_scene_engine(s, 2)->sb.refusal.generation);
+}
+
+static bool third_is_current(struct sim_scene *s)
+{
+	return sim_scene_view(s, 0)->site[2].current &&
+	       sim_scene_engine(s, 2)->stream_link != MIRROR_LINK_NONE;
+}
+
+/* The third site promised a generation that is never proposed; then the old production
+ * comes back, with its own (it had a lease still) or with a new one. */
+static void orphan_refusal(struct sim_scene *s)
+{
+	const bool restarts = s->w->seed % 2 == 0;
+
+	sim_part(s->w, 1, true, true);
+	s->node = 1;
+	UNTIL(s, 5000, sim_agree, "the others agree");
+	sim_scene_promote(s, 1);
+	UNTIL(s, 5000, is_refused, "the third site refuses all but the new generation");
+	s->ballot = round_of(s, 1)->ballot;
+	s->w->worst = true;
+	sim_machine_reset(s->w, 1);
+	s->w->worst = false;
+	EXPECT(s,
+	       sim_scene_filed(s, 1)->ballot < s->ballot &&
+		       sim_scene_filed(s, 2)->ballot < s->ballot && !is_lifted(s),
+	       "nobody has stored a view of it");
+	if (restarts) {
+		sim_node_kill(s->w, 0);
+		sim_node_start(s->w, 0);
+	}
+	sim_part(s->w, 0, true, true);
+	if (restarts && !sim_scene_takeover(s, 0))
+		return;
+	s->node = 0;
+	UNTIL(s, 8000, sim_serves, "the first site serves");
+	UNTIL(s, 8000, is_lifted, "the refusal is lifted");
+	UNTIL(s, 8000, third_is_current, "the third site is current again");
+	EXPECT(s, sim_scene_view(s, 2)->ballot > s->ballot,
+	       "by a view of greater ballot");
+}
+
+/* ---- a view of a minority ------------------------------------------------------------------------ */
+
+static bool puts_out(struct sim_scene *s)
+{
+	return round_of(s, 0)->state == ROUND_ACCEPT &&
+	       (round_of(s, 0)->next.disconnected & 2) != 0;
+}
+
+static bool stays_undecided(struct sim_scene *s)
+{
+	return sim_scene_view(s, 0)->ballot < s->ballot && !s->write->told;
+}
+
+static bool follows(struct sim_scene *s)
+{
+	return in_chain(s, 0, &s->generation);
+}
+
+/* Production and a witness are parted from the other three, just when a view that puts
+ * the copy out is proposed. (They hear of the lost quorum late.) */
+static void minority_view(struct sim_scene *s)
+{
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DISCONNECT, false, 1);
+	UNTIL(s, 1000, puts_out, "a view without the copy is proposed");
+	s->ballot = round_of(s, 0)->ballot;
+	s->w->worst = true;
+	sim_hold(s->w, 0, SIM_HOLD_QUORUM);
+	sim_hold(s->w, 3, SIM_HOLD_QUORUM);
+	sim_part(s->w, 1 | 1 << 3, true, true);
+	s->w->worst = false;
+	s->write = sim_scene_write(s, 0, SECTOR);
+	s->node = 0;
+	UNTIL(s, 2000, has_filed, "production has stored it");
+	s->node = 3;
+	UNTIL(s, 2000, has_filed, "so has the witness");
+	EXPECT(s,
+	       sim_scene_filed(s, 1)->ballot < s->ballot &&
+		       sim_scene_filed(s, 2)->ballot < s->ballot &&
+		       sim_scene_filed(s, 4)->ballot < s->ballot,
+	       "the majority has not heard of it");
+	WHILE(s, 500, stays_undecided, "it is not in effect");
+	if (!sim_scene_takeover(s, 1))
+		return;
+	s->generation = *sim_scene_generation(s, 1);
+	EXPECT(s, stays_undecided(s), "the minority's view is not in effect");
+	sim_release_all(s->w);
+	sim_part(s->w, 0, true, true);
+	UNTIL(s, 5000, follows, "production follows the majority");
+	UNTIL(s, 5000, sim_agree, "all agree");
+	EXPECT(s, sim_scene_view(s, 0)->disconnected == 0,
+	       "what the minority stored is dropped");
+}
+
 const struct sim_scenario sim_scenarios_views[] = {
+	{ "two-undecided",
+	  "two undecided views persisted one after the other by voters that crash",
+	  { 1, 1 },
+	  1,
+	  10,
+	  two_undecided },
+	{ "admitted-alone",
+	  "a view that admits a copy, persisted by that copy alone",
+	  { 1, 1 },
+	  1,
+	  10,
+	  admitted_alone },
+	{ "orphan-refusal",
+	  "a refusal stored by a copy whose proposal nobody persisted",
+	  { 1, 1, 1 },
+	  0,
+	  10,
+	  orphan_refusal },
+	{ "minority-view",
+	  "a minority that persists a view of its own and heals",
+	  { 1, 1 },
+	  3,
+	  10,
+	  minority_view },
 	{ 0 },
 };
