@@ -34,6 +34,7 @@
 #include "agent/files.h"
 #include "agent/log.h"
 #include "agent/node.h"
+#include "agent/notify.h"
 #include "agent/paths.h"
 #include "agent/request.h"
 #include "mirror/status.h"
@@ -238,11 +239,13 @@ static bool open_requests(struct daemon *d)
 	return d->requests != NULL;
 }
 
-/* Let the starter go, and the terminal. */
+/* Let the starter go, and the terminal; in the foreground, tell systemd. */
 static void be_ready(struct daemon *d)
 {
-	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const int null = d->ready_fd < 0 ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	if (d->foreground)
+		agent_notify("READY=1");
 	if (d->ready_fd < 0)
 		return;
 	if (chdir("/") != 0)

@@ -35,6 +35,8 @@ libagent_la_SOURCES = \
 	agent/log_file.h \
 	agent/node.c \
 	agent/node.h \
+	agent/notify.c \
+	agent/notify.h \
 	agent/paths.c \
 	agent/paths.h \
 	agent/probe.c \

@@ -1,0 +1,11 @@
+/* notify.h - tell the service manager that started us how we are (sd_notify(3)).
+ *
+ * One datagram; libsystemd would be a library for that alone. */
+#ifndef AGENT_NOTIFY_H
+#define AGENT_NOTIFY_H
+
+/* Tell `state` ("READY=1"). Without a manager that asked for it nothing happens, and
+ * what it does not take is lost: it then sees a start that takes too long. */
+void agent_notify(const char *state);
+
+#endif

@@ -1,0 +1,111 @@
+#!/bin/bash
+# service.sh - the systemd unit: systemd finds nothing wrong in it, and what it says of
+# the daemon is so: its command line, readiness, the end, exit codes, names.
+set -u
+# shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
+. "$(dirname "$(readlink -f "$0")")/pair.sh"
+
+pair_begin systemd-analyze
+[ -e "$BUILD/agent/hamirror@.service" ] || fail "no unit in $BUILD"
+
+# The unit of the build, with the programs of the build.
+unit=$DIR/hamirror@.service
+sed "s|=[^ =]*/\(hamirrord*\) |=$BUILD/\1 |" "$BUILD/agent/hamirror@.service" > "$unit"
+
+setting() { sed -n "s/^$1=//p" "$unit"; }
+
+# The command of setting $1 as systemd runs it for instance $2, to `line`.
+command_of() { read -r -a line <<< "$(setting "$1" | sed "s/%i/$2/g")"; }
+
+test_verify() {
+	said=$(systemd-analyze verify --man=no "$unit" 2>&1) || fail "systemd-analyze: $said"
+	[ -z "$said" ] || fail "systemd-analyze: $said"
+	! grep -v '^#' "$unit" | grep -q '%[^i]' || fail "a specifier other than %i changes names"
+	[ "$(setting Type)" = notify ] || fail "this test knows of Type=notify only"
+	say "ok: systemd-analyze finds nothing"
+}
+
+# The command of instance $1 under a socket for notifications: what it told goes to
+# $DIR/told, its exit status to $DIR/status.
+run_service() {
+	rm -f "$DIR/told" "$DIR/status"
+	command_of ExecStart "$1"
+	python3 - "$DIR" "${line[@]}" > "$DIR/service" 2>&1 <<-'END' &
+	import os, socket, subprocess, sys
+	directory, command = sys.argv[1], sys.argv[2:]
+	listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+	path = directory + "/notify"
+	if os.path.exists(path):
+	    os.unlink(path)
+	listener.bind(path)
+	listener.settimeout(0.1)
+	process = subprocess.Popen(command, env={**os.environ, "NOTIFY_SOCKET": path})
+	while process.poll() is None:
+	    try:
+	        told = listener.recv(4096).decode()
+	    except TimeoutError:
+	        continue
+	    with open(directory + "/told", "a") as file:
+	        file.write(told + "\n")
+	with open(directory + "/status", "w") as file:
+	    file.write(str(process.returncode))
+	END
+	service=$!
+}
+
+ends_with() {
+	wait $service
+	[ "$(cat "$DIR/status")" = "$1" ] ||
+		fail "ended with $(cat "$DIR/status"), not $1: $(cat "$DIR/service")"
+}
+
+prevents_restart() { [[ " $(setting RestartPreventExitStatus) " == *" $1 "* ]]; }
+
+test_ready() {
+	pair_yaml "" > "$DIR/etc/data.yaml"
+	pair_devices
+	run create a
+	run_service data@a
+	await 20 grep -qsx READY=1 "$DIR/told" || fail "not ready: $(cat "$DIR/service")"
+	[ "$(field a '' data)" = Consistent ] || fail "ready, but its disks are not open"
+	command_of ExecStop data@a
+	"${line[@]}" > "$DIR/stop" 2>&1 || fail "${line[*]}: $(cat "$DIR/stop")"
+	ends_with 0
+	run_service data@a
+	await 20 grep -qsx READY=1 "$DIR/told" || fail "not ready: $(cat "$DIR/service")"
+	kill -TERM "$(daemon_pid a)"
+	ends_with 0
+	say "ok: ready when the disks are open, stopped by command and by signal"
+}
+
+test_refused() {
+	truncate -s 0 "$DIR/log.a"
+	run_service data@a
+	ends_with 1
+	prevents_restart 1 || fail "a refusal would be tried again for ever"
+	[ ! -e "$DIR/told" ] || fail "refused, yet it told: $(cat "$DIR/told")"
+	prevents_restart 2 || fail "a usage error would be tried again for ever"
+	say "ok: a refusal is told by its exit status, and not tried again"
+}
+
+# A witness whose corosync is not there yet: tried again for as long as it takes.
+test_tried_again() {
+	if pgrep -x corosync > /dev/null; then
+		say "SKIP: corosync runs on this machine"
+		return
+	fi
+	grep -v "cluster: none\|addresses:" "$DIR/etc/data.yaml" > "$DIR/etc/my-data.yaml"
+	sed -i "s/^mirror: data/mirror: my-data/; \$a witnesses: [$(uname -n)]" \
+		"$DIR/etc/my-data.yaml"
+	run_service my-data
+	ends_with 75
+	grep -qi corosync "$DIR/service" || fail "no reason: $(cat "$DIR/service")"
+	! prevents_restart 75 || fail "what passes would not be tried again"
+	[ "$(setting StartLimitIntervalSec)" = 0 ] || fail "it would be given up after some tries"
+	say "ok: without corosync it ends with 75 and is tried again"
+}
+
+test_verify
+test_ready
+test_refused
+test_tried_again
