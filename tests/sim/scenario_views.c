@@ -31,10 +31,6 @@ static bool has_filed(struct sim_scene *s)
  * and nowhere else, and nobody else has heard of it; then its process ends. */
 static bool file_alone_and_die(struct sim_scene *s, uint32_t node)
 {
-	s->node = node;
-	if (!sim_scene_until(s, 5000, sim_agree, "those who are there agree") ||
-	    !sim_scene_until(s, 5000, sim_is_open, "its devices are open"))
-		return false;
 	sim_scene_promote(s, node);
 	if (!sim_scene_until(s, 5000, proposes, "its generation is proposed"))
 		return false;
@@ -79,10 +75,12 @@ static void two_undecided(struct sim_scene *s)
 
 	sim_node_kill(s->w, 0);
 	sim_node_start(s->w, 0);
+	UNTIL(s, 5000, sim_agree, "all agree");
+	UNTIL(s, 5000, sim_is_open, "its devices are open");
 	if (!file_alone_and_die(s, 0))
 		return;
 	older = s->generation;
-	if (!file_alone_and_die(s, 1))
+	if (!file_alone_and_die(s, 1)) /* at once, before any other view is decided */
 		return;
 	newer = s->generation;
 	ballot = s->ballot;
