@@ -144,6 +144,15 @@ static void put_lag(json_t *o, const struct mirror_status_site *m)
 	put(o, "refresh", refresh);
 }
 
+/* Production has every acknowledged write, too. */
+static bool site_is_current(const struct status_input *in, uint32_t s)
+{
+	const struct cluster_status *c = in->cluster;
+
+	return c->sites[s].current ||
+	       (c->production_site == (int32_t)s && c->production_node >= 0);
+}
+
 static json_t *site(const struct status_input *in, uint32_t s)
 {
 	const struct cluster_status_site *c = &in->cluster->sites[s];
@@ -161,9 +170,7 @@ static json_t *site(const struct status_input *in, uint32_t s)
 	put(o, "host", node_name(in, c->host));
 	put(o, "members", members);
 	put_text(o, "data", agent_data_text(c->data));
-	put(o, "current",
-	    json_boolean(c->current || (in->cluster->production_site == (int32_t)s &&
-					in->cluster->production_node >= 0)));
+	put(o, "current", json_boolean(site_is_current(in, s)));
 	put(o, "link",
 	    c->role == CLUSTER_SITE_COPY ? json_string(agent_link_text(c->link)) :
 					   json_null());
@@ -547,12 +554,15 @@ void agent_status_exists(const struct status_input *in,
 		       yes_no(c->nodes[n].member), yes_no(c->nodes[n].voter));
 	for (uint32_t s = 0; s < config->site_count; s++)
 		exists(&sink, "site", config->site[s].name,
-		       "role:%s host:%s data:%s current:%s link:%s",
+		       "role:%s host:%s data:%s current:%s%s%s",
 		       agent_role_text(c->sites[s].role),
 		       c->sites[s].host < 0 ? "none" :
 					      config->node[c->sites[s].host].name,
-		       agent_data_text(c->sites[s].data), yes_no(c->sites[s].current),
-		       agent_link_text(c->sites[s].link));
+		       agent_data_text(c->sites[s].data), yes_no(site_is_current(in, s)),
+		       c->sites[s].role == CLUSTER_SITE_COPY ? " link:" : "",
+		       c->sites[s].role == CLUSTER_SITE_COPY ?
+			       agent_link_text(c->sites[s].link) :
+			       "");
 	for (uint32_t d = 0; d < config->site[0].disk_count; d++)
 		exists(&sink, "disk", config->site[0].disk[d].name, "device:%s",
 		       in->devices != NULL && in->devices[d].path[0] != '\0' ?

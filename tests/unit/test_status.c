@@ -195,7 +195,7 @@ START_TEST(text_cut_inside_a_character_is_still_json)
 }
 END_TEST
 
-static char last_object[64];
+static char last_object[64], site_text[2][256];
 static int count;
 
 static void add(void *data, const struct agent_event *event)
@@ -203,6 +203,8 @@ static void add(void *data, const struct agent_event *event)
 	(void)data;
 	ck_assert_str_eq(event->verb, "exists");
 	strcpy(last_object, event->object);
+	if (strncmp(event->object, "site ", 5) == 0)
+		snprintf(site_text[count - 4], sizeof site_text[0], "%s", event->text);
 	count++;
 }
 
@@ -211,6 +213,11 @@ START_TEST(exists_ends_with_a_dash)
 	agent_status_exists(&input, add, NULL);
 	ck_assert_str_eq(last_object, "-");
 	ck_assert_int_eq(count, 1 + 3 + 2 + 1 + 1); /* mirror, nodes, sites, disk, dash */
+	/* as in the status: production is current, and has no link to itself */
+	ck_assert_ptr_nonnull(strstr(site_text[0], "role:production "));
+	ck_assert_ptr_nonnull(strstr(site_text[0], " current:yes"));
+	ck_assert_ptr_null(strstr(site_text[0], "link:"));
+	ck_assert_ptr_nonnull(strstr(site_text[1], " link:"));
 }
 END_TEST
 
