@@ -210,6 +210,7 @@ static void add(void *data, const struct agent_event *event)
 
 START_TEST(exists_ends_with_a_dash)
 {
+	cluster.sites[0].current = false; /* of the members' set of copies */
 	agent_status_exists(&input, add, NULL);
 	ck_assert_str_eq(last_object, "-");
 	ck_assert_int_eq(count, 1 + 3 + 2 + 1 + 1); /* mirror, nodes, sites, disk, dash */
