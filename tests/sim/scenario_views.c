@@ -269,6 +269,127 @@ static void minority_view(struct sim_scene *s)
 	       "what the minority stored is dropped");
 }
 
+/* ---- a survivor that restarts --------------------------------------------------------- */
+
+static bool serves_nowhere(struct sim_scene *s)
+{
+	return !s->w->node[0].clients && !s->w->node[1].clients;
+}
+
+/* A promotion is refused: nobody knows whether the other half has decided something. */
+static bool is_refused_alone(struct sim_scene *s, uint32_t node)
+{
+	s->node = node;
+	if (!sim_scene_while(s, 1000, serves_nowhere, "nobody serves"))
+		return false;
+	sim_scene_promote(s, node);
+	return sim_scene_until(s, 8000, sim_replied, "the promotion is answered") &&
+	       sim_scene_expect(s, s->w->reply[s->id].exit_status == 1,
+				"it is refused") &&
+	       sim_scene_while(s, 2000, serves_nowhere, "nobody serves");
+}
+
+/* Of two hosts one fences the other and goes on alone. It restarts: it does not know any
+ * more that the other had nothing decided. Then that one comes back, alone, and learns
+ * that the survivor was fenced: it does not know what it has missed. */
+static void fenced_survivor(struct sim_scene *s)
+{
+	sim_fence(s->w, 1);
+	UNTIL(s, 5000, is_out, "the survivor decides alone");
+	if (!sim_scene_writes(s, 0, 5))
+		return;
+	sim_node_kill(s->w, 0);
+	sim_node_start(s->w, 0);
+	if (!is_refused_alone(s, 0))
+		return;
+	sim_machine_reset(s->w, 0);
+	sim_node_start(s->w, 1);
+	sim_run(s->w, s->w->now_ns + 500 * SIM_MS);
+	sim_fence(s->w, 0);
+	EXPECT(s, sim_scene_core(s, 1)->node[0].fenced_boot != 0,
+	       "the other one knows that the survivor was fenced");
+	is_refused_alone(s, 1);
+}
+
+/* ---- two generations with the same ordinal ----------------------------------------------- */
+
+static bool streams_newest(struct sim_scene *s)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, 1);
+
+	return m->stream_link != MIRROR_LINK_NONE &&
+	       uuid_equal(&history_newest(&m->sb.history)->id,
+			  sim_scene_generation(s, 2));
+}
+
+/* The first one is stored by its proposer alone, with the refusal of all others. */
+static void same_ordinal(struct sim_scene *s)
+{
+	const struct generation *g;
+
+	sim_node_kill(s->w, 0);
+	sim_node_start(s->w, 0);
+	s->node = 1;
+	UNTIL(s, 5000, sim_agree, "all agree");
+	if (!file_alone_and_die(s, 1) || !sim_scene_takeover(s, 2) ||
+	    !sim_scene_writes(s, 2, 5))
+		return;
+	g = cluster_view_generation(sim_scene_view(s, 2));
+	sim_node_start(s->w, 1);
+	EXPECT(s,
+	       !uuid_equal(&g->id, &s->generation) &&
+		       g->ordinal ==
+			       cluster_view_generation(sim_scene_filed(s, 1))->ordinal,
+	       "two generations have the same ordinal");
+	UNTIL(s, 8000, streams_newest, "the first one's site follows the other");
+	EXPECT(s, uuid_is_zero(&sim_scene_engine(s, 1)->sb.refusal.generation),
+	       "its refusal is lifted");
+}
+
+static bool keeps_own(struct sim_scene *s)
+{
+	return s->w->node[0].open && s->w->node[1].open &&
+	       sim_scene_engine(s, 0)->last_sequence >= s->sequence &&
+	       sim_scene_engine(s, 1)->last_sequence >= s->count &&
+	       sim_scene_engine(s, 0)->stream_link == MIRROR_LINK_NONE &&
+	       sim_scene_engine(s, 1)->stream_link == MIRROR_LINK_NONE;
+}
+
+static bool force(struct sim_scene *s, uint32_t node)
+{
+	s->node = node;
+	sim_run(s->w, s->w->now_ns + 300 * SIM_MS);
+	s->id = sim_command(s->w, node, CLUSTER_COMMAND_PROMOTE, true, -1);
+	return sim_scene_until(s, 8000, sim_serves, "it serves by force") &&
+	       sim_scene_writes(s, node, 5);
+}
+
+/* Both halves are forced, and each opens the generation that comes next. */
+static void same_ordinal_forced(struct sim_scene *s)
+{
+	const struct history *a, *b;
+	struct mirror_judgement j;
+
+	sim_part(s->w, 1, true, true);
+	if (!force(s, 1))
+		return;
+	s->node = 0;
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+	UNTIL(s, 20000, sim_replied, "the other one is production no more");
+	if (!force(s, 0))
+		return;
+	a = &sim_scene_engine(s, 0)->sb.history;
+	b = &sim_scene_engine(s, 1)->sb.history;
+	EXPECT(s, history_newest(a)->ordinal == history_newest(b)->ordinal,
+	       "two generations have the same ordinal");
+	s->sequence = sim_scene_engine(s, 0)->last_sequence;
+	s->count = sim_scene_engine(s, 1)->last_sequence;
+	sim_part(s->w, 0, true, true);
+	WHILE(s, 5000, keeps_own, "each side keeps its own");
+	mirror_history_judge(a, s->sequence, b, &j);
+	EXPECT(s, j.verdict == MIRROR_VERDICT_FORKED, "it is a SplitBrain");
+}
+
 const struct sim_scenario sim_scenarios_views[] = {
 	{ "two-undecided",
 	  "two undecided views persisted one after the other by voters that crash",
@@ -294,5 +415,23 @@ const struct sim_scenario sim_scenarios_views[] = {
 	  3,
 	  10,
 	  minority_view },
+	{ "fenced-survivor",
+	  "a fenced survivor that restarts and forgets",
+	  { 1, 1 },
+	  0,
+	  10,
+	  fenced_survivor },
+	{ "same-ordinal",
+	  "two generations opened with the same ordinal",
+	  { 1, 1, 1 },
+	  0,
+	  10,
+	  same_ordinal },
+	{ "same-ordinal-forced",
+	  "the same, and both were served, by force",
+	  { 1, 1 },
+	  0,
+	  3,
+	  same_ordinal_forced },
 	{ 0 },
 };
