@@ -84,6 +84,9 @@ bool sim_scene_writes(struct sim_scene *s, uint32_t node, uint32_t count);
 /* s->write, of s->sequence, is durable at s->node, which is that node from here on, and
  * nowhere else: all that this node sends is held up. */
 bool sim_scene_tail(struct sim_scene *s, uint32_t node, uint64_t sector);
+/* Site 1 of two missed so much that it is refreshed, and keeps its older image meanwhile;
+ * reads of production's disk do not end, so that the refresh takes its time. */
+bool sim_scene_refresh(struct sim_scene *s);
 /* A promotion of s->node, which is that node from here on, is asked for; s->id is its
  * place in w->reply. */
 void sim_scene_promote(struct sim_scene *s, uint32_t node);

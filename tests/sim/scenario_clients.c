@@ -27,6 +27,48 @@ static void unacknowledged_read(struct sim_scene *s)
 	       "the copy never had the write");
 }
 
+/* ---- a request that was sent twice -------------------------------------------------- */
+
+/* Where a refresh is reading: a write there waits, without a number. */
+static bool is_read_by_refresh(struct sim_scene *s)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, 0);
+
+	for (uint32_t i = 0; i < READS_MAX; i++)
+		if (m->reads[i].used && m->reads[i].request == NULL) {
+			s->sequence = m->reads[i].offset_bytes / SIM_SECTOR;
+			return true;
+		}
+	return false;
+}
+
+static void sent_twice(struct sim_scene *s)
+{
+	struct sim_request *first;
+	uint64_t newest;
+
+	if (!sim_scene_refresh(s))
+		return;
+	UNTIL(s, 1000, is_read_by_refresh, "a refresh reads an extent");
+	first = sim_scene_write(s, 0, s->sequence);
+	EXPECT(s, first != NULL && first->request.sequence == 0,
+	       "the write has no number yet");
+	s->write = sim_ask_again(s->w, 0, first);
+	EXPECT(s, s->write != NULL && s->write != first,
+	       "it is sent again on another connection");
+	sim_release_all(s->w);
+	UNTIL(s, 5000, sim_told, "that one is answered");
+	s->write = sim_scene_write(s, 0, s->sequence);
+	EXPECT(s, s->write != NULL, "the next write is taken");
+	newest = s->write->number;
+	UNTIL(s, 5000, sim_told, "it is answered");
+	sim_run(s->w, s->w->now_ns + 200 * SIM_MS);
+	s->read = sim_scene_read(s, 0, s->sequence);
+	EXPECT(s, s->read != NULL, "a read is taken");
+	UNTIL(s, 5000, sim_read_told, "it is answered");
+	EXPECT(s, s->read->shown == newest, "what was sent twice is not written late");
+}
+
 const struct sim_scenario sim_scenarios_clients[] = {
 	{ "unacknowledged-read",
 	  "a read of an unacknowledged write passed on",
@@ -34,5 +76,11 @@ const struct sim_scenario sim_scenarios_clients[] = {
 	  1,
 	  4,
 	  unacknowledged_read },
+	{ "sent-twice",
+	  "a request that a timed-out client sent twice",
+	  { 1, 1 },
+	  1,
+	  10,
+	  sent_twice },
 	{ 0 },
 };

@@ -1,6 +1,76 @@
-/* scenario_copies.c */
+/* scenario_copies.c - traces of a copy on its way into the current set (D3). */
+#include "cluster/internal.h"
+#include "mirror/internal.h"
 #include "tests/sim/scenario.h"
 
+#define SECTOR 150u
+
+static bool is_out(struct sim_scene *s)
+{
+	return !sim_scene_view(s, 0)->site[1].current;
+}
+
+static bool has_stream(struct sim_scene *s)
+{
+	return s->w->node[1].open &&
+	       sim_scene_engine(s, 1)->stream_link != MIRROR_LINK_NONE;
+}
+
+/* Writes wait for it from a mark on, and it has not got the one before the mark. */
+static bool is_one_short(struct sim_scene *s)
+{
+	const struct engine_peer *p = &sim_scene_engine(s, 0)->peer[1];
+
+	return p->candidate_from == s->sequence + 1 &&
+	       p->proven_durable == s->sequence - 1 &&
+	       sim_scene_engine(s, 1)->logged == s->sequence - 1;
+}
+
+static bool stays_out(struct sim_scene *s)
+{
+	return is_one_short(s) && is_out(s) && !s->write->told &&
+	       sim_scene_core(s, 0)->round.state == ROUND_IDLE;
+}
+
+static void one_record_short(struct sim_scene *s)
+{
+	s->write = sim_scene_flush(s, 0);
+	EXPECT(s, s->write != NULL, "a flush is taken");
+	UNTIL(s, 1000, sim_told, "all is durable at the copy");
+	sim_node_kill(s->w, 1);
+	UNTIL(s, 8000, is_out, "the copy is not current any more");
+	if (!sim_scene_writes(s, 0, 1))
+		return;
+	s->sequence = s->write->request.sequence;
+	sim_node_start(s->w, 1);
+	UNTIL(s, 8000, has_stream, "the stream to the copy begins");
+	sim_hold_device(s->w, 1, MIRROR_IO_LOG,
+			1u << MIRROR_IO_WRITE | 1u << MIRROR_IO_FLUSH);
+	UNTIL(s, 1000, is_one_short, "the copy is one record short of the mark");
+	s->write = sim_scene_write(s, 0, SECTOR);
+	EXPECT(s, s->write != NULL, "a write is taken");
+	WHILE(s, 1000, stays_out, "it waits, and the copy is not proposed");
+	if (s->w->seed % 2 == 0) {
+		sim_hold_device(s->w, 1, MIRROR_IO_LOG, 0);
+		UNTIL(s, 2000, sim_told, "the copy enters when it has all");
+		return;
+	}
+	s->w->worst = true;
+	sim_machine_reset(s->w, 0);
+	sim_hold_device(s->w, 1, MIRROR_IO_LOG, 0);
+	s->node = 1;
+	UNTIL(s, 5000, sim_agree, "the others agree");
+	sim_scene_promote(s, 1);
+	UNTIL(s, 8000, sim_replied, "the promotion is answered");
+	EXPECT(s, s->w->reply[s->id].exit_status == 1, "the copy is not promoted");
+}
+
 const struct sim_scenario sim_scenarios_copies[] = {
+	{ "one-record-short",
+	  "a copy that joins the current set one record short",
+	  { 1, 1 },
+	  1,
+	  10,
+	  one_record_short },
 	{ 0 },
 };

@@ -8,6 +8,7 @@
 
 #define BEGIN_MS 60000u
 #define QUIET_MS 5000u
+#define SPREAD 137u /* sectors between writes: half of the extents are touched */
 
 /* ---- time -------------------------------------------------------------------------- */
 
@@ -133,13 +134,43 @@ struct sim_request *sim_scene_flush(struct sim_scene *s, uint32_t node)
 
 bool sim_scene_writes(struct sim_scene *s, uint32_t node, uint32_t count)
 {
+	const uint64_t sectors = s->w->plan.disk_bytes / SIM_SECTOR;
+
 	for (uint32_t i = 0; i < count; i++) {
-		s->write = sim_scene_write(s, node, 3 * i % 64);
+		s->write = sim_scene_write(s, node, SPREAD * i % (sectors / 2));
 		if (!sim_scene_expect(s, s->write != NULL, "the write is taken") ||
 		    !sim_scene_until(s, 5000, sim_told, "it is answered"))
 			return false;
 	}
 	return true;
+}
+
+static bool is_out(struct sim_scene *s)
+{
+	return !sim_scene_view(s, 0)->site[1].current;
+}
+
+static bool is_refreshed(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->peer[1].phase == REFRESH_COPYING &&
+	       sim_scene_engine(s, 1)->sb.hold.active;
+}
+
+bool sim_scene_refresh(struct sim_scene *s)
+{
+	s->write = sim_scene_flush(s, 0);
+	if (!sim_scene_expect(s, s->write != NULL, "a flush is taken") ||
+	    !sim_scene_until(s, 1000, sim_told, "all is durable at the copy"))
+		return false;
+	sim_node_kill(s->w, 1);
+	if (!sim_scene_until(s, 8000, is_out, "the copy is not current any more"))
+		return false;
+	while (sim_scene_engine(s, 0)->sb.sites[1].map_position == 0)
+		if (!sim_scene_writes(s, 0, 50))
+			return false;
+	sim_hold_device(s->w, 0, 0, 1u << MIRROR_IO_READ);
+	sim_node_start(s->w, 1);
+	return sim_scene_until(s, 8000, is_refreshed, "the copy is being refreshed");
 }
 
 bool sim_scene_tail(struct sim_scene *s, uint32_t node, uint64_t sector)
