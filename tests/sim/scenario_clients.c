@@ -5,7 +5,7 @@
 
 #define SECTOR 40u
 
-/* ---- a read of an unacknowledged write --------------------------------------------- */
+/* ---- a read of an unacknowledged write -------------------- */
 
 /* D5's wait, in the simple case: the copy cannot have the write, so nobody may see it;
  * for the copy is promoted next. */
@@ -27,7 +27,7 @@ static void unacknowledged_read(struct sim_scene *s)
 	       "the copy never had the write");
 }
 
-/* ---- a request that was sent twice -------------------------------------------------- */
+/* ---- a request that was sent twice -------------------- */
 
 /* Where a refresh is reading: a write there waits, without a number. */
 static bool is_read_by_refresh(struct sim_scene *s)

@@ -43,7 +43,7 @@ static bool old_lease_is_over(struct sim_scene *s)
 	return sim_clock(s->w, 0) >= mirror_engine_lease_until_ns(sim_scene_engine(s, 0));
 }
 
-/* ---- a renewal in the queue of a stopped process ------------------------------------- */
+/* ---- a renewal in the queue of a stopped process -------------------- */
 
 /* The other voters' answers to its newest renewal wait there; its own is not counted. */
 static bool grant_waits(struct sim_scene *s)
@@ -71,7 +71,7 @@ static void stale_renewal(struct sim_scene *s)
 	EXPECT(s, s->w->now_ns > s->w->node[0].frozen_until_ns, "it is awake");
 }
 
-/* ---- a cut-off production and its own renewal ------------------------------------------- */
+/* ---- a cut-off production and its own renewal -------------------- */
 
 /* It was handed a renewal that it had sent after its lease had ended, and granted it. */
 static bool granted_itself(struct sim_scene *s)
@@ -102,7 +102,7 @@ static void own_renewal(struct sim_scene *s)
 	EXPECT(s, old_lease_is_over(s), "its lease is over");
 }
 
-/* ---- a heal in the middle of a takeover --------------------------------------------------- */
+/* ---- a heal in the middle of a takeover -------------------- */
 
 static bool prepares(struct sim_scene *s)
 {
@@ -146,7 +146,7 @@ static void heal_in_takeover(struct sim_scene *s)
 	WHILE(s, LEASE_MS, old_is_silent, "the old one answers nothing");
 }
 
-/* ---- a paused host of a shared disk ---------------------------------------------------------- */
+/* ---- a paused host of a shared disk -------------------- */
 
 static bool mate_waits(struct sim_scene *s)
 {

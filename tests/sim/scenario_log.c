@@ -7,7 +7,7 @@
 
 #define SECTOR 170u
 
-/* ---- a home write that outlives its record ------------------------------------------- */
+/* ---- a home write that outlives its record -------------------- */
 
 static bool goes_home(struct sim_scene *s)
 {
@@ -74,7 +74,7 @@ static void home_outlives(struct sim_scene *s)
 	       "its extent is marked to be sent again");
 }
 
-/* ---- damage in the middle of a log ------------------------------------------------------ */
+/* ---- damage in the middle of a log -------------------- */
 
 static bool is_marked(struct sim_scene *s)
 {

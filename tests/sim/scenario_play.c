@@ -57,7 +57,7 @@ bool sim_scene_expect(struct sim_scene *s, bool is, const char *what)
 	return s->w->violation[0] == 0;
 }
 
-/* ---- the beginning ------------------------------------------------------------------- */
+/* ---- the beginning -------------------- */
 
 static bool is_together(struct sim_scene *s)
 {
@@ -97,7 +97,7 @@ bool sim_scene_begin(struct sim_scene *s)
 	return sim_scene_expect(s, sim_serving(w) == 0, "n1 serves");
 }
 
-/* ---- clients and operators ------------------------------------------------------------- */
+/* ---- clients and operators -------------------- */
 
 static struct sim_request *ask(struct sim_scene *s, uint32_t node,
 			       enum mirror_request_type type, uint64_t sector)
@@ -202,7 +202,7 @@ bool sim_scene_takeover(struct sim_scene *s, uint32_t node)
 	return sim_scene_until(s, 5000, sim_serves, "it serves");
 }
 
-/* ---- what there is ---------------------------------------------------------------------- */
+/* ---- what there is -------------------- */
 
 struct cluster_core *sim_scene_core(struct sim_scene *s, uint32_t node)
 {

@@ -14,7 +14,7 @@ static const struct generation *newest(struct sim_scene *s, uint32_t node)
 	return history_newest(&sim_scene_engine(s, node)->sb.history);
 }
 
-/* ---- a record that was recovered is read --------------------------------------------- */
+/* ---- a record that was recovered is read -------------------- */
 
 static bool starts(struct sim_scene *s)
 {
@@ -52,7 +52,7 @@ static void recovered_read(struct sim_scene *s)
 	EXPECT(s, newest(s, 1)->cut < s->sequence, "the record is cut off");
 }
 
-/* ---- sent, and not logged ---------------------------------------------------------------- */
+/* ---- sent, and not logged -------------------- */
 
 static void sent_not_logged(struct sim_scene *s)
 {
@@ -78,7 +78,7 @@ static void sent_not_logged(struct sim_scene *s)
 	       "the record was rolled forward from the copy");
 }
 
-/* ---- a tail that no one else has ------------------------------------------------------------ */
+/* ---- a tail that no one else has -------------------- */
 
 static bool is_copy_again(struct sim_scene *s)
 {
@@ -149,7 +149,7 @@ static void old_tail_three_sites(struct sim_scene *s)
 	meet_again(s);
 }
 
-/* ---- a late record at a third site ----------------------------------------------------------- */
+/* ---- a late record at a third site -------------------- */
 
 static bool has_answered_roll(struct sim_scene *s)
 {
@@ -198,7 +198,7 @@ static void late_record(struct sim_scene *s)
 	UNTIL(s, 5000, is_current, "and the third one is current");
 }
 
-/* ---- a copy that lost its cache ----------------------------------------------------------------- */
+/* ---- a copy that lost its cache -------------------- */
 
 /* Counted current, it logged what was acknowledged, and lost it: the power of its site
  * failed before a flush, at the moment when production's host died. */

@@ -58,7 +58,7 @@ static bool in_chain(struct sim_scene *s, uint32_t node, const struct uuid *gene
 	       0;
 }
 
-/* ---- two undecided views (Raft's Figure 8) --------------------------------------------- */
+/* ---- two undecided views (Raft's Figure 8) -------------------- */
 
 static bool adopts(struct sim_scene *s)
 {
@@ -105,7 +105,7 @@ static void two_undecided(struct sim_scene *s)
 	       "what was in effect stays, and the newer view is dropped");
 }
 
-/* ---- a view that admits a copy, stored by that copy alone --------------------------------- */
+/* ---- a view that admits a copy, stored by that copy alone -------------------- */
 
 static bool admits(struct sim_scene *s)
 {
@@ -161,7 +161,7 @@ static void admitted_alone(struct sim_scene *s)
 	       "the copy is promoted without the write");
 }
 
-/* ---- a refusal whose proposal nobody stored --------------------------------------------------- */
+/* ---- a refusal whose proposal nobody stored -------------------- */
 
 static bool is_refused(struct sim_scene *s)
 {
@@ -216,7 +216,7 @@ static void orphan_refusal(struct sim_scene *s)
 	       "by a view of greater ballot");
 }
 
-/* ---- a view of a minority ------------------------------------------------------------------------ */
+/* ---- a view of a minority -------------------- */
 
 static bool puts_out(struct sim_scene *s)
 {
@@ -269,7 +269,7 @@ static void minority_view(struct sim_scene *s)
 	       "what the minority stored is dropped");
 }
 
-/* ---- a survivor that restarts --------------------------------------------------------- */
+/* ---- a survivor that restarts -------------------- */
 
 static bool serves_nowhere(struct sim_scene *s)
 {
@@ -311,7 +311,7 @@ static void fenced_survivor(struct sim_scene *s)
 	is_refused_alone(s, 1);
 }
 
-/* ---- two generations with the same ordinal ----------------------------------------------- */
+/* ---- two generations with the same ordinal -------------------- */
 
 static bool streams_newest(struct sim_scene *s)
 {
