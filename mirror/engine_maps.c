@@ -139,6 +139,19 @@ bool mirror_headers_read(struct mirror_engine *m, uint64_t sequence,
 	return true;
 }
 
+/* How many records of a descriptor that was read back still stand. A cut within it
+ * leaves the others on the device, under sequences that were given anew since. */
+uint32_t mirror_headers_standing(const struct mirror_engine *m,
+				 const struct mirror_descriptor *d)
+{
+	struct mirror_ring_entry entry;
+
+	if (mirror_ring_find(m->ring, d->first_sequence, &entry) != 0 ||
+	    entry.position != d->position || entry.count > d->count)
+		return d->count;
+	return entry.count;
+}
+
 void mirror_headers_io(struct mirror_engine *m, struct mirror_io *io)
 {
 	struct mirror_header headers[MIRROR_DESCRIPTOR_RECORDS_MAX];
@@ -155,6 +168,7 @@ void mirror_headers_io(struct mirror_engine *m, struct mirror_io *io)
 					"damaged now; use another site");
 		return;
 	}
+	d.count = mirror_headers_standing(m, &d);
 	switch (m->headers_user) {
 	case HEADERS_BYPASS:
 		mirror_bypass_headers(m, headers, d.count);

@@ -134,6 +134,7 @@ static bool send_descriptor(struct mirror_engine *m, uint32_t number)
 					"damaged now; use another site");
 		return false;
 	}
+	d.count = mirror_headers_standing(m, &d);
 	for (uint32_t i = 0; i < d.count; i++) {
 		const struct mirror_header *h = &headers[i];
 

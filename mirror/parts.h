@@ -106,6 +106,8 @@ void mirror_maps_pump(struct mirror_engine *m);
 void mirror_maps_io(struct mirror_engine *m, struct mirror_io *io);
 bool mirror_headers_read(struct mirror_engine *m, uint64_t sequence,
 			 enum headers_user user);
+uint32_t mirror_headers_standing(const struct mirror_engine *m,
+				 const struct mirror_descriptor *d);
 void mirror_headers_io(struct mirror_engine *m, struct mirror_io *io);
 
 /* engine_cut.c */
