@@ -2,7 +2,8 @@
  *
  * Receive, check, append to the own log, confirm with cumulative marks (DESIGN 5,
  * copy host, step 1). A record is refused unless it is the very next one: same
- * sequence as expected, group not older (paper 000, Fig. 6, 126), data intact.
+ * sequence as expected, of the generation that the history names for it, group not older
+ * (paper 000, Fig. 6, 126), data intact.
  */
 #include <stdio.h>
 
@@ -23,16 +24,21 @@ void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number)
 	mirror_peer_set(m, l->site, LINK_CONNECTED, "");
 }
 
-/* What a site was proven to have beyond the newest generation's cut was of the
- * generation before: it proves nothing for this one. */
+/* What a site was proven to have beyond the lowest cut of any generation after that
+ * one (D8) is no part of the history any more: it proves nothing for this one. */
 void mirror_proven_limit(struct mirror_engine *m)
 {
-	const struct generation *g = history_newest(&m->sb.history);
+	const struct history *h = &m->sb.history;
+	const struct generation *g = history_newest(h);
+	uint64_t lowest = UINT64_MAX;
 
-	for (uint32_t s = 0; g != NULL && s < m->config->site_count; s++)
-		if (!uuid_equal(&g->id, &m->proven_generation) &&
-		    m->peer[s].proven_durable > g->cut)
-			m->peer[s].proven_durable = g->cut;
+	for (uint32_t i = h->count;
+	     i-- > 0 && !uuid_equal(&h->entry[i].id, &m->proven_generation);)
+		if (h->entry[i].cut < lowest)
+			lowest = h->entry[i].cut;
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (m->peer[s].proven_durable > lowest)
+			m->peer[s].proven_durable = lowest;
 	if (g != NULL)
 		m->proven_generation = g->id;
 }
@@ -67,7 +73,8 @@ static void map_refreshed(struct mirror_engine *m, const struct mirror_header *h
 
 static bool take_record(struct mirror_engine *m, const struct mirror_received *rx)
 {
-	const struct generation *newest = history_newest(&m->sb.history);
+	const struct history *chain = m->state == ENGINE_PREPARING ? &m->prepare.history :
+								     &m->sb.history;
 	struct mirror_header h;
 	struct mirror_record *r;
 
@@ -77,7 +84,7 @@ static bool take_record(struct mirror_engine *m, const struct mirror_received *r
 		return false;
 	if (h.generation < m->last_generation ||
 	    (h.generation == m->last_generation && h.group < m->last_group) ||
-	    (m->state == ENGINE_IDLE && h.generation > newest->ordinal)) {
+	    !mirror_history_holds(chain, h.sequence, h.generation)) {
 		mirror_engine_event(
 			m, "gate", "older-group",
 			"group %llu of generation %llu came after group %llu of generation %llu",

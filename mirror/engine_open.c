@@ -271,6 +271,22 @@ static bool found(struct mirror_engine *m)
 	return true;
 }
 
+/* What the log says that others have. It was said before any generation that begins at
+ * the log's end or later. */
+static void take_proven(struct mirror_engine *m, const uint64_t *confirmed)
+{
+	const struct history *h = &m->sb.history;
+	uint64_t lowest = UINT64_MAX;
+
+	for (uint32_t i = 0; i < h->count; i++)
+		if (h->entry[i].cut >= m->last_sequence && h->entry[i].cut < lowest)
+			lowest = h->entry[i].cut;
+	for (uint32_t s = 0; s < m->sb.site_count; s++)
+		m->peer[s].proven_durable = confirmed[s] < lowest ? confirmed[s] : lowest;
+	if (h->count > 0)
+		m->proven_generation = history_newest(h)->id;
+}
+
 /* The scan is over: the log goes on here, under a new epoch. What stands above
  * the hold of a refresh that was cut short is dropped (W6); a blank copy drops
  * everything and starts over. */
@@ -285,8 +301,7 @@ static void scan_ended(struct mirror_engine *m)
 		m->last_sequence = m->home_flushed = r->last_sequence;
 	}
 	forget_home(m, r->home);
-	for (uint32_t s = 0; s < m->sb.site_count; s++)
-		m->peer[s].proven_durable = r->confirmed[s];
+	take_proven(m, r->confirmed);
 	if (m->sb.hold.active) {
 		const uint64_t position = mirror_ring_truncate_after(m->ring,
 								     m->sb.hold.sequence);

@@ -56,6 +56,14 @@ bool mirror_history_is_ancestor(const struct history *h, const struct uuid *id)
 	return index_of(h, id) >= 0 || uuid_equal(&h->entry[0].parent, id);
 }
 
+bool mirror_history_holds(const struct history *h, uint64_t sequence, uint64_t ordinal)
+{
+	for (uint32_t i = h->count; i-- > 0;)
+		if (h->entry[i].cut < sequence)
+			return h->entry[i].ordinal == ordinal;
+	return h->count == 0 || ordinal < h->entry[0].ordinal;
+}
+
 static bool first_is_valid(const struct history *h)
 {
 	const struct generation *first = &h->entry[0];

@@ -25,6 +25,12 @@ const struct generation *mirror_history_find(const struct history *h,
  * parent of the oldest entry. An ancestor further back is no longer known. */
 bool mirror_history_is_ancestor(const struct history *h, const struct uuid *id);
 
+/* True when record `sequence` of this chain is of the generation with that ordinal: the
+ * newest that was cut below it. For a record older than all that is listed any older
+ * ordinal will do. (An identity is (generation, sequence): a record of the right
+ * sequence and another generation is another record.) */
+bool mirror_history_holds(const struct history *h, uint64_t sequence, uint64_t ordinal);
+
 /* Check a chain that came from outside. Returns 0, or -EPROTO: too many entries, a
  * zero or repeated id, a parent that is not the entry before, an ordinal that is not
  * that one's plus 1, an unknown reason or site. An empty history is valid. */

@@ -126,6 +126,22 @@ static void add_many(struct history *h, uint32_t count)
 		add(h, (char)(i + 100), 10 + i, GENERATION_RESTARTED);
 }
 
+START_TEST(a_record_is_of_the_generation_that_was_cut_below_it)
+{
+	add(&own, 'b', 90, GENERATION_CURRENT);
+	add(&own, 'c', 90, GENERATION_CURRENT);
+	add(&own, 'd', 95, GENERATION_CURRENT);
+	ck_assert(mirror_history_holds(&own, 90, 1));
+	ck_assert(!mirror_history_holds(&own, 91, 1));
+	ck_assert(!mirror_history_holds(&own, 91, 2));
+	ck_assert(mirror_history_holds(&own, 91, 3));
+	ck_assert(mirror_history_holds(&own, 95, 3));
+	ck_assert(mirror_history_holds(&own, 96, 4));
+	ck_assert(!mirror_history_holds(&own, 96, 3));
+	ck_assert(!mirror_history_holds(&own, 96, 5));
+}
+END_TEST
+
 START_TEST(the_oldest_entry_gives_way)
 {
 	add_many(&theirs, HISTORY_COUNT_MAX - 1);
@@ -152,10 +168,10 @@ START_TEST(what_cannot_have_been_dropped_is_a_split)
 	own.entry[0].id = id_of('X');
 	for (uint32_t i = 0; i < 4; i++)
 		add(&own, (char)(i + 10), 5, GENERATION_RESTARTED);
-	add_many(&theirs, HISTORY_COUNT_MAX + 2);   /* oldest listed: ordinal 4 */
+	add_many(&theirs, HISTORY_COUNT_MAX + 2); /* oldest listed: ordinal 4 */
 	ck_assert_uint_eq(theirs.entry[0].ordinal, 4);
 	judge(50, MIRROR_VERDICT_FORKED, 0);
-	own.count = 3;                              /* newest: ordinal 3 */
+	own.count = 3; /* newest: ordinal 3 */
 	judge(50, MIRROR_VERDICT_UNKNOWN, 0);
 }
 END_TEST
@@ -170,11 +186,11 @@ START_TEST(a_chain_that_cannot_be_is_refused)
 	add(&theirs, 'c', 95, GENERATION_CLEAN);
 	good = theirs;
 
-#define refused(change)                                               \
-	do {                                                          \
-		theirs = good;                                        \
-		change;                                               \
-		ck_assert_int_eq(mirror_history_check(&theirs), -EPROTO); \
+#define refused(change)                                                                  \
+	do {                                                                             \
+		theirs = good;                                                           \
+		change;                                                                  \
+		ck_assert_int_eq(mirror_history_check(&theirs), -EPROTO);                \
 	} while (0)
 	refused(theirs.count = HISTORY_COUNT_MAX + 1);
 	refused(theirs.count = UINT32_MAX);
@@ -298,6 +314,7 @@ int main(void)
 	tcase_add_test(tc, rivals_of_one_ordinal_are_a_split);
 	tcase_add_test(tc, strangers_are_a_split);
 	tcase_add_test(tc, without_a_history_everything_is_needed);
+	tcase_add_test(tc, a_record_is_of_the_generation_that_was_cut_below_it);
 	tcase_add_test(tc, the_oldest_entry_gives_way);
 	tcase_add_test(tc, what_cannot_have_been_dropped_is_a_split);
 	tcase_add_test(tc, a_chain_that_cannot_be_is_refused);
