@@ -152,6 +152,7 @@ tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_p
 check_PROGRAMS += tests/sim/sim
 tests_sim_sim_SOURCES = \
 	tests/sim/batch.c \
+	tests/sim/check_bare.c \
 	tests/sim/check_d.c \
 	tests/sim/check_g1.c \
 	tests/sim/check_g2.c \
@@ -162,6 +163,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/check_g7.c \
 	tests/sim/check_g8.c \
 	tests/sim/check_w.c \
+	tests/sim/checker.h \
 	tests/sim/client.c \
 	tests/sim/disk.c \
 	tests/sim/fault.c \
@@ -171,6 +173,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/main.c \
 	tests/sim/node.c \
 	tests/sim/pacemaker.c \
+	tests/sim/random.h \
 	tests/sim/ring.c \
 	tests/sim/run.c \
 	tests/sim/run.h \

@@ -1,48 +1,106 @@
 /* check_g1.c - G1, durability: what is acknowledged is logged at production and at every
- * current copy, and what is flushed is durable there; a read shows whole sectors, and in
- * each the newest write that was acknowledged before it was asked, or a later one.
+ * current copy, and what is flushed is durable there, on the device too; what a read
+ * shows is logged likewise; a flush that fails ends the use of its device. A read shows
+ * whole sectors, and in each the newest write that was acknowledged before it was asked,
+ * or a later one. D3: current counts by every view that may be in effect, the undecided
+ * ones of this production among them.
  * That nothing acknowledged is gone later, check_g4.c sees whenever somebody serves.
  */
 #include <string.h>
 
 #include "cluster/internal.h"
 #include "mirror/internal.h"
+#include "mirror/parts.h"
 #include "tests/sim/sim.h"
+
+#define STABLE_LOOK 32u /* so many records before a flush are looked at */
 
 static bool is_flush(const struct mirror_request *q)
 {
 	return q->type == MIRROR_REQUEST_FLUSH || q->fua;
 }
 
-/* The copy's host is the incarnation that was counted current: it has the record. */
-static void check_copy(struct sim *w, uint32_t node, const struct mirror_request *q,
-		       uint32_t site)
+/* What is said to be durable up to there is on the log's stable storage. */
+static void check_stable(struct sim *w, uint32_t node, uint64_t sequence)
 {
-	const struct view *v = cluster_vote_in_effect(w->node[node].core);
+	struct mirror_engine *m = w->node[node].engine;
+	const struct sim_site *site = &w->site[w->node[node].site];
+
+	for (uint32_t i = 0; i < STABLE_LOOK && sequence > m->home_flushed &&
+			     !site->tainted && m->durable >= sequence;
+	     i++, sequence--) {
+		const struct mirror_record *r = mirror_engine_record(m, sequence);
+
+		if (r->header.data_bytes > 0 &&
+		    memcmp(site->log.stable + r->log_position,
+			   site->log.now + r->log_position, r->header.data_bytes) != 0) {
+			sim_violate(w, "G1",
+				    "site %u counts sequence %llu as durable, and it is "
+				    "not on stable storage",
+				    w->node[node].site, (unsigned long long)sequence);
+			return;
+		}
+	}
+}
+
+/* The copy's host is the incarnation that was counted current: it has the record. */
+static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint32_t site,
+		       uint64_t sequence, bool flush)
+{
 	const int32_t host = w->site[site].open_node;
 	const struct mirror_engine *m;
 
-	if (v == NULL || !v->site[site].current || host < 0 ||
-	    v->site[site].host.node != host ||
+	if (!v->site[site].current || host < 0 || v->site[site].host.node != host ||
 	    v->production_incarnation != w->node[node].engine->incarnation)
 		return;
 	m = w->node[host].engine;
 	if (m->state != ENGINE_IDLE || m->failed || m->cut_step != CUT_NONE ||
 	    m->incarnation != v->site[site].current_incarnation)
 		return;
-	if (m->logged < q->sequence)
+	if (m->logged < sequence)
 		sim_violate(w, "G1",
-			    "n%u acknowledges sequence %llu, and the current copy %u has "
-			    "logged up to %llu",
-			    node + 1, (unsigned long long)q->sequence, site,
-			    (unsigned long long)m->logged);
-	else if (is_flush(q) && m->durable < q->sequence)
-		sim_violate(
-			w, "G1",
-			"n%u acknowledges flush %llu, and at the current copy %u %llu "
-			"is durable",
-			node + 1, (unsigned long long)q->sequence, site,
-			(unsigned long long)m->durable);
+			    "n%u answers with sequence %llu, and copy %u, current by "
+			    "view %llu, has logged up to %llu",
+			    node + 1, (unsigned long long)sequence, site,
+			    (unsigned long long)v->ballot, (unsigned long long)m->logged);
+	else if (flush && m->durable < sequence)
+		sim_violate(w, "G1",
+			    "n%u acknowledges flush %llu, and at copy %u, current by "
+			    "view %llu, %llu is durable",
+			    node + 1, (unsigned long long)sequence, site,
+			    (unsigned long long)v->ballot,
+			    (unsigned long long)m->durable);
+	else if (flush)
+		check_stable(w, (uint32_t)host, sequence);
+}
+
+/* Every current copy, by the view in effect and by each that may be so already. */
+static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool flush)
+{
+	const struct view *mine = cluster_vote_in_effect(w->node[node].core);
+
+	for (uint32_t n = 0; n < w->node_count && mine != NULL; n++) {
+		const struct view *v = n == node ? mine :
+				       w->node[n].running ?
+						   cluster_vote_newest(w->node[n].core) :
+						   NULL;
+
+		if (v == NULL || v->ballot < mine->ballot)
+			continue;
+		for (uint32_t s = 0; s < w->plan.site_count; s++)
+			if (s != w->node[node].engine->site)
+				check_copy(w, node, v, s, sequence, flush);
+	}
+}
+
+/* A flush to which nothing was stamped: all before it was durable already. */
+static void check_empty_flush(struct sim *w, uint32_t node, const struct sim_request *r)
+{
+	if (w->node[node].engine->durable < r->floor_sequence)
+		sim_violate(w, "G1", "a flush after sequence %llu finds nothing to do",
+			    (unsigned long long)r->floor_sequence);
+	else
+		check_copies(w, node, r->floor_sequence, true);
 }
 
 static void check_write(struct sim *w, uint32_t node, const struct sim_request *r)
@@ -51,17 +109,19 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 	const struct mirror_engine *m = w->node[node].engine;
 	struct sim_generation *g = &w->generation[r->generation];
 
-	if (!r->noted)
-		return; /* nothing was before it: an empty flush */
+	if (!r->noted) {
+		check_empty_flush(w, node, r);
+		return;
+	}
 	if (m->logged < q->sequence || (is_flush(q) && m->durable < q->sequence))
 		sim_violate(w, "G1",
 			    "sequence %llu is acknowledged; logged %llu, durable %llu",
 			    (unsigned long long)q->sequence,
 			    (unsigned long long)m->logged,
 			    (unsigned long long)m->durable);
-	for (uint32_t s = 0; s < w->plan.site_count; s++)
-		if (s != m->site)
-			check_copy(w, node, q, s);
+	else if (is_flush(q))
+		check_stable(w, node, q->sequence);
+	check_copies(w, node, q->sequence, is_flush(q));
 	if (q->sequence > g->acknowledged) {
 		g->acknowledged = q->sequence;
 		for (uint32_t s = 0; s < w->plan.site_count; s++)
@@ -71,25 +131,8 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 		g->flushed = q->sequence;
 }
 
-/* The newest write of the sector that left `number` there: a client may have said the
- * same twice. NULL: none. */
-static const struct sim_touch *shown(const struct sim_sector *s, uint64_t number,
-				     const uint64_t *limit)
-{
-	const struct sim_touch *newest = NULL;
-
-	for (uint32_t i = 0; i < s->count; i++) {
-		const struct sim_touch *t = &s->touch[i];
-
-		if (t->number == number && t->sequence <= limit[t->generation] &&
-		    (newest == NULL || t->sequence > newest->sequence))
-			newest = t;
-	}
-	return newest;
-}
-
-static void check_sector(struct sim *w, const struct sim_request *r, uint64_t at,
-			 const uint64_t *limit)
+static void check_sector(struct sim *w, uint32_t node, const struct sim_request *r,
+			 uint64_t at, const uint64_t *limit)
 {
 	const struct mirror_request *q = &r->request;
 	const uint64_t sector = (q->offset_bytes + at) / SIM_SECTOR;
@@ -101,7 +144,7 @@ static void check_sector(struct sim *w, const struct sim_request *r, uint64_t at
 		sim_violate(w, "G8", "a read shows a mixed sector");
 		return;
 	}
-	t = shown(sim_sector(w, q->disk, sector), number, limit);
+	t = sim_shown_touch(sim_sector(w, q->disk, sector), number, limit);
 	floor = sim_newest_touch(w, q->disk, sector, limit, r->floor_sequence);
 	if (t == NULL && number != 0)
 		sim_violate(w, "G2",
@@ -115,8 +158,11 @@ static void check_sector(struct sim *w, const struct sim_request *r, uint64_t at
 			    q->disk, (unsigned long long)sector,
 			    (unsigned long long)(t != NULL ? t->sequence : 0),
 			    (unsigned long long)floor->sequence);
-	if (t != NULL && number != 0 && t->sequence > w->generation[t->generation].seen)
+	if (t == NULL || number == 0)
+		return;
+	if (t->sequence > w->generation[t->generation].seen)
 		w->generation[t->generation].seen = t->sequence;
+	check_copies(w, node, t->sequence, false);
 }
 
 static void check_read(struct sim *w, uint32_t node, const struct sim_request *r)
@@ -129,7 +175,7 @@ static void check_read(struct sim *w, uint32_t node, const struct sim_request *r
 	sim_note_all(w, node);
 	sim_limits(w, (uint32_t)w->node[node].served_generation - 1, limit);
 	for (uint64_t at = 0; at < r->request.length_bytes; at += SIM_SECTOR)
-		check_sector(w, r, at, limit);
+		check_sector(w, node, r, at, limit);
 }
 
 static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
@@ -142,4 +188,20 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 		check_write(w, node, r);
 }
 
-const struct sim_checker sim_check_g1 = { .name = "G1", .answered = answered };
+/* It is never tried again until it succeeds: what it should have made stable is lost. */
+static void io_ended(struct sim *w, uint32_t node, const struct sim_op *op,
+		     int32_t result)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+
+	if (op->op == MIRROR_IO_FLUSH && result < 0 && !m->failed &&
+	    m->state != ENGINE_CLOSING && m->state != ENGINE_CLOSED)
+		sim_violate(w, "G1", "a flush of site %u failed, and n%u goes on with it",
+			    op->site, node + 1);
+}
+
+const struct sim_checker sim_check_g1 = {
+	.name = "G1",
+	.answered = answered,
+	.io_ended = io_ended,
+};

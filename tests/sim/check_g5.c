@@ -1,6 +1,6 @@
-/* check_g5.c - G5, no unproven clean, and W2: what production's log no longer holds and
- * a copy has not made durable stands in the map for that copy; and production never
- * believes more of a copy than is true. (That no extent is clean that differs, the end of
+/* check_g5.c - G5, no unproven clean, and W2: what a site's log no longer holds and
+ * another has not made durable stands in the map for that one, and durably so; and no
+ * site believes more of another than is true. (That no extent is clean that differs, the end of
  * each run compares byte for byte.)
  */
 #include "mirror/internal.h"
@@ -15,14 +15,15 @@ static uint64_t held(const struct mirror_engine *m)
 
 static bool follows(const struct mirror_engine *copy, const struct mirror_engine *m)
 {
-	return (copy->state == ENGINE_IDLE) && !copy->failed &&
-	       copy->cut_step == CUT_NONE && copy->leap_step == LEAP_NONE &&
-	       copy->sb.history.count > 0 && m->sb.history.count > 0 && !copy->sb.blank &&
+	return copy->state >= ENGINE_IDLE && copy->state != ENGINE_CLOSING &&
+	       !copy->failed && copy->cut_step == CUT_NONE &&
+	       copy->leap_step == LEAP_NONE && copy->sb.history.count > 0 &&
+	       m->sb.history.count > 0 && !copy->sb.blank &&
 	       uuid_equal(&history_newest(&copy->sb.history)->id,
 			  &history_newest(&m->sb.history)->id);
 }
 
-static void check_map(struct sim *w, uint32_t node, uint32_t site,
+static void check_map(struct sim *w, uint32_t node, uint32_t generation, uint32_t site,
 		      const struct mirror_engine *copy)
 {
 	static uint64_t limit[SIM_GENERATIONS_MAX];
@@ -31,7 +32,7 @@ static void check_map(struct sim *w, uint32_t node, uint32_t site,
 
 	if (m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY || freed <= held(copy))
 		return;
-	sim_limits(w, (uint32_t)w->node[node].served_generation - 1, limit);
+	sim_limits(w, generation, limit);
 	for (uint32_t g = 0; g < w->generation_count; g++) {
 		const struct sim_generation *at = &w->generation[g];
 		uint64_t s = held(copy) > at->cut ? held(copy) + 1 : at->cut + 1;
@@ -43,10 +44,10 @@ static void check_map(struct sim *w, uint32_t node, uint32_t site,
 			    mirror_map_covers(m->map, site, write->disk,
 					      write->offset_bytes, write->length_bytes))
 				continue;
-			sim_violate(w, "G5",
-				    "site %u has up to %llu, production's log begins "
+			sim_violate(w, m->state == ENGINE_SERVING ? "G5" : "W2",
+				    "site %u has up to %llu, the log of site %u begins "
 				    "after %llu, and nothing stands for sequence %llu",
-				    site, (unsigned long long)held(copy),
+				    site, (unsigned long long)held(copy), m->site,
 				    (unsigned long long)freed, (unsigned long long)s);
 			return;
 		}
@@ -58,8 +59,8 @@ static void look(struct sim *w)
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		const struct mirror_engine *m = w->node[n].engine;
 
-		if (!sim_node_serves(w, n) || m->state != ENGINE_SERVING || m->failed ||
-		    w->forced)
+		if (!w->node[n].open || w->forced || !sim_is_image(m) ||
+		    m->sb.hold.active || sim_generation_of(w, m) < 0)
 			continue;
 		for (uint32_t s = 0; s < w->plan.site_count; s++) {
 			const int32_t host = w->site[s].open_node;
@@ -70,11 +71,13 @@ static void look(struct sim *w)
 			if (m->peer[s].proven_durable > held(w->node[host].engine))
 				sim_violate(
 					w, "G5",
-					"production counts %llu as durable at site "
-					"%u, and %llu is",
+					"site %u counts %llu as durable at site %u, and "
+					"%llu is",
+					m->site,
 					(unsigned long long)m->peer[s].proven_durable, s,
 					(unsigned long long)held(w->node[host].engine));
-			check_map(w, n, s, w->node[host].engine);
+			check_map(w, n, (uint32_t)sim_generation_of(w, m), s,
+				  w->node[host].engine);
 		}
 	}
 }

@@ -16,4 +16,25 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 		    f->text);
 }
 
-const struct sim_checker sim_check_g6 = { .name = "G6", .fact = fact };
+/* "Blank" is for a site that never had an image, not for one that gives it up. */
+static void mirror(struct sim *w, uint32_t node)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+	struct sim_site *s = &w->site[w->node[node].site];
+
+	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING)
+		return;
+	if (sim_is_image(m) && !m->sb.hold.active)
+		s->had_image = true;
+	else if (m->sb.blank && s->had_image && s->allowed)
+		s->consent = true;
+	else if (m->sb.blank && s->had_image && !s->consent && !s->tainted)
+		sim_violate(w, "G6", "site %u gives up the image that it had",
+			    w->node[node].site);
+}
+
+const struct sim_checker sim_check_g6 = {
+	.name = "G6",
+	.fact = fact,
+	.mirror = mirror,
+};

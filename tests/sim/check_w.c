@@ -1,11 +1,15 @@
 /* check_w.c - the write-ahead rules: W1 a home write starts after its record is durable in
- * this log, by the marks and on the device; W3 a site that restarts has all that it had
- * said to be durable; W6 nothing above a hold goes home. W2 is watched by check_g5.c, W4
- * and W5 by check_g2.c after each restart and by check_g8.c.
+ * this log, by the marks and on the device; W2 what counts as home and flushed is on the
+ * disk's stable storage (check_g5.c: and others have it, or a map stands for it); W3 a
+ * site that restarts has all that it had said to be durable, and says no more than is;
+ * W4 a mark follows within 10 ms when the log is idle (check_g8.c: and damage before a
+ * mark is refused); W6 nothing above a hold goes home. W5 is watched by check_g2.c after
+ * each restart and by check_g1.c while production replays.
  */
 #include <string.h>
 
 #include "mirror/internal.h"
+#include "mirror/parts.h"
 #include "tests/sim/sim.h"
 
 static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
@@ -36,12 +40,103 @@ static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
 			    (unsigned long long)m->sb.hold.sequence);
 }
 
-static int32_t generation_of(const struct sim *w, const struct mirror_engine *m)
+/* ---- W2: flushed at home -------------------------------------------------------- */
+
+/* The sector is on stable storage with this record's content, or a later one's. */
+static bool is_stable(const struct sim *w, const struct sim_device *d,
+		      const struct mirror_header *h, uint64_t at, const uint64_t *limit)
 {
-	return m->sb.history.count == 0 ?
-		       -1 :
-		       sim_generation_find(w, &history_newest(&m->sb.history)->id);
+	const struct sim_touch *t;
+	uint64_t number;
+
+	memcpy(&number, d->stable + at, sizeof number);
+	t = sim_shown_touch(sim_sector(w, h->disk, at / SIM_SECTOR), number, limit);
+	return t != NULL && t->sequence >= h->sequence;
 }
+
+static void check_flushed(struct sim *w, uint32_t node, uint64_t from)
+{
+	static uint64_t limit[SIM_GENERATIONS_MAX];
+	struct mirror_engine *m = w->node[node].engine;
+	const int32_t g = sim_generation_of(w, m);
+
+	if (g < 0)
+		return;
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (w->node[n].running && w->node[n].clients)
+			sim_note_all(w, n);
+	sim_limits(w, (uint32_t)g, limit);
+	for (uint64_t s = from + 1; s <= m->home_flushed; s++) {
+		const struct mirror_header *h = &m->records[s % RECORDS_MAX].header;
+
+		if (h->sequence != s || h->type == MIRROR_RECORD_FLUSH ||
+		    (h->flags & MIRROR_RECORD_REFRESH) != 0)
+			continue;
+		for (uint64_t at = 0; at < h->length_bytes; at += SIM_SECTOR)
+			if (!is_stable(w, &w->site[m->site].disk[h->disk], h,
+				       h->offset_bytes + at, limit)) {
+				sim_violate(w, "W2",
+					    "site %u counts sequence %llu as home and "
+					    "flushed, and it is not on stable storage",
+					    m->site, (unsigned long long)s);
+				return;
+			}
+	}
+}
+
+static void watch_home(struct sim *w, uint32_t node, struct sim_site *s)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+
+	if (s->home_checked < m->home_flushed && m->leap_step == LEAP_NONE &&
+	    m->cut_step == CUT_NONE && !s->tainted && !s->consent)
+		check_flushed(w, node, s->home_checked);
+	s->home_checked = m->home_flushed;
+}
+
+/* ---- W4: a mark when idle -------------------------------------------------------- */
+
+/* Nothing else will carry the durable mark, and nothing keeps a write of it back. */
+static bool mark_is_due(const struct mirror_engine *m)
+{
+	return m->mark_written < m->durable && m->durable == m->logged &&
+	       m->next_to_log > m->last_sequence && m->log_parts == 0 && !m->failed &&
+	       m->cut_step == CUT_NONE && m->leap_step == LEAP_NONE &&
+	       (!m->sb.hold.active || m->sb.blank) && !mirror_copy_lift_is_due(m) &&
+	       mirror_superblock_has(m, m->epoch_ticket) &&
+	       mirror_ring_room_bytes(m->ring) > 2 * MIRROR_BLOCK_BYTES;
+}
+
+static void watch_mark(struct sim *w, uint32_t node, struct sim_site *s)
+{
+	const struct sim_node *n = &w->node[node];
+
+	if (!mark_is_due(n->engine)) {
+		s->mark_since_ns = 0;
+		return;
+	}
+	if (s->mark_since_ns == 0 || s->mark_since_ns < n->frozen_until_ns)
+		s->mark_since_ns = w->now_ns;
+	if (w->now_ns > s->mark_since_ns + MARK_IDLE_NS)
+		sim_violate(w, "W4",
+			    "the log of site %u is idle for 10 ms: %llu is durable, and "
+			    "its last mark says %llu",
+			    n->site, (unsigned long long)n->engine->durable,
+			    (unsigned long long)n->engine->mark_written);
+}
+
+static void look(struct sim *w)
+{
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		const struct mirror_engine *m = w->node[n].engine;
+
+		if (w->node[n].open && m->state >= ENGINE_IDLE &&
+		    m->state != ENGINE_CLOSING && w->now_ns >= w->node[n].frozen_until_ns)
+			watch_mark(w, n, &w->site[w->node[n].site]);
+	}
+}
+
+/* ---- W3: what is claimed ----------------------------------------------------------- */
 
 static void mirror(struct sim *w, uint32_t node)
 {
@@ -50,7 +145,9 @@ static void mirror(struct sim *w, uint32_t node)
 
 	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING)
 		return;
-	s->durable_generation = generation_of(w, m);
+	watch_home(w, node, s);
+	watch_mark(w, node, s);
+	s->durable_generation = sim_generation_of(w, m);
 	s->durable = m->sb.hold.active && m->sb.hold.sequence < m->durable ?
 			     m->sb.hold.sequence :
 			     m->durable;
@@ -58,12 +155,38 @@ static void mirror(struct sim *w, uint32_t node)
 		s->durable = 0;
 }
 
+/* What it found counts as durable: then it has to be. */
+static void check_claim(struct sim *w, uint32_t node, const struct sim_site *site)
+{
+	struct mirror_engine *m = w->node[node].engine;
+
+	for (uint64_t s = m->home_flushed + 1; s <= m->durable; s++) {
+		const struct mirror_record *r = mirror_engine_record(m, s);
+
+		if (r->header.data_bytes > 0 &&
+		    memcmp(site->log.stable + r->log_position,
+			   site->log.now + r->log_position, r->header.data_bytes) != 0) {
+			sim_violate(w, "W3",
+				    "site %u opens with %llu durable, and sequence %llu "
+				    "is not on stable storage",
+				    m->site, (unsigned long long)m->durable,
+				    (unsigned long long)s);
+			return;
+		}
+	}
+}
+
 static void fact(struct sim *w, uint32_t node, const struct fact *f)
 {
-	const struct sim_site *s = &w->site[w->node[node].site];
+	struct sim_site *s = &w->site[w->node[node].site];
 
-	if (f->type != FACT_OPENED || f->error != 0 || s->tainted || s->durable == 0 ||
-	    generation_of(w, w->node[node].engine) != s->durable_generation)
+	if (f->type != FACT_OPENED || f->error != 0 || s->tainted)
+		return;
+	s->home_checked = w->node[node].engine->home_flushed;
+	s->mark_since_ns = 0;
+	check_claim(w, node, s);
+	if (s->durable == 0 ||
+	    sim_generation_of(w, w->node[node].engine) != s->durable_generation)
 		return;
 	if (f->marks.durable < s->durable)
 		sim_violate(w, "W3", "site %u had %llu durable, and opens with %llu",
@@ -76,4 +199,5 @@ const struct sim_checker sim_check_w = {
 	.io = io,
 	.mirror = mirror,
 	.fact = fact,
+	.look = look,
 };

@@ -166,6 +166,7 @@ void sim_io_done(struct sim *w, uint64_t number)
 	const struct sim_op done = *o;
 	struct sim_device *d;
 	struct mirror_event e = { .type = MIRROR_EVENT_IO, .io = done.io };
+	int32_t result;
 
 	if (!done.used)
 		return;
@@ -198,7 +199,11 @@ void sim_io_done(struct sim *w, uint64_t number)
 	if (done.io == NULL)
 		return;
 	done.io->next = NULL;
+	result = done.io->result;
 	sim_mirror_step(w, done.node, &e);
+	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
+		if (sim_checkers[i]->io_ended != NULL)
+			sim_checkers[i]->io_ended(w, done.node, &done, result);
 }
 
 /* Some sectors of it are there. */

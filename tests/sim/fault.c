@@ -170,6 +170,7 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 		f->c = sim_random_next(&r) >> 8;
 		p->fault_count++;
 	}
+	p->stale_one_in = sim_random_below(&r, 4) == 0 ? 300 : 0;
 }
 
 /* ---- strikes ------------------------------------------------------------------------ */
@@ -286,6 +287,7 @@ static void break_nodes(struct sim *w, const struct sim_fault *f, uint32_t node,
 			break;
 		sim_node_kill(w, node);
 		w->node[node].file_bytes = 0;
+		w->node[node].lost_file++;
 		w->voter_file_lost = true;
 		break;
 	default:

@@ -19,6 +19,13 @@ int32_t sim_generation_find(const struct sim *w, const struct uuid *id)
 	return -1;
 }
 
+int32_t sim_generation_of(const struct sim *w, const struct mirror_engine *m)
+{
+	const struct generation *g = history_newest(&m->sb.history);
+
+	return g == NULL ? -1 : sim_generation_find(w, &g->id);
+}
+
 uint32_t sim_generation_add(struct sim *w, const struct history *h)
 {
 	int32_t at = -1;
@@ -152,6 +159,21 @@ const struct sim_touch *sim_newest_touch(const struct sim *w, uint32_t disk,
 	return newest;
 }
 
+const struct sim_touch *sim_shown_touch(const struct sim_sector *s, uint64_t number,
+					const uint64_t *limit)
+{
+	const struct sim_touch *newest = NULL;
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		const struct sim_touch *t = &s->touch[i];
+
+		if (t->number == number && t->sequence <= limit[t->generation] &&
+		    (newest == NULL || t->sequence > newest->sequence))
+			newest = t;
+	}
+	return newest;
+}
+
 /* ---- what a site holds ------------------------------------------------------------ */
 
 /* What is above the hold of a refresh does not count yet (W6). */
@@ -160,7 +182,7 @@ static uint64_t last_held(const struct mirror_engine *m)
 	return m->sb.hold.active ? m->sb.hold.sequence : m->logged;
 }
 
-static bool is_image(const struct mirror_engine *m)
+bool sim_is_image(const struct mirror_engine *m)
 {
 	return m->state != ENGINE_CLOSED && m->state != ENGINE_OPENING &&
 	       m->state != ENGINE_CLOSING && !m->failed && m->map != NULL &&
@@ -240,10 +262,10 @@ bool sim_image_check(struct sim *w, uint32_t node, const char *guarantee)
 	static uint64_t limit[SIM_GENERATIONS_MAX];
 	int32_t g;
 
-	if (!n->running || !n->open || !is_image(m) || w->site[n->site].tainted ||
+	if (!n->running || !n->open || !sim_is_image(m) || w->site[n->site].tainted ||
 	    w->site[n->site].consent)
 		return false;
-	g = sim_generation_find(w, &history_newest(&m->sb.history)->id);
+	g = sim_generation_of(w, m);
 	if (g < 0)
 		return false; /* it is being told of one that nobody served yet */
 	for (uint32_t i = 0; i < w->node_count; i++)

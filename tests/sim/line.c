@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mirror/internal.h"
 #include "mirror/wire.h"
 #include "tests/sim/sim.h"
 
@@ -116,35 +117,116 @@ void sim_frame_send(struct sim *w, uint32_t node, struct mirror_frame *f)
 	look_at(w, c, (uint32_t)(other - c->end), p->due_ns);
 }
 
+/* ---- records of another time ---------------------------------------------------- */
+
+static bool read_record(const struct mirror_engine *m, const struct sim_parcel *p,
+			struct mirror_header *h)
+{
+	struct mirror_wire_header head;
+
+	return mirror_wire_decode_header(p->bytes, &head) == 0 &&
+	       head.type == MIRROR_FRAME_RECORD &&
+	       mirror_wire_decode_record(p->bytes + MIRROR_WIRE_HEADER_BYTES,
+					 head.body_bytes, p->bytes + p->head_bytes,
+					 p->data_bytes, &m->sb.mirror, &m->sb.disks,
+					 h) == 0;
+}
+
+/* It takes the place of any that is kept. */
+static void keep_stale(struct sim *w, const struct sim_parcel *p,
+		       const struct mirror_header *h)
+{
+	const size_t bytes = sizeof *p + p->head_bytes + p->data_bytes;
+	const uint64_t at = sim_random_below(&w->stale_random, SIM_STALE_MAX);
+
+	free(w->stale[at].parcel);
+	w->stale[at].parcel = malloc(bytes);
+	assert(w->stale[at].parcel != NULL);
+	memcpy(w->stale[at].parcel, p, bytes);
+	w->stale[at].generation = h->generation;
+	w->stale[at].sequence = h->sequence;
+}
+
+/* A record to be delivered instead of `p`: one of another generation that is next by
+ * its sequence whenever there is one, any one now and then; else NULL. `sequence`: its. */
+static struct sim_parcel *find_stale(struct sim *w, const struct mirror_engine *m,
+				     const struct sim_parcel *p, uint64_t *sequence)
+{
+	struct mirror_header real;
+	uint64_t found = SIM_STALE_MAX;
+
+	if (w->plan.stale_one_in == 0 || w->settling || m->map == NULL ||
+	    !read_record(m, p, &real))
+		return NULL;
+	for (uint64_t i = 0; i < SIM_STALE_MAX; i++)
+		if (w->stale[i].generation != real.generation &&
+		    w->stale[i].sequence == real.sequence)
+			found = i;
+	if (found == SIM_STALE_MAX &&
+	    sim_random_below(&w->stale_random, w->plan.stale_one_in) == 0)
+		found = sim_random_below(&w->stale_random, SIM_STALE_MAX);
+	if (found == SIM_STALE_MAX || w->stale[found].parcel == NULL ||
+	    (w->stale[found].sequence == real.sequence &&
+	     w->stale[found].generation == real.generation)) {
+		keep_stale(w, p, &real);
+		return NULL;
+	}
+	*sequence = w->stale[found].sequence;
+	w->stale[found].sequence = 0; /* no better than any other from now on */
+	return w->stale[found].parcel;
+}
+
+/* It was refused: nothing of it is among the receiver's records. */
+static void check_stale(struct sim *w, uint32_t node, uint64_t sequence, uint64_t before)
+{
+	if (sequence > before && w->node[node].engine->last_sequence >= sequence)
+		sim_violate(w, "G8", "n%u takes a record of another time, sequence %llu",
+			    node + 1, (unsigned long long)sequence);
+}
+
+/* False: the receiver has no buffer for it now. */
+static bool open_parcel(struct mirror_engine *m, const struct sim_parcel *p,
+			struct mirror_received *r)
+{
+	struct mirror_wire_header h;
+
+	if (p->data_bytes > 0) {
+		r->data = mirror_pool_get(mirror_engine_pool(m), p->data_bytes);
+		if (r->data == NULL)
+			return false;
+		memcpy(r->data, p->bytes + p->head_bytes, p->data_bytes);
+	}
+	if (mirror_wire_decode_header(p->bytes, &h) != 0)
+		abort();
+	r->type = h.type;
+	r->body = p->bytes + MIRROR_WIRE_HEADER_BYTES;
+	r->body_bytes = h.body_bytes;
+	r->data_bytes = p->data_bytes;
+	return true;
+}
+
 /* False: the receiver takes none now. */
 static bool deliver(struct sim *w, struct sim_connection *c, uint32_t to)
 {
 	struct sim_end *e = &c->end[to];
 	struct mirror_engine *m = w->node[e->node].engine;
-	struct sim_parcel *p = e->head;
+	const uint64_t before = m->last_sequence;
+	uint64_t sequence = 0;
+	struct sim_parcel *p = e->head, *stale;
 	struct mirror_received r = { .link = e->link };
 	struct mirror_event event = { .type = MIRROR_EVENT_RECEIVED, .received = &r };
-	struct mirror_wire_header h;
 
 	if (!mirror_engine_takes_frames(m, e->link))
 		return false;
-	if (p->data_bytes > 0) {
-		r.data = mirror_pool_get(mirror_engine_pool(m), p->data_bytes);
-		if (r.data == NULL)
-			return false;
-		memcpy(r.data, p->bytes + p->head_bytes, p->data_bytes);
-	}
-	if (mirror_wire_decode_header(p->bytes, &h) != 0)
-		abort();
-	r.type = h.type;
-	r.body = p->bytes + MIRROR_WIRE_HEADER_BYTES;
-	r.body_bytes = h.body_bytes;
-	r.data_bytes = p->data_bytes;
+	stale = find_stale(w, m, p, &sequence);
+	if (!open_parcel(m, stale != NULL ? stale : p, &r))
+		return false;
 	e->head = p->next;
 	if (e->head == NULL)
 		e->tail = NULL;
 	parcel_left(w, &c->end[1 - to], p);
 	sim_mirror_step(w, e->node, &event);
+	check_stale(w, e->node, sequence, before);
 	free(p);
 	return true;
 }
@@ -252,6 +334,8 @@ void sim_lines_free(struct sim *w)
 {
 	while (w->connections != NULL)
 		free_connection(w, w->connections);
+	for (uint32_t i = 0; i < SIM_STALE_MAX; i++)
+		free(w->stale[i].parcel);
 }
 
 /* ---- what happens to an end -------------------------------------------------------- */

@@ -396,6 +396,7 @@ void sim_node_start(struct sim *w, uint32_t node)
 	n->quorate_told = false;
 	n->frozen_until_ns = 0;
 	n->checked_ballot = n->served_generation = 0;
+	n->together_sum = 0;
 	n->open = n->clients = n->submit_due = n->offer_due = false;
 	n->cluster_wake_ns = n->mirror_wake_ns = 0;
 	sim_trace(w, "n%u starts as process %u", node + 1, n->pid);

@@ -142,6 +142,7 @@ void sim_setup_log_again(struct sim *w, uint32_t site)
 	memset(log->now, 0, log->bytes);
 	memset(log->dirty, 0, log->bytes / SIM_SECTOR * sizeof *log->dirty);
 	make_log(w, site, true);
+	w->site[site].had_image = false;
 }
 
 void sim_setup_logs(struct sim *w)

@@ -14,7 +14,8 @@
  *   cpg        total order in each ring, agreed delivery, partitions into any
  *              subsets, merges, messages lost with their sender or delivered to a
  *              part of the old ring only
- *   lines      delay, stall, reset with any suffix of the stream lost, late heal
+ *   lines      delay, stall, reset with any suffix of the stream lost, late heal; a
+ *              record of another time, whole, in the place of one
  *   disks      a volatile cache that a power cut empties in part, in any order,
  *              torn at sectors; read, write and flush errors; slow and stuck ones;
  *              rot, lost and misdirected writes in the log
@@ -32,6 +33,8 @@
 #include "common/config.h"
 #include "mirror/engine.h"
 #include "mirror/pool.h"
+#include "tests/sim/checker.h"
+#include "tests/sim/random.h"
 
 #define SIM_NODES_MAX 7u
 #define SIM_SITES_MAX 4u
@@ -41,29 +44,11 @@
 #define SIM_GENERATIONS_MAX 256u
 #define SIM_FAULTS_MAX 64u
 #define SIM_COMMANDS_MAX 2048u
+#define SIM_STALE_MAX 64u
 #define SIM_SECTOR 512u
 #define SIM_US 1000ull
 #define SIM_MS 1000000ull
 #define SIM_S 1000000000ull
-
-/* ---- random: xorshift64* (S. Vigna, 2016) ---- */
-
-struct sim_random {
-	uint64_t state; /* not 0 */
-};
-
-static inline uint64_t sim_random_next(struct sim_random *r)
-{
-	r->state ^= r->state >> 12;
-	r->state ^= r->state << 25;
-	r->state ^= r->state >> 27;
-	return r->state * 0x2545f4914f6cdd1d;
-}
-
-static inline uint64_t sim_random_below(struct sim_random *r, uint64_t count)
-{
-	return (sim_random_next(r) >> 16) % count;
-}
 
 /* ---- events ---- */
 
@@ -138,10 +123,18 @@ struct sim_site {
 	int32_t open_node; /* who has it open, -1: nobody */
 	uint32_t power_cuts;
 	bool tainted; /* a fault that no checksum finds has touched it */
-	bool consent; /* an operator allowed it to be inconsistent */
+	bool allowed; /* an operator allows it to be inconsistent ... */
+	bool consent; /* ... and it was, or may be */
 	bool rotten;
 	uint64_t durable; /* check_w.c: what its host counted so last */
 	int32_t durable_generation;
+	uint64_t home_checked;   /* check_w.c: flushed at home up to here */
+	uint64_t mark_since_ns;  /* check_w.c: a durable mark is due; 0: none */
+	bool bare;               /* check_bare.c: its disks alone obey G2 ... */
+	uint64_t bare_from;      /* ... once all up to here is home */
+	int32_t bare_generation; /* ... in the history of this one */
+	uint32_t bare_power_cuts;
+	bool had_image; /* check_g6.c */
 };
 
 /* ---- members: ring.c ---- */
@@ -217,6 +210,7 @@ struct sim_node {
 	bool submit_due;
 	uint64_t served_generation; /* index + 1; 0: none */
 	uint64_t checked_ballot;
+	uint32_t together_sum; /* check_d.c */
 };
 
 /* ---- what is true: journal.c ---- */
@@ -349,9 +343,10 @@ struct sim_plan {
 	uint64_t cpg_us, mail_us, line_us, io_us; /* delays, at most */
 	bool fencing;
 	uint64_t fence_ms;
-	bool force;     /* operators may */
-	uint32_t order; /* enum config_order */
-	uint64_t ns;    /* how long, without the end */
+	bool force;            /* operators may */
+	uint32_t order;        /* enum config_order */
+	uint32_t stale_one_in; /* records on the line; 0: none */
+	uint64_t ns;           /* how long, without the end */
 	uint32_t fault_count;
 	struct sim_fault fault[SIM_FAULTS_MAX];
 };
@@ -389,6 +384,11 @@ struct sim {
 	uint32_t op_next;
 	struct sim_connection *connections;
 	uint64_t connection_count;
+	struct {
+		uint64_t generation, sequence;
+		struct sim_parcel *parcel;
+	} stale[SIM_STALE_MAX]; /* records that were delivered */
+	struct sim_random stale_random;
 	uint32_t log_count;
 	uint64_t ring_count, ordinal;
 	uint32_t votes_needed;
@@ -407,6 +407,11 @@ struct sim {
 	uint32_t armed_count;
 	bool forced, parted; /* an operator accepted a loss; two lineages live */
 	/* checkers */
+	struct {
+		uint64_t boot[SIM_NODES_MAX];
+		uint32_t process[SIM_NODES_MAX];
+		bool has;
+	} together; /* check_d.c: when all voters last agreed */
 	struct {
 		uint64_t ballot;
 		uint32_t hash;
@@ -550,6 +555,14 @@ const struct sim_touch *sim_newest_touch(const struct sim *w, uint32_t disk,
 					 uint64_t sector, const uint64_t *limit,
 					 uint64_t last);
 struct sim_sector *sim_sector(const struct sim *w, uint32_t disk, uint64_t sector);
+/* The newest touch of the sector that left `number` there: a client may have said the
+ * same twice. NULL: none. */
+const struct sim_touch *sim_shown_touch(const struct sim_sector *s, uint64_t number,
+					const uint64_t *limit);
+/* The generation that the site of an open engine is in: index, -1: unknown. */
+int32_t sim_generation_of(const struct sim *w, const struct mirror_engine *m);
+/* It holds an image of its history: not blank, not being cut. */
+bool sim_is_image(const struct mirror_engine *m);
 /* Compare what the site of an open engine holds with its history. False: not now. */
 bool sim_image_check(struct sim *w, uint32_t node, const char *guarantee);
 
@@ -566,23 +579,5 @@ void sim_settle(struct sim *w);
 bool sim_is_together(struct sim *w);
 /* A fencing of the node, confirmed to all that run. */
 void sim_fence(struct sim *w, uint32_t node);
-
-/* ---- checkers: check_*.c ---- */
-
-struct sim_checker {
-	const char *name;
-	void (*order)(struct sim *w, uint32_t node, const struct order *o);
-	void (*fact)(struct sim *w, uint32_t node, const struct fact *f);
-	void (*io)(struct sim *w, uint32_t node, const struct mirror_io *io);
-	void (*answered)(struct sim *w, uint32_t node, const struct sim_request *r);
-	void (*mirror)(struct sim *w, uint32_t node);  /* after each step */
-	void (*cluster)(struct sim *w, uint32_t node); /* likewise */
-	void (*look)(struct sim *w);
-	void (*end)(struct sim *w);
-};
-
-extern const struct sim_checker sim_check_g1, sim_check_g2, sim_check_g3, sim_check_g4,
-	sim_check_g5, sim_check_g6, sim_check_g7, sim_check_g8, sim_check_d, sim_check_w;
-extern const struct sim_checker *const sim_checkers[];
 
 #endif

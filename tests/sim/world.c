@@ -8,9 +8,9 @@
 #include "tests/sim/sim.h"
 
 const struct sim_checker *const sim_checkers[] = {
-	&sim_check_g1, &sim_check_g2, &sim_check_g3, &sim_check_g4,
-	&sim_check_g5, &sim_check_g6, &sim_check_g7, &sim_check_g8,
-	&sim_check_d,  &sim_check_w,  NULL,
+	&sim_check_g1, &sim_check_g2, &sim_check_bare, &sim_check_g3,
+	&sim_check_g4, &sim_check_g5, &sim_check_g6,   &sim_check_g7,
+	&sim_check_g8, &sim_check_d,  &sim_check_w,    NULL,
 };
 
 /* ---- what everybody uses ------------------------------------------------- */
@@ -262,6 +262,7 @@ struct sim *sim_create(uint64_t seed, const struct sim_plan *plan)
 	assert(w != NULL);
 	w->seed = seed;
 	w->plan = *plan;
+	w->stale_random.state = seed * 0x9e3779b97f4a7c15ull | 1;
 	w->random.state = seed * 0x9e3779b97f4a7c15ull | 1;
 	w->now_ns = SIM_S;
 	w->sector = calloc(sectors, sizeof *w->sector);

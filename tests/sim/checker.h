@@ -1,0 +1,35 @@
+/* checker.h - what watches a run: the checkers of check_*.c, each of which is told of what
+ * it asks for and calls sim_violate().
+ */
+#ifndef TESTS_SIM_CHECKER_H
+#define TESTS_SIM_CHECKER_H
+
+#include <stdint.h>
+
+#include "mirror/engine.h"
+
+struct sim;
+struct sim_op;
+struct sim_request;
+
+struct sim_checker {
+	const char *name;
+	void (*order)(struct sim *w, uint32_t node, const struct order *o);
+	void (*fact)(struct sim *w, uint32_t node, const struct fact *f);
+	void (*io)(struct sim *w, uint32_t node, const struct mirror_io *io);
+	/* a device operation ended so, and its process has taken it in */
+	void (*io_ended)(struct sim *w, uint32_t node, const struct sim_op *op,
+			 int32_t result);
+	void (*answered)(struct sim *w, uint32_t node, const struct sim_request *r);
+	void (*mirror)(struct sim *w, uint32_t node);  /* after each step */
+	void (*cluster)(struct sim *w, uint32_t node); /* likewise */
+	void (*look)(struct sim *w);
+	void (*end)(struct sim *w);
+};
+
+extern const struct sim_checker sim_check_g1, sim_check_g2, sim_check_bare, sim_check_g3,
+	sim_check_g4, sim_check_g5, sim_check_g6, sim_check_g7, sim_check_g8, sim_check_d,
+	sim_check_w;
+extern const struct sim_checker *const sim_checkers[];
+
+#endif
