@@ -193,7 +193,8 @@ tests_sim_sim_SOURCES = \
 	tests/sim/sim.h \
 	tests/sim/world.c
 tests_sim_sim_LDADD = libmirror.la libcluster.la libcommon.la
-EXTRA_DIST += tests/sim/check
+EXTRA_DIST += tests/sim/check tests/sim/check_scenarios
+TESTS += tests/sim/check_scenarios
 
 log_model = tests/unit/log_model.c tests/unit/log_model.h
 tests_unit_test_scan_SOURCES = tests/unit/test_scan.c $(log_model)

@@ -17,8 +17,9 @@ static const char help[] =
 	"  sim [--seed FIRST] [--runs N] [--seconds N] [--jobs N] [--keep-going]\n"
 	"                                         many; without FIRST: seeds nobody has run\n"
 	"  sim --soak FILE --seconds N            go on where FILE says, and note it there\n"
-	"  sim --scenario NAME [--trace]          play one that is hard to meet by chance, or\n"
-	"                                         \"all\" of them; --list names them\n"
+	"  sim --scenario NAME [--trace] [--runs N]\n"
+	"                                         play one that is hard to meet by chance, or \"all\"\n"
+	"                                         of them; --list names them\n"
 	"\n"
 	"Exit status: 0 all kept their guarantees, 1 one was broken, 2 usage.\n";
 
@@ -167,7 +168,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (o.scenario != NULL) {
-		const int failed = sim_scenario_run(o.scenario, o.trace);
+		const int failed = sim_scenario_run(o.scenario, o.trace, o.batch.runs);
 
 		return failed < 0 ? 2 : failed > 0;
 	}

@@ -64,21 +64,22 @@ static bool play(const struct sim_scenario *scenario, uint64_t seed, bool trace)
 }
 
 /* Shown is the first seed that fails, or the first. */
-static bool play_all_seeds(const struct sim_scenario *scenario, bool trace)
+static bool play_all_seeds(const struct sim_scenario *scenario, bool trace,
+			   uint64_t seeds)
 {
 	uint64_t seed = 1;
 
-	while (seed <= scenario->seeds && play(scenario, seed, false))
+	while (seed <= seeds && play(scenario, seed, false))
 		seed++;
 	if (trace)
-		play(scenario, seed <= scenario->seeds ? seed : 1, true);
-	if (seed <= scenario->seeds)
+		play(scenario, seed <= seeds ? seed : 1, true);
+	if (seed <= seeds)
 		return false;
 	printf("ok      %s: %s\n", scenario->name, scenario->what);
 	return true;
 }
 
-int sim_scenario_run(const char *name, bool trace)
+int sim_scenario_run(const char *name, bool trace, uint64_t seeds)
 {
 	const bool all = strcmp(name, "all") == 0;
 	uint32_t found = 0;
@@ -89,7 +90,8 @@ int sim_scenario_run(const char *name, bool trace)
 			if (!all && strcmp(at->name, name) != 0)
 				continue;
 			found++;
-			failed += !play_all_seeds(at, trace);
+			failed += !play_all_seeds(at, trace,
+						  seeds > 0 ? seeds : at->seeds);
 			fflush(stdout);
 		}
 	return found > 0 ? failed : -1;

@@ -24,9 +24,10 @@ extern const struct sim_scenario sim_scenarios_views[], sim_scenarios_promotion[
 	sim_scenarios_log[], sim_scenarios_clients[];
 
 /* Play the scenario of that name, or "all" of them, and say how each went. With `trace`
- * the first seed that fails, or the first, goes to stdout step by step. Returns how many
- * failed, or -1: there is none of that name. */
-int sim_scenario_run(const char *name, bool trace);
+ * the first seed that fails, or the first, goes to stdout step by step. `seeds`: so many
+ * instead of as many as usual, unless 0. Returns how many failed, or -1: there is none of
+ * that name. */
+int sim_scenario_run(const char *name, bool trace, uint64_t seeds);
 /* Their names and what they are. */
 void sim_scenario_list(void);
 
