@@ -18,8 +18,8 @@ static const char help[] =
 	"                                         many; without FIRST: seeds nobody has run\n"
 	"  sim --soak FILE --seconds N            go on where FILE says, and note it there\n"
 	"  sim --scenario NAME [--trace] [--runs N]\n"
-	"                                         play one that is hard to meet by chance, or \"all\"\n"
-	"                                         of them; --list names them\n"
+	"                                         play one that is hard to meet by chance, or\n"
+	"                                         \"all\" of them; --list names them\n"
 	"\n"
 	"Exit status: 0 all kept their guarantees, 1 one was broken, 2 usage.\n";
 
