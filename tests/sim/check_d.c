@@ -84,8 +84,8 @@ static void check_persisted(struct sim *w, uint32_t node, const struct view *v)
 	uint64_t epoch[CONFIG_NODE_COUNT_MAX] = { 0 };
 	uint32_t count;
 
-	if (w->forced)
-		return;
+	if (w->forced || w->voter_file_lost)
+		return; /* one of them may have forgotten it */
 	find_persisted(w, v, epoch);
 	count = cluster_view_voters_answered(&v->voters, epoch);
 	if (count * 2 == v->voters.count && !may_break_tie(w, v, epoch))

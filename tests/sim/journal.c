@@ -187,7 +187,9 @@ bool sim_is_image(const struct mirror_engine *m)
 	return m->state != ENGINE_CLOSED && m->state != ENGINE_OPENING &&
 	       m->state != ENGINE_CLOSING && !m->failed && m->map != NULL &&
 	       !m->sb.blank && m->cut_step == CUT_NONE && m->leap_step == LEAP_NONE &&
-	       m->sb.history.count > 0;
+	       m->sb.history.count > 0 &&
+	       /* rolled forward from a generation that it will be told of later */
+	       m->last_generation <= history_newest(&m->sb.history)->ordinal;
 }
 
 /* What is home, with the log laid over it, read straight from the engine's tables. */
