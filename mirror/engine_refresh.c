@@ -23,6 +23,7 @@ static void begin_catching_up(struct mirror_engine *m, uint32_t site)
 	struct engine_peer *p = &m->peer[site];
 
 	p->phase = REFRESH_NONE;
+	p->chase_ns = 0;
 	m->link[p->link].sending = true;
 	mirror_peer_set(m, site, LINK_CATCHING_UP, "the log holds what it misses");
 }
@@ -501,6 +502,28 @@ static void enter(struct mirror_engine *m, uint32_t site)
 	f->ready_count = p->candidate_count;
 }
 
+/* It takes as many records as clients write, or fewer, and so would not come nearer by
+ * itself: for so many seconds none has halved what it is behind. Then clients wait for
+ * what is about as many seconds' work for it, copy-timeout at most (G7). */
+static bool is_outrun(struct mirror_engine *m, struct engine_peer *p, uint64_t behind)
+{
+	const uint64_t limit = m->config->copy_timeout_ms / 1000;
+	const uint64_t taken = p->marks.logged - p->chase_logged;
+
+	if (p->chase_ns != 0 && m->now_ns < p->chase_ns + CHASE_NS) {
+		mirror_engine_wake(m, p->chase_ns + CHASE_NS);
+		return false;
+	}
+	if (p->chase_ns == 0 || behind <= p->chase_behind / 2)
+		p->chase_count = 0;
+	else if (p->chase_count < limit)
+		p->chase_count++;
+	p->chase_ns = m->now_ns;
+	p->chase_behind = behind;
+	p->chase_logged = p->marks.logged;
+	return behind <= taken * p->chase_count;
+}
+
 void mirror_production_pump(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
@@ -510,7 +533,8 @@ void mirror_production_pump(struct mirror_engine *m, uint32_t number)
 	if (p->phase != REFRESH_NONE || !l->sending || m->state != ENGINE_SERVING)
 		return;
 	behind = m->last_sequence - p->marks.logged;
-	if (behind <= LEVEL_RECORDS && p->state != LINK_CONNECTED)
+	if (p->state != LINK_CONNECTED &&
+	    (behind <= LEVEL_RECORDS || is_outrun(m, p, behind)))
 		mirror_peer_set(m, l->site, LINK_CONNECTED, "");
 	if (p->state == LINK_CONNECTED && !p->waited && m->config->mode == CONFIG_SYNC &&
 	    !m->sb.sites[l->site].disconnected)

@@ -61,7 +61,8 @@
 #define MARKS_NS (50 * NS_PER_MS)     /* production's marks to a copy */
 #define HOME_FLUSH_NS (1000 * NS_PER_MS)
 #define LOST_GRACE_NS (1000 * NS_PER_MS) /* a reconnect within it is no loss */
-#define LEVEL_RECORDS 512u               /* so near, a copy may enter (D3) */
+#define LEVEL_RECORDS 512u               /* so near, a copy may enter (D3) ... */
+#define CHASE_NS (1000 * NS_PER_MS)      /* ... or when clients outrun it so long */
 #define COPY_TOGETHER 4096u              /* so far behind, it is catching up */
 #define FACTS_WAITING_MAX 64u
 #define PUMP_ROUNDS_MAX 16u
@@ -157,6 +158,8 @@ struct engine_peer {
 	enum link_state state;
 	char text[FACT_TEXT_MAX];
 	uint64_t since_wall_ns;
+	uint64_t chase_ns, chase_behind, chase_logged,
+		chase_count;      /* CATCHING_UP: how it was then */
 	bool waited;              /* D3: in a view in effect or undecided */
 				  /* (ack.h's set: these and the candidates) */
 	uint64_t candidate_from;  /* mark s while it is to enter, else 0 */

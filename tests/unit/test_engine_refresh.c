@@ -225,6 +225,25 @@ START_TEST(refresh_ends_under_load)
 }
 END_TEST
 
+/* G7: a line that takes less than clients write, who do not wait for it yet: its copy
+ * becomes current all the same. */
+START_TEST(an_outrun_copy_becomes_current)
+{
+	struct pair *p = pair_level((uint64_t)_i + 1, 2, 8u << 20);
+
+	pair_load(p, 0, 2000);
+	pair_crash(p, 1, false);
+	p->client_on = true;
+	pair_run(p, 20000);
+	p->slow = 1u << 1;
+	pair_start(p, 1);
+	ck_assert(pair_run_until(p, 1600000, pair_is_level, 0));
+	p->slow = 0;
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine_refresh");
@@ -237,6 +256,7 @@ int main(void)
 	tcase_add_loop_test(tc, refresh_cut_short_leaves_the_image, 0, SEEDS);
 	tcase_add_loop_test(tc, forced_in_mid_refresh, 0, SEEDS);
 	tcase_add_loop_test(tc, blank_copy_starts_over, 0, SEEDS);
+	tcase_add_loop_test(tc, an_outrun_copy_becomes_current, 0, SEEDS);
 	tcase_add_loop_test(tc, refresh_ends_under_load, 0, SEEDS);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
