@@ -100,6 +100,13 @@ static bool plan_host(const struct cluster_core *c, struct view *next, uint32_t 
 
 /* ---- voters (D1) --------------------------------------------------------------------- */
 
+/* Who has not followed this lineage yet will, under another epoch (change_lineage()): to
+ * be admitted under the old one would be to wait for a voter that is no more. */
+static bool is_of_lineage(const struct announce *said, const struct view *base)
+{
+	return said->ballot == 0 || uuid_equal(&said->lineage, &base->lineage);
+}
+
 static bool plan_voters(const struct cluster_core *c, const struct view *base,
 			struct view *next)
 {
@@ -117,6 +124,7 @@ static bool plan_voters(const struct cluster_core *c, const struct view *base,
 
 		if (!c->node[n].member || epoch == 0 ||
 		    (c->node[n].said.flags & ANNOUNCE_STOPPING) != 0 ||
+		    !is_of_lineage(&c->node[n].said, base) ||
 		    cluster_view_voters_epoch(&base->voters, n) == epoch)
 			continue;
 		next->old = base->voters;
