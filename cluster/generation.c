@@ -61,8 +61,8 @@ static void add_holder(struct view *v, int32_t node, uint64_t incarnation, uint6
 	v->holder[v->holder_count++].boot = boot;
 }
 
-/* D2, by force: the voters that are here go on in a lineage of their own. */
-static void force_lineage(struct cluster_core *c, struct view *v)
+/* The voters that are here go on in a lineage of their own. */
+void cluster_generation_force(struct cluster_core *c, struct view *v)
 {
 	const struct view *best = &c->round.best;
 
@@ -115,5 +115,5 @@ void cluster_generation_fill(struct cluster_core *c, const struct fact *f)
 		}
 	}
 	if (c->round.kind == ROUND_FORCE)
-		force_lineage(c, v);
+		cluster_generation_force(c, v);
 }

@@ -197,6 +197,7 @@ struct promote {
 	uint64_t wait_until_ns; /* D7: older leases have ended then */
 	uint64_t lost_count;    /* FORCED: records that may be lost, as far as known */
 	bool lost_known;
+	bool parted; /* D2: a forced view made this node its site's host */
 	uint32_t reached_sites;                  /* rolled forward from */
 	uint64_t sources[CONFIG_SITE_COUNT_MAX]; /* incarnations that were asked */
 	char wait_text[240];                     /* what it waits for */
@@ -441,6 +442,8 @@ void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 				struct order *o);
 /* Fill `round.next` from FACT_PREPARED. */
 void cluster_generation_fill(struct cluster_core *c, const struct fact *f);
+/* D2, by force: `v` is of a lineage of those that are here. */
+void cluster_generation_force(struct cluster_core *c, struct view *v);
 
 /* ---- lease.c ---- */
 

@@ -319,7 +319,7 @@ static void name_promise(struct cluster_core *c)
 	char loss[200];
 
 	c->promote.done_text[0] = 0;
-	if (c->round.kind == ROUND_FORCE) {
+	if (c->round.kind == ROUND_FORCE || c->promote.parted) {
 		snprintf(c->promote.done_text, sizeof c->promote.done_text,
 			 "; without a "
 			 "majority of the voters: if the others have gone on, that is a "

@@ -10,6 +10,8 @@
  *                                              (plan.c)
  *   promise   ... decided, a promotion       the site refuses older     engine
  *                                              links, rolls forward
+ *   promise   by force, its devices are not  propose itself as host,    accept
+ *               open (D2)                      of a new lineage
  *   engine    FACT_PREPARED                  propose the generation     accept
  *   accept    a majority accepted            in effect: COMMIT          idle
  *   any       a greater ballot is seen,      leave it to that one       idle
@@ -227,6 +229,12 @@ static void promised(struct cluster_core *c)
 	} else if (r->kind == ROUND_CONFIRM) {
 		cluster_plan_next(c, &r->best, true, &r->next);
 		propose(c);
+	} else if (r->kind == ROUND_FORCE && c->promote.state == PROMOTE_DEVICES) {
+		cluster_plan_next(c, &r->best, true, &r->next);
+		cluster_generation_force(c, &r->next);
+		r->next.old.count = 0;
+		c->promote.parted = true;
+		propose(c);
 	} else {
 		cluster_promote_promised(c);
 		if (r->state == ROUND_PROMISE && c->promote.state == PROMOTE_ROUND)
@@ -392,6 +400,27 @@ static void begin(struct cluster_core *c, enum round_kind kind)
 	cluster_vote_promise_own(c, r->ballot);
 }
 
+/* D2: who is alone and has restarted has its disks only by a view, which nobody else
+ * can agree to: by force it makes itself the host first, of a lineage of its own, and is
+ * promoted there as anyone. D6 stands: only of disks that nobody else may have open. */
+static bool force_opens(struct cluster_core *c)
+{
+	const int32_t site = c->config->node[c->self.node].site;
+	const struct view *v = cluster_vote_in_effect(c);
+
+	if (c->promote.state != PROMOTE_DEVICES || !c->promote.force || v == NULL ||
+	    site == VIEW_NONE || c->role.devices != DEVICES_CLOSED ||
+	    cluster_role_site(c) == site)
+		return false;
+	if (c->now_ns < c->ring_ns + SETTLE_NS) {
+		cluster_wake(c, c->ring_ns + SETTLE_NS);
+		return false;
+	}
+	return cluster_plan_next(c, v, true, &c->plan) &&
+	       c->plan.site[site].host.node == (int32_t)c->self.node &&
+	       c->plan.site[site].host.incarnation == c->role.incarnation_next;
+}
+
 /* Something that only a view can settle, and this node may propose it. */
 static bool is_called_for(struct cluster_core *c)
 {
@@ -436,9 +465,9 @@ static void idle_pump(struct cluster_core *c)
 	    !is_voter(newest, c->self.node, c->voter.epoch))
 		return;
 	can = cluster_round_can_decide(c);
-	if (!can && !(promotes && c->promote.force))
+	if (!can && !(promotes && c->promote.force) && !force_opens(c))
 		return;
-	if (!promotes && !is_called_for(c))
+	if (can && !promotes && !is_called_for(c))
 		return;
 	if (c->hold.ballot != 0 && c->node[holder].member &&
 	    c->now_ns < c->hold.until_ns) {
@@ -449,7 +478,7 @@ static void idle_pump(struct cluster_core *c)
 		cluster_wake(c, c->round_at_ns);
 		return;
 	}
-	begin(c, !promotes ? ROUND_CONFIRM : can ? ROUND_PROMOTE : ROUND_FORCE);
+	begin(c, !can ? ROUND_FORCE : promotes ? ROUND_PROMOTE : ROUND_CONFIRM);
 }
 
 /* Messages may have been lost to a ring change: say it again, then give up. */

@@ -269,6 +269,11 @@ static void minority_view(struct sim_scene *s)
 	       "what the minority stored is dropped");
 }
 
+static bool is_together(struct sim_scene *s)
+{
+	return sim_is_together(s->w);
+}
+
 /* ---- a survivor that restarts -------------------- */
 
 static bool serves_nowhere(struct sim_scene *s)
@@ -309,6 +314,29 @@ static void fenced_survivor(struct sim_scene *s)
 	EXPECT(s, sim_scene_core(s, 1)->node[0].fenced_boot != 0,
 	       "the other one knows that the survivor was fenced");
 	is_refused_alone(s, 1);
+}
+
+/* The other one is gone for good, as far as the operator knows: the survivor, which has
+ * restarted, is forced, and has all. */
+static void forced_survivor(struct sim_scene *s)
+{
+	sim_fence(s->w, 1);
+	UNTIL(s, 5000, is_out, "the survivor decides alone");
+	if (!sim_scene_writes(s, 0, 5))
+		return;
+	sim_machine_reset(s->w, 0);
+	sim_node_start(s->w, 0);
+	if (!is_refused_alone(s, 0))
+		return;
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_PROMOTE, true, -1);
+	UNTIL(s, 8000, sim_replied, "the promotion by force is answered");
+	EXPECT(s, sim_serves(s), "it serves");
+	EXPECT(s, strstr(s->w->reply[s->id].text, "without a majority") != NULL,
+	       "and says what that may mean");
+	if (!sim_scene_writes(s, 0, 5))
+		return;
+	sim_node_start(s->w, 1);
+	UNTIL(s, 8000, is_together, "the other one comes back, and follows");
 }
 
 /* ---- two generations with the same ordinal -------------------- */
@@ -421,6 +449,12 @@ const struct sim_scenario sim_scenarios_views[] = {
 	  0,
 	  20,
 	  fenced_survivor },
+	{ "forced-survivor",
+	  "the same, and by force it goes on",
+	  { 1, 1 },
+	  0,
+	  10,
+	  forced_survivor },
 	{ "same-ordinal",
 	  "two generations opened with the same ordinal",
 	  { 1, 1, 1 },

@@ -418,59 +418,6 @@ START_TEST(who_was_fenced_does_not_break_a_tie_when_it_comes_back)
 }
 END_TEST
 
-/* ---- force (D2): a lineage of its own ---- */
-
-/* n2 alone is left of three, for good as far as the operator knows. */
-static void force_alone(void)
-{
-	uint64_t id;
-
-	m->votes_needed = 1;
-	members_network(m, "02|1");
-	members_run(m, 3000);
-	m->forced = true;
-	id = members_command(m, 1, CLUSTER_COMMAND_PROMOTE, true, -1);
-	ck_assert(members_wait(m, id, 5000));
-	ck_assert_int_eq(m->reply[id].exit_status, 0);
-	members_run(m, 300);
-	ck_assert_int_eq(m->log[LYON].open_node, 1);
-	ck_assert_int_eq(m->node[1].io.engine, ENGINE_SERVING);
-}
-
-START_TEST(by_force_one_goes_on_without_a_majority_and_the_others_follow)
-{
-	die(0);
-	members_kill(m, 2, true);
-	force_alone();
-	ck_assert_uint_eq(m->node[1].core->voter.in_effect.voters.count, 1);
-	ck_assert(!uuid_is_zero(&m->node[1].core->voter.in_effect.fork.lineage));
-	members_network(m, "012");
-	members_start(m, 0);
-	members_start(m, 2);
-	ck_assert(members_run_until_converged(m, 5000));
-	ck_assert_uint_eq(m->node[1].core->voter.in_effect.voters.count, 3);
-	ck_assert_int_eq(members_serving(m), 1);
-}
-END_TEST
-
-/* The others had gone on as well: they are told apart and neither follows. */
-START_TEST(two_lineages_that_both_went_on_refuse_each_other)
-{
-	const int32_t before = (int32_t)m->serve_count;
-
-	m->parted = true;
-	force_alone();
-	ck_assert_int_eq((int32_t)m->serve_count, before + 1);
-	members_network(m, "012");
-	members_run(m, 1000);
-	members_status(m, 0, &status);
-	ck_assert(!status.nodes[1].member);
-	ck_assert_ptr_nonnull(strstr(status.nodes[1].text, "SplitBrain"));
-	members_status(m, 1, &status);
-	ck_assert(!status.nodes[0].member);
-}
-END_TEST
-
 /* ---- three sites ---- */
 
 /* Nice's host restarted while nobody could put it out of the set: what it holds is
@@ -517,11 +464,6 @@ static void two(void)
 	create(1, 1, 0);
 }
 
-static void three(void)
-{
-	create(1, 1, 1);
-}
-
 static void add_five(TCase *tc)
 {
 	tcase_add_test(tc, production_dies_its_mate_goes_on_with_the_same_disks);
@@ -557,9 +499,6 @@ int main(void)
 	tcase_add_test(tc, two_nodes_go_on_after_a_fencing_and_not_without);
 	tcase_add_test(tc, of_two_nodes_the_copy_goes_on_after_a_fencing);
 	tcase_add_test(tc, who_was_fenced_does_not_break_a_tie_when_it_comes_back);
-	tc = tcase(s, "cluster, three nodes", three);
-	tcase_add_test(tc, by_force_one_goes_on_without_a_majority_and_the_others_follow);
-	tcase_add_test(tc, two_lineages_that_both_went_on_refuse_each_other);
 	tc = tcase(s, "cluster, three sites", NULL);
 	tcase_add_test(tc, a_copy_that_restarted_is_a_source_and_not_current);
 	srunner_run_all(sr, CK_NORMAL);
