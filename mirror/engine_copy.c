@@ -105,14 +105,16 @@ static bool take_record(struct mirror_engine *m, const struct mirror_received *r
 	return true;
 }
 
-/* Is all that our map stands for proven to be durable at that site? */
+/* Is all that our map stands for, and all that this log gave up while it stood for
+ * everything, proven to be durable at that site? */
 static bool is_level_here(const struct mirror_engine *m, uint32_t site)
 {
 	const struct mirror_superblock_site *s = &m->sb.sites[site];
 	const uint64_t proven = m->peer[site].proven_durable;
 
 	return (s->map_state == MIRROR_MAP_ALL_DIRTY || s->map_position > 0) &&
-	       proven > 0 && proven >= s->map_position && !mirror_copy_holds(m);
+	       proven > 0 && proven >= s->map_position &&
+	       proven + 1 >= mirror_ring_oldest_sequence(m->ring) && !mirror_copy_holds(m);
 }
 
 static bool take_marks(struct mirror_engine *m, const struct mirror_received *r)

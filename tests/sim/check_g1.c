@@ -131,6 +131,24 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 		g->flushed = q->sequence;
 }
 
+/* A client may have said the same twice: the read may have seen the first of them, not
+ * older than `floor`. */
+static const struct sim_touch *first_shown(const struct sim_sector *s, uint64_t number,
+					   const uint64_t *limit, uint64_t floor)
+{
+	const struct sim_touch *first = NULL;
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		const struct sim_touch *t = &s->touch[i];
+
+		if (t->number == number && t->sequence >= floor &&
+		    t->sequence <= limit[t->generation] &&
+		    (first == NULL || t->sequence < first->sequence))
+			first = t;
+	}
+	return first;
+}
+
 static void check_sector(struct sim *w, uint32_t node, const struct sim_request *r,
 			 uint64_t at, const uint64_t *limit)
 {
@@ -158,8 +176,10 @@ static void check_sector(struct sim *w, uint32_t node, const struct sim_request 
 			    q->disk, (unsigned long long)sector,
 			    (unsigned long long)(t != NULL ? t->sequence : 0),
 			    (unsigned long long)floor->sequence);
-	if (t == NULL || number == 0)
+	if (t == NULL || number == 0 || w->violation[0] != 0)
 		return;
+	t = first_shown(sim_sector(w, q->disk, sector), number, limit,
+			floor != NULL ? floor->sequence : 0);
 	if (t->sequence > w->generation[t->generation].seen)
 		w->generation[t->generation].seen = t->sequence;
 	check_copies(w, node, t->sequence, false);

@@ -261,6 +261,15 @@ static void stop(struct sim *w, const struct sim_fault *f, uint32_t node)
 	}
 }
 
+static bool has_three_voters(const struct sim *w, uint32_t node)
+{
+	const struct view *v = w->node[node].running ?
+				       cluster_vote_in_effect(w->node[node].core) :
+				       NULL;
+
+	return v != NULL && v->voters.count >= 3;
+}
+
 static void break_nodes(struct sim *w, const struct sim_fault *f, uint32_t node,
 			uint32_t site)
 {
@@ -282,8 +291,9 @@ static void break_nodes(struct sim *w, const struct sim_fault *f, uint32_t node,
 			sim_site_power(w, s);
 		break;
 	case SIM_LOSE_VOTER_FILE:
-		/* One at a time: with more of them gone nobody knows what is true. */
-		if (w->node_count < 3 || w->voter_file_lost)
+		/* One, of three at least: with more of them gone nobody knows what is
+		 * true, and rightly nothing goes on. */
+		if (w->voter_file_lost || !has_three_voters(w, node))
 			break;
 		sim_node_kill(w, node);
 		w->node[node].file_bytes = 0;
