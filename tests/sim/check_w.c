@@ -180,10 +180,12 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 {
 	struct sim_site *s = &w->site[w->node[node].site];
 
-	if (f->type != FACT_OPENED || f->error != 0 || s->tainted)
+	if (f->type != FACT_OPENED || f->error != 0)
+		return;
+	s->mark_since_ns = 0;
+	if (s->tainted)
 		return;
 	s->home_checked = w->node[node].engine->home_flushed;
-	s->mark_since_ns = 0;
 	check_claim(w, node, s);
 	if (s->durable == 0 ||
 	    sim_generation_of(w, w->node[node].engine) != s->durable_generation)
