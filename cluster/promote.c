@@ -221,6 +221,11 @@ void cluster_promote_command(struct cluster_core *c,
 	}
 	if (!cluster_command_add(c, command, 0))
 		return;
+	/* A demote that has ended here and waits for its view only would come again. */
+	if (c->promote.state == PROMOTE_NONE && c->role.serve == SERVE_NONE)
+		cluster_command_reply_all(
+			c, CLUSTER_COMMAND_DEMOTE, 0,
+			"demoted here; a promotion was asked for since");
 	c->promote.force |= command->force;
 	if (c->promote.state == PROMOTE_NONE)
 		set_state(c, PROMOTE_DEVICES);

@@ -402,8 +402,8 @@ static void same_ordinal_forced(struct sim_scene *s)
 	if (!force(s, 1))
 		return;
 	s->node = 0;
-	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
-	UNTIL(s, 20000, sim_replied, "the other one is production no more");
+	sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+	UNTIL(s, 8000, sim_is_open, "the other one is production no more");
 	if (!force(s, 0))
 		return;
 	a = &sim_scene_engine(s, 0)->sb.history;

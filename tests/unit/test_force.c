@@ -126,6 +126,28 @@ START_TEST(no_force_takes_the_disks_of_a_host_that_may_live)
 }
 END_TEST
 
+/* Demoted, though the members cannot be told, and then promoted again: the demote does
+ * not come once more. */
+START_TEST(a_demote_that_waits_for_its_view_does_not_outlive_a_promotion)
+{
+	uint64_t demote, promote;
+
+	m->votes_needed = 1;
+	m->forced = true;
+	members_network(m, "0|12");
+	members_run(m, 300);
+	demote = members_command(m, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+	members_run(m, 3500);
+	ck_assert(!m->reply[demote].done);
+	promote = members_command(m, 0, CLUSTER_COMMAND_PROMOTE, true, -1);
+	ck_assert(m->reply[demote].done);
+	ck_assert(members_wait(m, promote, 5000));
+	ck_assert_int_eq(m->reply[promote].exit_status, 0);
+	members_run(m, 3000);
+	ck_assert_int_eq(m->node[0].io.engine, ENGINE_SERVING);
+}
+END_TEST
+
 /* The others had gone on as well: they are told apart and neither follows. */
 START_TEST(two_lineages_that_both_went_on_refuse_each_other)
 {
@@ -154,6 +176,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, three, teardown);
 	tcase_add_test(tc, by_force_one_goes_on_without_a_majority_and_the_others_follow);
 	tcase_add_test(tc, by_force_one_goes_on_that_has_restarted);
+	tcase_add_test(tc, a_demote_that_waits_for_its_view_does_not_outlive_a_promotion);
 	tcase_add_test(tc, two_lineages_that_both_went_on_refuse_each_other);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("two hosts of a site");
