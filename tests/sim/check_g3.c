@@ -1,6 +1,11 @@
 /* check_g3.c - G3, one production: nobody answers once another was promoted, and nobody
  * begins to serve while another still holds a lease. After a force two lineages may live.
+ * D7: a lease runs from when it was asked for, by the grants of a majority; and no voter
+ * grants one that has promised a proposal of another member since.
  */
+#include <string.h>
+
+#include "cluster/internal.h"
 #include "mirror/internal.h"
 #include "tests/sim/sim.h"
 
@@ -30,8 +35,83 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 				    n + 1);
 }
 
+/* ---- D7 ---------------------------------------------------------------------------- */
+
+static void asked(struct sim *w, uint32_t node, const struct message *m)
+{
+	const uint64_t at = m->lease.counter % SIM_RENEWALS_MAX;
+
+	w->node[node].renewal[at].generation = m->lease.generation;
+	w->node[node].renewal[at].counter = m->lease.counter;
+	w->node[node].renewal[at].sent_ns = sim_clock(w, node);
+	w->node[node].renewal[at].granted = 0;
+}
+
+static void granted(struct sim *w, uint32_t node, const struct message *m)
+{
+	const struct cluster_core *c = w->node[node].core;
+	const struct view *v = cluster_vote_newest(c);
+	const uint64_t at = m->lease.counter % SIM_RENEWALS_MAX;
+
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (w->node[n].renewal[at].counter == m->lease.counter &&
+		    uuid_equal(&w->node[n].renewal[at].generation, &m->lease.generation))
+			w->node[n].renewal[at].granted |= 1u << node;
+	if (v != NULL && c->voter.promised > v->ballot &&
+	    (int32_t)cluster_view_ballot_node(c->voter.promised) != v->production_node)
+		sim_violate(w, "D7",
+			    "n%u grants a lease, and has promised ballot %llu of another",
+			    node + 1, (unsigned long long)c->voter.promised);
+}
+
+static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t length)
+{
+	static struct message m;
+	char text[256];
+
+	if (cluster_message_decode(&w->config, data, length, &m, text, sizeof text) != 0)
+		return;
+	if (m.type == MESSAGE_RENEW)
+		asked(w, node, &m);
+	else if (m.type == MESSAGE_GRANT)
+		granted(w, node, &m);
+}
+
+static bool is_granted(const struct sim *w, const struct view *v, uint32_t by)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < v->voters.count; i++)
+		count += by >> v->voters.voter[i].node & 1;
+	return 2 * count > v->voters.count ||
+	       (2 * count == v->voters.count && w->plan.fencing);
+}
+
+static void cluster(struct sim *w, uint32_t node)
+{
+	struct sim_node *n = &w->node[node];
+	const uint64_t until = n->core->lease.until_ns, before = n->lease_seen_ns;
+	const struct view *v = cluster_vote_in_effect(n->core);
+
+	n->lease_seen_ns = until;
+	if (until <= before || v == NULL || w->forced)
+		return;
+	for (uint32_t i = 0; i < SIM_RENEWALS_MAX; i++)
+		if (uuid_equal(&n->renewal[i].generation, &n->core->role.generation) &&
+		    until <= n->renewal[i].sent_ns + v->lease_ms * SIM_MS &&
+		    is_granted(w, v, n->renewal[i].granted))
+			return;
+	sim_violate(
+		w, "D7",
+		"the lease of n%u ends %lld ms from now: no majority granted it since "
+		"it was asked for",
+		node + 1, (long long)(until - sim_clock(w, node)) / 1000000);
+}
+
 const struct sim_checker sim_check_g3 = {
 	.name = "G3",
 	.answered = answered,
 	.fact = fact,
+	.sent = sent,
+	.cluster = cluster,
 };

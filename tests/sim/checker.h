@@ -4,6 +4,7 @@
 #ifndef TESTS_SIM_CHECKER_H
 #define TESTS_SIM_CHECKER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "mirror/engine.h"
@@ -20,6 +21,8 @@ struct sim_checker {
 	/* a device operation ended so, and its process has taken it in */
 	void (*io_ended)(struct sim *w, uint32_t node, const struct sim_op *op,
 			 int32_t result);
+	/* a member multicasts */
+	void (*sent)(struct sim *w, uint32_t node, const uint8_t *data, size_t length);
 	void (*answered)(struct sim *w, uint32_t node, const struct sim_request *r);
 	void (*mirror)(struct sim *w, uint32_t node);  /* after each step */
 	void (*cluster)(struct sim *w, uint32_t node); /* likewise */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mirror/internal.h"
+#include "mirror/parts.h"
 #include "tests/sim/sim.h"
 
 void sim_device_make(struct sim_device *d, uint64_t bytes)
@@ -285,13 +287,32 @@ void sim_power_cut(struct sim *w, uint32_t site)
 	w->site[site].power_cuts++;
 }
 
+/* Where a record is that is not at home yet; else anywhere. */
+static uint64_t rot_sector(struct sim *w, uint32_t site)
+{
+	const int32_t host = w->site[site].open_node;
+	const uint64_t any = sim_random(w, w->site[site].log.bytes / SIM_SECTOR);
+	const uint64_t back = sim_random(w, 8);
+	struct mirror_engine *m;
+	const struct mirror_record *r;
+
+	if (host < 0)
+		return any;
+	m = w->node[host].engine;
+	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING ||
+	    m->durable <= m->home_flushed + back)
+		return any;
+	r = mirror_engine_record(m, m->durable - back);
+	return r->header.data_bytes > 0 ? r->log_position / SIM_SECTOR : any;
+}
+
 /* Bits of a log flip where records are. False: nothing is there yet. */
 bool sim_rot(struct sim *w, uint32_t site)
 {
 	struct sim_device *d = &w->site[site].log;
 
 	for (uint32_t i = 0; i < 64; i++) {
-		const uint64_t sector = sim_random(w, d->bytes / SIM_SECTOR);
+		const uint64_t sector = rot_sector(w, site);
 		uint8_t *at = d->now + sector * SIM_SECTOR;
 		uint64_t word;
 

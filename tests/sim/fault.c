@@ -217,6 +217,8 @@ static void corrupt(struct sim *w, const struct sim_fault *f, uint32_t site)
 	s->tainted = true;
 	s->rotten = f->type == SIM_ROT;
 	sim_trace(w, "site %u: %s", site, names[f->type]);
+	if (s->rotten && s->open_node >= 0 && f->c % 2 == 0)
+		sim_node_kill(w, (uint32_t)s->open_node); /* its next start finds it */
 }
 
 static void command(struct sim *w, const struct sim_fault *f, uint32_t node)

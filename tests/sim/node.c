@@ -45,11 +45,19 @@ static void reply(struct sim *w, uint32_t node, const struct cluster_action *a)
 	sim_trace(w, "n%u reply %d: %s", node + 1, a->exit_status, a->text);
 }
 
+static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t length)
+{
+	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
+		if (sim_checkers[i]->sent != NULL)
+			sim_checkers[i]->sent(w, node, data, length);
+	sim_multicast(w, node, data, length);
+}
+
 static void cluster_action(struct sim *w, uint32_t node, const struct cluster_action *a)
 {
 	switch (a->type) {
 	case CLUSTER_ACTION_SEND:
-		sim_multicast(w, node, a->data, a->length);
+		sent(w, node, a->data, a->length);
 		break;
 	case CLUSTER_ACTION_PERSIST:
 		persist(w, node, a);

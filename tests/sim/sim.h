@@ -45,6 +45,7 @@
 #define SIM_FAULTS_MAX 64u
 #define SIM_COMMANDS_MAX 2048u
 #define SIM_STALE_MAX 64u
+#define SIM_RENEWALS_MAX 16u
 #define SIM_SECTOR 512u
 #define SIM_US 1000ull
 #define SIM_MS 1000000ull
@@ -211,6 +212,13 @@ struct sim_node {
 	uint64_t served_generation; /* index + 1; 0: none */
 	uint64_t checked_ballot;
 	uint32_t together_sum; /* check_d.c */
+	/* check_g3.c: when it asked for the lease, and which nodes have granted it */
+	struct {
+		struct uuid generation;
+		uint64_t counter, sent_ns;
+		uint32_t granted;
+	} renewal[SIM_RENEWALS_MAX];
+	uint64_t lease_seen_ns;
 };
 
 /* ---- what is true: journal.c ---- */
