@@ -114,7 +114,8 @@ static bool is_level_here(const struct mirror_engine *m, uint32_t site)
 
 	return (s->map_state == MIRROR_MAP_ALL_DIRTY || s->map_position > 0) &&
 	       proven > 0 && proven >= s->map_position &&
-	       proven + 1 >= mirror_ring_oldest_sequence(m->ring) && !mirror_copy_holds(m);
+	       proven + 1 >= mirror_ring_oldest_sequence(m->ring) &&
+	       !mirror_copy_holds(m);
 }
 
 static bool take_marks(struct mirror_engine *m, const struct mirror_received *r)
