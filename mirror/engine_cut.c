@@ -194,6 +194,7 @@ static void restart(struct mirror_engine *m)
 	m->last_generation = 0; /* the next record may be of any */
 	m->last_group = 0;
 	m->sb.history = m->cut_history;
+	mirror_proven_limit(m);
 	m->sb.hold.active = false;
 	m->sb.refresh.kind = MIRROR_REFRESH_NONE;
 	mirror_ring_set_epoch(m->ring, m->sb.log_epoch);

@@ -323,6 +323,7 @@ static void store(struct mirror_engine *m, struct engine_link *l)
 		m->sb.refusal.ballot = l->hello.ballot;
 	} else {
 		m->sb.history = l->hello.history;
+		mirror_proven_limit(m);
 		m->sb.clean.set = false;
 		if (mirror_history_find(&l->hello.history, &m->sb.refusal.generation) !=
 		    NULL)

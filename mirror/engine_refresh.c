@@ -71,6 +71,7 @@ static void begin_mapping(struct mirror_engine *m, uint32_t site)
 	struct engine_peer *p = &m->peer[site];
 
 	p->phase = REFRESH_MAPPING;
+	p->mapping_ns = m->now_ns;
 	p->map_to = mirror_pace_fits(m, site) ? 0 : m->home_flushed;
 }
 
@@ -146,6 +147,20 @@ static void begin_full(struct mirror_engine *m, uint32_t site)
 	m->link[m->peer[site].link].next_send = m->home_flushed + 1;
 }
 
+/* Are maps and superblock durable as they are? While clients write so much that this is
+ * never so, they wait (engine_pace.c). */
+static bool maps_stand(struct mirror_engine *m, struct engine_peer *p)
+{
+	if (mirror_maps_have(m, mirror_maps_want(m)) &&
+	    mirror_superblock_has(m, m->sb_wanted) && m->bypass_step == BYPASS_NONE)
+		return true;
+	if (m->now_ns >= p->mapping_ns + MAPPING_NS)
+		p->starved = true;
+	else
+		mirror_engine_wake(m, p->mapping_ns + MAPPING_NS);
+	return false;
+}
+
 static void ask(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_peer *p = &m->peer[site];
@@ -156,8 +171,7 @@ static void ask(struct mirror_engine *m, uint32_t site)
 	};
 	struct mirror_frame *f;
 
-	if (!mirror_maps_have(m, mirror_maps_want(m)) || l->map_due ||
-	    !mirror_superblock_has(m, m->sb_wanted) || m->bypass_step != BYPASS_NONE)
+	if (l->map_due || !maps_stand(m, p))
 		return;
 	if (m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY)
 		begin_full(m, site);

@@ -62,6 +62,7 @@
 #define HOME_FLUSH_NS (1000 * NS_PER_MS)
 #define LOST_GRACE_NS (1000 * NS_PER_MS) /* a reconnect within it is no loss */
 #define LEVEL_RECORDS 512u               /* so near, a copy may enter (D3) ... */
+#define MAPPING_NS (500 * NS_PER_MS)     /* then clients wait for a refresh to begin */
 #define CHASE_NS (1000 * NS_PER_MS)      /* ... or when clients outrun it so long */
 #define COPY_TOGETHER 4096u              /* so far behind, it is catching up */
 #define FACTS_WAITING_MAX 64u
@@ -173,6 +174,7 @@ struct engine_peer {
 	enum refresh_phase phase;
 	bool inconsistent_ok;
 	uint64_t map_cursor, refresh_done, refresh_total;
+	uint64_t mapping_ns;    /* MAPPING: since */
 	uint64_t map_to;        /* MAPPING: the map is to stand for all up to here */
 	uint64_t refresh_end;   /* last refresh record */
 	uint32_t refused_count; /* by this connection: see engine_pace.c */
