@@ -195,8 +195,8 @@ tests_sim_sim_SOURCES = \
 	tests/sim/sim.h \
 	tests/sim/world.c
 tests_sim_sim_LDADD = libmirror.la libcluster.la libcommon.la
-EXTRA_DIST += tests/sim/check tests/sim/check_scenarios
-TESTS += tests/sim/check_scenarios
+EXTRA_DIST += tests/sim/README.md tests/sim/check tests/sim/check_scenarios
+TESTS += tests/sim/check tests/sim/check_scenarios
 
 # Mutations of the cores, and the test that the simulator finds each.
 EXTRA_DIST += \
