@@ -208,6 +208,7 @@ EXTRA_DIST += \
 	tests/sim/mutants/devices-pass-unreleased.patch \
 	tests/sim/mutants/enters-unproven.patch \
 	tests/sim/mutants/flush-before-copies-durable.patch \
+	tests/sim/mutants/flush-finds-nothing.patch \
 	tests/sim/mutants/freed-before-flushed.patch \
 	tests/sim/mutants/freed-unseen-by-copy.patch \
 	tests/sim/mutants/gate-without-flush.patch \
