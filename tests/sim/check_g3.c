@@ -57,11 +57,13 @@ static void granted(struct sim *w, uint32_t node, const struct message *m)
 		if (w->node[n].renewal[at].counter == m->lease.counter &&
 		    uuid_equal(&w->node[n].renewal[at].generation, &m->lease.generation))
 			w->node[n].renewal[at].granted |= 1u << node;
-	if (v != NULL && c->voter.promised > v->ballot &&
-	    (int32_t)cluster_view_ballot_node(c->voter.promised) != v->production_node)
+	/* What it promised in this very step, it promised after this. */
+	if (v != NULL && w->node[node].promised_before > v->ballot &&
+	    (int32_t)cluster_view_ballot_node(w->node[node].promised_before) !=
+		    v->production_node)
 		sim_violate(w, "D7",
 			    "n%u grants a lease, and has promised ballot %llu of another",
-			    node + 1, (unsigned long long)c->voter.promised);
+			    node + 1, (unsigned long long)w->node[node].promised_before);
 }
 
 static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t length)

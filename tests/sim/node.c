@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/internal.h"
 #include "mirror/internal.h"
 #include "tests/sim/sim.h"
 
@@ -81,6 +82,7 @@ void sim_cluster_step(struct sim *w, uint32_t node, struct cluster_event *e)
 
 	e->now_ns = sim_clock(w, node);
 	e->wall_ns = (uint64_t)((int64_t)w->now_ns + n->wall_offset_ns);
+	n->promised_before = n->core->voter.promised;
 	cluster_step(n->core, e, &out);
 	w->count.steps_cluster++;
 	for (uint32_t i = 0; i < out.count; i++)

@@ -211,6 +211,7 @@ struct sim_node {
 	bool submit_due;
 	uint64_t served_generation; /* index + 1; 0: none */
 	uint64_t checked_ballot;
+	uint64_t promised_before; /* the step under way */
 	uint32_t together_sum; /* check_d.c */
 	/* check_g3.c: when it asked for the lease, and which nodes have granted it */
 	struct {
