@@ -2,6 +2,8 @@
  *
  *   step        what happens                                  on failure
  *   devices     the driver opens log and disks, exclusively   FACT_OPENED, closed
+ *   stable      the log flushed: what is read next is there   close, FACT_OPENED
+ *               after a power cut too, before a slot is written
  *   superblock  both slots read, identity and sizes checked   close, FACT_OPENED
  *   maps        every block of every site's map read          (all dirty)
  *   scan        the ring walked; what is not home is found    close, FACT_OPENED
@@ -30,6 +32,16 @@ static void read_log(struct mirror_engine *m, uint64_t offset_bytes,
 		.length_bytes = length_bytes,
 		.iov = &m->open_iov,
 		.iov_count = 1,
+		.purpose = IO_OPEN,
+	};
+	mirror_engine_submit(m, &m->open_io);
+}
+
+static void flush_log(struct mirror_engine *m)
+{
+	m->open_io = (struct mirror_io){
+		.op = MIRROR_IO_FLUSH,
+		.device = MIRROR_IO_LOG,
 		.purpose = IO_OPEN,
 	};
 	mirror_engine_submit(m, &m->open_io);
@@ -85,8 +97,8 @@ void mirror_open_devices(struct mirror_engine *m, const struct mirror_devices *d
 	}
 	if (m->state == ENGINE_CLOSING)
 		return; /* told to close meanwhile */
-	m->open_step = OPEN_SUPERBLOCK;
-	read_log(m, 0, MIRROR_SUPERBLOCK_AREA_BYTES, m->scan_buffer);
+	m->open_step = OPEN_STABLE;
+	flush_log(m);
 }
 
 static int check_sizes(const struct mirror_engine *m, char *text, size_t size)
@@ -428,12 +440,7 @@ void mirror_open_pump(struct mirror_engine *m)
 		mirror_log_mark(m);
 	} else if (m->open_step == OPEN_MARK && m->log_parts == 0) {
 		m->open_step = OPEN_FLUSH;
-		m->open_io = (struct mirror_io){
-			.op = MIRROR_IO_FLUSH,
-			.device = MIRROR_IO_LOG,
-			.purpose = IO_OPEN,
-		};
-		mirror_engine_submit(m, &m->open_io);
+		flush_log(m);
 	}
 }
 
@@ -446,12 +453,18 @@ void mirror_open_io(struct mirror_engine *m, struct mirror_io *io)
 	if (!good && m->open_step != OPEN_SCAN && m->open_step != OPEN_MAPS) {
 		char text[FACT_TEXT_MAX];
 
-		mirror_text(text, sizeof text, "writelog %s cannot be read: %s",
-			    m->config->site[m->site].writelog, strerror(-io->result));
+		mirror_text(text, sizeof text, "writelog %s cannot be %s: %s",
+			    m->config->site[m->site].writelog,
+			    io->op == MIRROR_IO_FLUSH ? "flushed" : "read",
+			    strerror(-io->result));
 		refuse(m, io->result, text);
 		return;
 	}
 	switch (m->open_step) {
+	case OPEN_STABLE:
+		m->open_step = OPEN_SUPERBLOCK;
+		read_log(m, 0, MIRROR_SUPERBLOCK_AREA_BYTES, m->scan_buffer);
+		break;
 	case OPEN_SUPERBLOCK:
 		superblock_read(m);
 		break;

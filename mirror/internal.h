@@ -221,6 +221,7 @@ struct engine_home {
 /* Steps of ORDER_OPEN, see engine_open.c. */
 enum open_step {
 	OPEN_DEVICES,
+	OPEN_STABLE,
 	OPEN_SUPERBLOCK,
 	OPEN_MAPS,
 	OPEN_SCAN,

@@ -284,6 +284,30 @@ START_TEST(garbage_ends_links_only)
 }
 END_TEST
 
+/* Each start would write the superblock slot that the one before did not: where no flush
+ * goes well a power cut could then take both. So nothing is written before one did. */
+START_TEST(a_log_that_cannot_be_flushed_stays_as_it_is)
+{
+	struct pair *p = pair_level((uint64_t)_i + 1, 2, 4u << 20);
+	uint8_t before[MIRROR_SUPERBLOCK_AREA_BYTES];
+
+	pair_load(p, 0, 500);
+	pair_crash(p, 1, false);
+	memcpy(before, p->site[1].log.now, sizeof before);
+	p->site[1].log.fail = -EIO;
+	p->site[1].log.fail_ops = 1u << MIRROR_IO_FLUSH;
+	pair_start(p, 1);
+	ck_assert_int_ne(p->site[1].last[FACT_OPENED].error, 0);
+	ck_assert_mem_eq(before, p->site[1].log.now, sizeof before);
+	pair_crash(p, 1, true);
+	p->site[1].log.fail = 0;
+	pair_start(p, 1);
+	ck_assert_int_eq(p->site[1].last[FACT_OPENED].error, 0);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine_failures");
@@ -301,6 +325,7 @@ int main(void)
 	tcase_add_loop_test(tc, replay_goes_on_without_buffers, 0, SEEDS);
 	tcase_add_loop_test(tc, full_log_does_not_keep_the_next_link_waiting, 0, SEEDS);
 	tcase_add_loop_test(tc, garbage_ends_links_only, 0, SEEDS);
+	tcase_add_loop_test(tc, a_log_that_cannot_be_flushed_stays_as_it_is, 0, SEEDS);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
