@@ -29,7 +29,8 @@ struct flow {
 	atomic_bool keep;         /* do not give buffers back ... */
 	uint8_t *kept[BUFFERS_KEPT_MAX]; /* ... until ORDER_VIEW */
 	uint32_t kept_count;
-	atomic_bool wrong; /* something came out of order or damaged */
+	atomic_uint paused_count; /* of the driver, when ORDER_WAIT came */
+	atomic_bool wrong;        /* something came out of order or damaged */
 };
 
 static struct rig a, b;
@@ -113,6 +114,8 @@ static bool script(struct rig *r, const struct mirror_event *e,
 		flow->sent_count = 0;
 		for (uint32_t i = 0; i < flow->frame_count; i++)
 			push_frame(out, &flow->frame[i]);
+	} else if (e->type == MIRROR_EVENT_ORDER && e->order->type == ORDER_WAIT) {
+		flow->paused_count = link_driver_counters(rig_links(r))->paused_count;
 	} else if (e->type == MIRROR_EVENT_ORDER && e->order->type == ORDER_VIEW) {
 		flow->keep = false;
 		give_back(r, flow);
@@ -280,8 +283,10 @@ START_TEST(resumed_link_keeps_everything)
 	encode(&flow_a.frame[0], 0, MIRROR_FRAME_RECORD, 0, 4 * KIB);
 	send_all(&a);
 	rig_expect(&a, "sent 1");
-	while (link_driver_counters(rig_links(&b))->paused_count == 0)
+	while (flow_b.paused_count == 0) {
+		rig_order_type(&b, ORDER_WAIT);
 		rig_turn(&b);
+	}
 	b.engine.takes_frames = true;
 	while (flow_b.received_count == 0)
 		rig_turn(&b);
