@@ -1,5 +1,6 @@
 /* main.c - sim: run seeds, replay one, soak; play scenarios. */
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,36 +71,72 @@ static void print_sum(const struct sim_batch *b)
 	       (double)b->sum.serves / runs);
 }
 
+#define SLICE 300u /* seconds of a soak between two notes of where it is */
+
+struct soak {
+	unsigned long long next, runs, failed, seconds;
+};
+
 /* FILE holds: the next seed, runs so far, failures so far, seconds so far. */
+static bool soak_load(const char *path, struct soak *s)
+{
+	FILE *f = fopen(path, "r");
+	bool ok = true;
+
+	*s = (struct soak){ .next = 1000000 };
+	if (f == NULL)
+		return true;
+	ok = fscanf(f, "%llu %llu %llu %llu", &s->next, &s->runs, &s->failed,
+		    &s->seconds) == 4;
+	fclose(f);
+	if (!ok)
+		fprintf(stderr, "sim: %s holds no soak's state\n", path);
+	return ok;
+}
+
+static bool soak_store(const char *path, const struct soak *s)
+{
+	char new[PATH_MAX];
+	FILE *f;
+
+	snprintf(new, sizeof new, "%s.new", path);
+	f = fopen(new, "w");
+	if (f != NULL &&
+	    fprintf(f, "%llu %llu %llu %llu\n", s->next, s->runs, s->failed, s->seconds) >
+		    0 &&
+	    fclose(f) == 0 && rename(new, path) == 0)
+		return true;
+	perror(path);
+	return false;
+}
+
+/* In slices, so that one that is ended goes on from where it was. */
 static int soak(struct options *o)
 {
-	unsigned long long next = 1000000, runs = 0, failed = 0, seconds = 0;
-	FILE *f = fopen(o->soak, "r");
+	const uint64_t seconds = o->batch.seconds;
+	struct soak s;
 
-	if (f != NULL) {
-		if (fscanf(f, "%llu %llu %llu %llu", &next, &runs, &failed, &seconds) !=
-		    4) {
-			fprintf(stderr, "sim: %s holds no soak's state\n", o->soak);
-			return 2;
-		}
-		fclose(f);
-	}
-	o->batch.first = next;
-	o->batch.keep_going = true;
-	sim_batch_run(&o->batch);
-	print_sum(&o->batch);
-	runs += o->batch.done;
-	failed += o->batch.failed;
-	seconds += (unsigned long long)o->batch.elapsed;
-	printf("the soak so far: %llu runs, %llu failed, %llu minutes\n", runs, failed,
-	       seconds / 60);
-	f = fopen(o->soak, "w");
-	if (f == NULL ||
-	    fprintf(f, "%llu %llu %llu %llu\n", (unsigned long long)o->batch.next, runs,
-		    failed, seconds) < 0 ||
-	    fclose(f) != 0) {
-		perror(o->soak);
+	if (!soak_load(o->soak, &s))
 		return 2;
+	o->batch.keep_going = true;
+	for (uint64_t past = 0; seconds == 0 || past < seconds; past += SLICE) {
+		struct sim_batch b = o->batch;
+
+		b.first = s.next;
+		b.seconds = seconds - past < SLICE && seconds > 0 ? seconds - past :
+								    SLICE;
+		sim_batch_run(&b);
+		print_sum(&b);
+		s.next = b.next;
+		s.runs += b.done;
+		s.failed += b.failed;
+		s.seconds += (unsigned long long)b.elapsed;
+		o->batch.failed += b.failed;
+		printf("the soak so far: %llu runs, %llu failed, %llu minutes\n", s.runs,
+		       s.failed, s.seconds / 60);
+		fflush(stdout);
+		if (!soak_store(o->soak, &s))
+			return 2;
 	}
 	return o->batch.failed > 0;
 }
