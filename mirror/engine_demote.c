@@ -79,6 +79,7 @@ void mirror_become_idle(struct mirror_engine *m)
 	m->home_reset_due = true;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		mirror_refresh_stop(m, s);
+	mirror_refusal_review(m);
 }
 
 void mirror_depose(struct mirror_engine *m, const char *text)

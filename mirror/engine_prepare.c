@@ -27,8 +27,10 @@ static void prepared(struct mirror_engine *m, int32_t error, const char *text)
 	snprintf(f->text, sizeof f->text, "%s", text);
 	m->prepare_step = PREPARE_NONE;
 	m->prepared = error == 0;
-	if (error != 0 && m->state == ENGINE_PREPARING)
+	if (error != 0 && m->state == ENGINE_PREPARING) {
 		mirror_engine_set_state(m, ENGINE_IDLE);
+		mirror_refusal_review(m);
+	}
 }
 
 void mirror_prepare_order(struct mirror_engine *m, const struct order *o)
@@ -271,22 +273,24 @@ void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 	}
 }
 
-/* D4: a refusal is lifted when a view of greater ballot that keeps an older
- * generation takes effect: the promotion that stored it has lost. */
+void mirror_refusal_review(struct mirror_engine *m)
+{
+	if (m->state <= ENGINE_OPENING || m->state == ENGINE_PREPARING ||
+	    uuid_is_zero(&m->sb.refusal.generation) ||
+	    m->view_ballot <= m->sb.refusal.ballot ||
+	    mirror_history_find(&m->view_history, &m->sb.refusal.generation) != NULL)
+		return;
+	memset(&m->sb.refusal, 0, sizeof m->sb.refusal);
+	mirror_superblock_want(m);
+	mirror_engine_event(m, "refusal", "lift-refusal",
+			    "a later view keeps the older generation");
+}
+
 void mirror_view_order(struct mirror_engine *m, const struct order *o)
 {
 	if (o->ballot < m->view_ballot)
 		return;
 	m->view_ballot = o->ballot;
 	m->view_history = o->history;
-	if (m->state == ENGINE_CLOSED || m->state == ENGINE_OPENING ||
-	    uuid_is_zero(&m->sb.refusal.generation))
-		return;
-	if (o->ballot > m->sb.refusal.ballot && m->state != ENGINE_PREPARING &&
-	    mirror_history_find(&o->history, &m->sb.refusal.generation) == NULL) {
-		memset(&m->sb.refusal, 0, sizeof m->sb.refusal);
-		mirror_superblock_want(m);
-		mirror_engine_event(m, "refusal", "lift-refusal",
-				    "a later view keeps the older generation");
-	}
+	mirror_refusal_review(m);
 }

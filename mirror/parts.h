@@ -133,6 +133,10 @@ void mirror_serve_failed(struct mirror_engine *m, uint64_t order_id, int32_t err
 			 const char *text);
 void mirror_wait_order(struct mirror_engine *m, const struct order *o);
 void mirror_view_order(struct mirror_engine *m, const struct order *o);
+/* D4: a refusal is lifted when a view of greater ballot that keeps an older generation
+ * is in effect: the promotion that stored it has lost. Asked when such a view comes and
+ * when a promotion ends: one under way keeps its refusal until then. */
+void mirror_refusal_review(struct mirror_engine *m);
 
 /* engine_demote.c */
 void mirror_become_idle(struct mirror_engine *m);

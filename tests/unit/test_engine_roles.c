@@ -273,6 +273,24 @@ START_TEST(a_view_lifts_refusals)
 }
 END_TEST
 
+/* ... also when that view comes while the promotion that lost is still under way. */
+START_TEST(a_view_lifts_the_refusal_of_one_that_lost)
+{
+	struct pair *p = pair_level((uint64_t)_i + 11050, 3, LOG_BYTES);
+
+	pair_load(p, 0, 2000);
+	half_promote(p, 1, 3000, 1u << 2);
+	p->ballot++;
+	for (uint32_t i = 0; i < 3; i++)
+		pair_view(p, i);
+	pair_run(p, (uint32_t)pair_random(p, 200));
+	ck_assert(pair_demote(p, 1, 1000));
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 /* Cut off, production does not know that another was promoted; its lease has ended.
  * When the line is back nobody takes its records, and it is a copy once deposed. */
 START_TEST(stale_production_is_refused)
@@ -419,6 +437,7 @@ int main(void)
 	tcase_add_loop_test(tc, close_and_reopen_at_any_moment, 0, SEEDS);
 	tcase_add_loop_test(tc, every_probe_is_answered, 0, SEEDS);
 	tcase_add_loop_test(tc, a_view_lifts_refusals, 0, SEEDS);
+	tcase_add_loop_test(tc, a_view_lifts_the_refusal_of_one_that_lost, 0, SEEDS);
 	tcase_add_loop_test(tc, stale_production_is_refused, 0, SEEDS);
 	tcase_add_loop_test(tc, forked_histories_change_nothing, 0, SEEDS);
 	tcase_add_loop_test(tc, unknown_history_is_refreshed, 0, SEEDS);
