@@ -35,6 +35,7 @@ struct cluster_core *cluster_create(const struct config *config,
 			return NULL;
 		}
 		c->persisted_counter = c->voter.counter;
+		c->role.released = c->voter.released[self->node][0];
 	} else {
 		c->voter.node = self->node;
 		c->voter.epoch = cluster_random(c);

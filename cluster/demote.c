@@ -193,6 +193,10 @@ static void end_stop(struct cluster_core *c, struct command *w)
 	/* Our own release comes back to us when it has reached the others. */
 	if (c->release_due && is_waiting(c, w))
 		return;
+	/* Who leaves last is the only one to know of the others' releases. */
+	if ((c->voter_dirty || c->persisting) && !c->persist_failed &&
+	    c->now_ns < w->begun_ns + DECIDE_NS)
+		return;
 	command_end(c, w, 0, "released what was hosted here");
 }
 

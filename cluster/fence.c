@@ -147,20 +147,37 @@ bool cluster_fence_has_released(const struct cluster_core *c, int32_t node,
 				uint64_t incarnation)
 {
 	for (uint32_t i = 0; i < RELEASED_COUNT_MAX; i++)
-		if (c->node[node].released[i] == incarnation)
+		if (c->voter.released[node][i] == incarnation)
 			return true;
+	return false;
+}
+
+/* A view that this voter knows names that opening: it is not forgotten. */
+static bool is_named(const struct cluster_core *c, uint32_t node, uint64_t incarnation)
+{
+	const struct view *views[] = { cluster_vote_in_effect(c),
+				       cluster_vote_newest(c) };
+
+	for (uint32_t i = 0; i < 2; i++)
+		for (uint32_t s = 0; views[i] != NULL && s < views[i]->site_count; s++)
+			if (views[i]->site[s].host.node == (int32_t)node &&
+			    views[i]->site[s].host.incarnation == incarnation)
+				return true;
 	return false;
 }
 
 void cluster_fence_released(struct cluster_core *c, uint32_t node, uint64_t incarnation)
 {
-	struct node *n = &c->node[node];
+	uint64_t *released = c->voter.released[node];
+	uint32_t last = RELEASED_COUNT_MAX - 1;
 
 	if (incarnation == 0 || cluster_fence_has_released(c, (int32_t)node, incarnation))
 		return;
-	memmove(&n->released[1], &n->released[0],
-		sizeof n->released - sizeof n->released[0]);
-	n->released[0] = incarnation;
+	while (last > 0 && is_named(c, node, released[last]))
+		last--;
+	memmove(&released[1], &released[0], last * sizeof released[0]);
+	released[0] = incarnation;
+	c->voter_dirty = true;
 }
 
 enum fence_host cluster_fence_host(const struct cluster_core *c,

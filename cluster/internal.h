@@ -56,11 +56,10 @@ struct node {
 	bool known;           /* `said` and `incarnation` hold what it said last */
 	uint64_t incarnation; /* of its process */
 	struct announce said;
-	uint64_t boot_wall_ns; /* when it first said `said.boot` */
-	uint64_t fenced_boot;  /* this boot of it was ended for certain; 0: none */
-	uint64_t released[RELEASED_COUNT_MAX]; /* newest first */
-	uint64_t renewed_ns;                   /* its last RENEW came here */
-	uint64_t since_wall_ns;                /* of `member` */
+	uint64_t boot_wall_ns;  /* when it first said `said.boot` */
+	uint64_t fenced_boot;   /* this boot of it was ended for certain; 0: none */
+	uint64_t renewed_ns;    /* its last RENEW came here */
+	uint64_t since_wall_ns; /* of `member` */
 	bool refused;
 	char text[128]; /* why it takes no part */
 };
@@ -197,8 +196,8 @@ struct promote {
 	uint64_t wait_until_ns; /* D7: older leases have ended then */
 	uint64_t lost_count;    /* FORCED: records that may be lost, as far as known */
 	bool lost_known;
-	bool parted; /* D2: a forced view made this node its site's host */
-	uint32_t reached_sites;                  /* rolled forward from */
+	bool parted;            /* D2: a forced view made this node its site's host */
+	uint32_t reached_sites; /* rolled forward from */
 	uint64_t sources[CONFIG_SITE_COUNT_MAX]; /* incarnations that were asked */
 	char wait_text[240];                     /* what it waits for */
 	char done_text[240];                     /* what the reply adds */
@@ -248,6 +247,7 @@ struct cluster_core {
 	struct announce announced; /* as last sent */
 	bool state_due;            /* joiners have not got the state yet */
 	uint64_t state_ring;       /* the ring in which we sent it */
+	bool ends_due;             /* we know of an end that the state lacked */
 	bool disks_due;
 	bool stopping;
 	bool release_due;       /* STOP: the release is on its way to us */
@@ -318,6 +318,7 @@ int32_t cluster_join_sender(struct cluster_core *c, uint32_t nodeid, uint32_t pi
 void cluster_join_announce(struct cluster_core *c, uint32_t nodeid, uint32_t pid,
 			   const struct message *m, int error);
 void cluster_join_state(struct cluster_core *c, const struct message *m);
+void cluster_join_in_effect(struct cluster_core *c, const struct view *before);
 void cluster_join_disks(struct cluster_core *c, const struct message *m);
 void cluster_join_start(struct cluster_core *c, const struct message *m);
 void cluster_join_pump(struct cluster_core *c);

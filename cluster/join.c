@@ -353,24 +353,60 @@ static void state_pump(struct cluster_core *c)
 {
 	struct message *m;
 
-	if (!c->state_due || !sends_state(c))
+	if (!(c->state_due && sends_state(c)) &&
+	    !(c->ends_due && cluster_vote_in_effect(c) != NULL))
 		return;
-	c->state_due = false;
+	c->state_due = c->ends_due = false;
 	c->state_ring = c->ring;
 	m = cluster_message(c, MESSAGE_STATE);
 	m->state.has_view = true;
 	m->state.view = *cluster_vote_in_effect(c);
 	for (uint32_t n = 0; n < CONFIG_NODE_COUNT_MAX; n++) {
-		memcpy(m->state.released[n], c->node[n].released,
+		memcpy(m->state.released[n], c->voter.released[n],
 		       sizeof m->state.released[n]);
 		m->state.fenced_boot[n] = c->node[n].fenced_boot;
 	}
 	cluster_send(c);
 }
 
+static bool has_ended(const struct cluster_core *c, const struct view_host *h)
+{
+	return h->node != VIEW_NONE &&
+	       (cluster_fence_has_released(c, h->node, h->incarnation) ||
+		(!c->node[h->node].member && c->node[h->node].fenced_boot == h->boot));
+}
+
+/* D6: does the state lack that a site's host has ended, which we know: a joiner's voter
+ * file may say so. */
+static bool lacks_end(const struct cluster_core *c, const struct message_state *state,
+		      const struct view_host *host)
+{
+	if (host->node == VIEW_NONE || state->fenced_boot[host->node] == host->boot)
+		return false;
+	for (uint32_t i = 0; i < RELEASED_COUNT_MAX; i++)
+		if (state->released[host->node][i] == host->incarnation)
+			return false;
+	return has_ended(c, host);
+}
+
+/* An adopted view may name a host that has ended before, as not all here know. */
+void cluster_join_in_effect(struct cluster_core *c, const struct view *before)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+
+	for (uint32_t s = 0; s < v->site_count; s++)
+		c->ends_due |= v->site[s].host.incarnation !=
+				       before->site[s].host.incarnation &&
+			       has_ended(c, &v->site[s].host);
+}
+
 void cluster_join_state(struct cluster_core *c, const struct message *m)
 {
+	const struct view *v = &m->state.view;
+
 	c->state_due = false;
+	for (uint32_t s = 0; m->state.has_view && s < v->site_count; s++)
+		c->ends_due |= lacks_end(c, &m->state, &v->site[s].host);
 	for (uint32_t n = 0; n < c->config->node_count; n++) {
 		for (uint32_t i = RELEASED_COUNT_MAX; i-- > 0;)
 			cluster_fence_released(c, n, m->state.released[n][i]);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "cluster/cluster.h"
-#include "cluster/view.h"
+#include "cluster/voter.h"
 
 enum message_type {
 	MESSAGE_ANNOUNCE = 1, /* what I am, reach and host (Fig. 4, 72-76) */
@@ -41,7 +41,6 @@ enum message_type {
 #define ANNOUNCE_WANTS (1u << 3) /* to be host: it is to be promoted */
 #define ANNOUNCE_FLAGS                                                                   \
 	(ANNOUNCE_OPEN | ANNOUNCE_SERVING | ANNOUNCE_STOPPING | ANNOUNCE_WANTS)
-#define RELEASED_COUNT_MAX 4
 
 struct announce {
 	char name[CONFIG_NAME_MAX];

@@ -119,6 +119,7 @@ static void release(struct cluster_core *c, uint32_t site, uint64_t incarnation)
 	m->release.incarnation = incarnation;
 	c->role.released = incarnation;
 	c->release_due = c->joined;
+	cluster_fence_released(c, c->self.node, incarnation);
 	cluster_send(c);
 }
 
@@ -358,14 +359,23 @@ static bool is_named(const struct cluster_core *c)
 	return h->node == (int32_t)c->self.node && h->incarnation == c->role.incarnation;
 }
 
+/* What a view named, or may yet, is not used and never will be. */
+static void renounce(struct cluster_core *c, uint32_t site)
+{
+	release(c, site, c->role.incarnation_next);
+	if (c->stopping)
+		c->role.incarnation_next = 0;
+	else
+		cluster_role_fresh_incarnation(c);
+}
+
 static void open_devices(struct cluster_core *c, uint32_t site)
 {
 	struct role *r = &c->role;
 	struct order *o;
 
 	if (c->stopping || cluster_role_reach(c) == 0) {
-		release(c, site, r->incarnation_next);
-		cluster_role_fresh_incarnation(c);
+		renounce(c, site);
 		return;
 	}
 	r->site = site;
@@ -389,6 +399,11 @@ static void devices_pump(struct cluster_core *c)
 		cluster_wake(c, r->open_at_ns);
 	if (r->devices == DEVICES_CLOSED && site != VIEW_NONE)
 		open_devices(c, (uint32_t)site);
+	/* An undecided view, which others may adopt later, may name who leaves. Once this
+	 * comes back, all that was released before has come, too: a witness waits for it. */
+	else if (r->devices == DEVICES_CLOSED && c->stopping && c->joined &&
+		 r->incarnation_next != 0)
+		renounce(c, r->site);
 	if (r->devices != DEVICES_OPEN || r->serve != SERVE_NONE)
 		return;
 	if (r->failed || c->stopping || !is_named(c) || is_wanted_by_mate(c))

@@ -341,6 +341,7 @@ void cluster_round_in_effect(struct cluster_core *c, const struct view *v)
 	c->work_since_ns = 0;
 	c->confirm_own = false;
 	cluster_role_in_effect(c, first ? NULL : &c->before);
+	cluster_join_in_effect(c, &c->before);
 	finish(c, v->ballot);
 }
 

@@ -9,10 +9,25 @@
 
 #define VOTER_MAGIC 0x564d4148u /* "HAMV" */
 #define VOTER_VERSION 1u
-#define HEADER_BYTES 28u /* magic .. counter, CRC */
+#define VOTER_RELEASES 1u /* feature: what was released stands behind the views */
+#define HEADER_BYTES 28u  /* magic .. counter, CRC */
 
-static bool body_codec(struct codec *c, const struct config *config, struct voter *v,
-		       char *text, size_t text_size)
+static void released_codec(struct codec *c, const struct config *config, struct voter *v)
+{
+	uint32_t count = config->node_count;
+
+	codec_u32(c, &count);
+	if (count > CONFIG_NODE_COUNT_MAX) {
+		c->bytes.bad = true;
+		return;
+	}
+	for (uint32_t n = 0; n < count; n++)
+		for (uint32_t i = 0; i < RELEASED_COUNT_MAX; i++)
+			codec_u64(c, &v->released[n][i]);
+}
+
+static bool body_codec(struct codec *c, const struct config *config, uint32_t features,
+		       struct voter *v, char *text, size_t text_size)
 {
 	bool same = true;
 
@@ -26,6 +41,8 @@ static bool body_codec(struct codec *c, const struct config *config, struct vote
 		same = cluster_view_codec(c, config, &v->accepted, text, text_size);
 	if (v->has_in_effect)
 		same &= cluster_view_codec(c, config, &v->in_effect, text, text_size);
+	if ((features & VOTER_RELEASES) != 0)
+		released_codec(c, config, v);
 	return same;
 }
 
@@ -45,12 +62,12 @@ size_t cluster_voter_encode(const struct config *config, const struct voter *v,
 	char text[160];
 
 	c.bytes.position = HEADER_BYTES;
-	body_codec(&c, config, fields, text, sizeof text);
+	body_codec(&c, config, VOTER_RELEASES, fields, text, sizeof text);
 	assert(!c.bytes.bad);
 	bytes_put_u32(&header, VOTER_MAGIC);
 	bytes_put_u16(&header, VOTER_VERSION);
 	bytes_put_u16(&header, 0);
-	bytes_put_u32(&header, 0); /* incompatible features */
+	bytes_put_u32(&header, VOTER_RELEASES); /* incompatible features */
 	bytes_put_u32(&header, (uint32_t)c.bytes.position);
 	bytes_put_u64(&header, v->counter);
 	bytes_put_u32(&header, crc_of(data, c.bytes.position));
@@ -88,6 +105,7 @@ int cluster_voter_decode(const struct config *config, uint32_t node, const uint8
 			 size_t length, struct voter *v, char *text, size_t text_size)
 {
 	struct codec c = codec_reader(data, length);
+	uint32_t features;
 	uint64_t counter;
 	size_t used;
 	bool same;
@@ -98,15 +116,16 @@ int cluster_voter_decode(const struct config *config, uint32_t node, const uint8
 		return -EBADMSG;
 	}
 	c.bytes.position = 4;
-	if (bytes_get_u16(&c.bytes) != VOTER_VERSION || bytes_get_u16(&c.bytes) != 0 ||
-	    bytes_get_u32(&c.bytes) != 0) {
+	same = bytes_get_u16(&c.bytes) == VOTER_VERSION && bytes_get_u16(&c.bytes) == 0;
+	features = bytes_get_u32(&c.bytes);
+	if (!same || (features & ~VOTER_RELEASES) != 0) {
 		snprintf(text, text_size,
 			 "the voter file is of another version of hamirror");
 		return -EPROTONOSUPPORT;
 	}
 	c.bytes.position = HEADER_BYTES;
 	v->counter = counter;
-	same = body_codec(&c, config, v, text, text_size);
+	same = body_codec(&c, config, features, v, text, text_size);
 	if (c.bytes.bad || c.bytes.position != used || v->epoch == 0) {
 		snprintf(text, text_size, "the voter file says what no voter can say");
 		return -EBADMSG;

@@ -15,6 +15,8 @@
 #include "cluster/cluster.h"
 #include "cluster/view.h"
 
+#define RELEASED_COUNT_MAX 4 /* of each node, newest first */
+
 struct voter {
 	uint64_t counter;   /* of writes: the greater valid slot is the newer */
 	struct uuid mirror; /* zero until a view is known */
@@ -25,6 +27,9 @@ struct voter {
 	bool has_in_effect;
 	struct view accepted;
 	struct view in_effect; /* the newest one known to be in effect */
+	/* D6: openings of devices that are over, as their hosts have said. A view that
+	 * names such a host may be found by members that were not there. */
+	uint64_t released[CONFIG_NODE_COUNT_MAX][RELEASED_COUNT_MAX];
 };
 
 /* Encode into `data`, which holds CLUSTER_VOTER_FILE_BYTES. Returns the length. */

@@ -183,6 +183,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario.h \
 	tests/sim/scenario_clients.c \
 	tests/sim/scenario_copies.c \
+	tests/sim/scenario_hosts.c \
 	tests/sim/scenario_leases.c \
 	tests/sim/scenario_log.c \
 	tests/sim/scenario_play.c \

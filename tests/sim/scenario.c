@@ -5,10 +5,9 @@
 #include "tests/sim/scenario.h"
 
 static const struct sim_scenario *const tables[] = {
-	sim_scenarios_views,   sim_scenarios_promotion,
-	sim_scenarios_leases,  sim_scenarios_copies,
-	sim_scenarios_refresh, sim_scenarios_log,
-	sim_scenarios_clients, NULL,
+	sim_scenarios_views, sim_scenarios_promotion, sim_scenarios_leases,
+	sim_scenarios_hosts, sim_scenarios_copies,    sim_scenarios_refresh,
+	sim_scenarios_log,   sim_scenarios_clients,   NULL,
 };
 
 /* Nothing goes wrong by itself, and everything takes a moment. */

@@ -122,6 +122,45 @@ START_TEST(a_joiner_takes_the_state_it_is_sent)
 }
 END_TEST
 
+/* Of a host that gave its devices back only who was there knows: the voter file of one
+ * that comes later. */
+START_TEST(a_joiner_tells_of_a_release_that_the_state_lacks)
+{
+	struct message m = { .type = MESSAGE_STATE };
+
+	view.site[1].host = (struct view_host){ .node = 3, .incarnation = 88, .boot = 9 };
+	m.state.has_view = true;
+	m.state.view = view;
+	teardown();
+	solo_create(&t, 1, &view, true);
+	cluster_fence_released(t.core, 3, 88);
+	ck_assert(t.core->voter_dirty);
+	solo_ring(&t, 3);
+	solo_announce(&t, 0);
+	solo_clear(&t);
+	solo_say(&t, 0, &m);
+	ck_assert_uint_eq(solo_sent_count(&t, MESSAGE_STATE), 1);
+	ck_assert_uint_eq(solo_sent(&t, MESSAGE_STATE)->state.released[3][0], 88);
+	m.state.released[3][2] = 88;
+	solo_clear(&t);
+	solo_say(&t, 0, &m);
+	ck_assert_uint_eq(solo_sent_count(&t, MESSAGE_STATE), 0);
+}
+END_TEST
+
+/* Nor may four openings since push out the one that a view names. */
+START_TEST(a_release_of_a_named_host_is_not_forgotten)
+{
+	view.site[1].host = (struct view_host){ .node = 3, .incarnation = 88, .boot = 9 };
+	teardown();
+	solo_create(&t, 1, &view, true);
+	for (uint64_t i = 88; i < 88 + 2 * RELEASED_COUNT_MAX; i++)
+		cluster_fence_released(t.core, 3, i);
+	ck_assert(cluster_fence_has_released(t.core, 3, 88));
+	ck_assert(cluster_fence_has_released(t.core, 3, 87 + 2 * RELEASED_COUNT_MAX));
+}
+END_TEST
+
 /* ---- refusals, by name ---- */
 
 static void status(struct cluster_status *to)
@@ -501,6 +540,8 @@ int main(void)
 		one, who_is_not_the_lowest_does_not_and_takes_over_when_that_one_leaves);
 	tcase_add_test(one, the_production_host_sends_it_before_the_lowest);
 	tcase_add_test(one, a_joiner_takes_the_state_it_is_sent);
+	tcase_add_test(one, a_joiner_tells_of_a_release_that_the_state_lacks);
+	tcase_add_test(one, a_release_of_a_named_host_is_not_forgotten);
 	tcase_add_test(one, another_configuration_is_refused_and_takes_no_part);
 	tcase_add_test(one, another_mirror_of_the_same_name_is_refused);
 	tcase_add_test(one, a_second_process_for_a_node_is_refused);

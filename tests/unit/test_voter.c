@@ -23,6 +23,17 @@ static void setup(void)
 	voter.mirror.byte[0] = 1;
 	voter.has_accepted = true;
 	solo_view(&config, 3, &voter.accepted);
+	voter.released[3][0] = 33;
+	voter.released[0][RELEASED_COUNT_MAX - 1] = 4;
+}
+
+/* The header's CRC, after a change in it. */
+static void seal(uint8_t *data, size_t length)
+{
+	struct bytes crc = bytes_of(data + 24, 4);
+
+	bytes_put_u32(&crc,
+		      common_crc32c(common_crc32c(0, data, 24), data + 28, length - 28));
 }
 
 START_TEST(a_slot_says_again_what_was_promised_and_accepted)
@@ -37,6 +48,26 @@ START_TEST(a_slot_says_again_what_was_promised_and_accepted)
 	ck_assert_uint_eq(back.promised, voter.promised);
 	ck_assert(back.has_accepted && !back.has_in_effect);
 	ck_assert_uint_eq(back.accepted.ballot, voter.accepted.ballot);
+	ck_assert_mem_eq(back.released, voter.released, sizeof back.released);
+}
+END_TEST
+
+/* One without the feature: no releases stand behind the views. */
+START_TEST(a_file_without_releases_is_read)
+{
+	size_t length = cluster_voter_encode(&config, &voter, slot[0]);
+	struct bytes used;
+
+	length -= 4 + config.node_count * RELEASED_COUNT_MAX * 8;
+	slot[0][8] = 0;
+	used = bytes_of(slot[0] + 12, 4);
+	bytes_put_u32(&used, (uint32_t)length);
+	seal(slot[0], length);
+	ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length, &back, text,
+					      sizeof text),
+			 0);
+	ck_assert_uint_eq(back.accepted.ballot, voter.accepted.ballot);
+	ck_assert_uint_eq(back.released[3][0], 0);
 }
 END_TEST
 
@@ -103,11 +134,9 @@ END_TEST
 START_TEST(a_newer_version_is_refused_not_passed_over)
 {
 	const size_t length = cluster_voter_encode(&config, &voter, slot[0]);
-	struct bytes crc = bytes_of(slot[0] + 24, 4);
 
 	slot[0][4] = 2;
-	bytes_put_u32(&crc, common_crc32c(common_crc32c(0, slot[0], 24), slot[0] + 28,
-					  length - 28));
+	seal(slot[0], length);
 	ck_assert_int_eq(cluster_voter_newest(slot[0], length, slot[1], 0), 0);
 	ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length, &back, text,
 					      sizeof text),
@@ -149,6 +178,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, a_slot_says_again_what_was_promised_and_accepted);
+	tcase_add_test(tc, a_file_without_releases_is_read);
 	tcase_add_test(tc, a_write_that_is_cut_off_leaves_the_other_slot);
 	tcase_add_test(tc, what_stands_behind_a_slot_is_not_looked_at);
 	tcase_add_test(tc, damage_is_refused);
