@@ -34,9 +34,10 @@ static bool breaks_tie(const struct cluster_core *c, uint32_t node, uint64_t epo
 		return n->incarnation == t->incarnation[node];
 	if (n->member)
 		return n->said.epoch != epoch;
-	/* Who came back since is neither the one that agreed nor the one that was fenced. */
+	/* Who came back since is neither the one that agreed nor the one that was fenced,
+	 * and counts from its coming on, not from what it says (tests/model, `unsaid`). */
 	return n->fenced_boot != 0 && n->fenced_boot == t->boot[node] &&
-	       n->said.boot == t->boot[node];
+	       n->said.boot == t->boot[node] && !n->unsaid;
 }
 
 static bool set_is_majority(const struct cluster_core *c, const struct view_voters *set,
@@ -126,7 +127,11 @@ void cluster_fence_event(struct cluster_core *c, const char *name, uint64_t wall
 		boot = v->member[node].boot;
 		seen_ns = v->wall_ns;
 	}
-	if (boot == 0 || wall_ns < seen_ns || c->node[node].fenced_boot == boot)
+	if (boot == 0 || wall_ns < seen_ns)
+		return;
+	if (wall_ns >= c->node[node].came_wall_ns)
+		c->node[node].unsaid = false;
+	if (c->node[node].fenced_boot == boot)
 		return;
 	mark_fenced(c, node, boot);
 	m = cluster_message(c, MESSAGE_FENCED);

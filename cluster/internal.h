@@ -58,6 +58,9 @@ struct node {
 	struct announce said;
 	uint64_t boot_wall_ns;  /* when it first said `said.boot` */
 	uint64_t fenced_boot;   /* this boot of it was ended for certain; 0: none */
+	uint32_t nodeid;        /* corosync's, while `known` */
+	bool unsaid;            /* D2: a process of it came and has not said ... */
+	uint64_t came_wall_ns;  /* ... who it is; a fencing since then ends that */
 	uint64_t renewed_ns;    /* its last RENEW came here */
 	uint64_t since_wall_ns; /* of `member` */
 	bool refused;
@@ -150,8 +153,10 @@ struct role {
 	char data_text[128];
 	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];
 	/* production */
-	struct uuid generation; /* being opened or served; zero: none */
-	uint64_t ready_count;   /* of the newest COPY_READY */
+	struct uuid generation;     /* being opened or served; zero: none */
+	struct uuid whole;          /* D4: of that generation ... */
+	uint64_t whole_incarnation; /* ... this opening has all, or has said what not */
+	uint64_t ready_count;       /* of the newest COPY_READY */
 	struct {
 		bool ready; /* D3: may enter the current set ... */
 		uint64_t ready_incarnation, ready_from;

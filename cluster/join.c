@@ -71,12 +71,24 @@ static void peer_leaves(struct cluster_core *c, const struct cluster_address *a)
 	*p = c->peer[--c->peer_count];
 }
 
+/* D2: an older fencing of a node says nothing of who is there again, nor of whether
+ * that one has agreed to something here, though it may be gone before it says who it is. */
+static void node_comes(struct cluster_core *c, uint32_t nodeid)
+{
+	for (uint32_t n = 0; n < c->config->node_count; n++)
+		if (c->node[n].known && c->node[n].nodeid == nodeid) {
+			c->node[n].unsaid = true;
+			c->node[n].came_wall_ns = c->wall_ns;
+		}
+}
+
 /* A joiner, or one that comes back from the other side of a partition: whatever
  * we knew of it has to be said again. */
 static void peer_joins(struct cluster_core *c, const struct cluster_address *a)
 {
 	struct peer *p = peer_find(c, a->nodeid, a->pid);
 
+	node_comes(c, a->nodeid);
 	if (p == NULL) {
 		if (c->peer_count == PEERS_MAX)
 			return;
@@ -190,7 +202,8 @@ static void refuse(struct cluster_core *c, struct peer *p, int32_t node, const c
 }
 
 /* Placing: the member is in the subgroup of each site that it reaches. */
-static void place(struct cluster_core *c, int32_t node, const struct message *m)
+static void place(struct cluster_core *c, int32_t node, uint32_t nodeid,
+		  const struct message *m)
 {
 	struct node *n = &c->node[node];
 	const bool joins = !n->member;
@@ -198,6 +211,8 @@ static void place(struct cluster_core *c, int32_t node, const struct message *m)
 	if (!n->known || n->said.boot != m->announce.boot)
 		n->boot_wall_ns = c->wall_ns;
 	n->known = true;
+	n->nodeid = nodeid;
+	n->unsaid = false;
 	n->said = m->announce;
 	n->incarnation = m->incarnation;
 	n->refused = false;
@@ -237,7 +252,7 @@ void cluster_join_announce(struct cluster_core *c, uint32_t nodeid, uint32_t pid
 	}
 	p->node = node;
 	p->refused = false;
-	place(c, node, m);
+	place(c, node, nodeid, m);
 	/* It was there when a view was told, and has missed it. */
 	if (v != NULL && m->announce.ballot < v->ballot && c->state_ring != c->ring)
 		c->state_due = true;

@@ -314,13 +314,24 @@ void cluster_promote_promised(struct cluster_core *c)
 	c->role.prepare_id = o->id;
 }
 
+/* This opening of the devices has all of the view's generation, however that ended: it
+ * was production of it, or a current copy; or there was nothing in it. */
+static bool has_all(const struct cluster_core *c, const struct view *best)
+{
+	const struct generation *g = cluster_view_generation(best);
+	const struct view_site *own = &best->site[c->role.site];
+
+	return best->clean ||
+	       (uuid_equal(&c->role.whole, &g->id) &&
+		c->role.whole_incarnation == c->role.incarnation) ||
+	       (own->current && own->current_incarnation == c->role.incarnation) ||
+	       (g->reason == GENERATION_CREATED && best->production_node == VIEW_NONE);
+}
+
 /* D4: what is promised when no current copy that has not restarted was reached. */
 static void name_promise(struct cluster_core *c)
 {
 	const struct view *best = &c->round.best, *v = &c->round.next;
-	const struct view_site *own = &best->site[c->role.site];
-	const bool same_process = best->production_node == (int32_t)c->self.node &&
-				  best->production_incarnation == c->role.incarnation;
 	char loss[200];
 
 	c->promote.done_text[0] = 0;
@@ -332,9 +343,7 @@ static void name_promise(struct cluster_core *c)
 	} else if (c->promote.reason == PROMOTE_FORCED) {
 		name_loss(c, best, loss, sizeof loss);
 		snprintf(c->promote.done_text, sizeof c->promote.done_text, "; %s", loss);
-	} else if (best->clean || same_process || cluster_view_current_sites(v) != 0 ||
-		   (own->current && own->current_incarnation == c->role.incarnation) ||
-		   best->production_node == VIEW_NONE) {
+	} else if (cluster_view_current_sites(v) != 0 || has_all(c, best)) {
 		return;
 	} else {
 		snprintf(
@@ -378,10 +387,20 @@ static void prepared(struct cluster_core *c, const struct fact *f)
 	cluster_round_prepared(c);
 }
 
+static void is_whole(struct cluster_core *c)
+{
+	c->role.whole = c->role.generation;
+	c->role.whole_incarnation = c->role.incarnation;
+}
+
 void cluster_promote_in_effect(struct cluster_core *c)
 {
-	if (c->promote.state == PROMOTE_ROUND && c->role.serve == SERVE_PREPARED)
-		set_state(c, PROMOTE_LEASE);
+	if (c->promote.state != PROMOTE_ROUND || c->role.serve != SERVE_PREPARED)
+		return;
+	set_state(c, PROMOTE_LEASE);
+	/* Else only the reply of a promotion that comes to its end will say it. */
+	if (c->promote.done_text[0] == 0)
+		is_whole(c);
 }
 
 /* ---- what is waited for ------------------------------------------------------------------- */
@@ -501,6 +520,7 @@ static void serving(struct cluster_core *c, const struct fact *f)
 		return;
 	}
 	cluster_role_set_serve(c, SERVE_SERVING);
+	is_whole(c);
 	snprintf(text, sizeof text,
 		 "production of generation %llu, after sequence %llu%s",
 		 (unsigned long long)cluster_view_generation(v)->ordinal,

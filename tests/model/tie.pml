@@ -32,6 +32,7 @@ byte known[2];                 /* likewise: the newest view known to be in effec
 byte follows[16];              /* of each view */
 bool up[2], linked = true;     /* linked: they are in one ring */
 bool in_this_ring[2];          /* struct tally: accepted was accepted in this ring */
+bool heard[2];                 /* the other has said in this ring who it is (join.c: place()) */
 byte boot[2];
 #define NONE 0
 #define PROMISE 1
@@ -58,7 +59,7 @@ hidden byte base, is_decided;  /* inside one step only */
 #else
 #define is_sure(n) together[n]
 #endif
-#define breaks_tie(n) (up[n] && !in_ring(n) && is_sure(n) && other_is_out(n))
+#define breaks_tie(n) (up[n] && !heard[n] && is_sure(n) && other_is_out(n))
 /* fence.c: cluster_fence_is_majority() */
 #define majority(n, set) ((set) == 3 || ((set) == bit(n) && breaks_tie(n)))
 
@@ -88,6 +89,12 @@ inline in_effect(n, v)
 	effect = v; known[n] = v
 }
 
+/* What both have accepted is decided, though nobody has counted it yet. */
+inline learn(n, v)
+{
+	if :: v != effect -> in_effect(n, v) :: else -> known[n] = v fi
+}
+
 inline take_effect(n)
 {
 	in_effect(n, proposal[n]); give_up(n)
@@ -96,7 +103,9 @@ inline take_effect(n)
 inline accept(n, v)
 {
 	promised[v] = ballot[n]; accepted_ballot[v] = ballot[n]; accepted[v] = proposal[n];
-	voted[n] = voted[n] | bit(v); in_this_ring[v] = true;
+	in_this_ring[v] = true;
+	/* who has not said who it is does not count yet (join.c: cluster_join_sender()) */
+	if :: v == n || heard[n] -> voted[n] = voted[n] | bit(v) :: else fi;
 	printf("  ballot %d of node %d is accepted by %d\n", ballot[n], n, v);
 	if :: v != n -> give_up(v) :: else fi;
 	if :: majority(n, voted[n]) -> take_effect(n) :: else fi
@@ -104,20 +113,29 @@ inline accept(n, v)
 
 /* fence.c: cluster_fence_pump() */
 #ifdef MUT_ONE_RING
-#define may_be_together(n) in_ring(n)
+#define may_be_together(n) heard[n]
 #else
-#define may_be_together(n) (in_ring(n) && both_accepted && in_this_ring[0] && in_this_ring[1] && \
+#define may_be_together(n) (heard[n] && both_accepted && in_this_ring[0] && in_this_ring[1] && \
 	known[n] == accepted[n])
 #endif
 
-/* Who is seen again was not ended, or has begun anew: an older fencing says nothing. */
+/* Who is seen again was not ended, or has begun anew: an older fencing says nothing,
+ * though it has not said who it is (join.c: peer_joins()). */
 inline ring_change()
 {
-	in_this_ring[0] = false; in_this_ring[1] = false;
-#ifndef MUT_OLD_FENCING
+	in_this_ring[0] = false; in_this_ring[1] = false; heard[0] = false; heard[1] = false;
+#if !defined(MUT_OLD_FENCING) && !defined(MUT_UNSAID)
 	if :: in_ring(0) -> fenced[0] = 0; fenced[1] = 0 :: else fi
 #else
 	skip
+#endif
+}
+
+inline hear(n) /* join.c: place() */
+{
+	heard[n] = true;
+#ifndef MUT_OLD_FENCING
+	fenced[n] = 0
 #endif
 }
 
@@ -134,8 +152,10 @@ proctype Node(byte me)
 		give_up(me);
 		rounds++; ballot[me] = rounds * 2 + me; promised[me] = ballot[me]; phase[me] = PROMISE;
 		printf("  node %d begins ballot %d\n", me, ballot[me]) }
-	:: d_step { phase[me] == PROMISE && in_ring(me) && promised[other(me)] < ballot[me] ->
+	:: d_step { in_ring(me) && !heard[me] -> hear(me) }
+	:: d_step { phase[me] == PROMISE && heard[0] && heard[1] && promised[other(me)] < ballot[me] ->
 		base = newest(me); is_decided = both_accepted || is_known(me, newest(me));
+		if :: is_decided -> learn(me, base) :: else fi;
 		promised[other(me)] = ballot[me]; give_up(other(me));
 		printf("  ballot %d of node %d is promised by the other\n", ballot[me], me);
 		propose(me) }
@@ -146,12 +166,13 @@ proctype Node(byte me)
 		propose(me) }
 	:: d_step { phase[me] == ACCEPT && !has(voted[me], me) && promised[me] <= ballot[me] ->
 		accept(me, me) }
-	:: d_step { phase[me] == ACCEPT && !has(voted[me], other(me)) && in_ring(me) &&
+	:: d_step { phase[me] == ACCEPT && !has(voted[me], other(me)) && heard[other(me)] &&
+	   (heard[me] || accepted_ballot[other(me)] != ballot[me]) &&
 	   promised[other(me)] <= ballot[me] -> accept(me, other(me)) }
 	/* told of a fencing after it has accepted: the tie is broken now */
 	:: d_step { phase[me] == ACCEPT && voted[me] == bit(me) && breaks_tie(me) -> take_effect(me) }
-	:: d_step { in_ring(me) && both_accepted && known[me] != accepted[me] ->
-		known[me] = accepted[me] } /* COMMIT, STATE */
+	:: d_step { heard[me] && both_accepted && known[me] != accepted[me] ->
+		learn(me, accepted[me]) } /* COMMIT, STATE */
 	:: d_step { may_be_together(me) && !(together[me] && seen_boot[me] == boot[other(me)]) ->
 		printf("  node %d knows that all agreed\n", me);
 		together[me] = true; seen_boot[me] = boot[other(me)] }

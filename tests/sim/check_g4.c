@@ -1,8 +1,10 @@
 /* check_g4.c - G4, nothing stale: whoever is told to serve has all that was acknowledged
  * or shown, in any generation; and G1 through every crash: all that was flushed. Less is
  * right only after a force, or (D4) when power took what was not flushed from the very
- * site that serves now, and no current copy that had not restarted was there.
+ * site that serves now, and no current copy that had not restarted was there; the
+ * promotion says so.
  */
+#include "cluster/internal.h"
 #include "tests/sim/sim.h"
 
 static bool lost_power(const struct sim *w, const struct sim_generation *g, uint32_t site)
@@ -46,6 +48,13 @@ static void check_generation(struct sim *w, uint32_t node, struct sim_generation
 			    (unsigned long long)g->ordinal,
 			    (unsigned long long)g->acknowledged,
 			    (unsigned long long)g->seen);
+	} else if (w->node[node].core->promote.done_text[0] == 0) {
+		sim_violate(w, "D4",
+			    "n%u serves with %llu of generation %llu, %llu was "
+			    "acknowledged, and the promotion does not say so",
+			    node + 1, (unsigned long long)limit,
+			    (unsigned long long)g->ordinal,
+			    (unsigned long long)g->acknowledged);
 	}
 	clamp(&g->acknowledged, limit);
 	clamp(&g->flushed, limit);

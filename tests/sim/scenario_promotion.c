@@ -257,6 +257,45 @@ static void lost_cache_three_sites(struct sim_scene *s)
 	       "nothing is lost");
 }
 
+/* ---- an end that was not clean -------------------- */
+
+static bool is_out(struct sim_scene *s)
+{
+	return !sim_scene_view(s, 0)->site[1].current;
+}
+
+static bool is_over(struct sim_scene *s)
+{
+	return sim_scene_view(s, 2)->production_node == VIEW_NONE;
+}
+
+/* It is demoted though its device hangs: what was acknowledged is in a cache. Then that
+ * loses power. No production is named any more whose process could have restarted. */
+static void unclean_end(struct sim_scene *s)
+{
+	sim_node_kill(s->w, 1);
+	UNTIL(s, 8000, is_out, "the copy is not current any more");
+	sim_hold_device(s->w, 0, MIRROR_IO_LOG, 1u << MIRROR_IO_FLUSH);
+	s->write = sim_scene_write(s, 0, SECTOR);
+	EXPECT(s, s->write != NULL, "the write is taken");
+	UNTIL(s, 1000, sim_told, "it is acknowledged");
+	s->sequence = s->write->request.sequence;
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+	UNTIL(s, 60000, sim_replied, "production is demoted");
+	UNTIL(s, 1000, is_over, "the others know it");
+	EXPECT(s, !sim_scene_view(s, 2)->clean, "it did not end cleanly");
+	s->w->worst = true;
+	sim_site_power(s->w, 0);
+	sim_release_all(s->w);
+	sim_node_start(s->w, 0);
+	if (!sim_scene_takeover(s, 0))
+		return;
+	UNTIL(s, 5000, sim_replied, "the promotion is answered");
+	EXPECT(s, sim_lacks(s), "it has lost the record");
+	EXPECT(s, strstr(s->w->reply[s->id].text, "only what was flushed") != NULL,
+	       "the promotion says that only flushed data is promised");
+}
+
 const struct sim_scenario sim_scenarios_promotion[] = {
 	{ "recovered-read",
 	  "an unacknowledged record recovered, read, and then lost by the next takeover",
@@ -301,5 +340,11 @@ const struct sim_scenario sim_scenarios_promotion[] = {
 	  0,
 	  20,
 	  lost_cache_three_sites },
+	{ "unclean-end",
+	  "a demote that could not flush, and a power cut",
+	  { 1, 1 },
+	  1,
+	  20,
+	  unclean_end },
 	{ 0 },
 };

@@ -480,6 +480,29 @@ START_TEST(a_fencing_says_nothing_of_who_has_come_back_since)
 }
 END_TEST
 
+/* Nor does it need to say so: it is in the ring, and may have agreed to what we said. */
+START_TEST(a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is)
+{
+	two_voters(true);
+	fenced("n2");
+	solo_tick(&t, 100);
+	solo_persisted(&t);
+	solo_clear(&t);
+	solo_ring(&t, 3);
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+	solo_ring(&t, 1);
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+	fenced("n2");
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_nonnull(solo_sent(&t, MESSAGE_PROPOSE));
+}
+END_TEST
+
 static void add_tests(TCase *tc)
 {
 	tcase_add_test(tc, a_promise_leaves_when_it_is_on_stable_storage);
@@ -507,6 +530,8 @@ static void add_tests(TCase *tc)
 		tc, a_fencing_does_not_break_it_for_who_has_not_agreed_since_its_start);
 	tcase_add_test(tc, a_notice_of_an_older_fencing_says_nothing);
 	tcase_add_test(tc, a_fencing_says_nothing_of_who_has_come_back_since);
+	tcase_add_test(tc,
+		       a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is);
 }
 
 int main(void)
