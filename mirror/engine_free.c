@@ -28,6 +28,7 @@ static void disks_flushed(struct mirror_engine *m)
 	while (m->home_flushed < m->disk_flush_covers) {
 		struct mirror_record *r = mirror_engine_record(m, m->home_flushed + 1);
 
+		mirror_lag_note(m, &r->header);
 		mirror_record_set_state(r, MIRROR_RECORD_FREE);
 		m->home_flushed++;
 	}

@@ -236,6 +236,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 		p->lost_told = false;
 		p->lost_at_ns = m->now_ns + m->config->copy_timeout_ms * NS_PER_MS;
 		p->marks = (struct site_marks){ 0 };
+		memset(&p->missed, 0, sizeof p->missed);
 	}
 	begin_answers(m);
 	m->serve_ticket = mirror_superblock_want(m);

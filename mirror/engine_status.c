@@ -45,27 +45,63 @@ static void fill_queues(const struct mirror_engine *m, struct mirror_status *s)
 		  RECORDS_MAX);
 }
 
-/* Age and size of what a site has not confirmed, as far as memory tells. */
+/* All up to here a site has confirmed. */
+static uint64_t confirmed(const struct engine_peer *p)
+{
+	if (p->held || p->marks.logged < p->proven_durable)
+		return p->proven_durable;
+	return p->marks.logged;
+}
+
+void mirror_lag_note(struct mirror_engine *m, const struct mirror_header *leaves)
+{
+	for (uint32_t s = 0; s < m->config->site_count; s++) {
+		struct engine_peer *p = &m->peer[s];
+
+		if (leaves->sequence != confirmed(p) + 1)
+			continue;
+		p->missed.generation = leaves->generation;
+		p->missed.group = leaves->group;
+		p->missed.time_ns = leaves->time_ns;
+	}
+}
+
+static void fill_age(const struct mirror_engine *m, struct mirror_status_site *s,
+		     uint64_t generation, uint64_t group, uint64_t time_ns)
+{
+	const uint64_t before = generation == m->last_generation ? group - 1 : 0;
+
+	s->lag_ms = m->wall_ns > time_ns ? (m->wall_ns - time_ns) / NS_PER_MS : 0;
+	s->lag_groups = m->last_group - before;
+}
+
+/* Age and size of what a site has not confirmed. Groups count from the generation's
+ * beginning; what went before it is not counted. */
 static void fill_lag(const struct mirror_engine *m, uint32_t site,
 		     struct mirror_status_site *s)
 {
 	const struct engine_peer *p = &m->peer[site];
-	const uint64_t from = p->held ? p->proven_durable : p->marks.logged;
-	const struct mirror_record *r;
+	const uint64_t from = confirmed(p);
+	uint64_t q = from < m->home_flushed ? m->home_flushed : from, position, tail,
+		 epoch;
 
 	if (from >= m->last_sequence)
 		return;
 	s->lag_records = m->last_sequence - from;
-	for (uint64_t q = m->last_sequence; q > from && q > m->home_flushed; q--) {
-		r = &m->records[q % RECORDS_MAX];
-		s->lag_bytes += r->header.length_bytes;
-		s->lag_ms = m->wall_ns > r->header.time_ns ?
-				    (m->wall_ns - r->header.time_ns) / NS_PER_MS :
-				    0;
-		s->lag_groups = m->last_group - r->header.group + 1;
+	if (q < m->last_sequence) {
+		const struct mirror_header *h = &m->records[(q + 1) % RECORDS_MAX].header;
+
+		fill_age(m, s, h->generation, h->group, h->time_ns);
 	}
-	if (from < m->home_flushed)
-		s->lag_bytes += mirror_map_count(m->map, site) * MIRROR_EXTENT_BYTES +
+	while (q++ < m->last_sequence)
+		s->lag_bytes += m->records[q % RECORDS_MAX].header.length_bytes;
+	if (from >= m->home_flushed)
+		return;
+	if (p->missed.generation != 0)
+		fill_age(m, s, p->missed.generation, p->missed.group, p->missed.time_ns);
+	mirror_ring_tail(m->ring, &position, &tail, &epoch);
+	s->lag_bytes += tail > from + 1 ?
+				mirror_map_count(m->map, site) * MIRROR_EXTENT_BYTES :
 				(m->home_flushed - from) * MIRROR_BLOCK_BYTES;
 }
 

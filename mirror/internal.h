@@ -170,6 +170,9 @@ struct engine_peer {
 	uint64_t incarnation;     /* of its host, by hello */
 	struct site_marks marks;  /* by the link; W2 counts `proven` */
 	uint64_t proven_durable;
+	struct {
+		uint64_t generation, group, time_ns; /* generation 0: not known */
+	} missed;  /* its first unconfirmed record, once that has left memory */
 	bool held; /* it is in a refresh: nothing goes home there */
 	enum refresh_phase phase;
 	bool inconsistent_ok;

@@ -214,6 +214,9 @@ bool mirror_refresh_ends(const struct mirror_engine *m, uint32_t site);
 
 /* engine_status.c */
 void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s);
+/* A record is about to leave memory: what is the first that a site misses is noted, so
+ * that its lag can still be told. */
+void mirror_lag_note(struct mirror_engine *m, const struct mirror_header *leaves);
 void mirror_mark_order(struct mirror_engine *m, const struct order *o);
 void mirror_mark_pump(struct mirror_engine *m);
 

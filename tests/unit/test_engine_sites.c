@@ -4,6 +4,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/unit/pair_play.h"
 
@@ -280,6 +281,38 @@ START_TEST(a_tail_cut_within_a_descriptor_is_never_sent)
 }
 END_TEST
 
+/* What a copy misses only grows while it is away, also once it has left memory, and
+ * once the map has taken over. */
+START_TEST(the_lag_of_an_absent_copy_grows)
+{
+	static struct mirror_status before, now;
+	struct pair *p = pair_level((uint64_t)_i + 4400, 2, 2u << 20);
+	const uint64_t home = p->site[0].engine->home_flushed;
+
+	p->client_site = 0;
+	p->client_on = true;
+	p->cut[1] = true;
+	memset(&before, 0, sizeof before);
+	for (int round = 0; round < 40; round++) {
+		pair_run(p, 500);
+		mirror_status_fill(p->site[0].engine, &now);
+		ck_assert_uint_ge(now.sites[1].lag_ms, before.sites[1].lag_ms);
+		ck_assert_uint_ge(now.sites[1].lag_groups, before.sites[1].lag_groups);
+		ck_assert_uint_ge(now.sites[1].lag_records, before.sites[1].lag_records);
+		ck_assert_uint_le(now.sites[1].lag_bytes, 8ull << 20);
+		before = now;
+	}
+	ck_assert_uint_gt(p->site[0].engine->home_flushed,
+			  home + now.sites[1].lag_groups);
+	ck_assert_uint_gt(now.sites[1].map_extents, 0);
+	p->cut[1] = false;
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
+	mirror_status_fill(p->site[0].engine, &now);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine_sites");
@@ -289,6 +322,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, three_sites_lose_nothing, 0, SEEDS);
+	tcase_add_loop_test(tc, the_lag_of_an_absent_copy_grows, 0, SEEDS);
 	tcase_add_loop_test(tc, a_tail_cut_within_a_descriptor_is_never_sent, 0, 8);
 	tcase_add_loop_test(tc, three_sites_with_small_logs, 0, SEEDS);
 	tcase_add_loop_test(tc, recovered_records_are_not_read_too_early, 0, SEEDS);
