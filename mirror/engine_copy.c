@@ -15,8 +15,7 @@ void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number)
 	struct engine_link *l = &m->link[number];
 
 	m->stream_link = number;
-	l->map_due = l->hello.own_map_extents > 0 ||
-		     mirror_map_count(m->map, m->site) > 0;
+	l->map_due = mirror_map_count(m->map, m->site) > 0; /* as our answer has said */
 	l->map_cursor = 0;
 	l->confirmed = (struct site_marks){ UINT64_MAX, UINT64_MAX, UINT64_MAX };
 	mirror_proven_limit(m);

@@ -179,6 +179,11 @@ static void set_sequence(struct mirror_engine *m, uint64_t sequence)
 	m->home_done = m->home_flushed;
 	m->home_next = m->home_flushed + 1;
 	m->mark_written = 0;
+	/* Of records that were given up a map may hold more than is missed. What comes
+	 * after the cut under their sequences, no map has seen. */
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (m->sb.sites[s].map_position > sequence)
+			m->sb.sites[s].map_position = sequence;
 }
 
 static void restart(struct mirror_engine *m)

@@ -14,8 +14,11 @@
 static void serve_pump(struct mirror_engine *m)
 {
 	if (m->state == ENGINE_STARTING && m->serve_ticket != 0 &&
-	    mirror_superblock_has(m, m->serve_ticket)) {
+	    mirror_superblock_has(m, m->serve_ticket) &&
+	    mirror_maps_have(m, m->serve_map_ticket)) {
 		m->serve_ticket = 0;
+		if (mirror_map_count(m->map, m->site) > 0)
+			mirror_maps_clear(m, m->site);
 		m->clients_wanted = true;
 	}
 }

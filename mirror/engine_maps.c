@@ -54,6 +54,7 @@ void mirror_maps_clear(struct mirror_engine *m, uint32_t site)
 	m->bypass_sites &= ~(1u << site); /* a round under way began before */
 	s->map_epoch++;
 	s->map_position = 0;
+	s->map_due = false;
 	s->map_state = MIRROR_MAP_VALID;
 	mirror_map_clear_all(m->map, site, s->map_epoch);
 	m->map_epoch_ticket = mirror_superblock_want(m);

@@ -116,6 +116,18 @@ static void refuse(struct mirror_engine *m)
 	m->prepare_step = PREPARE_ROLL;
 }
 
+/* Is a part of the disks what a generation that was given up has left there, with
+ * nothing in the log to put in its place? Another site has it. */
+static bool is_patchy(struct mirror_engine *m)
+{
+	if (mirror_map_count(m->map, m->site) == 0 || m->prepare.force)
+		return false;
+	prepared(m, -ENODATA,
+		 "part of this site's disks belongs to a history that was given up; it "
+		 "is mended as a copy: promote another site first");
+	return true;
+}
+
 /* The next source that has not been tried yet; NULL when none is left. */
 static const struct order_peer *next_source(struct mirror_engine *m)
 {
@@ -163,7 +175,7 @@ void mirror_prepare_pump(struct mirror_engine *m)
 		step_quiet(m);
 	if (m->prepare_step == PREPARE_CUT && m->cut_step == CUT_NONE)
 		judge_self(m);
-	if (m->prepare_step == PREPARE_REFUSE && m->cut_step == CUT_NONE)
+	if (m->prepare_step == PREPARE_REFUSE && m->cut_step == CUT_NONE && !is_patchy(m))
 		refuse(m);
 	if (m->prepare_step == PREPARE_ROLL)
 		step_roll(m);
@@ -205,6 +217,25 @@ static void begin_answers(struct mirror_engine *m)
 			mirror_ack_add(&m->ack, s);
 }
 
+/* By force, what the disks hold is the truth, and the other sites miss it where it was
+ * given up before: their maps are durable before ours forgets (engine_demote.c). */
+static void make_true(struct mirror_engine *m)
+{
+	m->serve_map_ticket = 0;
+	if (mirror_map_count(m->map, m->site) == 0)
+		return;
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->site) {
+			mirror_maps_merge(m, s, m->site);
+			m->sb.sites[s].map_due = true;
+		}
+	m->serve_map_ticket = mirror_maps_want(m);
+	mirror_engine_event(m, "generation", "force",
+			    "%llu extents of a history that was given up are true again: "
+			    "the other sites are sent them",
+			    (unsigned long long)mirror_map_count(m->map, m->site));
+}
+
 void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 {
 	const struct generation *g = history_newest(&o->history);
@@ -239,6 +270,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 		memset(&p->missed, 0, sizeof p->missed);
 	}
 	begin_answers(m);
+	make_true(m);
 	m->serve_ticket = mirror_superblock_want(m);
 	mirror_engine_set_data(m, DATA_UP_TO_DATE, "");
 	mirror_engine_event(m, "generation", "serve",

@@ -48,8 +48,8 @@ static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 	}
 	/* Not blank, nothing of its own unproven, and durable beyond all that the
 	 * map stands for: it had all of that after all. */
-	if (!h->blank && h->own_map_extents == 0 && h->marks.durable >= s->map_position &&
-	    h->next_sequence > s->map_position &&
+	if (!h->blank && h->own_map_extents == 0 && !s->map_due &&
+	    h->marks.durable >= s->map_position && h->next_sequence > s->map_position &&
 	    h->next_sequence >= mirror_ring_oldest_sequence(m->ring)) {
 		if (s->map_position > 0 || s->map_state == MIRROR_MAP_ALL_DIRTY ||
 		    mirror_map_count(m->map, site) > 0)

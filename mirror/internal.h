@@ -423,7 +423,7 @@ struct mirror_engine {
 	struct order prepare;
 	uint32_t prepare_reached, prepare_tried;
 	uint32_t roll_link, probe_link, probe_site;
-	uint64_t prepare_ticket, serve_ticket, mark_ticket;
+	uint64_t prepare_ticket, serve_ticket, serve_map_ticket, mark_ticket;
 	uint64_t serve_order_id, demote_order_id, probe_order_id, mark_order_id;
 	uint64_t demote_deadline_ns;
 	bool demote_clean, demote_closing;

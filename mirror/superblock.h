@@ -74,6 +74,8 @@ struct mirror_superblock_site {
 	uint64_t since_ns;         /* CLOCK_REALTIME: since when it is away; 0: not */
 	enum mirror_map_state map_state;
 	bool disconnected;         /* `hamirror disconnect` */
+	bool map_due;              /* the map holds what a force made true here: the
+				      site misses it, whatever else it has */
 };
 
 struct mirror_superblock {

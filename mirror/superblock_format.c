@@ -27,6 +27,7 @@
 #define SEQUENCE_MAX (1ull << 62)
 
 #define SITE_FLAG_DISCONNECTED (1u << 0)
+#define SITE_FLAG_MAP_DUE (1u << 1)
 
 /* ---- what must hold between the fields, ours and those that are read -------- */
 
@@ -145,7 +146,8 @@ static void put_sites(struct bytes *b, const struct mirror_superblock *sb)
 		bytes_put_u64(b, s->map_position);
 		bytes_put_u64(b, s->since_ns);
 		bytes_put_u32(b, s->map_state);
-		bytes_put_u32(b, s->disconnected ? SITE_FLAG_DISCONNECTED : 0);
+		bytes_put_u32(b, (s->disconnected ? SITE_FLAG_DISCONNECTED : 0) |
+					 (s->map_due ? SITE_FLAG_MAP_DUE : 0));
 	}
 }
 
@@ -276,8 +278,9 @@ static void get_sites(struct bytes *b, struct mirror_superblock *sb)
 		flags = bytes_get_u32(b);
 		s->map_state = (enum mirror_map_state)state;
 		s->disconnected = (flags & SITE_FLAG_DISCONNECTED) != 0;
+		s->map_due = (flags & SITE_FLAG_MAP_DUE) != 0;
 		if (state > MIRROR_MAP_ALL_DIRTY ||
-		    (flags & ~SITE_FLAG_DISCONNECTED) != 0)
+		    (flags & ~(SITE_FLAG_DISCONNECTED | SITE_FLAG_MAP_DUE)) != 0)
 			b->bad = true;
 	}
 }

@@ -291,6 +291,56 @@ START_TEST(a_view_lifts_the_refusal_of_one_that_lost)
 }
 END_TEST
 
+static void expect_same_disks(struct pair *p)
+{
+	p->client_on = false;
+	ck_assert(pair_quiesce(p, 100000));
+	ck_assert(pair_run_until(p, 800000, pair_is_home, 0));
+	ck_assert(pair_run_until(p, 800000, pair_is_home, 1));
+	pair_expect_equal(p, 0, 1);
+}
+
+/* A site whose records a force gave up may have them at home, with nothing in its log
+ * to put in their place: it is no production before another has mended it (D8, G4). By
+ * force it is, and then the others are sent what it holds there (G5). */
+START_TEST(who_holds_what_was_given_up_is_not_promoted)
+{
+	struct pair *p = pair_level((uint64_t)_i + 11060, 2, LOG_BYTES);
+	const bool force = _i % 2 == 1;
+
+	p->cut[1] = true;
+	pair_load(p, 0, 20000);
+	p->client_on = false;
+	pair_crash(p, 0, false);
+	p->cut[1] = false;
+	ck_assert(pair_promote(p, 1, 0, true));
+	ck_assert(pair_demote(p, 1, 1000));
+	pair_start(p, 0);
+	if (force)
+		p->bare_check_every = 0; /* what it holds was never of one history */
+	ck_assert_int_eq(pair_promote(p, 0, 0, force), force);
+	if (!force) {
+		ck_assert_int_eq(p->site[0].last[FACT_PREPARED].error, -ENODATA);
+		ck_assert(pair_promote(p, 1, 0, false));
+	}
+	pair_link_all(p, force ? 0 : 1);
+	ck_assert(pair_run_until(p, 800000, pair_is_level, force ? 0 : 1));
+	expect_same_disks(p);
+	if (!force) { /* mended, it is as good as any: its old maps mean nothing now */
+		ck_assert(pair_demote(p, 1, 1000));
+		ck_assert(pair_promote(p, 0, 1u << 1, false));
+		pair_link_all(p, 0);
+		pair_load(p, 0, 3000);
+		pair_crash(p, 1, false);
+		pair_load(p, 0, 10000);
+		pair_start(p, 1);
+		ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
+		expect_same_disks(p);
+	}
+	pair_destroy(p);
+}
+END_TEST
+
 /* Cut off, production does not know that another was promoted; its lease has ended.
  * When the line is back nobody takes its records, and it is a copy once deposed. */
 START_TEST(stale_production_is_refused)
@@ -437,6 +487,8 @@ int main(void)
 	tcase_add_loop_test(tc, close_and_reopen_at_any_moment, 0, SEEDS);
 	tcase_add_loop_test(tc, every_probe_is_answered, 0, SEEDS);
 	tcase_add_loop_test(tc, a_view_lifts_refusals, 0, SEEDS);
+	tcase_add_loop_test(tc, who_holds_what_was_given_up_is_not_promoted, 0,
+			    2 * SEEDS);
 	tcase_add_loop_test(tc, a_view_lifts_the_refusal_of_one_that_lost, 0, SEEDS);
 	tcase_add_loop_test(tc, stale_production_is_refused, 0, SEEDS);
 	tcase_add_loop_test(tc, forked_histories_change_nothing, 0, SEEDS);
