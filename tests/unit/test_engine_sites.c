@@ -251,6 +251,11 @@ START_TEST(a_copy_without_what_was_recovered_is_not_current)
 }
 END_TEST
 
+static bool is_waited_by_1(struct pair *p, uint32_t site)
+{
+	return (p->site[1].waited >> site & 1) != 0;
+}
+
 /* A tail is undone in the middle of what one log write took. What stands behind the cut
  * in that very descriptor is no part of any history: a third site that was away since
  * before gets what came instead (G2). */
@@ -269,9 +274,11 @@ START_TEST(a_tail_cut_within_a_descriptor_is_never_sent)
 	ck_assert(pair_promote(p, 1, 0, false));
 	p->slow = 0;
 	pair_load(p, 1, 500);
+	pair_start(p, 0);
+	pair_link(p, 1, 0);
+	ck_assert(pair_run_until(p, 400000, is_waited_by_1, 0));
 	ck_assert(pair_quiesce(p, 400000));
 	ck_assert(pair_demote(p, 1, 1000));
-	pair_start(p, 0);
 	ck_assert(pair_promote(p, 0, 1u << 1, false));
 	p->cut[2] = false;
 	pair_link_all(p, 0);
