@@ -89,6 +89,7 @@ struct mirror_request {
 	/* the front-end's: */
 	void *client;                      /* the connection */
 	void *cookie;
+	void *frontend;                    /* the driver's: whose it is (io_driver.h) */
 };
 
 struct mirror_request_list {

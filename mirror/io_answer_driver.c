@@ -33,8 +33,10 @@ static struct mirror_request *pop(struct mirror_request_list *list)
 
 static void answer(struct io_driver *d, struct mirror_request *r)
 {
+	struct io_frontend *f = r->frontend != NULL ? r->frontend : d->frontend;
+
 	d->counters.answer_count++;
-	d->frontend->answer(d->frontend, r);
+	f->answer(f, r);
 }
 
 /* Hand over what may leave; keep the rest as late. */
@@ -95,6 +97,8 @@ void io_answer_close(struct io_driver *d)
 	}
 	d->counters.answer_waiting_count = 0;
 	d->frontend->close(d->frontend);
+	for (struct io_frontend *f = d->others; f != NULL; f = f->next)
+		f->close(f);
 	while ((r = pop(&rest)) != NULL) {
 		if (r->result == 0)
 			r->result = -ESHUTDOWN;

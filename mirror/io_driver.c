@@ -102,7 +102,7 @@ void io_driver_destroy(struct io_driver *d)
 {
 	if (d == NULL)
 		return;
-	assert(d->in_flight_count == 0);
+	assert(d->in_flight_count == d->parked_count);
 	link_driver_destroy(d->links);
 	disk_driver_destroy(d->disks);
 	if (d->ring_made)
@@ -115,6 +115,17 @@ void io_driver_destroy(struct io_driver *d)
 void io_driver_set_frontend(struct io_driver *d, struct io_frontend *f)
 {
 	d->frontend = f;
+}
+
+void io_driver_add_frontend(struct io_driver *d, struct io_frontend *f)
+{
+	f->next = d->others;
+	d->others = f;
+}
+
+void io_driver_park(struct io_driver *d, int32_t change)
+{
+	d->parked_count += (uint64_t)(int64_t)change;
 }
 
 const struct io_driver_counters *io_driver_counters(const struct io_driver *d)
@@ -310,6 +321,9 @@ static bool settle(struct io_driver *d)
 		io_answer_offer(d);
 		if (d->frontend != NULL && !d->stopping)
 			d->frontend->flush(d->frontend);
+		for (struct io_frontend *f = d->others; f != NULL && !d->stopping;
+		     f = f->next)
+			f->flush(f);
 		io_mail_flush(d);
 		if (!busy && steps == d->counters.step_count && d->tasks == NULL)
 			return true;
@@ -366,12 +380,13 @@ static void end(struct io_driver *d)
 	disk_driver_stop(d->disks);
 	io_uring_prep_cancel(io_driver_sqe(d, NULL), &d->orders_read, 0);
 	settled = settle(d);
-	while (d->in_flight_count > 1 || d->job_count > 0 || d->tasks != NULL)
+	while (d->in_flight_count > d->parked_count + 1 || d->job_count > 0 ||
+	       d->tasks != NULL)
 		settled = turn(d, settled);
 	/* Only the read that jobs wake us through is left. */
 	d->ending = true;
 	io_uring_prep_cancel(io_driver_sqe(d, NULL), &d->wake_read, 0);
-	while (d->in_flight_count > 0)
+	while (d->in_flight_count > d->parked_count)
 		turn(d, true);
 }
 

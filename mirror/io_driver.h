@@ -9,7 +9,7 @@
  *
  * Everything here belongs to the I/O thread, except where "any thread" is said.
  *
- * The rules for a driver that plugs in (disk, link, nbd):
+ * The rules for a driver that plugs in (disk, link, nbd, ublk):
  * - io_driver_step() may be called from handlers, tasks, timers, turn hooks and
  *   `flush`, never from inside the execution of actions (`open`, `close`,
  *   `answer`, disk_driver_submit(), ...): put a task off instead.
@@ -112,11 +112,17 @@ struct io_frontend {
 
 	/* Add its queues to the status (G7). May be NULL. */
 	void (*status)(struct io_frontend *f, struct mirror_status *status);
+
+	struct io_frontend *next; /* the driver's */
 };
 
 /* Before io_driver_run(). Without one, MIRROR_CLIENTS_OPEN is answered with
  * -ENOSYS and _CLOSE with 0. */
 void io_driver_set_frontend(struct io_driver *d, struct io_frontend *f);
+
+/* Likewise: one more, whose requests name it in `frontend`. It is not opened, and is not
+ * waited for when it closes: from `close` on it hands no request over. */
+void io_driver_add_frontend(struct io_driver *d, struct io_frontend *f);
 
 /* Report MIRROR_EVENT_CLIENTS: sockets are open or closed (0), or -errno. May be
  * called from `open` and `close`: the event is delivered after the actions. */
@@ -187,9 +193,19 @@ struct io_job {
 	/* the driver's: */
 	struct io_driver *driver;
 	struct io_job *next;
+	bool posted; /* it has no thread */
 	pthread_t thread;
 };
 int io_driver_offload(struct io_driver *d, struct io_job *j);
+
+/* Any thread: run `done` on the I/O thread. Not again before it runs. After the loop's
+ * end nothing runs. */
+void io_driver_post(struct io_driver *d, struct io_job *j);
+
+/* So many more (or fewer) submissions are parked: they come back when the kernel has
+ * something, or when the ring goes. The loop's end does not wait for them, so what they
+ * point to must outlive the ring: free it after io_driver_destroy(). */
+void io_driver_park(struct io_driver *d, int32_t change);
 
 /* Give a FACT_EVENT of our own to the agent: something happened to `object`
  * ("link 10.0.0.3:41234", "disk db") that the core is not told. */

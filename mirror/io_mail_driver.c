@@ -55,6 +55,9 @@ static void status_complete(struct io_driver *d, struct mirror_status *s)
 	status_queue(s, "facts", d->backlog_count, IO_BACKLOG_COUNT_MAX);
 	if (d->frontend != NULL && d->frontend->status != NULL)
 		d->frontend->status(d->frontend, s);
+	for (struct io_frontend *f = d->others; f != NULL; f = f->next)
+		if (f->status != NULL)
+			f->status(f, s);
 }
 
 static void order_take(struct io_driver *d, struct order *order)

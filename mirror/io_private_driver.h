@@ -27,6 +27,7 @@ struct io_driver {
 	struct io_uring ring;
 	bool ring_made, ring_disabled;
 	uint64_t in_flight_count; /* entries taken whose last cqe is to come */
+	uint64_t parked_count;    /* of these, that may never come */
 	uint64_t now_ns, wall_ns; /* read once per turn */
 	uint64_t wake_at_ns;      /* the core's */
 	bool stopping;
@@ -35,7 +36,7 @@ struct io_driver {
 
 	struct disk_driver *disks;
 	struct link_driver *links;
-	struct io_frontend *frontend;
+	struct io_frontend *frontend, *others;
 	bool clients_done; /* io_driver_clients_done() was called */
 	int32_t clients_error;
 	struct io_task clients_task;

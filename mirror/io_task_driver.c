@@ -32,8 +32,10 @@ static void jobs_collect(struct io_driver *d)
 	while (j != NULL) {
 		struct io_job *next = j->next;
 
-		pthread_join(j->thread, NULL);
-		d->job_count--;
+		if (!j->posted) {
+			pthread_join(j->thread, NULL);
+			d->job_count--;
+		}
 		j->done(j);
 		j = next;
 	}
@@ -166,20 +168,30 @@ void io_driver_hook_add(struct io_driver *d, struct io_hook *h)
 
 /* ---- jobs --------------------------------------------------------------- */
 
-static void *job_run(void *arg)
+static void job_push(struct io_driver *d, struct io_job *j)
 {
-	struct io_job *j = arg;
-	struct io_driver *d = j->driver;
-
-	j->work(j);
 	pthread_mutex_lock(&d->jobs_mutex);
 	j->next = d->jobs_done;
 	d->jobs_done = j;
-	/* Under the lock, so that the loop, which joins this thread before it
+	/* Under the lock, so that the loop, which joins a job's thread before it
 	 * ends, finds the wake-up already written. */
 	wake(d);
 	pthread_mutex_unlock(&d->jobs_mutex);
+}
+
+static void *job_run(void *arg)
+{
+	struct io_job *j = arg;
+
+	j->work(j);
+	job_push(j->driver, j);
 	return NULL;
+}
+
+void io_driver_post(struct io_driver *d, struct io_job *j)
+{
+	j->posted = true;
+	job_push(d, j);
 }
 
 int io_driver_offload(struct io_driver *d, struct io_job *j)

@@ -170,6 +170,8 @@ void rig_start(struct rig *r)
 
 	ck_assert_int_eq(io_driver_create(&setup, &r->driver), 0);
 	io_driver_set_frontend(r->driver, r->frontend);
+	if (r->other != NULL)
+		io_driver_add_frontend(r->driver, r->other);
 	if (r->stop_first)
 		io_driver_stop(r->driver);
 	ck_assert_int_eq(pthread_create(&r->thread, NULL, io_driver_run, r->driver), 0);

@@ -40,7 +40,8 @@ struct rig {
 	struct mirror_engine engine;
 	rig_script *script;
 	void *context;                /* the script's */
-	struct io_frontend *frontend; /* may be NULL */
+	struct io_frontend *frontend; /* may be NULL; so may the next */
+	struct io_frontend *other;
 	struct common_queue orders, facts;
 	void *order_slot[RIG_QUEUE_COUNT], *fact_slot[RIG_QUEUE_COUNT];
 	int orders_eventfd, facts_eventfd;

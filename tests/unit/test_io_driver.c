@@ -100,8 +100,10 @@ static void setup(void)
 {
 	rig_create(&rig, rig_free_port());
 	rig.script = script;
-	front.frontend = (struct io_frontend){ front_open, front_close, front_answer,
-					       front_flush, NULL };
+	front.frontend = (struct io_frontend){ .open = front_open,
+					       .close = front_close,
+					       .answer = front_answer,
+					       .flush = front_flush };
 	rig.frontend = &front.frontend;
 	to_answer = (struct mirror_request_list){ 0 };
 	clients = MIRROR_CLIENTS_KEEP;
@@ -159,6 +161,60 @@ END_TEST
 
 /* Without one, errors alone leave; a lease that comes brings the others, one that
  * has passed already does not. */
+static void other_answer(struct io_frontend *f, struct mirror_request *r)
+{
+	(void)f;
+	io_driver_report(rig.driver, "", "", "other %zu: %d", (size_t)(r - request),
+			 r->result);
+}
+
+static void other_close(struct io_frontend *f)
+{
+	(void)f;
+	io_driver_report(rig.driver, "", "", "other close");
+}
+
+/* Of two front-ends each gets what it has asked; the one that is plugged in later is
+ * closed with the first. */
+START_TEST(answer_goes_to_whose_it_is)
+{
+	static struct io_frontend other = { .close = other_close,
+					    .answer = other_answer,
+					    .flush = front_flush };
+
+	rig.other = &other;
+	rig_start(&rig);
+	rig.engine.lease_until_ns = UINT64_MAX;
+	answer(0, 0);
+	answer(1, 0);
+	request[1].frontend = &other;
+	clients = MIRROR_CLIENTS_CLOSE;
+	rig_order_type(&rig, ORDER_REFRESH);
+	rig_expect(&rig, "answer 0: 0");
+	rig_expect(&rig, "other 1: 0");
+	rig_expect(&rig, "close");
+	rig_expect(&rig, "other close");
+}
+END_TEST
+
+static void posted(struct io_job *j)
+{
+	(void)j;
+	io_driver_report(rig.driver, "", "", "posted");
+}
+
+START_TEST(job_without_a_thread_comes_to_the_loop)
+{
+	struct io_job job = { .done = posted };
+
+	rig_start(&rig);
+	for (int i = 0; i < 3; i++) {
+		io_driver_post(rig.driver, &job);
+		rig_expect(&rig, "posted");
+	}
+}
+END_TEST
+
 START_TEST(answer_waits_for_a_lease)
 {
 	rig_start(&rig);
@@ -471,6 +527,8 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, answer_leaves_under_a_lease);
+	tcase_add_test(tc, answer_goes_to_whose_it_is);
+	tcase_add_test(tc, job_without_a_thread_comes_to_the_loop);
 	tcase_add_test(tc, answer_waits_for_a_lease);
 	tcase_add_test(tc, frozen_answers_fail_when_asked);
 	tcase_add_test(tc, late_answers_are_dropped_with_their_clients);
