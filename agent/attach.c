@@ -62,6 +62,13 @@ struct agent_attach {
 	struct status_device device[CONFIG_DISK_COUNT_MAX];
 };
 
+static const char *const front_ends[] = {
+	[CONFIG_ATTACH_AUTO] = "auto",
+	[CONFIG_ATTACH_UBLK] = "ublk",
+	[CONFIG_ATTACH_NBD] = "nbd",
+	[CONFIG_ATTACH_FUSE] = "fuse",
+};
+
 static void judge_later(struct agent_attach *a);
 
 /* ---- a helper ----------------------------------------------------------------------- */
@@ -100,6 +107,12 @@ static void tell(const struct disk *d, const char *command)
 {
 	/* A few bytes into an empty socket; that it has ended is seen otherwise. */
 	send(d->talk_fd, command, strlen(command), MSG_NOSIGNAL);
+}
+
+static void force_one(const struct disk *d)
+{
+	tell(d, "force\n");
+	d->attach->owner.fail(d->attach->owner.owner, d->index);
 }
 
 static void close_end(struct qb_loop *loop, int *fd)
@@ -155,8 +168,11 @@ static void attached(struct disk *d, const char *text)
 {
 	const struct agent_attach *a = d->attach;
 	struct status_device *device = &d->attach->device[d->index];
+	const size_t length = strcspn(text, " ");
 
-	snprintf(d->device, sizeof d->device, "%s", text);
+	snprintf(d->device, sizeof d->device, "%.*s", (int)length, text);
+	snprintf(device->front_end, sizeof device->front_end, "%s",
+		 text[length] != '\0' ? text + length + 1 : "");
 	set_state(d, DISK_ATTACHED);
 	snprintf(device->path, sizeof device->path, "%.180s/%s", a->devices, name_of(d));
 }
@@ -168,6 +184,9 @@ static void heard(struct disk *d, const char *line)
 
 	if (strncmp(line, "attached ", 9) == 0 && d->state == DISK_ATTACHING) {
 		attached(d, text);
+	} else if (strncmp(line, "serve ", 6) == 0 && d->state == DISK_ATTACHING) {
+		d->attach->owner.serve(d->attach->owner.owner, d->index,
+				       (uint32_t)strtoul(text, NULL, 10));
 	} else if (strcmp(line, "free") == 0 && d->state == DISK_CHECKING) {
 		d->free = true;
 	} else if (strncmp(line, "busy ", 5) == 0 && d->state == DISK_CHECKING) {
@@ -177,7 +196,7 @@ static void heard(struct disk *d, const char *line)
 		went_wrong(d, -EIO, text);
 		/* What could not be written back is lost now or later. */
 		if (d->state == DISK_DETACHING)
-			tell(d, "force\n");
+			force_one(d);
 	}
 	judge_later(d->attach);
 }
@@ -247,12 +266,16 @@ static int spawn(struct disk *d, int fd)
 	struct agent_attach *a = d->attach;
 	char helper[] = AGENT_ATTACH_HELPER, program[] = "hamirrord";
 	char export[CONFIG_NAME_MAX], folder[PATH_MAX + 80], link[PATH_MAX + 80];
-	char *argv[] = { program, helper, a->socket, export, folder, link, NULL };
+	char front_end[8];
+	char *argv[] = {
+		program, helper, a->socket, export, folder, link, front_end, NULL
+	};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t set;
 	int error;
 
+	snprintf(front_end, sizeof front_end, "%s", front_ends[a->config->attach]);
 	snprintf(export, sizeof export, "%s", name_of(d));
 	snprintf(folder, sizeof folder, "%s/%s.fuse", a->run, export);
 	link_path(d, link);
@@ -339,7 +362,7 @@ static void force_all(struct agent_attach *a)
 
 		if (d->state == DISK_DETACHED)
 			continue;
-		tell(d, "force\n");
+		force_one(d);
 		set_state(d, DISK_DETACHING);
 	}
 	if (!a->killing)

@@ -4,8 +4,9 @@
  * Each disk has a helper process, this program run again (agent_attach_helper()),
  * which may block where the control thread may not: it connects the device, keeps the
  * link, and takes everything away again when it is told to or when we are gone,
- * however we went. How it connects: the kernel's nbd client where there is one
- * (without a time limit), else nbdfuse and a loop device with direct I/O.
+ * however we went. How it connects is `attach` of the configuration; with `auto` by the
+ * kernel's ublk, which the I/O thread serves, else the kernel's nbd client (without a
+ * time limit), else nbdfuse and a loop device with direct I/O.
  *
  * A device is never opened or looked at by this process: that could wait for our own
  * answers.
@@ -37,6 +38,10 @@ struct agent_attach_owner {
 	void (*done)(void *owner, int error, const char *text);
 	/* A device that stood has gone by itself: its users have I/O errors. */
 	void (*lost)(void *owner, const char *text);
+	/* The I/O thread is to serve /dev/ublkcNUMBER as `disk`; or to fail what it
+	 * serves as `disk`, if anything, so that it can be taken away at once. */
+	void (*serve)(void *owner, uint32_t disk, uint32_t number);
+	void (*fail)(void *owner, uint32_t disk);
 	void *owner;
 };
 

@@ -189,8 +189,11 @@ static void fuse_disconnect(struct attach_disk *d, bool force)
 }
 
 const struct attach_method attach_fuse = {
-	.is_there = is_there,
+	.name = "fuse",
+	.missing = "",
 	.clean = clean,
+	.is_there = is_there,
 	.connect = fuse_connect,
 	.disconnect = fuse_disconnect,
+	.has_ended = attach_process_has_ended,
 };

@@ -39,7 +39,7 @@ int attach_helper_fail(struct attach_disk *d, int error, const char *format, ...
 	return -error;
 }
 
-static void say(const char *word, const char *text)
+void attach_helper_say(const char *word, const char *text)
 {
 	/* Nobody hears it: then our input has ended too. */
 	dprintf(STDOUT_FILENO, "%s%s%s\n", word, text[0] != '\0' ? " " : "", text);
@@ -207,16 +207,49 @@ static int take_lock(struct attach_disk *d)
 	return 0;
 }
 
+/* The first that can work here, or the one that is wanted. */
+static int choose(struct attach_disk *d)
+{
+	static const struct attach_method *const methods[] = { &attach_ublk,
+							       &attach_kernel,
+							       &attach_fuse };
+	const bool any = strcmp(d->front_end, "auto") == 0;
+	const struct attach_method *wanted = NULL;
+
+	/* Whatever a predecessor had. */
+	attach_ublk.clean(d);
+	attach_fuse.clean(d);
+	for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+		if (!any && strcmp(d->front_end, methods[i]->name) != 0)
+			continue;
+		wanted = methods[i];
+		if (wanted->is_there()) {
+			d->method = wanted;
+			return 0;
+		}
+	}
+	snprintf(d->text, sizeof d->text, "attach: %s: %s", d->front_end,
+		 wanted != NULL ? wanted->missing : "not known");
+	return -ENODEV;
+}
+
 static int attach(struct attach_disk *d)
 {
 	int rc = take_lock(d);
 
-	if (rc < 0)
-		return rc;
-	attach_fuse.clean(d);
-	d->method = attach_kernel.is_there() ? &attach_kernel : &attach_fuse;
-	rc = d->method->connect(d);
+	if (rc == 0)
+		rc = choose(d);
+	if (rc == 0)
+		rc = d->method->connect(d);
 	return rc < 0 ? rc : make_link(d);
+}
+
+static void say_attached(const struct attach_disk *d)
+{
+	char text[PATH_MAX + 16];
+
+	snprintf(text, sizeof text, "%s %s", d->device, d->method->name);
+	attach_helper_say("attached", text);
 }
 
 static void release(struct attach_disk *d, bool force)
@@ -255,7 +288,7 @@ static bool detach(struct attach_disk *d, bool *force)
 		return true;
 	attach_helper_fail(d, error, "%s: what was held back could not be written",
 			   d->link);
-	say("failed", d->text);
+	attach_helper_say("failed", d->text);
 	return false;
 }
 
@@ -266,10 +299,11 @@ static bool keep(struct attach_disk *d)
 	bool force;
 
 	while (!input_ended) {
-		read_input(-1, d->server_pid_fd);
-		if (attach_process_has_ended(d)) {
-			say("failed",
-			    d->text[0] != '\0' ? d->text : "its server has ended");
+		read_input(-1, d->server_pid_fd >= 0 ? d->server_pid_fd : d->watch_fd);
+		if (d->method->has_ended(d)) {
+			attach_helper_say("failed", d->text[0] != '\0' ?
+							    d->text :
+							    "its server has ended");
 			return true;
 		}
 		while (next_command(line)) {
@@ -277,7 +311,7 @@ static bool keep(struct attach_disk *d)
 			if (strcmp(line, "force") == 0)
 				return true;
 			if (strcmp(line, "check") == 0)
-				say(is_busy(d) ? "busy" : "free", d->text);
+				attach_helper_say(is_busy(d) ? "busy" : "free", d->text);
 			else if (strcmp(line, "detach") == 0 && detach(d, &force))
 				return force;
 		}
@@ -287,11 +321,13 @@ static bool keep(struct attach_disk *d)
 
 int agent_attach_helper(int argc, char **argv)
 {
-	struct attach_disk d = { .lock_fd = -1, .server_pid_fd = -1, .device_fd = -1 };
+	struct attach_disk d = {
+		.lock_fd = -1, .server_pid_fd = -1, .device_fd = -1, .watch_fd = -1
+	};
 	bool force = true;
 	int rc;
 
-	if (argc != 6) {
+	if (argc != 7) {
 		fprintf(stderr, "%s is not for use by hand\n", AGENT_ATTACH_HELPER);
 		return 2;
 	}
@@ -299,13 +335,14 @@ int agent_attach_helper(int argc, char **argv)
 	d.export = argv[3];
 	d.folder = argv[4];
 	d.link = argv[5];
+	d.front_end = argv[6];
 	signal(SIGPIPE, SIG_IGN);
 	rc = attach(&d);
 	if (rc == 0) {
-		say("attached", d.device);
+		say_attached(&d);
 		force = keep(&d);
 	} else if (rc != -ECANCELED) {
-		say("failed", d.text);
+		attach_helper_say("failed", d.text);
 	}
 	release(&d, force);
 	return rc < 0;

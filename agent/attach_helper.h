@@ -4,7 +4,8 @@
  * hamirrord. It is told `check`, `detach` or `force`, a line each; the end of its input
  * means `force`. It says
  *
- *   attached DEVICE   once, the link stands
+ *   serve NUMBER      ublk alone, before that: serve /dev/ublkcNUMBER
+ *   attached DEVICE WORD   once, the link stands; by which front-end
  *   failed TEXT       instead; it ends
  *   free, busy TEXT   answers `check`: may it be taken away?
  *   failed TEXT       answers `detach`: what is held back could not be written; or
@@ -25,11 +26,15 @@ struct attach_method;
 
 struct attach_disk {
 	const char *socket, *export, *folder, *link;
+	const char *front_end; /* `attach` of the configuration */
 	const struct attach_method *method;
 	int lock_fd;       /* held as long as anything stands */
 	int server_pid_fd; /* the process that serves the device, or -1 */
 	pid_t server_pid;
 	int device_fd; /* -1: none */
+	int watch_fd;  /* ublk: readable when the device may have gone; -1: none */
+	bool made;     /* ublk: device `number` is */
+	uint32_t number;
 	bool linked;
 	char device[PATH_MAX];
 	char text[ATTACH_TEXT_BYTES];
@@ -37,18 +42,28 @@ struct attach_disk {
 
 /* A way to make a device. Each returns 0, or -errno with a sentence in `text`. */
 struct attach_method {
-	/* Can it work here? Only then may the others be called. */
-	bool (*is_there)(void);
+	const char *name;    /* as `attach` has it */
+	const char *missing; /* what is said when it cannot work here */
 	/* Remove what a killed predecessor left, as far as it is nobody's. */
 	void (*clean)(struct attach_disk *d);
+	/* Can it work here? Only then may the others be called. */
+	bool (*is_there)(void);
 	/* Sets device, device_fd and server_pid. On error disconnect() follows.
 	 * -ECANCELED: told to give up meanwhile. */
 	int (*connect)(struct attach_disk *d);
 	/* Undo that, as far as it was done. `force`: do not wait for answers. */
 	void (*disconnect)(struct attach_disk *d, bool force);
+	/* Looked at when server_pid_fd or watch_fd is readable: has the device gone by
+	 * itself? Sets `text`. */
+	bool (*has_ended)(struct attach_disk *d);
 };
 
-extern const struct attach_method attach_fuse, attach_kernel;
+extern const struct attach_method attach_fuse, attach_kernel, attach_ublk;
+
+/* ---- attach_kernel.c ---- */
+
+/* How large is the export? Returns 0, or -EIO: nobody answers. */
+int attach_kernel_ask(const struct attach_disk *d, uint64_t *size_bytes);
 
 /* ---- attach_process.c ---- */
 
@@ -69,6 +84,9 @@ int attach_process_adopt(struct attach_disk *d, pid_t pid);
 int attach_process_run(char *const argv[]);
 
 /* ---- attach_helper.c ---- */
+
+/* A line to hamirrord. */
+void attach_helper_say(const char *word, const char *text);
 
 /* Wait a moment; true when hamirrord wants us to end meanwhile. */
 bool attach_helper_pause(int ms);

@@ -111,6 +111,17 @@ static int negotiate(const struct attach_disk *d, uint64_t *size_bytes, uint16_t
 	return fd;
 }
 
+int attach_kernel_ask(const struct attach_disk *d, uint64_t *size_bytes)
+{
+	uint16_t flags;
+	const int fd = negotiate(d, size_bytes, &flags);
+
+	if (fd < 0)
+		return -EIO;
+	close(fd);
+	return 0;
+}
+
 /* A device that is free, and ours from the first socket on; -1: there is none. */
 static int take_device(int socket_fd, int *number)
 {
@@ -255,8 +266,11 @@ static void kernel_disconnect(struct attach_disk *d, bool force)
 }
 
 const struct attach_method attach_kernel = {
-	.is_there = is_there,
+	.name = "nbd",
+	.missing = "the kernel has no nbd client (module nbd)",
 	.clean = clean,
+	.is_there = is_there,
 	.connect = kernel_connect,
 	.disconnect = kernel_disconnect,
+	.has_ended = attach_process_has_ended,
 };

@@ -136,6 +136,9 @@ static void disk_cell(json_t *disk, int column, char *text, size_t size)
 		format_bytes(number_at(disk, "bytes"), text, size);
 	else if (column == 1)
 		snprintf(text, size, "-");
+	else if (known(disk, "front_end"))
+		snprintf(text, size, "%s (%s)", text_at(disk, "device"),
+			 text_at(disk, "front_end"));
 	else
 		snprintf(text, size, "%s",
 			 known(disk, "device") ? text_at(disk, "device") :

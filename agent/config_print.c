@@ -6,7 +6,7 @@
 
 static const char *const mode_words[] = { "sync", "near-sync", "async" };
 static const char *const order_words[] = { "strict", "flush", "log" };
-static const char *const attach_words[] = { "auto", "none" };
+static const char *const attach_words[] = { "auto", "none", "ublk", "nbd", "fuse" };
 static const char *const no_quorum_words[] = { "freeze", "fail" };
 
 /* In double quotes: paths and addresses may hold what YAML would take apart. */

@@ -12,10 +12,10 @@
 /* In the order of enum config_mode, config_order, ... */
 static const char *const mode_words[] = { "sync", "near-sync", "async", NULL };
 static const char *const order_words[] = { "strict", "flush", "log", NULL };
-static const char *const attach_words[] = { "auto", "none", NULL };
+static const char *const attach_words[] = { "auto", "none", "ublk", "nbd", "fuse", NULL };
 static const char *const no_quorum_words[] = { "freeze", "fail", NULL };
 
-_Static_assert(CONFIG_ASYNC == 2 && CONFIG_ORDER_LOG == 2 && CONFIG_ATTACH_NONE == 1 &&
+_Static_assert(CONFIG_ASYNC == 2 && CONFIG_ORDER_LOG == 2 && CONFIG_ATTACH_FUSE == 4 &&
 		       CONFIG_NO_QUORUM_FAIL == 1,
 	       "the words above are in the enums' order");
 

@@ -173,6 +173,17 @@ static void pump(struct agent_devices *d)
 	}
 }
 
+/* All are made by the same front-end: it is chosen by what the kernel has. */
+static void tell_stand(struct agent_devices *d)
+{
+	const struct status_device *device = agent_attach_devices(d->attach);
+	char text[64];
+
+	snprintf(text, sizeof text, "the devices stand%s%s",
+		 device->front_end[0] != '\0' ? ", by " : "", device->front_end);
+	d->owner.tell(d->owner.owner, "create", text);
+}
+
 static void started(struct agent_devices *d, int error, const char *text)
 {
 	d->failed = error != 0;
@@ -180,7 +191,7 @@ static void started(struct agent_devices *d, int error, const char *text)
 	if (error != 0)
 		d->owner.tell(d->owner.owner, "change", text);
 	else
-		d->owner.tell(d->owner.owner, "create", "the devices stand");
+		tell_stand(d);
 	end_promotions(d, error != 0 ? text : NULL);
 }
 
@@ -229,6 +240,20 @@ static void lost(void *owner, const char *text)
 	if (d->state == DEVICES_STANDING && !agent_attach_is_active(d->attach))
 		set_state(d, DEVICES_NONE);
 	pump(d);
+}
+
+static void serve_disk(void *owner, uint32_t disk, uint32_t number)
+{
+	struct agent_devices *d = owner;
+
+	d->owner.serve(d->owner.owner, disk, number);
+}
+
+static void fail_disk(void *owner, uint32_t disk)
+{
+	struct agent_devices *d = owner;
+
+	d->owner.fail(d->owner.owner, disk);
 }
 
 /* ---- from outside --------------------------------------------------------------------- */
@@ -321,7 +346,8 @@ int agent_devices_open(struct qb_loop *loop, const struct config *config,
 		       struct agent_devices **out)
 {
 	struct agent_devices *d = calloc(1, sizeof *d);
-	const struct agent_attach_owner attach_owner = { done, lost, d };
+	const struct agent_attach_owner attach_owner = { done, lost, serve_disk,
+							 fail_disk, d };
 	int error;
 
 	if (d == NULL)

@@ -37,6 +37,9 @@ struct agent_devices_owner {
 	void (*reply)(void *owner, uint64_t id, int exit_status, const char *text);
 	/* For the event log. */
 	void (*tell)(void *owner, const char *verb, const char *text);
+	/* For the I/O thread: see attach.h. */
+	void (*serve)(void *owner, uint32_t disk, uint32_t number);
+	void (*fail)(void *owner, uint32_t disk);
 	void *owner;
 };
 

@@ -20,6 +20,7 @@
 #include "mirror/io_driver.h"
 #include "mirror/nbd_driver.h"
 #include "mirror/pool.h"
+#include "mirror/ublk_driver.h"
 
 /* Locked in memory; the deepest path is the opening of a log, with a few
  * superblocks of 20 KiB at once. */
@@ -31,6 +32,7 @@ struct agent_io {
 	struct mirror_engine *engine;
 	struct io_driver *driver;
 	struct nbd_driver *nbd;
+	struct ublk_driver *ublk;
 	pthread_t thread;
 	bool running;
 	bool watched;
@@ -73,6 +75,16 @@ int agent_io_order(struct agent_io *io, const struct order *order)
 	if (wake && write(io->orders_fd, &one, sizeof one) < 0)
 		assert(errno == EAGAIN);
 	return 0;
+}
+
+void agent_io_ublk_serve(struct agent_io *io, uint32_t disk, uint32_t number)
+{
+	ublk_driver_serve(io->ublk, disk, number);
+}
+
+void agent_io_ublk_fail(struct agent_io *io, uint32_t disk)
+{
+	ublk_driver_fail(io->ublk, disk);
 }
 
 void agent_io_populate(struct agent_io *io)
@@ -159,9 +171,11 @@ static int open_front_end(struct agent_io *io, const struct agent_instance *inst
 {
 	char path[PATH_MAX];
 	const struct nbd_driver_setup setup = { .path = path };
-	const int error = agent_path(instance, AGENT_PATH_NBD, path);
+	int error = agent_path(instance, AGENT_PATH_NBD, path);
 
-	return error != 0 ? error : nbd_driver_create(io->driver, &setup, &io->nbd);
+	if (error == 0)
+		error = nbd_driver_create(io->driver, &setup, &io->nbd);
+	return error != 0 ? error : ublk_driver_create(io->driver, &io->ublk);
 }
 
 static const char *hint(int error)
@@ -228,6 +242,7 @@ void agent_io_close(struct agent_io *io)
 	}
 	nbd_driver_destroy(io->nbd);
 	io_driver_destroy(io->driver);
+	ublk_driver_destroy(io->ublk);
 	mirror_engine_destroy(io->engine);
 	if (io->watched) {
 		free_queued(&io->orders);

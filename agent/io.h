@@ -39,6 +39,11 @@ int agent_io_open(struct qb_loop *loop, const struct config *config,
  * AGENT_IO_ORDERS_MAX orders: it hangs. */
 int agent_io_order(struct agent_io *io, const struct order *order);
 
+/* Serve ublk device `number` as `disk`, or fail what is served as it: see
+ * ublk_driver.h. */
+void agent_io_ublk_serve(struct agent_io *io, uint32_t disk, uint32_t number);
+void agent_io_ublk_fail(struct agent_io *io, uint32_t disk);
+
 /* Have the pool's pages in memory before clients write through them: what is only
  * locked comes in at its first use (hamirrord.c). Some tens of milliseconds. */
 void agent_io_populate(struct agent_io *io);

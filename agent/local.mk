@@ -8,6 +8,7 @@ libagent_la_SOURCES = \
 	agent/attach_helper.h \
 	agent/attach_kernel.c \
 	agent/attach_process.c \
+	agent/attach_ublk.c \
 	agent/config.c \
 	agent/config.h \
 	agent/config_check.c \

@@ -464,10 +464,25 @@ static int open_corosync(struct agent_node *n, struct cluster_self *self, char *
 	return error;
 }
 
+static void serve_disk(void *owner, uint32_t disk, uint32_t number)
+{
+	struct agent_node *n = owner;
+
+	agent_io_ublk_serve(n->io, disk, number);
+}
+
+static void fail_disk(void *owner, uint32_t disk)
+{
+	struct agent_node *n = owner;
+
+	agent_io_ublk_fail(n->io, disk);
+}
+
 static int open_devices(struct agent_node *n, char *text, size_t text_size)
 {
-	const struct agent_devices_owner owner = { command_goes, command_ended,
-						   devices_changed, n };
+	const struct agent_devices_owner owner = { command_goes,    command_ended,
+						   devices_changed, serve_disk,
+						   fail_disk,       n };
 	const int error = agent_devices_open(n->setup.loop, n->setup.config,
 					     n->setup.instance, &owner, &n->devices);
 

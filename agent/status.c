@@ -220,6 +220,9 @@ static json_t *disks(const struct status_input *in)
 		put(o, "device",
 		    v == NULL || v->path[0] == '\0' ? json_null() :
 						      agent_text_json(v->path));
+		put(o, "front_end",
+		    v == NULL || v->path[0] == '\0' ? json_null() :
+						      agent_text_json(v->front_end));
 		put(o, "socket",
 		    v == NULL || v->socket[0] == '\0' || !in->cluster->serving_here ?
 			    json_null() :
@@ -536,6 +539,17 @@ static const char *yes_no(bool yes)
 	return yes ? "yes" : "no";
 }
 
+static void exists_disk(const struct sink *sink, const struct status_input *in,
+			uint32_t disk)
+{
+	const struct status_device *v = in->devices == NULL ? NULL : &in->devices[disk];
+	const bool stands = v != NULL && v->path[0] != '\0';
+
+	exists(sink, "disk", in->config->site[0].disk[disk].name, "device:%s%s%s",
+	       stands ? v->path : "none", stands ? " front-end:" : "",
+	       stands ? v->front_end : "");
+}
+
 void agent_status_exists(const struct status_input *in,
 			 void (*add)(void *data, const struct agent_event *event),
 			 void *data)
@@ -564,9 +578,6 @@ void agent_status_exists(const struct status_input *in,
 			       agent_link_text(c->sites[s].link) :
 			       "");
 	for (uint32_t d = 0; d < config->site[0].disk_count; d++)
-		exists(&sink, "disk", config->site[0].disk[d].name, "device:%s",
-		       in->devices != NULL && in->devices[d].path[0] != '\0' ?
-			       in->devices[d].path :
-			       "none");
+		exists_disk(&sink, in, d);
 	exists(&sink, "-", "", "%s", "");
 }

@@ -19,6 +19,7 @@
 /* A disk as this node shows it to applications, while it serves. */
 struct status_device {
 	char path[AGENT_STATUS_DEVICE_BYTES];   /* "" while not attached */
+	char front_end[8];                      /* then: "ublk", "nbd" or "fuse" */
 	char socket[AGENT_STATUS_DEVICE_BYTES]; /* its NBD socket */
 };
 

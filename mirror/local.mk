@@ -80,6 +80,8 @@ libmirror_la_SOURCES = \
 	mirror/task.h \
 	mirror/task_create.c \
 	mirror/task_private.h \
+	mirror/ublk.c \
+	mirror/ublk.h \
 	mirror/wire.c \
 	mirror/wire.h \
 	mirror/wire_hello.c \
@@ -108,5 +110,7 @@ libmirror_drivers_la_SOURCES = \
 	mirror/nbd_driver.c \
 	mirror/nbd_driver.h \
 	mirror/nbd_listen_driver.c \
-	mirror/nbd_private_driver.h
+	mirror/nbd_private_driver.h \
+	mirror/ublk_driver.c \
+	mirror/ublk_driver.h
 libmirror_drivers_la_LIBADD = $(URING_LIBS)

@@ -57,6 +57,7 @@ unit_tests = \
 	tests/unit/test_superblock \
 	tests/unit/test_task \
 	tests/unit/test_task_order \
+	tests/unit/test_ublk \
 	tests/unit/test_vectors \
 	tests/unit/test_view \
 	tests/unit/test_voter \

@@ -47,9 +47,24 @@ static void lost(void *owner, const char *why)
 	qb_loop_stop(loop);
 }
 
+/* There is no engine here that could serve one. */
+static void serve(void *owner, uint32_t disk, uint32_t number)
+{
+	(void)owner;
+	ck_abort_msg("disk %u is to be served as %u", disk, number);
+}
+
+static void fail_disk(void *owner, uint32_t disk)
+{
+	(void)owner;
+	ck_assert_uint_lt(disk, 2);
+}
+
 static void open_attach(void)
 {
-	const struct agent_attach_owner owner = { done, lost, NULL };
+	const struct agent_attach_owner owner = {
+		.done = done, .lost = lost, .serve = serve, .fail = fail_disk
+	};
 
 	loop = qb_loop_create();
 	ck_assert_int_eq(
@@ -72,6 +87,8 @@ static void setup(void)
 	ck_assert_int_eq(agent_instance_parse("data@a", &instance, why, sizeof why), 0);
 	ck_assert_int_eq(agent_path(&instance, AGENT_PATH_NBD, path), 0);
 	ck_assert_int_eq(nbd_memory_start(&memory, path, DISK_BYTES, NULL, 0), 0);
+	memory.config->attach = access("/dev/nbd0", F_OK) == 0 ? CONFIG_ATTACH_NBD :
+								 CONFIG_ATTACH_FUSE;
 	done_count = lost_count = done_error = 0;
 	open_attach();
 }
@@ -209,6 +226,8 @@ START_TEST(a_disk_becomes_a_device_and_goes_again)
 	ck_assert(agent_attach_is_active(attach));
 	ck_assert_str_eq(agent_attach_devices(attach)[0].path, link_path);
 	ck_assert_str_eq(agent_attach_devices(attach)[1].path, wal_path);
+	ck_assert_str_eq(agent_attach_devices(attach)[1].front_end,
+			 memory.config->attach == CONFIG_ATTACH_NBD ? "nbd" : "fuse");
 	read_link(device);
 	fd = open(link_path, O_RDWR | O_DIRECT);
 	ck_assert_int_ge(fd, 0);
@@ -322,6 +341,21 @@ START_TEST(a_device_that_dies_is_told)
 }
 END_TEST
 
+/* Nothing else is taken for it. */
+START_TEST(a_front_end_that_is_missing_is_named)
+{
+	if (access("/dev/ublk-control", F_OK) == 0)
+		return;
+	memory.config->attach = CONFIG_ATTACH_UBLK;
+	agent_attach_start(attach);
+	qb_loop_run(loop);
+	ck_assert_int_eq(done_error, -EIO);
+	ck_assert_ptr_nonnull(strstr(text, "attach: ublk: the kernel has no ublk"));
+	ck_assert(!agent_attach_is_active(attach));
+	expect_nothing_left();
+}
+END_TEST
+
 START_TEST(what_fails_says_why)
 {
 	nbd_memory_order(&memory, ORDER_DEMOTE);
@@ -423,6 +457,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, force_takes_it_from_its_users);
 	tcase_add_test(tc, force_does_not_wait_for_a_frozen_mirror);
 	tcase_add_test(tc, a_device_that_dies_is_told);
+	tcase_add_test(tc, a_front_end_that_is_missing_is_named);
 	tcase_add_test(tc, what_fails_says_why);
 	tcase_add_test(tc, none_is_done_at_once);
 	tcase_add_loop_test(tc, a_killed_predecessor_leaves_nothing_in_the_way, 0, 2);

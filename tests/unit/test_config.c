@@ -142,6 +142,19 @@ static const char tunables[] = "port: 4000\n"
 			       "tasks: {ranges: 1, per-range: 2}\n"
 			       "memory: 1G\n";
 
+START_TEST(reads_every_front_end)
+{
+	static const char *const words[] = { "auto", "none", "ublk", "nbd", "fuse" };
+	char lines[64];
+
+	for (int i = CONFIG_ATTACH_AUTO; i <= CONFIG_ATTACH_FUSE; i++) {
+		snprintf(lines, sizeof lines, "port: 7790\nattach: %s\n", words[i]);
+		assert_loads(load_changed(config, "port: 7790\n", lines));
+		ck_assert_int_eq(config->attach, i);
+	}
+}
+END_TEST
+
 START_TEST(reads_every_other_key)
 {
 	assert_loads(load_changed(config, "port: 7790\n", tunables));
@@ -482,6 +495,7 @@ int main(void)
 	tcase_add_test(tc, reads_the_example);
 	tcase_add_test(tc, orders_the_disks_of_every_site_as_the_first);
 	tcase_add_test(tc, fills_in_what_is_not_said);
+	tcase_add_test(tc, reads_every_front_end);
 	tcase_add_test(tc, reads_every_other_key);
 	tcase_add_test(tc, reads_a_pair_without_a_cluster);
 	tcase_add_test(tc, prints_what_it_reads_again);
