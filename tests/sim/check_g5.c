@@ -54,11 +54,29 @@ static void check_map(struct sim *w, uint32_t node, uint32_t generation, uint32_
 	}
 }
 
+/* A map stands for what came before, never for what is still to come. */
+static void check_positions(struct sim *w, const struct mirror_engine *m)
+{
+	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING || m->failed ||
+	    m->cut_step != CUT_NONE || m->leap_step != LEAP_NONE)
+		return;
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		if (m->sb.sites[s].map_position > m->last_sequence)
+			sim_violate(w, "G5",
+				    "at site %u the map of site %u stands for records up "
+				    "to %llu, and the last one is %llu",
+				    m->site, s,
+				    (unsigned long long)m->sb.sites[s].map_position,
+				    (unsigned long long)m->last_sequence);
+}
+
 static void look(struct sim *w)
 {
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		const struct mirror_engine *m = w->node[n].engine;
 
+		if (w->node[n].open)
+			check_positions(w, m);
 		if (!w->node[n].open || w->forced || !sim_is_image(m) ||
 		    m->sb.hold.active || sim_generation_of(w, m) < 0)
 			continue;
