@@ -168,7 +168,7 @@ static bool is_in_order(const struct sim *w, const struct mirror_engine *m)
 	return m->state == ENGINE_IDLE && sim_is_image(m) && !m->sb.hold.active &&
 	       mirror_map_count(m->map, m->site) == 0 &&
 	       m->config->order != CONFIG_ORDER_LOG && m->copy_behind <= COPY_TOGETHER &&
-	       sim_generation_of(w, m) >= 0;
+	       sim_generation_of(w, m) >= 0 && !w->patched;
 }
 
 /* The disks obey the order when all that was there as the order began is home. */
@@ -211,7 +211,7 @@ static void look(struct sim *w)
 	for (uint32_t i = 0; i < w->plan.site_count && w->violation[0] == 0; i++) {
 		struct sim_site *s = &w->site[i];
 
-		s->bare &= !s->tainted && !s->consent &&
+		s->bare &= !w->patched && !s->tainted && !s->consent &&
 			   (s->power_cuts == s->bare_power_cuts ||
 			    w->plan.order == CONFIG_ORDER_FLUSH);
 		if (s->bare)

@@ -190,7 +190,8 @@ static void check_read(struct sim *w, uint32_t node, const struct sim_request *r
 	static uint64_t limit[SIM_GENERATIONS_MAX];
 
 	w->count.reads++;
-	if (w->site[w->node[node].site].tainted || w->site[w->node[node].site].consent)
+	if (w->patched || w->site[w->node[node].site].tainted ||
+	    w->site[w->node[node].site].consent)
 		return;
 	sim_note_all(w, node);
 	sim_limits(w, (uint32_t)w->node[node].served_generation - 1, limit);

@@ -264,8 +264,8 @@ bool sim_image_check(struct sim *w, uint32_t node, const char *guarantee)
 	static uint64_t limit[SIM_GENERATIONS_MAX];
 	int32_t g;
 
-	if (!n->running || !n->open || !sim_is_image(m) || w->site[n->site].tainted ||
-	    w->site[n->site].consent)
+	if (w->patched || !n->running || !n->open || !sim_is_image(m) ||
+	    w->site[n->site].tainted || w->site[n->site].consent)
 		return false;
 	g = sim_generation_of(w, m);
 	if (g < 0)

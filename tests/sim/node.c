@@ -145,6 +145,8 @@ void sim_fact(struct sim *w, uint32_t node, const struct fact *f)
 	struct fact *copy;
 
 	trace_fact(w, node, f);
+	if (f->type == FACT_EVENT && strcmp(f->rule, "force") == 0)
+		w->patched = true;
 	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
 		if (sim_checkers[i]->fact != NULL)
 			sim_checkers[i]->fact(w, node, f);

@@ -415,6 +415,8 @@ struct sim {
 	bool voter_file_lost;
 	uint32_t armed_count;
 	bool forced, parted; /* an operator accepted a loss; two lineages live */
+	bool patched; /* ... and made true what no history has: all that can be asked of
+			 the sites is that they come to hold the same */
 	/* checkers */
 	struct {
 		uint64_t boot[SIM_NODES_MAX];
