@@ -206,6 +206,26 @@ enum fence_host cluster_fence_host(const struct cluster_core *c,
 	return HOST_RESTARTED;
 }
 
+int32_t cluster_fence_mate_held(const struct cluster_core *c, uint32_t site)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+
+	for (uint32_t i = 0; v != NULL && i < c->config->node_count; i++) {
+		const struct node *n = &c->node[i];
+		const uint64_t boot = n->known ? n->said.boot : v->member[i].boot;
+
+		if (i == c->self.node || (c->config->node[i].site != (int32_t)site &&
+					  (v->site[site].reach >> i & 1) == 0))
+			continue;
+		/* One that is here may know more, and is about to say it. */
+		if (n->member ?
+			    n->said.site == (int32_t)site || n->said.ballot > v->ballot :
+			    boot != 0 && n->fenced_boot != boot)
+			return (int32_t)i;
+	}
+	return VIEW_NONE;
+}
+
 /* A process that has the devices of its node open, exclusively, is the proof that
  * an older one of that node has ended (D6). */
 bool cluster_fence_holder_is_gone(const struct cluster_core *c, int32_t node,

@@ -35,11 +35,13 @@ void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 }
 
 /* D8: why, and so what the cut may drop. A log that reaches a clean end drops
- * nothing at all. */
+ * nothing at all. Without a majority the others may have gone on: whatever this site
+ * knows of itself, what they have is the loss that the operator accepted. */
 static uint32_t generation_reason_of(const struct cluster_core *c,
 				     const struct view *best, uint64_t cut)
 {
-	if (c->promote.reason == PROMOTE_FORCED || c->promote.reason == PROMOTE_NOT)
+	if (c->promote.reason == PROMOTE_FORCED || c->promote.reason == PROMOTE_NOT ||
+	    c->round.kind == ROUND_FORCE || c->promote.parted)
 		return GENERATION_FORCED;
 	if (best->clean && cut >= best->clean_end)
 		return GENERATION_CLEAN;

@@ -379,6 +379,9 @@ enum fence_host { HOST_HELD, HOST_RESTARTED, HOST_FREE };
 /* May the devices of `host` pass on: no; only to the same node; yes. */
 enum fence_host cluster_fence_host(const struct cluster_core *c,
 				   const struct view_host *host);
+/* Another node that reaches the site, and may have its devices by a view that this one
+ * has not heard of; VIEW_NONE: there is none for certain. */
+int32_t cluster_fence_mate_held(const struct cluster_core *c, uint32_t site);
 /* D7: true when that holder of a lease answers nothing any more, for certain. */
 bool cluster_fence_holder_is_gone(const struct cluster_core *c, int32_t node,
 				  uint64_t incarnation, uint64_t boot);

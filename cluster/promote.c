@@ -429,6 +429,14 @@ static void devices_wait(struct cluster_core *c)
 		wait_for(c, text);
 	} else if (c->role.text[0] != 0) {
 		wait_for(c, c->role.text);
+	} else if (c->promote.force && !cluster_round_can_decide(c) &&
+		   cluster_fence_mate_held(c, own_site(c)) != VIEW_NONE) {
+		snprintf(text, sizeof text,
+			 "waiting for %s to be fenced or to join: it may have taken the "
+			 "devices of %s over",
+			 cluster_node_name(c, cluster_fence_mate_held(c, own_site(c))),
+			 cluster_site_name(c, (int32_t)own_site(c)));
+		wait_for(c, text);
 	} else {
 		wait_for(c, cluster_round_can_decide(c) ?
 				    "waiting for the devices of this site" :

@@ -403,7 +403,8 @@ static void begin(struct cluster_core *c, enum round_kind kind)
 
 /* D2: who is alone and has restarted has its disks only by a view, which nobody else
  * can agree to: by force it makes itself the host first, of a lineage of its own, and is
- * promoted there as anyone. D6 stands: only of disks that nobody else may have open. */
+ * promoted there as anyone. D6 stands: only of disks that nobody else may have open, which
+ * its view alone does not say: the others may have gone on (test_force). */
 static bool force_opens(struct cluster_core *c)
 {
 	const int32_t site = c->config->node[c->self.node].site;
@@ -411,7 +412,8 @@ static bool force_opens(struct cluster_core *c)
 
 	if (c->promote.state != PROMOTE_DEVICES || !c->promote.force || v == NULL ||
 	    site == VIEW_NONE || c->role.devices != DEVICES_CLOSED ||
-	    cluster_role_site(c) == site)
+	    cluster_role_site(c) == site ||
+	    cluster_fence_mate_held(c, (uint32_t)site) != VIEW_NONE)
 		return false;
 	if (c->now_ns < c->ring_ns + SETTLE_NS) {
 		cluster_wake(c, c->ring_ns + SETTLE_NS);

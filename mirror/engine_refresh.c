@@ -516,12 +516,23 @@ static void enter(struct mirror_engine *m, uint32_t site)
 	f->ready_count = p->candidate_count;
 }
 
+bool mirror_chase_is_short(uint64_t behind, uint64_t taken, uint64_t count,
+			   uint64_t timeout_ms)
+{
+	const uint64_t chase_ms = CHASE_NS / NS_PER_MS;
+	uint64_t wait_ms = count * chase_ms;
+
+	if (wait_ms > chase_ms && wait_ms > timeout_ms)
+		wait_ms = timeout_ms > chase_ms ? timeout_ms : chase_ms;
+	return behind * chase_ms <= taken * wait_ms;
+}
+
 /* It takes as many records as clients write, or fewer, and so would not come nearer by
- * itself: for so many seconds none has halved what it is behind. Then clients wait for
- * what is about as many seconds' work for it, copy-timeout at most (G7). */
+ * itself: for so many CHASE_NS none has halved what it is behind. Then clients wait for
+ * what is about as long a work for it, copy-timeout at most (G7). */
 static bool is_outrun(struct mirror_engine *m, struct engine_peer *p, uint64_t behind)
 {
-	const uint64_t limit = m->config->copy_timeout_ms / 1000;
+	const uint64_t limit_ms = m->config->copy_timeout_ms;
 	const uint64_t taken = p->marks.logged - p->chase_logged;
 
 	if (p->chase_ns != 0 && m->now_ns < p->chase_ns + CHASE_NS) {
@@ -530,12 +541,12 @@ static bool is_outrun(struct mirror_engine *m, struct engine_peer *p, uint64_t b
 	}
 	if (p->chase_ns == 0 || behind <= p->chase_behind / 2)
 		p->chase_count = 0;
-	else if (p->chase_count < limit)
+	else if (p->chase_count * CHASE_NS < limit_ms * NS_PER_MS)
 		p->chase_count++;
 	p->chase_ns = m->now_ns;
 	p->chase_behind = behind;
 	p->chase_logged = p->marks.logged;
-	return behind <= taken * p->chase_count;
+	return mirror_chase_is_short(behind, taken, p->chase_count, limit_ms);
 }
 
 void mirror_production_pump(struct mirror_engine *m, uint32_t number)

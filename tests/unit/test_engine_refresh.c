@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "mirror/internal.h"
+#include "mirror/parts.h"
 #include "tests/unit/pair_play.h"
 
 #ifndef SEEDS
@@ -244,6 +246,21 @@ START_TEST(an_outrun_copy_becomes_current)
 }
 END_TEST
 
+/* So much work clients wait for: a copy-timeout of less than the time between two looks
+ * leaves one such time. */
+START_TEST(an_outrun_copy_is_waited_for_within_copy_timeout)
+{
+	ck_assert(!mirror_chase_is_short(1, 100, 0, 900)); /* it may come nearer yet */
+	ck_assert(mirror_chase_is_short(100, 100, 1, 900));
+	ck_assert(!mirror_chase_is_short(101, 100, 1, 900));
+	ck_assert(mirror_chase_is_short(250, 100, 3, 2500));
+	ck_assert(!mirror_chase_is_short(251, 100, 3, 2500));
+	ck_assert(mirror_chase_is_short(1000, 100, 10, 10000));
+	ck_assert(!mirror_chase_is_short(500, 100, 4, 10000));
+	ck_assert(!mirror_chase_is_short(1, 0, 10, 10000));
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine_refresh");
@@ -256,6 +273,7 @@ int main(void)
 	tcase_add_loop_test(tc, refresh_cut_short_leaves_the_image, 0, SEEDS);
 	tcase_add_loop_test(tc, forced_in_mid_refresh, 0, SEEDS);
 	tcase_add_loop_test(tc, blank_copy_starts_over, 0, SEEDS);
+	tcase_add_test(tc, an_outrun_copy_is_waited_for_within_copy_timeout);
 	tcase_add_loop_test(tc, an_outrun_copy_becomes_current, 0, SEEDS);
 	tcase_add_loop_test(tc, refresh_ends_under_load, 0, SEEDS);
 	suite_add_tcase(s, tc);

@@ -65,6 +65,10 @@ static void force_alone(void)
 	members_run(m, 300);
 	ck_assert_int_eq(m->log[LYON].open_node, 1);
 	ck_assert_int_eq(m->node[1].io.engine, ENGINE_SERVING);
+	/* current, as far as it knows; what the others know, the operator gave up */
+	ck_assert_uint_eq(
+		history_newest(&m->node[1].core->voter.in_effect.history)->reason,
+		GENERATION_FORCED);
 }
 
 START_TEST(by_force_one_goes_on_without_a_majority_and_the_others_follow)
@@ -126,6 +130,36 @@ START_TEST(no_force_takes_the_disks_of_a_host_that_may_live)
 }
 END_TEST
 
+/* It left in order and its mate took over, which it has not heard: what it knows does not
+ * say who has the disks now. A fencing of the mate does. */
+START_TEST(no_force_takes_disks_that_a_mate_may_have_taken_over)
+{
+	uint64_t id;
+
+	m->votes_needed = 1;
+	id = members_command(m, 0, CLUSTER_COMMAND_STOP, false, -1);
+	ck_assert(members_wait(m, id, 5000));
+	members_kill(m, 0, false);
+	members_run(m, 2000);
+	ck_assert_int_eq(m->log[PARIS].open_node, 1);
+	members_network(m, "0|12");
+	members_start(m, 0);
+	members_run(m, 3000);
+	m->forced = m->parted = true;
+	id = members_command(m, 0, CLUSTER_COMMAND_PROMOTE, true, -1);
+	members_run(m, 8000);
+	ck_assert(!m->reply[id].done);
+	ck_assert_int_eq(m->log[PARIS].open_node, 1);
+	members_status(m, 0, &status);
+	ck_assert_ptr_nonnull(strstr(status.text, "fenced"));
+	members_kill(m, 1, true);
+	members_fenced(m, 1);
+	ck_assert(members_wait(m, id, 8000));
+	ck_assert_int_eq(m->reply[id].exit_status, 0);
+	ck_assert_int_eq(m->log[PARIS].open_node, 0);
+}
+END_TEST
+
 /* Demoted, though the members cannot be told, and then promoted again: the demote does
  * not come once more. */
 START_TEST(a_demote_that_waits_for_its_view_does_not_outlive_a_promotion)
@@ -182,6 +216,7 @@ int main(void)
 	tc = tcase_create("two hosts of a site");
 	tcase_add_checked_fixture(tc, shared, teardown);
 	tcase_add_test(tc, no_force_takes_the_disks_of_a_host_that_may_live);
+	tcase_add_test(tc, no_force_takes_disks_that_a_mate_may_have_taken_over);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
