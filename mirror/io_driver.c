@@ -20,7 +20,8 @@
 #define RING_ENTRY_COUNT 1024u
 
 /* More than can be in flight (disk slots, links, clients): the completion queue
- * never overflows. */
+ * never overflows. (With ublk devices of more than 50 disks it could, if all their
+ * tags completed at once: the kernel keeps what does not fit.) */
 #define RING_COMPLETION_COUNT 8192u
 
 /* Passes of one turn before what is prepared is submitted anyway. */
