@@ -157,6 +157,8 @@ tests_sim_sim_SOURCES = \
 	tests/sim/batch.c \
 	tests/sim/check_bare.c \
 	tests/sim/check_d.c \
+	tests/sim/check_d3.c \
+	tests/sim/check_d5.c \
 	tests/sim/check_g1.c \
 	tests/sim/check_g2.c \
 	tests/sim/check_g3.c \
@@ -176,6 +178,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/main.c \
 	tests/sim/node.c \
 	tests/sim/pacemaker.c \
+	tests/sim/plan.h \
 	tests/sim/random.h \
 	tests/sim/ring.c \
 	tests/sim/run.c \
@@ -207,6 +210,7 @@ EXTRA_DIST += \
 	tests/sim/mutants/answer-before-persisted.patch \
 	tests/sim/mutants/bypass-forgets-records.patch \
 	tests/sim/mutants/cut-short-refresh-kept.patch \
+	tests/sim/mutants/damage-taken-for-end.patch \
 	tests/sim/mutants/devices-pass-unreleased.patch \
 	tests/sim/mutants/enters-unproven.patch \
 	tests/sim/mutants/flush-before-copies-durable.patch \
@@ -219,10 +223,12 @@ EXTRA_DIST += \
 	tests/sim/mutants/group-never-closed.patch \
 	tests/sim/mutants/group-one-write-early.patch \
 	tests/sim/mutants/half-is-majority.patch \
+	tests/sim/mutants/hold-lifted-early.patch \
 	tests/sim/mutants/home-before-copies.patch \
 	tests/sim/mutants/home-before-durable.patch \
 	tests/sim/mutants/lease-by-one-grant.patch \
 	tests/sim/mutants/lease-not-waited-out.patch \
+	tests/sim/mutants/lease-outlived.patch \
 	tests/sim/mutants/lease-runs-from-grant.patch \
 	tests/sim/mutants/log-flush-retried.patch \
 	tests/sim/mutants/log-flush-skipped.patch \
@@ -232,17 +238,23 @@ EXTRA_DIST += \
 	tests/sim/mutants/map-cleared-early.patch \
 	tests/sim/mutants/minority-decides.patch \
 	tests/sim/mutants/no-mark-when-idle.patch \
+	tests/sim/mutants/older-stream-taken.patch \
 	tests/sim/mutants/older-superblock.patch \
 	tests/sim/mutants/opened-without-flush.patch \
 	tests/sim/mutants/promote-not-current.patch \
+	tests/sim/mutants/proposal-not-waited-for.patch \
 	tests/sim/mutants/reads-pass-the-log.patch \
+	tests/sim/mutants/recovered-is-acknowledged.patch \
 	tests/sim/mutants/refresh-goes-home.patch \
 	tests/sim/mutants/refresh-without-hold.patch \
+	tests/sim/mutants/refusal-not-kept.patch \
 	tests/sim/mutants/refusal-not-stored.patch \
 	tests/sim/mutants/replay-skips-first.patch \
 	tests/sim/mutants/roll-forward-skipped.patch \
 	tests/sim/mutants/scan-skips-data.patch \
+	tests/sim/mutants/tail-home-not-marked.patch \
 	tests/sim/mutants/tail-not-undone.patch \
+	tests/sim/mutants/tie-after-restart.patch \
 	tests/sim/mutants/tie-without-fencing.patch \
 	tests/sim/mutants/unreached-stays-current.patch \
 	tests/sim/mutants/waiting-request-forgotten.patch

@@ -3,12 +3,12 @@
  *       majority when it takes effect
  *   D2  or by half of the voters, when none of these has restarted since all agreed, and
  *       all others have been reset since, or lost their file
- *   D4  who has prepared a promotion has its refusal on stable storage; and a site with
- *       a refusal takes nothing from an older generation
+ *   D4  who has prepared a promotion has its refusal on stable storage; a site with a
+ *       refusal takes nothing from an older generation; it forgets none before its time
  *   D8  the chain's parents are sound; what a log holds is of the generation that its
- *       history names for it; no SplitBrain without a force
- * D3 is watched by check_g1.c, D4 and D5 by check_g4.c and journal.c, D6 by node.c and
- * disk.c, D7 by check_g3.c.
+ *       history names for it; what was cut off is undone, or its extents are owed; no
+ *       SplitBrain without a force
+ * D3 and D5 have checkers of their own; D6 is watched by node.c, D7 by check_g3.c.
  */
 #include <string.h>
 
@@ -198,10 +198,51 @@ static void look(struct sim *w)
 
 /* ---- D4: the refusal --------------------------------------------------------------- */
 
+/* What was cut off and had gone home is owed: the own map stands for it. */
+static void watch_cut(struct sim *w, uint32_t node)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+	const bool cut = w->node[node].open && m->cut_step != CUT_NONE;
+
+	if (w->node[node].cut && !cut)
+		sim_image_check(w, node, "D8");
+	w->node[node].cut = cut;
+}
+
+/* A refusal stands until its generation is here, or one of a later view. */
+static void watch_refusal(struct sim *w, uint32_t node)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+	struct sim_site *s = &w->site[m->site];
+
+	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING)
+		return;
+	if (!uuid_is_zero(&m->sb.refusal.generation)) {
+		if (m->sb.refusal.ballot > s->refused_ballot &&
+		    m->sb_wanted == m->sb_written) {
+			s->refused = m->sb.refusal.generation;
+			s->refused_ballot = m->sb.refusal.ballot;
+		}
+		return;
+	}
+	if (s->refused_ballot != 0 && !s->tainted &&
+	    m->view_ballot <= s->refused_ballot &&
+	    mirror_history_find(&m->sb.history, &s->refused) == NULL)
+		sim_violate(w, "D4",
+			    "site %u forgets the refusal of ballot %llu, and the newest "
+			    "view it was told of is %llu",
+			    m->site, (unsigned long long)s->refused_ballot,
+			    (unsigned long long)m->view_ballot);
+	s->refused_ballot = 0;
+}
+
 static void mirror(struct sim *w, uint32_t node)
 {
 	const struct mirror_engine *m = w->node[node].engine;
 	const struct engine_link *l;
+
+	watch_cut(w, node);
+	watch_refusal(w, node);
 
 	if (!w->node[node].open || m->stream_link == MIRROR_LINK_NONE ||
 	    uuid_is_zero(&m->sb.refusal.generation))

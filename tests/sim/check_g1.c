@@ -2,8 +2,9 @@
  * current copy, and what is flushed is durable there, on the device too; what a read
  * shows is logged likewise; a flush that fails ends the use of its device. A read shows
  * whole sectors, and in each the newest write that was acknowledged before it was asked,
- * or a later one. D3: current counts by every view that may be in effect, the undecided
- * ones of this production among them.
+ * or a later one. Current counts by every view that may be in effect, the undecided ones
+ * of this production among them. D5: a read of what was recovered likewise; W5: it is
+ * found while it is replayed.
  * That nothing acknowledged is gone later, check_g4.c sees whenever somebody serves.
  */
 #include <string.h>
@@ -45,7 +46,7 @@ static void check_stable(struct sim *w, uint32_t node, uint64_t sequence)
 
 /* The copy's host is the incarnation that was counted current: it has the record. */
 static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint32_t site,
-		       uint64_t sequence, bool flush)
+		       uint64_t sequence, bool flush, const char *guarantee)
 {
 	const int32_t host = w->site[site].open_node;
 	const struct mirror_engine *m;
@@ -58,7 +59,7 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 	    m->incarnation != v->site[site].current_incarnation)
 		return;
 	if (m->logged < sequence)
-		sim_violate(w, "G1",
+		sim_violate(w, guarantee,
 			    "n%u answers with sequence %llu, and copy %u, current by "
 			    "view %llu, has logged up to %llu",
 			    node + 1, (unsigned long long)sequence, site,
@@ -75,7 +76,8 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 }
 
 /* Every current copy, by the view in effect and by each that may be so already. */
-static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool flush)
+static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool flush,
+			 const char *guarantee)
 {
 	const struct view *mine = cluster_vote_in_effect(w->node[node].core);
 
@@ -89,7 +91,7 @@ static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool f
 			continue;
 		for (uint32_t s = 0; s < w->plan.site_count; s++)
 			if (s != w->node[node].engine->site)
-				check_copy(w, node, v, s, sequence, flush);
+				check_copy(w, node, v, s, sequence, flush, guarantee);
 	}
 }
 
@@ -100,7 +102,7 @@ static void check_empty_flush(struct sim *w, uint32_t node, const struct sim_req
 		sim_violate(w, "G1", "a flush after sequence %llu finds nothing to do",
 			    (unsigned long long)r->floor_sequence);
 	else
-		check_copies(w, node, r->floor_sequence, true);
+		check_copies(w, node, r->floor_sequence, true, "G1");
 }
 
 static void check_write(struct sim *w, uint32_t node, const struct sim_request *r)
@@ -121,7 +123,7 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 			    (unsigned long long)m->durable);
 	else if (is_flush(q))
 		check_stable(w, node, q->sequence);
-	check_copies(w, node, q->sequence, is_flush(q));
+	check_copies(w, node, q->sequence, is_flush(q), "G1");
 	if (q->sequence > g->acknowledged) {
 		g->acknowledged = q->sequence;
 		for (uint32_t s = 0; s < w->plan.site_count; s++)
@@ -149,6 +151,15 @@ static const struct sim_touch *first_shown(const struct sim_sector *s, uint64_t 
 	return first;
 }
 
+/* It was found by the open, and is not home yet. */
+static bool is_replayed(const struct sim *w, uint32_t node, const struct sim_touch *t)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+
+	return t->sequence <= history_newest(&m->sb.history)->cut &&
+	       t->sequence > m->home_flushed;
+}
+
 static void check_sector(struct sim *w, uint32_t node, const struct sim_request *r,
 			 uint64_t at, const uint64_t *limit)
 {
@@ -170,7 +181,7 @@ static void check_sector(struct sim *w, uint32_t node, const struct sim_request 
 			    "history",
 			    (unsigned long long)number);
 	else if (floor != NULL && (t == NULL || t->sequence < floor->sequence))
-		sim_violate(w, "G1",
+		sim_violate(w, is_replayed(w, node, floor) ? "W5" : "G1",
 			    "a read of disk %u sector %llu shows sequence %llu, and %llu "
 			    "was acknowledged before",
 			    q->disk, (unsigned long long)sector,
@@ -182,7 +193,8 @@ static void check_sector(struct sim *w, uint32_t node, const struct sim_request 
 			floor != NULL ? floor->sequence : 0);
 	if (t->sequence > w->generation[t->generation].seen)
 		w->generation[t->generation].seen = t->sequence;
-	check_copies(w, node, t->sequence, false);
+	check_copies(w, node, t->sequence, false,
+		     t->generation != w->node[node].served_generation - 1 ? "D5" : "G1");
 }
 
 static void check_read(struct sim *w, uint32_t node, const struct sim_request *r)

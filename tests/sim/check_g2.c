@@ -1,20 +1,24 @@
 /* check_g2.c - G2, order: at any instant what a site holds, home and log together, is
- * its history up to one sequence, across all disks (journal.c compares). And the groups
- * themselves: who writes after an answer writes a later group (P0-3).
+ * its history up to one sequence, across all disks (journal.c compares); at a restart that
+ * is W5, and while a refresh is held, G6. And the groups themselves: who writes after an
+ * answer writes a later group (P0-3).
  */
 #include "mirror/internal.h"
 #include "tests/sim/sim.h"
 
 static void look(struct sim *w)
 {
-	for (uint32_t n = 0; n < w->node_count && w->violation[0] == 0; n++)
-		sim_image_check(w, n, "G2");
+	for (uint32_t n = 0; n < w->node_count && w->violation[0] == 0; n++) {
+		const bool held = w->node[n].open && w->node[n].engine->sb.hold.active;
+
+		sim_image_check(w, n, held ? "G6" : "G2");
+	}
 }
 
 static void fact(struct sim *w, uint32_t node, const struct fact *f)
 {
 	if (f->type == FACT_OPENED && f->error == 0)
-		sim_image_check(w, node, "G2");
+		sim_image_check(w, node, "W5");
 }
 
 static const struct sim_write *find(const struct sim *w, uint32_t generation,

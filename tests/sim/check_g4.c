@@ -1,8 +1,8 @@
 /* check_g4.c - G4, nothing stale: whoever is told to serve has all that was acknowledged
- * or shown, in any generation; and G1 through every crash: all that was flushed. Less is
- * right only after a force, or (D4) when power took what was not flushed from the very
- * site that serves now, and no current copy that had not restarted was there; the
- * promotion says so.
+ * or shown, in any generation; and G1 through every crash of the same site: all that was
+ * flushed. Less is right only after a force, or (D4) when power took what was not flushed
+ * from the very site that serves now, and no current copy that had not restarted was
+ * there; the promotion says so.
  */
 #include "cluster/internal.h"
 #include "tests/sim/sim.h"
@@ -36,7 +36,7 @@ static void check_generation(struct sim *w, uint32_t node, struct sim_generation
 		;
 	} else if (g->flushed > limit) {
 		sim_violate(
-			w, "G1",
+			w, g->site == site ? "G1" : "G4",
 			"n%u serves with %llu of generation %llu, and %llu was flushed",
 			node + 1, (unsigned long long)limit,
 			(unsigned long long)g->ordinal, (unsigned long long)g->flushed);

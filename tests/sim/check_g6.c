@@ -1,5 +1,6 @@
 /* check_g6.c - G6, no way down to Inconsistent: a site that once had an image keeps one,
- * unless its operator allowed otherwise. (That the image is one, check_g2.c sees.)
+ * unless its operator allowed otherwise. (That the image is one while it is refreshed,
+ * check_g2.c sees; here, as soon as the hold has ended, well or not.)
  */
 #include "mirror/internal.h"
 #include "tests/sim/sim.h"
@@ -22,8 +23,13 @@ static void mirror(struct sim *w, uint32_t node)
 	const struct mirror_engine *m = w->node[node].engine;
 	struct sim_site *s = &w->site[w->node[node].site];
 
-	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING)
+	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING) {
+		s->was_held = false;
 		return;
+	}
+	if (s->was_held && !m->sb.hold.active)
+		sim_image_check(w, node, "G6");
+	s->was_held = m->sb.hold.active;
 	if (sim_is_image(m) && !m->sb.hold.active)
 		s->had_image = true;
 	else if (m->sb.blank && s->had_image && s->allowed)

@@ -1,13 +1,17 @@
 /* check_g7.c - G7, bounded: both cores' own invariants, bounds included, all the time,
  * and every queue that the status shows within the bound that it shows; what is queued
- * on one line too. That nothing waits for ever, settle.c sees at the end of every run.
+ * on one line too. And every request is answered within ANSWER_NS while nothing is wrong:
+ * all run and hear each other, no device fails or is slow, and nothing has struck since.
+ * That all comes together again, settle.c sees at the end of every run.
  */
+#include "cluster/internal.h"
 #include "mirror/internal.h"
 #include "mirror/parts.h"
 #include "mirror/status.h"
 #include "tests/sim/sim.h"
 
 #define ONE_IN 64u
+#define ANSWER_NS (10 * SIM_S)
 
 static void check_queues(struct sim *w, uint32_t node)
 {
@@ -43,8 +47,69 @@ static void cluster(struct sim *w, uint32_t node)
 		cluster_check(w->node[node].core);
 }
 
+/* ---- answers ------------------------------------------------------------------------- */
+
+static bool device_works(const struct sim *w, const struct sim_device *d)
+{
+	return d->fail == 0 && d->slow_ns == 0 && d->held_ops == 0 &&
+	       d->stuck_until_ns <= w->now_ns;
+}
+
+static bool all_is_well(struct sim *w)
+{
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		const struct sim_node *at = &w->node[n];
+
+		if (!at->running || w->now_ns < at->frozen_until_ns || at->held != 0 ||
+		    at->core->role.failed || at->component != w->node[0].component ||
+		    at->line != w->node[0].line)
+			return false;
+		for (uint32_t to = 0; to < w->node_count; to++)
+			if (w->stalled[n][to])
+				return false;
+	}
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		for (uint32_t d = 0; d <= w->plan.disk_count; d++)
+			if (w->site[s].tainted ||
+			    !device_works(
+				    w, sim_device(w, s, d == 0 ? MIRROR_IO_LOG : d - 1)))
+				return false;
+	return !w->forced;
+}
+
+static void check_answers(struct sim *w, uint32_t node)
+{
+	for (uint32_t i = 0; i < SIM_REQUESTS_MAX; i++) {
+		const struct sim_request *r = &w->node[node].request[i];
+		const uint64_t since = r->asked_ns > w->calm_since_ns ? r->asked_ns :
+									w->calm_since_ns;
+
+		if (r->busy && w->now_ns > since + ANSWER_NS)
+			sim_violate(
+				w, "G7",
+				"n%u has not answered request type %d for %llu ms, and "
+				"nothing is wrong",
+				node + 1, (int)r->request.type,
+				(unsigned long long)((w->now_ns - since) / SIM_MS));
+	}
+}
+
+static void watch_answers(struct sim *w)
+{
+	if (!all_is_well(w) || w->count.crashes != w->crashes_seen ||
+	    w->last_fault_ns > w->calm_since_ns) {
+		w->calm_since_ns = w->now_ns;
+		w->crashes_seen = w->count.crashes;
+		return;
+	}
+	for (uint32_t n = 0; n < w->node_count; n++)
+		check_answers(w, n);
+}
+
 static void look(struct sim *w)
 {
+	watch_answers(w);
+
 	for (uint32_t n = 0; n < w->node_count; n++)
 		if (w->node[n].running) {
 			mirror_engine_check(w->node[n].engine);

@@ -1,18 +1,105 @@
-/* check_g8.c - G8, no guessing: a log that rotted is refused or holds, after its site was
- * opened, nothing but its history.
+/* check_g8.c - G8, no guessing: what an open finds in a log and counts is whole, and is
+ * what its history says; a log that rotted is refused or holds nothing else; and of two
+ * whole superblocks the newest is gone by. (That a record of another time is refused on
+ * the line, line.c sees.)
  */
+#include <string.h>
+
 #include "mirror/internal.h"
+#include "mirror/parts.h"
 #include "tests/sim/sim.h"
+
+/* ---- records ------------------------------------------------------------------------- */
+
+/* What a client wrote under that sequence, in the history that ends with `g`. */
+static const struct sim_write *written(const struct sim *w, int32_t g, uint64_t sequence)
+{
+	const struct sim_generation *of;
+
+	while (g >= 0 && w->generation[g].cut >= sequence)
+		g = w->generation[g].parent;
+	if (g < 0)
+		return NULL;
+	of = &w->generation[g];
+	return sequence - of->cut - 1 < of->room &&
+			       of->write[sequence - of->cut - 1].known ?
+		       &of->write[sequence - of->cut - 1] :
+		       NULL;
+}
+
+static const char *what_is_wrong(const struct sim *w, const struct mirror_engine *m,
+				 const struct mirror_record *r)
+{
+	const struct mirror_header *h = &r->header;
+	const uint8_t *data = w->site[m->site].log.now + r->log_position;
+	const struct sim_write *write;
+	uint64_t number = 0;
+
+	if (h->data_bytes > 0 && mirror_header_data_crc(&m->sb.mirror, h, data) != h->crc)
+		return "is torn";
+	if ((h->flags & MIRROR_RECORD_REFRESH) != 0)
+		return NULL;
+	if (!mirror_history_holds(&m->sb.history, h->sequence, h->generation))
+		return "is of a generation that its history does not name for it";
+	write = written(w, sim_generation_of(w, m), h->sequence);
+	if (h->data_bytes > 0)
+		memcpy(&number, data, sizeof number);
+	if (write != NULL &&
+	    (write->number != number || write->offset_bytes != h->offset_bytes ||
+	     write->length_bytes != h->length_bytes || write->group != h->group))
+		return "is not what was written under that number";
+	return NULL;
+}
+
+static void check_found(struct sim *w, uint32_t node)
+{
+	struct mirror_engine *m = w->node[node].engine;
+
+	for (uint64_t s = m->home_flushed + 1; s <= m->last_sequence; s++) {
+		const char *wrong = what_is_wrong(w, m, mirror_engine_record(m, s));
+
+		if (wrong == NULL)
+			continue;
+		sim_violate(w, "G8", "site %u opens with sequence %llu, which %s",
+			    m->site, (unsigned long long)s, wrong);
+		return;
+	}
+}
 
 static void fact(struct sim *w, uint32_t node, const struct fact *f)
 {
 	struct sim_site *s = &w->site[w->node[node].site];
 
-	if (f->type != FACT_OPENED || f->error != 0 || !s->tainted || !s->rotten)
+	if (f->type != FACT_OPENED || f->error != 0)
+		return;
+	if (!s->tainted && sim_is_image(w->node[node].engine))
+		check_found(w, node);
+	if (!s->tainted || !s->rotten)
 		return;
 	s->tainted = false; /* it was taken for good: then it has to be */
 	sim_image_check(w, node, "G8");
 	s->tainted = true;
 }
 
-const struct sim_checker sim_check_g8 = { .name = "G8", .fact = fact };
+/* ---- superblocks --------------------------------------------------------------------- */
+
+/* What an open writes first is newer than what stands there. */
+static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
+{
+	static struct mirror_superblock there;
+	const struct mirror_engine *m = w->node[node].engine;
+	const struct sim_site *s = &w->site[w->node[node].site];
+	char text[256];
+
+	if (io->purpose != IO_SUPERBLOCK || m->state != ENGINE_OPENING || s->tainted ||
+	    mirror_superblock_decode(s->log.now + io->offset_bytes, &there, text,
+				     sizeof text) != 0)
+		return;
+	if (there.write_counter >= m->sb.write_counter)
+		sim_violate(w, "G8",
+			    "site %u writes superblock %llu over one that is as new: it "
+			    "has gone by an older one",
+			    m->site, (unsigned long long)m->sb.write_counter);
+}
+
+const struct sim_checker sim_check_g8 = { .name = "G8", .fact = fact, .io = io };

@@ -2,9 +2,10 @@
  * this log, by the marks and on the device; W2 what counts as home and flushed is on the
  * disk's stable storage (check_g5.c: and others have it, or a map stands for it); W3 a
  * site that restarts has all that it had said to be durable, and says no more than is;
- * W4 a mark follows within 10 ms when the log is idle (check_g8.c: and damage before a
- * mark is refused); W6 nothing above a hold goes home. W5 is watched by check_g2.c after
- * each restart and by check_g1.c while production replays.
+ * W4 a mark follows within 10 ms when the log is idle, and damage before a mark is not
+ * taken for the end; W6 nothing above a hold goes home, and the hold is lifted when all of
+ * the refresh is durable. W5 is watched by check_g2.c after each restart and by check_g1.c
+ * while production replays.
  */
 #include <string.h>
 
@@ -138,13 +139,49 @@ static void look(struct sim *w)
 
 /* ---- W3: what is claimed ----------------------------------------------------------- */
 
+/* ---- W6: the hold ends ------------------------------------------------------------ */
+
+/* It is cut off, or all of the refresh is there, and durable. */
+static void watch_hold(struct sim *w, const struct mirror_engine *m, struct sim_site *s)
+{
+	if (m->sb.hold.active) {
+		s->held = true;
+		return;
+	}
+	if (s->held && m->cut_step == CUT_NONE &&
+	    (!s->refresh_ended || m->durable < s->refresh_end))
+		sim_violate(w, "W6",
+			    "site %u lifts its hold with %llu durable, and the refresh "
+			    "ends with %llu",
+			    m->site, (unsigned long long)m->durable,
+			    (unsigned long long)s->refresh_end);
+	s->held = s->refresh_ended = false;
+}
+
+static void received(struct sim *w, uint32_t node, const struct mirror_received *r)
+{
+	struct sim_site *s = &w->site[w->node[node].site];
+	struct mirror_refresh_end end;
+
+	if (r->type == MIRROR_FRAME_REFRESH_BEGIN)
+		s->refresh_ended = false;
+	if (r->type != MIRROR_FRAME_REFRESH_END ||
+	    mirror_wire_decode_refresh_end(r->body, r->body_bytes, &end) != 0)
+		return;
+	s->refresh_ended = true;
+	s->refresh_end = end.sequence;
+}
+
 static void mirror(struct sim *w, uint32_t node)
 {
 	const struct mirror_engine *m = w->node[node].engine;
 	struct sim_site *s = &w->site[w->node[node].site];
 
-	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING)
+	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING) {
+		s->held = s->refresh_ended = false;
 		return;
+	}
+	watch_hold(w, m, s);
 	watch_home(w, node, s);
 	watch_mark(w, node, s);
 	s->durable_generation = sim_generation_of(w, m);
@@ -183,6 +220,14 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 	if (f->type != FACT_OPENED || f->error != 0)
 		return;
 	s->mark_since_ns = 0;
+	if (s->rotten && s->tainted && s->marked > f->marks.durable &&
+	    s->marked_power_cuts == s->power_cuts &&
+	    sim_generation_of(w, w->node[node].engine) == s->marked_generation)
+		sim_violate(w, "W4",
+			    "the log of site %u was damaged before a mark of %llu, and "
+			    "opens with %llu",
+			    w->node[node].site, (unsigned long long)s->marked,
+			    (unsigned long long)f->marks.durable);
 	if (s->tainted)
 		return;
 	s->home_checked = w->node[node].engine->home_flushed;
@@ -200,6 +245,7 @@ const struct sim_checker sim_check_w = {
 	.name = "W",
 	.io = io,
 	.mirror = mirror,
+	.received = received,
 	.fact = fact,
 	.look = look,
 };

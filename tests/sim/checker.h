@@ -21,6 +21,8 @@ struct sim_checker {
 	/* a device operation ended so, and its process has taken it in */
 	void (*io_ended)(struct sim *w, uint32_t node, const struct sim_op *op,
 			 int32_t result);
+	/* a frame is about to be taken in */
+	void (*received)(struct sim *w, uint32_t node, const struct mirror_received *r);
 	/* a member multicasts */
 	void (*sent)(struct sim *w, uint32_t node, const uint8_t *data, size_t length);
 	void (*answered)(struct sim *w, uint32_t node, const struct sim_request *r);
@@ -32,7 +34,7 @@ struct sim_checker {
 
 extern const struct sim_checker sim_check_g1, sim_check_g2, sim_check_bare, sim_check_g3,
 	sim_check_g4, sim_check_g5, sim_check_g6, sim_check_g7, sim_check_g8, sim_check_d,
-	sim_check_w;
+	sim_check_d3, sim_check_d5, sim_check_w;
 extern const struct sim_checker *const sim_checkers[];
 
 #endif

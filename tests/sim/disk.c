@@ -303,7 +303,15 @@ static uint64_t rot_sector(struct sim *w, uint32_t site)
 	    m->durable <= m->home_flushed + back)
 		return any;
 	r = mirror_engine_record(m, m->durable - back);
-	return r->header.data_bytes > 0 ? r->log_position / SIM_SECTOR : any;
+	if (r->header.data_bytes == 0)
+		return any;
+	if (m->mark_written >= r->header.sequence && m->log_parts == 0 &&
+	    !m->sb.hold.active) { /* W4: a mark stands behind it */
+		w->site[site].marked = m->mark_written;
+		w->site[site].marked_generation = sim_generation_of(w, m);
+		w->site[site].marked_power_cuts = w->site[site].power_cuts;
+	}
+	return r->log_position / SIM_SECTOR;
 }
 
 /* Bits of a log flip where records are. False: nothing is there yet. */
@@ -311,6 +319,7 @@ bool sim_rot(struct sim *w, uint32_t site)
 {
 	struct sim_device *d = &w->site[site].log;
 
+	w->site[site].marked = 0;
 	for (uint32_t i = 0; i < 64; i++) {
 		const uint64_t sector = rot_sector(w, site);
 		uint8_t *at = d->now + sector * SIM_SECTOR;

@@ -10,6 +10,7 @@
 #include "tests/sim/sim.h"
 
 #define MOMENT_LIMIT_NS (2 * SIM_S) /* then a fault strikes all the same */
+#define CALM_NS (18 * SIM_S)
 
 /* ---- the plan -------------------------------------------------------------------- */
 
@@ -40,6 +41,7 @@ static const char *const names[SIM_FAULT_TYPES] = {
 	[SIM_CONNECT] = "connect",
 	[SIM_REFRESH] = "refresh",
 	[SIM_FAIL_FROZEN] = "fail-frozen",
+	[SIM_REPAIR] = "repair",
 };
 
 const char *sim_fault_name(enum sim_fault_type type)
@@ -113,7 +115,7 @@ static uint64_t draw_kinds(const struct sim_plan *p, struct sim_random *r)
 {
 	uint64_t kinds = 0;
 
-	for (uint32_t t = 0; t < SIM_FAULT_TYPES; t++)
+	for (uint32_t t = 0; t < SIM_REPAIR; t++)
 		if (sim_random_below(r, 2) == 0)
 			kinds |= 1ull << t;
 	if (!p->force)
@@ -139,6 +141,22 @@ static enum sim_fault_type draw_type(struct sim_random *r, uint64_t kinds)
 	for (t = 0; at >= (kinds >> t & 1) * weights[t]; t++)
 		at -= (kinds >> t & 1) * weights[t];
 	return (enum sim_fault_type)t;
+}
+
+/* In the middle all is repaired, and nothing else goes wrong for so long that whoever
+ * asked then has to be answered (check_g7.c). */
+static void add_calm(struct sim_plan *p, struct sim_random *r)
+{
+	const uint64_t at = p->ns / 4 + sim_random_below(r, p->ns / 2);
+
+	if (p->fault_count == SIM_FAULTS_MAX)
+		return;
+	for (uint32_t i = 0; i < p->fault_count; i++)
+		if (p->fault[i].at_ns >= at)
+			p->fault[i].at_ns += CALM_NS;
+	p->ns += CALM_NS;
+	p->fault[p->fault_count++] = (struct sim_fault){ .at_ns = at,
+							 .type = SIM_REPAIR };
 }
 
 void sim_plan_draw(struct sim_plan *p, uint64_t seed)
@@ -171,6 +189,8 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 		p->fault_count++;
 	}
 	p->stale_one_in = sim_random_below(&r, 4) == 0 ? 300 : 0;
+	if (sim_random_below(&r, 4) == 0)
+		add_calm(p, &r);
 }
 
 /* ---- strikes ------------------------------------------------------------------------ */
@@ -224,7 +244,12 @@ static void corrupt(struct sim *w, const struct sim_fault *f, uint32_t site)
 static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 {
 	const int32_t site = f->c % 2 == 0 ? -1 : (int32_t)(f->b % w->plan.site_count);
+	const int32_t serving = sim_serving(w);
 
+	/* Most are for production; said elsewhere they are refused. */
+	if (f->type != SIM_PROMOTE && f->type != SIM_FORCE && f->c / 2 % 4 != 0 &&
+	    serving >= 0)
+		node = (uint32_t)serving;
 	switch (f->type) {
 	case SIM_PROMOTE:
 		sim_command(w, node, CLUSTER_COMMAND_PROMOTE, false, -1);
@@ -354,6 +379,9 @@ static void strike(struct sim *w, const struct sim_fault *f)
 		w->node[node].wall_offset_ns += (int64_t)(f->b % (7200 * SIM_S)) -
 						(int64_t)(3600 * SIM_S);
 		break;
+	case SIM_REPAIR:
+		sim_repair(w);
+		break;
 	case SIM_FAIL_FROZEN:
 		if (w->node[node].running)
 			sim_node_order(w, node, &frozen);
@@ -365,6 +393,15 @@ static void strike(struct sim *w, const struct sim_fault *f)
 }
 
 /* ---- moments -------------------------------------------------------------------------- */
+
+static bool is_chased(const struct mirror_engine *m)
+{
+	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++)
+		if (m->state == ENGINE_SERVING && m->link[i].use == LINK_STREAM_OUT &&
+		    !m->peer[m->link[i].site].waited)
+			return true;
+	return false;
+}
 
 static bool is_moment(const struct sim *w, uint32_t node, enum sim_moment moment)
 {
@@ -386,6 +423,13 @@ static bool is_moment(const struct sim *w, uint32_t node, enum sim_moment moment
 		return m->state == ENGINE_STARTING || m->state == ENGINE_DEMOTING;
 	case SIM_IN_BYPASS:
 		return m->bypass_step != BYPASS_NONE;
+	case SIM_IN_REFUSAL:
+		return m->state == ENGINE_IDLE &&
+		       !uuid_is_zero(&m->sb.refusal.generation);
+	case SIM_IN_CHASE:
+		return is_chased(m);
+	case SIM_IN_CLEAN:
+		return c->voter.has_in_effect && c->voter.in_effect.clean;
 	case SIM_AT_ONCE:
 	case SIM_MOMENTS:
 		break;

@@ -132,12 +132,15 @@ static bool read_record(const struct mirror_engine *m, const struct sim_parcel *
 					 h) == 0;
 }
 
-/* It takes the place of any that is kept. */
+/* It takes the place of the oldest of the newer half, or of any of the others. */
 static void keep_stale(struct sim *w, const struct sim_parcel *p,
 		       const struct mirror_header *h)
 {
 	const size_t bytes = sizeof *p + p->head_bytes + p->data_bytes;
-	const uint64_t at = sim_random_below(&w->stale_random, SIM_STALE_MAX);
+	const uint64_t half = SIM_STALE_MAX / 2;
+	const uint64_t at = ++w->stale_count % 8 != 0 ?
+				    w->stale_count % half :
+				    half + sim_random_below(&w->stale_random, half);
 
 	free(w->stale[at].parcel);
 	w->stale[at].parcel = malloc(bytes);
@@ -225,6 +228,9 @@ static bool deliver(struct sim *w, struct sim_connection *c, uint32_t to)
 	if (e->head == NULL)
 		e->tail = NULL;
 	parcel_left(w, &c->end[1 - to], p);
+	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
+		if (sim_checkers[i]->received != NULL)
+			sim_checkers[i]->received(w, e->node, &r);
 	sim_mirror_step(w, e->node, &event);
 	check_stale(w, e->node, sequence, before);
 	free(p);

@@ -18,6 +18,8 @@ static const char help[] =
 	"  sim [--seed FIRST] [--runs N] [--seconds N] [--jobs N] [--keep-going]\n"
 	"                                         many; without FIRST: seeds nobody has run\n"
 	"  sim --soak FILE --seconds N            go on where FILE says, and note it there\n"
+	"      --watch D3                         of these two: only violations of that\n"
+	"                                         guarantee or rule count\n"
 	"  sim --scenario NAME [--trace] [--runs N]\n"
 	"                                         play one that is hard to meet by chance, or\n"
 	"                                         \"all\" of them; --list names them\n"
@@ -26,7 +28,7 @@ static const char help[] =
 
 struct options {
 	bool seeded, trace, one;
-	const char *only, *soak, *scenario;
+	const char *only, *soak, *scenario, *watch;
 	struct sim_batch batch;
 };
 
@@ -41,6 +43,7 @@ static int replay(const struct options *o)
 			o->only);
 		return 2;
 	}
+	plan.watch = o->watch;
 	sim_run_plan(o->batch.first, &plan, o->trace, &r);
 	if (r.failed)
 		printf("FAILED  seed %llu: %s: %s\n", (unsigned long long)o->batch.first,
@@ -142,16 +145,30 @@ static int soak(struct options *o)
 	return found;
 }
 
+static void show(int what)
+{
+	if (what == 'l')
+		sim_scenario_list();
+	else
+		fputs(help, stdout);
+	exit(0);
+}
+
 static bool parse(struct options *o, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "seed", 1, NULL, 's' },    { "runs", 1, NULL, 'n' },
-		{ "seconds", 1, NULL, 'd' }, { "jobs", 1, NULL, 'j' },
-		{ "trace", 0, NULL, 't' },   { "only", 1, NULL, 'o' },
-		{ "soak", 1, NULL, 'k' },    { "keep-going", 0, NULL, 'g' },
-		{ "list", 0, NULL, 'l' },    { "scenario", 1, NULL, 'c' },
-		{ "help", 0, NULL, 'h' },    { 0 }
-	};
+	static const struct option options[] = { { "seed", 1, NULL, 's' },
+						 { "runs", 1, NULL, 'n' },
+						 { "seconds", 1, NULL, 'd' },
+						 { "jobs", 1, NULL, 'j' },
+						 { "trace", 0, NULL, 't' },
+						 { "only", 1, NULL, 'o' },
+						 { "soak", 1, NULL, 'k' },
+						 { "keep-going", 0, NULL, 'g' },
+						 { "list", 0, NULL, 'l' },
+						 { "scenario", 1, NULL, 'c' },
+						 { "watch", 1, NULL, 'w' },
+						 { "help", 0, NULL, 'h' },
+						 { 0 } };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -184,12 +201,13 @@ static bool parse(struct options *o, int argc, char **argv)
 		case 'c':
 			o->scenario = optarg;
 			break;
+		case 'w':
+			o->watch = optarg;
+			break;
 		case 'l':
-			sim_scenario_list();
-			exit(0);
 		case 'h':
-			fputs(help, stdout);
-			exit(0);
+			show(c);
+			break;
 		default:
 			return false;
 		}
@@ -206,7 +224,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (o.scenario != NULL) {
-		const int failed = sim_scenario_run(o.scenario, o.trace, o.batch.runs);
+		const int failed = sim_scenario_run(o.scenario, o.trace, o.batch.runs,
+						    o.watch);
 
 		return failed < 0 ? 2 : failed > 0;
 	}

@@ -26,6 +26,24 @@ static uint32_t quorate_part(const struct sim *w)
 	return NOBODY;
 }
 
+/* Who starts asks what was fenced before. */
+static void tell_history(struct sim *w, uint32_t node)
+{
+	struct sim_pacemaker *p = &w->pacemaker;
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+
+	if (!w->node[node].running || w->now_ns < w->node[node].frozen_until_ns ||
+	    p->asked_process[node] == w->node[node].process)
+		return;
+	p->asked_process[node] = w->node[node].process;
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		e.fenced.node = w->config.node[n].name;
+		e.fenced.wall_ns = p->fenced_wall_ns[n];
+		if (n != node && p->fenced_wall_ns[n] != 0)
+			sim_cluster_step(w, node, &e);
+	}
+}
+
 static void tell_fenced(struct sim *w, uint32_t node)
 {
 	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
@@ -45,6 +63,7 @@ void sim_fence(struct sim *w, uint32_t node)
 	if (w->node[node].machine)
 		sim_machine_reset(w, node);
 	w->pacemaker.fenced[node] = true;
+	w->pacemaker.fenced_wall_ns[node] = w->now_ns;
 	tell_fenced(w, node);
 }
 
@@ -135,6 +154,8 @@ void sim_pacemaker(struct sim *w)
 {
 	const uint32_t part = quorate_part(w);
 
+	for (uint32_t n = 0; n < w->node_count; n++)
+		tell_history(w, n);
 	if (!w->pacemaker.off) {
 		if (w->plan.fencing)
 			fence(w, part);

@@ -37,13 +37,15 @@ static void plan_quiet(struct sim_plan *p, const struct sim_scenario *scenario)
 }
 
 /* False: it failed. */
-static bool play(const struct sim_scenario *scenario, uint64_t seed, bool trace)
+static bool play(const struct sim_scenario *scenario, uint64_t seed, bool trace,
+		 const char *watch)
 {
 	static struct sim_plan plan;
 	struct sim_scene s = { .scenario = scenario };
 	bool failed;
 
 	plan_quiet(&plan, scenario);
+	plan.watch = watch;
 	s.w = sim_create(seed, &plan);
 	s.w->trace = trace;
 	if (sim_scene_begin(&s))
@@ -64,21 +66,21 @@ static bool play(const struct sim_scenario *scenario, uint64_t seed, bool trace)
 
 /* Shown is the first seed that fails, or the first. */
 static bool play_all_seeds(const struct sim_scenario *scenario, bool trace,
-			   uint64_t seeds)
+			   uint64_t seeds, const char *watch)
 {
 	uint64_t seed = 1;
 
-	while (seed <= seeds && play(scenario, seed, false))
+	while (seed <= seeds && play(scenario, seed, false, watch))
 		seed++;
 	if (trace)
-		play(scenario, seed <= seeds ? seed : 1, true);
+		play(scenario, seed <= seeds ? seed : 1, true, watch);
 	if (seed <= seeds)
 		return false;
 	printf("ok      %s: %s\n", scenario->name, scenario->what);
 	return true;
 }
 
-int sim_scenario_run(const char *name, bool trace, uint64_t seeds)
+int sim_scenario_run(const char *name, bool trace, uint64_t seeds, const char *watch)
 {
 	const bool all = strcmp(name, "all") == 0;
 	uint32_t found = 0;
@@ -90,7 +92,7 @@ int sim_scenario_run(const char *name, bool trace, uint64_t seeds)
 				continue;
 			found++;
 			failed += !play_all_seeds(at, trace,
-						  seeds > 0 ? seeds : at->seeds);
+						  seeds > 0 ? seeds : at->seeds, watch);
 			fflush(stdout);
 		}
 	return found > 0 ? failed : -1;

@@ -25,9 +25,9 @@ extern const struct sim_scenario sim_scenarios_views[], sim_scenarios_promotion[
 
 /* Play the scenario of that name, or "all" of them, and say how each went. With `trace`
  * the first seed that fails, or the first, goes to stdout step by step. `seeds`: so many
- * instead of as many as usual, unless 0. Returns how many failed, or -1: there is none of
- * that name. */
-int sim_scenario_run(const char *name, bool trace, uint64_t seeds);
+ * instead of as many as usual, unless 0. `watch`: as in a plan. Returns how many failed, or
+ * -1: there is none of that name. */
+int sim_scenario_run(const char *name, bool trace, uint64_t seeds, const char *watch);
 /* Their names and what they are. */
 void sim_scenario_list(void);
 

@@ -17,7 +17,7 @@
 
 /* ---- repair ---------------------------------------------------------------------- */
 
-static void repair_devices(struct sim *w)
+void sim_repair(struct sim *w)
 {
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
 		for (uint32_t d = 0; d <= w->plan.disk_count; d++) {
@@ -28,6 +28,7 @@ static void repair_devices(struct sim *w)
 			at->slow_ns = at->stuck_until_ns = 0;
 			at->lose_writes = at->misdirect_writes = 0;
 		}
+	sim_part(w, 0, true, true);
 }
 
 static void repair_nodes(struct sim *w)
@@ -112,7 +113,7 @@ static bool replace_tainted(struct sim *w)
 	}
 	sim_setup_log_again(w, (uint32_t)site);
 	w->site[site].tainted = false;
-	w->site[site].durable = 0;
+	w->site[site].durable = w->site[site].refused_ballot = 0;
 	return true;
 }
 
@@ -222,8 +223,7 @@ void sim_settle(struct sim *w)
 {
 	w->settling = true;
 	sim_trace(w, "all is repaired");
-	repair_devices(w);
-	sim_part(w, 0, true, true);
+	sim_repair(w);
 	if (!replace_tainted(w))
 		return;
 	come_together(w);

@@ -34,15 +34,14 @@
 #include "mirror/engine.h"
 #include "mirror/pool.h"
 #include "tests/sim/checker.h"
+#include "tests/sim/plan.h"
 #include "tests/sim/random.h"
 
 #define SIM_NODES_MAX 7u
-#define SIM_SITES_MAX 4u
 #define SIM_DISKS_MAX 4u
 #define SIM_OPS_MAX 4096u
 #define SIM_REQUESTS_MAX 24u
 #define SIM_GENERATIONS_MAX 256u
-#define SIM_FAULTS_MAX 64u
 #define SIM_COMMANDS_MAX 2048u
 #define SIM_STALE_MAX 64u
 #define SIM_RENEWALS_MAX 16u
@@ -129,13 +128,20 @@ struct sim_site {
 	bool rotten;
 	uint64_t durable; /* check_w.c: what its host counted so last */
 	int32_t durable_generation;
-	uint64_t home_checked;   /* check_w.c: flushed at home up to here */
-	uint64_t mark_since_ns;  /* check_w.c: a durable mark is due; 0: none */
+	uint64_t home_checked;  /* check_w.c: flushed at home up to here */
+	uint64_t mark_since_ns; /* check_w.c: a durable mark is due; 0: none */
+	uint64_t marked;        /* check_w.c: a mark for it stands behind the rot */
+	int32_t marked_generation;
+	uint32_t marked_power_cuts;
+	uint64_t refresh_end;    /* check_w.c: that its refresh was told ... */
 	bool bare;               /* check_bare.c: its disks alone obey G2 ... */
 	uint64_t bare_from;      /* ... once all up to here is home */
 	int32_t bare_generation; /* ... in the history of this one */
 	uint32_t bare_power_cuts;
-	bool had_image; /* check_g6.c */
+	struct uuid refused;      /* check_d.c: its refusal, durable */
+	uint64_t refused_ballot;  /* 0: none */
+	bool held, refresh_ended; /* ... if so, while a hold stands */
+	bool had_image, was_held; /* check_g6.c */
 };
 
 /* ---- members: ring.c ---- */
@@ -212,7 +218,9 @@ struct sim_node {
 	uint64_t served_generation; /* index + 1; 0: none */
 	uint64_t checked_ballot;
 	uint64_t promised_before; /* the step under way */
-	uint32_t together_sum; /* check_d.c */
+	uint32_t together_sum;    /* check_d.c */
+	bool cut;                 /* check_d.c: one is under way */
+	uint32_t reached_sites;   /* check_d5.c: by its last preparation */
 	/* check_g3.c: when it asked for the lease, and which nodes have granted it */
 	struct {
 		struct uuid generation;
@@ -292,74 +300,6 @@ enum sim_hold {
 
 /* ---- a run ---- */
 
-enum sim_fault_type {
-	SIM_KILL,       /* process a */
-	SIM_RESET,      /* machine a */
-	SIM_SITE_POWER, /* all machines and devices of site a */
-	SIM_ALL_POWER,
-	SIM_STOP, /* process a for b ms */
-	SIM_STOP_MACHINE,
-	SIM_PART, /* members and lines by mask a for b ms */
-	SIM_PART_MEMBERS,
-	SIM_PART_LINES,
-	SIM_RESET_LINES,
-	SIM_SLOW_DEVICE,
-	SIM_STUCK_DEVICE,
-	SIM_FAIL_DEVICE,
-	SIM_LOSE_VOTER_FILE,
-	SIM_ROT,
-	SIM_LOST_WRITE,
-	SIM_MISDIRECTED_WRITE,
-	SIM_WALL_JUMP,
-	SIM_PROMOTE,
-	SIM_FORCE,
-	SIM_DEMOTE,
-	SIM_LEAVE,
-	SIM_DISCONNECT,
-	SIM_CONNECT,
-	SIM_REFRESH,
-	SIM_FAIL_FROZEN,
-	SIM_FAULT_TYPES,
-};
-
-/* When a fault strikes: at once, or as soon as a node is seen in that state. */
-enum sim_moment {
-	SIM_AT_ONCE,
-	SIM_IN_ROUND,
-	SIM_IN_PREPARE,
-	SIM_IN_REFRESH,
-	SIM_IN_CUT,
-	SIM_IN_GREETING,
-	SIM_IN_START,
-	SIM_IN_BYPASS,
-	SIM_MOMENTS,
-};
-
-struct sim_fault {
-	uint64_t at_ns;
-	enum sim_fault_type type;
-	enum sim_moment moment;
-	uint64_t a, b, c;
-	bool armed, seen, done;
-};
-
-/* What a run is: drawn from its seed (swarm), or set by a scenario. */
-struct sim_plan {
-	uint32_t site_count, hosts[SIM_SITES_MAX], witnesses, disk_count;
-	uint64_t disk_bytes, log_bytes, span_bytes; /* span: where clients write */
-	uint64_t quiet_ns; /* between a client's requests, about */
-	uint32_t burst;    /* one in so many pauses is none at all */
-	uint64_t cpg_us, mail_us, line_us, io_us; /* delays, at most */
-	bool fencing;
-	uint64_t fence_ms;
-	bool force;            /* operators may */
-	uint32_t order;        /* enum config_order */
-	uint32_t stale_one_in; /* records on the line; 0: none */
-	uint64_t ns;           /* how long, without the end */
-	uint32_t fault_count;
-	struct sim_fault fault[SIM_FAULTS_MAX];
-};
-
 struct sim_reply {
 	bool done;
 	int32_t exit_status;
@@ -369,6 +309,8 @@ struct sim_reply {
 struct sim_pacemaker {
 	uint64_t fence_at_ns[SIM_NODES_MAX];
 	bool fenced[SIM_NODES_MAX];
+	uint64_t fenced_wall_ns[SIM_NODES_MAX]; /* the last time; 0: never */
+	uint32_t asked_process[SIM_NODES_MAX];  /* which has asked for those */
 	uint64_t promote_id, promote_since_ns, idle_since_ns;
 	uint32_t promote_node;
 	bool off;
@@ -398,6 +340,7 @@ struct sim {
 		struct sim_parcel *parcel;
 	} stale[SIM_STALE_MAX]; /* records that were delivered */
 	struct sim_random stale_random;
+	uint64_t stale_count;
 	uint32_t log_count;
 	uint64_t ring_count, ordinal;
 	uint32_t votes_needed;
@@ -429,6 +372,7 @@ struct sim {
 	} view[4096];
 	uint32_t view_count;
 	uint64_t last_answer_ns, last_fault_ns;
+	uint64_t calm_since_ns, crashes_seen; /* check_g7.c */
 	struct sim_counts count;
 	char violation[400]; /* the first, or "" */
 	char guarantee[8];
@@ -584,6 +528,8 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed);
 void sim_fault_event(struct sim *w, uint64_t number);
 void sim_fault_watch(struct sim *w, uint32_t node);
 const char *sim_fault_name(enum sim_fault_type type);
+/* Networks and devices work again; no process or machine is touched. */
+void sim_repair(struct sim *w);
 /* All is repaired: everything comes together, or it is a violation. */
 void sim_settle(struct sim *w);
 /* One view, every site hosted and current, and somebody serves. */

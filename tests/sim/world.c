@@ -8,9 +8,9 @@
 #include "tests/sim/sim.h"
 
 const struct sim_checker *const sim_checkers[] = {
-	&sim_check_g1, &sim_check_g2, &sim_check_bare, &sim_check_g3,
-	&sim_check_g4, &sim_check_g5, &sim_check_g6,   &sim_check_g7,
-	&sim_check_g8, &sim_check_d,  &sim_check_w,    NULL,
+	&sim_check_g1, &sim_check_g2, &sim_check_bare, &sim_check_g3, &sim_check_g4,
+	&sim_check_g5, &sim_check_g6, &sim_check_g7,   &sim_check_g8, &sim_check_d,
+	&sim_check_d3, &sim_check_d5, &sim_check_w,    NULL,
 };
 
 /* ---- what everybody uses ------------------------------------------------- */
@@ -67,6 +67,11 @@ void sim_violate(struct sim *w, const char *guarantee, const char *format, ...)
 
 	if (w->violation[0] != 0)
 		return;
+	if (w->plan.watch != NULL && strcmp(w->plan.watch, guarantee) != 0 &&
+	    strcmp(guarantee, "scene") != 0) {
+		sim_trace(w, "not watched: %s", guarantee);
+		return;
+	}
 	snprintf(w->guarantee, sizeof w->guarantee, "%s", guarantee);
 	va_start(args, format);
 	vsnprintf(w->violation, sizeof w->violation, format, args);

@@ -1,0 +1,91 @@
+/* check_d5.c - D5, the order in which a generation is opened: who is reached has stored
+ * the refusal and has nothing that was not rolled forward; who was not reached is not
+ * waited for, nor current. (That no identity stands for two records, journal.c sees; that
+ * what was recovered is not shown too early, check_g1.c.)
+ */
+#include "cluster/internal.h"
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+#include "tests/sim/sim.h"
+
+static const struct order_peer *source_of(const struct mirror_engine *m, uint32_t site)
+{
+	for (uint32_t i = 0; i < m->prepare.source_count; i++)
+		if (m->prepare.source[i].site == site)
+			return &m->prepare.source[i];
+	return NULL;
+}
+
+/* The host of `site` as it was asked: NULL: it is another one now, or busy. */
+static const struct mirror_engine *asked(const struct sim *w,
+					 const struct mirror_engine *m, uint32_t site)
+{
+	const struct order_peer *source = source_of(m, site);
+	const int32_t host = w->site[site].open_node;
+	const struct mirror_engine *copy;
+
+	if (source == NULL || host < 0 || w->site[site].tainted)
+		return NULL;
+	copy = w->node[host].engine;
+	return copy->incarnation == source->incarnation && copy->state == ENGINE_IDLE &&
+			       !copy->failed && copy->cut_step == CUT_NONE ?
+		       copy :
+		       NULL;
+}
+
+static void check_source(struct sim *w, uint32_t node, uint32_t site,
+			 const struct mirror_engine *copy)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+	struct mirror_judgement j;
+
+	if (copy->sb.refusal.ballot > m->prepare.ballot ||
+	    copy->view_ballot > m->prepare.ballot)
+		return; /* it has answered a later one since, or this one has lost */
+	if (!uuid_equal(&copy->sb.refusal.generation, &m->prepare.generation)) {
+		sim_violate(w, "D5",
+			    "n%u has rolled forward from site %u, which has not stored "
+			    "the refusal",
+			    node + 1, site);
+		return;
+	}
+	mirror_history_judge(&copy->sb.history, copy->logged, &m->prepare.history, &j);
+	if (j.verdict == MIRROR_VERDICT_CONTINUES && j.keep_sequence > m->last_sequence)
+		sim_violate(w, "D5",
+			    "n%u has prepared a generation that begins after %llu, and "
+			    "site %u, which it reached, holds up to %llu",
+			    node + 1, (unsigned long long)m->last_sequence, site,
+			    (unsigned long long)j.keep_sequence);
+}
+
+static void fact(struct sim *w, uint32_t node, const struct fact *f)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+
+	if (f->type != FACT_PREPARED || f->error != 0)
+		return;
+	w->node[node].reached_sites = f->reached_sites;
+	for (uint32_t s = 0; s < w->plan.site_count; s++) {
+		const struct mirror_engine *copy = (f->reached_sites >> s & 1) != 0 ?
+							   asked(w, m, s) :
+							   NULL;
+
+		if (copy != NULL)
+			check_source(w, node, s, copy);
+	}
+}
+
+static void order(struct sim *w, uint32_t node, const struct order *o)
+{
+	const uint32_t reached = w->node[node].reached_sites;
+
+	if (o->type == ORDER_SERVE && (o->sites & ~reached) != 0)
+		sim_violate(w, "D5",
+			    "n%u begins generation %llu with the copies %x in its set, "
+			    "and it has reached %x",
+			    node + 1,
+			    (unsigned long long)history_newest(&o->history)->ordinal,
+			    o->sites, reached);
+}
+
+const struct sim_checker sim_check_d5 = { .name = "D5", .fact = fact, .order = order };

@@ -1,0 +1,86 @@
+/* plan.h - what a run is, and what goes wrong in it: drawn from its seed (fault.c) or set
+ * by a scenario.
+ */
+#ifndef TESTS_SIM_PLAN_H
+#define TESTS_SIM_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SIM_SITES_MAX 4u
+#define SIM_FAULTS_MAX 64u
+
+enum sim_fault_type {
+	SIM_KILL,       /* process a */
+	SIM_RESET,      /* machine a */
+	SIM_SITE_POWER, /* all machines and devices of site a */
+	SIM_ALL_POWER,
+	SIM_STOP, /* process a for b ms */
+	SIM_STOP_MACHINE,
+	SIM_PART, /* members and lines by mask a for b ms */
+	SIM_PART_MEMBERS,
+	SIM_PART_LINES,
+	SIM_RESET_LINES,
+	SIM_SLOW_DEVICE,
+	SIM_STUCK_DEVICE,
+	SIM_FAIL_DEVICE,
+	SIM_LOSE_VOTER_FILE,
+	SIM_ROT,
+	SIM_LOST_WRITE,
+	SIM_MISDIRECTED_WRITE,
+	SIM_WALL_JUMP,
+	SIM_PROMOTE,
+	SIM_FORCE,
+	SIM_DEMOTE,
+	SIM_LEAVE,
+	SIM_DISCONNECT,
+	SIM_CONNECT,
+	SIM_REFRESH,
+	SIM_FAIL_FROZEN,
+	SIM_REPAIR, /* and then nothing for a while */
+	SIM_FAULT_TYPES,
+};
+
+/* When a fault strikes: at once, or as soon as a node is seen in that state. */
+enum sim_moment {
+	SIM_AT_ONCE,
+	SIM_IN_ROUND,
+	SIM_IN_PREPARE,
+	SIM_IN_REFRESH,
+	SIM_IN_CUT,
+	SIM_IN_GREETING,
+	SIM_IN_START,
+	SIM_IN_BYPASS,
+	SIM_IN_REFUSAL, /* D4: it refuses older links, and nobody has taken over yet */
+	SIM_IN_CLEAN,   /* production was demoted cleanly */
+	SIM_IN_CHASE,   /* a copy follows production that is not waited for yet */
+	SIM_MOMENTS,
+};
+
+struct sim_fault {
+	uint64_t at_ns;
+	enum sim_fault_type type;
+	enum sim_moment moment;
+	uint64_t a, b, c;
+	bool armed, seen, done;
+};
+
+/* What a run is: drawn from its seed (swarm), or set by a scenario. */
+struct sim_plan {
+	uint32_t site_count, hosts[SIM_SITES_MAX], witnesses, disk_count;
+	uint64_t disk_bytes, log_bytes, span_bytes; /* span: where clients write */
+	uint64_t quiet_ns; /* between a client's requests, about */
+	uint32_t burst;    /* one in so many pauses is none at all */
+	uint64_t cpg_us, mail_us, line_us, io_us; /* delays, at most */
+	bool fencing;
+	uint64_t fence_ms;
+	bool force;            /* operators may */
+	uint32_t order;        /* enum config_order */
+	uint32_t stale_one_in; /* records on the line; 0: none */
+	uint64_t ns;           /* how long, without the end */
+	const char *watch;     /* only violations of this one count; NULL: all */
+	uint32_t fault_count;
+	struct sim_fault fault[SIM_FAULTS_MAX];
+};
+
+#endif
