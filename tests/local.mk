@@ -336,6 +336,7 @@ EXTRA_DIST += $(lint_checks) tests/lint/listing.py tests/lint/run tests/lint/REA
 EXTRA_DIST += \
 	tests/model/README.md \
 	tests/model/check \
+	tests/model/host.pml \
 	tests/model/jobs \
 	tests/model/tie.pml \
 	tests/model/view.pml
