@@ -330,7 +330,10 @@ static void confirm(struct mirror_engine *m, struct engine_link *l)
 		.held_count = m->gate.held_count,
 		.held = mirror_copy_holds(m),
 	};
-	const bool news = c.marks.logged != l->confirmed.logged ||
+	/* Nobody waits for a flush mark to be logged, only for what is before it. */
+	const bool news = m->logged < l->confirmed.logged ||
+			  mirror_log_flush_target(m, m->logged + 1) >
+				  l->confirmed.logged ||
 			  c.marks.durable != l->confirmed.durable ||
 			  c.held != l->confirmed_held;
 	struct mirror_frame *f;

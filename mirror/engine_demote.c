@@ -164,7 +164,9 @@ static void mark_clean(struct mirror_engine *m)
 
 void mirror_demote_pump(struct mirror_engine *m)
 {
-	struct mirror_header flush = { .type = MIRROR_RECORD_FLUSH };
+	/* FUA: the log ends with the mark, and it is to be durable itself, at once. */
+	struct mirror_header flush = { .type = MIRROR_RECORD_FLUSH,
+				       .flags = MIRROR_RECORD_FUA };
 
 	serve_pump(m);
 	mirror_clients_pump(m);

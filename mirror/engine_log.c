@@ -8,7 +8,9 @@
  *
  * The log is flushed at once for a flush mark or FUA, else lazily (bounds in
  * internal.h); a flush runs beside the next write and covers what was logged
- * when it began. W4: each descriptor carries the durable mark, and when the log
+ * when it began. A flush mark stands for what is before it and carries nothing: the
+ * flush begins as soon as that is logged, beside the write of the mark itself, which
+ * is flushed lazily. W4: each descriptor carries the durable mark, and when the log
  * falls idle a MARK descriptor carries it within MARK_IDLE_NS.
  */
 #include "mirror/internal.h"
@@ -242,6 +244,33 @@ static void write_batch(struct mirror_engine *m)
 	m->counters.log_writes++;
 }
 
+/* The last record before the flush mark `sequence` that is none itself: when that is
+ * durable, so is all that the mark stands for. */
+uint64_t mirror_log_flush_target(struct mirror_engine *m, uint64_t sequence)
+{
+	do
+		sequence--;
+	while (sequence > m->home_flushed &&
+	       mirror_engine_record(m, sequence)->header.type == MIRROR_RECORD_FLUSH);
+	return sequence;
+}
+
+/* Is `sequence` neither durable nor about to be? */
+static bool is_unflushed(const struct mirror_engine *m, uint64_t sequence)
+{
+	return sequence > (m->log_flushing ? m->flush_covers : m->durable);
+}
+
+/* The next record is not yet in a log write. If it is a flush mark, all that it stands
+ * for is logged. */
+static void flush_for_next(struct mirror_engine *m)
+{
+	if (m->logged < m->last_sequence &&
+	    mirror_engine_record(m, m->logged + 1)->header.type == MIRROR_RECORD_FLUSH &&
+	    is_unflushed(m, mirror_log_flush_target(m, m->logged + 1)))
+		m->flush_now = true;
+}
+
 static void start_flush(struct mirror_engine *m)
 {
 	m->flush_now = false;
@@ -318,6 +347,7 @@ void mirror_log_pump(struct mirror_engine *m)
 	    m->cut_step > CUT_QUIET || m->leap_step == LEAP_SUPERBLOCK ||
 	    !mirror_superblock_has(m, m->epoch_ticket))
 		return;
+	flush_for_next(m);
 	pump_flush(m);
 	if (m->log_parts > 0 || mirror_copy_lift_is_due(m))
 		return;
@@ -342,8 +372,9 @@ static void batch_done(struct mirror_engine *m)
 		if (m->failed)
 			continue;
 		mirror_record_set_state(r, MIRROR_RECORD_LOGGED);
-		if (r->header.type == MIRROR_RECORD_FLUSH ||
-		    (r->header.flags & MIRROR_RECORD_FUA) != 0)
+		if ((r->header.flags & MIRROR_RECORD_FUA) != 0 ||
+		    (r->header.type == MIRROR_RECORD_FLUSH &&
+		     is_unflushed(m, mirror_log_flush_target(m, s))))
 			m->flush_now = true;
 		/* Read from the log later: what is above a hold, since nothing of it
 		 * goes home now (W6) and memory could not keep it all; and anything

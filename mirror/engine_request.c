@@ -141,12 +141,13 @@ static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 }
 
 /* A flush with nothing before it that is not yet stable needs no record. */
-static bool flush_is_idle(const struct mirror_engine *m)
+static bool flush_is_idle(struct mirror_engine *m)
 {
-	return mirror_ack_flushed(&m->ack) >= m->last_sequence;
+	return mirror_ack_flushed(&m->ack) >=
+	       mirror_log_flush_target(m, m->last_sequence + 1);
 }
 
-static bool may_begin(const struct mirror_engine *m, const struct mirror_request *q)
+static bool may_begin(struct mirror_engine *m, const struct mirror_request *q)
 {
 	if (q->type == MIRROR_REQUEST_FLUSH)
 		return flush_is_idle(m) || has_room(m);
@@ -207,20 +208,33 @@ static void acknowledge(struct mirror_engine *m, struct mirror_request *q)
 	mirror_request_answer(m, q, 0);
 }
 
-/* The group is closed in the same step that queues the answers (Fig. 5, 94). */
-static void close_group(struct mirror_engine *m)
+/* The group of what is answered is closed in the same step that queues the answer
+ * (Fig. 5, 94). Home and flushed already (while there was no lease): its group is not
+ * known any more, and to close the current one is always safe. */
+static void close_group(struct mirror_engine *m, uint64_t sequence)
+{
+	mirror_stamp_acknowledge(&m->stamp,
+				 sequence <= m->home_flushed ?
+					 m->stamp.group :
+					 mirror_engine_record(m, sequence)->header.group);
+}
+
+static void close_acknowledged(struct mirror_engine *m)
 {
 	const uint64_t acknowledged = mirror_ack_acknowledged(&m->ack);
 
 	if (acknowledged == m->acknowledged_seen)
 		return;
 	m->acknowledged_seen = acknowledged;
-	/* Home and flushed already (while there was no lease): its group is not
-	 * known any more, and to close the current one is always safe. */
-	mirror_stamp_acknowledge(
-		&m->stamp, acknowledged <= m->home_flushed ?
-				   m->stamp.group :
-				   m->records[acknowledged % RECORDS_MAX].header.group);
+	close_group(m, acknowledged);
+}
+
+/* What is to be durable when a flush, or a write with FUA, is answered. */
+static uint64_t stable_sequence(struct mirror_engine *m, const struct mirror_request *q)
+{
+	if (q->type != MIRROR_REQUEST_FLUSH || q->sequence <= m->home_flushed)
+		return q->sequence;
+	return mirror_log_flush_target(m, q->sequence);
 }
 
 void mirror_ack_pump(struct mirror_engine *m)
@@ -232,13 +246,15 @@ void mirror_ack_pump(struct mirror_engine *m)
 	mirror_ack_set_own(&m->ack, m->logged, m->durable);
 	if (!lease_holds(m))
 		return;
-	close_group(m);
+	close_acknowledged(m);
 	while ((q = m->writes_pending.head) != NULL &&
 	       q->sequence <= mirror_ack_acknowledged(&m->ack))
 		acknowledge(m, mirror_request_pop(&m->writes_pending));
 	while ((q = m->flushes_pending.head) != NULL &&
-	       q->sequence <= mirror_ack_flushed(&m->ack))
+	       stable_sequence(m, q) <= mirror_ack_flushed(&m->ack)) {
+		close_group(m, q->sequence); /* a mark may not be logged yet */
 		acknowledge(m, mirror_request_pop(&m->flushes_pending));
+	}
 	while ((q = mirror_request_pop(&m->answers_held)) != NULL)
 		mirror_request_answer(m, q, 0);
 }

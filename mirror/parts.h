@@ -70,6 +70,7 @@ void mirror_read_io(struct mirror_engine *m, struct mirror_io *io);
 
 /* engine_log.c */
 bool mirror_log_is_idle(const struct mirror_engine *m);
+uint64_t mirror_log_flush_target(struct mirror_engine *m, uint64_t sequence);
 void mirror_log_pump(struct mirror_engine *m);
 uint64_t mirror_log_kept_bytes(const struct mirror_engine *m);
 void mirror_log_mark(struct mirror_engine *m);

@@ -105,32 +105,51 @@ static void check_empty_flush(struct sim *w, uint32_t node, const struct sim_req
 		check_copies(w, node, r->floor_sequence, true, "G1");
 }
 
+/* The record that has to be safe for this answer. A flush stands for what is before its
+ * mark; the mark itself shows nothing to anybody. */
+static uint64_t promised(const struct sim_generation *g, const struct mirror_request *q)
+{
+	uint64_t s = q->sequence;
+
+	if (q->type == MIRROR_REQUEST_FLUSH)
+		do
+			s--;
+		while (s > g->cut && g->write[s - g->cut - 1].known &&
+		       g->write[s - g->cut - 1].type == MIRROR_REQUEST_FLUSH);
+	return s;
+}
+
 static void check_write(struct sim *w, uint32_t node, const struct sim_request *r)
 {
 	const struct mirror_request *q = &r->request;
 	const struct mirror_engine *m = w->node[node].engine;
 	struct sim_generation *g = &w->generation[r->generation];
+	uint64_t sequence;
 
 	if (!r->noted) {
 		check_empty_flush(w, node, r);
 		return;
 	}
-	if (m->logged < q->sequence || (is_flush(q) && m->durable < q->sequence))
+	sequence = promised(g, q);
+	if (m->logged < sequence || (is_flush(q) && m->durable < sequence) ||
+	    (is_flush(q) && m->durable < r->floor_sequence))
 		sim_violate(w, "G1",
 			    "sequence %llu is acknowledged; logged %llu, durable %llu",
 			    (unsigned long long)q->sequence,
 			    (unsigned long long)m->logged,
 			    (unsigned long long)m->durable);
 	else if (is_flush(q))
-		check_stable(w, node, q->sequence);
-	check_copies(w, node, q->sequence, is_flush(q), "G1");
-	if (q->sequence > g->acknowledged) {
-		g->acknowledged = q->sequence;
+		check_stable(w, node, sequence);
+	check_copies(w, node, sequence, is_flush(q), "G1");
+	if (q->sequence > g->answered)
+		g->answered = q->sequence;
+	if (sequence > g->acknowledged && sequence > g->cut) {
+		g->acknowledged = sequence;
 		for (uint32_t s = 0; s < w->plan.site_count; s++)
 			g->power_cuts[s] = w->site[s].power_cuts;
 	}
-	if (is_flush(q) && q->sequence > g->flushed)
-		g->flushed = q->sequence;
+	if (is_flush(q) && sequence > g->flushed && sequence > g->cut)
+		g->flushed = sequence;
 }
 
 /* A client may have said the same twice: the read may have seen the first of them, not

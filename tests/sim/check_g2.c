@@ -36,10 +36,11 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 	const struct sim_write *mine, *before;
 
 	(void)node;
-	if (!r->noted || r->floor_sequence == 0 || r->floor_generation != r->generation)
+	if (!r->noted || r->answered_sequence == 0 ||
+	    r->answered_generation != r->generation)
 		return;
 	mine = find(w, r->generation, r->request.sequence);
-	before = find(w, r->generation, r->floor_sequence);
+	before = find(w, r->generation, r->answered_sequence);
 	if (mine != NULL && before != NULL && mine->group <= before->group)
 		sim_violate(
 			w, "G2",
@@ -47,7 +48,7 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 			"to %llu of group %llu",
 			(unsigned long long)r->request.sequence,
 			(unsigned long long)mine->group,
-			(unsigned long long)r->floor_sequence,
+			(unsigned long long)r->answered_sequence,
 			(unsigned long long)before->group);
 }
 

@@ -185,7 +185,8 @@ static void mirror(struct sim *w, uint32_t node)
 	watch_home(w, node, s);
 	watch_mark(w, node, s);
 	s->durable_generation = sim_generation_of(w, m);
-	s->durable = m->sb.hold.active && m->sb.hold.sequence < m->durable ?
+	/* Lifted: not before the superblock that says so is durable (W6). */
+	s->durable = mirror_copy_holds(m) && m->sb.hold.sequence < m->durable ?
 			     m->sb.hold.sequence :
 			     m->durable;
 	if (m->cut_step != CUT_NONE || m->leap_step != LEAP_NONE || m->sb.blank)

@@ -70,6 +70,8 @@ static void set_floor(struct sim *w, uint32_t node, struct sim_request *r)
 {
 	static uint64_t limit[SIM_GENERATIONS_MAX];
 
+	r->answered_generation = (uint32_t)w->node[node].served_generation - 1;
+	r->answered_sequence = w->generation[r->answered_generation].answered;
 	r->floor_sequence = 0;
 	sim_limits(w, (uint32_t)w->node[node].served_generation - 1, limit);
 	for (uint32_t g = 0; g < w->generation_count; g++) {

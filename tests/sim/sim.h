@@ -178,6 +178,8 @@ struct sim_request {
 	uint32_t generation;       /* in which it was stamped */
 	uint32_t floor_generation; /* newest answered before it was asked ... */
 	uint64_t floor_sequence;
+	uint32_t answered_generation; /* likewise, with the marks of flushes */
+	uint64_t answered_sequence;
 };
 
 struct sim_node {
@@ -250,6 +252,7 @@ struct sim_generation {
 	struct sim_write *write; /* by sequence - cut - 1 */
 	uint64_t room;
 	uint64_t acknowledged, flushed, seen; /* greatest told to clients; 0: none */
+	uint64_t answered;                    /* likewise, with the marks of flushes */
 	uint32_t power_cuts[SIM_SITES_MAX];   /* of each site at the newest answer */
 };
 

@@ -333,6 +333,7 @@ bool pair_promote(struct pair *p, uint32_t site, uint32_t sources, bool force)
 			     (unsigned long long)p->seen);
 	p->acknowledged = p->acknowledged < g.cut ? p->acknowledged : g.cut;
 	p->flushed = p->flushed < g.cut ? p->flushed : g.cut;
+	p->answered = p->answered < g.cut ? p->answered : g.cut;
 	p->seen = p->seen < g.cut ? p->seen : g.cut;
 	pair_cut_journal(p, g.cut);
 	p->client_site = site;

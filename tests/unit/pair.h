@@ -78,7 +78,8 @@ struct pair {
 	uint64_t write_number;
 	struct pair_write *journal; /* index: sequence */
 	uint64_t journal_last;
-	uint64_t acknowledged, flushed; /* highest sequences answered */
+	uint64_t acknowledged, flushed; /* highest sequences answered ... */
+	uint64_t answered;              /* ... with the marks of flushes */
 	uint64_t seen;                  /* highest sequence that a read has shown */
 	bool flushed_only; /* power was lost and no copy was current: see pair_promote() */
 	uint64_t request_floor[PAIR_REQUESTS];

@@ -112,7 +112,7 @@ bool pair_submit(struct pair *p)
 	q->may_deallocate = pair_random(p, 2) == 0;
 	p->request_number[slot] = ++p->write_number;
 	p->request_floor[slot] = p->acknowledged;
-	p->request_after[slot] = p->acknowledged;
+	p->request_after[slot] = p->answered;
 	if (q->type == MIRROR_REQUEST_WRITE)
 		fill(q->data, q->length_bytes, p->write_number);
 	p->request_site[slot] = p->client_site;
@@ -150,6 +150,20 @@ static void check_read(struct pair *p, uint32_t slot)
 	}
 }
 
+/* The record that has to be safe for this answer: a flush stands for what is before its
+ * mark, which itself shows nothing to anybody. */
+static uint64_t promised(const struct pair *p, const struct mirror_request *q)
+{
+	uint64_t s = q->sequence;
+
+	if (q->type == MIRROR_REQUEST_FLUSH && s > 0)
+		do
+			s--;
+		while (s > 0 && p->journal[s].group != 0 &&
+		       p->journal[s].type == MIRROR_REQUEST_FLUSH);
+	return s;
+}
+
 void pair_answered(struct pair *p, uint32_t site, struct mirror_request *q)
 {
 	const uint32_t slot = (uint32_t)(q - p->request);
@@ -173,10 +187,12 @@ void pair_answered(struct pair *p, uint32_t site, struct mirror_request *q)
 	p->answered_count++;
 	if (q->type == MIRROR_REQUEST_READ)
 		p->read_count++;
-	else if (q->sequence > p->acknowledged)
-		p->acknowledged = q->sequence;
-	if ((q->type == MIRROR_REQUEST_FLUSH || q->fua) && q->sequence > p->flushed)
-		p->flushed = q->sequence;
+	else if (promised(p, q) > p->acknowledged)
+		p->acknowledged = promised(p, q);
+	if (q->sequence > p->answered)
+		p->answered = q->sequence;
+	if ((q->type == MIRROR_REQUEST_FLUSH || q->fua) && promised(p, q) > p->flushed)
+		p->flushed = promised(p, q);
 }
 
 void pair_forget_requests(struct pair *p, uint32_t site)
