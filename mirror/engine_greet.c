@@ -321,6 +321,7 @@ static void store(struct mirror_engine *m, struct engine_link *l)
 	if (l->purpose == MIRROR_HELLO_ROLL) {
 		m->sb.refusal.generation = l->hello.generation;
 		m->sb.refusal.ballot = l->hello.ballot;
+		mirror_refusal_review(m); /* a later view may be in effect by now */
 	} else {
 		m->sb.history = l->hello.history;
 		mirror_proven_limit(m);

@@ -291,6 +291,26 @@ START_TEST(a_view_lifts_the_refusal_of_one_that_lost)
 }
 END_TEST
 
+/* ... also when a copy has stored that refusal after that view: its log was slow. */
+START_TEST(a_refusal_that_comes_late_does_not_stand)
+{
+	struct pair *p = pair_level((uint64_t)_i + 11070, 3, LOG_BYTES);
+
+	pair_load(p, 0, 2000);
+	p->site[2].log.stuck = true;
+	half_promote(p, 1, 3000, 1u << 2);
+	p->ballot++;
+	for (uint32_t i = 0; i < 3; i++)
+		pair_view(p, i);
+	p->site[2].log.stuck = false;
+	pair_run(p, 3000);
+	ck_assert(pair_demote(p, 1, 1000));
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 static void expect_same_disks(struct pair *p)
 {
 	p->client_on = false;
@@ -487,6 +507,7 @@ int main(void)
 	tcase_add_loop_test(tc, close_and_reopen_at_any_moment, 0, SEEDS);
 	tcase_add_loop_test(tc, every_probe_is_answered, 0, SEEDS);
 	tcase_add_loop_test(tc, a_view_lifts_refusals, 0, SEEDS);
+	tcase_add_loop_test(tc, a_refusal_that_comes_late_does_not_stand, 0, SEEDS);
 	tcase_add_loop_test(tc, who_holds_what_was_given_up_is_not_promoted, 0,
 			    2 * SEEDS);
 	tcase_add_loop_test(tc, a_view_lifts_the_refusal_of_one_that_lost, 0, SEEDS);
