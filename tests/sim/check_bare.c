@@ -24,29 +24,11 @@ static uint64_t key(const struct sim *w, const struct sim_touch *t)
 	return w->generation[t->generation].ordinal << 40 | t->group;
 }
 
-/* The next touch of the sector after `t` (NULL: the first) in that history. */
-static const struct sim_touch *next_touch(const struct sim_sector *s,
-					  const struct sim_touch *t,
-					  const uint64_t *limit)
-{
-	const struct sim_touch *next = NULL;
-
-	for (uint32_t i = 0; i < s->count; i++) {
-		const struct sim_touch *u = &s->touch[i];
-
-		if (u->sequence <= limit[u->generation] &&
-		    (t == NULL || u->sequence > t->sequence) &&
-		    (next == NULL || u->sequence < next->sequence))
-			next = u;
-	}
-	return next;
-}
-
 /* How many whole groups a sector allows that holds what `t` (NULL: nobody) left. */
 static struct range allowed(const struct sim *w, const struct sim_sector *s,
 			    const struct sim_touch *t, const uint64_t *limit)
 {
-	const struct sim_touch *next = next_touch(s, t, limit);
+	const struct sim_touch *next = sim_next_touch(s, t, limit);
 
 	return (struct range){
 		.from = t != NULL ? key(w, t) - 1 : 0,
@@ -57,11 +39,7 @@ static struct range allowed(const struct sim *w, const struct sim_sector *s,
 /* Zeroes, and what a client has said twice, may be there in several ways. */
 static bool is_ambiguous(const struct sim_sector *s, uint64_t value)
 {
-	uint32_t count = value == 0 ? 2 : 0;
-
-	for (uint32_t i = 0; i < s->count && count < 2; i++)
-		count += s->touch[i].number == value;
-	return count > 1;
+	return value == 0 || sim_says_twice(s, value);
 }
 
 /* The least number from `at` on that one of them allows; UINT64_MAX: none does. */
@@ -76,7 +54,7 @@ static uint64_t one_allows(const struct sim *w, const struct sim_sector *s,
 
 		if ((t == NULL ? 0 : t->number) == value && at <= r.to && r.from < least)
 			least = at > r.from ? at : r.from;
-		t = next_touch(s, t, limit);
+		t = sim_next_touch(s, t, limit);
 	} while (t != NULL);
 	return least;
 }

@@ -208,8 +208,9 @@ static void check_sector(struct sim *w, uint32_t node, const struct sim_request 
 			    (unsigned long long)floor->sequence);
 	if (t == NULL || number == 0 || w->violation[0] != 0)
 		return;
-	t = first_shown(sim_sector(w, q->disk, sector), number, limit,
-			floor != NULL ? floor->sequence : 0);
+	if (t->twice)
+		t = first_shown(sim_sector(w, q->disk, sector), number, limit,
+				floor != NULL ? floor->sequence : 0);
 	if (t->sequence > w->generation[t->generation].seen)
 		w->generation[t->generation].seen = t->sequence;
 	check_copies(w, node, t->sequence, false,

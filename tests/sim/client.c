@@ -98,6 +98,12 @@ static bool get_buffer(struct sim *w, uint32_t node, struct sim_request *r)
 	return q->data != NULL;
 }
 
+static void number(struct sim *w, struct sim_request *r)
+{
+	r->number = ++w->write_count;
+	r->again = false;
+}
+
 static void ask(struct sim *w, uint32_t node, uint32_t slot)
 {
 	struct sim_request *r = &w->node[node].request[slot];
@@ -143,6 +149,7 @@ static struct sim_request *break_connection(struct sim *w, uint32_t node, uint32
 		    !mirror_engine_takes_requests(n->engine))
 			continue;
 		r->number = again.number;
+		r->again = true;
 		r->request = (struct mirror_request){
 			.type = MIRROR_REQUEST_WRITE,
 			.disk = again.request.disk,
@@ -165,7 +172,7 @@ struct sim_request *sim_ask(struct sim *w, uint32_t node, const struct mirror_re
 		if (r->busy || !mirror_engine_takes_requests(n->engine))
 			continue;
 		r->request = *q;
-		r->number = ++w->write_count;
+		number(w, r);
 		ask(w, node, i);
 		return r->busy || r->told ? r : NULL;
 	}
@@ -191,7 +198,7 @@ void sim_submit(struct sim *w, uint32_t node)
 	if (n->clients && !n->request[slot].busy &&
 	    mirror_engine_takes_requests(n->engine)) {
 		draw(w, &n->request[slot].request);
-		n->request[slot].number = ++w->write_count;
+		number(w, &n->request[slot]);
 		ask(w, node, slot);
 	}
 	sim_client_wake(w, node);

@@ -18,6 +18,7 @@ void sim_device_make(struct sim_device *d, uint64_t bytes)
 	d->stable = calloc(1, bytes);
 	d->dirty = calloc(bytes / SIM_SECTOR, sizeof *d->dirty);
 	assert(d->now != NULL && d->stable != NULL && d->dirty != NULL);
+	d->dirty_from = UINT64_MAX;
 }
 
 void sim_device_free(struct sim_device *d)
@@ -44,6 +45,8 @@ static void put_sector(struct sim_device *d, uint64_t sector, const uint8_t *fro
 	else
 		memset(at, 0, SIM_SECTOR);
 	d->dirty[sector] = d->write_count;
+	d->dirty_from = sector < d->dirty_from ? sector : d->dirty_from;
+	d->dirty_to = sector + 1 > d->dirty_to ? sector + 1 : d->dirty_to;
 }
 
 static void put(struct sim_device *d, uint64_t at, const uint8_t *from, uint64_t length)
@@ -55,12 +58,22 @@ static void put(struct sim_device *d, uint64_t at, const uint8_t *from, uint64_t
 
 static void flush(struct sim_device *d, uint32_t covers)
 {
-	for (uint64_t i = 0; i < d->bytes / SIM_SECTOR; i++)
-		if (d->dirty[i] != 0 && d->dirty[i] <= covers) {
+	uint64_t from = UINT64_MAX, to = 0;
+
+	for (uint64_t i = d->dirty_from; i < d->dirty_to; i++) {
+		if (d->dirty[i] == 0)
+			continue;
+		if (d->dirty[i] <= covers) {
 			memcpy(d->stable + i * SIM_SECTOR, d->now + i * SIM_SECTOR,
 			       SIM_SECTOR);
 			d->dirty[i] = 0;
+			continue;
 		}
+		from = i < from ? i : from;
+		to = i + 1;
+	}
+	d->dirty_from = from;
+	d->dirty_to = to;
 }
 
 /* ---- operations ------------------------------------------------------------- */

@@ -71,14 +71,25 @@ struct sim_sector *sim_sector(const struct sim *w, uint32_t disk, uint64_t secto
 	return &w->sector[disk * (w->plan.disk_bytes / SIM_SECTOR) + sector];
 }
 
-static void touch(struct sim_sector *s, const struct sim_touch *t)
+/* They are kept in the order of their sequences: in any history a sequence is one write,
+ * so what is looked for is a step or two from the newest.
+ */
+static void touch(struct sim_sector *s, struct sim_touch t, bool repeated)
 {
+	uint32_t at;
+
 	if (s->count == s->room) {
 		s->room = s->room * 2 + 8;
 		s->touch = realloc(s->touch, s->room * sizeof *s->touch);
 		assert(s->touch != NULL);
 	}
-	s->touch[s->count++] = *t;
+	for (uint32_t i = 0; i < s->count && repeated; i++)
+		if (s->touch[i].number == t.number)
+			s->touch[i].twice = t.twice = true;
+	for (at = s->count; at > 0 && s->touch[at - 1].sequence > t.sequence; at--)
+		s->touch[at] = s->touch[at - 1];
+	s->touch[at] = t;
+	s->count++;
 }
 
 static struct sim_write *write_at(struct sim_generation *g, uint64_t sequence)
@@ -131,8 +142,11 @@ void sim_note(struct sim *w, uint32_t node, struct sim_request *r)
 		g->last = q->sequence;
 	for (uint64_t i = 0; i < q->length_bytes; i += SIM_SECTOR)
 		touch(sim_sector(w, q->disk, (q->offset_bytes + i) / SIM_SECTOR),
-		      &(struct sim_touch){ r->generation, q->sequence, write->number,
-					   h->group });
+		      (struct sim_touch){ .generation = r->generation,
+					  .sequence = q->sequence,
+					  .number = write->number,
+					  .group = h->group },
+		      r->again || r->gone);
 }
 
 void sim_note_all(struct sim *w, uint32_t node)
@@ -142,36 +156,48 @@ void sim_note_all(struct sim *w, uint32_t node)
 			sim_note(w, node, &w->node[node].request[i]);
 }
 
+static bool is_of(const struct sim_touch *t, const uint64_t *limit)
+{
+	return t->sequence <= limit[t->generation];
+}
+
 const struct sim_touch *sim_newest_touch(const struct sim *w, uint32_t disk,
 					 uint64_t sector, const uint64_t *limit,
 					 uint64_t last)
 {
 	const struct sim_sector *s = sim_sector(w, disk, sector);
-	const struct sim_touch *newest = NULL;
 
-	for (uint32_t i = 0; i < s->count; i++) {
-		const struct sim_touch *t = &s->touch[i];
-
-		if (t->sequence <= limit[t->generation] && t->sequence <= last &&
-		    (newest == NULL || t->sequence > newest->sequence))
-			newest = t;
-	}
-	return newest;
+	for (uint32_t i = s->count; i-- > 0;)
+		if (s->touch[i].sequence <= last && is_of(&s->touch[i], limit))
+			return &s->touch[i];
+	return NULL;
 }
 
 const struct sim_touch *sim_shown_touch(const struct sim_sector *s, uint64_t number,
 					const uint64_t *limit)
 {
-	const struct sim_touch *newest = NULL;
+	for (uint32_t i = s->count; i-- > 0;)
+		if (s->touch[i].number == number && is_of(&s->touch[i], limit))
+			return &s->touch[i];
+	return NULL;
+}
 
-	for (uint32_t i = 0; i < s->count; i++) {
-		const struct sim_touch *t = &s->touch[i];
+const struct sim_touch *sim_next_touch(const struct sim_sector *s,
+				       const struct sim_touch *t, const uint64_t *limit)
+{
+	for (uint32_t i = t != NULL ? (uint32_t)(t - s->touch) + 1 : 0; i < s->count; i++)
+		if (is_of(&s->touch[i], limit) &&
+		    (t == NULL || s->touch[i].sequence > t->sequence))
+			return &s->touch[i];
+	return NULL;
+}
 
-		if (t->number == number && t->sequence <= limit[t->generation] &&
-		    (newest == NULL || t->sequence > newest->sequence))
-			newest = t;
-	}
-	return newest;
+bool sim_says_twice(const struct sim_sector *s, uint64_t number)
+{
+	for (uint32_t i = s->count; i-- > 0;)
+		if (s->touch[i].number == number)
+			return s->touch[i].twice;
+	return false;
 }
 
 /* ---- what a site holds ------------------------------------------------------------ */

@@ -96,6 +96,7 @@ struct sim_device {
 	uint8_t *now;    /* as reads see it */
 	uint8_t *stable; /* what a power cut leaves for certain */
 	uint32_t *dirty; /* per sector: 0, or the write's number: now differs */
+	uint64_t dirty_from, dirty_to; /* no sector outside of these is */
 	uint64_t bytes;
 	uint32_t write_count;      /* numbers writes */
 	uint32_t flush_covers;     /* greatest of a flush under way */
@@ -171,6 +172,7 @@ struct sim_request {
 	struct mirror_request request; /* first: the core knows only this */
 	bool busy, noted;
 	bool gone, stamped_before; /* its connection ended; it had its number then */
+	bool again;                /* another one said the same before */
 	bool told;                 /* the client has its answer */
 	uint64_t number;           /* what a write leaves in its sectors */
 	uint64_t shown;            /* by a read, in its first sector */
@@ -259,10 +261,11 @@ struct sim_generation {
 struct sim_touch {
 	uint32_t generation;
 	uint64_t sequence, number, group;
+	bool twice; /* another one of the sector left that number too */
 };
 
 struct sim_sector {
-	struct sim_touch *touch;
+	struct sim_touch *touch; /* by sequence */
 	uint32_t count, room;
 };
 
@@ -517,6 +520,11 @@ struct sim_sector *sim_sector(const struct sim *w, uint32_t disk, uint64_t secto
  * same twice. NULL: none. */
 const struct sim_touch *sim_shown_touch(const struct sim_sector *s, uint64_t number,
 					const uint64_t *limit);
+/* The next touch of the sector after `t` (NULL: its first) in that history. NULL: none. */
+const struct sim_touch *sim_next_touch(const struct sim_sector *s,
+				       const struct sim_touch *t, const uint64_t *limit);
+/* More than one touch, of any history, left `number` in the sector. */
+bool sim_says_twice(const struct sim_sector *s, uint64_t number);
 /* The generation that the site of an open engine is in: index, -1: unknown. */
 int32_t sim_generation_of(const struct sim *w, const struct mirror_engine *m);
 /* It holds an image of its history: not blank, not being cut. */
