@@ -189,6 +189,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario_copies.c \
 	tests/sim/scenario_hosts.c \
 	tests/sim/scenario_leases.c \
+	tests/sim/scenario_line.c \
 	tests/sim/scenario_log.c \
 	tests/sim/scenario_play.c \
 	tests/sim/scenario_promotion.c \
@@ -209,6 +210,8 @@ EXTRA_DIST += \
 	tests/sim/mutants/ack-before-copies-logged.patch \
 	tests/sim/mutants/answer-before-persisted.patch \
 	tests/sim/mutants/bypass-forgets-records.patch \
+	tests/sim/mutants/clean-end-claimed.patch \
+	tests/sim/mutants/clean-end-not-reached.patch \
 	tests/sim/mutants/cut-short-refresh-kept.patch \
 	tests/sim/mutants/damage-taken-for-end.patch \
 	tests/sim/mutants/devices-pass-unreleased.patch \
@@ -230,6 +233,7 @@ EXTRA_DIST += \
 	tests/sim/mutants/lease-not-waited-out.patch \
 	tests/sim/mutants/lease-outlived.patch \
 	tests/sim/mutants/lease-runs-from-grant.patch \
+	tests/sim/mutants/line-queue-unbounded.patch \
 	tests/sim/mutants/log-flush-retried.patch \
 	tests/sim/mutants/log-flush-skipped.patch \
 	tests/sim/mutants/logged-taken-for-durable.patch \
@@ -252,6 +256,7 @@ EXTRA_DIST += \
 	tests/sim/mutants/replay-skips-first.patch \
 	tests/sim/mutants/roll-forward-skipped.patch \
 	tests/sim/mutants/scan-skips-data.patch \
+	tests/sim/mutants/scan-takes-leftovers.patch \
 	tests/sim/mutants/tail-home-not-marked.patch \
 	tests/sim/mutants/tail-not-undone.patch \
 	tests/sim/mutants/tie-after-restart.patch \

@@ -5,9 +5,11 @@
 #include "tests/sim/scenario.h"
 
 static const struct sim_scenario *const tables[] = {
-	sim_scenarios_views, sim_scenarios_promotion, sim_scenarios_leases,
-	sim_scenarios_hosts, sim_scenarios_copies,    sim_scenarios_refresh,
-	sim_scenarios_log,   sim_scenarios_clients,   NULL,
+	sim_scenarios_views,   sim_scenarios_promotion,
+	sim_scenarios_leases,  sim_scenarios_hosts,
+	sim_scenarios_copies,  sim_scenarios_refresh,
+	sim_scenarios_log,     sim_scenarios_line,
+	sim_scenarios_clients, NULL,
 };
 
 /* Nothing goes wrong by itself, and everything takes a moment. */
@@ -18,9 +20,9 @@ static void plan_quiet(struct sim_plan *p, const struct sim_scenario *scenario)
 	*p = (struct sim_plan){
 		.witnesses = scenario->witnesses,
 		.disk_count = 1,
-		.disk_bytes = 512 * 1024,
-		.log_bytes = 2u << 20,
-		.span_bytes = 512 * 1024,
+		.disk_bytes = scenario->disk_bytes > 0 ? scenario->disk_bytes :
+							 512 * 1024,
+		.log_bytes = scenario->log_bytes > 0 ? scenario->log_bytes : 2u << 20,
 		.quiet_ns = SIM_MS,
 		.cpg_us = 300,
 		.mail_us = 50,
@@ -29,6 +31,7 @@ static void plan_quiet(struct sim_plan *p, const struct sim_scenario *scenario)
 		.fence_ms = 60000,
 		.ns = SIM_S,
 	};
+	p->span_bytes = p->disk_bytes;
 	for (uint32_t s = 0; s < SIM_SITES_MAX && scenario->hosts[s] > 0; s++) {
 		p->hosts[p->site_count++] = scenario->hosts[s];
 		nodes += scenario->hosts[s];

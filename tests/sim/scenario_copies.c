@@ -71,6 +71,6 @@ const struct sim_scenario sim_scenarios_copies[] = {
 	  { 1, 1 },
 	  1,
 	  10,
-	  one_record_short },
+	  .play = one_record_short },
 	{ 0 },
 };

@@ -45,6 +45,6 @@ const struct sim_scenario sim_scenarios_hosts[] = {
 	  { 2, 2 },
 	  1,
 	  20,
-	  all_leave },
+	  .play = all_leave },
 	{ 0 },
 };

@@ -1,4 +1,7 @@
-/* scenario_log.c - traces of the writelog and of what goes home from it (W1, W4, D8). */
+/* scenario_log.c - traces of the writelog and of what goes home from it (G1, G8, W1, W4,
+ * D8).
+ */
+#include <errno.h>
 #include <string.h>
 
 #include "cluster/internal.h"
@@ -125,13 +128,144 @@ static void damage(struct sim_scene *s)
 	sim_scene_takeover(s, 1);
 }
 
+/* ---- a flush of the log that fails -------------------- */
+
+static bool has_detached(struct sim_scene *s)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, s->node);
+
+	return m->failed || m->state == ENGINE_CLOSED;
+}
+
+static bool is_without(struct sim_scene *s)
+{
+	return !sim_scene_view(s, 0)->site[1].current;
+}
+
+/* Once, at production or at the copy: the next one would succeed, and could not make up
+ * for it. */
+static void failed_flush(struct sim_scene *s)
+{
+	const uint32_t site = s->w->seed % 2;
+	struct sim_device *log = &s->w->site[site].log;
+
+	log->fail = -EIO;
+	log->fail_ops = 1u << MIRROR_IO_FLUSH;
+	s->node = site;
+	s->write = sim_scene_write(s, 0, SECTOR);
+	EXPECT(s, s->write != NULL, "the write is taken");
+	UNTIL(s, 1000, has_detached, "whose flush fails gives up its log");
+	log->fail = 0;
+	WHILE(s, 1000, has_detached, "and does not go on with it");
+	if (site == 0) {
+		sim_node_kill(s->w, 0);
+		sim_scene_takeover(s, 1);
+		return;
+	}
+	UNTIL(s, 8000, is_without, "the copy is not current any more");
+	UNTIL(s, 1000, sim_told, "the write is acknowledged without it");
+}
+
+/* ---- a record that was left over -------------------- */
+
+static bool ends_with_mark(struct sim_scene *s)
+{
+	return is_marked(s) && sim_scene_engine(s, 0)->durable == s->sequence;
+}
+
+static bool is_logged(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->logged > s->sequence;
+}
+
+/* Of what the device has in its cache, the block at `lost` goes with the power, all else
+ * stays. */
+static void lose_block(struct sim *w, struct sim_device *d, uint64_t lost)
+{
+	for (uint64_t i = 0; i < d->bytes / SIM_SECTOR; i++) {
+		const bool goes = i * SIM_SECTOR / MIRROR_BLOCK_BYTES ==
+				  lost / MIRROR_BLOCK_BYTES;
+
+		if (d->dirty[i] != 0)
+			memcpy((goes ? d->now : d->stable) + i * SIM_SECTOR,
+			       (goes ? d->stable : d->now) + i * SIM_SECTOR, SIM_SECTOR);
+		d->dirty[i] = 0;
+	}
+	sim_site_power(w, 0);
+}
+
+static bool opens_again(struct sim_scene *s, const char *what)
+{
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	return sim_scene_until(s, 5000, sim_agree, "all agree") &&
+	       sim_scene_until(s, 5000, sim_is_open, "its devices are open again") &&
+	       sim_scene_expect(s, sim_scene_engine(s, 0)->last_sequence == s->sequence,
+				what);
+}
+
+/* A mark is lost and the record behind it is not: the log ends before both. The next open
+ * puts its own mark there, and a new generation begins; then the record that was left over
+ * stands right behind the end, with the number that comes next. */
+static void leftover(struct sim_scene *s)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	uint64_t mark, behind;
+
+	sim_node_kill(s->w, 1);
+	UNTIL(s, 8000, is_without, "the copy is not current any more");
+	if (!sim_scene_writes(s, 0, 1))
+		return;
+	s->sequence = m->last_sequence;
+	s->node = 0;
+	UNTIL(s, 1000, sim_durable, "a write is durable");
+	sim_hold_device(s->w, 0, MIRROR_IO_LOG, 1u << MIRROR_IO_FLUSH);
+	UNTIL(s, 1000, ends_with_mark, "the log ends with a mark");
+	mark = mirror_ring_device_offset(m->ring, mirror_ring_previous_position(m->ring));
+	behind = mirror_ring_head_position(m->ring);
+	s->write = sim_scene_write(s, 0, SECTOR);
+	EXPECT(s, s->write != NULL, "another write is taken");
+	UNTIL(s, 1000, is_logged, "its record is in the log behind the mark");
+	EXPECT(s,
+	       m->durable == s->sequence &&
+		       s->w->site[0].log.dirty[mark / SIM_SECTOR] != 0,
+	       "neither is durable");
+	s->w->worst = true;
+	lose_block(s->w, &s->w->site[0].log, mark);
+	sim_release_all(s->w);
+	if (!opens_again(s, "the log ends before the mark") || !sim_scene_takeover(s, 0))
+		return;
+	m = sim_scene_engine(s, 0);
+	EXPECT(s, mirror_ring_head_position(m->ring) == behind,
+	       "what was left over stands where its log goes on");
+	sim_node_kill(s->w, 0);
+	opens_again(s, "what was left over is no part of the log");
+}
+
 const struct sim_scenario sim_scenarios_log[] = {
 	{ "home-outlives-record",
 	  "a home write that outlives its log record",
 	  { 1, 1, 1 },
 	  2,
 	  10,
-	  home_outlives },
-	{ "damage-in-log", "damage in the middle of a log", { 1, 1 }, 1, 10, damage },
+	  .play = home_outlives },
+	{ "damage-in-log",
+	  "damage in the middle of a log",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = damage },
+	{ "failed-flush",
+	  "a flush of the log that fails, once",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = failed_flush },
+	{ "leftover-record",
+	  "a record of an earlier epoch right behind the end of a log",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = leftover },
 	{ 0 },
 };

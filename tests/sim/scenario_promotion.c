@@ -296,55 +296,139 @@ static void unclean_end(struct sim_scene *s)
 	       "the promotion says that only flushed data is promised");
 }
 
+/* ---- a copy that is behind -------------------- */
+
+/* It is back, and has not got what was acknowledged without it, when production dies, or
+ * ends cleanly. */
+static void behind_copy(struct sim_scene *s)
+{
+	sim_node_kill(s->w, 1);
+	UNTIL(s, 8000, is_out, "the copy is not current any more");
+	if (!sim_scene_writes(s, 0, 1))
+		return;
+	s->sequence = s->write->request.sequence;
+	sim_part(s->w, 1, false, true);
+	sim_node_start(s->w, 1);
+	s->node = 1;
+	UNTIL(s, 8000, sim_agree, "it is a member again");
+	UNTIL(s, 5000, sim_is_open, "its devices are open");
+	EXPECT(s, sim_lacks(s), "it lacks the write");
+	if (s->w->seed % 2 == 0) {
+		s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+		UNTIL(s, 8000, sim_replied, "production is demoted");
+		UNTIL(s, 1000, is_over, "the others know it");
+		EXPECT(s, sim_scene_view(s, 2)->clean, "it ended cleanly");
+	}
+	sim_machine_reset(s->w, 0);
+	UNTIL(s, 5000, sim_agree, "the others agree");
+	sim_scene_promote(s, 1);
+	UNTIL(s, 20000, sim_replied, "the promotion is answered");
+	EXPECT(s, s->w->reply[s->id].exit_status == 1, "the copy is not promoted");
+}
+
+/* ---- a tail that is longer than what ended cleanly -------------------- */
+
+/* More records than the clean end counts, and not the ones that it counts. They hold no
+ * data, so that nothing but their number is in the way when they are cut off. */
+static void tail_past_end(struct sim_scene *s)
+{
+	s->write = sim_scene_write(s, 0, SECTOR);
+	EXPECT(s, s->write != NULL, "the write is taken");
+	UNTIL(s, 1000, sim_told, "it is acknowledged");
+	sim_stall(s->w, 0, 1, true);
+	sim_stall(s->w, 1, 0, true);
+	for (uint32_t i = 0; i < 8; i++) {
+		s->write = sim_scene_flush(s, 0);
+		EXPECT(s, s->write != NULL && s->write->request.sequence != 0,
+		       "a flush of it gets a record");
+	}
+	s->sequence = s->write->request.sequence;
+	s->node = 0;
+	UNTIL(s, 1000, sim_durable, "their records are durable here");
+	s->w->worst = true;
+	sim_machine_reset(s->w, 0);
+	sim_release_all(s->w);
+	if (!sim_scene_takeover(s, 1) || !sim_scene_writes(s, 1, 1))
+		return;
+	s->id = sim_command(s->w, 1, CLUSTER_COMMAND_DEMOTE, false, -1);
+	UNTIL(s, 8000, sim_replied, "the new production is demoted");
+	UNTIL(s, 1000, is_over, "the others know it");
+	EXPECT(s,
+	       sim_scene_view(s, 2)->clean &&
+		       sim_scene_view(s, 2)->clean_end < s->sequence,
+	       "it ended cleanly, before the tail ends");
+	sim_machine_reset(s->w, 1);
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 5000, sim_agree, "the others agree");
+	UNTIL(s, 5000, sim_is_open, "the devices of the old production are open");
+	EXPECT(s, sim_durable(s), "it has its tail");
+	sim_scene_promote(s, 0);
+	UNTIL(s, 20000, sim_replied, "the promotion is answered");
+	EXPECT(s, s->w->reply[s->id].exit_status == 1, "it is not promoted");
+}
+
 const struct sim_scenario sim_scenarios_promotion[] = {
 	{ "recovered-read",
 	  "an unacknowledged record recovered, read, and then lost by the next takeover",
 	  { 1, 1 },
 	  1,
 	  20,
-	  recovered_read },
+	  .play = recovered_read },
 	{ "sent-not-logged",
 	  "production killed between sending and logging, then restarted",
 	  { 1, 1 },
 	  1,
 	  20,
-	  sent_not_logged },
+	  .play = sent_not_logged },
 	{ "old-tail-two-sites",
 	  "an old production with a tail that no one else has",
 	  { 1, 1 },
 	  1,
 	  20,
-	  old_tail_two_sites },
+	  .play = old_tail_two_sites },
 	{ "old-tail-three-sites",
 	  "the same, and two other sites took over since",
 	  { 1, 1, 1 },
 	  2,
 	  20,
-	  old_tail_three_sites },
+	  .play = old_tail_three_sites },
 	{ "late-record",
 	  "a record of a deposed production that reaches a third site over a link "
 	  "still open",
 	  { 1, 1, 1 },
 	  0,
 	  20,
-	  late_record },
+	  .play = late_record },
 	{ "lost-cache-two-sites",
 	  "a current copy that lost its cache since it was counted current",
 	  { 1, 1 },
 	  1,
 	  20,
-	  lost_cache_two_sites },
+	  .play = lost_cache_two_sites },
 	{ "lost-cache-three-sites",
 	  "the same, and a third site has all",
 	  { 1, 1, 1 },
 	  0,
 	  20,
-	  lost_cache_three_sites },
+	  .play = lost_cache_three_sites },
 	{ "unclean-end",
 	  "a demote that could not flush, and a power cut",
 	  { 1, 1 },
 	  1,
 	  20,
-	  unclean_end },
+	  .play = unclean_end },
+	{ "behind-copy",
+	  "a copy that is back, but behind, when production dies or ends cleanly",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = behind_copy },
+	{ "tail-past-clean-end",
+	  "an old tail that is longer than what ended cleanly after it",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = tail_past_end },
 	{ 0 },
 };

@@ -1,6 +1,9 @@
-/* scenario_refresh.c - traces of a copy that is brought level (W6). */
+/* scenario_refresh.c - traces of a copy that missed more than a log holds (G6, W2, W6). */
+#include "cluster/internal.h"
 #include "mirror/internal.h"
 #include "tests/sim/scenario.h"
+
+/* ---- cut short -------------------- */
 
 static bool is_dropped(struct sim_scene *s)
 {
@@ -41,12 +44,123 @@ static void cut_short(struct sim_scene *s)
 	sim_part(s->w, 0, true, true);
 }
 
+/* ---- a log that overflows -------------------- */
+
+#define EXTENT_SECTORS (MIRROR_EXTENT_BYTES / SIM_SECTOR)
+
+static bool is_out(struct sim_scene *s)
+{
+	return !sim_scene_view(s, 0)->site[1].current;
+}
+
+/* One write in each extent from this one on. */
+static bool write_extents(struct sim_scene *s, uint64_t first)
+{
+	for (uint64_t i = first; i < s->w->plan.disk_bytes / MIRROR_EXTENT_BYTES; i++) {
+		s->write = sim_scene_write(s, 0, i * EXTENT_SECTORS);
+		if (!sim_scene_expect(s, s->write != NULL, "the write is taken") ||
+		    !sim_scene_until(s, 5000, sim_told, "it is answered"))
+			return false;
+	}
+	s->sequence = s->write->request.sequence;
+	return true;
+}
+
+static bool has_freed(struct sim_scene *s, uint32_t node)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, node);
+
+	return mirror_ring_oldest_sequence(m->ring) > s->sequence &&
+	       m->sb.sites[1].map_position >= s->sequence;
+}
+
+/* Site 1 goes, and misses a write of each extent from this one on, which the logs of the
+ * others do not hold any more in the end. */
+static bool miss_extents(struct sim_scene *s, uint64_t first)
+{
+	s->write = sim_scene_flush(s, 0);
+	if (!sim_scene_expect(s, s->write != NULL, "a flush is taken") ||
+	    !sim_scene_until(s, 1000, sim_told, "all is durable everywhere"))
+		return false;
+	sim_node_kill(s->w, 1);
+	if (!sim_scene_until(s, 8000, is_out, "a copy is not current any more") ||
+	    !write_extents(s, first))
+		return false;
+	for (uint32_t n = 0; n < s->w->node_count; n++)
+		while (n != 1 && s->w->node[n].open && !has_freed(s, n))
+			if (!sim_scene_writes(s, 0, 50))
+				return false;
+	return true;
+}
+
+static bool is_idle(struct sim_scene *s)
+{
+	return s->w->node[1].open && sim_scene_engine(s, 1)->state == ENGINE_IDLE;
+}
+
+/* The last extents were written once each: no other record stands for them. */
+static void overflow(struct sim_scene *s)
+{
+	const uint64_t extents = s->w->plan.disk_bytes / MIRROR_EXTENT_BYTES;
+
+	if (!miss_extents(s, extents / 2))
+		return;
+	sim_part(s->w, 1 << 1, false, true);
+	sim_node_start(s->w, 1);
+	UNTIL(s, 8000, is_idle, "the copy is there again, and nobody is linked to it");
+	sim_look(s->w);
+	for (uint32_t n = 0; n < 3; n += 2)
+		for (uint64_t i = extents / 2; i < extents; i++)
+			EXPECT(s,
+			       mirror_map_covers(sim_scene_engine(s, n)->map, 1, 0,
+						 i * MIRROR_EXTENT_BYTES, SIM_SECTOR),
+			       "the maps stand for all that it missed");
+	sim_part(s->w, 0, true, true);
+}
+
+static bool is_refused(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->peer[1].phase == REFRESH_REFUSED;
+}
+
+static bool keeps_image(struct sim_scene *s)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, 1);
+
+	return !m->sb.blank && !m->sb.hold.active && m->last_sequence < s->sequence;
+}
+
+/* Its log cannot hold what the refresh would bring. */
+static void without_room(struct sim_scene *s)
+{
+	if (!miss_extents(s, 0))
+		return;
+	sim_node_start(s->w, 1);
+	UNTIL(s, 8000, is_idle, "the copy is there again");
+	UNTIL(s, 8000, is_refused, "its refresh is refused");
+	WHILE(s, 8000, keeps_image, "it stays as it is while nobody allows otherwise");
+	EXPECT(s, sim_image_check(s->w, 1, "G6"), "it has its last consistent image");
+}
+
 const struct sim_scenario sim_scenarios_refresh[] = {
 	{ "refresh-cut-short",
 	  "a refresh cut short after the stream went on",
 	  { 1, 1 },
 	  1,
 	  10,
-	  cut_short },
+	  .play = cut_short },
+	{ "log-overflow",
+	  "logs that overflow while a site is away",
+	  { 1, 1, 1 },
+	  2,
+	  5,
+	  .play = overflow },
+	{ "refresh-without-room",
+	  "a refresh that is more than the copy's log can hold",
+	  { 1, 1 },
+	  1,
+	  5,
+	  .play = without_room,
+	  .disk_bytes = 4u << 20 },
 	{ 0 },
 };

@@ -1,0 +1,118 @@
+/* scenario_line.c - traces of the lines: what waits there, and what comes late (G7, G8). */
+#include "cluster/internal.h"
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+#include "tests/sim/scenario.h"
+
+#define SECTOR 190u
+
+/* ---- a record of another time -------------------- */
+
+/* It was delivered once, and again in the place of the one that has its number now. */
+static bool is_offered(struct sim_scene *s)
+{
+	for (uint32_t i = 0; i < SIM_STALE_MAX; i++)
+		if (s->w->stale[i].parcel != NULL && s->w->stale[i].generation != 0 &&
+		    s->w->stale[i].sequence == 0)
+			return true;
+	return false;
+}
+
+static bool is_current(struct sim_scene *s)
+{
+	return sim_scene_view(s, s->node)->site[s->site].current;
+}
+
+/* The third site got a record that nobody else has, another takes over, and what comes
+ * after is a record of the same number. */
+static void stale_record(struct sim_scene *s)
+{
+	s->w->plan.stale_one_in = UINT32_MAX;
+	sim_stall(s->w, 0, 1, true);
+	s->write = sim_scene_write(s, 0, SECTOR);
+	EXPECT(s, s->write != NULL, "the write is taken");
+	s->sequence = s->write->request.sequence;
+	s->node = 2;
+	UNTIL(s, 1000, sim_durable, "the third site has it");
+	EXPECT(s, !s->write->told, "it is not acknowledged");
+	s->w->worst = true;
+	sim_machine_reset(s->w, 0);
+	sim_part(s->w, 1 << 2, true, true);
+	sim_release_all(s->w);
+	if (!sim_scene_takeover(s, 1))
+		return;
+	s->write = sim_scene_write(s, 1, SECTOR + 1);
+	EXPECT(s, s->write != NULL && s->write->request.sequence == s->sequence,
+	       "another write gets its number");
+	UNTIL(s, 1000, sim_told, "and is acknowledged");
+	sim_part(s->w, 0, true, true);
+	UNTIL(s, 8000, is_offered, "the older record comes to the third site again");
+	s->site = 2;
+	s->node = 1;
+	UNTIL(s, 8000, is_current, "which waits for the right one, and is current then");
+}
+
+/* ---- a line that nothing leaves by -------------------- */
+
+static bool is_out(struct sim_scene *s)
+{
+	return !sim_scene_view(s, 0)->site[1].current;
+}
+
+static const struct engine_link *line(struct sim_scene *s)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, 0);
+
+	return m->peer[1].link != MIRROR_LINK_NONE ? &m->link[m->peer[1].link] : NULL;
+}
+
+static bool begins(struct sim_scene *s)
+{
+	return line(s) != NULL && line(s)->use == LINK_STREAM_OUT;
+}
+
+static bool is_full(struct sim_scene *s)
+{
+	return begins(s) && line(s)->frame_count >= LINK_FRAMES_MAX;
+}
+
+/* There is much more to send than may wait on the line; clients do not wait for it. */
+static void stalled_line(struct sim_scene *s)
+{
+	sim_node_kill(s->w, 1);
+	UNTIL(s, 8000, is_out, "the copy is not current any more");
+	sim_hold_device(s->w, 0, 0, 1u << MIRROR_IO_WRITE); /* all stays in memory */
+	if (!sim_scene_writes(s, 0, 800))
+		return;
+	sim_node_start(s->w, 1);
+	UNTIL(s, 8000, begins, "the stream to the copy begins");
+	sim_stall(s->w, 0, 1, true);
+	UNTIL(s, 1000, is_full, "as much waits on the line as may");
+	EXPECT(s, line(s)->next_send < s->write->request.sequence, "that is not all");
+	sim_look(s->w);
+	WHILE(s, 1000, is_full, "it stays so");
+	sim_look(s->w);
+	if (!sim_scene_writes(s, 0, 20))
+		return;
+	sim_release_all(s->w);
+	s->site = 1;
+	s->node = 0;
+	UNTIL(s, 8000, is_current, "the copy comes level when the line works");
+}
+
+const struct sim_scenario sim_scenarios_line[] = {
+	{ "stale-record",
+	  "a record of a generation that was given up, in the place of a newer one",
+	  { 1, 1, 1 },
+	  2,
+	  10,
+	  .play = stale_record },
+	{ "stalled-line",
+	  "a line that takes nothing, with more to send than may wait",
+	  { 1, 1 },
+	  1,
+	  5,
+	  .play = stalled_line,
+	  .log_bytes = 12u << 20 },
+	{ 0 },
+};
