@@ -29,6 +29,7 @@ static void plan_quiet(struct sim_plan *p, const struct sim_scenario *scenario)
 		.line_us = 200,
 		.io_us = 100,
 		.fence_ms = 60000,
+		.order = scenario->order,
 		.ns = SIM_S,
 	};
 	p->span_bytes = p->disk_bytes;

@@ -17,6 +17,7 @@ struct sim_scenario {
 	uint32_t seeds; /* so many orders of what happens at the same time */
 	void (*play)(struct sim_scene *s);
 	uint64_t disk_bytes, log_bytes; /* 0: as usual */
+	uint32_t order;                 /* enum config_order */
 };
 
 /* By theme; each table ends with a nameless one. */

@@ -10,6 +10,24 @@
 
 #define SECTOR 170u
 
+/* ---- a power cut -------------------- */
+
+/* The power of a site fails. Of what this device has in its cache, the block at `lost` is
+ * gone, all else stays. */
+static void lose_block(struct sim *w, uint32_t site, struct sim_device *d, uint64_t lost)
+{
+	for (uint64_t i = 0; i < d->bytes / SIM_SECTOR; i++) {
+		const bool goes = i * SIM_SECTOR / MIRROR_BLOCK_BYTES ==
+				  lost / MIRROR_BLOCK_BYTES;
+
+		if (d->dirty[i] != 0)
+			memcpy((goes ? d->now : d->stable) + i * SIM_SECTOR,
+			       (goes ? d->stable : d->now) + i * SIM_SECTOR, SIM_SECTOR);
+		d->dirty[i] = 0;
+	}
+	sim_site_power(w, site);
+}
+
 /* ---- a home write that outlives its record -------------------- */
 
 static bool goes_home(struct sim_scene *s)
@@ -178,22 +196,6 @@ static bool is_logged(struct sim_scene *s)
 	return sim_scene_engine(s, 0)->logged > s->sequence;
 }
 
-/* Of what the device has in its cache, the block at `lost` goes with the power, all else
- * stays. */
-static void lose_block(struct sim *w, struct sim_device *d, uint64_t lost)
-{
-	for (uint64_t i = 0; i < d->bytes / SIM_SECTOR; i++) {
-		const bool goes = i * SIM_SECTOR / MIRROR_BLOCK_BYTES ==
-				  lost / MIRROR_BLOCK_BYTES;
-
-		if (d->dirty[i] != 0)
-			memcpy((goes ? d->now : d->stable) + i * SIM_SECTOR,
-			       (goes ? d->stable : d->now) + i * SIM_SECTOR, SIM_SECTOR);
-		d->dirty[i] = 0;
-	}
-	sim_site_power(w, 0);
-}
-
 static bool opens_again(struct sim_scene *s, const char *what)
 {
 	sim_node_start(s->w, 0);
@@ -231,7 +233,7 @@ static void leftover(struct sim_scene *s)
 		       s->w->site[0].log.dirty[mark / SIM_SECTOR] != 0,
 	       "neither is durable");
 	s->w->worst = true;
-	lose_block(s->w, &s->w->site[0].log, mark);
+	lose_block(s->w, 0, &s->w->site[0].log, mark);
 	sim_release_all(s->w);
 	if (!opens_again(s, "the log ends before the mark") || !sim_scene_takeover(s, 0))
 		return;
@@ -240,6 +242,31 @@ static void leftover(struct sim_scene *s)
 	       "what was left over stands where its log goes on");
 	sim_node_kill(s->w, 0);
 	opens_again(s, "what was left over is no part of the log");
+}
+
+/* ---- a cache that keeps the newer of two groups -------------------- */
+
+static bool is_bare(struct sim_scene *s)
+{
+	return s->w->site[1].bare;
+}
+
+static bool is_done(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 1)->home_done >= s->sequence;
+}
+
+/* With `order: flush` the first one is on stable storage before the second is written. */
+static void bare_disk(struct sim_scene *s)
+{
+	UNTIL(s, 3000, is_bare, "all is home at the copy");
+	if (!sim_scene_writes(s, 0, 2))
+		return;
+	s->sequence = s->write->request.sequence;
+	UNTIL(s, 3000, is_done, "two groups are written there");
+	lose_block(s->w, 1, &s->w->site[1].disk[0], 0); /* where the first one is */
+	EXPECT(s, is_bare(s), "its disk alone keeps the order");
+	sim_look(s->w);
 }
 
 const struct sim_scenario sim_scenarios_log[] = {
@@ -261,6 +288,13 @@ const struct sim_scenario sim_scenarios_log[] = {
 	  1,
 	  10,
 	  .play = failed_flush },
+	{ "bare-disk",
+	  "a power cut that leaves of two groups only the second in a disk's cache",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = bare_disk,
+	  .order = CONFIG_ORDER_FLUSH },
 	{ "leftover-record",
 	  "a record of an earlier epoch right behind the end of a log",
 	  { 1, 1 },

@@ -13,6 +13,11 @@ static bool is_dropped(struct sim_scene *s)
 	       m->cut_step == CUT_NONE && m->last_sequence == s->count;
 }
 
+static bool keeps_hold(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 1)->sb.hold.active;
+}
+
 /* The stream went on beside the refresh, and is logged above the hold. Then the line is
  * cut, or the copy's power, and no link comes again yet. */
 static void cut_short(struct sim_scene *s)
@@ -33,6 +38,8 @@ static void cut_short(struct sim_scene *s)
 	       sim_scene_engine(s, 1)->sb.hold.active && s->count < s->sequence &&
 		       sim_scene_engine(s, 0)->peer[1].phase == REFRESH_COPYING,
 	       "the refresh goes on");
+	WHILE(s, 500, keeps_hold, "where it stays");
+	sim_look(s->w);
 	sim_part(s->w, 1, false, true);
 	if (power)
 		sim_site_power(s->w, 1);
