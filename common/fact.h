@@ -10,7 +10,7 @@
 #define FACT_TEXT_MAX 256
 
 enum fact_type {
-	FACT_OPENED,        /* answers ORDER_OPEN: error, marks, history */
+	FACT_OPENED,        /* answers ORDER_OPEN: error (and closed), marks, history */
 	FACT_CLOSED,        /* answers ORDER_CLOSE: all I/O done, devices closed (D6) */
 	FACT_PEER,          /* answers ORDER_PROBE: error, or what the peer's hello said */
 	FACT_PREPARED,      /* answers ORDER_PREPARE: error, or cut and reached_sites */

@@ -37,6 +37,7 @@ void mirror_closed(struct mirror_engine *m)
 	const uint64_t id = m->close_order_id;
 
 	mirror_engine_set_state(m, ENGINE_CLOSED);
+	mirror_open_refused(m);
 	mirror_engine_reset(m);
 	if (id != 0)
 		mirror_engine_fact(m, FACT_CLOSED)->order_id = id;

@@ -1,7 +1,7 @@
 /* engine_open.c - open a site: devices, superblock, maps, scan, a new epoch.
  *
  *   step        what happens                                  on failure
- *   devices     the driver opens log and disks, exclusively   FACT_OPENED, closed
+ *   devices     the driver opens log and disks, exclusively   FACT_OPENED
  *   stable      the log flushed: what is read next is there   close, FACT_OPENED
  *               after a power cut too, before a slot is written
  *   superblock  both slots read, identity and sizes checked   close, FACT_OPENED
@@ -57,12 +57,20 @@ static struct fact *opened_fact(struct mirror_engine *m, int32_t error, const ch
 	return f;
 }
 
-/* Give up: the fact carries the reason now, the devices close behind it. */
+/* Give up: it is said once the devices are closed, since another host may open them
+ * then (D6). */
 static void refuse(struct mirror_engine *m, int32_t error, const char *text)
 {
-	opened_fact(m, error, text);
+	m->open_error = error;
+	snprintf(m->open_text, sizeof m->open_text, "%s", text);
 	mirror_engine_set_state(m, ENGINE_CLOSING);
 	m->close_order_id = 0;
+}
+
+void mirror_open_refused(struct mirror_engine *m)
+{
+	if (m->open_error != 0)
+		opened_fact(m, m->open_error, m->open_text);
 }
 
 void mirror_open_order(struct mirror_engine *m, const struct order *o)

@@ -315,6 +315,8 @@ struct mirror_engine {
 	/* open */
 	enum open_step open_step;
 	bool open_found, devices_asked;
+	int32_t open_error; /* why it was given up; 0: it was not */
+	char open_text[FACT_TEXT_MAX];
 	uint64_t open_ticket;
 	struct mirror_io open_io;
 	struct iovec open_iov;

@@ -39,6 +39,8 @@ void mirror_open_order(struct mirror_engine *m, const struct order *o);
 void mirror_open_devices(struct mirror_engine *m, const struct mirror_devices *d);
 void mirror_open_pump(struct mirror_engine *m);
 void mirror_open_io(struct mirror_engine *m, struct mirror_io *io);
+/* Say why the open was given up, if it was: the devices are closed. */
+void mirror_open_refused(struct mirror_engine *m);
 
 /* engine_close.c */
 void mirror_close_order(struct mirror_engine *m, const struct order *o);

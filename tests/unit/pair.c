@@ -24,6 +24,9 @@ static void take_fact(struct pair *p, uint32_t site, const struct fact *f)
 {
 	struct pair_site *s = &p->site[site];
 
+	/* D6: another host opens what this one says it could not open */
+	if (f->type == FACT_OPENED && f->error != 0)
+		ck_assert(!s->open && !s->opening);
 	s->last[f->type] = *f;
 	s->fact_count[f->type]++;
 	if (p->verbose && f->type != FACT_MARKS)
