@@ -23,6 +23,14 @@ static bool follows(const struct mirror_engine *copy, const struct mirror_engine
 			  &history_newest(&m->sb.history)->id);
 }
 
+/* Its own map says that it has nothing of this history, and asks for everything
+ * whatever is believed of it (D8-unknown). */
+static bool asks_for_all(const struct mirror_engine *copy)
+{
+	return mirror_map_count(copy->map, copy->site) ==
+	       mirror_map_extent_count(copy->map);
+}
+
 static void check_map(struct sim *w, uint32_t node, uint32_t generation, uint32_t site,
 		      const struct mirror_engine *copy)
 {
@@ -84,7 +92,8 @@ static void look(struct sim *w)
 			const int32_t host = w->site[s].open_node;
 
 			if (s == m->site || host < 0 || w->site[s].tainted ||
-			    w->site[s].consent || !follows(w->node[host].engine, m))
+			    w->site[s].consent || !follows(w->node[host].engine, m) ||
+			    asks_for_all(w->node[host].engine))
 				continue;
 			if (m->peer[s].proven_durable > held(w->node[host].engine))
 				sim_violate(

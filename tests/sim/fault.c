@@ -11,6 +11,7 @@
 
 #define MOMENT_LIMIT_NS (2 * SIM_S) /* then a fault strikes all the same */
 #define CALM_NS (18 * SIM_S)
+#define LONG_ONE_IN 16u
 
 /* ---- the plan -------------------------------------------------------------------- */
 
@@ -159,6 +160,18 @@ static void add_calm(struct sim_plan *p, struct sim_random *r)
 							 .type = SIM_REPAIR };
 }
 
+/* The same over an hour or more: what only time brings, and that nothing wears out. */
+static void stretch(struct sim_plan *p, struct sim_random *r)
+{
+	const uint64_t times = pick(r, 30, 100, 300);
+
+	for (uint32_t i = 0; i < p->fault_count; i++)
+		p->fault[i].at_ns *= times;
+	p->ns *= times;
+	p->quiet_ns = times * 10 * SIM_MS;
+	p->slow = (uint32_t)times / 10;
+}
+
 void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 {
 	struct sim_random r = { seed * 0xd1342543de82ef95ull | 1 };
@@ -191,6 +204,8 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 	p->stale_one_in = sim_random_below(&r, 4) == 0 ? 300 : 0;
 	if (sim_random_below(&r, 4) == 0)
 		add_calm(p, &r);
+	if (sim_random_below(&r, LONG_ONE_IN) == 0)
+		stretch(p, &r);
 }
 
 /* ---- strikes ------------------------------------------------------------------------ */

@@ -78,6 +78,7 @@ struct sim_plan {
 	uint32_t order;        /* enum config_order */
 	uint32_t stale_one_in; /* records on the line; 0: none */
 	uint64_t ns;           /* how long, without the end */
+	uint32_t slow;         /* what died comes back so many times later */
 	const char *watch;     /* only violations of this one count; NULL: all */
 	uint32_t fault_count;
 	struct sim_fault fault[SIM_FAULTS_MAX];

@@ -25,7 +25,8 @@ static void start_all(struct sim *w)
 static void live(struct sim *w, uint64_t until_ns)
 {
 	while (w->now_ns < until_ns && w->violation[0] == 0) {
-		sim_run(w, w->now_ns + (100 + sim_random(w, 900)) * SIM_MS);
+		sim_run(w, w->now_ns + (100 + sim_random(w, 900)) * SIM_MS *
+					       (1 + w->plan.slow));
 		for (uint32_t n = 0; n < w->node_count; n++)
 			if (!w->node[n].running && sim_random(w, 3) == 0 &&
 			    !w->pacemaker.fence_at_ns[n])
