@@ -137,8 +137,9 @@ void mirror_serve_failed(struct mirror_engine *m, uint64_t order_id, int32_t err
 void mirror_wait_order(struct mirror_engine *m, const struct order *o);
 void mirror_view_order(struct mirror_engine *m, const struct order *o);
 /* D4: a refusal is lifted when a view of greater ballot that keeps an older generation
- * is in effect: the promotion that stored it has lost. Asked when such a view comes and
- * when a promotion ends: one under way keeps its refusal until then. */
+ * is in effect: the promotion that stored it has lost. Asked when such a view comes,
+ * when a promotion ends (one under way keeps its refusal until then), and when a refusal
+ * that a roll-forward asked for is stored: the view may have come before. */
 void mirror_refusal_review(struct mirror_engine *m);
 
 /* engine_demote.c */
