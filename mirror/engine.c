@@ -234,6 +234,11 @@ void mirror_buffer_put(struct mirror_engine *m, uint8_t *data)
 		mirror_pool_put(m->pool, data);
 }
 
+bool mirror_buffers_are_short(const struct mirror_engine *m)
+{
+	return mirror_pool_bytes_free(m->pool) < mirror_pool_bytes_total(m->pool) / 8;
+}
+
 /* ---- superblock ---------------------------------------------------------- */
 
 uint64_t mirror_superblock_want(struct mirror_engine *m)

@@ -340,16 +340,21 @@ bool mirror_home_is_quiet(const struct mirror_engine *m)
 	return mirror_tasks_op_count(m->tasks) == 0 && m->gate_flushes_running == 0;
 }
 
-/* A replay took it from the reserve, and the record does not go home now: the next
- * greeting needs it. The record is read from the log again. */
-static void give_back_reserve(struct mirror_engine *m, struct mirror_record *r)
+/* Replays may have taken every buffer there is, those of the reserve too, and what they
+ * read does not go home now: but the next link's frames need some. What is durable is
+ * read from the log again. */
+static void give_back(struct mirror_engine *m)
 {
-	if (m->reserve_count == RESERVE_BUFFERS || r->data == NULL ||
-	    r->header.sequence > m->durable ||
-	    mirror_pool_buffer_bytes(m->pool, r->data) != MIRROR_POOL_BUFFER_MAX)
+	if (m->reserve_count == RESERVE_BUFFERS && !mirror_buffers_are_short(m))
 		return;
-	mirror_buffer_unref(m, r->data);
-	r->data = NULL;
+	for (uint64_t s = m->home_flushed + 1; s <= m->durable; s++) {
+		struct mirror_record *r = mirror_engine_record(m, s);
+
+		if (r->state != MIRROR_RECORD_LOGGED || r->data == NULL)
+			continue;
+		mirror_buffer_unref(m, r->data);
+		r->data = NULL;
+	}
 }
 
 /* Forget what is held or queued; it starts again when it may. Only when quiet.
@@ -366,9 +371,8 @@ void mirror_home_reset(struct mirror_engine *m)
 		r = mirror_engine_record(m, s);
 		if (r->state == MIRROR_RECORD_HOMING)
 			mirror_record_set_state(r, MIRROR_RECORD_LOGGED);
-		if (r->state == MIRROR_RECORD_LOGGED)
-			give_back_reserve(m, r);
 	}
+	give_back(m);
 	m->gate_last.sequence = 0;
 	m->homing_count = 0;
 	m->home_next = m->home_flushed + 1;

@@ -357,11 +357,6 @@ void mirror_log_pump(struct mirror_engine *m)
 		write_batch(m);
 }
 
-static bool buffers_are_short(const struct mirror_engine *m)
-{
-	return mirror_pool_bytes_free(m->pool) < mirror_pool_bytes_total(m->pool) / 8;
-}
-
 static void batch_done(struct mirror_engine *m)
 {
 	for (uint64_t s = m->batch_first; s <= m->batch_last; s++) {
@@ -379,8 +374,8 @@ static void batch_done(struct mirror_engine *m)
 		/* Read from the log later: what is above a hold, since nothing of it
 		 * goes home now (W6) and memory could not keep it all; and anything
 		 * when buffers run short, so that what is older can go home. */
-		if (r->data != NULL &&
-		    ((m->sb.hold.active && !m->sb.blank) || buffers_are_short(m))) {
+		if (r->data != NULL && ((m->sb.hold.active && !m->sb.blank) ||
+					mirror_buffers_are_short(m))) {
 			mirror_buffer_unref(m, r->data);
 			r->data = NULL;
 		}

@@ -24,6 +24,8 @@ void mirror_buffer_ref(struct mirror_engine *m, const uint8_t *data);
 void mirror_buffer_unref(struct mirror_engine *m, uint8_t *data);
 uint8_t *mirror_buffer_get(struct mirror_engine *m, uint32_t bytes);
 void mirror_buffer_put(struct mirror_engine *m, uint8_t *data);
+/* Less than an eighth of the pool is free: what the log holds is not kept in memory. */
+bool mirror_buffers_are_short(const struct mirror_engine *m);
 uint64_t mirror_superblock_want(struct mirror_engine *m);
 bool mirror_superblock_has(const struct mirror_engine *m, uint64_t ticket);
 void mirror_superblock_pump(struct mirror_engine *m);

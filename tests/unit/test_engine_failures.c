@@ -251,6 +251,75 @@ START_TEST(full_log_does_not_keep_the_next_link_waiting)
 }
 END_TEST
 
+static bool pool_is_empty(struct pair *p, uint32_t site)
+{
+	return mirror_pool_bytes_free(p->site[site].engine->pool) == 0;
+}
+
+static bool reserve_is_empty(struct pair *p, uint32_t site)
+{
+	return p->site[site].engine->reserve_count == 0;
+}
+
+/* Every other one of the smallest buffers: larger ones come from the reserve alone. */
+static uint32_t take_every_other(struct mirror_pool *pool, uint8_t **taken)
+{
+	uint32_t count = 0, kept = 0;
+
+	while (count < 4096 && (taken[count] = mirror_pool_get(pool, 1)) != NULL)
+		count++;
+	for (uint32_t i = 0; i < count; i++)
+		if ((taken[i] - mirror_pool_region(pool)) / MIRROR_POOL_BUFFER_MIN % 2 ==
+		    0)
+			taken[kept++] = taken[i];
+		else
+			mirror_pool_put(pool, taken[i]);
+	return kept;
+}
+
+static bool is_linked(struct pair *p, uint32_t site)
+{
+	return p->site[site].engine->stream_link != MIRROR_LINK_NONE;
+}
+
+/* A copy has much to replay, its disks are stuck, and its reads of the log have taken all
+ * buffers of the pool, or those of the reserve. The line breaks then: the next link's hello
+ * is taken and answered though nothing goes home before. */
+START_TEST(replays_give_back_what_greetings_need)
+{
+	struct pair *p = pair_level((uint64_t)_i + 8170, 2, 8u << 20);
+	uint8_t *taken[4096];
+	uint32_t count = 0;
+
+	p->span_bytes = PAIR_DISK_BYTES;
+	p->site[1].disk[0].stuck = p->site[1].disk[1].stuck = true;
+	pair_load(p, 0, 6000);
+	p->client_on = false;
+	pair_crash(p, 1, false);
+	p->config->memory_bytes = 1u << 20;
+	pair_start(p, 1);
+	if (_i % 2 == 0) {
+		ck_assert(pair_run_until(p, 200000, is_linked, 1));
+		count = take_every_other(p->site[1].engine->pool, taken);
+	}
+	ck_assert(pair_run_until(p, 200000,
+				 _i % 2 == 0 ? reserve_is_empty : pool_is_empty, 1));
+	p->cut[1] = true;
+	pair_run(p, 500);
+	while (count > 0)
+		mirror_pool_put(p->site[1].engine->pool, taken[--count]);
+	p->site[1].disk[0].stuck = p->site[1].disk[1].stuck = false;
+	pair_run(p, 2000);
+	p->cut[1] = false;
+	ck_assert(pair_run_until(p, 400000, pair_is_level, 0));
+	ck_assert(pair_run_until(p, 400000, pair_is_home, 1));
+	pair_expect_history(p, 1);
+	p->config->memory_bytes = 16u << 20;
+	pair_crash(p, 1, false);
+	pair_destroy(p);
+}
+END_TEST
+
 /* ---- garbage ------------------------------------------------------------- */
 
 /* Frames whose CRCs are right and whose contents are not, on every kind of link, both
@@ -324,6 +393,7 @@ int main(void)
 	tcase_add_loop_test(tc, buffers_run_out_and_come_back, 0, SEEDS);
 	tcase_add_loop_test(tc, replay_goes_on_without_buffers, 0, SEEDS);
 	tcase_add_loop_test(tc, full_log_does_not_keep_the_next_link_waiting, 0, SEEDS);
+	tcase_add_loop_test(tc, replays_give_back_what_greetings_need, 0, 2 * SEEDS);
 	tcase_add_loop_test(tc, garbage_ends_links_only, 0, SEEDS);
 	tcase_add_loop_test(tc, a_log_that_cannot_be_flushed_stays_as_it_is, 0, SEEDS);
 	suite_add_tcase(s, tc);
