@@ -105,17 +105,28 @@ static void check_empty_flush(struct sim *w, uint32_t node, const struct sim_req
 		check_copies(w, node, r->floor_sequence, true, "G1");
 }
 
+/* In the history that ends with `g`, a flush's mark has that number. */
+static bool is_mark(const struct sim *w, const struct sim_generation *g,
+		    uint64_t sequence)
+{
+	while (sequence <= g->cut && g->parent >= 0)
+		g = &w->generation[g->parent];
+	return sequence > g->cut && sequence - g->cut - 1 < g->room &&
+	       g->write[sequence - g->cut - 1].known &&
+	       g->write[sequence - g->cut - 1].type == MIRROR_REQUEST_FLUSH;
+}
+
 /* The record that has to be safe for this answer. A flush stands for what is before its
- * mark; the mark itself shows nothing to anybody. */
-static uint64_t promised(const struct sim_generation *g, const struct mirror_request *q)
+ * mark; a mark, of this generation or of one before, shows nothing to anybody. */
+static uint64_t promised(const struct sim *w, const struct sim_generation *g,
+			 const struct mirror_request *q)
 {
 	uint64_t s = q->sequence;
 
 	if (q->type == MIRROR_REQUEST_FLUSH)
 		do
 			s--;
-		while (s > g->cut && g->write[s - g->cut - 1].known &&
-		       g->write[s - g->cut - 1].type == MIRROR_REQUEST_FLUSH);
+		while (is_mark(w, g, s));
 	return s;
 }
 
@@ -130,7 +141,7 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 		check_empty_flush(w, node, r);
 		return;
 	}
-	sequence = promised(g, q);
+	sequence = promised(w, g, q);
 	if (m->logged < sequence || (is_flush(q) && m->durable < sequence) ||
 	    (is_flush(q) && m->durable < r->floor_sequence))
 		sim_violate(w, "G1",
