@@ -178,6 +178,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/main.c \
 	tests/sim/node.c \
 	tests/sim/pacemaker.c \
+	tests/sim/plan.c \
 	tests/sim/plan.h \
 	tests/sim/random.h \
 	tests/sim/ring.c \

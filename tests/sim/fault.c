@@ -1,7 +1,4 @@
-/* fault.c - swarm testing: what a run is made of and what goes wrong in it is drawn
- * from its seed before it begins, so that a schedule can be cut short (shrink.c).
- * Which kinds of faults there are at all is drawn too: quiet and wild runs both occur.
- */
+/* fault.c - what strikes: the faults of a plan (plan.c), at their time or at a moment. */
 #include <errno.h>
 #include <string.h>
 
@@ -10,203 +7,6 @@
 #include "tests/sim/sim.h"
 
 #define MOMENT_LIMIT_NS (2 * SIM_S) /* then a fault strikes all the same */
-#define CALM_NS (18 * SIM_S)
-#define LONG_ONE_IN 16u
-
-/* ---- the plan -------------------------------------------------------------------- */
-
-static const char *const names[SIM_FAULT_TYPES] = {
-	[SIM_KILL] = "kill",
-	[SIM_RESET] = "reset",
-	[SIM_SITE_POWER] = "site-power",
-	[SIM_ALL_POWER] = "all-power",
-	[SIM_STOP] = "stop",
-	[SIM_STOP_MACHINE] = "stop-machine",
-	[SIM_PART] = "part",
-	[SIM_PART_MEMBERS] = "part-members",
-	[SIM_PART_LINES] = "part-lines",
-	[SIM_RESET_LINES] = "reset-lines",
-	[SIM_SLOW_DEVICE] = "slow-device",
-	[SIM_STUCK_DEVICE] = "stuck-device",
-	[SIM_FAIL_DEVICE] = "fail-device",
-	[SIM_LOSE_VOTER_FILE] = "lose-voter-file",
-	[SIM_ROT] = "rot",
-	[SIM_LOST_WRITE] = "lost-write",
-	[SIM_MISDIRECTED_WRITE] = "misdirected-write",
-	[SIM_WALL_JUMP] = "wall-jump",
-	[SIM_PROMOTE] = "promote",
-	[SIM_FORCE] = "force",
-	[SIM_DEMOTE] = "demote",
-	[SIM_LEAVE] = "leave",
-	[SIM_DISCONNECT] = "disconnect",
-	[SIM_CONNECT] = "connect",
-	[SIM_REFRESH] = "refresh",
-	[SIM_FAIL_FROZEN] = "fail-frozen",
-	[SIM_REPAIR] = "repair",
-};
-
-const char *sim_fault_name(enum sim_fault_type type)
-{
-	return names[type];
-}
-
-/* How often a kind is drawn, relative to the others, when the run has it. */
-static const uint8_t weights[SIM_FAULT_TYPES] = {
-	[SIM_KILL] = 8,        [SIM_RESET] = 5,
-	[SIM_SITE_POWER] = 3,  [SIM_ALL_POWER] = 1,
-	[SIM_STOP] = 4,        [SIM_STOP_MACHINE] = 4,
-	[SIM_PART] = 6,        [SIM_PART_MEMBERS] = 3,
-	[SIM_PART_LINES] = 5,  [SIM_RESET_LINES] = 4,
-	[SIM_SLOW_DEVICE] = 2, [SIM_STUCK_DEVICE] = 2,
-	[SIM_FAIL_DEVICE] = 2, [SIM_LOSE_VOTER_FILE] = 1,
-	[SIM_WALL_JUMP] = 1,   [SIM_PROMOTE] = 3,
-	[SIM_FORCE] = 1,       [SIM_DEMOTE] = 3,
-	[SIM_LEAVE] = 2,       [SIM_DISCONNECT] = 2,
-	[SIM_CONNECT] = 2,     [SIM_REFRESH] = 1,
-	[SIM_FAIL_FROZEN] = 1, [SIM_ROT] = 1,
-	[SIM_LOST_WRITE] = 1,  [SIM_MISDIRECTED_WRITE] = 1,
-};
-
-static uint64_t pick(struct sim_random *r, uint64_t a, uint64_t b, uint64_t c)
-{
-	const uint64_t kind = sim_random_below(r, 3);
-
-	return kind == 0 ? a : kind == 1 ? b : c;
-}
-
-static void draw_shape(struct sim_plan *p, struct sim_random *r)
-{
-	static const uint8_t shapes[][6] = {
-		/* sites, hosts of each, witnesses */
-		{ 2, 2, 2, 0, 0, 1 }, { 2, 1, 1, 0, 0, 1 }, { 2, 1, 1, 0, 0, 0 },
-		{ 2, 2, 1, 0, 0, 0 }, { 2, 2, 2, 0, 0, 0 }, { 3, 1, 1, 1, 0, 0 },
-		{ 3, 2, 2, 1, 0, 0 }, { 3, 1, 1, 1, 0, 1 }, { 4, 1, 1, 1, 1, 1 },
-		{ 3, 2, 2, 2, 0, 1 }, { 2, 3, 3, 0, 0, 1 },
-	};
-	const uint8_t *s = shapes[sim_random_below(r, sizeof shapes / sizeof shapes[0])];
-
-	p->site_count = s[0];
-	for (uint32_t i = 0; i < SIM_SITES_MAX; i++)
-		p->hosts[i] = s[1 + i];
-	p->witnesses = s[5];
-	p->disk_count = 1 + (uint32_t)sim_random_below(r, SIM_DISKS_MAX);
-	p->disk_bytes = pick(r, 128, 256, 512) * 1024;
-	p->log_bytes = pick(r, 2, 3, 6) << 20;
-	p->span_bytes = p->disk_bytes / (1 + sim_random_below(r, 4)) / SIM_SECTOR *
-			SIM_SECTOR;
-	p->order = (uint32_t)sim_random_below(r, 3);
-}
-
-static void draw_pace(struct sim_plan *p, struct sim_random *r)
-{
-	p->quiet_ns = pick(r, 300, 3000, 30000) * SIM_US;
-	p->burst = (uint32_t)pick(r, 0, 2, 8);
-	p->cpg_us = pick(r, 300, 3000, 20000);
-	p->mail_us = pick(r, 20, 500, 5000);
-	p->line_us = pick(r, 100, 1000, 20000);
-	p->io_us = pick(r, 50, 500, 5000);
-	p->fencing = sim_random_below(r, 3) != 0;
-	p->fence_ms = pick(r, 300, 1500, 6000);
-	p->force = sim_random_below(r, 8) == 0;
-	p->ns = (8 + sim_random_below(r, 30)) * SIM_S;
-}
-
-/* The kinds of faults that this run has. */
-static uint64_t draw_kinds(const struct sim_plan *p, struct sim_random *r)
-{
-	uint64_t kinds = 0;
-
-	for (uint32_t t = 0; t < SIM_REPAIR; t++)
-		if (sim_random_below(r, 2) == 0)
-			kinds |= 1ull << t;
-	if (!p->force)
-		kinds &= ~(1ull << SIM_FORCE);
-	/* Faults that no disk should have: they void what was promised for the site,
-	 * so only a few runs have them. */
-	if (sim_random_below(r, 8) != 0)
-		kinds &= ~(1ull << SIM_ROT | 1ull << SIM_LOST_WRITE |
-			   1ull << SIM_MISDIRECTED_WRITE);
-	return kinds;
-}
-
-static enum sim_fault_type draw_type(struct sim_random *r, uint64_t kinds)
-{
-	uint64_t sum = 0, at;
-	uint32_t t = 0;
-
-	for (t = 0; t < SIM_FAULT_TYPES; t++)
-		sum += (kinds >> t & 1) * weights[t];
-	if (sum == 0)
-		return SIM_KILL;
-	at = sim_random_below(r, sum);
-	for (t = 0; at >= (kinds >> t & 1) * weights[t]; t++)
-		at -= (kinds >> t & 1) * weights[t];
-	return (enum sim_fault_type)t;
-}
-
-/* In the middle all is repaired, and nothing else goes wrong for so long that whoever
- * asked then has to be answered (check_g7.c). */
-static void add_calm(struct sim_plan *p, struct sim_random *r)
-{
-	const uint64_t at = p->ns / 4 + sim_random_below(r, p->ns / 2);
-
-	if (p->fault_count == SIM_FAULTS_MAX)
-		return;
-	for (uint32_t i = 0; i < p->fault_count; i++)
-		if (p->fault[i].at_ns >= at)
-			p->fault[i].at_ns += CALM_NS;
-	p->ns += CALM_NS;
-	p->fault[p->fault_count++] = (struct sim_fault){ .at_ns = at,
-							 .type = SIM_REPAIR };
-}
-
-/* The same over an hour or more: what only time brings, and that nothing wears out. */
-static void stretch(struct sim_plan *p, struct sim_random *r)
-{
-	const uint64_t times = pick(r, 30, 100, 300);
-
-	for (uint32_t i = 0; i < p->fault_count; i++)
-		p->fault[i].at_ns *= times;
-	p->ns *= times;
-	p->quiet_ns = times * 10 * SIM_MS;
-	p->slow = (uint32_t)times / 10;
-}
-
-void sim_plan_draw(struct sim_plan *p, uint64_t seed)
-{
-	struct sim_random r = { seed * 0xd1342543de82ef95ull | 1 };
-	uint64_t kinds, at = SIM_S;
-
-	sim_random_next(&r);
-	sim_random_next(&r);
-	memset(p, 0, sizeof *p);
-	draw_shape(p, &r);
-	draw_pace(p, &r);
-	kinds = draw_kinds(p, &r);
-	while (p->fault_count < SIM_FAULTS_MAX) {
-		struct sim_fault *f = &p->fault[p->fault_count];
-
-		/* some in quick succession */
-		at += sim_random_below(&r, 3) == 0 ? sim_random_below(&r, 50 * SIM_MS) :
-						     sim_random_below(&r, 2500 * SIM_MS);
-		if (at >= p->ns)
-			break;
-		f->at_ns = at;
-		f->type = draw_type(&r, kinds);
-		f->moment = sim_random_below(&r, 2) == 0 ?
-				    SIM_AT_ONCE :
-				    (enum sim_moment)sim_random_below(&r, SIM_MOMENTS);
-		f->a = sim_random_next(&r) >> 8;
-		f->b = sim_random_next(&r) >> 8;
-		f->c = sim_random_next(&r) >> 8;
-		p->fault_count++;
-	}
-	p->stale_one_in = sim_random_below(&r, 4) == 0 ? 300 : 0;
-	if (sim_random_below(&r, 4) == 0)
-		add_calm(p, &r);
-	if (sim_random_below(&r, LONG_ONE_IN) == 0)
-		stretch(p, &r);
-}
 
 /* ---- strikes ------------------------------------------------------------------------ */
 
@@ -231,7 +31,7 @@ static void fail_device(struct sim *w, const struct sim_fault *f, uint32_t site)
 		break;
 	}
 	sim_trace(w, "site %u device %llu: %s", site, (unsigned long long)device,
-		  names[f->type]);
+		  sim_fault_name(f->type));
 }
 
 /* A fault that only a checksum finds: the site counts for nothing until it was
@@ -251,7 +51,7 @@ static void corrupt(struct sim *w, const struct sim_fault *f, uint32_t site)
 		sim_rot(w, site);
 	s->tainted = true;
 	s->rotten = f->type == SIM_ROT;
-	sim_trace(w, "site %u: %s", site, names[f->type]);
+	sim_trace(w, "site %u: %s", site, sim_fault_name(f->type));
 	if (s->rotten && s->open_node >= 0 && f->c % 2 == 0)
 		sim_node_kill(w, (uint32_t)s->open_node); /* its next start finds it */
 }
@@ -276,7 +76,7 @@ static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 		sim_command(w, node, CLUSTER_COMMAND_DEMOTE, false, -1);
 		break;
 	case SIM_LEAVE:
-		sim_command(w, node, CLUSTER_COMMAND_STOP, false, -1);
+		sim_node_leave(w, node);
 		break;
 	case SIM_DISCONNECT:
 		sim_command(w, node, CLUSTER_COMMAND_DISCONNECT, false, site);
@@ -355,7 +155,7 @@ static void strike(struct sim *w, const struct sim_fault *f)
 
 	w->count.faults++;
 	w->last_fault_ns = w->now_ns;
-	sim_trace(w, "FAULT %s", names[f->type]);
+	sim_trace(w, "FAULT %s", sim_fault_name(f->type));
 	switch (f->type) {
 	case SIM_KILL:
 	case SIM_RESET:

@@ -11,6 +11,9 @@
 #include "mirror/internal.h"
 #include "tests/sim/sim.h"
 
+#define LEAVE_NS (10 * SIM_S)
+#define GRACE_NS (5 * SIM_S)
+
 /* ---- the members' core ------------------------------------------------------ */
 
 static void send_order(struct sim *w, uint32_t node, const struct order *o)
@@ -44,6 +47,9 @@ static void reply(struct sim *w, uint32_t node, const struct cluster_action *a)
 	w->reply[a->command_id].exit_status = a->exit_status;
 	memcpy(w->reply[a->command_id].text, a->text, sizeof a->text);
 	sim_trace(w, "n%u reply %d: %s", node + 1, a->exit_status, a->text);
+	if (a->command_id == w->node[node].leave_id)
+		sim_at(w, sim_soon(w, w->plan.cpg_us), SIM_EXIT, node, SIM_EXIT_DONE,
+		       NULL);
 }
 
 static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t length)
@@ -334,6 +340,21 @@ static void tick(struct sim *w, const struct sim_event *e)
 	}
 }
 
+/* As agent/request.c ends a stop. */
+static void leaves(struct sim *w, uint32_t node, enum sim_exit exit)
+{
+	const struct order frozen = { .type = ORDER_FAIL_FROZEN };
+
+	if (exit == SIM_EXIT_FROZEN) {
+		sim_node_order(w, node, &frozen);
+		sim_at(w, w->now_ns + GRACE_NS, SIM_EXIT, node, SIM_EXIT_LATE, NULL);
+		return;
+	}
+	sim_trace(w, "n%u leaves%s", node + 1,
+		  exit == SIM_EXIT_LATE ? ", and has not released" : "");
+	sim_node_kill(w, node);
+}
+
 void sim_node_event(struct sim *w, const struct sim_event *e)
 {
 	struct cluster_event c = { .type = CLUSTER_EVENT_FACT, .fact = e->data };
@@ -377,6 +398,9 @@ void sim_node_event(struct sim *w, const struct sim_event *e)
 	case SIM_SUBMIT:
 		sim_submit(w, e->node);
 		break;
+	case SIM_EXIT:
+		leaves(w, e->node, (enum sim_exit)e->number);
+		break;
 	default:
 		abort();
 	}
@@ -407,7 +431,7 @@ void sim_node_start(struct sim *w, uint32_t node)
 	n->ring = n->delivered = 0;
 	n->quorate_told = false;
 	n->frozen_until_ns = 0;
-	n->checked_ballot = n->served_generation = 0;
+	n->checked_ballot = n->served_generation = n->leave_id = 0;
 	n->together_sum = 0;
 	n->open = n->clients = n->submit_due = n->offer_due = false;
 	n->cluster_wake_ns = n->mirror_wake_ns = 0;
@@ -450,6 +474,21 @@ void sim_node_kill(struct sim *w, uint32_t node)
 	sim_trace(w, "n%u: its process is killed", node + 1);
 	end_process(w, node, false);
 	sim_reform(w);
+}
+
+void sim_node_leave(struct sim *w, uint32_t node)
+{
+	struct sim_node *n = &w->node[node];
+	const uint64_t id = sim_command(w, node, CLUSTER_COMMAND_STOP, false, -1);
+
+	if (id == 0 || n->leave_id != 0)
+		return;
+	n->leave_id = id;
+	if (w->reply[id].done)
+		sim_at(w, sim_soon(w, w->plan.cpg_us), SIM_EXIT, node, SIM_EXIT_DONE,
+		       NULL);
+	else
+		sim_at(w, w->now_ns + LEAVE_NS, SIM_EXIT, node, SIM_EXIT_FROZEN, NULL);
 }
 
 void sim_machine_reset(struct sim *w, uint32_t node)

@@ -1,4 +1,4 @@
-/* plan.h - what a run is, and what goes wrong in it: drawn from its seed (fault.c) or set
+/* plan.h - what a run is, and what goes wrong in it: drawn from its seed (plan.c) or set
  * by a scenario.
  */
 #ifndef TESTS_SIM_PLAN_H

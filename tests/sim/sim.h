@@ -67,6 +67,7 @@ enum sim_event_type {
 	SIM_SENT,
 	SIM_OFFER,  /* answers that may leave now, if the lease allows */
 	SIM_SUBMIT, /* a client's next request */
+	SIM_EXIT,   /* it has left, or its time to do so is over: number, enum sim_exit */
 	/* of the world */
 	SIM_IO,
 	SIM_LINE,
@@ -75,6 +76,12 @@ enum sim_event_type {
 	SIM_AWAY, /* a machine that stands still loses the token (1), wakes (0) */
 	SIM_LOOK, /* the checkers look at everything */
 	SIM_EVENT_TYPES,
+};
+
+enum sim_exit {
+	SIM_EXIT_DONE,   /* its stop was answered */
+	SIM_EXIT_FROZEN, /* that takes too long: what is frozen fails */
+	SIM_EXIT_LATE,   /* still not: it ends all the same */
 };
 
 struct sim_event {
@@ -209,6 +216,7 @@ struct sim_node {
 	uint64_t cluster_wake_ns, mirror_wake_ns;
 	uint64_t orders_due_ns, facts_due_ns;
 	uint32_t lost_file; /* times */
+	uint64_t leave_id;  /* of its stop, once asked for; 0: none */
 	uint32_t held;      /* bit per enum sim_hold */
 	/* engine */
 	struct mirror_engine *engine;
@@ -417,6 +425,8 @@ void sim_setup_self(struct sim *w, uint32_t node);
 
 void sim_node_start(struct sim *w, uint32_t node);
 void sim_node_kill(struct sim *w, uint32_t node);
+/* It stops in order, and its process ends when that is answered, or is overdue. */
+void sim_node_leave(struct sim *w, uint32_t node);
 /* The machine goes: its process, and what its devices were doing. */
 void sim_machine_reset(struct sim *w, uint32_t node);
 void sim_site_power(struct sim *w, uint32_t site);
@@ -532,7 +542,7 @@ bool sim_is_image(const struct mirror_engine *m);
 /* Compare what the site of an open engine holds with its history. False: not now. */
 bool sim_image_check(struct sim *w, uint32_t node, const char *guarantee);
 
-/* ---- pacemaker.c, fault.c ---- */
+/* ---- pacemaker.c, plan.c, fault.c ---- */
 
 void sim_pacemaker(struct sim *w);
 void sim_plan_draw(struct sim_plan *p, uint64_t seed);
