@@ -130,9 +130,17 @@ void sim_io_submit(struct sim *w, uint32_t node, struct mirror_io *io)
 	sim_at(w, latency(w, d), SIM_IO, node, i, NULL);
 }
 
+/* It is where something is wrong with the device. */
+static bool is_there(const struct sim_device *d, const struct sim_op *o)
+{
+	return d->only_to == 0 ||
+	       (o->offset < d->only_to && o->offset + o->length > d->only_from);
+}
+
 static bool fails(const struct sim_device *d, const struct sim_op *o)
 {
-	return d->fail != 0 && (d->fail_ops == 0 || (d->fail_ops >> o->op & 1) != 0);
+	return d->fail != 0 && (d->fail_ops == 0 || (d->fail_ops >> o->op & 1) != 0) &&
+	       is_there(d, o);
 }
 
 static void apply_write(struct sim *w, struct sim_device *d, const struct sim_op *o)
@@ -186,7 +194,7 @@ void sim_io_done(struct sim *w, uint64_t number)
 	if (!done.used)
 		return;
 	d = sim_device(w, done.site, done.device);
-	if ((d->held_ops >> done.op & 1) != 0) {
+	if ((d->held_ops >> done.op & 1) != 0 && is_there(d, &done)) {
 		sim_at(w, w->now_ns + SIM_MS / 4, SIM_IO, done.node, number, NULL);
 		return;
 	}

@@ -58,6 +58,12 @@ void sim_hold_device(struct sim *w, uint32_t site, uint32_t device, uint32_t ops
 	sim_device(w, site, device)->held_ops = ops;
 }
 
+void sim_only_there(struct sim_device *d, uint64_t offset, uint64_t bytes)
+{
+	d->only_from = offset;
+	d->only_to = offset + bytes;
+}
+
 void sim_release_all(struct sim *w)
 {
 	for (uint32_t n = 0; n < w->node_count; n++) {
@@ -66,7 +72,11 @@ void sim_release_all(struct sim *w)
 			w->stalled[n][to] = false;
 	}
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
-		for (uint32_t d = 0; d <= w->plan.disk_count; d++)
-			sim_hold_device(w, s, d == 0 ? MIRROR_IO_LOG : d - 1, 0);
+		for (uint32_t d = 0; d <= w->plan.disk_count; d++) {
+			const uint32_t device = d == 0 ? MIRROR_IO_LOG : d - 1;
+
+			sim_hold_device(w, s, device, 0);
+			sim_only_there(sim_device(w, s, device), 0, 0);
+		}
 	w->worst = false;
 }

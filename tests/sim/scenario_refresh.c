@@ -1,4 +1,6 @@
 /* scenario_refresh.c - traces of a copy that missed more than a log holds (G6, W2, W6). */
+#include <errno.h>
+
 #include "cluster/internal.h"
 #include "mirror/internal.h"
 #include "tests/sim/scenario.h"
@@ -125,6 +127,59 @@ static void overflow(struct sim_scene *s)
 	sim_part(s->w, 0, true, true);
 }
 
+/* ---- a map that does not get to its device -------------------- */
+
+static bool has_detached(struct sim_scene *s)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, 0);
+
+	return m->failed || m->state == ENGINE_CLOSED;
+}
+
+static bool has_no_map(struct sim_scene *s)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, 0);
+
+	return !m->failed && m->sb.sites[1].map_position == 0 &&
+	       mirror_ring_oldest_sequence(m->ring) <= s->sequence;
+}
+
+static bool has_map(struct sim_scene *s)
+{
+	return !has_no_map(s) && sim_scene_engine(s, 0)->bypass_step == BYPASS_NONE;
+}
+
+/* The log overflows while a site is away, and what is written of its map does not end, or
+ * fails. */
+static void unwritten(struct sim_scene *s)
+{
+	const bool fails = s->w->seed % 2 == 0;
+	struct sim_device *log = &s->w->site[0].log;
+	const struct mirror_engine *m = sim_scene_engine(s, 0);
+
+	sim_node_kill(s->w, 1);
+	UNTIL(s, 8000, is_out, "the copy is not current any more");
+	sim_only_there(log, m->sb.sites[1].map_start_bytes, m->sb.sites[1].map_bytes);
+	log->fail = fails ? -EIO : 0;
+	log->fail_ops = 1u << MIRROR_IO_WRITE;
+	sim_hold_device(s->w, 0, MIRROR_IO_LOG, fails ? 0 : 1u << MIRROR_IO_WRITE);
+	s->sequence = m->last_sequence + 1;
+	while (m->bypass_step == BYPASS_NONE)
+		if (!sim_scene_writes(s, 0, 1))
+			return;
+	if (fails) {
+		UNTIL(s, 1000, has_detached,
+		      "whose map cannot be written gives up its log");
+		return;
+	}
+	sim_run(s->w, s->w->now_ns + 2 * SIM_S);
+	EXPECT(s, has_no_map(s), "its map stands for nothing yet, and nothing is freed");
+	sim_release_all(s->w);
+	UNTIL(s, 1000, has_map, "the map takes over");
+}
+
+/* ---- a refresh without room -------------------- */
+
 static bool is_refused(struct sim_scene *s)
 {
 	return sim_scene_engine(s, 0)->peer[1].phase == REFRESH_REFUSED;
@@ -162,6 +217,12 @@ const struct sim_scenario sim_scenarios_refresh[] = {
 	  2,
 	  5,
 	  .play = overflow },
+	{ "unwritten-map",
+	  "a tracking map whose writes fail or do not end when it is to take over",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = unwritten },
 	{ "refresh-without-room",
 	  "a refresh that is more than the copy's log can hold",
 	  { 1, 1 },

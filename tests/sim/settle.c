@@ -25,6 +25,7 @@ void sim_repair(struct sim *w)
 				w, s, d == 0 ? MIRROR_IO_LOG : d - 1);
 
 			at->fail = 0;
+			sim_only_there(at, 0, 0);
 			at->slow_ns = at->stuck_until_ns = 0;
 			at->lose_writes = at->misdirect_writes = 0;
 		}

@@ -105,15 +105,16 @@ struct sim_device {
 	uint32_t *dirty; /* per sector: 0, or the write's number: now differs */
 	uint64_t dirty_from, dirty_to; /* no sector outside of these is */
 	uint64_t bytes;
-	uint32_t write_count;      /* numbers writes */
-	uint32_t flush_covers;     /* greatest of a flush under way */
-	int32_t fail;              /* operations fail with it; 0: none */
-	uint32_t fail_ops;         /* of these kinds only (1 << op); 0: all */
-	uint64_t slow_ns;          /* more for each operation */
-	uint64_t stuck_until_ns;   /* nothing ends before */
-	uint32_t held_ops;         /* operations (1 << op) that do not end: hold.c */
-	uint32_t lose_writes;      /* so many are said to be done and are not ... */
-	uint32_t misdirect_writes; /* ... or are done elsewhere */
+	uint32_t write_count;        /* numbers writes */
+	uint32_t flush_covers;       /* greatest of a flush under way */
+	int32_t fail;                /* operations fail with it; 0: none */
+	uint32_t fail_ops;           /* of these kinds only (1 << op); 0: all */
+	uint64_t slow_ns;            /* more for each operation */
+	uint64_t stuck_until_ns;     /* nothing ends before */
+	uint32_t held_ops;           /* operations (1 << op) that do not end: hold.c */
+	uint64_t only_from, only_to; /* fail and held_ops: only there; 0: everywhere */
+	uint32_t lose_writes;        /* so many are said to be done and are not ... */
+	uint32_t misdirect_writes;   /* ... or are done elsewhere */
 };
 
 struct sim_op {
@@ -233,6 +234,7 @@ struct sim_node {
 	uint32_t together_sum;    /* check_d.c */
 	bool cut;                 /* check_d.c: one is under way */
 	uint32_t reached_sites;   /* check_d5.c: by its last preparation */
+	uint64_t sb_seen;         /* check_g5.c: the superblock that was looked at */
 	/* check_g3.c: when it asked for the lease, and which nodes have granted it */
 	struct {
 		struct uuid generation;
@@ -509,6 +511,8 @@ bool sim_is_held(struct sim *w, const struct sim_event *e);
 void sim_stall(struct sim *w, uint32_t from, uint32_t to, bool stalled);
 /* Operations of these kinds (1 << op) on a device do not end; 0: all do. */
 void sim_hold_device(struct sim *w, uint32_t site, uint32_t device, uint32_t ops);
+/* What goes wrong with a device, fail or held_ops, goes wrong only there. */
+void sim_only_there(struct sim_device *d, uint64_t offset, uint64_t bytes);
 void sim_release_all(struct sim *w);
 
 /* ---- journal.c ---- */
