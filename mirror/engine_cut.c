@@ -184,8 +184,7 @@ static void set_sequence(struct mirror_engine *m, uint64_t sequence)
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		if (m->sb.sites[s].map_position > sequence)
 			m->sb.sites[s].map_position = sequence;
-	if (m->bypass_step < BYPASS_SUPERBLOCK)
-		m->bypass_step = BYPASS_NONE; /* a round under way began before */
+	assert(m->bypass_step == BYPASS_NONE); /* none began since all was quiet */
 }
 
 static void restart(struct mirror_engine *m)
