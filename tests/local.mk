@@ -241,6 +241,7 @@ EXTRA_DIST += \
 	tests/sim/mutants/lost-copy-not-waited-for.patch \
 	tests/sim/mutants/lost-link-given-up.patch \
 	tests/sim/mutants/map-cleared-early.patch \
+	tests/sim/mutants/map-outlives-cut.patch \
 	tests/sim/mutants/minority-decides.patch \
 	tests/sim/mutants/no-mark-when-idle.patch \
 	tests/sim/mutants/older-stream-taken.patch \

@@ -178,6 +178,36 @@ static void unwritten(struct sim_scene *s)
 	UNTIL(s, 1000, has_map, "the map takes over");
 }
 
+/* ---- a cut below what a map stands for -------------------- */
+
+static bool is_copy(struct sim_scene *s)
+{
+	return s->w->node[0].open &&
+	       sim_scene_engine(s, 0)->stream_link != MIRROR_LINK_NONE;
+}
+
+/* What it missed is given up by force. The map of the old production stands for records
+ * that go with it, and others will have their numbers. */
+static void forced_back(struct sim_scene *s)
+{
+	if (!miss_extents(s, 0))
+		return;
+	sim_machine_reset(s->w, 0);
+	sim_node_start(s->w, 1);
+	s->node = 1;
+	UNTIL(s, 8000, sim_agree, "the others agree");
+	UNTIL(s, 8000, is_idle, "the copy is there again");
+	s->id = sim_command(s->w, 1, CLUSTER_COMMAND_PROMOTE, true, -1);
+	UNTIL(s, 20000, sim_serves, "it is promoted by force");
+	s->count = history_newest(&sim_scene_engine(s, 1)->sb.history)->cut;
+	EXPECT(s, s->count < s->sequence, "without what it missed");
+	sim_node_start(s->w, 0);
+	UNTIL(s, 8000, is_copy, "the old production is a copy");
+	sim_look(s->w);
+	EXPECT(s, sim_scene_engine(s, 0)->sb.sites[1].map_position <= s->count,
+	       "its map stands for nothing that is still to come");
+}
+
 /* ---- a refresh without room -------------------- */
 
 static bool is_refused(struct sim_scene *s)
@@ -223,6 +253,12 @@ const struct sim_scenario sim_scenarios_refresh[] = {
 	  1,
 	  10,
 	  .play = unwritten },
+	{ "forced-back",
+	  "a copy that missed more than a log holds, promoted by force",
+	  { 1, 1 },
+	  1,
+	  5,
+	  .play = forced_back },
 	{ "refresh-without-room",
 	  "a refresh that is more than the copy's log can hold",
 	  { 1, 1 },
