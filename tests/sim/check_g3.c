@@ -1,5 +1,6 @@
 /* check_g3.c - G3, one production: nobody answers once another was promoted, and nobody
- * begins to serve while another still holds a lease. After a force two lineages may live.
+ * begins to serve while another still holds a lease, nor has one again once another has
+ * begun; and a generation is of one process. After a force two lineages may live.
  * D7: a lease runs from when it was asked for, by the grants of a majority; and no voter
  * grants one that has promised a proposal of another member since.
  */
@@ -9,22 +10,61 @@
 #include "mirror/internal.h"
 #include "tests/sim/sim.h"
 
+static bool has_lease(const struct sim *w, uint32_t node)
+{
+	return sim_node_serves(w, node) &&
+	       sim_clock(w, node) < mirror_engine_lease_until_ns(w->node[node].engine);
+}
+
+static bool is_its_own(const struct sim *w, uint32_t node, uint32_t generation)
+{
+	const struct sim_generation *g = &w->generation[generation];
+
+	return g->node == node && g->process == w->node[node].process;
+}
+
+/* A generation is of one process, of the first one that is told to serve in it. */
+static void order(struct sim *w, uint32_t node, const struct order *o)
+{
+	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
+	struct sim_generation *g = &w->generation[mine];
+
+	if (o->type != ORDER_SERVE)
+		return;
+	if (g->process == 0) {
+		g->node = node;
+		g->process = w->node[node].process;
+	}
+	if (!is_its_own(w, node, mine))
+		sim_violate(w, "G3",
+			    "n%u (process %u) is told to serve in generation %llu, and "
+			    "that is of n%u (process %u)",
+			    node + 1, w->node[node].process,
+			    (unsigned long long)g->ordinal, g->node + 1, g->process);
+}
+
 /* One serves from when its engine does and it holds a lease: an engine that comes round
  * in a host that was deposed meanwhile answers nobody. */
 static void mirror(struct sim *w, uint32_t node)
 {
 	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
 
-	if (!sim_node_serves(w, node) || w->generation[mine].served ||
-	    sim_clock(w, node) >= mirror_engine_lease_until_ns(w->node[node].engine))
+	if (!has_lease(w, node) || mine == w->newest)
+		return;
+	if (w->generation[mine].served && !w->forced)
+		sim_violate(w, "G3",
+			    "n%u serves with a lease in generation %llu, and generation "
+			    "%llu has begun",
+			    node + 1, (unsigned long long)w->generation[mine].ordinal,
+			    (unsigned long long)w->generation[w->newest].ordinal);
+	if (w->generation[mine].served)
 		return;
 	w->newest = mine;
 	w->generation[mine].served = true;
 	w->generation[mine].served_ns = w->now_ns;
 	w->count.serves++;
 	for (uint32_t n = 0; n < w->node_count && !w->forced; n++)
-		if (n != node && sim_node_serves(w, n) &&
-		    sim_clock(w, n) < mirror_engine_lease_until_ns(w->node[n].engine))
+		if (n != node && has_lease(w, n))
 			sim_violate(w, "G3", "n%u serves while n%u has a lease", node + 1,
 				    n + 1);
 }
@@ -34,11 +74,17 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
 
 	mirror(w, node);
-	if (r->request.result != 0 || w->forced || mine == w->newest)
+	if (r->request.result != 0)
 		return;
-	sim_violate(w, "G3", "n%u answers in generation %llu, and generation %llu serves",
-		    node + 1, (unsigned long long)w->generation[mine].ordinal,
-		    (unsigned long long)w->generation[w->newest].ordinal);
+	if (!is_its_own(w, node, mine))
+		sim_violate(w, "G3", "n%u answers in generation %llu, which is of n%u",
+			    node + 1, (unsigned long long)w->generation[mine].ordinal,
+			    w->generation[mine].node + 1);
+	else if (!w->forced && mine != w->newest)
+		sim_violate(w, "G3",
+			    "n%u answers in generation %llu, and generation %llu serves",
+			    node + 1, (unsigned long long)w->generation[mine].ordinal,
+			    (unsigned long long)w->generation[w->newest].ordinal);
 }
 
 /* ---- D7 ---------------------------------------------------------------------------- */
@@ -118,6 +164,7 @@ static void cluster(struct sim *w, uint32_t node)
 
 const struct sim_checker sim_check_g3 = {
 	.name = "G3",
+	.order = order,
 	.answered = answered,
 	.mirror = mirror,
 	.sent = sent,

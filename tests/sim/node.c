@@ -292,10 +292,8 @@ void sim_node_order(struct sim *w, uint32_t node, const struct order *o)
 {
 	struct mirror_event e = { .type = MIRROR_EVENT_ORDER, .order = o };
 
-	if (o->type == ORDER_SERVE) {
+	if (o->type == ORDER_SERVE)
 		w->node[node].served_generation = sim_generation_add(w, &o->history) + 1;
-		w->generation[w->node[node].served_generation - 1].node = node;
-	}
 	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
 		if (sim_checkers[i]->order != NULL)
 			sim_checkers[i]->order(w, node, o);

@@ -257,7 +257,8 @@ struct sim_generation {
 	struct uuid id;
 	int32_t parent; /* index, -1 */
 	uint64_t cut, ordinal;
-	uint32_t reason, site, node;
+	uint32_t reason, site;
+	uint32_t node, process; /* check_g3.c: whose it is; process 0: nobody's yet */
 	bool served;
 	uint64_t served_ns;
 	uint64_t last;           /* newest sequence that a client's request has got */
