@@ -58,6 +58,7 @@ unit_tests = \
 	tests/unit/test_task \
 	tests/unit/test_task_order \
 	tests/unit/test_ublk \
+	tests/unit/test_ublk_driver \
 	tests/unit/test_vectors \
 	tests/unit/test_view \
 	tests/unit/test_voter \
@@ -80,6 +81,7 @@ tests_unit_test_link_driver_LDADD = $(driver_test_libraries)
 tests_unit_test_link_listen_driver_SOURCES = tests/unit/test_link_listen_driver.c \
 	$(driver_rig)
 tests_unit_test_link_listen_driver_LDADD = $(driver_test_libraries)
+tests_unit_test_ublk_driver_LDADD = $(driver_test_libraries)
 
 # The NBD front-end over a core whose disks are memory; a program serves these to
 # real clients.
