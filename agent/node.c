@@ -373,7 +373,7 @@ int agent_node_fenced(struct agent_node *n, const char *name)
 {
 	struct cluster_event event = {
 		.type = CLUSTER_EVENT_FENCED,
-		.fenced = { .node = name, .wall_ns = clock_ns(CLOCK_REALTIME) },
+		.fenced = { .node = name, .wall_ns = UINT64_MAX },
 	};
 	char object[CONFIG_NAME_MAX + 8];
 

@@ -85,7 +85,10 @@ struct cluster_event {
 		uint64_t command_id;
 		struct {
 			const char *node;   /* its name */
-			uint64_t wall_ns;   /* when it was confirmed */
+			uint64_t wall_ns;   /* when, by a fencer's clock, which
+					       may be apart from ours;
+					       UINT64_MAX: now, an operator says */
+			bool live;          /* it has just come; else: from a history */
 		} fenced;
 	};
 };

@@ -19,6 +19,9 @@
  */
 #include "cluster/internal.h"
 
+#define NOTICE_NS (10000 * NS_PER_MS) /* who was fenced leaves the ring within */
+#define LATE_NS (60000 * NS_PER_MS)   /* a live notice is not so late */
+
 /* ---- majorities ----------------------------------------------------------------- */
 
 /* D2 for one voter: it answered without a restart, or it is out of the way. */
@@ -101,37 +104,56 @@ static void mark_fenced(struct cluster_core *c, uint32_t node, uint64_t boot)
 	if (boot == 0 || n->fenced_boot == boot)
 		return;
 	n->fenced_boot = boot;
+	c->voter.fenced[node].boot = boot;
+	c->voter_dirty = true;
 	cluster_tell(c, "member", cluster_node_name(c, (int32_t)node), "fenced",
 		     "a fencing was confirmed: what ran there has ended");
 }
 
-/* Pacemaker says that `name` was fenced at `wall_ns`. That ends the boot which we
- * saw last, provided that we had seen it before: a notice of an older fencing, from
- * the history, says nothing about the boot that came after. */
-void cluster_fence_event(struct cluster_core *c, const char *name, uint64_t wall_ns)
+/* A process of it is in the ring, whether or not it has said who it is. */
+static bool is_here(const struct cluster_core *c, uint32_t node)
+{
+	const struct node *n = &c->node[node];
+
+	for (uint32_t i = 0; i < c->peer_count; i++)
+		if (c->peer[i].node == (int32_t)node ||
+		    (n->known && c->peer[i].nodeid == n->nodeid))
+			return true;
+	return false;
+}
+
+static void judged(struct cluster_core *c, uint32_t node, uint64_t wall_ns)
+{
+	c->node[node].notice_wall_ns = 0;
+	if (wall_ns == UINT64_MAX)
+		return;
+	c->voter.fenced[node].wall_ns = wall_ns;
+	c->voter_dirty = true;
+}
+
+/* The notice ends the boot that was seen last, provided that it had been seen before. */
+static void judge(struct cluster_core *c, uint32_t node, uint64_t wall_ns, bool live)
 {
 	const struct view *v = cluster_vote_in_effect(c);
+	struct node *n = &c->node[node];
 	uint64_t boot = 0, seen_ns = 0;
 	struct message *m;
-	uint32_t node = 0;
 
-	while (node < c->config->node_count &&
-	       strcmp(c->config->node[node].name, name) != 0)
-		node++;
-	if (node == c->config->node_count || node == c->self.node)
-		return;
-	if (c->node[node].known) {
-		boot = c->node[node].said.boot;
-		seen_ns = c->node[node].boot_wall_ns;
+	judged(c, node, wall_ns);
+	if (n->known) {
+		boot = n->said.boot;
+		seen_ns = n->boot_wall_ns;
 	} else if (v != NULL) {
 		boot = v->member[node].boot;
 		seen_ns = v->wall_ns;
 	}
+	if (live && n->known && c->now_ns - n->boot_ns >= LATE_NS)
+		seen_ns = 0;
 	if (boot == 0 || wall_ns < seen_ns)
 		return;
-	if (wall_ns >= c->node[node].came_wall_ns)
-		c->node[node].unsaid = false;
-	if (c->node[node].fenced_boot == boot)
+	if (wall_ns >= n->came_wall_ns)
+		n->unsaid = false;
+	if (n->fenced_boot == boot)
 		return;
 	mark_fenced(c, node, boot);
 	m = cluster_message(c, MESSAGE_FENCED);
@@ -140,10 +162,58 @@ void cluster_fence_event(struct cluster_core *c, const char *name, uint64_t wall
 	cluster_send(c);
 }
 
+/* The fencer says that `name` was fenced at `wall_ns`: just now, or from its history,
+ * which names older fencings too, of boots that are long over. When is compared as little
+ * as can be, since clocks are apart and jump:
+ *
+ *   the notice is                            it says
+ *   not newer than one that was judged       nothing (the voter file remembers)
+ *   of a node that is here                   nothing: who was fenced is not here;
+ *                                              but it may be about to go: if it does
+ *                                              so soon, as of one that is not here
+ *   of a node that is not here               its boot that was seen last has ended, if
+ *                                              that was first seen before, or so long
+ *                                              ago that a live notice is not older
+ */
+void cluster_fence_event(struct cluster_core *c, const char *name, uint64_t wall_ns,
+			 bool live)
+{
+	uint32_t node = 0;
+
+	while (node < c->config->node_count &&
+	       strcmp(c->config->node[node].name, name) != 0)
+		node++;
+	if (node == c->config->node_count || node == c->self.node ||
+	    wall_ns <= c->voter.fenced[node].wall_ns)
+		return;
+	if (!is_here(c, node)) {
+		judge(c, node, wall_ns, live);
+	} else if (wall_ns > c->node[node].notice_wall_ns) {
+		c->node[node].notice_wall_ns = wall_ns;
+		c->node[node].notice_until_ns = c->now_ns + NOTICE_NS;
+		c->node[node].notice_live = live;
+	}
+}
+
+void cluster_fence_left(struct cluster_core *c, uint32_t node)
+{
+	struct node *n = &c->node[node];
+
+	if (n->notice_wall_ns == 0 || is_here(c, node))
+		return;
+	if (c->now_ns < n->notice_until_ns)
+		judge(c, node, n->notice_wall_ns, n->notice_live);
+	else
+		judged(c, node, n->notice_wall_ns);
+}
+
 void cluster_fence_message(struct cluster_core *c, const struct message *m)
 {
-	if (m->fenced.node < c->config->node_count && m->fenced.node != c->self.node)
-		mark_fenced(c, m->fenced.node, m->fenced.boot);
+	const uint32_t node = m->fenced.node;
+
+	if (node < c->config->node_count && node != c->self.node &&
+	    !(c->node[node].member && c->node[node].said.boot == m->fenced.boot))
+		mark_fenced(c, node, m->fenced.boot);
 }
 
 /* ---- releases ------------------------------------------------------------------------ */

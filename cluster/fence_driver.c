@@ -32,9 +32,11 @@
 #define CLOSE_TIMEOUT_S 2
 #define STACK_BYTES (512 * 1024) /* the library parses XML on it */
 #define CLIENT_NAME "hamirror"
+#define PUSHED_MAX 8u
 
 struct notice {
 	uint64_t wall_ns;
+	bool live;
 	char node[CONFIG_NAME_MAX];
 };
 static_assert(sizeof(struct notice) <= PIPE_BUF, "a notice is written whole");
@@ -47,18 +49,18 @@ struct cluster_fence {
 	pthread_t thread;
 	bool running;
 	atomic_bool connected;
+	char pushed[PUSHED_MAX][CONFIG_NAME_MAX]; /* the fencer has just named them */
+	uint32_t pushed_count;
 };
 
 /* The library hands its callbacks no context of ours, and the thread runs one
  * connection: this is that thread's. */
 static _Thread_local struct cluster_fence *here;
 
-static void tell(struct cluster_fence *f, const char *node, uint64_t wall_ns)
+static void tell(struct cluster_fence *f, const char *node, uint64_t wall_ns, bool live)
 {
-	struct notice n = { .wall_ns = wall_ns };
+	struct notice n = { .wall_ns = wall_ns, .live = live };
 
-	if (node == NULL)
-		return;
 	snprintf(n.node, sizeof n.node, "%s", node);
 	/* The pipe holds hundreds; the loop reads them at once. What does not fit
 	 * is in the fencer's history, which the next connect reads. */
@@ -73,29 +75,54 @@ static bool action_stops(const char *action)
 	       (strcmp(action, "off") == 0 || strcmp(action, "reboot") == 0);
 }
 
+/* When, its history says (stamps of one fencing have to be the same each time), which
+ * is not asked from within a callback. */
 static void fenced(stonith_t *st, stonith_event_t *e)
 {
-	struct timespec t;
-
 	(void)st;
-	if (e == NULL || e->result != 0 || !action_stops(e->action))
+	if (e == NULL || e->result != 0 || e->target == NULL || !action_stops(e->action))
 		return;
-	clock_gettime(CLOCK_REALTIME, &t);
-	tell(here, e->target, (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec);
+	if (here->pushed_count < PUSHED_MAX)
+		snprintf(here->pushed[here->pushed_count++], CONFIG_NAME_MAX, "%s",
+			 e->target);
 }
 
-static void read_history(struct cluster_fence *f, stonith_t *st)
+static uint64_t completed_ns(const stonith_history_t *h)
+{
+	return (uint64_t)h->completed * 1000000000 + (uint64_t)h->completed_nsec;
+}
+
+static bool is_proof(const stonith_history_t *h)
+{
+	return h->state == st_done && h->target != NULL && action_stops(h->action);
+}
+
+/* The fencing that was pushed is the newest one of its node. */
+static bool is_pushed(const struct cluster_fence *f, const stonith_history_t *all,
+		      const stonith_history_t *entry)
+{
+	bool pushed = false;
+
+	for (uint32_t i = 0; i < f->pushed_count; i++)
+		pushed |= strcmp(f->pushed[i], entry->target) == 0;
+	for (const stonith_history_t *h = all; h != NULL && pushed; h = h->next)
+		pushed = !is_proof(h) || strcmp(h->target, entry->target) != 0 ||
+			 completed_ns(h) <= completed_ns(entry);
+	return pushed;
+}
+
+static bool read_history(struct cluster_fence *f, stonith_t *st)
 {
 	stonith_history_t *all = NULL;
 
 	if (st->cmds->history(st, st_opt_sync_call, NULL, &all, HISTORY_TIMEOUT_S) != 0)
-		return;
+		return false;
 	for (const stonith_history_t *h = all; h != NULL; h = h->next)
-		if (h->state == st_done && action_stops(h->action))
-			tell(f, h->target,
-			     (uint64_t)h->completed * 1000000000 +
-				     (uint64_t)h->completed_nsec);
+		if (is_proof(h))
+			tell(f, h->target, completed_ns(h), is_pushed(f, all, h));
 	stonith_history_free(all);
+	f->pushed_count = 0;
+	return true;
 }
 
 /* True when the thread is to end. `fd` < 0: wait for that alone, or `wait_ms`. */
@@ -113,17 +140,19 @@ static bool wait_for(struct cluster_fence *f, int fd, int wait_ms)
 /* One connection, from connect to loss. True when the thread is to end. */
 static bool follow(struct cluster_fence *f, stonith_t *st)
 {
-	bool end = false;
+	bool end = false, known;
 	int fd = -1;
 
 	if (st->cmds->connect(st, CLIENT_NAME, &fd) != 0)
 		return wait_for(f, -1, RETRY_MS);
 	if (st->cmds->register_notification(st, T_STONITH_NOTIFY_FENCE, fenced) == 0) {
-		atomic_store(&f->connected, true);
-		read_history(f, st);
-		while (!end && st->state != stonith_disconnected) {
+		known = read_history(f, st);
+		atomic_store(&f->connected, known);
+		while (!end && known && st->state != stonith_disconnected) {
 			end = wait_for(f, fd, -1);
-			if (!end && !stonith_dispatch(st))
+			/* without its history nothing is known: from the start */
+			if (!end && (!stonith_dispatch(st) ||
+				     (f->pushed_count > 0 && !read_history(f, st))))
 				break;
 		}
 		atomic_store(&f->connected, false);
@@ -158,7 +187,9 @@ static int32_t notice_readable(int32_t fd, int32_t revents, void *data)
 	while (read(fd, &n, sizeof n) == (ssize_t)sizeof n) {
 		struct cluster_event event = {
 			.type = CLUSTER_EVENT_FENCED,
-			.fenced = { .node = n.node, .wall_ns = n.wall_ns },
+			.fenced = { .node = n.node,
+				    .wall_ns = n.wall_ns,
+				    .live = n.live },
 		};
 
 		f->owner.event(f->owner.owner, &event);

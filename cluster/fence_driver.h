@@ -1,7 +1,8 @@
 /* fence_driver.h - Pacemaker's confirmed fencings, from its fencer.
  *
  * Follows the fencer's notices, and reads its history at each connect, so that a
- * fencing that happened while nobody listened is learnt too. Pacemaker may not
+ * fencing that happened while nobody listened is learnt too; and after each notice, for
+ * the time of that fencing as the history has it. Pacemaker may not
  * run, or not yet: the driver tries again every few seconds, and the status says
  * so. It lives in a thread of its own, because the fencer's library waits for
  * answers: a fencer that hangs may not hold up the lease.

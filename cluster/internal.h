@@ -56,11 +56,15 @@ struct node {
 	bool known;           /* `said` and `incarnation` hold what it said last */
 	uint64_t incarnation; /* of its process */
 	struct announce said;
-	uint64_t boot_wall_ns;  /* when it first said `said.boot` */
+	uint64_t boot_wall_ns;  /* when it first said `said.boot` ... */
+	uint64_t boot_ns;       /* ... by the clock that does not jump */
 	uint64_t fenced_boot;   /* this boot of it was ended for certain; 0: none */
 	uint32_t nodeid;        /* corosync's, while `known` */
 	bool unsaid;            /* D2: a process of it came and has not said ... */
 	uint64_t came_wall_ns;  /* ... who it is; a fencing since then ends that */
+	uint64_t notice_wall_ns;  /* of a fencing that came while it was here; 0: none */
+	uint64_t notice_until_ns; /* it counts if the node leaves before */
+	bool notice_live;
 	uint64_t renewed_ns;    /* its last RENEW came here */
 	uint64_t since_wall_ns; /* of `member` */
 	bool refused;
@@ -367,8 +371,11 @@ void cluster_round_in_effect(struct cluster_core *c, const struct view *v);
 
 bool cluster_fence_is_majority(const struct cluster_core *c, const struct view *v,
 			       bool joint, const uint64_t epoch[CONFIG_NODE_COUNT_MAX]);
-void cluster_fence_event(struct cluster_core *c, const char *name, uint64_t wall_ns);
+void cluster_fence_event(struct cluster_core *c, const char *name, uint64_t wall_ns,
+			 bool live);
 void cluster_fence_message(struct cluster_core *c, const struct message *m);
+/* The node's process has left the ring. */
+void cluster_fence_left(struct cluster_core *c, uint32_t node);
 void cluster_fence_pump(struct cluster_core *c);
 void cluster_fence_released(struct cluster_core *c, uint32_t node, uint64_t incarnation);
 bool cluster_fence_has_released(const struct cluster_core *c, int32_t node,

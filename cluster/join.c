@@ -69,6 +69,8 @@ static void peer_leaves(struct cluster_core *c, const struct cluster_address *a)
 			     reason_text(a->reason));
 	node_leaves(c, p);
 	*p = c->peer[--c->peer_count];
+	for (uint32_t n = 0; n < c->config->node_count; n++)
+		cluster_fence_left(c, n);
 }
 
 /* D2: an older fencing of a node says nothing of who is there again, nor of whether
@@ -208,8 +210,10 @@ static void place(struct cluster_core *c, int32_t node, uint32_t nodeid,
 	struct node *n = &c->node[node];
 	const bool joins = !n->member;
 
-	if (!n->known || n->said.boot != m->announce.boot)
+	if (!n->known || n->said.boot != m->announce.boot) {
 		n->boot_wall_ns = c->wall_ns;
+		n->boot_ns = c->now_ns;
+	}
 	n->known = true;
 	n->nodeid = nodeid;
 	n->unsaid = false;
@@ -225,8 +229,10 @@ static void place(struct cluster_core *c, int32_t node, uint32_t nodeid,
 	n->member = true;
 	n->since_wall_ns = c->wall_ns;
 	/* It lives: whatever was said to be fenced was not this boot of it. */
-	if (n->fenced_boot == m->announce.boot)
-		n->fenced_boot = 0;
+	if (n->fenced_boot == m->announce.boot) {
+		n->fenced_boot = c->voter.fenced[node].boot = 0;
+		c->voter_dirty = true;
+	}
 	c->disks_due = true;
 	cluster_tell(c, "member", cluster_node_name(c, node), "", "joined%s%s",
 		     m->announce.reach == 0 && c->config->node[node].site != VIEW_NONE ?

@@ -9,21 +9,41 @@
 
 #define VOTER_MAGIC 0x564d4148u /* "HAMV" */
 #define VOTER_VERSION 1u
-#define VOTER_RELEASES 1u /* feature: what was released stands behind the views */
-#define HEADER_BYTES 28u  /* magic .. counter, CRC */
+/* Features: */
+#define VOTER_RELEASES 1u /* what was released stands behind the views */
+#define VOTER_FENCINGS 2u /* and behind that who was fenced */
+#define VOTER_FEATURES (VOTER_RELEASES | VOTER_FENCINGS)
+#define HEADER_BYTES 28u /* magic .. counter, CRC */
 
-static void released_codec(struct codec *c, const struct config *config, struct voter *v)
+/* Of how many nodes: the configuration may have had fewer then. */
+static uint32_t count_codec(struct codec *c, const struct config *config)
 {
 	uint32_t count = config->node_count;
 
 	codec_u32(c, &count);
-	if (count > CONFIG_NODE_COUNT_MAX) {
-		c->bytes.bad = true;
-		return;
-	}
+	if (count <= CONFIG_NODE_COUNT_MAX)
+		return count;
+	c->bytes.bad = true;
+	return 0;
+}
+
+static void released_codec(struct codec *c, const struct config *config, struct voter *v)
+{
+	const uint32_t count = count_codec(c, config);
+
 	for (uint32_t n = 0; n < count; n++)
 		for (uint32_t i = 0; i < RELEASED_COUNT_MAX; i++)
 			codec_u64(c, &v->released[n][i]);
+}
+
+static void fenced_codec(struct codec *c, const struct config *config, struct voter *v)
+{
+	const uint32_t count = count_codec(c, config);
+
+	for (uint32_t n = 0; n < count; n++) {
+		codec_u64(c, &v->fenced[n].boot);
+		codec_u64(c, &v->fenced[n].wall_ns);
+	}
 }
 
 static bool body_codec(struct codec *c, const struct config *config, uint32_t features,
@@ -43,6 +63,8 @@ static bool body_codec(struct codec *c, const struct config *config, uint32_t fe
 		same &= cluster_view_codec(c, config, &v->in_effect, text, text_size);
 	if ((features & VOTER_RELEASES) != 0)
 		released_codec(c, config, v);
+	if ((features & VOTER_FENCINGS) != 0)
+		fenced_codec(c, config, v);
 	return same;
 }
 
@@ -62,12 +84,12 @@ size_t cluster_voter_encode(const struct config *config, const struct voter *v,
 	char text[160];
 
 	c.bytes.position = HEADER_BYTES;
-	body_codec(&c, config, VOTER_RELEASES, fields, text, sizeof text);
+	body_codec(&c, config, VOTER_FEATURES, fields, text, sizeof text);
 	assert(!c.bytes.bad);
 	bytes_put_u32(&header, VOTER_MAGIC);
 	bytes_put_u16(&header, VOTER_VERSION);
 	bytes_put_u16(&header, 0);
-	bytes_put_u32(&header, VOTER_RELEASES); /* incompatible features */
+	bytes_put_u32(&header, VOTER_FEATURES); /* incompatible features */
 	bytes_put_u32(&header, (uint32_t)c.bytes.position);
 	bytes_put_u64(&header, v->counter);
 	bytes_put_u32(&header, crc_of(data, c.bytes.position));
@@ -118,7 +140,7 @@ int cluster_voter_decode(const struct config *config, uint32_t node, const uint8
 	c.bytes.position = 4;
 	same = bytes_get_u16(&c.bytes) == VOTER_VERSION && bytes_get_u16(&c.bytes) == 0;
 	features = bytes_get_u32(&c.bytes);
-	if (!same || (features & ~VOTER_RELEASES) != 0) {
+	if (!same || (features & ~VOTER_FEATURES) != 0) {
 		snprintf(text, text_size,
 			 "the voter file is of another version of hamirror");
 		return -EPROTONOSUPPORT;

@@ -30,6 +30,11 @@ struct voter {
 	/* D6: openings of devices that are over, as their hosts have said. A view that
 	 * names such a host may be found by members that were not there. */
 	uint64_t released[CONFIG_NODE_COUNT_MAX][RELEASED_COUNT_MAX];
+	/* D6: of each node the boot that was ended for certain, and the newest notice
+	 * of a fencing that was judged: those up to it say nothing new. */
+	struct {
+		uint64_t boot, wall_ns;
+	} fenced[CONFIG_NODE_COUNT_MAX];
 };
 
 /* Encode into `data`, which holds CLUSTER_VOTER_FILE_BYTES. Returns the length. */

@@ -87,7 +87,7 @@ void sim_cluster_step(struct sim *w, uint32_t node, struct cluster_event *e)
 	struct sim_node *n = &w->node[node];
 
 	e->now_ns = sim_clock(w, node);
-	e->wall_ns = (uint64_t)((int64_t)w->now_ns + n->wall_offset_ns);
+	e->wall_ns = sim_wall(w, node);
 	n->promised_before = n->core->voter.promised;
 	cluster_step(n->core, e, &out);
 	w->count.steps_cluster++;
@@ -244,7 +244,7 @@ void sim_mirror_step(struct sim *w, uint32_t node, struct mirror_event *e)
 	struct sim_node *n = &w->node[node];
 
 	e->now_ns = sim_clock(w, node);
-	e->wall_ns = (uint64_t)((int64_t)w->now_ns + n->wall_offset_ns);
+	e->wall_ns = sim_wall(w, node);
 	mirror_step(n->engine, e, &out);
 	w->count.steps_mirror++;
 	take_actions(w, node, &out);
@@ -416,6 +416,8 @@ void sim_node_start(struct sim *w, uint32_t node)
 
 	assert(!n->running);
 	sim_io_settle(w, node); /* its lock was held until all that had ended */
+	if (!n->machine)
+		sim_pacemaker_boot(w, node);
 	n->machine = n->running = true;
 	n->process++;
 	n->pid = 100 * (node + 1) + n->process;

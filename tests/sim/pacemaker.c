@@ -26,34 +26,67 @@ static uint32_t quorate_part(const struct sim *w)
 	return NOBODY;
 }
 
-/* Who starts asks what was fenced before. */
+/* Each machine notes a fencing by its own clock; one that was off then is told by
+ * another, by that one's. */
+static void note_fenced(struct sim *w, uint32_t node)
+{
+	struct sim_pacemaker *p = &w->pacemaker;
+
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (w->node[n].machine && n != node)
+			p->fenced_wall_ns[n][node] = sim_wall(w, n);
+}
+
+void sim_pacemaker_boot(struct sim *w, uint32_t node)
+{
+	struct sim_pacemaker *p = &w->pacemaker;
+
+	for (uint32_t f = 0; f < w->node_count; f++) {
+		p->fenced_wall_ns[node][f] = 0;
+		for (uint32_t n = 0; n < w->node_count; n++)
+			if (n != node && w->node[n].machine &&
+			    p->fenced_wall_ns[node][f] == 0)
+				p->fenced_wall_ns[node][f] = p->fenced_wall_ns[n][f];
+	}
+}
+
+static void tell(struct sim *w, uint32_t node, uint32_t fenced, bool live)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+
+	e.fenced.node = w->config.node[fenced].name;
+	e.fenced.wall_ns = w->pacemaker.fenced_wall_ns[node][fenced];
+	e.fenced.live = live;
+	if (node != fenced && e.fenced.wall_ns != 0)
+		sim_cluster_step(w, node, &e);
+}
+
+/* Who starts asks what was fenced before; one that was stopped hears of it when it goes
+ * on. */
 static void tell_history(struct sim *w, uint32_t node)
 {
 	struct sim_pacemaker *p = &w->pacemaker;
-	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+	const bool starts = p->asked_process[node] != w->node[node].process;
 
-	if (!w->node[node].running || w->now_ns < w->node[node].frozen_until_ns ||
-	    p->asked_process[node] == w->node[node].process)
+	if (!w->node[node].running || w->now_ns < w->node[node].frozen_until_ns)
 		return;
 	p->asked_process[node] = w->node[node].process;
 	for (uint32_t n = 0; n < w->node_count; n++) {
-		e.fenced.node = w->config.node[n].name;
-		e.fenced.wall_ns = p->fenced_wall_ns[n];
-		if (n != node && p->fenced_wall_ns[n] != 0)
-			sim_cluster_step(w, node, &e);
+		if (starts || p->owed[node][n])
+			tell(w, node, n, p->owed[node][n] && !starts);
+		p->owed[node][n] = false;
 	}
 }
 
 static void tell_fenced(struct sim *w, uint32_t node)
 {
-	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
-
 	for (uint32_t n = 0; n < w->node_count; n++) {
-		e.fenced.node = w->config.node[node].name;
-		e.fenced.wall_ns = w->now_ns;
-		if (n != node && w->node[n].running &&
-		    w->now_ns >= w->node[n].frozen_until_ns)
-			sim_cluster_step(w, n, &e);
+		if (!w->node[n].running || n == node)
+			continue;
+		if (w->now_ns >= w->node[n].frozen_until_ns)
+			tell(w, n, node, true);
+		else
+			w->pacemaker.owed[n][node] = true;
 	}
 }
 
@@ -63,7 +96,7 @@ void sim_fence(struct sim *w, uint32_t node)
 	if (w->node[node].machine)
 		sim_machine_reset(w, node);
 	w->pacemaker.fenced[node] = true;
-	w->pacemaker.fenced_wall_ns[node] = w->now_ns;
+	note_fenced(w, node);
 	tell_fenced(w, node);
 }
 

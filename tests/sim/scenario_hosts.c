@@ -39,6 +39,27 @@ static void all_leave(struct sim_scene *s)
 	UNTIL(s, 5000, sim_serves, "it serves");
 }
 
+/* Its host was fenced once, is back for long and has the disks when its mate starts, whose
+ * clock is an hour behind: the fencing is still to come there. Then the host is cut off,
+ * and nobody has fenced it this time. */
+static void older_fencing(struct sim_scene *s)
+{
+	const uint32_t host = (uint32_t)s->w->site[1].open_node, mate = 5 - host;
+
+	sim_machine_reset(s->w, mate);
+	sim_fence(s->w, host);
+	sim_node_start(s->w, host);
+	s->node = host;
+	s->site = 1;
+	UNTIL(s, 8000, is_hosted, "it is back and has the disks again");
+	s->w->node[mate].wall_offset_ns = -3600 * (int64_t)SIM_S;
+	sim_node_start(s->w, mate);
+	UNTIL(s, 5000, sim_agree, "its mate starts");
+	WHILE(s, 11000, is_hosted, "it keeps the disks");
+	sim_part(s->w, 1u << host, true, true);
+	WHILE(s, 20000, is_hosted, "a host that is cut off keeps its disks");
+}
+
 const struct sim_scenario sim_scenarios_hosts[] = {
 	{ "all-leave",
 	  "all hosts leave at once, and those that had the disks last stay away",
@@ -46,5 +67,11 @@ const struct sim_scenario sim_scenarios_hosts[] = {
 	  1,
 	  20,
 	  .play = all_leave },
+	{ "older-fencing",
+	  "a host was fenced once, and its mate's clock says that this is still to come",
+	  { 2, 2 },
+	  1,
+	  20,
+	  .play = older_fencing },
 	{ 0 },
 };

@@ -326,8 +326,10 @@ struct sim_reply {
 struct sim_pacemaker {
 	uint64_t fence_at_ns[SIM_NODES_MAX];
 	bool fenced[SIM_NODES_MAX];
-	uint64_t fenced_wall_ns[SIM_NODES_MAX]; /* the last time; 0: never */
-	uint32_t asked_process[SIM_NODES_MAX];  /* which has asked for those */
+	/* by whose clock; of whom, the last time; 0: never */
+	uint64_t fenced_wall_ns[SIM_NODES_MAX][SIM_NODES_MAX];
+	bool owed[SIM_NODES_MAX][SIM_NODES_MAX]; /* likewise: to be told yet */
+	uint32_t asked_process[SIM_NODES_MAX];   /* which has asked for all of them */
 	uint64_t promote_id, promote_since_ns, idle_since_ns;
 	uint32_t promote_node;
 	bool off;
@@ -409,6 +411,8 @@ uint64_t sim_random(struct sim *w, uint64_t below);
 uint64_t sim_soon(struct sim *w, uint64_t us_max);
 /* CLOCK_BOOTTIME of a node, and when it will show `clock_ns`. */
 uint64_t sim_clock(const struct sim *w, uint32_t node);
+/* CLOCK_REALTIME of a node: set by anyone to anything. */
+uint64_t sim_wall(const struct sim *w, uint32_t node);
 uint64_t sim_time_of(const struct sim *w, uint32_t node, uint64_t clock_ns);
 void sim_violate(struct sim *w, const char *guarantee, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -562,5 +566,7 @@ void sim_settle(struct sim *w);
 bool sim_is_together(struct sim *w);
 /* A fencing of the node, confirmed to all that run. */
 void sim_fence(struct sim *w, uint32_t node);
+/* Its machine starts: it learns from another who was fenced. */
+void sim_pacemaker_boot(struct sim *w, uint32_t node);
 
 #endif

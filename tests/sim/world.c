@@ -13,6 +13,8 @@ const struct sim_checker *const sim_checkers[] = {
 	&sim_check_d3, &sim_check_d5, &sim_check_w,    NULL,
 };
 
+#define WALL_NS (1700000000 * SIM_S) /* of the wall clocks at first */
+
 /* ---- what everybody uses ------------------------------------------------- */
 
 uint64_t sim_random(struct sim *w, uint64_t below)
@@ -32,6 +34,11 @@ uint64_t sim_clock(const struct sim *w, uint32_t node)
 	const int64_t drift = n->drift_ppm * (int64_t)(w->now_ns / 1000) / 1000;
 
 	return (uint64_t)((int64_t)w->now_ns + drift + n->offset_ns);
+}
+
+uint64_t sim_wall(const struct sim *w, uint32_t node)
+{
+	return WALL_NS + w->now_ns + (uint64_t)w->node[node].wall_offset_ns;
 }
 
 uint64_t sim_time_of(const struct sim *w, uint32_t node, uint64_t clock_ns)

@@ -1,4 +1,4 @@
-/* test_round.c - D1 and D2: how a view is chosen, seen from one member. */
+/* test_round.c - D1: how a view is chosen, seen from one member. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -373,136 +373,6 @@ START_TEST(one_that_is_not_the_coordinator_steps_in_when_that_one_sleeps)
 }
 END_TEST
 
-/* ---- D2 ------------------------------------------------------------------------------------ */
-
-static void fenced(const char *node)
-{
-	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
-
-	e.fenced.node = node;
-	e.fenced.wall_ns = t.now_ns;
-	solo_step(&t, &e);
-}
-
-/* Two voters; they agree on a view when `agree`; then node 1 goes. */
-static void two_voters(bool agree)
-{
-	uint64_t ballot;
-
-	teardown();
-	solo_view(&t.config, 2, &view);
-	solo_create(&t, 0, &view, true);
-	solo_ring(&t, 3);
-	solo_announce(&t, 1);
-	solo_persisted(&t);
-	ballot = solo_sent(&t, MESSAGE_PREPARE)->prepare.ballot;
-	if (agree) {
-		solo_promise(&t, 1, ballot, NULL, view.ballot);
-		solo_persisted(&t);
-		solo_accepted(&t, 1, ballot);
-		ck_assert_uint_eq(t.core->voter.in_effect.ballot, ballot);
-	}
-	solo_tick(&t, 100);
-	solo_persisted(&t);
-	solo_clear(&t);
-	solo_ring(&t, 1);
-	solo_tick(&t, 100);
-	solo_persisted(&t);
-}
-
-START_TEST(half_of_the_voters_decide_nothing)
-{
-	two_voters(true);
-	solo_tick(&t, 10000);
-	solo_persisted(&t);
-	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
-}
-END_TEST
-
-START_TEST(a_fencing_breaks_the_tie)
-{
-	two_voters(true);
-	fenced("n2");
-	solo_tick(&t, 100);
-	solo_persisted(&t);
-	ck_assert_ptr_nonnull(solo_sent(&t, MESSAGE_PROPOSE));
-	ck_assert_uint_gt(t.core->voter.in_effect.ballot, BALLOT(2, 0));
-}
-END_TEST
-
-/* It may have come back behind the other, which fenced it and went on alone. */
-START_TEST(a_fencing_does_not_break_it_for_who_has_not_agreed_since_its_start)
-{
-	two_voters(false);
-	fenced("n2");
-	solo_tick(&t, 100);
-	solo_persisted(&t);
-	solo_tick(&t, 10000);
-	solo_persisted(&t);
-	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
-}
-END_TEST
-
-START_TEST(a_notice_of_an_older_fencing_says_nothing)
-{
-	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
-
-	two_voters(true);
-	e.fenced.node = "n2";
-	e.fenced.wall_ns = 1; /* before we saw that boot of it */
-	solo_step(&t, &e);
-	solo_tick(&t, 100);
-	solo_persisted(&t);
-	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
-}
-END_TEST
-
-/* It came back, and may have been given a view that only it has heard to be in effect:
- * that it is gone again says no more than before the fencing. */
-START_TEST(a_fencing_says_nothing_of_who_has_come_back_since)
-{
-	struct announce a;
-
-	two_voters(true);
-	fenced("n2");
-	solo_tick(&t, 100);
-	solo_persisted(&t);
-	solo_announce_fill(&t, 1, &a);
-	a.boot++;
-	solo_ring(&t, 3);
-	solo_announce_as(&t, 1, &a);
-	solo_persisted(&t);
-	solo_clear(&t);
-	solo_ring(&t, 1);
-	solo_tick(&t, 10000);
-	solo_persisted(&t);
-	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
-}
-END_TEST
-
-/* Nor does it need to say so: it is in the ring, and may have agreed to what we said. */
-START_TEST(a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is)
-{
-	two_voters(true);
-	fenced("n2");
-	solo_tick(&t, 100);
-	solo_persisted(&t);
-	solo_clear(&t);
-	solo_ring(&t, 3);
-	solo_tick(&t, 10000);
-	solo_persisted(&t);
-	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
-	solo_ring(&t, 1);
-	solo_tick(&t, 10000);
-	solo_persisted(&t);
-	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
-	fenced("n2");
-	solo_tick(&t, 10000);
-	solo_persisted(&t);
-	ck_assert_ptr_nonnull(solo_sent(&t, MESSAGE_PROPOSE));
-}
-END_TEST
-
 static void add_tests(TCase *tc)
 {
 	tcase_add_test(tc, a_promise_leaves_when_it_is_on_stable_storage);
@@ -524,14 +394,6 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, what_is_not_answered_is_said_again);
 	tcase_add_test(tc, without_quorum_nothing_is_proposed);
 	tcase_add_test(tc, one_that_is_not_the_coordinator_steps_in_when_that_one_sleeps);
-	tcase_add_test(tc, half_of_the_voters_decide_nothing);
-	tcase_add_test(tc, a_fencing_breaks_the_tie);
-	tcase_add_test(
-		tc, a_fencing_does_not_break_it_for_who_has_not_agreed_since_its_start);
-	tcase_add_test(tc, a_notice_of_an_older_fencing_says_nothing);
-	tcase_add_test(tc, a_fencing_says_nothing_of_who_has_come_back_since);
-	tcase_add_test(tc,
-		       a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is);
 }
 
 int main(void)

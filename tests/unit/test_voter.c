@@ -25,6 +25,8 @@ static void setup(void)
 	solo_view(&config, 3, &voter.accepted);
 	voter.released[3][0] = 33;
 	voter.released[0][RELEASED_COUNT_MAX - 1] = 4;
+	voter.fenced[3].boot = 5;
+	voter.fenced[1].wall_ns = 6;
 }
 
 /* The header's CRC, after a change in it. */
@@ -49,17 +51,21 @@ START_TEST(a_slot_says_again_what_was_promised_and_accepted)
 	ck_assert(back.has_accepted && !back.has_in_effect);
 	ck_assert_uint_eq(back.accepted.ballot, voter.accepted.ballot);
 	ck_assert_mem_eq(back.released, voter.released, sizeof back.released);
+	ck_assert_mem_eq(back.fenced, voter.fenced, sizeof back.fenced);
 }
 END_TEST
 
-/* One without the feature: no releases stand behind the views. */
+/* One without the features: neither releases nor, in any, fencings stand behind the
+ * views. */
 START_TEST(a_file_without_releases_is_read)
 {
 	size_t length = cluster_voter_encode(&config, &voter, slot[0]);
 	struct bytes used;
 
-	length -= 4 + config.node_count * RELEASED_COUNT_MAX * 8;
-	slot[0][8] = 0;
+	length -= 4 + config.node_count * 16;
+	if (_i == 0)
+		length -= 4 + config.node_count * RELEASED_COUNT_MAX * 8;
+	slot[0][8] = (uint8_t)_i;
 	used = bytes_of(slot[0] + 12, 4);
 	bytes_put_u32(&used, (uint32_t)length);
 	seal(slot[0], length);
@@ -67,7 +73,8 @@ START_TEST(a_file_without_releases_is_read)
 					      sizeof text),
 			 0);
 	ck_assert_uint_eq(back.accepted.ballot, voter.accepted.ballot);
-	ck_assert_uint_eq(back.released[3][0], 0);
+	ck_assert_uint_eq(back.released[3][0], _i == 0 ? 0 : 33);
+	ck_assert_uint_eq(back.fenced[3].boot, 0);
 }
 END_TEST
 
@@ -178,7 +185,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, a_slot_says_again_what_was_promised_and_accepted);
-	tcase_add_test(tc, a_file_without_releases_is_read);
+	tcase_add_loop_test(tc, a_file_without_releases_is_read, 0, 2);
 	tcase_add_test(tc, a_write_that_is_cut_off_leaves_the_other_slot);
 	tcase_add_test(tc, what_stands_behind_a_slot_is_not_looked_at);
 	tcase_add_test(tc, damage_is_refused);

@@ -1,0 +1,251 @@
+/* test_fence.c - D2: who counts as fenced, and what a fencing decides. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/solo.h"
+
+#define BALLOT(number, node) cluster_view_ballot_make(number, node)
+
+static struct solo t;
+static struct view view;
+
+static void setup(void)
+{
+	struct config config;
+
+	solo_config(&config);
+	solo_view(&config, 3, &view);
+	solo_create(&t, 0, &view, true);
+	solo_persisted(&t);
+}
+
+static void teardown(void)
+{
+	solo_destroy(&t);
+}
+
+static void fenced(const char *node)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+
+	e.fenced.node = node;
+	e.fenced.wall_ns = t.now_ns;
+	solo_step(&t, &e);
+}
+
+/* Two voters; they agree on a view when `agree`; then node 1 goes. */
+static void two_voters(bool agree)
+{
+	uint64_t ballot;
+
+	teardown();
+	solo_view(&t.config, 2, &view);
+	solo_create(&t, 0, &view, true);
+	solo_ring(&t, 3);
+	solo_announce(&t, 1);
+	solo_persisted(&t);
+	ballot = solo_sent(&t, MESSAGE_PREPARE)->prepare.ballot;
+	if (agree) {
+		solo_promise(&t, 1, ballot, NULL, view.ballot);
+		solo_persisted(&t);
+		solo_accepted(&t, 1, ballot);
+		ck_assert_uint_eq(t.core->voter.in_effect.ballot, ballot);
+	}
+	solo_tick(&t, 100);
+	solo_persisted(&t);
+	solo_clear(&t);
+	solo_ring(&t, 1);
+	solo_tick(&t, 100);
+	solo_persisted(&t);
+}
+
+START_TEST(half_of_the_voters_decide_nothing)
+{
+	two_voters(true);
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+}
+END_TEST
+
+START_TEST(a_fencing_breaks_the_tie)
+{
+	two_voters(true);
+	fenced("n2");
+	solo_tick(&t, 100);
+	solo_persisted(&t);
+	ck_assert_ptr_nonnull(solo_sent(&t, MESSAGE_PROPOSE));
+	ck_assert_uint_gt(t.core->voter.in_effect.ballot, BALLOT(2, 0));
+}
+END_TEST
+
+/* It may have come back behind the other, which fenced it and went on alone. */
+START_TEST(a_fencing_does_not_break_it_for_who_has_not_agreed_since_its_start)
+{
+	two_voters(false);
+	fenced("n2");
+	solo_tick(&t, 100);
+	solo_persisted(&t);
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+}
+END_TEST
+
+START_TEST(a_notice_of_an_older_fencing_says_nothing)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+
+	two_voters(true);
+	e.fenced.node = "n2";
+	e.fenced.wall_ns = 1; /* before we saw that boot of it */
+	solo_step(&t, &e);
+	solo_tick(&t, 100);
+	solo_persisted(&t);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+}
+END_TEST
+
+/* Of one that is here an older boot was fenced, whatever the clocks say; but if it goes
+ * soon after, the notice was before corosync's. */
+START_TEST(a_notice_of_who_is_here_counts_if_it_goes_soon)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+
+	two_voters(true);
+	solo_ring(&t, 3);
+	solo_announce(&t, 1);
+	solo_persisted(&t);
+	e.fenced.node = "n2";
+	e.fenced.wall_ns = t.now_ns + 3600 * 1000000000ull; /* a clock ahead of ours */
+	solo_step(&t, &e);
+	ck_assert_uint_eq(t.core->node[1].fenced_boot, 0);
+	solo_tick(&t, _i == 0 ? 100 : 11000);
+	solo_ring(&t, 1);
+	solo_persisted(&t);
+	ck_assert_uint_eq(t.core->node[1].fenced_boot != 0, _i == 0);
+	solo_step(&t, &e); /* the same, told again: it was judged */
+	ck_assert_uint_eq(t.core->node[1].fenced_boot != 0, _i == 0);
+	ck_assert_uint_eq(t.core->voter.fenced[1].wall_ns, e.fenced.wall_ns);
+}
+END_TEST
+
+/* Our clock was set back since we saw it first: what is told at once is not so late that
+ * it could be of the boot before. */
+START_TEST(a_live_notice_counts_whatever_the_clocks_say)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+
+	two_voters(true);
+	solo_tick(&t, 61000);
+	solo_persisted(&t);
+	e.fenced.node = "n2";
+	e.fenced.wall_ns = 1;
+	e.fenced.live = _i == 0;
+	solo_step(&t, &e);
+	ck_assert_uint_eq(t.core->node[1].fenced_boot != 0, _i == 0);
+}
+END_TEST
+
+/* A process that starts knows who was fenced, and takes no old notice for a new one. */
+START_TEST(the_voter_file_remembers_fencings)
+{
+	static uint8_t file[CLUSTER_VOTER_FILE_BYTES];
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+	struct cluster_core *again;
+	char text[160];
+	size_t length;
+
+	two_voters(true);
+	fenced("n2");
+	length = cluster_voter_encode(&t.config, &t.core->voter, file);
+	again = cluster_create(&t.config, &t.core->self, file, length, text, sizeof text);
+	ck_assert_ptr_nonnull(again);
+	ck_assert_uint_ne(again->node[1].fenced_boot, 0);
+	ck_assert_uint_eq(again->node[1].fenced_boot, t.core->node[1].fenced_boot);
+	again->node[1].fenced_boot = 0;
+	e.fenced.node = "n2";
+	e.fenced.wall_ns = t.now_ns;
+	cluster_fence_event(again, e.fenced.node, e.fenced.wall_ns, false);
+	ck_assert_uint_eq(again->node[1].fenced_boot, 0);
+	cluster_destroy(again);
+}
+END_TEST
+
+/* It came back, and may have been given a view that only it has heard to be in effect:
+ * that it is gone again says no more than before the fencing. */
+START_TEST(a_fencing_says_nothing_of_who_has_come_back_since)
+{
+	struct announce a;
+
+	two_voters(true);
+	fenced("n2");
+	solo_tick(&t, 100);
+	solo_persisted(&t);
+	solo_announce_fill(&t, 1, &a);
+	a.boot++;
+	solo_ring(&t, 3);
+	solo_announce_as(&t, 1, &a);
+	solo_persisted(&t);
+	solo_clear(&t);
+	solo_ring(&t, 1);
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+}
+END_TEST
+
+/* Nor does it need to say so: it is in the ring, and may have agreed to what we said. */
+START_TEST(a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is)
+{
+	two_voters(true);
+	fenced("n2");
+	solo_tick(&t, 100);
+	solo_persisted(&t);
+	solo_clear(&t);
+	solo_ring(&t, 3);
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+	solo_ring(&t, 1);
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+	fenced("n2");
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_nonnull(solo_sent(&t, MESSAGE_PROPOSE));
+}
+END_TEST
+
+static void add_tests(TCase *tc)
+{
+	tcase_add_test(tc, half_of_the_voters_decide_nothing);
+	tcase_add_test(tc, a_fencing_breaks_the_tie);
+	tcase_add_test(
+		tc, a_fencing_does_not_break_it_for_who_has_not_agreed_since_its_start);
+	tcase_add_test(tc, a_notice_of_an_older_fencing_says_nothing);
+	tcase_add_loop_test(tc, a_notice_of_who_is_here_counts_if_it_goes_soon, 0, 2);
+	tcase_add_loop_test(tc, a_live_notice_counts_whatever_the_clocks_say, 0, 2);
+	tcase_add_test(tc, the_voter_file_remembers_fencings);
+	tcase_add_test(tc, a_fencing_says_nothing_of_who_has_come_back_since);
+	tcase_add_test(tc,
+		       a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is);
+}
+
+int main(void)
+{
+	Suite *s = suite_create("cluster");
+	TCase *tc = tcase_create("fence");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	add_tests(tc);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
