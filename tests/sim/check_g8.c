@@ -1,5 +1,6 @@
 /* check_g8.c - G8, no guessing: what an open finds in a log and counts is whole, and is
- * what its history says; a log that rotted is refused or holds nothing else; and of two
+ * what its history says; a log that rotted, or that a write was lost of or went
+ * astray in, is refused or holds nothing else; and of two
  * whole superblocks the newest is gone by. (That a record of another time is refused on
  * the line, line.c sees.)
  */
@@ -72,9 +73,9 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 
 	if (f->type != FACT_OPENED || f->error != 0)
 		return;
-	if (!s->tainted && sim_is_image(w->node[node].engine))
+	if (sim_is_image(w->node[node].engine))
 		check_found(w, node);
-	if (!s->tainted || !s->rotten)
+	if (!s->tainted)
 		return;
 	s->tainted = false; /* it was taken for good: then it has to be */
 	sim_image_check(w, node, "G8");

@@ -137,6 +137,28 @@ static void look(struct sim *w)
 	}
 }
 
+/* Records that the device said it had written and has not: from here on a mark stands
+ * behind them. */
+static void watch_lost(struct sim *w, const struct mirror_engine *m, struct sim_site *s)
+{
+	if (s->lost_bytes == 0 || m->log_parts > 0 || m->sb.hold.active ||
+	    m->cut_step != CUT_NONE || m->leap_step != LEAP_NONE)
+		return;
+	for (uint64_t q = m->home_flushed + 1; q <= m->mark_written; q++) {
+		const struct mirror_record *r = &m->records[q % RECORDS_MAX];
+
+		if (r->header.sequence != q || r->header.data_bytes == 0 ||
+		    r->log_position < s->lost_offset ||
+		    r->log_position >= s->lost_offset + s->lost_bytes)
+			continue;
+		s->marked = m->mark_written;
+		s->marked_generation = sim_generation_of(w, m);
+		s->marked_power_cuts = s->power_cuts;
+		s->lost_bytes = 0;
+		return;
+	}
+}
+
 /* ---- W3: what is claimed ----------------------------------------------------------- */
 
 /* ---- W6: the hold ends ------------------------------------------------------------ */
@@ -184,6 +206,7 @@ static void mirror(struct sim *w, uint32_t node)
 	watch_hold(w, m, s);
 	watch_home(w, node, s);
 	watch_mark(w, node, s);
+	watch_lost(w, m, s);
 	s->durable_generation = sim_generation_of(w, m);
 	/* Lifted: not before the superblock that says so is durable (W6). */
 	s->durable = mirror_copy_holds(m) && m->sb.hold.sequence < m->durable ?
@@ -221,7 +244,7 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 	if (f->type != FACT_OPENED || f->error != 0)
 		return;
 	s->mark_since_ns = 0;
-	if (s->rotten && s->tainted && s->marked > f->marks.durable &&
+	if (s->tainted && s->marked > f->marks.durable &&
 	    s->marked_power_cuts == s->power_cuts &&
 	    sim_generation_of(w, w->node[node].engine) == s->marked_generation)
 		sim_violate(w, "W4",

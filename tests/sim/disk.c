@@ -143,16 +143,30 @@ static bool fails(const struct sim_device *d, const struct sim_op *o)
 	       is_there(d, o);
 }
 
+/* What should stand there does not: only its checksums can tell. */
+static void note_lost(struct sim *w, const struct sim_op *o)
+{
+	struct sim_site *s = &w->site[o->site];
+
+	s->lost_offset = o->offset;
+	s->lost_bytes = o->length;
+	s->marked = 0;
+	sim_trace(w, "site %u: what is written to %llu of its log is lost", o->site,
+		  (unsigned long long)o->offset);
+}
+
 static void apply_write(struct sim *w, struct sim_device *d, const struct sim_op *o)
 {
 	uint64_t at = o->offset;
 
 	if (o->device == MIRROR_IO_LOG && d->lose_writes > 0) {
 		d->lose_writes--;
+		note_lost(w, o);
 		return;
 	}
 	if (o->device == MIRROR_IO_LOG && d->misdirect_writes > 0) {
 		d->misdirect_writes--;
+		note_lost(w, o);
 		at = sim_random(w, (d->bytes - o->length) / 4096 + 1) * 4096;
 	}
 	put(d, at, o->data, o->length);
