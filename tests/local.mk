@@ -212,6 +212,7 @@ TESTS += tests/sim/check tests/sim/check_scenarios
 # Mutations of the cores, and the test that the simulator finds each.
 EXTRA_DIST += \
 	tests/sim/mutate \
+	tests/sim/seeds \
 	tests/sim/mutants/ack-before-copies-logged.patch \
 	tests/sim/mutants/answer-before-persisted.patch \
 	tests/sim/mutants/bypass-forgets-records.patch \
