@@ -262,6 +262,7 @@ void mirror_superblock_pump(struct mirror_engine *m)
 		return;
 	m->sb.write_counter++;
 	mirror_superblock_hints(m);
+	m->sb_proves = m->sb.hold.active ? 0 : m->sb.durable.sequence;
 	length = (uint32_t)mirror_superblock_encode(&m->sb, m->sb_buffer);
 	m->sb_writing = m->sb_wanted;
 	m->sb_busy = true;
@@ -294,6 +295,8 @@ static void superblock_io(struct mirror_engine *m, struct mirror_io *io)
 		m->sb_busy = false;
 		m->sb_written = m->sb_writing;
 		mirror_ring_release(m->ring, m->sb_tail_position);
+		if (m->proven < m->sb_proves)
+			m->proven = m->sb_proves;
 	}
 }
 

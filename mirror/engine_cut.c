@@ -178,7 +178,9 @@ static void set_sequence(struct mirror_engine *m, uint64_t sequence)
 	m->home_flushed = m->home_flushed < sequence ? m->home_flushed : sequence;
 	m->home_done = m->home_flushed;
 	m->home_next = m->home_flushed + 1;
-	m->mark_written = 0;
+	m->mark_written = m->mark_logged = 0;
+	m->proven = m->proven < sequence ? m->proven : sequence;
+	m->sb_proves = m->sb_proves < sequence ? m->sb_proves : sequence;
 	/* Of records that were given up a map may hold more than is missed. What comes
 	 * after the cut under their sequences, no map has seen. */
 	for (uint32_t s = 0; s < m->config->site_count; s++)

@@ -4,7 +4,10 @@
  * home only after the log here and every copy that is waited for, or a durable
  * record that stands for it, has it (W1, G5, paper 002's forked write). A copy:
  * what is durable in its log, up to the hold of a refresh (W6), in the order of
- * the gate (group.h). Both: overlapping writes one after the other (task.h).
+ * the gate (group.h). On both sites durable is not enough: a durable mark has to say
+ * so. Else bits that flip in the record would pass for the torn end of the log,
+ * with a disk that holds already what stands beyond that end. Both: overlapping
+ * writes one after the other (task.h).
  * Without a link a copy brings nothing home: whether its tail stands is for
  * production's history to say (D8). Nor does a site that is being promoted, until its
  * own tail is judged and the log has no room for what it rolls forward.
@@ -17,6 +20,13 @@ static bool is_copy(const struct mirror_engine *m)
 	return m->state == ENGINE_IDLE || m->state == ENGINE_PREPARING;
 }
 
+/* What the log can prove to have been durable (W1, W4). A blank copy has no image that
+ * could be taken for one. */
+static uint64_t proven(const struct mirror_engine *m)
+{
+	return m->sb.blank ? m->durable : m->proven;
+}
+
 static uint64_t home_limit(const struct mirror_engine *m)
 {
 	if (m->failed || m->cut_step != CUT_NONE)
@@ -24,15 +34,15 @@ static uint64_t home_limit(const struct mirror_engine *m)
 	if (m->state == ENGINE_SERVING || m->state == ENGINE_DEMOTING) {
 		const uint64_t acknowledged = mirror_ack_acknowledged(&m->ack);
 
-		return m->durable < acknowledged ? m->durable : acknowledged;
+		return proven(m) < acknowledged ? proven(m) : acknowledged;
 	}
 	if (m->state == ENGINE_PREPARING)
-		return m->prepare_step == PREPARE_ROLL && m->log_full ? m->durable : 0;
+		return m->prepare_step == PREPARE_ROLL && m->log_full ? proven(m) : 0;
 	if (!is_copy(m) || m->stream_link == MIRROR_LINK_NONE)
 		return 0;
-	if (mirror_copy_holds(m) && !m->sb.blank && m->sb.hold.sequence < m->durable)
+	if (mirror_copy_holds(m) && !m->sb.blank && m->sb.hold.sequence < m->proven)
 		return m->sb.hold.sequence;
-	return m->durable;
+	return proven(m);
 }
 
 /* ---- replay: data that is only in the log -------------------------------- */

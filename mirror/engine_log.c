@@ -12,6 +12,11 @@
  * flush begins as soon as that is logged, beside the write of the mark itself, which
  * is flushed lazily. W4: each descriptor carries the durable mark, and when the log
  * falls idle a MARK descriptor carries it within MARK_IDLE_NS.
+ *
+ * W1: what goes home has a mark that proves it durable, and is durable itself (`proven`).
+ * While records come, the next flush proves what the last one made durable; when they
+ * cease, one more flush covers the mark, as lazily. A ring without room for a mark has the
+ * superblock.
  */
 #include "mirror/internal.h"
 #include "mirror/parts.h"
@@ -276,6 +281,8 @@ static void start_flush(struct mirror_engine *m)
 	m->flush_now = false;
 	m->log_flushing = true;
 	m->flush_covers = m->logged;
+	m->flush_proves = m->mark_logged;
+	m->mark_since_ns = m->now_ns;
 	m->unflushed_bytes = 0;
 	m->unflushed_since_ns = m->log_parts > 0 ? m->now_ns : 0;
 	m->flush_io = (struct mirror_io){
@@ -287,15 +294,29 @@ static void start_flush(struct mirror_engine *m)
 	m->counters.log_flushes++;
 }
 
+static bool is_full(const struct mirror_engine *m)
+{
+	return m->log_full && m->next_to_log <= m->last_sequence;
+}
+
+/* Something waits for records to go home that are not proven. */
+static bool home_is_awaited(const struct mirror_engine *m)
+{
+	return m->proven < m->logged && (is_full(m) || m->home_wanted > m->proven);
+}
+
 static void pump_flush(struct mirror_engine *m)
 {
-	if (m->log_flushing || m->durable >= m->logged)
+	const bool records = m->durable < m->logged;
+	const uint64_t since = records ? m->unflushed_since_ns : m->mark_since_ns;
+
+	if (m->log_flushing || (!records && m->proven >= m->mark_logged))
 		return;
-	if (m->flush_now || m->unflushed_bytes >= UNFLUSHED_BYTES_LAZY ||
-	    m->now_ns >= m->unflushed_since_ns + FLUSH_LAZY_NS)
+	if ((records && (m->flush_now || m->unflushed_bytes >= UNFLUSHED_BYTES_LAZY)) ||
+	    home_is_awaited(m) || m->now_ns >= since + FLUSH_LAZY_NS)
 		start_flush(m);
 	else
-		mirror_engine_wake(m, m->unflushed_since_ns + FLUSH_LAZY_NS);
+		mirror_engine_wake(m, since + FLUSH_LAZY_NS);
 }
 
 /* W4: when nothing else will carry the durable mark, a descriptor of its own does. */
@@ -311,12 +332,16 @@ static void pump_mark(struct mirror_engine *m)
 	}
 	if (m->mark_due_ns == 0)
 		m->mark_due_ns = m->now_ns + MARK_IDLE_NS / 2;
-	if (m->now_ns < m->mark_due_ns) {
+	if (m->now_ns < m->mark_due_ns && !home_is_awaited(m)) {
 		mirror_engine_wake(m, m->mark_due_ns);
 		return;
 	}
-	if (mirror_ring_reserve(m->ring, MIRROR_BLOCK_BYTES, &pad_bytes, &position) != 0)
+	if (mirror_ring_reserve(m->ring, MIRROR_BLOCK_BYTES, &pad_bytes, &position) !=
+	    0) {
+		if (m->proven < m->durable && !m->sb.hold.active && !m->sb_busy)
+			mirror_superblock_want(m);
 		return;
+	}
 	if (pad_bytes > 0)
 		write_bare(m, MIRROR_DESCRIPTOR_PAD, pad_bytes);
 	write_bare(m, MIRROR_DESCRIPTOR_MARK, MIRROR_BLOCK_BYTES);
@@ -351,10 +376,11 @@ void mirror_log_pump(struct mirror_engine *m)
 	pump_flush(m);
 	if (m->log_parts > 0 || mirror_copy_lift_is_due(m))
 		return;
-	if (m->next_to_log > m->last_sequence)
-		pump_mark(m);
-	else if (m->unflushed_bytes < UNFLUSHED_BYTES_MAX)
+	if (m->next_to_log <= m->last_sequence &&
+	    m->unflushed_bytes < UNFLUSHED_BYTES_MAX)
 		write_batch(m);
+	if (m->log_parts == 0 && (m->next_to_log > m->last_sequence || m->log_full))
+		pump_mark(m);
 }
 
 static void batch_done(struct mirror_engine *m)
@@ -388,19 +414,39 @@ static void batch_done(struct mirror_engine *m)
 	m->batch_last = 0;
 }
 
+static void flushed(struct mirror_engine *m)
+{
+	if (m->durable < m->flush_covers)
+		m->durable = m->flush_covers;
+	if (m->proven < m->flush_proves)
+		m->proven = m->flush_proves;
+}
+
+/* The mark that was put last into a descriptor is written. */
+static void mark_done(struct mirror_engine *m)
+{
+	if (m->mark_logged == m->mark_written)
+		return;
+	if (m->mark_logged <= m->proven)
+		m->mark_since_ns = m->now_ns;
+	m->mark_logged = m->mark_written;
+}
+
 void mirror_log_io(struct mirror_engine *m, struct mirror_io *io)
 {
 	if (io->purpose == IO_LOG_FLUSH) {
 		m->log_flushing = false;
 		if (io->result < 0)
 			mirror_engine_fail(m, MIRROR_IO_LOG, io->result, "flushing");
-		else if (m->durable < m->flush_covers)
-			m->durable = m->flush_covers;
+		else
+			flushed(m);
 		return;
 	}
 	m->log_parts--;
 	if (io->result < 0)
 		mirror_engine_fail(m, MIRROR_IO_LOG, io->result, "writing");
+	if (m->log_parts == 0 && !m->failed)
+		mark_done(m);
 	if (m->log_parts == 0 && m->batch_last != 0)
 		batch_done(m);
 }

@@ -356,8 +356,8 @@ static void scan_ended(struct mirror_engine *m)
 	m->next_to_log = m->last_sequence + 1;
 	m->logged = m->last_sequence;
 	m->home_done = m->home_flushed;
-	/* W3: what was found counts as durable once it is flushed, in done(). */
-	m->durable = r->durable < m->last_sequence ? r->durable : m->last_sequence;
+	/* W3: it is, since all that the scan has read was flushed before. */
+	m->durable = m->last_sequence;
 	m->sb.incarnation = m->incarnation;
 	m->open_step = OPEN_WRITE;
 	m->open_ticket = mirror_superblock_want(m);
@@ -400,7 +400,6 @@ static void done(struct mirror_engine *m)
 	struct fact *f;
 
 	m->open_step = OPEN_DONE;
-	m->durable = m->last_sequence;
 	if (m->sb.blank)
 		mirror_engine_set_data(m, DATA_INCONSISTENT,
 				       "its first refresh has not ended yet");

@@ -306,7 +306,8 @@ struct mirror_engine {
 	struct mirror_superblock sb;
 	uint64_t sb_wanted, sb_writing, sb_written; /* tickets */
 	bool sb_busy;
-	uint64_t sb_tail_position; /* in the one being written */
+	uint64_t sb_tail_position; /* in the one being written ... */
+	uint64_t sb_proves;        /* ... and what it says is durable */
 	uint64_t epoch_ticket;     /* log_epoch durable: appends may go on */
 	uint64_t freed_bytes;
 	struct mirror_io sb_io;
@@ -338,7 +339,11 @@ struct mirror_engine {
 	bool log_full;      /* the next batch found no room */
 	uint64_t batch_first, batch_last, batch_bytes;
 	uint64_t flush_covers;
-	uint64_t mark_written; /* durable mark last put into a descriptor */
+	uint64_t mark_written;  /* durable mark last put into a descriptor, ... */
+	uint64_t mark_logged;   /* ... in one that is written, ... */
+	uint64_t flush_proves;  /* ... before the flush under way began */
+	uint64_t mark_since_ns; /* mark_logged waits for a flush */
+	uint64_t proven;        /* a mark that is durable says: up to here (W1) */
 	uint64_t mark_due_ns;
 	struct mirror_io batch_io, pad_io, flush_io;
 	struct iovec batch_iov[MIRROR_IO_IOV_MAX], pad_iov;

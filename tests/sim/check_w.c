@@ -1,7 +1,8 @@
 /* check_w.c - the write-ahead rules: W1 a home write starts after its record is durable in
- * this log, by the marks and on the device; W2 what counts as home and flushed is on the
- * disk's stable storage (check_g5.c: and others have it, or a map stands for it); W3 a
- * site that restarts has all that it had said to be durable, and says no more than is;
+ * this log, by the marks and on the device, and a mark on the device proves it; W2 what
+ * counts as home and flushed is on the disk's stable storage (check_g5.c: and others have
+ * it, or a map stands for it); W3 a site that restarts has all that it had said to be
+ * durable, and says no more than is;
  * W4 a mark follows within 10 ms when the log is idle, and damage before a mark is not
  * taken for the end; W6 nothing above a hold goes home, and the hold is lifted when all of
  * the refresh is durable. W5 is watched by check_g2.c after each restart and by check_g1.c
@@ -13,10 +14,45 @@
 #include "mirror/parts.h"
 #include "tests/sim/sim.h"
 
+/* The mark that a scan would know of if it found this record torn, or 0: none. */
+static uint64_t proof(const struct mirror_engine *m, const struct sim_site *s,
+		      uint64_t sequence)
+{
+	static struct mirror_superblock sb;
+	struct mirror_header headers[MIRROR_DESCRIPTOR_RECORDS_MAX];
+	struct mirror_descriptor d;
+	struct mirror_ring_entry e;
+	char text[256];
+
+	if (mirror_ring_find(m->ring, sequence, &e) != 0)
+		return 0;
+	while (mirror_ring_next(m->ring, &e) == 0)
+		if (mirror_descriptor_decode(s->log.stable + mirror_ring_device_offset(
+								     m->ring, e.position),
+					     &m->sb.log, NULL, &d, headers) == 0 &&
+		    d.position == e.position && d.durable >= sequence)
+			return d.durable;
+	for (uint32_t slot = 0; slot < 2; slot++)
+		if (mirror_superblock_decode(s->log.stable +
+						     slot * MIRROR_SUPERBLOCK_BYTES,
+					     &sb, text, sizeof text) == 0 &&
+		    sb.durable.sequence >= sequence)
+			return sb.durable.sequence;
+	return 0;
+}
+
+static bool is_proven(const struct mirror_engine *m, struct sim_site *s,
+		      uint64_t sequence)
+{
+	if (sequence > s->home_proven)
+		s->home_proven = proof(m, s, sequence);
+	return sequence <= s->home_proven;
+}
+
 static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
 {
 	const struct mirror_engine *m = w->node[node].engine;
-	const struct sim_site *s = &w->site[w->node[node].site];
+	struct sim_site *s = &w->site[w->node[node].site];
 	const struct engine_home *h = io->owner;
 	const struct mirror_record *r;
 
@@ -33,6 +69,12 @@ static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
 		sim_violate(w, "W1",
 			    "sequence %llu goes home, and its record is not on "
 			    "stable storage",
+			    (unsigned long long)r->header.sequence);
+	else if (!s->tainted && !m->sb.blank && !mirror_copy_holds(m) &&
+		 !is_proven(m, s, r->header.sequence))
+		sim_violate(w, "W1",
+			    "sequence %llu goes home, and no mark on stable storage "
+			    "proves its record",
 			    (unsigned long long)r->header.sequence);
 	if (m->sb.hold.active && !m->sb.blank && !s->consent &&
 	    r->header.sequence > m->sb.hold.sequence)
@@ -199,6 +241,8 @@ static void mirror(struct sim *w, uint32_t node)
 	const struct mirror_engine *m = w->node[node].engine;
 	struct sim_site *s = &w->site[w->node[node].site];
 
+	if (m->state == ENGINE_OPENING || m->cut_step != CUT_NONE)
+		s->home_proven = 0;
 	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING) {
 		s->held = s->refresh_ended = false;
 		return;

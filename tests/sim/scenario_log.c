@@ -146,6 +146,53 @@ static void damage(struct sim_scene *s)
 	sim_scene_takeover(s, 1);
 }
 
+/* ---- damage at the end of a log -------------------- */
+
+static bool is_home(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->home_done >= s->sequence;
+}
+
+static void keep_all(struct sim_device *d)
+{
+	memcpy(d->stable, d->now, d->bytes);
+	memset(d->dirty, 0, d->bytes / SIM_SECTOR * sizeof *d->dirty);
+}
+
+/* As soon as the newest two groups are at home the process dies, or the power fails, and
+ * the log loses what it may; then bits flip in the first of them. It is not taken for the
+ * end of the log, since the disk holds both. */
+static void damage_at_end(struct sim_scene *s)
+{
+	struct sim_device *log = &s->w->site[0].log, *disk = &s->w->site[0].disk[0];
+	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	uint64_t at;
+
+	if (!sim_scene_writes(s, 0, 2))
+		return;
+	s->sequence = s->write->request.sequence;
+	UNTIL(s, 1000, is_home, "both are at home");
+	EXPECT(s, m->home_flushed < s->sequence - 1, "their records are needed");
+	at = m->records[(s->sequence - 1) % RECORDS_MAX].log_position;
+	if (s->w->seed % 2 == 0) {
+		sim_node_kill(s->w, 0);
+	} else {
+		keep_all(disk);
+		s->w->worst = true;
+		sim_site_power(s->w, 0);
+		s->w->worst = false;
+	}
+	log->now[at + 40] ^= 4;
+	memcpy(log->stable + at, log->now + at, SIM_SECTOR);
+	s->w->site[0].tainted = s->w->site[0].rotten = true;
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 5000, is_refused, "its site cannot be opened");
+	EXPECT(s, strstr(sim_scene_core(s, 0)->role.text, "damage") != NULL,
+	       "because its log is damaged");
+	sim_scene_takeover(s, 1);
+}
+
 /* ---- a flush of the log that fails -------------------- */
 
 static bool has_detached(struct sim_scene *s)
@@ -282,6 +329,12 @@ const struct sim_scenario sim_scenarios_log[] = {
 	  1,
 	  10,
 	  .play = damage },
+	{ "damage-at-end",
+	  "damage at the end of a log, in what is at home",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = damage_at_end },
 	{ "failed-flush",
 	  "a flush of the log that fails, once",
 	  { 1, 1 },

@@ -140,13 +140,18 @@ static bool has_no_map(struct sim_scene *s)
 {
 	const struct mirror_engine *m = sim_scene_engine(s, 0);
 
-	return !m->failed && m->sb.sites[1].map_position == 0 &&
+	return !m->failed && m->sb.sites[1].map_position < s->sequence &&
 	       mirror_ring_oldest_sequence(m->ring) <= s->sequence;
 }
 
 static bool has_map(struct sim_scene *s)
 {
 	return !has_no_map(s) && sim_scene_engine(s, 0)->bypass_step == BYPASS_NONE;
+}
+
+static bool begins_or_told(struct sim_scene *s)
+{
+	return s->write->told || sim_scene_engine(s, 0)->bypass_step != BYPASS_NONE;
 }
 
 /* The log overflows while a site is away, and what is written of its map does not end, or
@@ -164,9 +169,11 @@ static void unwritten(struct sim_scene *s)
 	log->fail_ops = 1u << MIRROR_IO_WRITE;
 	sim_hold_device(s->w, 0, MIRROR_IO_LOG, fails ? 0 : 1u << MIRROR_IO_WRITE);
 	s->sequence = m->last_sequence + 1;
-	while (m->bypass_step == BYPASS_NONE)
-		if (!sim_scene_writes(s, 0, 1))
-			return;
+	while (m->bypass_step == BYPASS_NONE) {
+		s->write = sim_scene_write(s, 0, 0);
+		EXPECT(s, s->write != NULL, "the write is taken");
+		UNTIL(s, 5000, begins_or_told, "it is answered, or the log is full");
+	}
 	if (fails) {
 		UNTIL(s, 1000, has_detached,
 		      "whose map cannot be written gives up its log");

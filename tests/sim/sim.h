@@ -138,6 +138,7 @@ struct sim_site {
 	uint64_t durable; /* check_w.c: what its host counted so last */
 	int32_t durable_generation;
 	uint64_t home_checked;            /* check_w.c: flushed at home up to here */
+	uint64_t home_proven;             /* ... a mark on the device proves up to here */
 	uint64_t mark_since_ns;           /* check_w.c: a durable mark is due; 0: none */
 	uint64_t lost_offset, lost_bytes; /* check_w.c: in its log a write is missing */
 	uint64_t marked; /* check_w.c: a mark stands behind the rot, or that */

@@ -377,6 +377,43 @@ START_TEST(a_log_that_cannot_be_flushed_stays_as_it_is)
 }
 END_TEST
 
+/* The newest record that is at home, or 0: none that the log still needs. */
+static uint64_t newest_home(struct mirror_engine *m)
+{
+	for (uint64_t s = m->last_sequence; s > m->home_flushed; s--) {
+		const struct mirror_record *r = mirror_engine_record(m, s);
+
+		if (r->state == MIRROR_RECORD_HOME && r->header.data_bytes > 0)
+			return s;
+	}
+	return 0;
+}
+
+/* W1, W4: bits flip in the newest record that is at home. It is no torn end of the log:
+ * what stands beyond that end is on the disks. */
+START_TEST(damage_in_what_is_home_is_no_end)
+{
+	struct pair *p = pair_level((uint64_t)_i + 8300, 2, LOG_BYTES);
+	struct mirror_engine *m = p->site[_i % 2].engine;
+	const uint32_t site = _i % 2;
+	uint64_t at;
+
+	p->span_bytes = PAIR_DISK_BYTES;
+	p->client_on = true;
+	pair_run(p, 2000);
+	while (newest_home(m) == 0)
+		pair_run(p, 1);
+	p->client_on = false;
+	at = mirror_engine_record(m, newest_home(m))->log_position;
+	pair_crash(p, site, _i / 2 % 2 == 0);
+	p->site[site].log.now[at] ^= 1;
+	p->site[site].log.stable[at] ^= 1;
+	pair_start(p, site);
+	ck_assert_int_eq(p->site[site].last[FACT_OPENED].error, -EBADMSG);
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine_failures");
@@ -396,6 +433,7 @@ int main(void)
 	tcase_add_loop_test(tc, replays_give_back_what_greetings_need, 0, 2 * SEEDS);
 	tcase_add_loop_test(tc, garbage_ends_links_only, 0, SEEDS);
 	tcase_add_loop_test(tc, a_log_that_cannot_be_flushed_stays_as_it_is, 0, SEEDS);
+	tcase_add_loop_test(tc, damage_in_what_is_home_is_no_end, 0, 4 * SEEDS);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
