@@ -149,6 +149,55 @@ static void old_tail_three_sites(struct sim_scene *s)
 	meet_again(s);
 }
 
+/* ---- cuts that fall -------------------- */
+
+/* The record of the old production's tail lies before the first cut after its generation,
+ * and beyond the next one. */
+static bool cuts_fall(struct sim_scene *s)
+{
+	const struct history *h = &sim_scene_engine(s, 2)->sb.history;
+
+	return h->count >= 2 && h->entry[h->count - 2].cut >= s->sequence &&
+	       history_newest(h)->cut < s->sequence &&
+	       uuid_equal(&h->entry[h->count - 2].parent, &newest(s, 0)->id);
+}
+
+/* The second site has the record and takes over with it; before the third one has got it
+ * from there the second is gone, and the third takes over without it. */
+static void falling_cuts(struct sim_scene *s)
+{
+	sim_stall(s->w, 0, 2, true);
+	s->write = sim_scene_write(s, 0, SECTOR);
+	EXPECT(s, s->write != NULL, "the write is taken");
+	s->sequence = s->write->request.sequence;
+	s->node = 1;
+	UNTIL(s, 1000, sim_durable, "the second site has it");
+	EXPECT(s, !s->write->told, "it is not acknowledged");
+	sim_part(s->w, 1, true, true);
+	UNTIL(s, 5000, sim_agree, "the others agree");
+	UNTIL(s, 5000, sim_is_open, "the devices are open there");
+	sim_scene_promote(s, 1);
+	UNTIL(s, 5000, starts, "the second site starts to serve");
+	sim_stall(s->w, 1, 2, true);
+	UNTIL(s, 5000, sim_serves, "it serves");
+	s->node = 2;
+	EXPECT(s, sim_scene_view(s, 1)->site[2].current && sim_lacks(s),
+	       "the third site is current, and has not got the record");
+	sim_machine_reset(s->w, 1);
+	if (!sim_scene_takeover(s, 2) || !sim_scene_writes(s, 2, 3))
+		return;
+	EXPECT(s, cuts_fall(s), "the first cut keeps the record, the second does not");
+	s->sequence = newest(s, 2)->cut;
+	sim_release_all(s->w);
+	sim_part(s->w, 0, true, true);
+	UNTIL(s, 10000, is_copy_again, "the old production is a copy");
+	EXPECT(s,
+	       mirror_map_covers(sim_scene_engine(s, 0)->map, 0, 0, SECTOR * SIM_SECTOR,
+				 SIM_SECTOR) ||
+		       sim_scene_engine(s, 0)->last_sequence <= s->sequence,
+	       "its tail is undone, back to the lowest cut");
+}
+
 /* ---- a late record at a third site -------------------- */
 
 static bool has_answered_roll(struct sim_scene *s)
@@ -393,6 +442,12 @@ const struct sim_scenario sim_scenarios_promotion[] = {
 	  2,
 	  20,
 	  .play = old_tail_three_sites },
+	{ "falling-cuts",
+	  "an old tail that the first takeover keeps and the next one lacks",
+	  { 1, 1, 1 },
+	  2,
+	  20,
+	  .play = falling_cuts },
 	{ "late-record",
 	  "a record of a deposed production that reaches a third site over a link "
 	  "still open",
