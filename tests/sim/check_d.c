@@ -1,6 +1,7 @@
 /* check_d.c - the decision rules D1-D8, where they can be watched one by one:
  *   D1  views of one ballot are one view; none goes back; each was persisted by a
- *       majority when it takes effect
+ *       majority of its voters when it takes effect, and where these changed, of the
+ *       older ones too; what one had accepted before it lost its file still counts
  *   D2  or by half of the voters, when none of these has restarted since all agreed, and
  *       all others have been reset since, or lost their file
  *   D4  who has prepared a promotion has its refusal on stable storage; a site with a
@@ -32,20 +33,67 @@ static uint32_t hash(struct sim *w, const struct view *v)
 
 /* ---- D1, D2: who has decided ------------------------------------------------------- */
 
-/* The epoch under which each voter has the view, or a later one, on stable storage. */
-static void find_persisted(struct sim *w, const struct view *v, uint64_t *epoch)
+static bool decode(const struct sim *w, uint32_t node, struct voter *voter)
 {
-	static struct voter voter;
 	char text[128];
 
-	for (uint32_t n = 0; n < w->node_count; n++)
-		if (w->node[n].file_bytes > 0 &&
-		    cluster_voter_decode(&w->config, n, w->node[n].file,
-					 w->node[n].file_bytes, &voter, text,
-					 sizeof text) == 0 &&
-		    ((voter.has_accepted && voter.accepted.ballot >= v->ballot) ||
-		     (voter.has_in_effect && voter.in_effect.ballot >= v->ballot)))
-			epoch[n] = voter.epoch;
+	return w->node[node].file_bytes > 0 &&
+	       cluster_voter_decode(&w->config, node, w->node[node].file,
+				    w->node[node].file_bytes, voter, text,
+				    sizeof text) == 0;
+}
+
+/* It has had this very view on stable storage; that file may be lost by now. */
+static bool has_said(const struct sim *w, uint32_t node, uint64_t epoch, uint64_t ballot)
+{
+	for (uint32_t i = 0; i < SIM_ACCEPTED_MAX; i++)
+		if (w->node[node].accepted[i].epoch == epoch &&
+		    w->node[node].accepted[i].ballot == ballot)
+			return true;
+	return false;
+}
+
+static void note_said(struct sim *w, uint32_t node, uint64_t epoch, uint64_t ballot)
+{
+	struct sim_node *n = &w->node[node];
+
+	if (has_said(w, node, epoch, ballot))
+		return;
+	n->accepted[n->accepted_count % SIM_ACCEPTED_MAX].epoch = epoch;
+	n->accepted[n->accepted_count++ % SIM_ACCEPTED_MAX].ballot = ballot;
+}
+
+/* Each time that its file is written or found: what it says. */
+static void watch_file(struct sim *w, uint32_t node)
+{
+	static struct voter voter;
+	struct sim_node *n = &w->node[node];
+
+	if (n->persisted_count == n->persisted_seen)
+		return;
+	n->persisted_seen = n->persisted_count;
+	if (!decode(w, node, &voter))
+		return;
+	if (voter.has_in_effect)
+		note_said(w, node, voter.epoch, voter.in_effect.ballot);
+	if (voter.has_accepted)
+		note_said(w, node, voter.epoch, voter.accepted.ballot);
+}
+
+/* Which of these voters have accepted the view. Returns how many. */
+static uint32_t find_persisted(const struct sim *w, const struct view_voters *set,
+			       uint64_t ballot, bool has[CONFIG_NODE_COUNT_MAX])
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < set->count; i++) {
+		const uint32_t n = set->voter[i].node;
+		const uint64_t epoch = set->voter[i].epoch;
+
+		has[n] = n < w->node_count && has_said(w, n, epoch, ballot);
+		count += has[n];
+	}
+	return count;
 }
 
 /* All of them agree, in these boots and processes. */
@@ -58,16 +106,16 @@ static void note_together(struct sim *w)
 	}
 }
 
-/* May half of the voters, those with an epoch here, go on without the others? */
-static bool may_break_tie(const struct sim *w, const struct view *v,
-			  const uint64_t *epoch)
+/* May half of the voters, those that have it, go on without the others? */
+static bool may_break_tie(const struct sim *w, const struct view_voters *set,
+			  const bool *has)
 {
 	if (!w->together.has || !w->plan.fencing)
 		return false;
-	for (uint32_t i = 0; i < v->voters.count; i++) {
-		const uint32_t n = v->voters.voter[i].node;
+	for (uint32_t i = 0; i < set->count; i++) {
+		const uint32_t n = set->voter[i].node;
 
-		if (epoch[n] == v->voters.voter[i].epoch) {
+		if (has[n]) {
 			if (w->node[n].process != w->together.process[n])
 				return false;
 		} else if (w->node[n].boot == w->together.boot[n] &&
@@ -78,26 +126,26 @@ static bool may_break_tie(const struct sim *w, const struct view *v,
 	return true;
 }
 
-/* By how many of its voters it was persisted. */
-static void check_persisted(struct sim *w, uint32_t node, const struct view *v)
+/* By how many of these voters it was persisted. */
+static void check_persisted(struct sim *w, uint32_t node, const struct view *v,
+			    const struct view_voters *set, const char *whose)
 {
-	uint64_t epoch[CONFIG_NODE_COUNT_MAX] = { 0 };
-	uint32_t count;
+	bool has[CONFIG_NODE_COUNT_MAX] = { 0 };
+	const uint32_t count = find_persisted(w, set, v->ballot, has);
 
-	if (w->forced || w->voter_file_lost)
-		return; /* one of them may have forgotten it */
-	find_persisted(w, v, epoch);
-	count = cluster_view_voters_answered(&v->voters, epoch);
-	if (count * 2 == v->voters.count && !may_break_tie(w, v, epoch))
+	if (w->forced)
+		return;
+	if (count * 2 == set->count && !may_break_tie(w, set, has))
 		sim_violate(w, "D2",
-			    "view %llu is in effect at n%u with half of its voters, and "
+			    "view %llu is in effect at n%u with half of %s voters, and "
 			    "the others may have gone on",
-			    (unsigned long long)v->ballot, node + 1);
-	else if (count * 2 < v->voters.count)
+			    (unsigned long long)v->ballot, node + 1, whose);
+	else if (count * 2 < set->count)
 		sim_violate(w, "D1",
-			    "view %llu is in effect at n%u, and %u of %u voters have it",
-			    (unsigned long long)v->ballot, node + 1, count,
-			    v->voters.count);
+			    "view %llu is in effect at n%u, and %u of %s %u voters have "
+			    "it",
+			    (unsigned long long)v->ballot, node + 1, count, whose,
+			    set->count);
 }
 
 static void check_chain(struct sim *w, const struct view *v)
@@ -113,13 +161,12 @@ static void watch_together(struct sim *w, uint32_t node, const struct view *v)
 {
 	const struct together *t = &w->node[node].core->together;
 	const uint32_t sum = t->has ? common_crc32c(0, t, sizeof *t) : 0;
-	uint64_t epoch[CONFIG_NODE_COUNT_MAX] = { 0 };
+	bool has[CONFIG_NODE_COUNT_MAX] = { 0 };
 
 	if (sum == w->node[node].together_sum)
 		return;
 	w->node[node].together_sum = sum;
-	find_persisted(w, v, epoch);
-	if (t->has && cluster_view_voters_answered(&v->voters, epoch) == v->voters.count)
+	if (t->has && find_persisted(w, &v->voters, v->ballot, has) == v->voters.count)
 		note_together(w);
 }
 
@@ -129,6 +176,7 @@ static void cluster(struct sim *w, uint32_t node)
 	const struct view *v = cluster_vote_in_effect(n->core);
 	uint32_t sum;
 
+	watch_file(w, node);
 	if (v != NULL)
 		watch_together(w, node, v);
 	if (v == NULL || v->ballot == n->checked_ballot)
@@ -149,7 +197,9 @@ static void cluster(struct sim *w, uint32_t node)
 		w->view[w->view_count].ballot = v->ballot;
 		w->view[w->view_count++].hash = sum;
 	}
-	check_persisted(w, node, v);
+	check_persisted(w, node, v, &v->voters, "its");
+	if (v->old.count > 0)
+		check_persisted(w, node, v, &v->old, "the older");
 	check_chain(w, v);
 }
 

@@ -137,10 +137,7 @@ static void break_nodes(struct sim *w, const struct sim_fault *f, uint32_t node,
 		 * true, and rightly nothing goes on. */
 		if (w->voter_file_lost || !has_three_voters(w, node))
 			break;
-		sim_node_kill(w, node);
-		w->node[node].file_bytes = 0;
-		w->node[node].lost_file++;
-		w->voter_file_lost = true;
+		sim_voter_file_lose(w, node);
 		break;
 	default:
 		break;

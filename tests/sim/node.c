@@ -310,6 +310,7 @@ static void persisted(struct sim *w, uint32_t node)
 	n->persisting = false;
 	memcpy(n->file, n->persist, n->persist_bytes);
 	n->file_bytes = n->persist_bytes;
+	n->persisted_count++;
 	e.persisted.counter = n->persist_counter;
 	sim_cluster_step(w, node, &e);
 }
@@ -431,6 +432,7 @@ void sim_node_start(struct sim *w, uint32_t node)
 	n->ring = n->delivered = 0;
 	n->quorate_told = false;
 	n->frozen_until_ns = 0;
+	n->persisted_count++; /* it reads its file */
 	n->checked_ballot = n->served_generation = n->leave_id = 0;
 	n->together_sum = 0;
 	n->open = n->clients = n->submit_due = n->offer_due = false;
@@ -509,6 +511,16 @@ void sim_site_power(struct sim *w, uint32_t site)
 			sim_machine_reset(w, n);
 	sim_power_cut(w, site);
 	sim_trace(w, "site %u: its power is cut", site);
+}
+
+void sim_voter_file_lose(struct sim *w, uint32_t node)
+{
+	struct sim_node *n = &w->node[node];
+
+	sim_node_kill(w, node);
+	n->file_bytes = 0;
+	n->lost_file++;
+	w->voter_file_lost = true;
 }
 
 /* SIGSTOP of the process. */

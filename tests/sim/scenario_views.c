@@ -269,6 +269,45 @@ static void minority_view(struct sim_scene *s)
 	       "what the minority stored is dropped");
 }
 
+/* ---- a voter that loses its file -------------------- */
+
+static bool is_put_out(struct sim_scene *s)
+{
+	return (sim_scene_view(s, s->node)->disconnected & 2) != 0;
+}
+
+static bool stays_behind(struct sim_scene *s)
+{
+	return sim_scene_view(s, 2) == NULL || sim_scene_view(s, 2)->ballot < s->ballot;
+}
+
+/* Two of three voters decide to go on without the copy. One of the two loses its file,
+ * the other is down; who does not remember and who has never heard of it are no
+ * majority. */
+static void lost_acceptance(struct sim_scene *s)
+{
+	s->w->worst = true;
+	sim_part(s->w, 1 << 2, true, true);
+	s->w->worst = false;
+	s->node = 0;
+	UNTIL(s, 5000, sim_agree, "two voters agree without the third");
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DISCONNECT, false, 1);
+	UNTIL(s, 2000, is_put_out, "they put the copy out");
+	s->node = 1;
+	UNTIL(s, 2000, is_put_out, "both know so");
+	s->ballot = sim_scene_view(s, 1)->ballot;
+	EXPECT(s, stays_behind(s), "the third does not");
+	sim_machine_reset(s->w, 0);
+	sim_voter_file_lose(s->w, 1);
+	sim_node_start(s->w, 1);
+	sim_part(s->w, 0, true, true);
+	WHILE(s, 5000, stays_behind, "the two that are left decide nothing");
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 8000, sim_agree, "all agree when the other is back");
+	EXPECT(s, is_put_out(s), "on what was decided");
+}
+
 static bool is_together(struct sim_scene *s)
 {
 	return sim_is_together(s->w);
@@ -443,6 +482,12 @@ const struct sim_scenario sim_scenarios_views[] = {
 	  3,
 	  20,
 	  .play = minority_view },
+	{ "lost-acceptance",
+	  "a voter that loses its file while the other one that has accepted is down",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = lost_acceptance },
 	{ "fenced-survivor",
 	  "a fenced survivor that restarts and forgets",
 	  { 1, 1 },

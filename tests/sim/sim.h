@@ -45,6 +45,7 @@
 #define SIM_COMMANDS_MAX 2048u
 #define SIM_STALE_MAX 64u
 #define SIM_RENEWALS_MAX 16u
+#define SIM_ACCEPTED_MAX 32u
 #define SIM_SECTOR 512u
 #define SIM_US 1000ull
 #define SIM_MS 1000000ull
@@ -206,6 +207,10 @@ struct sim_node {
 	struct cluster_self self;
 	uint8_t *file, *persist;
 	size_t file_bytes, persist_bytes;
+	struct { /* check_d.c: what its file has said, the newest last */
+		uint64_t epoch, ballot;
+	} accepted[SIM_ACCEPTED_MAX];
+	uint32_t accepted_count, persisted_count, persisted_seen;
 	bool persisting;
 	uint64_t persist_counter;
 	uint32_t component, line; /* who hears whom: members, lines */
@@ -440,6 +445,8 @@ void sim_node_leave(struct sim *w, uint32_t node);
 void sim_machine_reset(struct sim *w, uint32_t node);
 void sim_site_power(struct sim *w, uint32_t site);
 void sim_node_stop(struct sim *w, uint32_t node, uint64_t ns);
+/* Its process is killed, and its voter file is gone. */
+void sim_voter_file_lose(struct sim *w, uint32_t node);
 void sim_away(struct sim *w, uint32_t node, bool away);
 /* Who hears whom: bit per node of one part; the rest is the other. */
 void sim_part(struct sim *w, uint64_t mask, bool members, bool lines);
