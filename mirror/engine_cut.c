@@ -181,11 +181,7 @@ static void set_sequence(struct mirror_engine *m, uint64_t sequence)
 	m->mark_written = m->mark_logged = 0;
 	m->proven = m->proven < sequence ? m->proven : sequence;
 	m->sb_proves = m->sb_proves < sequence ? m->sb_proves : sequence;
-	/* Of records that were given up a map may hold more than is missed. What comes
-	 * after the cut under their sequences, no map has seen. */
-	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (m->sb.sites[s].map_position > sequence)
-			m->sb.sites[s].map_position = sequence;
+	mirror_maps_limit(m, sequence);
 	assert(m->bypass_step == BYPASS_NONE); /* none began since all was quiet */
 }
 

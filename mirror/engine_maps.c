@@ -46,6 +46,13 @@ int mirror_maps_import(struct mirror_engine *m, uint32_t site,
 	return mirror_map_import(m->map, site, chunk, data, data_bytes);
 }
 
+void mirror_maps_limit(struct mirror_engine *m, uint64_t sequence)
+{
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (m->sb.sites[s].map_position > sequence)
+			m->sb.sites[s].map_position = sequence;
+}
+
 /* All of it is proven to be at `site`: a new epoch, and an empty map under it. */
 void mirror_maps_clear(struct mirror_engine *m, uint32_t site)
 {

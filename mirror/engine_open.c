@@ -358,6 +358,7 @@ static void scan_ended(struct mirror_engine *m)
 	m->home_done = m->home_flushed;
 	/* W3: it is, since all that the scan has read was flushed before. */
 	m->durable = m->last_sequence;
+	mirror_maps_limit(m, m->last_sequence);
 	m->sb.incarnation = m->incarnation;
 	m->open_step = OPEN_WRITE;
 	m->open_ticket = mirror_superblock_want(m);

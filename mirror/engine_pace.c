@@ -11,7 +11,8 @@
  *   phase     clients
  *   mapping   wait while what the log holds for the copy is too much for a hold, until
  *             it is at home and the map stands for it
- *   asked     counted; more than READY has room for: asked anew, when it comes
+ *   asked     counted; more than READY has room for: asked anew, when it comes, and
+ *             then they wait for it, for a time
  *   copying   wait beyond their share, or while the next read cannot begin
  */
 #include "mirror/internal.h"
@@ -63,7 +64,22 @@ void mirror_pace_begin(struct mirror_engine *m, uint32_t site, uint64_t extents)
 	p->spent_bytes = 0;
 	p->spent_records = 0;
 	p->all_read = false;
-	p->starved = false;
+	p->starved = p->outrun_count > 0;
+	p->mapping_ns = m->now_ns;
+}
+
+/* It prepares its hold, which clients wait for when they outran it before; the longer,
+ * the more often, but not for ever. */
+void mirror_pace_asked(struct mirror_engine *m, uint32_t site)
+{
+	struct engine_peer *p = &m->peer[site];
+	const uint32_t times = p->outrun_count < 3 ? p->outrun_count : 3;
+	const uint64_t until_ns = p->mapping_ns + (MAPPING_NS << times);
+
+	if (m->now_ns >= until_ns)
+		p->starved = false;
+	else if (p->starved)
+		mirror_engine_wake(m, until_ns);
 }
 
 /* The copy is ready. False: clients have written more meanwhile than it can take in. */
@@ -75,11 +91,14 @@ bool mirror_pace_ready(struct mirror_engine *m, uint32_t site, uint32_t room_blo
 				 (MIRROR_EXTENT_BYTES + MIRROR_BLOCK_BYTES);
 	uint64_t own = 0;
 
+	p->starved = false;
 	p->room_bytes = (uint64_t)room_blocks * MIRROR_BLOCK_BYTES;
 	if (room_blocks == MIRROR_REFRESH_ROOM_UNBOUND)
 		p->room_bytes = p->room_records = UNBOUND;
+	p->outrun_count++;
 	if (p->spent_bytes > p->room_bytes || p->spent_records > p->room_records)
 		return false;
+	p->outrun_count = 0;
 	/* All of it in this log too, if that can be (P4-71): then no map takes over. */
 	if (percent < m->config->bypass_at_percent)
 		own = (m->config->bypass_at_percent - percent) *

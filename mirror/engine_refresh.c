@@ -218,6 +218,7 @@ static bool take_ready(struct mirror_engine *m, uint32_t number,
 		return false;
 	if (ready.error != 0) {
 		p->phase = REFRESH_REFUSED;
+		p->starved = false;
 		p->refused_count++;
 		p->retry_at_ns = m->now_ns + REFUSED_NS;
 		mirror_peer_set(m, m->link[number].site, LINK_REFRESHING, ready.text);
@@ -381,8 +382,10 @@ static void refresh_pump(struct mirror_engine *m, uint32_t site)
 		else
 			mirror_engine_wake(m, p->retry_at_ns);
 		break;
-	case REFRESH_NONE:
 	case REFRESH_ASKED:
+		mirror_pace_asked(m, site);
+		break;
+	case REFRESH_NONE:
 	case REFRESH_ENDING:
 		break;
 	}

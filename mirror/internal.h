@@ -177,12 +177,13 @@ struct engine_peer {
 	enum refresh_phase phase;
 	bool inconsistent_ok;
 	uint64_t map_cursor, refresh_done, refresh_total;
-	uint64_t mapping_ns;    /* MAPPING: since */
+	uint64_t mapping_ns;    /* MAPPING, ASKED: since */
 	uint64_t map_to;        /* MAPPING: the map is to stand for all up to here */
 	uint64_t refresh_end;   /* last refresh record */
 	uint32_t refused_count; /* by this connection: see engine_pace.c */
 	bool all_read;          /* COPYING: no extent is left to be read */
 	bool starved;           /* ... or the next read cannot begin: clients wait */
+	uint32_t outrun_count;  /* ASKED: so often in a row clients wrote too much */
 	uint64_t room_bytes, spent_bytes; /* engine_pace.c: clients may write, have */
 	uint64_t room_records, spent_records;
 	uint32_t refresh_reads; /* under way */

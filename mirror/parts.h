@@ -107,6 +107,9 @@ int mirror_maps_import(struct mirror_engine *m, uint32_t site,
 		       const struct mirror_map_chunk *chunk, const uint8_t *data,
 		       size_t data_bytes);
 void mirror_maps_clear(struct mirror_engine *m, uint32_t site);
+/* No map stands for records beyond `sequence`, the last one: of those that were given up
+ * it may hold more than is missed, and what comes under their sequences it has not seen. */
+void mirror_maps_limit(struct mirror_engine *m, uint64_t sequence);
 void mirror_maps_pump(struct mirror_engine *m);
 void mirror_maps_io(struct mirror_engine *m, struct mirror_io *io);
 bool mirror_headers_read(struct mirror_engine *m, uint64_t sequence,
@@ -201,6 +204,7 @@ void mirror_marks_pump(struct mirror_engine *m);
 uint64_t mirror_pace_stream_bytes(const struct mirror_engine *m, uint64_t sequence);
 bool mirror_pace_fits(const struct mirror_engine *m, uint32_t site);
 void mirror_pace_begin(struct mirror_engine *m, uint32_t site, uint64_t extents);
+void mirror_pace_asked(struct mirror_engine *m, uint32_t site);
 bool mirror_pace_ready(struct mirror_engine *m, uint32_t site, uint32_t room_blocks);
 void mirror_pace_spend(struct mirror_engine *m, const struct mirror_header *h);
 bool mirror_pace_waits(const struct mirror_engine *m);

@@ -241,6 +241,35 @@ static void without_room(struct sim_scene *s)
 	EXPECT(s, sim_image_check(s->w, 1, "G6"), "it has its last consistent image");
 }
 
+/* ---- a hold that takes its time -------------------- */
+
+static bool takes_over(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->sb.sites[1].map_position > 0;
+}
+
+static bool is_copied(struct sim_scene *s)
+{
+	const struct engine_peer *p = &sim_scene_engine(s, 0)->peer[1];
+
+	return p->phase == REFRESH_COPYING || p->phase == REFRESH_ENDING;
+}
+
+/* Clients write all the time, more than a hold has room for while the copy's log takes
+ * its time to prepare one: they wait for it, or it would be asked anew for ever. */
+static void slow_hold(struct sim_scene *s)
+{
+	sim_node_kill(s->w, 1);
+	s->w->plan.quiet_ns = 50 * SIM_US;
+	s->w->client_off = false;
+	sim_client_wake(s->w, 0);
+	UNTIL(s, 20000, takes_over, "the map takes over");
+	sim_device(s->w, 1, MIRROR_IO_LOG)->slow_ns = 120 * SIM_MS;
+	sim_node_start(s->w, 1);
+	UNTIL(s, 12000, is_copied, "the copy is being refreshed");
+	sim_device(s->w, 1, MIRROR_IO_LOG)->slow_ns = 0;
+}
+
 const struct sim_scenario sim_scenarios_refresh[] = {
 	{ "refresh-cut-short",
 	  "a refresh cut short after the stream went on",
@@ -273,5 +302,11 @@ const struct sim_scenario sim_scenarios_refresh[] = {
 	  5,
 	  .play = without_room,
 	  .disk_bytes = 4u << 20 },
+	{ "slow-hold",
+	  "clients that write more, while a hold is prepared, than that has room for",
+	  { 1, 1 },
+	  1,
+	  5,
+	  .play = slow_hold },
 	{ 0 },
 };
