@@ -75,7 +75,6 @@ static void order(struct sim *w, uint32_t node, const struct order *o)
 	static uint64_t limit[SIM_GENERATIONS_MAX];
 	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
 
-	w->forced |= o->type == ORDER_PREPARE && o->force;
 	if (o->type != ORDER_SERVE)
 		return;
 	w->forced |= w->generation[mine].reason == GENERATION_FORCED;
@@ -84,4 +83,21 @@ static void order(struct sim *w, uint32_t node, const struct order *o)
 		check_generation(w, node, &w->generation[g], limit[g], o->sites == 0);
 }
 
-const struct sim_checker sim_check_g4 = { .name = "G4", .order = order };
+/* A force that went through: what others have may be lost from here on. */
+static void cluster(struct sim *w, uint32_t node)
+{
+	const struct view *v = cluster_vote_in_effect(w->node[node].core);
+
+	if (w->forced || v == NULL)
+		return;
+	w->forced = cluster_view_generation(v)->reason == GENERATION_FORCED ||
+		    !uuid_is_zero(&v->fork.lineage);
+	if (w->forced)
+		sim_trace(w, "forced");
+}
+
+const struct sim_checker sim_check_g4 = {
+	.name = "G4",
+	.order = order,
+	.cluster = cluster,
+};

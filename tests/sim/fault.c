@@ -6,7 +6,7 @@
 #include "mirror/internal.h"
 #include "tests/sim/sim.h"
 
-#define MOMENT_LIMIT_NS (2 * SIM_S) /* then a fault strikes all the same */
+#define MOMENT_LIMIT_NS (10 * SIM_S) /* then a fault strikes all the same */
 
 /* ---- strikes ------------------------------------------------------------------------ */
 
@@ -56,21 +56,49 @@ static void corrupt(struct sim *w, const struct sim_fault *f, uint32_t site)
 		sim_node_kill(w, (uint32_t)s->open_node); /* its next start finds it */
 }
 
+/* Promotions of the node, whoever asked for them. */
+static void call_off(struct sim *w, uint32_t node)
+{
+	struct sim_node *n = &w->node[node];
+	struct cluster_event e = { .type = CLUSTER_EVENT_GIVE_UP };
+
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
+		if (!n->running || w->now_ns < n->frozen_until_ns)
+			return;
+		e.command_id = n->core->command[i].id;
+		if (n->core->command[i].used &&
+		    n->core->command[i].type == CLUSTER_COMMAND_PROMOTE)
+			sim_cluster_step(w, node, &e);
+	}
+}
+
+static void fail_frozen(struct sim *w, uint32_t node)
+{
+	const struct order frozen = { .type = ORDER_FAIL_FROZEN };
+
+	if (w->node[node].running)
+		sim_node_order(w, node, &frozen);
+}
+
 static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 {
 	const int32_t site = f->c % 2 == 0 ? -1 : (int32_t)(f->b % w->plan.site_count);
 	const int32_t serving = sim_serving(w);
 
+	if (f->type == SIM_CALL_OFF) {
+		call_off(w, node);
+		return;
+	}
 	/* Most are for production; said elsewhere they are refused. */
 	if (f->type != SIM_PROMOTE && f->type != SIM_FORCE && f->c / 2 % 4 != 0 &&
 	    serving >= 0)
 		node = (uint32_t)serving;
 	switch (f->type) {
 	case SIM_PROMOTE:
-		sim_command(w, node, CLUSTER_COMMAND_PROMOTE, false, -1);
+		sim_promote(w, node, false);
 		break;
 	case SIM_FORCE:
-		sim_command(w, node, CLUSTER_COMMAND_PROMOTE, true, -1);
+		sim_promote(w, node, true);
 		break;
 	case SIM_DEMOTE:
 		sim_command(w, node, CLUSTER_COMMAND_DEMOTE, false, -1);
@@ -144,15 +172,25 @@ static void break_nodes(struct sim *w, const struct sim_fault *f, uint32_t node,
 	}
 }
 
+static uint32_t site_of(const struct sim *w, const struct sim_fault *f)
+{
+	const int32_t site = w->config.node[f->a % w->node_count].site;
+
+	return f->here && site >= 0 ? (uint32_t)site :
+				      (uint32_t)(f->a % w->plan.site_count);
+}
+
+static void strike_all_armed(struct sim *w);
+
 static void strike(struct sim *w, const struct sim_fault *f)
 {
 	const uint32_t node = (uint32_t)(f->a % w->node_count);
-	const uint32_t site = (uint32_t)(f->a % w->plan.site_count);
-	const struct order frozen = { .type = ORDER_FAIL_FROZEN };
+	const uint32_t site = site_of(w, f);
 
 	w->count.faults++;
 	w->last_fault_ns = w->now_ns;
-	sim_trace(w, "FAULT %s", sim_fault_name(f->type));
+	sim_trace(w, "FAULT %s, %s%s", sim_fault_name(f->type),
+		  sim_moment_name(f->moment), f->armed && !f->seen ? " missed" : "");
 	switch (f->type) {
 	case SIM_KILL:
 	case SIM_RESET:
@@ -192,11 +230,11 @@ static void strike(struct sim *w, const struct sim_fault *f)
 						(int64_t)(3600 * SIM_S);
 		break;
 	case SIM_REPAIR:
+		strike_all_armed(w); /* none of them later, when all has to be calm */
 		sim_repair(w);
 		break;
 	case SIM_FAIL_FROZEN:
-		if (w->node[node].running)
-			sim_node_order(w, node, &frozen);
+		fail_frozen(w, node);
 		break;
 	default:
 		command(w, f, node);
@@ -213,6 +251,18 @@ static bool is_chased(const struct mirror_engine *m)
 		    !m->peer[m->link[i].site].waited)
 			return true;
 	return false;
+}
+
+/* Nobody serves, and whoever asks this node to is refused, but for a force. */
+static bool needs_force(const struct sim *w, uint32_t node)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+	const struct cluster_core *c = w->node[node].core;
+	const struct view *v = cluster_vote_in_effect(c);
+
+	return m->state == ENGINE_IDLE && c->quorate && v != NULL && sim_serving(w) < 0 &&
+	       (!cluster_round_can_decide(c) ||
+		cluster_promote_reason(c, v) == PROMOTE_NOT);
 }
 
 static bool is_moment(const struct sim *w, uint32_t node, enum sim_moment moment)
@@ -242,11 +292,41 @@ static bool is_moment(const struct sim *w, uint32_t node, enum sim_moment moment
 		return is_chased(m);
 	case SIM_IN_CLEAN:
 		return c->voter.has_in_effect && c->voter.in_effect.clean;
+	case SIM_IN_NEED:
+		return needs_force(w, node);
 	case SIM_AT_ONCE:
 	case SIM_MOMENTS:
 		break;
 	}
 	return true;
+}
+
+static void fire(struct sim *w, struct sim_fault *f)
+{
+	f->done = true;
+	w->armed_count -= f->armed;
+	strike(w, f);
+}
+
+static void strike_all_armed(struct sim *w)
+{
+	for (uint32_t i = 0; i < w->plan.fault_count; i++)
+		if (w->plan.fault[i].armed && !w->plan.fault[i].done)
+			fire(w, &w->plan.fault[i]);
+}
+
+/* Now and then somebody brings a moment about that is seldom there by itself. */
+static void provoke(struct sim *w, const struct sim_fault *f)
+{
+	const int32_t serving = sim_serving(w);
+
+	if (serving < 0 || f->c % 2 == 0)
+		return;
+	w->last_fault_ns = w->now_ns;
+	if (f->moment == SIM_IN_REFRESH)
+		sim_command(w, (uint32_t)serving, CLUSTER_COMMAND_REFRESH, false, -1);
+	else if (f->moment == SIM_IN_CLEAN)
+		sim_command(w, (uint32_t)serving, CLUSTER_COMMAND_DEMOTE, false, -1);
 }
 
 void sim_fault_event(struct sim *w, uint64_t number)
@@ -256,14 +336,14 @@ void sim_fault_event(struct sim *w, uint64_t number)
 	if (f->done || w->settling)
 		return;
 	if (f->moment == SIM_AT_ONCE || f->armed) {
-		f->done = true;
-		w->armed_count -= f->armed;
-		strike(w, f);
+		fire(w, f);
 		return;
 	}
 	f->armed = true;
 	w->armed_count++;
-	sim_at(w, w->now_ns + MOMENT_LIMIT_NS, SIM_FAULT, 0, number, NULL);
+	sim_at(w, w->now_ns + MOMENT_LIMIT_NS * (1 + w->plan.slow), SIM_FAULT, 0, number,
+	       NULL);
+	provoke(w, f);
 }
 
 /* After each step of a node: is it one of those moments? Then the fault comes with
@@ -278,7 +358,10 @@ void sim_fault_watch(struct sim *w, uint32_t node)
 		if (!f->armed || f->done || f->seen || !is_moment(w, node, f->moment))
 			continue;
 		f->seen = true;
-		if (f->b % 2 == 0) /* of the node itself, or as it was drawn */
+		/* of the node itself, or as it was drawn */
+		f->here = f->b % 2 == 0 || f->type == SIM_FORCE ||
+			  f->type == SIM_CALL_OFF;
+		if (f->here)
 			f->a = node;
 		sim_at(w, sim_soon(w, f->c % 3000), SIM_FAULT, 0, i, NULL);
 	}

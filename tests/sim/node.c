@@ -339,6 +339,14 @@ static void tick(struct sim *w, const struct sim_event *e)
 	}
 }
 
+static void gives_up(struct sim *w, uint32_t node, uint64_t id)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_GIVE_UP, .command_id = id };
+
+	if (!w->reply[id].done)
+		sim_cluster_step(w, node, &e);
+}
+
 /* As agent/request.c ends a stop. */
 static void leaves(struct sim *w, uint32_t node, enum sim_exit exit)
 {
@@ -396,6 +404,9 @@ void sim_node_event(struct sim *w, const struct sim_event *e)
 		break;
 	case SIM_SUBMIT:
 		sim_submit(w, e->node);
+		break;
+	case SIM_GIVE_UP:
+		gives_up(w, e->node, e->number);
 		break;
 	case SIM_EXIT:
 		leaves(w, e->node, (enum sim_exit)e->number);

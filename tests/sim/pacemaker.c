@@ -1,6 +1,7 @@
 /* pacemaker.c - a Pacemaker as a client of the members: it fences whom the part with
- * quorum has lost, late or never, and promotes the node with the best score when
- * nobody serves, sometimes though somebody does, sometimes twice.
+ * quorum has lost, late, not at the first attempt, or never, and then promotes the node
+ * with the best score when nobody serves; sometimes before, sometimes though somebody
+ * does, sometimes twice; and gives up.
  */
 #include "cluster/internal.h"
 #include "tests/sim/sim.h"
@@ -8,6 +9,11 @@
 #define NOBODY UINT32_MAX
 #define PERIOD_NS (20 * SIM_MS)
 #define PROMOTE_LIMIT_NS (6000 * SIM_MS)
+#define SETTLED_LIMIT_NS (30 * SIM_S)
+#define IMPATIENT_MS 1500u
+#define FENCING_FAILS_ONE_IN 4u
+#define HASTY_ONE_IN 6u
+#define MEDDLES_ONE_IN 1500u
 #define COMMANDS_LIMIT (SIM_COMMANDS_MAX - 400)
 
 /* The part of the network with quorum, or NOBODY. */
@@ -100,6 +106,20 @@ void sim_fence(struct sim *w, uint32_t node)
 	tell_fenced(w, node);
 }
 
+static uint64_t fence_at(struct sim *w)
+{
+	return w->now_ns + w->plan.fence_ms * SIM_MS / 2 +
+	       sim_random(w, w->plan.fence_ms + 1) * SIM_MS;
+}
+
+static bool is_fencing(const struct sim_pacemaker *p)
+{
+	for (uint32_t n = 0; n < SIM_NODES_MAX; n++)
+		if (p->fence_at_ns[n] != 0)
+			return true;
+	return false;
+}
+
 static void fence(struct sim *w, uint32_t part)
 {
 	struct sim_pacemaker *p = &w->pacemaker;
@@ -111,10 +131,14 @@ static void fence(struct sim *w, uint32_t part)
 			p->fence_at_ns[n] = 0;
 			p->fenced[n] = p->fenced[n] && !w->node[n].machine;
 		} else if (p->fence_at_ns[n] == 0) {
-			p->fence_at_ns[n] = w->now_ns + w->plan.fence_ms * SIM_MS / 2 +
-					    sim_random(w, w->plan.fence_ms + 1) * SIM_MS;
+			p->fence_at_ns[n] = fence_at(w);
 		} else if (w->now_ns >= p->fence_at_ns[n]) {
-			sim_fence(w, n);
+			if (w->settling || sim_random(w, FENCING_FAILS_ONE_IN) != 0) {
+				sim_fence(w, n);
+				continue;
+			}
+			sim_trace(w, "PACEMAKER: the fencing of n%u fails", n + 1);
+			p->fence_at_ns[n] = fence_at(w);
 		}
 	}
 }
@@ -131,6 +155,24 @@ static bool someone_serves(const struct sim *w, uint32_t part)
 		if (is_alive(w, n, part) && sim_node_serves(w, n))
 			return true;
 	return false;
+}
+
+static uint64_t limit(const struct sim *w)
+{
+	return w->settling ? SETTLED_LIMIT_NS : PROMOTE_LIMIT_NS;
+}
+
+uint64_t sim_promote(struct sim *w, uint32_t node, bool force)
+{
+	const uint64_t id = sim_command(w, node, CLUSTER_COMMAND_PROMOTE, force, -1);
+	uint64_t patience = limit(w);
+
+	if (id == 0 || w->reply[id].done)
+		return id;
+	if (!w->settling && sim_random(w, 4) == 0)
+		patience = sim_random(w, IMPATIENT_MS) * SIM_MS;
+	sim_at(w, w->now_ns + patience, SIM_GIVE_UP, node, id, NULL);
+	return id;
 }
 
 static void promote_best(struct sim *w, uint32_t part)
@@ -150,11 +192,24 @@ static void promote_best(struct sim *w, uint32_t part)
 	}
 	if (best == INT32_MIN || w->command_count > COMMANDS_LIMIT)
 		return;
-	p->promote_id = sim_command(w, p->promote_node, CLUSTER_COMMAND_PROMOTE, false,
-				    -1);
+	sim_trace(w, "PACEMAKER promotes%s", is_fencing(p) ? " before a fencing" : "");
+	p->promote_id = sim_promote(w, p->promote_node, false);
 	p->promote_since_ns = w->now_ns;
 	if (sim_random(w, 16) == 0) /* and again, before an answer */
-		sim_command(w, p->promote_node, CLUSTER_COMMAND_PROMOTE, false, -1);
+		sim_promote(w, p->promote_node, false);
+}
+
+/* It takes another one for the better one, though somebody serves. */
+static void meddle(struct sim *w, uint32_t part)
+{
+	const uint32_t node = (uint32_t)sim_random(w, w->node_count);
+
+	if (w->settling || w->command_count > COMMANDS_LIMIT ||
+	    sim_random(w, MEDDLES_ONE_IN * (1 + w->plan.slow)) != 0 ||
+	    !is_alive(w, node, part))
+		return;
+	sim_trace(w, "PACEMAKER promotes n%u, though somebody serves", node + 1);
+	sim_promote(w, node, false);
 }
 
 static void promote(struct sim *w, uint32_t part)
@@ -163,15 +218,18 @@ static void promote(struct sim *w, uint32_t part)
 
 	if (p->promote_id != 0 &&
 	    (w->reply[p->promote_id].done || !is_alive(w, p->promote_node, part) ||
-	     w->now_ns > p->promote_since_ns + PROMOTE_LIMIT_NS)) {
+	     w->now_ns > p->promote_since_ns + limit(w))) {
 		p->promote_id = 0;
 		p->idle_since_ns = w->now_ns;
 	}
-	if (someone_serves(w, part))
+	if (someone_serves(w, part)) {
 		p->idle_since_ns = w->now_ns;
-	else if (p->promote_id == 0 && part != NOBODY &&
-		 w->now_ns > p->idle_since_ns + 200 * SIM_MS)
+		p->hasty = sim_random(w, HASTY_ONE_IN) == 0;
+		meddle(w, part);
+	} else if (p->promote_id == 0 && part != NOBODY && (p->hasty || !is_fencing(p)) &&
+		   w->now_ns > p->idle_since_ns + 200 * SIM_MS) {
 		promote_best(w, part);
+	}
 }
 
 /* A monitor finds a device failed: the resource is stopped, and started later. */

@@ -36,12 +36,27 @@ static const char *const names[SIM_FAULT_TYPES] = {
 	[SIM_CONNECT] = "connect",
 	[SIM_REFRESH] = "refresh",
 	[SIM_FAIL_FROZEN] = "fail-frozen",
+	[SIM_CALL_OFF] = "call-off",
 	[SIM_REPAIR] = "repair",
+};
+
+static const char *const moment_names[SIM_MOMENTS] = {
+	[SIM_AT_ONCE] = "at-once",       [SIM_IN_ROUND] = "in-round",
+	[SIM_IN_PREPARE] = "in-prepare", [SIM_IN_REFRESH] = "in-refresh",
+	[SIM_IN_CUT] = "in-cut",         [SIM_IN_GREETING] = "in-greeting",
+	[SIM_IN_START] = "in-start",     [SIM_IN_BYPASS] = "in-bypass",
+	[SIM_IN_REFUSAL] = "in-refusal", [SIM_IN_CLEAN] = "in-clean",
+	[SIM_IN_CHASE] = "in-chase",     [SIM_IN_NEED] = "in-need",
 };
 
 const char *sim_fault_name(enum sim_fault_type type)
 {
 	return names[type];
+}
+
+const char *sim_moment_name(enum sim_moment moment)
+{
+	return moment_names[moment];
 }
 
 /* How often a kind is drawn, relative to the others, when the run has it. */
@@ -54,11 +69,12 @@ static const uint8_t weights[SIM_FAULT_TYPES] = {
 	[SIM_SLOW_DEVICE] = 2, [SIM_STUCK_DEVICE] = 2,
 	[SIM_FAIL_DEVICE] = 2, [SIM_LOSE_VOTER_FILE] = 1,
 	[SIM_WALL_JUMP] = 1,   [SIM_PROMOTE] = 3,
-	[SIM_FORCE] = 1,       [SIM_DEMOTE] = 3,
+	[SIM_FORCE] = 8,       [SIM_DEMOTE] = 3,
 	[SIM_LEAVE] = 2,       [SIM_DISCONNECT] = 2,
 	[SIM_CONNECT] = 2,     [SIM_REFRESH] = 1,
 	[SIM_FAIL_FROZEN] = 1, [SIM_ROT] = 1,
 	[SIM_LOST_WRITE] = 1,  [SIM_MISDIRECTED_WRITE] = 1,
+	[SIM_CALL_OFF] = 2,
 };
 
 static uint64_t pick(struct sim_random *r, uint64_t a, uint64_t b, uint64_t c)
@@ -113,8 +129,8 @@ static uint64_t draw_kinds(const struct sim_plan *p, struct sim_random *r)
 	for (uint32_t t = 0; t < SIM_REPAIR; t++)
 		if (sim_random_below(r, 2) == 0)
 			kinds |= 1ull << t;
-	if (!p->force)
-		kinds &= ~(1ull << SIM_FORCE);
+	kinds &= ~(1ull << SIM_FORCE);
+	kinds |= (uint64_t)p->force << SIM_FORCE;
 	/* Faults that no disk should have: they void what was promised for the site,
 	 * so only a few runs have them. */
 	if (sim_random_below(r, 8) != 0)
@@ -136,6 +152,13 @@ static enum sim_fault_type draw_type(struct sim_random *r, uint64_t kinds)
 	for (t = 0; at >= (kinds >> t & 1) * weights[t]; t++)
 		at -= (kinds >> t & 1) * weights[t];
 	return (enum sim_fault_type)t;
+}
+
+static enum sim_moment draw_moment(struct sim_random *r, enum sim_fault_type type)
+{
+	if (sim_random_below(r, 2) == 0)
+		return type == SIM_FORCE ? SIM_IN_NEED : SIM_AT_ONCE;
+	return (enum sim_moment)sim_random_below(r, SIM_MOMENTS);
 }
 
 /* In the middle all is repaired, and nothing else goes wrong for so long that whoever
@@ -187,9 +210,7 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 			break;
 		f->at_ns = at;
 		f->type = draw_type(&r, kinds);
-		f->moment = sim_random_below(&r, 2) == 0 ?
-				    SIM_AT_ONCE :
-				    (enum sim_moment)sim_random_below(&r, SIM_MOMENTS);
+		f->moment = draw_moment(&r, f->type);
 		f->a = sim_random_next(&r) >> 8;
 		f->b = sim_random_next(&r) >> 8;
 		f->c = sim_random_next(&r) >> 8;

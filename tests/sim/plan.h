@@ -37,7 +37,8 @@ enum sim_fault_type {
 	SIM_CONNECT,
 	SIM_REFRESH,
 	SIM_FAIL_FROZEN,
-	SIM_REPAIR, /* and then nothing for a while */
+	SIM_CALL_OFF, /* promotions at node a: the time of who asked is over */
+	SIM_REPAIR,   /* and then nothing for a while */
 	SIM_FAULT_TYPES,
 };
 
@@ -54,6 +55,7 @@ enum sim_moment {
 	SIM_IN_REFUSAL, /* D4: it refuses older links, and nobody has taken over yet */
 	SIM_IN_CLEAN,   /* production was demoted cleanly */
 	SIM_IN_CHASE,   /* a copy follows production that is not waited for yet */
+	SIM_IN_NEED,    /* nobody serves, and here only a force would help */
 	SIM_MOMENTS,
 };
 
@@ -63,6 +65,7 @@ struct sim_fault {
 	enum sim_moment moment;
 	uint64_t a, b, c;
 	bool armed, seen, done;
+	bool here; /* it strikes node a, which was seen so, or its site */
 };
 
 /* What a run is: drawn from its seed (swarm), or set by a scenario. */

@@ -66,9 +66,10 @@ enum sim_event_type {
 	SIM_CLOSED,
 	SIM_CLIENTS,
 	SIM_SENT,
-	SIM_OFFER,  /* answers that may leave now, if the lease allows */
-	SIM_SUBMIT, /* a client's next request */
-	SIM_EXIT,   /* it has left, or its time to do so is over: number, enum sim_exit */
+	SIM_OFFER,   /* answers that may leave now, if the lease allows */
+	SIM_SUBMIT,  /* a client's next request */
+	SIM_GIVE_UP, /* who asked for a promotion waits no longer: number, its command */
+	SIM_EXIT, /* it has left, or its time to do so is over: number, enum sim_exit */
 	/* of the world */
 	SIM_IO,
 	SIM_LINE,
@@ -339,6 +340,7 @@ struct sim_pacemaker {
 	uint32_t asked_process[SIM_NODES_MAX];   /* which has asked for all of them */
 	uint64_t promote_id, promote_since_ns, idle_since_ns;
 	uint32_t promote_node;
+	bool hasty; /* it will not wait for a fencing that is due */
 	bool off;
 };
 
@@ -567,12 +569,15 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed);
 void sim_fault_event(struct sim *w, uint64_t number);
 void sim_fault_watch(struct sim *w, uint32_t node);
 const char *sim_fault_name(enum sim_fault_type type);
+const char *sim_moment_name(enum sim_moment moment);
 /* Networks and devices work again; no process or machine is touched. */
 void sim_repair(struct sim *w);
 /* All is repaired: everything comes together, or it is a violation. */
 void sim_settle(struct sim *w);
 /* One view, every site hosted and current, and somebody serves. */
 bool sim_is_together(struct sim *w);
+/* Somebody asks the node to promote, and gives up after a time of his own. */
+uint64_t sim_promote(struct sim *w, uint32_t node, bool force);
 /* A fencing of the node, confirmed to all that run. */
 void sim_fence(struct sim *w, uint32_t node);
 /* Its machine starts: it learns from another who was fenced. */
