@@ -208,7 +208,8 @@ static void fence_event(void *owner, struct cluster_event *event)
 	char object[CONFIG_NAME_MAX + 8];
 
 	snprintf(object, sizeof object, "member %s", event->fenced.node);
-	event_add(n, "change", object, "fenced: Pacemaker confirmed it", "");
+	if (event->fenced.live)
+		event_add(n, "change", object, "fenced: Pacemaker confirmed it", "");
 	step(n, event);
 }
 

@@ -111,15 +111,20 @@ static bool is_pushed(const struct cluster_fence *f, const stonith_history_t *al
 	return pushed;
 }
 
+/* All of it at a connect, later what was pushed. */
 static bool read_history(struct cluster_fence *f, stonith_t *st)
 {
 	stonith_history_t *all = NULL;
+	bool live;
 
 	if (st->cmds->history(st, st_opt_sync_call, NULL, &all, HISTORY_TIMEOUT_S) != 0)
 		return false;
 	for (const stonith_history_t *h = all; h != NULL; h = h->next)
-		if (is_proof(h))
-			tell(f, h->target, completed_ns(h), is_pushed(f, all, h));
+		if (is_proof(h)) {
+			live = is_pushed(f, all, h);
+			if (live || !atomic_load(&f->connected))
+				tell(f, h->target, completed_ns(h), live);
+		}
 	stonith_history_free(all);
 	f->pushed_count = 0;
 	return true;
