@@ -272,6 +272,12 @@ static void devices_open(struct sim *w, uint32_t node)
 	if (s->open_node >= 0)
 		sim_violate(w, "D6", "n%u opens site %u, which n%u has open", node + 1,
 			    n->site, (uint32_t)s->open_node + 1);
+	for (uint32_t i = 0; i < SIM_OPS_MAX; i++)
+		if (w->op[i].used && w->op[i].site == n->site && w->op[i].node != node)
+			sim_violate(w, "D6",
+				    "n%u opens site %u, and what n%u has asked of its "
+				    "devices has not ended",
+				    node + 1, n->site, w->op[i].node + 1);
 	s->open_node = (int32_t)node;
 	n->open = true;
 	sim_mirror_step(w, node, &e);
