@@ -33,8 +33,9 @@ static void check_stable(struct sim *w, uint32_t node, uint64_t sequence)
 		const struct mirror_record *r = mirror_engine_record(m, sequence);
 
 		if (r->header.data_bytes > 0 &&
-		    memcmp(site->log.stable + r->log_position,
-			   site->log.now + r->log_position, r->header.data_bytes) != 0) {
+		    mirror_header_data_crc(&m->sb.mirror, &r->header,
+					   site->log.stable + r->log_position) !=
+			    r->header.crc) {
 			sim_violate(w, "G1",
 				    "site %u counts sequence %llu as durable, and it is "
 				    "not on stable storage",

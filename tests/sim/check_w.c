@@ -269,8 +269,9 @@ static void check_claim(struct sim *w, uint32_t node, const struct sim_site *sit
 		const struct mirror_record *r = mirror_engine_record(m, s);
 
 		if (r->header.data_bytes > 0 &&
-		    memcmp(site->log.stable + r->log_position,
-			   site->log.now + r->log_position, r->header.data_bytes) != 0) {
+		    mirror_header_data_crc(&m->sb.mirror, &r->header,
+					   site->log.stable + r->log_position) !=
+			    r->header.crc) {
 			sim_violate(w, "W3",
 				    "site %u opens with %llu durable, and sequence %llu "
 				    "is not on stable storage",

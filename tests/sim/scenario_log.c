@@ -193,7 +193,7 @@ static void damage_at_end(struct sim_scene *s)
 	sim_scene_takeover(s, 1);
 }
 
-/* ---- a flush of the log that fails -------------------- */
+/* ---- a flush or a write of the log that fails -------------------- */
 
 static bool has_detached(struct sim_scene *s)
 {
@@ -212,14 +212,16 @@ static bool is_without(struct sim_scene *s)
 static void failed_flush(struct sim_scene *s)
 {
 	const uint32_t site = s->w->seed % 2;
+	const bool writes = s->w->seed / 2 % 2 == 1;
 	struct sim_device *log = &s->w->site[site].log;
 
 	log->fail = -EIO;
-	log->fail_ops = 1u << MIRROR_IO_FLUSH;
+	log->fail_ops = 1u << (writes ? MIRROR_IO_WRITE : MIRROR_IO_FLUSH);
 	s->node = site;
 	s->write = sim_scene_write(s, 0, SECTOR);
 	EXPECT(s, s->write != NULL, "the write is taken");
-	UNTIL(s, 1000, has_detached, "whose flush fails gives up its log");
+	EXPECT(s, !writes || sim_scene_flush(s, 0) != NULL, "and a flush");
+	UNTIL(s, 1000, has_detached, "whose log fails gives it up");
 	log->fail = 0;
 	WHILE(s, 1000, has_detached, "and does not go on with it");
 	if (site == 0) {
@@ -336,7 +338,7 @@ const struct sim_scenario sim_scenarios_log[] = {
 	  10,
 	  .play = damage_at_end },
 	{ "failed-flush",
-	  "a flush of the log that fails, once",
+	  "a flush or a write of the log that fails, once",
 	  { 1, 1 },
 	  1,
 	  10,
