@@ -43,7 +43,7 @@ static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 
 	if (h->blank || lost_proven(m, site, h->next_sequence)) {
 		s->map_state = MIRROR_MAP_ALL_DIRTY;
-		s->map_position = m->last_sequence;
+		s->map_position = m->durable; /* the rest may be lost with the cache */
 		mirror_superblock_want(m);
 	}
 	/* Not blank, nothing of its own unproven, and durable beyond all that the
