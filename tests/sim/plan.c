@@ -72,8 +72,8 @@ static const uint8_t weights[SIM_FAULT_TYPES] = {
 	[SIM_FORCE] = 8,       [SIM_DEMOTE] = 3,
 	[SIM_LEAVE] = 2,       [SIM_DISCONNECT] = 2,
 	[SIM_CONNECT] = 2,     [SIM_REFRESH] = 1,
-	[SIM_FAIL_FROZEN] = 1, [SIM_ROT] = 1,
-	[SIM_LOST_WRITE] = 1,  [SIM_MISDIRECTED_WRITE] = 1,
+	[SIM_FAIL_FROZEN] = 1, [SIM_ROT] = 5,
+	[SIM_LOST_WRITE] = 5,  [SIM_MISDIRECTED_WRITE] = 5,
 	[SIM_CALL_OFF] = 2,
 };
 
@@ -132,8 +132,8 @@ static uint64_t draw_kinds(const struct sim_plan *p, struct sim_random *r)
 	kinds &= ~(1ull << SIM_FORCE);
 	kinds |= (uint64_t)p->force << SIM_FORCE;
 	/* Faults that no disk should have: they void what was promised for the site,
-	 * so only a few runs have them. */
-	if (sim_random_below(r, 8) != 0)
+	 * so few runs have them. */
+	if (sim_random_below(r, 4) != 0)
 		kinds &= ~(1ull << SIM_ROT | 1ull << SIM_LOST_WRITE |
 			   1ull << SIM_MISDIRECTED_WRITE);
 	return kinds;
