@@ -3,9 +3,11 @@
  */
 #include <assert.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #define JOBS_MAX 64u
 #define PER_PROCESS 64u      /* runs of one worker: it starts over with clean memory */
 #define PER_PROCESS_TIMED 8u /* ... when the time is bounded, so that it ends in time */
+#define RUN_SECONDS_MAX 300  /* of the processor: what takes longer comes to no end */
 
 struct report {
 	uint64_t seed;
@@ -36,12 +39,21 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* From here on a run that loops ends, as one that died: however busy the machine is. */
+static void bound_run(void)
+{
+	const struct itimerval t = { .it_value.tv_sec = RUN_SECONDS_MAX };
+
+	setitimer(ITIMER_VIRTUAL, &t, NULL);
+}
+
 static void work(int fd, uint64_t first, uint64_t last)
 {
 	static struct sim_plan plan;
 	static struct report r;
 
 	for (uint64_t seed = first; seed <= last; seed++) {
+		bound_run();
 		sim_plan_draw(&plan, seed);
 		memset(&r, 0, sizeof r);
 		r.seed = seed;
@@ -76,6 +88,12 @@ static void aborted(struct sim_result *r, int status)
 {
 	memset(r, 0, sizeof *r);
 	r->failed = true;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGVTALRM) {
+		snprintf(r->guarantee, sizeof r->guarantee, "loop");
+		snprintf(r->text, sizeof r->text, "no end after %d s of the processor",
+			 RUN_SECONDS_MAX);
+		return;
+	}
 	snprintf(r->guarantee, sizeof r->guarantee, "abort");
 	snprintf(r->text, sizeof r->text, "its process ended by signal %d (see above)",
 		 WIFSIGNALED(status) ? WTERMSIG(status) : 0);
@@ -192,6 +210,7 @@ void sim_run_apart(uint64_t seed, const struct sim_plan *plan, struct sim_result
 		close(fds[0]);
 		if (freopen("/dev/null", "w", stderr) == NULL)
 			_exit(1);
+		bound_run();
 		sim_run_plan(seed, plan, false, result);
 		if (write(fds[1], result, sizeof *result) != sizeof *result)
 			_exit(1);

@@ -6,7 +6,7 @@
 
 struct sim_result {
 	bool failed;
-	char guarantee[8]; /* "abort": an assertion of the cores, or a signal */
+	char guarantee[8]; /* "abort": an assertion of the cores, or a signal; "loop" */
 	char text[400];
 	uint64_t ns; /* simulated */
 	struct sim_counts count;
