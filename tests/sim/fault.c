@@ -140,6 +140,16 @@ static bool has_three_voters(const struct sim *w, uint32_t node)
 	return v != NULL && v->voters.count >= 3;
 }
 
+void sim_voter_file_lose(struct sim *w, uint32_t node)
+{
+	struct sim_node *n = &w->node[node];
+
+	sim_node_kill(w, node);
+	n->file_bytes = 0;
+	n->lost_file++;
+	w->voter_file_lost = true;
+}
+
 static void break_nodes(struct sim *w, const struct sim_fault *f, uint32_t node,
 			uint32_t site)
 {

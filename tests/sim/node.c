@@ -530,16 +530,6 @@ void sim_site_power(struct sim *w, uint32_t site)
 	sim_trace(w, "site %u: its power is cut", site);
 }
 
-void sim_voter_file_lose(struct sim *w, uint32_t node)
-{
-	struct sim_node *n = &w->node[node];
-
-	sim_node_kill(w, node);
-	n->file_bytes = 0;
-	n->lost_file++;
-	w->voter_file_lost = true;
-}
-
 /* SIGSTOP of the process. */
 void sim_node_stop(struct sim *w, uint32_t node, uint64_t ns)
 {

@@ -447,8 +447,6 @@ void sim_node_leave(struct sim *w, uint32_t node);
 void sim_machine_reset(struct sim *w, uint32_t node);
 void sim_site_power(struct sim *w, uint32_t site);
 void sim_node_stop(struct sim *w, uint32_t node, uint64_t ns);
-/* Its process is killed, and its voter file is gone. */
-void sim_voter_file_lose(struct sim *w, uint32_t node);
 void sim_away(struct sim *w, uint32_t node, bool away);
 /* Who hears whom: bit per node of one part; the rest is the other. */
 void sim_part(struct sim *w, uint64_t mask, bool members, bool lines);
@@ -568,6 +566,8 @@ void sim_pacemaker(struct sim *w);
 void sim_plan_draw(struct sim_plan *p, uint64_t seed);
 void sim_fault_event(struct sim *w, uint64_t number);
 void sim_fault_watch(struct sim *w, uint32_t node);
+/* Its process is killed, and its voter file is gone. */
+void sim_voter_file_lose(struct sim *w, uint32_t node);
 const char *sim_fault_name(enum sim_fault_type type);
 const char *sim_moment_name(enum sim_moment moment);
 /* Networks and devices work again; no process or machine is touched. */
