@@ -40,6 +40,8 @@
  *    result's tail. After END: mirror_ring_leap(ring, result.last_sequence + 1). What other sites
  *    have confirmed is result.confirmed, not the highest that a descriptor says: a
  *    cut lowers it.
+ * 7. Nothing goes home before a mark that covers it is durable itself: what bits flip in
+ *    cannot pass for the end then, below what the disks hold (engine_log.c, `proven`).
  *
  * With the hint absent (tail_sequence 0) or stale, the scan may begin before the tail:
  * at records that were home and confirmed already. Replaying them is safe (W5), and
