@@ -1,7 +1,8 @@
 /* check_d.c - the decision rules D1-D8, where they can be watched one by one:
  *   D1  views of one ballot are one view; none goes back; each was persisted by a
  *       majority of its voters when it takes effect, and where these changed, of the
- *       older ones too; what one had accepted before it lost its file still counts
+ *       older ones too; what one had accepted before it lost its file still counts;
+ *       and who hears each other and has a quorum comes to know the same one in effect
  *   D2  or by half of the voters, when none of these has restarted since all agreed, and
  *       all others have been reset since, or lost their file
  *   D4  who has prepared a promotion has its refusal on stable storage; a site with a
@@ -203,6 +204,61 @@ static void cluster(struct sim *w, uint32_t node)
 	check_chain(w, v);
 }
 
+/* ---- D1: those who hear each other agree --------------------------------------------- */
+
+#define AGREE_NS (5 * SIM_S)
+
+/* No round of its own, no change of its ring. */
+static void watch_quiet(struct sim *w, uint32_t node)
+{
+	struct sim_node *n = &w->node[node];
+
+	if (!n->running || n->ring != n->ring_seen || w->now_ns < n->frozen_until_ns ||
+	    n->held != 0 || n->core->stopping || n->core->round.state != ROUND_IDLE ||
+	    n->core->persisting)
+		n->quiet_since_ns = w->now_ns;
+	n->ring_seen = n->ring;
+}
+
+static bool is_quorate(const struct sim *w, uint32_t node)
+{
+	uint32_t votes = 0;
+
+	for (uint32_t n = 0; n < w->node_count; n++)
+		votes += w->node[n].running && w->node[n].ring == w->node[node].ring;
+	return votes >= w->votes_needed;
+}
+
+/* Members of one ring, with quorum. */
+static void check_agree(struct sim *w, uint32_t a, uint32_t b)
+{
+	const struct view *of_a = cluster_vote_in_effect(w->node[a].core);
+	const struct view *of_b = cluster_vote_in_effect(w->node[b].core);
+
+	if (of_a == NULL && of_b == NULL)
+		return;
+	if (of_a == NULL || of_b == NULL || of_a->ballot != of_b->ballot)
+		sim_violate(w, "D1",
+			    "n%u and n%u hear each other, without a round for %llu ms, "
+			    "and know views %llu and %llu in effect",
+			    a + 1, b + 1, (unsigned long long)(AGREE_NS / SIM_MS),
+			    of_a != NULL ? (unsigned long long)of_a->ballot : 0,
+			    of_b != NULL ? (unsigned long long)of_b->ballot : 0);
+}
+
+static void watch_agree(struct sim *w)
+{
+	for (uint32_t n = 0; n < w->node_count; n++)
+		watch_quiet(w, n);
+	for (uint32_t a = 0; a < w->node_count && !w->forced; a++)
+		for (uint32_t b = a + 1; b < w->node_count; b++)
+			if (w->node[a].running && w->node[b].running &&
+			    w->node[a].ring == w->node[b].ring && is_quorate(w, a) &&
+			    w->now_ns > w->node[a].quiet_since_ns + AGREE_NS &&
+			    w->now_ns > w->node[b].quiet_since_ns + AGREE_NS)
+				check_agree(w, a, b);
+}
+
 /* ---- D8: what a log holds -------------------------------------------------------- */
 
 /* The generation that holds a sequence in the history that ends with `g`; NULL: before
@@ -238,6 +294,7 @@ static void check_log(struct sim *w, uint32_t node)
 
 static void look(struct sim *w)
 {
+	watch_agree(w);
 	for (uint32_t n = 0; n < w->node_count; n++)
 		if (w->node[n].open && sim_is_image(w->node[n].engine) &&
 		    w->node[n].engine->state != ENGINE_PREPARING &&

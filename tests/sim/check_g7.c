@@ -1,6 +1,7 @@
 /* check_g7.c - G7, bounded: both cores' own invariants, bounds included, all the time,
  * and every queue that the status shows within the bound that it shows; what is queued
- * on one line too. And every request is answered within ANSWER_NS while nothing is wrong:
+ * on one line too. And every request is answered within ANSWER_NS, and somebody serves
+ * within SERVE_NS, while nothing is wrong:
  * all run and hear each other, no device fails or is slow, and nothing has struck since.
  * That all comes together again, settle.c sees at the end of every run.
  */
@@ -12,6 +13,7 @@
 
 #define ONE_IN 64u
 #define ANSWER_NS (10 * SIM_S)
+#define SERVE_NS (10 * SIM_S)
 
 static void check_queues(struct sim *w, uint32_t node)
 {
@@ -94,6 +96,20 @@ static void check_answers(struct sim *w, uint32_t node)
 	}
 }
 
+/* Pacemaker is there to promote one. */
+static void check_served(struct sim *w)
+{
+	const uint64_t since = w->served_seen_ns > w->calm_since_ns ? w->served_seen_ns :
+								      w->calm_since_ns;
+
+	if (sim_serving(w) >= 0 || w->pacemaker.off ||
+	    w->command_count + 400 > SIM_COMMANDS_MAX)
+		w->served_seen_ns = w->now_ns;
+	else if (w->now_ns > since + SERVE_NS)
+		sim_violate(w, "G7", "nobody serves for %llu ms, and nothing is wrong",
+			    (unsigned long long)((w->now_ns - since) / SIM_MS));
+}
+
 static void watch_answers(struct sim *w)
 {
 	if (!all_is_well(w) || w->count.crashes != w->crashes_seen ||
@@ -104,6 +120,7 @@ static void watch_answers(struct sim *w)
 	}
 	for (uint32_t n = 0; n < w->node_count; n++)
 		check_answers(w, n);
+	check_served(w);
 }
 
 static void look(struct sim *w)

@@ -238,11 +238,12 @@ struct sim_node {
 	bool submit_due;
 	uint64_t served_generation; /* index + 1; 0: none */
 	uint64_t checked_ballot;
-	uint64_t promised_before; /* the step under way */
-	uint32_t together_sum;    /* check_d.c */
-	bool cut;                 /* check_d.c: one is under way */
-	uint32_t reached_sites;   /* check_d5.c: by its last preparation */
-	uint64_t sb_seen;         /* check_g5.c: the superblock that was looked at */
+	uint64_t promised_before;           /* the step under way */
+	uint32_t together_sum;              /* check_d.c */
+	uint64_t ring_seen, quiet_since_ns; /* check_d.c: nothing moves its view */
+	bool cut;                           /* check_d.c: one is under way */
+	uint32_t reached_sites;             /* check_d5.c: by its last preparation */
+	uint64_t sb_seen; /* check_g5.c: the superblock that was looked at */
 	/* check_g3.c: when it asked for the lease, and which nodes have granted it */
 	struct {
 		struct uuid generation;
@@ -400,7 +401,7 @@ struct sim {
 	} view[4096];
 	uint32_t view_count;
 	uint64_t last_answer_ns, last_fault_ns;
-	uint64_t calm_since_ns, crashes_seen; /* check_g7.c */
+	uint64_t calm_since_ns, crashes_seen, served_seen_ns; /* check_g7.c */
 	struct sim_counts count;
 	char violation[400]; /* the first, or "" */
 	char guarantee[8];
