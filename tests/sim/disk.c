@@ -155,6 +155,53 @@ static void note_lost(struct sim *w, const struct sim_op *o)
 		  (unsigned long long)o->offset);
 }
 
+/* It has failed: some of its sectors are there all the same, or some of what it was to
+ * make stable is. */
+static void apply_some(struct sim *w, struct sim_device *d, const struct sim_op *o)
+{
+	const uint64_t share = sim_random(w, 4); /* 0: nothing is */
+
+	if (o->op == MIRROR_IO_READ || share == 0)
+		return;
+	if (o->op == MIRROR_IO_FLUSH) {
+		for (uint64_t i = d->dirty_from; i < d->dirty_to; i++)
+			if (d->dirty[i] != 0 && d->dirty[i] <= o->flush_covers &&
+			    sim_random(w, 4) < share) {
+				memcpy(d->stable + i * SIM_SECTOR,
+				       d->now + i * SIM_SECTOR, SIM_SECTOR);
+				d->dirty[i] = 0;
+			}
+		return;
+	}
+	d->write_count++;
+	for (uint64_t at = 0; at < o->length; at += SIM_SECTOR)
+		if (sim_random(w, 4) < share)
+			put_sector(d, (o->offset + at) / SIM_SECTOR,
+				   o->data != NULL ? o->data + at : NULL);
+}
+
+static int32_t fail(struct sim *w, struct sim_device *d, const struct sim_op *o)
+{
+	const int32_t error = d->fail;
+
+	if (!w->worst)
+		apply_some(w, d, o);
+	if (d->fail_count > 0 && --d->fail_count == 0) {
+		d->fail = 0;
+		sim_trace(w, "site %u device %d failed ONCE, op %d", o->site,
+			  (int)o->device, (int)o->op);
+	}
+	return error;
+}
+
+/* What an open has read would go by a write gone astray, unseen until the next one. */
+static bool is_opening(const struct sim *w, const struct sim_op *o)
+{
+	const struct sim_node *n = &w->node[o->node];
+
+	return n->running && n->process == o->process && n->engine->state < ENGINE_IDLE;
+}
+
 static void apply_write(struct sim *w, struct sim_device *d, const struct sim_op *o)
 {
 	uint64_t at = o->offset;
@@ -164,7 +211,7 @@ static void apply_write(struct sim *w, struct sim_device *d, const struct sim_op
 		note_lost(w, o);
 		return;
 	}
-	if (o->device == MIRROR_IO_LOG && d->misdirect_writes > 0) {
+	if (o->device == MIRROR_IO_LOG && d->misdirect_writes > 0 && !is_opening(w, o)) {
 		d->misdirect_writes--;
 		note_lost(w, o);
 		at = sim_random(w, (d->bytes - o->length) / 4096 + 1) * 4096;
@@ -223,20 +270,15 @@ void sim_io_done(struct sim *w, uint64_t number)
 		       NULL);
 		return;
 	}
-	if (fails(d, &done)) {
-		if (done.io != NULL)
-			done.io->result = d->fail;
-	} else {
-		if (done.io != NULL)
-			done.io->result = 0;
+	result = fails(d, &done) ? fail(w, d, &done) : 0;
+	if (result == 0)
 		apply(w, d, &done);
-	}
 	*o = (struct sim_op){ 0 };
 	free(done.data);
 	if (done.io == NULL)
 		return;
 	done.io->next = NULL;
-	result = done.io->result;
+	done.io->result = result;
 	sim_mirror_step(w, done.node, &e);
 	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
 		if (sim_checkers[i]->io_ended != NULL)

@@ -28,6 +28,7 @@ static void fail_device(struct sim *w, const struct sim_fault *f, uint32_t site)
 	default:
 		d->fail = d->fail != 0 ? 0 : f->c % 4 == 0 ? -ENOSPC : -EIO;
 		d->fail_ops = ops[f->c / 4 % 4];
+		d->fail_count = f->c / 16 % 2 == 0 ? 0 : 1 + (uint32_t)(f->c / 32 % 3);
 		break;
 	}
 	sim_trace(w, "site %u device %llu: %s", site, (unsigned long long)device,
@@ -131,6 +132,30 @@ static void stop(struct sim *w, const struct sim_fault *f, uint32_t node)
 	}
 }
 
+/* Into two parts, now and then more; or all together. */
+static void part(struct sim *w, const struct sim_fault *f)
+{
+	const uint64_t count = f->b / 4 % 3 != 0 ? 2 : 3 + f->b / 12 % 2;
+	const bool heals = f->b % 4 == 0 && f->type != SIM_PART_MEMBERS;
+	uint32_t of[SIM_NODES_MAX] = { 0 };
+
+	for (uint32_t n = 0; n < w->node_count && !heals; n++)
+		of[n] = (uint32_t)((f->c >> (5 * n) & 31) % count);
+	sim_part_into(w, of, f->type != SIM_PART_LINES, f->type != SIM_PART_MEMBERS);
+}
+
+static void stall(struct sim *w, const struct sim_fault *f, uint32_t node)
+{
+	const uint64_t ns = f->c % (8 * SIM_S);
+
+	for (uint32_t to = 0; to < w->node_count; to++) {
+		if (to == node || (f->b >> to & 1) == 0)
+			continue;
+		sim_stall(w, node, to, true);
+		sim_at(w, w->now_ns + ns, SIM_FLOWS, node, to, NULL);
+	}
+}
+
 static bool has_three_voters(const struct sim *w, uint32_t node)
 {
 	const struct view *v = w->node[node].running ?
@@ -192,6 +217,15 @@ static uint32_t site_of(const struct sim *w, const struct sim_fault *f)
 
 static void strike_all_armed(struct sim *w);
 
+static void repair(struct sim *w)
+{
+	strike_all_armed(w); /* none of them later, when all has to be calm */
+	sim_repair(w);
+	for (uint32_t n = 0; n < w->node_count; n++)
+		for (uint32_t to = 0; to < w->node_count; to++)
+			sim_stall(w, n, to, false);
+}
+
 static void strike(struct sim *w, const struct sim_fault *f)
 {
 	const uint32_t node = (uint32_t)(f->a % w->node_count);
@@ -214,13 +248,12 @@ static void strike(struct sim *w, const struct sim_fault *f)
 		stop(w, f, node);
 		break;
 	case SIM_PART:
-		sim_part(w, f->b % 4 == 0 ? 0 : f->c, true, true);
-		break;
 	case SIM_PART_MEMBERS:
-		sim_part(w, f->c, true, false);
-		break;
 	case SIM_PART_LINES:
-		sim_part(w, f->b % 4 == 0 ? 0 : f->c, false, true);
+		part(w, f);
+		break;
+	case SIM_STALL:
+		stall(w, f, node);
 		break;
 	case SIM_RESET_LINES:
 		sim_lines_reset(w);
@@ -240,8 +273,7 @@ static void strike(struct sim *w, const struct sim_fault *f)
 						(int64_t)(3600 * SIM_S);
 		break;
 	case SIM_REPAIR:
-		strike_all_armed(w); /* none of them later, when all has to be calm */
-		sim_repair(w);
+		repair(w);
 		break;
 	case SIM_FAIL_FROZEN:
 		fail_frozen(w, node);

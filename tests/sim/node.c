@@ -3,6 +3,7 @@
  * order and take their time; that is the two threads.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 
 #define LEAVE_NS (10 * SIM_S)
 #define GRACE_NS (5 * SIM_S)
+#define BOOT_NS (10 * SIM_S) /* CLOCK_BOOTTIME begins anew, less than this ago */
+#define LOCKED_ONE_IN 100u
 
 /* ---- the members' core ------------------------------------------------------ */
 
@@ -264,6 +267,15 @@ static void devices_open(struct sim *w, uint32_t node)
 	struct mirror_event e = { .type = MIRROR_EVENT_DEVICES, .devices = &d };
 
 	memset(&d, 0, sizeof d);
+	if (!w->settling && w->plan.fault_count > 0 &&
+	    sim_random(w, LOCKED_ONE_IN) == 0) {
+		d.error = sim_random(w, 2) == 0 ? -EBUSY : -ENOENT;
+		snprintf(d.text, sizeof d.text, "disk-0 cannot be opened: %s",
+			 strerror(-d.error));
+		sim_trace(w, "n%u DEVICES: %s", node + 1, d.text);
+		sim_mirror_step(w, node, &e);
+		return;
+	}
 	d.log_bytes = s->log.bytes;
 	for (uint32_t i = 0; i < w->plan.disk_count; i++) {
 		d.disk_bytes[i] = s->disk[i].bytes;
@@ -516,6 +528,7 @@ void sim_machine_reset(struct sim *w, uint32_t node)
 	end_process(w, node, true);
 	sim_io_orphan(w, node, true); /* what a process killed before had under way */
 	w->node[node].boot += 100;
+	w->node[node].offset_ns -= (int64_t)(sim_clock(w, node) - sim_random(w, BOOT_NS));
 	w->node[node].machine = false;
 	w->node[node].away = false;
 	sim_reform(w);
@@ -560,33 +573,4 @@ int32_t sim_serving(const struct sim *w)
 		    sim_clock(w, n) < mirror_engine_lease_until_ns(w->node[n].engine))
 			return (int32_t)n;
 	return -1;
-}
-
-/* ---- the network --------------------------------------------------------------------- */
-
-void sim_away(struct sim *w, uint32_t node, bool away)
-{
-	struct sim_node *n = &w->node[node];
-
-	if (away && (!n->running || w->now_ns >= n->frozen_until_ns))
-		return;
-	n->away = away;
-	n->component = away ? SIM_NODES_MAX + 1 + node : n->part;
-	sim_reform(w);
-}
-
-void sim_part(struct sim *w, uint64_t mask, bool members, bool lines)
-{
-	for (uint32_t i = 0; i < w->node_count; i++) {
-		struct sim_node *n = &w->node[i];
-
-		if (members) {
-			n->part = (uint32_t)(mask >> i & 1);
-			n->component = n->away ? SIM_NODES_MAX + 1 + i : n->part;
-		}
-		if (lines)
-			n->line = (uint32_t)(mask >> i & 1);
-	}
-	if (members)
-		sim_reform(w);
 }

@@ -20,6 +20,7 @@ static const char *const names[SIM_FAULT_TYPES] = {
 	[SIM_PART_MEMBERS] = "part-members",
 	[SIM_PART_LINES] = "part-lines",
 	[SIM_RESET_LINES] = "reset-lines",
+	[SIM_STALL] = "stall",
 	[SIM_SLOW_DEVICE] = "slow-device",
 	[SIM_STUCK_DEVICE] = "stuck-device",
 	[SIM_FAIL_DEVICE] = "fail-device",
@@ -74,7 +75,7 @@ static const uint8_t weights[SIM_FAULT_TYPES] = {
 	[SIM_CONNECT] = 2,     [SIM_REFRESH] = 1,
 	[SIM_FAIL_FROZEN] = 1, [SIM_ROT] = 5,
 	[SIM_LOST_WRITE] = 5,  [SIM_MISDIRECTED_WRITE] = 5,
-	[SIM_CALL_OFF] = 2,
+	[SIM_CALL_OFF] = 2,    [SIM_STALL] = 3,
 };
 
 static uint64_t pick(struct sim_random *r, uint64_t a, uint64_t b, uint64_t c)

@@ -21,6 +21,7 @@ enum sim_fault_type {
 	SIM_PART_MEMBERS,
 	SIM_PART_LINES,
 	SIM_RESET_LINES,
+	SIM_STALL, /* nothing comes from node a to another for c ms */
 	SIM_SLOW_DEVICE,
 	SIM_STUCK_DEVICE,
 	SIM_FAIL_DEVICE,

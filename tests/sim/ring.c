@@ -357,3 +357,41 @@ void sim_reform(struct sim *w)
 		if (w->node[n].running)
 			tell_quorum(w, n);
 }
+
+/* ---- the network --------------------------------------------------------------------- */
+
+void sim_away(struct sim *w, uint32_t node, bool away)
+{
+	struct sim_node *n = &w->node[node];
+
+	if (away && (!n->running || w->now_ns >= n->frozen_until_ns))
+		return;
+	n->away = away;
+	n->component = away ? SIM_NODES_MAX + 1 + node : n->part;
+	sim_reform(w);
+}
+
+void sim_part(struct sim *w, uint64_t mask, bool members, bool lines)
+{
+	uint32_t part[SIM_NODES_MAX];
+
+	for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
+		part[i] = (uint32_t)(mask >> i & 1);
+	sim_part_into(w, part, members, lines);
+}
+
+void sim_part_into(struct sim *w, const uint32_t *part, bool members, bool lines)
+{
+	for (uint32_t i = 0; i < w->node_count; i++) {
+		struct sim_node *n = &w->node[i];
+
+		if (members) {
+			n->part = part[i];
+			n->component = n->away ? SIM_NODES_MAX + 1 + i : n->part;
+		}
+		if (lines)
+			n->line = part[i];
+	}
+	if (members)
+		sim_reform(w);
+}

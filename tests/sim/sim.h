@@ -8,19 +8,27 @@
  * replay a run exactly.
  *
  * The fault model, as docs/fault-model.md promises it:
- *   processes  killed at any event; stopped and woken with all that queued meanwhile
- *   machines   reset by a fence or a power cut; stopped whole (token lost); clocks
- *              that drift within the view's bound; wall clocks that jump
+ *   processes  killed at any event; stopped and woken with all that queued meanwhile;
+ *              told to leave, and back later
+ *   machines   reset by a fence or a power cut, and BOOTTIME with them; stopped whole
+ *              (token lost); clocks that drift within the view's bound; wall clocks
+ *              that jump
  *   cpg        total order in each ring, agreed delivery, partitions into any
  *              subsets, merges, messages lost with their sender or delivered to a
  *              part of the old ring only
- *   lines      delay, stall, reset with any suffix of the stream lost, late heal; a
- *              record of another time, whole, in the place of one
+ *   lines      whole frames: delay, stall in one direction, reset with any of the
+ *              last ones lost, late heal; a record of another time in the place of one.
+ *              Bytes are below the cores: see docs/fault-model.md
  *   disks      a volatile cache that a power cut empties in part, in any order,
- *              torn at sectors; read, write and flush errors; slow and stuck ones;
- *              rot, lost and misdirected writes in the log
- *   people     promote, demote, force, disconnect, connect, refresh at bad moments
- *   Pacemaker  fences late or never, promotes late or twice
+ *              torn at sectors; read, write and flush errors, for once or for good,
+ *              that leave some of what was asked for done; slow and stuck ones; locked
+ *              or missing ones; rot, lost and misdirected writes in the log
+ *   people     promote, demote, force, disconnect, connect, refresh at bad moments; and
+ *              give up
+ *   Pacemaker  fences late, not at the first attempt, or never; promotes late, before a
+ *              fencing, twice, or though somebody serves
+ *
+ * Not played: near-sync and async, and `cluster: none` (cluster/alone.c).
  */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
@@ -75,8 +83,9 @@ enum sim_event_type {
 	SIM_LINE,
 	SIM_PACEMAKER,
 	SIM_FAULT,
-	SIM_AWAY, /* a machine that stands still loses the token (1), wakes (0) */
-	SIM_LOOK, /* the checkers look at everything */
+	SIM_FLOWS, /* a line comes out of a stall: number, the node that it leads to */
+	SIM_AWAY,  /* a machine that stands still loses the token (1), wakes (0) */
+	SIM_LOOK,  /* the checkers look at everything */
 	SIM_EVENT_TYPES,
 };
 
@@ -111,6 +120,7 @@ struct sim_device {
 	uint32_t flush_covers;       /* greatest of a flush under way */
 	int32_t fail;                /* operations fail with it; 0: none */
 	uint32_t fail_ops;           /* of these kinds only (1 << op); 0: all */
+	uint32_t fail_count;         /* so many more times, then it works; 0: always */
 	uint64_t slow_ns;            /* more for each operation */
 	uint64_t stuck_until_ns;     /* nothing ends before */
 	uint32_t held_ops;           /* operations (1 << op) that do not end: hold.c */
@@ -448,9 +458,6 @@ void sim_node_leave(struct sim *w, uint32_t node);
 void sim_machine_reset(struct sim *w, uint32_t node);
 void sim_site_power(struct sim *w, uint32_t site);
 void sim_node_stop(struct sim *w, uint32_t node, uint64_t ns);
-void sim_away(struct sim *w, uint32_t node, bool away);
-/* Who hears whom: bit per node of one part; the rest is the other. */
-void sim_part(struct sim *w, uint64_t mask, bool members, bool lines);
 void sim_node_event(struct sim *w, const struct sim_event *e);
 /* An order to the engine, at once. */
 void sim_node_order(struct sim *w, uint32_t node, const struct order *o);
@@ -472,6 +479,11 @@ void sim_inbox(struct sim *w, uint32_t node);
 void sim_order_out(struct sim *w, uint32_t node);
 void sim_reform(struct sim *w);
 void sim_queue_empty(struct sim_queue *q);
+void sim_away(struct sim *w, uint32_t node, bool away);
+/* Who hears whom: the part of each node. */
+void sim_part_into(struct sim *w, const uint32_t *part, bool members, bool lines);
+/* The same in two: bit per node of one of them. */
+void sim_part(struct sim *w, uint64_t mask, bool members, bool lines);
 
 /* ---- disk.c ---- */
 
