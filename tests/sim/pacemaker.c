@@ -195,6 +195,7 @@ static void promote_best(struct sim *w, uint32_t part)
 	sim_trace(w, "PACEMAKER promotes%s", is_fencing(p) ? " before a fencing" : "");
 	p->promote_id = sim_promote(w, p->promote_node, false);
 	p->promote_since_ns = w->now_ns;
+	p->promote_process = w->node[p->promote_node].process;
 	if (sim_random(w, 16) == 0) /* and again, before an answer */
 		sim_promote(w, p->promote_node, false);
 }
@@ -218,6 +219,7 @@ static void promote(struct sim *w, uint32_t part)
 
 	if (p->promote_id != 0 &&
 	    (w->reply[p->promote_id].done || !is_alive(w, p->promote_node, part) ||
+	     p->promote_process != w->node[p->promote_node].process ||
 	     w->now_ns > p->promote_since_ns + limit(w))) {
 		p->promote_id = 0;
 		p->idle_since_ns = w->now_ns;

@@ -350,7 +350,7 @@ struct sim_pacemaker {
 	bool owed[SIM_NODES_MAX][SIM_NODES_MAX]; /* likewise: to be told yet */
 	uint32_t asked_process[SIM_NODES_MAX];   /* which has asked for all of them */
 	uint64_t promote_id, promote_since_ns, idle_since_ns;
-	uint32_t promote_node;
+	uint32_t promote_node, promote_process;
 	bool hasty; /* it will not wait for a fencing that is due */
 	bool off;
 };
