@@ -153,6 +153,7 @@ static void judge(struct cluster_core *c, uint32_t node, uint64_t wall_ns, bool 
 		return;
 	if (wall_ns >= n->came_wall_ns)
 		n->unsaid = false;
+	n->parted_boot = 0;
 	if (n->fenced_boot == boot)
 		return;
 	mark_fenced(c, node, boot);
@@ -294,6 +295,18 @@ int32_t cluster_fence_mate_held(const struct cluster_core *c, uint32_t site)
 			return (int32_t)i;
 	}
 	return VIEW_NONE;
+}
+
+bool cluster_fence_has_parted_mate(const struct cluster_core *c, uint32_t site)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+
+	for (uint32_t i = 0; v != NULL && i < c->config->node_count; i++)
+		if ((c->config->node[i].site == (int32_t)site ||
+		     (v->site[site].reach >> i & 1) != 0) &&
+		    c->node[i].parted_boot != 0)
+			return true;
+	return false;
 }
 
 /* A process that has the devices of its node open, exclusively, is the proof that

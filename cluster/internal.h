@@ -32,6 +32,7 @@
 #define WORK_OVERDUE_NS (3000 * NS_PER_MS)   /* the coordinator sleeps: others step in */
 #define BACKOFF_NS (20 * NS_PER_MS)          /* after a lost race, by backup order */
 #define ANNOUNCE_NS (30000 * NS_PER_MS)      /* again, though nothing changed */
+#define BEHIND_NS (1000 * NS_PER_MS)         /* who knows a view has announced it */
 #define ANNOUNCE_MARKS_NS (2000 * NS_PER_MS) /* again, when only marks moved */
 #define OPEN_HELD_NS (100 * NS_PER_MS)       /* ... and a promotion waits for them, */
 #define HELD_WAIT_NS (5000 * NS_PER_MS)      /* so long at most */
@@ -68,7 +69,8 @@ struct node {
 	uint64_t renewed_ns;    /* its last RENEW came here */
 	uint64_t since_wall_ns; /* of `member` */
 	bool refused;
-	char text[128]; /* why it takes no part */
+	uint64_t parted_boot; /* that it was in when its lineage was refused; 0: none */
+	char text[128];       /* why it takes no part */
 };
 
 /* ---- what is decided: vote.c, round.c ---- */
@@ -256,6 +258,7 @@ struct cluster_core {
 	struct announce announced; /* as last sent */
 	bool state_due;            /* joiners have not got the state yet */
 	uint64_t state_ring;       /* the ring in which we sent it */
+	uint64_t behind_ns;        /* when we look again whether one has missed a view */
 	bool ends_due;             /* we know of an end that the state lacked */
 	bool disks_due;
 	bool stopping;
@@ -380,6 +383,10 @@ void cluster_fence_pump(struct cluster_core *c);
 void cluster_fence_released(struct cluster_core *c, uint32_t node, uint64_t incarnation);
 bool cluster_fence_has_released(const struct cluster_core *c, int32_t node,
 				uint64_t incarnation);
+
+/* A node that may have the site's disks follows another lineage, and was not fenced: no
+ * view of ours knows what it has open. */
+bool cluster_fence_has_parted_mate(const struct cluster_core *c, uint32_t site);
 
 enum fence_host { HOST_HELD, HOST_RESTARTED, HOST_FREE };
 

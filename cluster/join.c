@@ -160,6 +160,9 @@ static bool lineage_fits(const struct view *v, const struct announce *a)
 	       (uuid_equal(&v->lineage, &a->fork_lineage) && v->ballot <= a->fork_ballot);
 }
 
+static const char other_lineage[] =
+	"SplitBrain: its members were parted from ours by a force";
+
 /* Why the sender may take no part, or NULL. */
 static const char *refusal(const struct cluster_core *c, const struct peer *p,
 			   int32_t node, const struct message *m, int error)
@@ -177,12 +180,12 @@ static const char *refusal(const struct cluster_core *c, const struct peer *p,
 		return "another process takes part for that node already";
 	if (cluster_vote_in_effect(c) != NULL &&
 	    !lineage_fits(cluster_vote_in_effect(c), &m->announce))
-		return "SplitBrain: its members were parted from ours by a force";
+		return other_lineage;
 	return NULL;
 }
 
 static void refuse(struct cluster_core *c, struct peer *p, int32_t node, const char *name,
-		   const char *why)
+		   uint64_t boot, const char *why)
 {
 	if (!p->refused)
 		cluster_tell(c, "member", name, "refused", "refused: %s", why);
@@ -192,6 +195,8 @@ static void refuse(struct cluster_core *c, struct peer *p, int32_t node, const c
 	}
 	p->refused = true;
 	p->node = node;
+	if (node != VIEW_NONE && why == other_lineage)
+		c->node[node].parted_boot = boot;
 	if (node != VIEW_NONE && !node_has_other_peer(c, node, p)) {
 		c->node[node].refused = true;
 		snprintf(c->node[node].text, sizeof c->node[node].text, "refused: %s",
@@ -220,6 +225,7 @@ static void place(struct cluster_core *c, int32_t node, uint32_t nodeid,
 	n->said = m->announce;
 	n->incarnation = m->incarnation;
 	n->refused = false;
+	n->parted_boot = 0;
 	snprintf(n->text, sizeof n->text, "%s", m->announce.text);
 	cluster_fence_released(c, (uint32_t)node, m->announce.released);
 	cluster_round_seen(c, m->announce.promised);
@@ -253,7 +259,7 @@ void cluster_join_announce(struct cluster_core *c, uint32_t nodeid, uint32_t pid
 		return;
 	why = refusal(c, p, node, m, error);
 	if (why != NULL) {
-		refuse(c, p, node, m->announce.name, why);
+		refuse(c, p, node, m->announce.name, m->announce.boot, why);
 		return;
 	}
 	p->node = node;
@@ -370,10 +376,31 @@ static bool sends_state(const struct cluster_core *c)
 	return lowest == (int32_t)c->self.node;
 }
 
+/* Who joins between a proposal and its view may miss both: it knows the proposer not yet,
+ * or its voters. Everyone announces the view that it knows; one that has not is told. */
+static void behind_pump(struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	bool behind = false;
+
+	for (uint32_t n = 0; v != NULL && n < c->config->node_count; n++)
+		behind |= n != c->self.node && c->node[n].member &&
+			  c->node[n].said.ballot < v->ballot;
+	if (!behind)
+		return;
+	if (c->now_ns < c->behind_ns) {
+		cluster_wake(c, c->behind_ns);
+		return;
+	}
+	c->state_due = true;
+	c->behind_ns = c->now_ns + BEHIND_NS;
+}
+
 static void state_pump(struct cluster_core *c)
 {
 	struct message *m;
 
+	behind_pump(c);
 	if (!(c->state_due && sends_state(c)) &&
 	    !(c->ends_due && cluster_vote_in_effect(c) != NULL))
 		return;
@@ -419,6 +446,7 @@ void cluster_join_in_effect(struct cluster_core *c, const struct view *before)
 		c->ends_due |= v->site[s].host.incarnation !=
 				       before->site[s].host.incarnation &&
 			       has_ended(c, &v->site[s].host);
+	c->behind_ns = c->now_ns + BEHIND_NS;
 }
 
 void cluster_join_state(struct cluster_core *c, const struct message *m)

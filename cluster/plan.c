@@ -80,7 +80,7 @@ static bool plan_host(const struct cluster_core *c, struct view *next, uint32_t 
 	const enum fence_host fence = cluster_fence_host(c, h);
 	int32_t node = VIEW_NONE;
 
-	if (fence == HOST_HELD)
+	if (fence == HOST_HELD || cluster_fence_has_parted_mate(c, site))
 		return false;
 	if (fence == HOST_FREE)
 		node = choose_host(c, next, site);

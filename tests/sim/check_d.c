@@ -208,16 +208,19 @@ static void cluster(struct sim *w, uint32_t node)
 
 #define AGREE_NS (5 * SIM_S)
 
-/* No round of its own, no change of its ring. */
+/* No round of its own, no change of its ring nor of its view. */
 static void watch_quiet(struct sim *w, uint32_t node)
 {
 	struct sim_node *n = &w->node[node];
+	const struct view *v = n->running ? cluster_vote_in_effect(n->core) : NULL;
+	const uint64_t ballot = v != NULL ? v->ballot : 0;
 
-	if (!n->running || n->ring != n->ring_seen || w->now_ns < n->frozen_until_ns ||
-	    n->held != 0 || n->core->stopping || n->core->round.state != ROUND_IDLE ||
-	    n->core->persisting)
+	if (!n->running || n->ring != n->ring_seen || ballot != n->ballot_seen ||
+	    w->now_ns < n->frozen_until_ns || n->held != 0 || n->core->stopping ||
+	    n->core->round.state != ROUND_IDLE || n->core->persisting)
 		n->quiet_since_ns = w->now_ns;
 	n->ring_seen = n->ring;
+	n->ballot_seen = ballot;
 }
 
 static bool is_quorate(const struct sim *w, uint32_t node)

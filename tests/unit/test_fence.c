@@ -219,6 +219,30 @@ START_TEST(a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is)
 }
 END_TEST
 
+/* Its lineage is another one: what it has open no view of ours says. */
+START_TEST(a_mate_of_another_lineage_may_have_the_disks)
+{
+	struct announce a;
+
+	two_voters(true);
+	solo_announce_fill(&t, 1, &a);
+	a.ballot = BALLOT(90, 1);
+	a.lineage.byte[0] ^= 1;
+	solo_ring(&t, 3);
+	solo_announce_as(&t, 1, &a);
+	ck_assert(!t.core->node[1].member);
+	for (uint32_t s = 0; s < t.config.site_count; s++)
+		ck_assert_int_eq(cluster_fence_has_parted_mate(t.core, s),
+				 t.config.node[1].site == (int32_t)s ||
+					 (view.site[s].reach >> 1 & 1) != 0);
+	solo_ring(&t, 1);
+	ck_assert(cluster_fence_has_parted_mate(t.core, (uint32_t)t.config.node[1].site));
+	fenced("n2");
+	ck_assert(
+		!cluster_fence_has_parted_mate(t.core, (uint32_t)t.config.node[1].site));
+}
+END_TEST
+
 static void add_tests(TCase *tc)
 {
 	tcase_add_test(tc, half_of_the_voters_decide_nothing);
@@ -229,6 +253,7 @@ static void add_tests(TCase *tc)
 	tcase_add_loop_test(tc, a_notice_of_who_is_here_counts_if_it_goes_soon, 0, 2);
 	tcase_add_loop_test(tc, a_live_notice_counts_whatever_the_clocks_say, 0, 2);
 	tcase_add_test(tc, the_voter_file_remembers_fencings);
+	tcase_add_test(tc, a_mate_of_another_lineage_may_have_the_disks);
 	tcase_add_test(tc, a_fencing_says_nothing_of_who_has_come_back_since);
 	tcase_add_test(tc,
 		       a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is);
