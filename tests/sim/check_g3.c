@@ -27,10 +27,11 @@ static bool is_its_own(const struct sim *w, uint32_t node, uint32_t generation)
 static void order(struct sim *w, uint32_t node, const struct order *o)
 {
 	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
-	struct sim_generation *g = &w->generation[mine];
+	struct sim_generation *g;
 
 	if (o->type != ORDER_SERVE)
 		return;
+	g = &w->generation[mine];
 	if (g->process == 0) {
 		g->node = node;
 		g->process = w->node[node].process;

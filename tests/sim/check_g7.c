@@ -96,13 +96,16 @@ static void check_answers(struct sim *w, uint32_t node)
 	}
 }
 
-/* Pacemaker is there to promote one. */
+/* Pacemaker is there to promote one; what it asked while something was wrong may still
+ * take its time. */
 static void check_served(struct sim *w)
 {
 	const uint64_t since = w->served_seen_ns > w->calm_since_ns ? w->served_seen_ns :
 								      w->calm_since_ns;
 
 	if (sim_serving(w) >= 0 || w->pacemaker.off ||
+	    (w->pacemaker.promote_id != 0 &&
+	     w->pacemaker.promote_since_ns < w->calm_since_ns) ||
 	    w->command_count + 400 > SIM_COMMANDS_MAX)
 		w->served_seen_ns = w->now_ns;
 	else if (w->now_ns > since + SERVE_NS)
