@@ -154,8 +154,10 @@ int config_load(const char *path, struct config *config, struct config_errors *e
 		config_check(path, config, places, errors);
 	if (error == 0 && errors->count > 0)
 		error = -EINVAL;
-	if (error == 0)
+	if (error == 0) {
 		config->hash = config_hash(config);
+		snprintf(config->instance, sizeof config->instance, "%s", config->mirror);
+	}
 	free(text);
 	free(places);
 	return error;
@@ -200,5 +202,6 @@ int config_instance_load(const struct agent_instance *instance, const char *path
 		return -EINVAL;
 	}
 	*node = (uint32_t)found;
+	snprintf(config->instance, sizeof config->instance, "%s", instance->name);
 	return 0;
 }

@@ -80,7 +80,7 @@ static int check_place(struct creation *c)
 			"there; here, at site %s, run `hamirror create %s --copy-of HOST` "
 			"with a host of %s, once that runs",
 			c->config->site[0].name, c->config->site[c->site].name,
-			c->config->mirror, c->config->site[0].name);
+			c->config->instance, c->config->site[0].name);
 	return 0;
 }
 
@@ -188,8 +188,8 @@ static int parse_identity(struct creation *c)
 	}
 	return refuse(c, -EINVAL,
 		      "\"%s\" is no identity: it is MIRROR:LINEAGE, the members id "
-		      "and lineage of `hamirror status --json`",
-		      c->o->identity);
+		      "and lineage of `hamirror status %s --json` there",
+		      c->o->identity, c->config->mirror);
 }
 
 /* A daemon that was just started is still opening its devices. */

@@ -382,7 +382,7 @@ int agent_node_fenced(struct agent_node *n, const char *name)
 		if (strcmp(n->setup.config->node[i].name, name) != 0)
 			continue;
 		snprintf(object, sizeof object, "member %s", name);
-		event_add(n, "change", object, "fenced: told by `hamirror fenced`", "");
+		event_add(n, "change", object, "fenced: told by a command", "");
 		step(n, &event);
 		return 0;
 	}

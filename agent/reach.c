@@ -31,7 +31,7 @@ static void no_log_yet(const struct config *config, uint32_t site, char *text,
 	snprintf(text, size,
 		 "no writelog of this mirror yet: stop hamirror here, `hamirror create "
 		 "%s%s`, start it again (%s)",
-		 config->mirror, site == 0 ? "" : " --copy-of HOST",
+		 config->instance, site == 0 ? "" : " --copy-of HOST",
 		 config->site[site].writelog);
 }
 

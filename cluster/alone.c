@@ -261,9 +261,9 @@ static void copy_changed(struct cluster_core *c, const struct fact *f)
 			return;
 		a->lost |= bit;
 		cluster_tell(c, "site", name, "alone-frozen",
-			     "writes wait for it: %s; `hamirror "
-			     "disconnect` goes on without it",
-			     f->text);
+			     "writes wait for it: %s; `hamirror disconnect %s %s` goes "
+			     "on without it",
+			     f->text, c->config->instance, name);
 		return;
 	}
 	a->ready_count = f->ready_count;

@@ -184,7 +184,8 @@ void cluster_alone_judge(struct cluster_core *c)
 			continue;
 		if (!a->force) {
 			snprintf(text + strlen(text), sizeof text - strlen(text),
-				 "; `hamirror disconnect` or --force goes on without it");
+				 "; `hamirror promote %s --force` goes on without it",
+				 c->config->instance);
 			refuse(c, "alone-peer", text);
 			return;
 		}

@@ -12,6 +12,16 @@ static int32_t linked_production(const struct cluster_core *c)
 	return VIEW_NONE;
 }
 
+/* The first site that is gone and waited for. */
+static const char *lost_name(const struct cluster_core *c)
+{
+	uint32_t s = 0;
+
+	while ((c->alone->lost >> s & 1) == 0)
+		s++;
+	return cluster_site_name(c, (int32_t)s);
+}
+
 static void alone_text(const struct cluster_core *c, char *text, size_t size)
 {
 	const struct alone *a = c->alone;
@@ -22,8 +32,9 @@ static void alone_text(const struct cluster_core *c, char *text, size_t size)
 		snprintf(text, size, "the devices of this site are being opened");
 	else if (a->lost != 0)
 		snprintf(text, size,
-			 "writes wait for the other site, which is gone: "
-			 "`hamirror disconnect` goes on without it");
+			 "writes wait for %s, which is gone: `hamirror disconnect %s "
+			 "%s` goes on without it",
+			 lost_name(c), c->config->instance, lost_name(c));
 	else if (a->state == ALONE_PROBING)
 		snprintf(text, size, "promoting: asking the other site");
 	else if (a->state == ALONE_REREADING || a->state == ALONE_PREPARING ||
@@ -68,7 +79,10 @@ static void peer_fill(const struct cluster_core *c, uint32_t s, bool serves,
 	to->link = a->link[s];
 	to->data = to->current && linked ? DATA_UP_TO_DATE : DATA_UNKNOWN;
 	if ((a->disconnected & bit) != 0)
-		snprintf(to->text, sizeof to->text, "put out by `hamirror disconnect`");
+		snprintf(to->text, sizeof to->text,
+			 "put out by a disconnect: `hamirror connect %s %s` allows it "
+			 "again",
+			 c->config->instance, cluster_site_name(c, (int32_t)s));
 	else if ((a->lost & bit) != 0)
 		snprintf(to->text, sizeof to->text, "gone, and writes wait for it");
 	else if (!to->current)

@@ -150,14 +150,16 @@ static bool nobody_decides(const struct cluster_core *c, bool force, char *text,
 		snprintf(text, size,
 			 "no quorum: this node may be cut off from the others");
 	else if (cluster_vote_newest(c) == NULL)
-		snprintf(text, size,
-			 "no view: no member here knows the state of this mirror; "
-			 "is its first voter, the node of `hamirror create`, started?");
-	else if (!cluster_round_can_decide(c) && !force)
 		snprintf(
 			text, size,
-			"no view: no majority of the voters is here; start more of "
-			"them, confirm that the missing ones were fenced, or use --force");
+			"no view: no member here knows the state of this mirror; "
+			"start its first voter, the node on which the mirror was created");
+	else if (!cluster_round_can_decide(c) && !force)
+		snprintf(text, size,
+			 "no view: no majority of the voters is here; start more of "
+			 "them, tell that a missing one was fenced (`hamirror fenced %s "
+			 "NODE`), or use --force",
+			 c->config->instance);
 	else
 		return false;
 	return true;
@@ -171,9 +173,9 @@ static bool another_serves(const struct cluster_core *c, char *text, size_t size
 	if (other == VIEW_NONE)
 		return false;
 	snprintf(text, size,
-		 "%s serves: demote it there first (--force does not override "
+		 "%s serves: `hamirror demote %s` there first (--force does not override "
 		 "that)",
-		 cluster_node_name(c, other));
+		 cluster_node_name(c, other), c->config->mirror);
 	return true;
 }
 

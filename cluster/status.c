@@ -98,7 +98,10 @@ static void copy_text(const struct cluster_core *c, const struct view *v, uint32
 	const bool current = v->site[s].current;
 
 	if ((v->disconnected >> s & 1) != 0)
-		snprintf(text, size, "put out by `hamirror disconnect`");
+		snprintf(text, size,
+			 "put out by a disconnect: `hamirror connect %s %s` on "
+			 "production's host allows it again",
+			 c->config->mirror, cluster_site_name(c, (int32_t)s));
 	else if (cluster_status_serving_node(c) == VIEW_NONE && current)
 		snprintf(text, size, "current, but nothing serves");
 	else if (cluster_status_serving_node(c) == VIEW_NONE)

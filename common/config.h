@@ -51,6 +51,7 @@ struct config_site {
 
 struct config {
 	char mirror[CONFIG_NAME_MAX];
+	char instance[2 * CONFIG_NAME_MAX]; /* as commands on this node name it */
 	bool cluster;                       /* false: `cluster: none` */
 	enum config_mode mode;
 	enum config_order order;

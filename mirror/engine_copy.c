@@ -178,10 +178,12 @@ static bool hold_fits(struct mirror_engine *m, const struct mirror_refresh_begin
 	snprintf(
 		text, size,
 		"to keep its last consistent image until the refresh ends, the "
-		"writelog of site %s needs %llu MiB and has %llu MiB: enlarge it, or allow "
-		"the image to be inconsistent meanwhile (refresh --allow-inconsistent)",
+		"writelog of site %s needs %llu MiB and has %llu MiB: enlarge it, or let the "
+		"image be inconsistent meanwhile: `hamirror refresh %s %s "
+		"--allow-inconsistent` on production's host",
 		mirror_engine_site_name(m, m->site), (unsigned long long)(need >> 20) + 1,
-		(unsigned long long)(room >> 20));
+		(unsigned long long)(room >> 20), m->config->mirror,
+		mirror_engine_site_name(m, m->site));
 	return false;
 }
 

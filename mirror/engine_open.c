@@ -160,7 +160,7 @@ static void superblock_read(struct mirror_engine *m)
 			mirror_text(text, sizeof text,
 				    "not a hamirror log; `hamirror create %s%s` makes it "
 				    "one",
-				    m->config->mirror,
+				    m->config->instance,
 				    m->site == 0 ? "" : " --copy-of HOST");
 		mirror_text(full, sizeof full, "writelog %s: %s",
 			    m->config->site[m->site].writelog, text);

@@ -334,6 +334,7 @@ lint_checks = \
 	tests/lint/check_build_lists \
 	tests/lint/check_format \
 	tests/lint/check_headers \
+	tests/lint/check_hints \
 	tests/lint/check_includes \
 	tests/lint/check_man \
 	tests/lint/check_scripts \

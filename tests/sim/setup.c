@@ -34,6 +34,7 @@ void sim_setup_config(struct sim *w)
 	const struct sim_plan *p = &w->plan;
 
 	snprintf(c->mirror, sizeof c->mirror, "data");
+	snprintf(c->instance, sizeof c->instance, "data");
 	c->cluster = true;
 	c->mode = CONFIG_SYNC;
 	c->order = (enum config_order)p->order;

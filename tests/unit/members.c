@@ -40,6 +40,7 @@ void members_config(struct config *config, uint32_t site_count, const uint32_t *
 
 	memset(config, 0, sizeof *config);
 	strcpy(config->mirror, "data");
+	strcpy(config->instance, "data");
 	config->cluster = true;
 	config->port = 7790;
 	config->copy_timeout_ms = 10000;

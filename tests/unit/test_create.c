@@ -60,6 +60,7 @@ static void setup(void)
 	config = calloc(1, sizeof *config);
 	ck_assert_ptr_nonnull(config);
 	strcpy(config->mirror, "data");
+	strcpy(config->instance, "data");
 	config->site_count = config->node_count = 2;
 	for (int i = 0; i < 2; i++) {
 		struct config_site *s = &config->site[i];

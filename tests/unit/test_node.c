@@ -273,7 +273,7 @@ START_TEST(what_keeps_the_devices_closed_is_told_once)
 {
 	start();
 	ck_assert_int_lt(opened_error, 0);
-	ck_assert_msg(strstr(text, "`hamirror create data`") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "`hamirror create data@a`") != NULL, "%s", text);
 	command(1, CLUSTER_COMMAND_PROMOTE);
 	expect("reply1=1");
 	ck_assert_msg(strstr(text, "log.a") != NULL, "%s", text);
