@@ -17,6 +17,7 @@
 struct agent_events {
 	char *path; /* NULL: no file */
 	int fd;     /* -1: not open */
+	uint64_t newest;
 	size_t file_bytes;
 	struct agent_follower *followers;
 };
@@ -120,16 +121,23 @@ struct agent_events *agent_events_open(const char *path)
 
 void agent_events_add(struct agent_events *e, const struct agent_event *event)
 {
+	struct agent_event numbered = *event;
 	struct agent_follower *f, *next;
 	char line[AGENT_EVENT_LINE_MAX];
 
+	numbered.number = ++e->newest;
 	agent_event_format(event, line);
 	file_add(e, event->wall_ns, line);
 	agent_log(LOG_INFO, "%s", line);
 	for (f = e->followers; f != NULL; f = next) {
 		next = f->next; /* it may unfollow itself */
-		f->added(f, event);
+		f->added(f, &numbered);
 	}
+}
+
+uint64_t agent_events_newest(const struct agent_events *e)
+{
+	return e->newest;
 }
 
 void agent_events_follow(struct agent_events *e, struct agent_follower *f)

@@ -18,6 +18,7 @@
 
 /* What happened. The strings are the caller's; "" where there is nothing. */
 struct agent_event {
+	uint64_t number; /* from 1 at the daemon's start; agent_events_add() gives it */
 	uint64_t wall_ns;
 	const char *verb;   /* exists, create, change, destroy */
 	const char *object; /* "site lyon", "member n1", "mirror data", ... */
@@ -39,7 +40,11 @@ struct agent_events;
  * log. Returns NULL when memory is short. */
 struct agent_events *agent_events_open(const char *path);
 
+/* The event gets the next number: clocks may jump, these do not. */
 void agent_events_add(struct agent_events *e, const struct agent_event *event);
+
+/* The number of the newest event, 0 before the first. */
+uint64_t agent_events_newest(const struct agent_events *e);
 
 /* Be called at each new event. The struct is the caller's until it is unfollowed;
  * it may unfollow itself when called. */

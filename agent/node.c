@@ -45,8 +45,9 @@ struct agent_node {
 	bool opened;                     /* owner.opened was called */
 	bool tick_set;
 	qb_loop_timer_handle tick;
-	bool status_asked; /* someone waits for owner.status */
-	bool status_lent;  /* `mirror` is the I/O thread's */
+	bool status_asked;     /* someone waits for owner.status */
+	bool status_lent;      /* `mirror` is the I/O thread's */
+	uint64_t status_event; /* the newest when it was lent */
 	bool status_timed;
 	qb_loop_timer_handle status_timer;
 	struct mirror_status mirror;
@@ -223,6 +224,7 @@ static void status_done(struct agent_node *n, const struct mirror_status *mirror
 		.instance = n->setup.instance->name,
 		.node = n->setup.self,
 		.wall_ns = clock_ns(CLOCK_REALTIME),
+		.event = n->status_event,
 		.cluster = &n->members,
 		.mirror = mirror,
 		.listen_text = n->listen_text,
@@ -274,6 +276,7 @@ void agent_node_status(struct agent_node *n)
 	if (n->status_lent)
 		return;
 	n->status_lent = true;
+	n->status_event = agent_events_newest(n->setup.events);
 	order(n, &o);
 }
 

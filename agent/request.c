@@ -266,6 +266,7 @@ static void send_event(void *data, const struct agent_event *event)
 
 	agent_event_time_format(event->wall_ns, time);
 	json_object_set_new(o, "time", json_string(time));
+	json_object_set_new(o, "number", json_integer((json_int_t)event->number));
 	json_object_set_new(o, "verb", json_string(event->verb));
 	json_object_set_new(o, "object", agent_text_json(event->object));
 	json_object_set_new(o, "rule", agent_text_json(event->rule));

@@ -375,6 +375,7 @@ json_t *agent_status_json(const struct status_input *in)
 	put_text(o, "mirror", in->config->mirror);
 	put_text(o, "instance", in->instance);
 	put_text(o, "version", PACKAGE_VERSION);
+	put_count(o, "event", in->event);
 	put_text(o, "host", in->config->node[in->node].name);
 	put(o, "site", site_or_null(in, in->config->node[in->node].site));
 	put_text(o, "cluster", in->config->cluster ? "corosync" : "none");
@@ -509,7 +510,7 @@ json_t *agent_status_why(const struct status_input *in)
 struct sink {
 	void (*add)(void *data, const struct agent_event *event);
 	void *data;
-	uint64_t wall_ns;
+	uint64_t wall_ns, event;
 };
 
 __attribute__((format(printf, 4, 5))) static void exists(const struct sink *sink,
@@ -519,6 +520,7 @@ __attribute__((format(printf, 4, 5))) static void exists(const struct sink *sink
 {
 	char object[2 * CONFIG_NAME_MAX], text[512];
 	const struct agent_event event = {
+		.number = sink->event,
 		.wall_ns = sink->wall_ns,
 		.verb = "exists",
 		.object = object,
@@ -554,7 +556,9 @@ void agent_status_exists(const struct status_input *in,
 			 void (*add)(void *data, const struct agent_event *event),
 			 void *data)
 {
-	const struct sink sink = { .add = add, .data = data, .wall_ns = in->wall_ns };
+	const struct sink sink = {
+		.add = add, .data = data, .wall_ns = in->wall_ns, .event = in->event
+	};
 	const struct cluster_status *c = in->cluster;
 	const struct generation *g = history_newest(&c->history);
 	const struct config *config = in->config;

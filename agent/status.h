@@ -32,6 +32,7 @@ struct status_input {
 	const char *instance;
 	uint32_t node; /* ours: index in config->node */
 	uint64_t wall_ns;
+	uint64_t event; /* this knows of all events up to that number */
 	const struct cluster_status *cluster;
 	const struct mirror_status *mirror;  /* NULL: the I/O thread gave none */
 	const struct status_device *devices; /* per disk, or NULL */

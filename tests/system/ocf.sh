@@ -54,6 +54,33 @@ kill_daemon() {
 		done' || fail "no daemon to kill on $1"
 }
 
+# The cluster's commands take $SLOW seconds longer while /run/slow says so, and note what
+# is pushed: laid over the nodes before they start.
+lay_slow_commands() {
+	local command
+	mkdir -p "$LAB/tree/usr/sbin"
+	for command in attrd_updater crm_attribute crm_resource; do
+		cp -L "$(type -P $command)" "$LAB/tree/usr/sbin/$command.real"
+		cat > "$LAB/tree/usr/sbin/$command" <<-END
+		#!/bin/sh
+		[ ! -e /run/slow ] || sleep \$(cat /run/slow)
+		case " \$* " in *" --fail "*) echo "\$*" >> /run/pushed ;; esac
+		exec /usr/sbin/$command.real "\$@"
+		END
+		chmod 755 "$LAB/tree/usr/sbin/$command"
+	done
+}
+
+nothing_is_pushed() {
+	node "$1" test ! -e /run/pushed ||
+		complain "$1: a failure was pushed: $(node "$1" cat /run/pushed)"
+	node "$1" rm -f /run/pushed
+}
+
+# The score of node $1 in the cluster's configuration, which outlives its attribute daemon.
+survivor() { node n5 crm_attribute -N "$1" -p data -l forever -G -q 2> /dev/null; }
+survivor_is() { [ "$(survivor "$1")" = "$2" ]; }
+
 test_parameters() {
 	agent n1 validate-all $ERR_CONFIGURED OCF_RESKEY_mirror=
 	reason "parameter mirror is missing"
@@ -106,6 +133,51 @@ test_promoted() {
 	agent n1 monitor $NOT_RUNNING
 	expect_attribute n1 master-data ""
 	expect_attribute n1 hamirror-data-state ""
+}
+
+# What is published slowly delays no judgement, and what was asked before a promotion
+# judges nothing after it.
+test_slow_cluster() {
+	agent n1 start $SUCCESS
+	node n1 sh -c 'echo 2 > /run/slow'
+	agent n1 promote $SUCCESS
+	agent n1 demote $SUCCESS
+	agent n1 promote $SUCCESS
+	await 30 attribute_is n1 master-data 10000 || complain "n1: no score of production"
+	node n1 rm /run/slow
+	agent n1 monitor $RUNNING_PROMOTED
+	nothing_is_pushed n1
+	agent n1 demote $SUCCESS
+	expect_attribute n1 master-data 9900
+	agent n1 stop $SUCCESS
+	nothing_is_pushed n1
+}
+
+kill_attribute_daemon() {
+	# shellcheck disable=SC2016
+	node "$1" sh -c 'for p in /proc/[0-9]*; do
+		[ "$(cat "$p/comm" 2> /dev/null)" != pacemaker-attrd ] || kill -9 "${p#/proc/}"
+	done'
+}
+
+# The cluster forgets what it was told when a daemon of its own dies.
+test_forgetful_cluster() {
+	agent n1 start $SUCCESS
+	agent n1 promote $SUCCESS
+	await 10 survivor_is n1 9950 || complain "nothing of n1 survives: '$(survivor n1)'"
+	kill_attribute_daemon n1
+	await 10 attribute_is n1 master-data "" || complain "the cluster forgot nothing"
+	survivor_is n1 9950 || complain "n1's score did not survive"
+	agent n1 monitor $RUNNING_PROMOTED
+	expect_attribute n1 master-data 10000
+	expect_attribute n1 hamirror-data-state UpToDate
+	agent n1 demote $SUCCESS
+	await 10 survivor_is n1 "" || complain "n1 is demoted, its score survives: $(survivor n1)"
+	agent n1 promote $SUCCESS
+	await 10 survivor_is n1 9950 || complain "nothing of n1 survives"
+	agent n1 stop $SUCCESS
+	survivor_is n1 "" || complain "n1 is stopped, its score survives: $(survivor n1)"
+	nothing_is_pushed n1
 }
 
 # A promotion that takes too long has ended when the agent says so: nothing becomes
@@ -174,15 +246,46 @@ test_tools() {
 	say "ocf-tester, pcs, crmsh and crm_resource accept it"
 }
 
-lab_begin
+# Who works by hand while Pacemaker manages nothing is left alone; else it is told.
+test_by_hand() {
+	local promoted
+	fencing_create > /dev/null 2>&1 # without, Pacemaker promotes nothing
+	node n1 pcs resource create data ocf:mirror:disk mirror=data \
+		promotable promoted-max=1 meta is-managed=false > /dev/null 2>&1 ||
+		complain "pcs resource create"
+	node n1 rm -f /run/pushed      # of the daemons that were killed
+	agent n1 start $SUCCESS
+	agent n1 promote $SUCCESS
+	node n1 hamirror demote data > /dev/null || complain "demote by hand"
+	expect_attribute n1 master-data 9900
+	nothing_is_pushed n1
+	agent n1 stop $SUCCESS
+	node n1 crm_resource -r data-clone --meta -p is-managed -v true > /dev/null
+	await 60 is_promoted_somewhere data || fail "Pacemaker promotes nothing"
+	promoted=$(promoted_node data)
+	await 20 attribute_is "$promoted" master-data 10000 || complain "$promoted has no score"
+	node "$promoted" hamirror demote data > /dev/null || complain "demote by hand"
+	await 10 node "$promoted" test -e /run/pushed ||
+		complain "a demotion behind Pacemaker's back is not told"
+}
+
+lab_needs
+trap lab_end EXIT
+trap 'exit 130' INT TERM HUP
+lab_new
+lay_slow_commands
+lab_start
 mirror_create data 64 32
 node n1 hamirror stop data || fail "hamirror stop"
 test_parameters
 test_stopped
 test_unpromoted
 test_promoted
+test_slow_cluster
+test_forgetful_cluster
 test_promotion_takes_too_long
 test_killed
 test_witness
 test_tools
+test_by_hand
 [ $wrong = 0 ] || fail "$wrong complaints"

@@ -12,6 +12,7 @@ static char directory[32] = "/tmp/hamirror-events-XXXXXX";
 static char path[64], old[72];
 static char heard[AGENT_EVENT_LINE_MAX];
 static int heard_count;
+static uint64_t heard_number;
 
 static void setup(void)
 {
@@ -38,7 +39,9 @@ static const struct agent_event link_down = {
 
 START_TEST(line_names_verb_object_text_and_rule)
 {
-	const struct agent_event bare = { 0, "exists", "-", "", "" };
+	const struct agent_event bare = {
+		.verb = "exists", .object = "-", .text = "", .rule = ""
+	};
 	char line[AGENT_EVENT_LINE_MAX];
 
 	agent_event_format(&link_down, line);
@@ -104,6 +107,7 @@ static void added(struct agent_follower *f, const struct agent_event *event)
 {
 	(void)f;
 	agent_event_format(event, heard);
+	heard_number = event->number;
 	heard_count++;
 }
 
@@ -122,6 +126,8 @@ START_TEST(followers_hear_what_comes_after)
 	agent_events_unfollow(e, &one);
 	agent_events_add(e, &link_down);
 	ck_assert_int_eq(heard_count, 3);
+	ck_assert_uint_eq(heard_number, 3);
+	ck_assert_uint_eq(agent_events_newest(e), 3);
 	agent_events_unfollow(e, &two);
 	agent_events_close(e);
 }

@@ -348,7 +348,9 @@ END_TEST
 
 START_TEST(events_are_what_exists_and_then_what_changes)
 {
-	const struct agent_event change = { 0, "change", "site lyon", "", "" };
+	const struct agent_event change = {
+		.verb = "change", .object = "site lyon", .text = "", .rule = ""
+	};
 
 	ask(&client, "{\"command\":\"events\"}");
 	ask(&other, "{\"command\":\"events\",\"now\":true}");

@@ -149,7 +149,7 @@ START_TEST(a_ring_that_is_exactly_full_ends_at_its_tail)
 	ck_assert_uint_eq(mirror_ring_head_position(m.ring), m.sb.ring_bytes);
 	finds_the_same(&m.sb, m.sb.ring_bytes, m.logged, 1);
 	ck_assert_int_eq(log_model_open(&m), MIRROR_SCAN_END);
-	ck_assert_uint_eq(m.sb.restart_count, 1);   /* in place of the MARK */
+	ck_assert_uint_eq(m.sb.restart_count, 1); /* in place of the MARK */
 	finds_the_same(&m.sb, m.sb.ring_bytes, m.logged, 1);
 }
 END_TEST
@@ -179,7 +179,7 @@ START_TEST(a_gap_before_the_oldest_record_found_is_damage)
 	finds_the_same(&without, mirror_ring_head_position(m.ring), 100, 1);
 	log_model_damage(&m, 0);
 	ck_assert_int_eq(log_model_scan_with(&m, &without, 0), MIRROR_SCAN_DAMAGED);
-	without.home.sequence = 10;         /* ... unless it was at home */
+	without.home.sequence = 10; /* ... unless it was at home */
 	ck_assert_int_eq(log_model_scan_with(&m, &without, 0), MIRROR_SCAN_END);
 	ck_assert_uint_eq(m.found_first, 11);
 }

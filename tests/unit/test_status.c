@@ -202,6 +202,7 @@ static void add(void *data, const struct agent_event *event)
 {
 	(void)data;
 	ck_assert_str_eq(event->verb, "exists");
+	ck_assert_uint_eq(event->number, input.event);
 	strcpy(last_object, event->object);
 	if (strncmp(event->object, "site ", 5) == 0)
 		snprintf(site_text[count - 4], sizeof site_text[0], "%s", event->text);
@@ -210,6 +211,7 @@ static void add(void *data, const struct agent_event *event)
 
 START_TEST(exists_ends_with_a_dash)
 {
+	input.event = 41;
 	cluster.sites[0].current = false; /* of the members' set of copies */
 	agent_status_exists(&input, add, NULL);
 	ck_assert_str_eq(last_object, "-");
