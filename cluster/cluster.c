@@ -154,7 +154,7 @@ static void take(struct cluster_core *c, const struct cluster_event *e)
 		take_command(c, e->command);
 		break;
 	case CLUSTER_EVENT_FENCED:
-		cluster_fence_event(c, e->fenced.node, e->fenced.wall_ns, e->fenced.live);
+		cluster_fence_event(c, e);
 		break;
 	case CLUSTER_EVENT_GIVE_UP:
 		cluster_command_give_up(c, e->command_id);

@@ -88,7 +88,10 @@ struct cluster_event {
 			uint64_t wall_ns;   /* when, by a fencer's clock, which
 					       may be apart from ours;
 					       UINT64_MAX: now, an operator says */
-			bool live;          /* it has just come; else: from a history */
+			bool live;          /* the fencer tells it by itself; else: it
+					       stands in a history */
+			uint64_t since_ns;  /* live: by the clock of now_ns, a time at
+					       which the fencer had not told it yet */
 		} fenced;
 	};
 };

@@ -36,8 +36,7 @@ struct cluster_core *cluster_create(const struct config *config,
 		}
 		c->persisted_counter = c->voter.counter;
 		c->role.released = c->voter.released[self->node][0];
-		for (uint32_t n = 0; n < config->node_count; n++)
-			c->node[n].fenced_boot = c->voter.fenced[n].boot;
+		cluster_fence_init(c);
 	} else {
 		c->voter.node = self->node;
 		c->voter.epoch = cluster_random(c);

@@ -20,7 +20,6 @@
 #include "cluster/internal.h"
 
 #define NOTICE_NS (10000 * NS_PER_MS) /* who was fenced leaves the ring within */
-#define LATE_NS (60000 * NS_PER_MS)   /* a live notice is not so late */
 
 /* ---- majorities ----------------------------------------------------------------- */
 
@@ -69,6 +68,37 @@ bool cluster_fence_is_majority(const struct cluster_core *c, const struct view *
 	       (!joint || v->old.count == 0 || set_is_majority(c, &v->old, epoch));
 }
 
+/* The boot of `node` that was heard of last, of itself or in a view; 0: none. */
+static uint64_t boot_of(const struct cluster_core *c, uint32_t node)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+
+	if (c->node[node].known)
+		return c->node[node].said.boot;
+	return v == NULL ? 0 : v->member[node].boot;
+}
+
+/* What the voter file names was heard of before this process began. */
+void cluster_fence_init(struct cluster_core *c)
+{
+	for (uint32_t n = 0; n < c->config->node_count; n++) {
+		c->node[n].fenced_boot = c->voter.fenced[n].boot;
+		c->node[n].seen_boot = boot_of(c, n);
+	}
+}
+
+static void note_boots(struct cluster_core *c)
+{
+	for (uint32_t n = 0; n < c->config->node_count; n++) {
+		const uint64_t boot = boot_of(c, n);
+
+		if (boot == c->node[n].seen_boot)
+			continue;
+		c->node[n].seen_boot = boot;
+		c->node[n].seen_ns = c->now_ns;
+	}
+}
+
 /* All voters were in this ring when the view in effect was proposed, and all have
  * accepted it: from here on none can know more than we do without a majority, or
  * without having fenced us. Being in one ring alone would not do: one that comes back
@@ -79,6 +109,7 @@ void cluster_fence_pump(struct cluster_core *c)
 	const struct view *v = cluster_vote_in_effect(c);
 	const struct tally *t = &c->tally;
 
+	note_boots(c);
 	if (v == NULL || !t->has || t->view.ballot != v->ballot || t->ring != c->ring)
 		return;
 	for (uint32_t i = 0; i < v->voters.count; i++) {
@@ -122,36 +153,49 @@ static bool is_here(const struct cluster_core *c, uint32_t node)
 	return false;
 }
 
+/* The newest is kept: of a history nothing counts that is not newer. */
 static void judged(struct cluster_core *c, uint32_t node, uint64_t wall_ns)
 {
-	c->node[node].notice_wall_ns = 0;
-	if (wall_ns == UINT64_MAX)
+	c->node[node].notice.wall_ns = 0;
+	if (wall_ns == UINT64_MAX || wall_ns <= c->voter.fenced[node].wall_ns)
 		return;
 	c->voter.fenced[node].wall_ns = wall_ns;
 	c->voter_dirty = true;
 }
 
+/* Said once of each node: a history is long. */
+static void not_counted(struct cluster_core *c, uint32_t node, uint64_t boot)
+{
+	const char *name = cluster_node_name(c, (int32_t)node);
+
+	if (boot == 0 || c->node[node].fenced_boot == boot || c->node[node].uncounted)
+		return;
+	c->node[node].uncounted = true;
+	cluster_tell(c, "member", name, "fenced-unsure",
+		     "a fencing of it is not counted: it may be of an earlier start of it "
+		     "than the last that was seen here; if %s was fenced since, `hamirror "
+		     "fenced %s %s` counts it",
+		     name, c->config->mirror, name);
+}
+
 /* The notice ends the boot that was seen last, provided that it had been seen before. */
-static void judge(struct cluster_core *c, uint32_t node, uint64_t wall_ns, bool live)
+static void judge(struct cluster_core *c, uint32_t node, const struct fencing *f)
 {
 	const struct view *v = cluster_vote_in_effect(c);
 	struct node *n = &c->node[node];
-	uint64_t boot = 0, seen_ns = 0;
+	const uint64_t boot = n->seen_boot;
+	const uint64_t seen_wall_ns = n->known ? n->boot_wall_ns :
+				      v != NULL ? v->wall_ns :
+						  0;
 	struct message *m;
 
-	judged(c, node, wall_ns);
-	if (n->known) {
-		boot = n->said.boot;
-		seen_ns = n->boot_wall_ns;
-	} else if (v != NULL) {
-		boot = v->member[node].boot;
-		seen_ns = v->wall_ns;
-	}
-	if (live && n->known && c->now_ns - n->boot_ns >= LATE_NS)
-		seen_ns = 0;
-	if (boot == 0 || wall_ns < seen_ns)
+	judged(c, node, f->wall_ns);
+	if (boot == 0 ||
+	    (f->live ? f->since_ns < n->seen_ns : f->wall_ns < seen_wall_ns)) {
+		not_counted(c, node, boot);
 		return;
-	if (wall_ns >= n->came_wall_ns)
+	}
+	if (f->live ? f->since_ns >= n->came_ns : f->wall_ns >= n->came_wall_ns)
 		n->unsaid = false;
 	n->parted_boot = 0;
 	if (n->fenced_boot == boot)
@@ -163,49 +207,57 @@ static void judge(struct cluster_core *c, uint32_t node, uint64_t wall_ns, bool 
 	cluster_send(c);
 }
 
-/* The fencer says that `name` was fenced at `wall_ns`: just now, or from its history,
- * which names older fencings too, of boots that are long over. When is compared as little
- * as can be, since clocks are apart and jump:
+/* The fencer says that a node was fenced: just now, or from its history, which names
+ * older fencings too, of boots that are long over. Clocks are apart and jump, so times
+ * are compared only where there is nothing else, and never to drop what has just come:
  *
  *   the notice is                            it says
- *   not newer than one that was judged       nothing (the voter file remembers)
+ *   of a history, and not newer than one     nothing (the voter file remembers)
+ *     that was judged
  *   of a node that is here                   nothing: who was fenced is not here;
  *                                              but it may be about to go: if it does
  *                                              so soon, as of one that is not here
- *   of a node that is not here               its boot that was seen last has ended, if
- *                                              that was first seen before, or so long
- *                                              ago that a live notice is not older
+ *   live, of a node that is not here         its boot that was seen last has ended, if
+ *                                              that was seen while the fencer had not
+ *                                              told of this fencing yet
+ *   of a history, of a node that is not      likewise, if by the times that boot was
+ *     here                                     seen before
  */
-void cluster_fence_event(struct cluster_core *c, const char *name, uint64_t wall_ns,
-			 bool live)
+void cluster_fence_event(struct cluster_core *c, const struct cluster_event *e)
 {
+	const struct fencing f = { .wall_ns = e->fenced.wall_ns,
+				   .since_ns = e->fenced.since_ns,
+				   .live = e->fenced.live };
 	uint32_t node = 0;
+	struct node *n;
 
 	while (node < c->config->node_count &&
-	       strcmp(c->config->node[node].name, name) != 0)
+	       strcmp(c->config->node[node].name, e->fenced.node) != 0)
 		node++;
-	if (node == c->config->node_count || node == c->self.node ||
-	    wall_ns <= c->voter.fenced[node].wall_ns)
+	if (node == c->config->node_count || node == c->self.node)
+		return;
+	n = &c->node[node];
+	if (!f.live && f.wall_ns <= c->voter.fenced[node].wall_ns)
 		return;
 	if (!is_here(c, node)) {
-		judge(c, node, wall_ns, live);
-	} else if (wall_ns > c->node[node].notice_wall_ns) {
-		c->node[node].notice_wall_ns = wall_ns;
-		c->node[node].notice_until_ns = c->now_ns + NOTICE_NS;
-		c->node[node].notice_live = live;
+		judge(c, node, &f);
+	} else if (f.live || (!n->notice.live && f.wall_ns > n->notice.wall_ns)) {
+		n->notice = f;
+		n->notice_until_ns = c->now_ns + NOTICE_NS;
 	}
 }
 
 void cluster_fence_left(struct cluster_core *c, uint32_t node)
 {
 	struct node *n = &c->node[node];
+	const struct fencing f = n->notice;
 
-	if (n->notice_wall_ns == 0 || is_here(c, node))
+	if (f.wall_ns == 0 || is_here(c, node))
 		return;
 	if (c->now_ns < n->notice_until_ns)
-		judge(c, node, n->notice_wall_ns, n->notice_live);
+		judge(c, node, &f);
 	else
-		judged(c, node, n->notice_wall_ns);
+		judged(c, node, f.wall_ns);
 }
 
 void cluster_fence_message(struct cluster_core *c, const struct message *m)

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 #include <crm/stonith-ng.h>
@@ -31,11 +32,13 @@
 #define HISTORY_TIMEOUT_S 10
 #define CLOSE_TIMEOUT_S 2
 #define STACK_BYTES (512 * 1024) /* the library parses XML on it */
+#define IDLE_MS 1000 /* how often it is noted that the fencer has nothing to tell */
 #define CLIENT_NAME "hamirror"
 #define PUSHED_MAX 8u
+#define KNOWN_MAX 1024u /* the fencer keeps 500 */
 
 struct notice {
-	uint64_t wall_ns;
+	uint64_t wall_ns, since_ns;
 	bool live;
 	char node[CONFIG_NAME_MAX];
 };
@@ -51,15 +54,26 @@ struct cluster_fence {
 	atomic_bool connected;
 	char pushed[PUSHED_MAX][CONFIG_NAME_MAX]; /* the fencer has just named them */
 	uint32_t pushed_count;
+	uint64_t idle_ns; /* CLOCK_BOOTTIME: the fencer had nothing to tell */
+	uint64_t known_ns[KNOWN_MAX]; /* stamps in the history as it was read last */
+	uint32_t known_count;
 };
 
 /* The library hands its callbacks no context of ours, and the thread runs one
  * connection: this is that thread's. */
 static _Thread_local struct cluster_fence *here;
 
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static void tell(struct cluster_fence *f, const char *node, uint64_t wall_ns, bool live)
 {
-	struct notice n = { .wall_ns = wall_ns, .live = live };
+	struct notice n = { .wall_ns = wall_ns, .since_ns = f->idle_ns, .live = live };
 
 	snprintf(n.node, sizeof n.node, "%s", node);
 	/* The pipe holds hundreds; the loop reads them at once. What does not fit
@@ -75,8 +89,8 @@ static bool action_stops(const char *action)
 	       (strcmp(action, "off") == 0 || strcmp(action, "reboot") == 0);
 }
 
-/* When, its history says (stamps of one fencing have to be the same each time), which
- * is not asked from within a callback. */
+/* Its stamp, which has to be the same each time, is in the history, which is not asked
+ * from within a callback. */
 static void fenced(stonith_t *st, stonith_event_t *e)
 {
 	(void)st;
@@ -97,40 +111,48 @@ static bool is_proof(const stonith_history_t *h)
 	return h->state == st_done && h->target != NULL && action_stops(h->action);
 }
 
-/* The fencing that was pushed is the newest one of its node. */
-static bool is_pushed(const struct cluster_fence *f, const stonith_history_t *all,
-		      const stonith_history_t *entry)
+static bool is_known(const struct cluster_fence *f, const stonith_history_t *h)
 {
-	bool pushed = false;
-
-	for (uint32_t i = 0; i < f->pushed_count; i++)
-		pushed |= strcmp(f->pushed[i], entry->target) == 0;
-	for (const stonith_history_t *h = all; h != NULL && pushed; h = h->next)
-		pushed = !is_proof(h) || strcmp(h->target, entry->target) != 0 ||
-			 completed_ns(h) <= completed_ns(entry);
-	return pushed;
+	for (uint32_t i = 0; i < f->known_count; i++)
+		if (f->known_ns[i] == completed_ns(h))
+			return true;
+	return false;
 }
 
-/* All of it at a connect, later what was pushed. */
+/* The stamp of what was pushed: new in the history; else now, by the same clock. */
+static uint64_t stamp_of(const struct cluster_fence *f, const stonith_history_t *all,
+			 const char *node)
+{
+	for (const stonith_history_t *h = all; h != NULL; h = h->next)
+		if (is_proof(h) && strcasecmp(h->target, node) == 0 && !is_known(f, h))
+			return completed_ns(h);
+	return clock_ns(CLOCK_REALTIME);
+}
+
+/* All of it at a connect, later what was pushed: that has just come, whatever the stamps
+ * say of it. */
 static bool read_history(struct cluster_fence *f, stonith_t *st)
 {
 	stonith_history_t *all = NULL;
-	bool live;
 
 	if (st->cmds->history(st, st_opt_sync_call, NULL, &all, HISTORY_TIMEOUT_S) != 0)
 		return false;
+	for (uint32_t i = 0; i < f->pushed_count; i++)
+		tell(f, f->pushed[i], stamp_of(f, all, f->pushed[i]), true);
 	for (const stonith_history_t *h = all; h != NULL; h = h->next)
-		if (is_proof(h)) {
-			live = is_pushed(f, all, h);
-			if (live || !atomic_load(&f->connected))
-				tell(f, h->target, completed_ns(h), live);
-		}
+		if (is_proof(h) && !atomic_load(&f->connected))
+			tell(f, h->target, completed_ns(h), false);
+	f->known_count = 0;
+	for (const stonith_history_t *h = all; h != NULL && f->known_count < KNOWN_MAX;
+	     h = h->next)
+		f->known_ns[f->known_count++] = completed_ns(h);
 	stonith_history_free(all);
 	f->pushed_count = 0;
 	return true;
 }
 
-/* True when the thread is to end. `fd` < 0: wait for that alone, or `wait_ms`. */
+/* True when the thread is to end. `fd` < 0: wait for that alone, or `wait_ms`; else
+ * until the fencer tells something. */
 static bool wait_for(struct cluster_fence *f, int fd, int wait_ms)
 {
 	struct pollfd p[2] = {
@@ -138,7 +160,8 @@ static bool wait_for(struct cluster_fence *f, int fd, int wait_ms)
 		{ .fd = fd, .events = POLLIN },
 	};
 
-	poll(p, 2, wait_ms);
+	while (poll(p, 2, fd < 0 ? wait_ms : IDLE_MS) == 0 && fd >= 0)
+		f->idle_ns = clock_ns(CLOCK_BOOTTIME);
 	return p[0].revents != 0;
 }
 
@@ -150,6 +173,7 @@ static bool follow(struct cluster_fence *f, stonith_t *st)
 
 	if (st->cmds->connect(st, CLIENT_NAME, &fd) != 0)
 		return wait_for(f, -1, RETRY_MS);
+	f->idle_ns = clock_ns(CLOCK_BOOTTIME);
 	if (st->cmds->register_notification(st, T_STONITH_NOTIFY_FENCE, fenced) == 0) {
 		known = read_history(f, st);
 		atomic_store(&f->connected, known);
@@ -194,6 +218,7 @@ static int32_t notice_readable(int32_t fd, int32_t revents, void *data)
 			.type = CLUSTER_EVENT_FENCED,
 			.fenced = { .node = n.node,
 				    .wall_ns = n.wall_ns,
+				    .since_ns = n.since_ns,
 				    .live = n.live },
 		};
 

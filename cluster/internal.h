@@ -50,6 +50,12 @@ struct peer {
 	bool refused; /* takes no part; its node's text says why */
 };
 
+/* What the fencer says of one (cluster_event, FENCED). */
+struct fencing {
+	uint64_t wall_ns, since_ns;
+	bool live;
+};
+
 /* A configured node: what it says while it is a member, and what is still known
  * of it afterwards. */
 struct node {
@@ -57,17 +63,19 @@ struct node {
 	bool known;           /* `said` and `incarnation` hold what it said last */
 	uint64_t incarnation; /* of its process */
 	struct announce said;
-	uint64_t boot_wall_ns;  /* when it first said `said.boot` ... */
-	uint64_t boot_ns;       /* ... by the clock that does not jump */
+	uint64_t boot_wall_ns;  /* when it first said `said.boot` */
+	uint64_t seen_boot;     /* the boot of it that was heard of last ... */
+	uint64_t seen_ns;       /* ... and when; 0: before this process began */
 	uint64_t fenced_boot;   /* this boot of it was ended for certain; 0: none */
 	uint32_t nodeid;        /* corosync's, while `known` */
 	bool unsaid;            /* D2: a process of it came and has not said ... */
 	uint64_t came_wall_ns;  /* ... who it is; a fencing since then ends that */
-	uint64_t notice_wall_ns;  /* of a fencing that came while it was here; 0: none */
+	uint64_t came_ns;
+	struct fencing notice;    /* that came while it was here; wall_ns 0: none */
 	uint64_t notice_until_ns; /* it counts if the node leaves before */
-	bool notice_live;
+	bool uncounted;           /* that a fencing was not counted was told */
 	uint64_t renewed_ns;    /* its last RENEW came here */
-	uint64_t since_wall_ns; /* of `member` */
+	uint64_t since_ns, since_wall_ns; /* of `member` */
 	bool refused;
 	uint64_t parted_boot; /* that it was in when its lineage was refused; 0: none */
 	char text[128];       /* why it takes no part */
@@ -374,8 +382,8 @@ void cluster_round_in_effect(struct cluster_core *c, const struct view *v);
 
 bool cluster_fence_is_majority(const struct cluster_core *c, const struct view *v,
 			       bool joint, const uint64_t epoch[CONFIG_NODE_COUNT_MAX]);
-void cluster_fence_event(struct cluster_core *c, const char *name, uint64_t wall_ns,
-			 bool live);
+void cluster_fence_init(struct cluster_core *c);
+void cluster_fence_event(struct cluster_core *c, const struct cluster_event *e);
 void cluster_fence_message(struct cluster_core *c, const struct message *m);
 /* The node's process has left the ring. */
 void cluster_fence_left(struct cluster_core *c, uint32_t node);

@@ -53,6 +53,7 @@ static void node_leaves(struct cluster_core *c, struct peer *p)
 	n = &c->node[p->node];
 	p->node = VIEW_NONE;
 	n->member = false;
+	n->since_ns = c->now_ns;
 	n->since_wall_ns = c->wall_ns;
 	if (cluster_view_ballot_node(c->hold.ballot) == (uint32_t)(n - c->node))
 		c->hold.ballot = 0;
@@ -81,6 +82,7 @@ static void node_comes(struct cluster_core *c, uint32_t nodeid)
 		if (c->node[n].known && c->node[n].nodeid == nodeid) {
 			c->node[n].unsaid = true;
 			c->node[n].came_wall_ns = c->wall_ns;
+			c->node[n].came_ns = c->now_ns;
 		}
 }
 
@@ -191,6 +193,7 @@ static void refuse(struct cluster_core *c, struct peer *p, int32_t node, const c
 		cluster_tell(c, "member", name, "refused", "refused: %s", why);
 	if (p->node != VIEW_NONE && !p->refused) {
 		c->node[p->node].member = false;
+		c->node[p->node].since_ns = c->now_ns;
 		c->node[p->node].since_wall_ns = c->wall_ns;
 	}
 	p->refused = true;
@@ -215,10 +218,8 @@ static void place(struct cluster_core *c, int32_t node, uint32_t nodeid,
 	struct node *n = &c->node[node];
 	const bool joins = !n->member;
 
-	if (!n->known || n->said.boot != m->announce.boot) {
+	if (!n->known || n->said.boot != m->announce.boot)
 		n->boot_wall_ns = c->wall_ns;
-		n->boot_ns = c->now_ns;
-	}
 	n->known = true;
 	n->nodeid = nodeid;
 	n->unsaid = false;
@@ -233,6 +234,7 @@ static void place(struct cluster_core *c, int32_t node, uint32_t nodeid,
 	if (!joins)
 		return;
 	n->member = true;
+	n->since_ns = c->now_ns;
 	n->since_wall_ns = c->wall_ns;
 	/* It lives: whatever was said to be fenced was not this boot of it. */
 	if (n->fenced_boot == m->announce.boot) {

@@ -53,7 +53,7 @@ static int32_t score_same_site(const struct cluster_core *c, const struct view_h
 	n = &c->node[h->node];
 	/* Held by a member that gives them up when it is asked to, or for no longer. */
 	if (n->member ? cluster_fence_host(c, h) == HOST_HELD :
-			c->wall_ns - n->since_wall_ns < FENCING_EXPECTED_NS)
+			c->now_ns - n->since_ns < FENCING_EXPECTED_NS)
 		return SCORE_SAME_SITE_MATE - 100 * place;
 	return SCORE_HELD;
 }

@@ -551,6 +551,7 @@ void sim_node_stop(struct sim *w, uint32_t node, uint64_t ns)
 	if (!n->running || w->now_ns < n->frozen_until_ns)
 		return;
 	n->frozen_until_ns = w->now_ns + ns;
+	n->frozen_ns = sim_clock(w, node);
 	sim_trace(w, "n%u is stopped for %llu ms", node + 1,
 		  (unsigned long long)(ns / SIM_MS));
 }

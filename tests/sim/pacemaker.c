@@ -63,6 +63,9 @@ static void tell(struct sim *w, uint32_t node, uint32_t fenced, bool live)
 	e.fenced.node = w->config.node[fenced].name;
 	e.fenced.wall_ns = w->pacemaker.fenced_wall_ns[node][fenced];
 	e.fenced.live = live;
+	/* Who was stopped does not know when it came. */
+	e.fenced.since_ns = w->pacemaker.owed[node][fenced] ? w->node[node].frozen_ns :
+							      sim_clock(w, node);
 	if (node != fenced && e.fenced.wall_ns != 0)
 		sim_cluster_step(w, node, &e);
 }

@@ -213,6 +213,7 @@ struct sim_node {
 	uint64_t boot;
 	int64_t drift_ppm, offset_ns, wall_offset_ns;
 	uint64_t frozen_until_ns;
+	uint64_t frozen_ns; /* by its clock: when it was stopped last */
 	/* members */
 	struct cluster_core *core;
 	struct cluster_self self;
