@@ -22,6 +22,7 @@
 #include "agent/words.h"
 #include "cluster/cpg_driver.h"
 #include "cluster/fence_driver.h"
+#include "cluster/names.h"
 #include "cluster/quorum_driver.h"
 #include "cluster/voter_driver.h"
 #include "mirror/link_driver.h"
@@ -36,6 +37,7 @@ struct agent_node {
 	struct cluster_cpg *cpg;
 	struct cluster_quorum *quorum;
 	struct cluster_fence *fence;
+	struct cluster_names names; /* as Corosync's nodelist spells them */
 	struct cluster_voter_writer *voter;
 	struct agent_io *io;
 	struct agent_devices *devices;
@@ -203,14 +205,35 @@ static void driver_event(void *owner, struct cluster_event *event)
 	step(owner, event);
 }
 
+/* The nodelist may have changed since. */
+static int32_t node_called(struct agent_node *n, const char *name)
+{
+	char text[256];
+	int32_t node = cluster_names_find(&n->names, n->setup.config, name);
+
+	if (node < 0 && n->setup.config->cluster &&
+	    cluster_names_get(&n->names, text, sizeof text) == 0)
+		node = cluster_names_find(&n->names, n->setup.config, name);
+	return node;
+}
+
 static void fence_event(void *owner, struct cluster_event *event)
 {
 	struct agent_node *n = owner;
-	char object[CONFIG_NAME_MAX + 8];
+	const int32_t node = node_called(n, event->fenced.node);
+	char object[CLUSTER_NAME_BYTES + 8];
 
-	snprintf(object, sizeof object, "member %s", event->fenced.node);
+	snprintf(object, sizeof object, "member %s",
+		 node >= 0 ? n->setup.config->node[node].name : event->fenced.node);
 	if (event->fenced.live)
-		event_add(n, "change", object, "fenced: Pacemaker confirmed it", "");
+		event_add(n, "change", object,
+			  node >= 0 ? "fenced: Pacemaker confirmed it" :
+				      "fenced: Pacemaker confirmed it; no node of this "
+				      "mirror is called so",
+			  "");
+	if (node < 0)
+		return;
+	event->fenced.node = n->setup.config->node[node].name;
 	step(n, event);
 }
 
@@ -377,19 +400,18 @@ int agent_node_fenced(struct agent_node *n, const char *name)
 {
 	struct cluster_event event = {
 		.type = CLUSTER_EVENT_FENCED,
-		.fenced = { .node = name, .wall_ns = UINT64_MAX },
+		.fenced = { .wall_ns = UINT64_MAX },
 	};
+	const int32_t node = node_called(n, name);
 	char object[CONFIG_NAME_MAX + 8];
 
-	for (uint32_t i = 0; i < n->setup.config->node_count; i++) {
-		if (strcmp(n->setup.config->node[i].name, name) != 0)
-			continue;
-		snprintf(object, sizeof object, "member %s", name);
-		event_add(n, "change", object, "fenced: told by a command", "");
-		step(n, &event);
-		return 0;
-	}
-	return -ENOENT;
+	if (node < 0)
+		return -ENOENT;
+	event.fenced.node = n->setup.config->node[node].name;
+	snprintf(object, sizeof object, "member %s", event.fenced.node);
+	event_add(n, "change", object, "fenced: told by a command", "");
+	step(n, &event);
+	return 0;
 }
 
 void agent_node_fail_frozen(struct agent_node *n)
@@ -437,6 +459,26 @@ out:
 	return error;
 }
 
+/* Who is fenced is named as in Corosync's nodelist: one that nobody would recognize is
+ * refused by its own node, before anything depends on it. */
+static int check_name(struct agent_node *n, uint32_t nodeid, char *text, size_t text_size)
+{
+	const char *mine = n->setup.config->node[n->setup.self].name, *name;
+	const int error = cluster_names_get(&n->names, text, text_size);
+
+	if (error != 0)
+		return error;
+	name = cluster_names_of(&n->names, nodeid);
+	if (name == NULL ||
+	    cluster_names_find(&n->names, n->setup.config, name) == (int32_t)n->setup.self)
+		return 0;
+	snprintf(text, text_size,
+		 "Corosync calls this node %s, and the mirror's file calls it %s: a fencing "
+		 "of it would not be recognized; write \"%s\" in the file, on all nodes",
+		 name, mine, name);
+	return -EINVAL;
+}
+
 /* Quorum before cpg: the first configuration change then finds it known. */
 static int open_corosync(struct agent_node *n, struct cluster_self *self, char *text,
 			 size_t text_size)
@@ -453,6 +495,9 @@ static int open_corosync(struct agent_node *n, struct cluster_self *self, char *
 	if (error != 0)
 		return error;
 	self->nodeid = cluster_cpg_nodeid(n->cpg);
+	error = check_name(n, self->nodeid, text, text_size);
+	if (error != 0)
+		return error;
 	if (self->lease_ms == 0)
 		self->lease_ms = cluster_lease_default_ms(token_ms, consensus_ms);
 	error = cluster_quorum_open(

@@ -28,6 +28,8 @@
 #include <crm/stonith-ng.h>
 #include <qb/qbloop.h>
 
+#include "cluster/names.h"
+
 #define RETRY_MS 3000
 #define HISTORY_TIMEOUT_S 10
 #define CLOSE_TIMEOUT_S 2
@@ -40,7 +42,7 @@
 struct notice {
 	uint64_t wall_ns, since_ns;
 	bool live;
-	char node[CONFIG_NAME_MAX];
+	char node[CLUSTER_NAME_BYTES];
 };
 static_assert(sizeof(struct notice) <= PIPE_BUF, "a notice is written whole");
 
@@ -52,7 +54,7 @@ struct cluster_fence {
 	pthread_t thread;
 	bool running;
 	atomic_bool connected;
-	char pushed[PUSHED_MAX][CONFIG_NAME_MAX]; /* the fencer has just named them */
+	char pushed[PUSHED_MAX][CLUSTER_NAME_BYTES]; /* the fencer has just named them */
 	uint32_t pushed_count;
 	uint64_t idle_ns; /* CLOCK_BOOTTIME: the fencer had nothing to tell */
 	uint64_t known_ns[KNOWN_MAX]; /* stamps in the history as it was read last */
@@ -97,7 +99,7 @@ static void fenced(stonith_t *st, stonith_event_t *e)
 	if (e == NULL || e->result != 0 || e->target == NULL || !action_stops(e->action))
 		return;
 	if (here->pushed_count < PUSHED_MAX)
-		snprintf(here->pushed[here->pushed_count++], CONFIG_NAME_MAX, "%s",
+		snprintf(here->pushed[here->pushed_count++], CLUSTER_NAME_BYTES, "%s",
 			 e->target);
 }
 

@@ -20,6 +20,8 @@ libcluster_la_SOURCES = \
 	cluster/lease.c \
 	cluster/message.c \
 	cluster/message.h \
+	cluster/names.c \
+	cluster/names.h \
 	cluster/plan.c \
 	cluster/promote.c \
 	cluster/role.c \

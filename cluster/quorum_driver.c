@@ -125,20 +125,28 @@ void cluster_quorum_close(struct cluster_quorum *q)
 	free(q);
 }
 
+static int cmap_open(cmap_handle_t *handle, char *text, size_t text_size)
+{
+	const cs_error_t e = cmap_initialize(handle);
+
+	if (e == CS_OK)
+		return 0;
+	snprintf(text, text_size,
+		 "corosync's cmap cannot be used: %s; does "
+		 "corosync run on this node?",
+		 cs_strerror(e));
+	return e == CS_ERR_LIBRARY || e == CS_ERR_TRY_AGAIN ? -ECONNREFUSED : -EIO;
+}
+
 int cluster_totem_times_get(uint32_t *token_ms, uint32_t *consensus_ms, char *text,
 			    size_t text_size)
 {
 	cmap_handle_t handle;
-	cs_error_t e = cmap_initialize(&handle);
+	const int error = cmap_open(&handle, text, text_size);
+	cs_error_t e;
 
-	if (e != CS_OK) {
-		snprintf(text, text_size,
-			 "corosync's cmap cannot be used: %s; does "
-			 "corosync run on this node?",
-			 cs_strerror(e));
-		return e == CS_ERR_LIBRARY || e == CS_ERR_TRY_AGAIN ? -ECONNREFUSED :
-								      -EIO;
-	}
+	if (error != 0)
+		return error;
 	e = cmap_get_uint32(handle, "runtime.config.totem.token", token_ms);
 	if (e == CS_OK)
 		e = cmap_get_uint32(handle, "runtime.config.totem.consensus",
@@ -151,5 +159,31 @@ int cluster_totem_times_get(uint32_t *token_ms, uint32_t *consensus_ms, char *te
 			 cs_strerror(e));
 		return -EIO;
 	}
+	return 0;
+}
+
+int cluster_names_get(struct cluster_names *names, char *text, size_t text_size)
+{
+	cmap_handle_t handle;
+	const int error = cmap_open(&handle, text, text_size);
+	char key[64], *name;
+	uint32_t nodeid;
+
+	names->count = 0;
+	if (error != 0)
+		return error;
+	for (uint32_t i = 0; i < CLUSTER_NAMES_MAX; i++) {
+		snprintf(key, sizeof key, "nodelist.node.%u.nodeid", i);
+		if (cmap_get_uint32(handle, key, &nodeid) != CS_OK)
+			continue;
+		snprintf(key, sizeof key, "nodelist.node.%u.name", i);
+		if (cmap_get_string(handle, key, &name) != CS_OK)
+			continue;
+		names->entry[names->count].nodeid = nodeid;
+		snprintf(names->entry[names->count++].name, CLUSTER_NAME_BYTES, "%s",
+			 name);
+		free(name);
+	}
+	cmap_finalize(handle);
 	return 0;
 }

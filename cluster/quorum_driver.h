@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "cluster/cluster.h"
+#include "cluster/names.h"
 
 struct qb_loop;
 struct cluster_quorum;
@@ -40,6 +41,9 @@ void cluster_quorum_close(struct cluster_quorum *quorum);
  * -ECONNREFUSED or -EIO with a sentence in `text`. */
 int cluster_totem_times_get(uint32_t *token_ms, uint32_t *consensus_ms, char *text,
 			    size_t text_size);
+
+/* Corosync's nodelist as it is now. Returns as cluster_totem_times_get(). */
+int cluster_names_get(struct cluster_names *names, char *text, size_t text_size);
 
 /* D7: the lease exceeds token plus consensus, so that a member that fell out is
  * known to have fallen out before its lease has ended, with a quarter and a

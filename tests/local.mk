@@ -25,6 +25,7 @@ unit_tests = \
 	tests/unit/test_engine_sites \
 	tests/unit/test_events \
 	tests/unit/test_fence \
+	tests/unit/test_names \
 	tests/unit/test_force \
 	tests/unit/test_group \
 	tests/unit/test_history \
@@ -116,6 +117,7 @@ tests_unit_test_alone_devices_SOURCES = tests/unit/test_alone_devices.c $(member
 tests_unit_test_cluster_SOURCES = tests/unit/test_cluster.c $(members)
 tests_unit_test_days_SOURCES = tests/unit/test_days.c $(members) \
 	tests/unit/members_play.c tests/unit/members_play.h
+tests_unit_test_names_SOURCES = tests/unit/test_names.c
 tests_unit_test_fence_SOURCES = tests/unit/test_fence.c $(members)
 tests_unit_test_force_SOURCES = tests/unit/test_force.c $(members)
 tests_unit_test_join_SOURCES = tests/unit/test_join.c $(members)
