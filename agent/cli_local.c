@@ -175,20 +175,21 @@ static enum cli_exit scan(const struct cli_arguments *a)
 
 /* ---- config ---------------------------------------------------------------- */
 
-/* FILE where it looks like one, else NAME's; a name that is none is an error. */
-static bool find_file(const char *operand, char path[PATH_MAX])
+/* FILE where it looks like one, else NAME's; a name that is none is an error. Returns 1
+ * for a file, 0 for a name, which is `*instance` then, -1 for neither. */
+static int find_file(const char *operand, char path[PATH_MAX],
+		     struct agent_instance *instance)
 {
-	struct agent_instance instance;
 	const size_t length = strlen(operand);
 	char text[TEXT_MAX];
 
 	if (strchr(operand, '/') != NULL ||
 	    (length > 5 && strcmp(operand + length - 5, ".yaml") == 0))
-		return snprintf(path, PATH_MAX, "%s", operand) < PATH_MAX;
-	if (agent_instance_parse(operand, &instance, text, sizeof text) == 0)
-		return agent_path(&instance, AGENT_PATH_CONFIG, path) == 0;
+		return snprintf(path, PATH_MAX, "%s", operand) < PATH_MAX ? 1 : -1;
+	if (agent_instance_parse(operand, instance, text, sizeof text) == 0)
+		return agent_path(instance, AGENT_PATH_CONFIG, path) == 0 ? 0 : -1;
 	cli_fail(CLI_USAGE, "%s", text);
-	return false;
+	return -1;
 }
 
 static void add_warning(void *data, const char *text)
@@ -250,13 +251,18 @@ static enum cli_exit config_check_run(const struct cli_arguments *a)
 	struct config_errors *errors = calloc(1, sizeof *errors);
 	json_t *warnings = json_array();
 	enum cli_exit status = CLI_USAGE;
+	struct agent_instance instance;
 	char path[PATH_MAX];
-	int error;
+	uint32_t node;
+	int error, kind;
 
 	if (config == NULL || errors == NULL || warnings == NULL) {
 		status = cli_fail(CLI_REFUSED, "no memory");
-	} else if (find_file(a->operand[0], path)) {
-		error = config_load(path, config, errors);
+	} else if ((kind = find_file(a->operand[0], path, &instance)) >= 0) {
+		/* A name is that of an instance here: this node has to be in the file. */
+		error = kind > 0 ? config_load(path, config, errors) :
+				   config_instance_load(&instance, NULL, config, &node,
+							errors);
 		if (error == 0)
 			config_warn(config, own_node(config, a->operand[0]), add_warning,
 				    warnings);
@@ -276,12 +282,13 @@ static enum cli_exit config_show_run(const struct cli_arguments *a)
 	struct config *config = calloc(1, sizeof *config);
 	struct config_errors *errors = calloc(1, sizeof *errors);
 	enum cli_exit status = CLI_USAGE;
+	struct agent_instance instance;
 	char path[PATH_MAX];
 	int error;
 
 	if (config == NULL || errors == NULL) {
 		status = cli_fail(CLI_REFUSED, "no memory");
-	} else if (find_file(a->operand[0], path)) {
+	} else if (find_file(a->operand[0], path, &instance) >= 0) {
 		error = config_load(path, config, errors);
 		config_errors_print(errors, "hamirror: ", stderr);
 		if (error == 0 && (a->given & CLI_JSON) != 0)

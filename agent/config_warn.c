@@ -19,6 +19,9 @@
 
 #define PHYSICAL_COUNT_MAX 32
 #define STACK_DEPTH_MAX 16
+#define GRACE_MS 15000u
+#define STOP_TIMEOUT_MS 90000u	  /* ocf/disk */
+#define MONITOR_TIMEOUT_MS 20000u /* Pacemaker's default for an operation */
 #define WRITELOG_BYTES_MIN (2ll * 1024 * 1024)
 
 /* The physical devices under one path. */
@@ -161,6 +164,22 @@ static void warn_of_site(const struct config_site *site, const struct warner *w)
 	}
 }
 
+/* What else has a timeout waits for ours (ocf/disk, crm-examples). */
+static void warn_of_times(const struct config *config, const struct warner *w)
+{
+	if (config->frozen_timeout_ms + GRACE_MS > STOP_TIMEOUT_MS / 2)
+		warn(w,
+		     "frozen-timeout is %u ms: a stop, which may take it and %u ms twice, "
+		     "needs a timeout above the agent's default of %u ms, else writes fail "
+		     "earlier",
+		     config->frozen_timeout_ms, GRACE_MS, STOP_TIMEOUT_MS);
+	if (config->copy_timeout_ms >= MONITOR_TIMEOUT_MS)
+		warn(w,
+		     "copy-timeout is %u ms: a copy that hangs holds writes for so long, and "
+		     "a monitor that writes, with a timeout of %u ms, fails before",
+		     config->copy_timeout_ms, MONITOR_TIMEOUT_MS);
+}
+
 void config_warn(const struct config *config, int32_t node,
 		 void (*add)(void *data, const char *text), void *data)
 {
@@ -168,6 +187,8 @@ void config_warn(const struct config *config, int32_t node,
 
 	if (config->site_count == 1)
 		warn(&w, "only one site: nothing is mirrored");
+	if (config->cluster)
+		warn_of_times(config, &w);
 	if (node >= 0 && config->node[node].site >= 0)
 		warn_of_site(&config->site[config->node[node].site], &w);
 }

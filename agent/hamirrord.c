@@ -163,6 +163,22 @@ static void lock_memory(const struct daemon *d)
 			  d->instance.name, strerror(errno));
 }
 
+/* Who serves the disk of a file system is not to be the first to go when memory is short.
+ * The helpers and their servers inherit it. */
+static void escape_killer(const struct daemon *d)
+{
+	static const char path[] = "/proc/self/oom_score_adj", least[] = "-1000";
+	const int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, least, sizeof least - 1) < 0)
+		agent_log(LOG_WARNING,
+			  "%s: when memory is short the kernel may kill this process "
+			  "(%s: %s)",
+			  d->instance.name, path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 static bool load_config(struct daemon *d)
 {
 	struct config_errors *errors = calloc(1, sizeof *errors);
@@ -386,6 +402,7 @@ static int open_all(struct daemon *d)
 		return EXIT_REFUSED;
 	}
 	lock_memory(d);
+	escape_killer(d);
 	d->loop = qb_loop_create();
 	if (d->loop == NULL || !watch_signals(d) || !open_events(d) ||
 	    !open_requests(d)) {

@@ -171,12 +171,11 @@ static uint64_t wait_ms(struct agent_requests *r, json_t *request,
 	const json_t *wait = json_object_get(request, "wait");
 
 	if (wait != NULL)
-		return (uint64_t)(json_number_value(wait) * 1000);
+		return (uint64_t)(json_number_value(wait) * 1000) + 1;
 	return releases(type) ? r->setup.config->frozen_timeout_ms : PROMOTE_WAIT_MS;
 }
 
-/* The index of the site that the request names, -1 for none, -2: there is none
- * of that name, and the client was told. */
+/* The site that is named; -1: none is; -2: there is no such one, and the client knows. */
 static int32_t site_of(struct agent_requests *r, struct agent_client *c, json_t *request)
 {
 	const char *name = json_string_value(json_object_get(request, "site"));
@@ -196,6 +195,7 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 {
 	struct cluster_command cmd = {
 		.type = type,
+		.wait_ms = (uint32_t)wait_ms(r, request, type),
 		.force = json_is_true(json_object_get(request, "force")),
 		.inconsistent = json_is_true(
 			json_object_get(request, "allow_inconsistent")),
@@ -212,7 +212,7 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 	}
 	p->command = type;
 	cmd.id = p->id;
-	set_timer(p, wait_ms(r, request, type));
+	set_timer(p, cmd.wait_ms);
 	agent_node_command(r->node, &cmd);
 }
 

@@ -327,12 +327,12 @@ static void stored(struct cluster_core *c, const struct fact *f)
 
 /* ---- the end ---- */
 
-static void demote_order(struct cluster_core *c)
+static void demote_order(struct cluster_core *c, uint32_t wait_ms)
 {
 	struct alone *a = c->alone;
 	struct order *o = cluster_order(c, ORDER_DEMOTE);
 
-	o->wait_ms = c->config->frozen_timeout_ms;
+	o->wait_ms = wait_ms != 0 ? wait_ms : c->config->frozen_timeout_ms;
 	a->demote_id = o->id;
 	cluster_alone_set_state(a, ALONE_DEMOTING);
 }
@@ -443,7 +443,7 @@ static void begin(struct cluster_core *c)
 		break;
 	case CLUSTER_COMMAND_DEMOTE:
 		if (a->state == ALONE_SERVING)
-			demote_order(c);
+			demote_order(c, a->command.wait_ms);
 		else
 			cluster_alone_reply(c, 0, "this node is not production");
 		break;
@@ -547,7 +547,7 @@ static void pump(struct cluster_core *c)
 	if (!a->stopping)
 		return;
 	if (a->state == ALONE_SERVING && !a->busy) {
-		demote_order(c);
+		demote_order(c, 0);
 	} else if (a->state == ALONE_OPEN) {
 		cluster_alone_reply(c, 1, "this member is stopping");
 		cluster_alone_set_state(a, ALONE_CLOSING);

@@ -59,6 +59,8 @@ struct cluster_command {
 	int32_t site;               /* CONNECT, DISCONNECT, REFRESH; -1: all copies */
 	bool force;                 /* PROMOTE: the operator accepts the named loss */
 	bool inconsistent;          /* REFRESH */
+	uint32_t wait_ms;           /* DEMOTE, STOP: then frozen writes fail;
+				       0: frozen-timeout */
 };
 
 struct cluster_event {

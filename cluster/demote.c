@@ -63,6 +63,8 @@ bool cluster_command_add(struct cluster_core *c, const struct cluster_command *c
 		.id = command->id,
 		.begun_ns = c->now_ns,
 		.sites = sites,
+		.wait_ms = command->wait_ms != 0 ? command->wait_ms :
+						   c->config->frozen_timeout_ms,
 		.used = true,
 	};
 	return true;
@@ -132,13 +134,22 @@ void cluster_demote_command(struct cluster_core *c, const struct cluster_command
 	cluster_command_add(c, command, 0);
 }
 
-static bool is_asked(const struct cluster_core *c)
+/* Who waits for the end of production? The least of their waits goes to `*wait_ms`. */
+static bool is_asked(const struct cluster_core *c, uint32_t *wait_ms)
 {
-	for (uint32_t i = 0; i < COMMANDS_MAX; i++)
-		if (c->command[i].used && (c->command[i].type == CLUSTER_COMMAND_DEMOTE ||
-					   c->command[i].type == CLUSTER_COMMAND_STOP))
-			return true;
-	return false;
+	bool asked = false;
+
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
+		const struct command *w = &c->command[i];
+
+		if (!w->used || (w->type != CLUSTER_COMMAND_DEMOTE &&
+				 w->type != CLUSTER_COMMAND_STOP))
+			continue;
+		if (!asked || w->wait_ms < *wait_ms)
+			*wait_ms = w->wait_ms;
+		asked = true;
+	}
+	return asked;
 }
 
 void cluster_demote_fact(struct cluster_core *c, const struct fact *f)
@@ -157,8 +168,10 @@ void cluster_demote_fact(struct cluster_core *c, const struct fact *f)
 	cluster_copies_reset(c);
 	cluster_role_set_serve(c, SERVE_NONE);
 	/* Commands wait for the view from now on, not from the drain. */
-	for (uint32_t i = 0; i < COMMANDS_MAX; i++)
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
 		c->command[i].begun_ns = c->now_ns;
+		c->command[i].demoted = true;
+	}
 	cluster_tell(c, "mirror", c->config->mirror,
 		     f->clean ? "D4-demoted-clean" : "D4-demoted-unclean",
 		     "%s is demoted%s, its log ends with sequence %llu",
@@ -178,6 +191,12 @@ static void end_demote(struct cluster_core *c, struct command *w)
 		snprintf(text, sizeof text,
 			 "demoted here; the members do not know it yet: %s",
 			 c->quorate ? "no view was agreed in time" : "no quorum");
+	else if (w->demoted)
+		snprintf(text, sizeof text, "demoted%s; its log ends with sequence %llu",
+			 r->demoted_clean ?
+				 ", drained" :
+				 ", not drained: what was frozen has failed",
+			 (unsigned long long)r->demoted_end);
 	else
 		snprintf(text, sizeof text, "this node is not production");
 	command_end(c, w, 0, text);
@@ -274,10 +293,11 @@ static void end_site(struct cluster_core *c, struct command *w)
 void cluster_demote_pump(struct cluster_core *c)
 {
 	struct order *o;
+	uint32_t wait_ms;
 
-	if (c->role.serve == SERVE_SERVING && is_asked(c)) {
+	if (c->role.serve == SERVE_SERVING && is_asked(c, &wait_ms)) {
 		o = cluster_order(c, ORDER_DEMOTE);
-		o->wait_ms = c->config->frozen_timeout_ms;
+		o->wait_ms = wait_ms;
 		c->role.demote_id = o->id;
 		cluster_role_set_serve(c, SERVE_DEMOTING);
 	}

@@ -237,7 +237,9 @@ struct command {
 	enum cluster_command_type type;
 	uint64_t id;
 	uint64_t begun_ns;
-	uint32_t sites; /* CONNECT, DISCONNECT: awaited in the view */
+	uint32_t sites;   /* CONNECT, DISCONNECT: awaited in the view */
+	uint32_t wait_ms; /* DEMOTE, STOP: of the drain */
+	bool demoted;     /* DEMOTE, STOP: production ended for it */
 	bool used;
 };
 

@@ -29,6 +29,18 @@ static uint32_t voters_here(const struct cluster_core *c, const struct view *v)
 	return count;
 }
 
+/* Have all voters that are not here ended for certain? */
+static bool missing_are_fenced(const struct cluster_core *c, const struct view *v)
+{
+	for (uint32_t i = 0; i < v->voters.count; i++) {
+		const struct node *n = &c->node[v->voters.voter[i].node];
+
+		if (!n->member && (n->fenced_boot == 0 || n->fenced_boot != n->seen_boot))
+			return false;
+	}
+	return true;
+}
+
 /* ---- the whole ------------------------------------------------------------------- */
 
 static void whole_text(const struct cluster_core *c, char *text, size_t size)
@@ -56,6 +68,13 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 	else if (v == NULL)
 		snprintf(text, size,
 			 "no view is known: waiting for a member that has one");
+	else if (!cluster_round_can_decide(c) && missing_are_fenced(c, v))
+		snprintf(text, size,
+			 "%u of %u voters are here, and the others were fenced; but who is "
+			 "here has restarted since all last agreed, and may have missed "
+			 "what the others decided: start one of them, or `hamirror promote "
+			 "%s --force` goes on without what only they have",
+			 voters_here(c, v), v->voters.count, c->config->mirror);
 	else if (!cluster_round_can_decide(c))
 		snprintf(text, size,
 			 "%u of %u voters are here: a majority, or a fencing that "

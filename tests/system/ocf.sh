@@ -92,6 +92,11 @@ test_parameters() {
 		node n1 sh -c 'cat > /etc/hamirror/broken.yaml'
 	agent n1 validate-all $ERR_INSTALLED OCF_RESKEY_mirror=broken
 	reason "mode"
+	agent n1 start $ERR_INSTALLED OCF_RESKEY_mirror=broken
+	reason "mode"
+	mirror_yaml other | sed 's/, n2\]/]/' | node n2 sh -c 'cat > /etc/hamirror/other.yaml'
+	agent n2 validate-all $ERR_INSTALLED OCF_RESKEY_mirror=other
+	reason "neither a host nor a witness"
 	agent n1 start $ERR_INSTALLED OCF_RESKEY_mirror=none
 	agent n1 monitor $NOT_RUNNING OCF_RESKEY_mirror=none
 	agent n1 validate-all $SUCCESS
@@ -119,6 +124,11 @@ test_unpromoted() {
 test_promoted() {
 	agent n1 promote $SUCCESS
 	agent n1 monitor $RUNNING_PROMOTED
+	# shellcheck disable=SC2016
+	node n1 sh -c 'for p in /proc/[0-9]*; do
+		case $(cat "$p/comm" 2> /dev/null) in hamirrord | nbdfuse)
+			[ "$(cat "$p/oom_score_adj")" = -1000 ] || exit 1 ;; esac; done' ||
+		complain "the daemon or a helper may be killed when memory is short"
 	agent n1 promote $SUCCESS
 	agent n1 notify $SUCCESS
 	node n1 test -b /dev/hamirror/data/db || complain "no device while promoted"

@@ -69,6 +69,8 @@ static void demote(uint32_t node)
 
 	ck_assert(members_wait(m, id, 10000));
 	ck_assert_int_eq(m->reply[id].exit_status, 0);
+	ck_assert_msg(strncmp(m->reply[id].text, "demoted, drained", 16) == 0, "%s",
+		      m->reply[id].text);
 }
 
 /* ---- failover ---- */
