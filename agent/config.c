@@ -155,7 +155,7 @@ int config_load(const char *path, struct config *config, struct config_errors *e
 	if (error == 0 && errors->count > 0)
 		error = -EINVAL;
 	if (error == 0) {
-		config->hash = config_hash(config);
+		config_hash(config);
 		snprintf(config->instance, sizeof config->instance, "%s", config->mirror);
 	}
 	free(text);

@@ -277,14 +277,10 @@ static void add_number(uint64_t *hash, uint64_t value)
 	add_bytes(hash, byte, sizeof byte);
 }
 
-uint64_t config_hash(const struct config *config)
+static uint64_t hash_nodes(const struct config *config)
 {
 	uint64_t hash = 0xcbf29ce484222325ull;
 
-	add_text(&hash, config->mirror);
-	add_number(&hash, config->cluster);
-	add_number(&hash, config->mode);
-	add_number(&hash, config->lease_ms);
 	add_number(&hash, config->node_count);
 	for (uint32_t i = 0; i < config->node_count; i++) {
 		add_text(&hash, config->node[i].name);
@@ -292,6 +288,13 @@ uint64_t config_hash(const struct config *config)
 		add_number(&hash, config->node[i].port);
 		add_number(&hash, (uint64_t)(int64_t)config->node[i].site);
 	}
+	return hash;
+}
+
+static uint64_t hash_sites(const struct config *config)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+
 	add_number(&hash, config->site_count);
 	for (uint32_t s = 0; s < config->site_count; s++) {
 		const struct config_site *site = &config->site[s];
@@ -305,4 +308,17 @@ uint64_t config_hash(const struct config *config)
 		}
 	}
 	return hash;
+}
+
+void config_hash(struct config *config)
+{
+	config->node_hash = hash_nodes(config);
+	config->site_hash = hash_sites(config);
+	config->hash = 0xcbf29ce484222325ull;
+	add_text(&config->hash, config->mirror);
+	add_number(&config->hash, config->cluster);
+	add_number(&config->hash, config->mode);
+	add_number(&config->hash, config->lease_ms);
+	add_number(&config->hash, config->node_hash);
+	add_number(&config->hash, config->site_hash);
 }

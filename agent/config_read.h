@@ -42,7 +42,7 @@ bool config_read(const char *path, const char *yaml, size_t length, struct confi
 void config_check(const char *path, struct config *config, struct config_places *places,
 		  struct config_errors *errors);
 
-/* Of everything that all nodes must have alike: FNV-1a, 64 bits. */
-uint64_t config_hash(const struct config *config);
+/* Fill in its hashes, of everything that all nodes must have alike: FNV-1a, 64 bits. */
+void config_hash(struct config *config);
 
 #endif

@@ -20,7 +20,7 @@
 #define PHYSICAL_COUNT_MAX 32
 #define STACK_DEPTH_MAX 16
 #define GRACE_MS 15000u
-#define STOP_TIMEOUT_MS 90000u	  /* ocf/disk */
+#define STOP_TIMEOUT_MS 90000u    /* ocf/disk */
 #define MONITOR_TIMEOUT_MS 20000u /* Pacemaker's default for an operation */
 #define WRITELOG_BYTES_MIN (2ll * 1024 * 1024)
 

@@ -223,18 +223,14 @@ static void fence_event(void *owner, struct cluster_event *event)
 	const int32_t node = node_called(n, event->fenced.node);
 	char object[CLUSTER_NAME_BYTES + 8];
 
-	snprintf(object, sizeof object, "member %s",
-		 node >= 0 ? n->setup.config->node[node].name : event->fenced.node);
+	if (node >= 0)
+		event->fenced.node = n->setup.config->node[node].name;
+	snprintf(object, sizeof object, "member %s", event->fenced.node);
 	if (event->fenced.live)
-		event_add(n, "change", object,
-			  node >= 0 ? "fenced: Pacemaker confirmed it" :
-				      "fenced: Pacemaker confirmed it; no node of this "
-				      "mirror is called so",
-			  "");
-	if (node < 0)
-		return;
-	event->fenced.node = n->setup.config->node[node].name;
-	step(n, event);
+		event_add(n, "change", object, "fenced: Pacemaker confirmed it",
+			  node < 0 ? "no-node-of-this-mirror" : "");
+	if (node >= 0)
+		step(n, event);
 }
 
 /* ---- status -------------------------------------------------------------------------- */
@@ -459,8 +455,7 @@ out:
 	return error;
 }
 
-/* Who is fenced is named as in Corosync's nodelist: one that nobody would recognize is
- * refused by its own node, before anything depends on it. */
+/* A fencing names a node as Corosync's nodelist does: who would not be known refuses. */
 static int check_name(struct agent_node *n, uint32_t nodeid, char *text, size_t text_size)
 {
 	const char *mine = n->setup.config->node[n->setup.self].name, *name;
@@ -469,13 +464,14 @@ static int check_name(struct agent_node *n, uint32_t nodeid, char *text, size_t 
 	if (error != 0)
 		return error;
 	name = cluster_names_of(&n->names, nodeid);
-	if (name == NULL ||
-	    cluster_names_find(&n->names, n->setup.config, name) == (int32_t)n->setup.self)
+	if (name == NULL || cluster_names_find(&n->names, n->setup.config, name) ==
+				    (int32_t)n->setup.self)
 		return 0;
-	snprintf(text, text_size,
-		 "Corosync calls this node %s, and the mirror's file calls it %s: a fencing "
-		 "of it would not be recognized; write \"%s\" in the file, on all nodes",
-		 name, mine, name);
+	snprintf(
+		text, text_size,
+		"Corosync calls this node %s, and the mirror's file calls it %s: a fencing "
+		"of it would not be recognized; write \"%s\" in the file, on all nodes",
+		name, mine, name);
 	return -EINVAL;
 }
 

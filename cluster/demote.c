@@ -193,9 +193,8 @@ static void end_demote(struct cluster_core *c, struct command *w)
 			 c->quorate ? "no view was agreed in time" : "no quorum");
 	else if (w->demoted)
 		snprintf(text, sizeof text, "demoted%s; its log ends with sequence %llu",
-			 r->demoted_clean ?
-				 ", drained" :
-				 ", not drained: what was frozen has failed",
+			 r->demoted_clean ? ", drained" :
+					    ", not drained: what was frozen has failed",
 			 (unsigned long long)r->demoted_end);
 	else
 		snprintf(text, sizeof text, "this node is not production");
@@ -293,7 +292,7 @@ static void end_site(struct cluster_core *c, struct command *w)
 void cluster_demote_pump(struct cluster_core *c)
 {
 	struct order *o;
-	uint32_t wait_ms;
+	uint32_t wait_ms = 0;
 
 	if (c->role.serve == SERVE_SERVING && is_asked(c, &wait_ms)) {
 		o = cluster_order(c, ORDER_DEMOTE);

@@ -171,11 +171,12 @@ static void not_counted(struct cluster_core *c, uint32_t node, uint64_t boot)
 	if (boot == 0 || c->node[node].fenced_boot == boot || c->node[node].uncounted)
 		return;
 	c->node[node].uncounted = true;
-	cluster_tell(c, "member", name, "fenced-unsure",
-		     "a fencing of it is not counted: it may be of an earlier start of it "
-		     "than the last that was seen here; if %s was fenced since, `hamirror "
-		     "fenced %s %s` counts it",
-		     name, c->config->mirror, name);
+	cluster_tell(
+		c, "member", name, "fenced-unsure",
+		"a fencing of it is not counted: it may be of an earlier start of it "
+		"than the last that was seen here; if %s was fenced since, `hamirror "
+		"fenced %s %s` counts it",
+		name, c->config->mirror, name);
 }
 
 /* The notice ends the boot that was seen last, provided that it had been seen before. */
@@ -184,11 +185,11 @@ static void judge(struct cluster_core *c, uint32_t node, const struct fencing *f
 	const struct view *v = cluster_vote_in_effect(c);
 	struct node *n = &c->node[node];
 	const uint64_t boot = n->seen_boot;
-	const uint64_t seen_wall_ns = n->known ? n->boot_wall_ns :
-				      v != NULL ? v->wall_ns :
-						  0;
+	uint64_t seen_wall_ns = v != NULL ? v->wall_ns : 0;
 	struct message *m;
 
+	if (n->known)
+		seen_wall_ns = n->boot_wall_ns;
 	judged(c, node, f->wall_ns);
 	if (boot == 0 ||
 	    (f->live ? f->since_ns < n->seen_ns : f->wall_ns < seen_wall_ns)) {

@@ -56,7 +56,7 @@ struct cluster_fence {
 	atomic_bool connected;
 	char pushed[PUSHED_MAX][CLUSTER_NAME_BYTES]; /* the fencer has just named them */
 	uint32_t pushed_count;
-	uint64_t idle_ns; /* CLOCK_BOOTTIME: the fencer had nothing to tell */
+	uint64_t idle_ns;             /* CLOCK_BOOTTIME: the fencer had nothing to tell */
 	uint64_t known_ns[KNOWN_MAX]; /* stamps in the history as it was read last */
 	uint32_t known_count;
 };

@@ -78,7 +78,7 @@ struct node {
 	uint64_t since_ns, since_wall_ns; /* of `member` */
 	bool refused;
 	uint64_t parted_boot; /* that it was in when its lineage was refused; 0: none */
-	char text[128];       /* why it takes no part */
+	char text[160];       /* why it takes no part */
 };
 
 /* ---- what is decided: vote.c, round.c ---- */
@@ -273,7 +273,7 @@ struct cluster_core {
 	bool disks_due;
 	bool stopping;
 	bool release_due;       /* STOP: the release is on its way to us */
-	char refused_text[128]; /* we seem to be the one that is refused */
+	char refused_text[192]; /* we seem to be the one that is refused */
 	/* what is decided */
 	struct voter voter;
 	bool voter_dirty;           /* `voter` differs from what was handed out */

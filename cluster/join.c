@@ -23,6 +23,8 @@
 
 #include "cluster/internal.h"
 
+#define TEXT_BYTES 128
+
 /* corosync/cpg.h: CPG_REASON_JOIN .. PROCDOWN. */
 static const char *const reasons[] = {
 	"for no known reason", "it joined",          "it left the group",
@@ -44,6 +46,13 @@ static struct peer *peer_find(struct cluster_core *c, uint32_t nodeid, uint32_t 
 
 /* ---- configuration changes --------------------------------------------------- */
 
+static void set_member(const struct cluster_core *c, struct node *n, bool member)
+{
+	n->member = member;
+	n->since_ns = c->now_ns;
+	n->since_wall_ns = c->wall_ns;
+}
+
 static void node_leaves(struct cluster_core *c, struct peer *p)
 {
 	struct node *n;
@@ -52,9 +61,7 @@ static void node_leaves(struct cluster_core *c, struct peer *p)
 		return;
 	n = &c->node[p->node];
 	p->node = VIEW_NONE;
-	n->member = false;
-	n->since_ns = c->now_ns;
-	n->since_wall_ns = c->wall_ns;
+	set_member(c, n, false);
 	if (cluster_view_ballot_node(c->hold.ballot) == (uint32_t)(n - c->node))
 		c->hold.ballot = 0;
 }
@@ -165,14 +172,44 @@ static bool lineage_fits(const struct view *v, const struct announce *a)
 static const char other_lineage[] =
 	"SplitBrain: its members were parted from ours by a force";
 
-/* Why the sender may take no part, or NULL. */
+static const char *mode_text(uint32_t mode)
+{
+	static const char *const texts[] = { "sync", "near-sync", "async" };
+
+	return mode <= CONFIG_ASYNC ? texts[mode] : "unknown";
+}
+
+/* What differs, with both values where there are two; in `text`. */
+static const char *difference(const struct cluster_core *c, const struct announce *a,
+			      char *text, size_t size)
+{
+	if (a->lease_ms != c->config->lease_ms)
+		snprintf(text, size,
+			 "its file has lease: %u, the one here %u (0: default)",
+			 a->lease_ms, c->config->lease_ms);
+	else if (a->mode != (uint32_t)c->config->mode)
+		snprintf(text, size, "its file has mode: %s, the one here %s",
+			 mode_text(a->mode), mode_text(c->config->mode));
+	else if (a->node_hash != c->config->node_hash)
+		snprintf(text, size,
+			 "its file has other hosts, witnesses, addresses or ports");
+	else if (a->site_hash != c->config->site_hash)
+		snprintf(text, size,
+			 "its file has other sites, logs or disks, or paths of them");
+	else
+		return "its configuration differs from the one here";
+	return text;
+}
+
+/* Why the sender may take no part, or NULL. `text` has room for a sentence. */
 static const char *refusal(const struct cluster_core *c, const struct peer *p,
-			   int32_t node, const struct message *m, int error)
+			   int32_t node, const struct message *m, int error,
+			   char text[TEXT_BYTES])
 {
 	if (node == VIEW_NONE)
 		return "it is not a node of this configuration";
 	if (error == -ESTALE)
-		return "its configuration differs from the one here";
+		return difference(c, &m->announce, text, TEXT_BYTES);
 	if ((int32_t)m->node != node)
 		return "its configuration numbers the nodes in another way";
 	if (!uuid_is_zero(&m->mirror) && !uuid_is_zero(&c->voter.mirror) &&
@@ -191,11 +228,8 @@ static void refuse(struct cluster_core *c, struct peer *p, int32_t node, const c
 {
 	if (!p->refused)
 		cluster_tell(c, "member", name, "refused", "refused: %s", why);
-	if (p->node != VIEW_NONE && !p->refused) {
-		c->node[p->node].member = false;
-		c->node[p->node].since_ns = c->now_ns;
-		c->node[p->node].since_wall_ns = c->wall_ns;
-	}
+	if (p->node != VIEW_NONE && !p->refused)
+		set_member(c, &c->node[p->node], false);
 	p->refused = true;
 	p->node = node;
 	if (node != VIEW_NONE && why == other_lineage)
@@ -207,7 +241,7 @@ static void refuse(struct cluster_core *c, struct peer *p, int32_t node, const c
 	}
 	snprintf(c->refused_text, sizeof c->refused_text,
 		 "%.32s and this node refuse each "
-		 "other: %.60s",
+		 "other: %.110s",
 		 name, why);
 }
 
@@ -233,9 +267,7 @@ static void place(struct cluster_core *c, int32_t node, uint32_t nodeid,
 	cluster_round_seen(c, m->announce.ballot);
 	if (!joins)
 		return;
-	n->member = true;
-	n->since_ns = c->now_ns;
-	n->since_wall_ns = c->wall_ns;
+	set_member(c, n, true);
 	/* It lives: whatever was said to be fenced was not this boot of it. */
 	if (n->fenced_boot == m->announce.boot) {
 		n->fenced_boot = c->voter.fenced[node].boot = 0;
@@ -255,11 +287,12 @@ void cluster_join_announce(struct cluster_core *c, uint32_t nodeid, uint32_t pid
 	struct peer *p = peer_find(c, nodeid, pid);
 	const int32_t node = node_by_name(c, m->announce.name);
 	const struct view *v = cluster_vote_in_effect(c);
+	char text[TEXT_BYTES];
 	const char *why;
 
 	if (p == NULL)
 		return;
-	why = refusal(c, p, node, m, error);
+	why = refusal(c, p, node, m, error, text);
 	if (why != NULL) {
 		refuse(c, p, node, m->announce.name, m->announce.boot, why);
 		return;
@@ -291,6 +324,10 @@ static void announce_fill(const struct cluster_core *c, struct announce *a)
 
 	memset(a, 0, sizeof *a);
 	memcpy(a->name, c->config->node[c->self.node].name, sizeof a->name);
+	a->mode = c->config->mode;
+	a->lease_ms = c->config->lease_ms;
+	a->node_hash = c->config->node_hash;
+	a->site_hash = c->config->site_hash;
 	a->boot = c->self.boot;
 	a->flags = (r->devices == DEVICES_OPEN ? ANNOUNCE_OPEN : 0) |
 		   (serves ? ANNOUNCE_SERVING : 0) |

@@ -48,6 +48,10 @@ static void announce_codec(struct codec *c, struct announce *a)
 	for (uint32_t s = 0; s < CONFIG_SITE_COUNT_MAX; s++)
 		codec_u8(c, &a->link[s]);
 	codec_text(c, a->text, sizeof a->text);
+	codec_u32(c, &a->mode);
+	codec_u32(c, &a->lease_ms);
+	codec_u64(c, &a->node_hash);
+	codec_u64(c, &a->site_hash);
 	if ((a->flags & ~ANNOUNCE_FLAGS) != 0 || a->site < VIEW_NONE ||
 	    a->site >= CONFIG_SITE_COUNT_MAX || a->data > DATA_UP_TO_DATE)
 		c->bytes.bad = true;

@@ -65,6 +65,9 @@ struct announce {
 	uint32_t data;                       /* enum data_state */
 	uint8_t link[CONFIG_SITE_COUNT_MAX]; /* production: enum link_state */
 	char text[128];                      /* what is wrong here, or "" */
+	/* Of its configuration, to tell what differs where its hash does. */
+	uint32_t mode, lease_ms;
+	uint64_t node_hash, site_hash;
 };
 
 /* What was learned of nodes that may be gone: it must survive who learned it. */

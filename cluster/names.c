@@ -1,14 +1,21 @@
 /* names.c - see names.h. */
 #include "cluster/names.h"
 
-#include <string.h>
-#include <strings.h>
+#include <stddef.h>
 
-static bool same_host(const char *a, const char *b)
+static char lower(char c)
 {
-	const size_t length = strcspn(a, ".");
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
 
-	return strcspn(b, ".") == length && strncasecmp(a, b, length) == 0;
+/* In any case; up to the first dot when only the host counts. */
+static bool same(const char *a, const char *b, bool host)
+{
+	while (*a != '\0' && lower(*a) == lower(*b) && !(host && *a == '.')) {
+		a++;
+		b++;
+	}
+	return (*a == '\0' || (host && *a == '.')) && (*b == '\0' || (host && *b == '.'));
 }
 
 static uint32_t hosts_called(const struct cluster_names *names, const char *name)
@@ -16,7 +23,7 @@ static uint32_t hosts_called(const struct cluster_names *names, const char *name
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < names->count; i++)
-		count += same_host(names->entry[i].name, name);
+		count += same(names->entry[i].name, name, true);
 	return count;
 }
 
@@ -26,12 +33,12 @@ int32_t cluster_names_find(const struct cluster_names *names, const struct confi
 	int32_t found = -1;
 
 	for (uint32_t n = 0; n < config->node_count; n++)
-		if (strcasecmp(config->node[n].name, name) == 0)
+		if (same(config->node[n].name, name, false))
 			return (int32_t)n;
 	if (hosts_called(names, name) != 1)
 		return -1;
 	for (uint32_t n = 0; n < config->node_count; n++) {
-		if (!same_host(config->node[n].name, name))
+		if (!same(config->node[n].name, name, true))
 			continue;
 		if (found >= 0)
 			return -1;

@@ -69,12 +69,13 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 		snprintf(text, size,
 			 "no view is known: waiting for a member that has one");
 	else if (!cluster_round_can_decide(c) && missing_are_fenced(c, v))
-		snprintf(text, size,
-			 "%u of %u voters are here, and the others were fenced; but who is "
-			 "here has restarted since all last agreed, and may have missed "
-			 "what the others decided: start one of them, or `hamirror promote "
-			 "%s --force` goes on without what only they have",
-			 voters_here(c, v), v->voters.count, c->config->mirror);
+		snprintf(
+			text, size,
+			"%u of %u voters are here, and the others were fenced; but who is "
+			"here has restarted since all last agreed, and may have missed "
+			"what the others decided: start one of them, or `hamirror promote "
+			"%s --force` goes on without what only they have",
+			voters_here(c, v), v->voters.count, c->config->mirror);
 	else if (!cluster_round_can_decide(c))
 		snprintf(text, size,
 			 "%u of %u voters are here: a majority, or a fencing that "

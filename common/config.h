@@ -70,6 +70,7 @@ struct config {
 	uint32_t site_count;
 	struct config_site site[CONFIG_SITE_COUNT_MAX];
 	uint64_t hash;                      /* of what all nodes must agree on */
+	uint64_t node_hash, site_hash;      /* of its parts, to tell what differs */
 };
 
 #endif
