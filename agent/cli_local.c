@@ -192,9 +192,16 @@ static int find_file(const char *operand, char path[PATH_MAX],
 	return -1;
 }
 
-static void add_warning(void *data, const char *text)
+struct remarks {
+	json_t *faults, *warnings;
+};
+
+static void add_remark(void *data, enum config_remark remark, const char *text)
 {
-	json_array_append_new(data, json_string(text));
+	struct remarks *r = data;
+
+	json_array_append_new(remark == CONFIG_FAULT ? r->faults : r->warnings,
+			      json_string(text));
 }
 
 static json_t *errors_json(const struct config_errors *errors)
@@ -212,24 +219,27 @@ static json_t *errors_json(const struct config_errors *errors)
 }
 
 static void print_check(const char *path, const struct config_errors *errors,
-			json_t *warnings, bool json)
+			const struct remarks *remarks, bool json)
 {
+	const bool good = errors->count == 0 && json_array_size(remarks->faults) == 0;
 	json_t *all, *text;
 	size_t i;
 
 	if (json) {
-		all = json_pack("{s:s, s:b, s:o, s:O}", "file", path, "valid",
-				errors->count == 0, "errors", errors_json(errors),
-				"warnings", warnings);
+		all = json_pack("{s:s, s:b, s:o, s:O, s:O}", "file", path, "valid", good,
+				"errors", errors_json(errors), "faults", remarks->faults,
+				"warnings", remarks->warnings);
 		json_dumpf(all, stdout, JSON_COMPACT);
 		putchar('\n');
 		json_decref(all);
 		return;
 	}
 	config_errors_print(errors, "", stderr);
-	json_array_foreach(warnings, i, text)
+	json_array_foreach(remarks->faults, i, text)
+		fprintf(stderr, "%s: on this node: %s\n", path, json_string_value(text));
+	json_array_foreach(remarks->warnings, i, text)
 		printf("%s: warning: %s\n", path, json_string_value(text));
-	if (errors->count == 0)
+	if (good)
 		printf("%s: valid\n", path);
 }
 
@@ -249,14 +259,15 @@ static enum cli_exit config_check_run(const struct cli_arguments *a)
 {
 	struct config *config = calloc(1, sizeof *config);
 	struct config_errors *errors = calloc(1, sizeof *errors);
-	json_t *warnings = json_array();
+	struct remarks remarks = { json_array(), json_array() };
 	enum cli_exit status = CLI_USAGE;
 	struct agent_instance instance;
 	char path[PATH_MAX];
 	uint32_t node;
 	int error, kind;
 
-	if (config == NULL || errors == NULL || warnings == NULL) {
+	if (config == NULL || errors == NULL || remarks.faults == NULL ||
+	    remarks.warnings == NULL) {
 		status = cli_fail(CLI_REFUSED, "no memory");
 	} else if ((kind = find_file(a->operand[0], path, &instance)) >= 0) {
 		/* A name is that of an instance here: this node has to be in the file. */
@@ -264,14 +275,15 @@ static enum cli_exit config_check_run(const struct cli_arguments *a)
 				   config_instance_load(&instance, NULL, config, &node,
 							errors);
 		if (error == 0)
-			config_warn(config, own_node(config, a->operand[0]), add_warning,
-				    warnings);
-		print_check(path, errors, warnings, (a->given & CLI_JSON) != 0);
-		status = error == 0       ? CLI_DONE :
-			 error == -ENOENT ? CLI_NONE :
-					    CLI_REFUSED;
+			config_warn(config, own_node(config, a->operand[0]), add_remark,
+				    &remarks);
+		print_check(path, errors, &remarks, (a->given & CLI_JSON) != 0);
+		status = error == -ENOENT                                  ? CLI_NONE :
+			 error != 0 || json_array_size(remarks.faults) > 0 ? CLI_REFUSED :
+									     CLI_DONE;
 	}
-	json_decref(warnings);
+	json_decref(remarks.faults);
+	json_decref(remarks.warnings);
 	free(errors);
 	free(config);
 	return status;

@@ -99,13 +99,15 @@ static void format_lag(json_t *site, char *text, size_t size)
 			 (long long)number_at(site, "lag_ms"));
 }
 
-/* The link, with how far a refresh is. */
+/* The link, with how far a refresh is; one that was refused has not begun. */
 static void format_link(json_t *site, char *text, size_t size)
 {
 	json_t *refresh = json_object_get(site, "refresh");
 	const json_int_t total = number_at(refresh, "total_bytes");
 
-	if (json_is_object(refresh) && total > 0)
+	if (json_is_true(json_object_get(refresh, "refused")))
+		snprintf(text, size, "refresh refused");
+	else if (json_is_object(refresh) && total > 0)
 		snprintf(text, size, "%s %.1f%%", text_at(site, "link"),
 			 100.0 * (double)number_at(refresh, "done_bytes") /
 				 (double)total);

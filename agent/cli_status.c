@@ -56,6 +56,41 @@ static json_t *offline_status(const struct agent_instance *instance,
 			 created ? "stopped" : "setup", "serving", 0, "why", why);
 }
 
+/* ---- the file that a daemon runs on ---------------------------------------- */
+
+/* Add to the list "why" of `answer` when the file is no longer as the daemon has read it.
+ * The command looks, not the daemon: its control thread waits for no file system. */
+static void compare_file(const struct agent_instance *instance, json_t *answer)
+{
+	json_t *read = json_object_get(answer, "config"), *why;
+	const char *path = json_string_value(json_object_get(read, "file"));
+	struct config *config = calloc(1, sizeof *config);
+	struct config_errors *errors = calloc(1, sizeof *errors);
+	char text[TEXT_MAX] = "";
+
+	why = json_object_get(answer, "why");
+	if (path == NULL || path[0] == '\0' || config == NULL || errors == NULL)
+		goto out;
+	if (config_load(path, config, errors) != 0)
+		snprintf(
+			text, sizeof text,
+			"%s can no longer be read as a configuration; the daemon runs on "
+			"what it has read before, and `hamirror config check %s` says "
+			"what is wrong.",
+			path, instance->mirror);
+	else if (json_integer_value(json_object_get(read, "crc")) !=
+		 (json_int_t)config->file_crc)
+		snprintf(text, sizeof text,
+			 "%s was changed since the daemon of %s has read it: the change "
+			 "takes effect when that is started anew.",
+			 path, instance->name);
+	if (text[0] != '\0' && json_is_array(why))
+		json_array_append_new(why, json_string(text));
+out:
+	free(errors);
+	free(config);
+}
+
 /* ---- status ---------------------------------------------------------------- */
 
 /* The status of one instance; NULL: what is wrong was printed. */
@@ -91,6 +126,8 @@ static json_t *get_status(const struct cli_arguments *a, enum cli_exit *result)
 		cli_reply_print(a, reply, *result);
 	if (*result == CLI_DONE)
 		status = json_incref(json_object_get(reply, "status"));
+	if (status != NULL)
+		compare_file(&a->instance, status);
 	json_decref(reply);
 	cli_line_close(&line);
 	return status;
@@ -244,9 +281,18 @@ static enum cli_exit why(const struct cli_arguments *a)
 {
 	json_t *reply;
 	const enum cli_exit result = ask(a, "why", &reply);
+	json_t *list, *text;
+	size_t i;
 
-	if (reply != NULL)
+	if (reply == NULL)
+		return result;
+	compare_file(&a->instance, reply);
+	list = json_object_get(reply, "why");
+	if (result != CLI_DONE || (a->given & CLI_JSON) != 0 ||
+	    json_array_size(list) == 0)
 		cli_reply_print(a, reply, result);
+	else
+		json_array_foreach(list, i, text) puts(json_string_value(text));
 	json_decref(reply);
 	return result;
 }

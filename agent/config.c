@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/config_read.h"
+#include "common/crc.h"
 
 void config_error_add(struct config_errors *errors, const char *path,
 		      const struct config_place *place, const char *key,
@@ -155,7 +156,13 @@ int config_load(const char *path, struct config *config, struct config_errors *e
 	if (error == 0 && errors->count > 0)
 		error = -EINVAL;
 	if (error == 0) {
+		char *real = realpath(path, NULL);
+
 		config_hash(config);
+		config->file_crc = common_crc32c(0, text, length);
+		snprintf(config->file, sizeof config->file, "%s",
+			 real != NULL ? real : path);
+		free(real);
 		snprintf(config->instance, sizeof config->instance, "%s", config->mirror);
 	}
 	free(text);

@@ -57,11 +57,16 @@ int32_t config_node_find(const struct config *config, const char *name);
 /* The index in config->site of the site called `name`, or -1. */
 int32_t config_site_find(const struct config *config, const char *name);
 
-/* What is allowed but not wise on this node (`node`: an index in config->node, or
- * -1: this machine is none of them), one sentence each as `add(data, text)`:
- * a writelog and a disk on one device, a device that is not there, one site. */
+enum config_remark {
+	CONFIG_FAULT,  /* the mirror cannot run so on this node: a device is missing */
+	CONFIG_UNWISE, /* it can: a writelog and a disk on one device, one site */
+};
+
+/* Remarks on a valid configuration on this node (`node`: an index in config->node, or
+ * -1: this machine is none of them), one sentence each as `add(data, remark, text)`. */
 void config_warn(const struct config *config, int32_t node,
-		 void (*add)(void *data, const char *text), void *data);
+		 void (*add)(void *data, enum config_remark remark, const char *text),
+		 void *data);
 
 /* Print the configuration in effect, defaults filled in: as a YAML file that
  * config_load reads into the same, or as one JSON object. */

@@ -1,4 +1,4 @@
-/* config_warn.c - what a configuration allows but a user should know.
+/* config_warn.c - what a valid file says that does not fit this node, or is not wise.
  *
  * "One device" is the physical one: partitions and stacked devices (LVM, md,
  * dm-crypt) are followed down through sysfs. Log and disk on one device share its
@@ -31,11 +31,12 @@ struct physical {
 };
 
 struct warner {
-	void (*add)(void *data, const char *text);
+	void (*add)(void *data, enum config_remark remark, const char *text);
 	void *data;
 };
 
-__attribute__((format(printf, 2, 3))) static void warn(const struct warner *w,
+__attribute__((format(printf, 3, 4))) static void warn(const struct warner *w,
+						       enum config_remark remark,
 						       const char *format, ...)
 {
 	char text[1024];
@@ -44,7 +45,7 @@ __attribute__((format(printf, 2, 3))) static void warn(const struct warner *w,
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
-	w->add(w->data, text);
+	w->add(w->data, remark, text);
 }
 
 static void add_physical(struct physical *p, const char *name)
@@ -119,12 +120,12 @@ static bool find(const struct warner *w, const char *what, const char *path,
 		 struct stat *st)
 {
 	if (stat(path, st) != 0) {
-		warn(w, "%s: %s: %s", what, path, strerror(errno));
+		warn(w, CONFIG_FAULT, "%s: %s: %s", what, path, strerror(errno));
 		return false;
 	}
 	if (S_ISBLK(st->st_mode) || S_ISREG(st->st_mode))
 		return true;
-	warn(w, "%s: %s is neither a block device nor a file", what, path);
+	warn(w, CONFIG_FAULT, "%s: %s is neither a block device nor a file", what, path);
 	return false;
 }
 
@@ -135,7 +136,7 @@ static void warn_of_site(const struct config_site *site, const struct warner *w)
 	bool have_log = find(w, "writelog", site->writelog, &log);
 
 	if (have_log && S_ISREG(log.st_mode) && log.st_size < WRITELOG_BYTES_MIN)
-		warn(w,
+		warn(w, CONFIG_FAULT,
 		     "writelog: %s has %lld bytes; it needs at least 2 MiB, and room "
 		     "for what is written while a copy is away",
 		     site->writelog, (long long)log.st_size);
@@ -147,7 +148,7 @@ static void warn_of_site(const struct config_site *site, const struct warner *w)
 		if (!find(w, site->disk[i].name, site->disk[i].path, &disk) || !have_log)
 			continue;
 		if (same_thing(&log, &disk)) {
-			warn(w,
+			warn(w, CONFIG_FAULT,
 			     "%s and %s are one and the same: the log would "
 			     "overwrite disk %s",
 			     site->writelog, site->disk[i].path, site->disk[i].name);
@@ -156,7 +157,7 @@ static void warn_of_site(const struct config_site *site, const struct warner *w)
 		find_physical(&disk, &disk_under);
 		shared = shared_device(&log_under, &disk_under);
 		if (shared != NULL)
-			warn(w,
+			warn(w, CONFIG_UNWISE,
 			     "the writelog and disk %s are both on %s: each write "
 			     "goes there twice, and both are lost together; give the "
 			     "log a device of its own",
@@ -168,25 +169,26 @@ static void warn_of_site(const struct config_site *site, const struct warner *w)
 static void warn_of_times(const struct config *config, const struct warner *w)
 {
 	if (config->frozen_timeout_ms + GRACE_MS > STOP_TIMEOUT_MS / 2)
-		warn(w,
+		warn(w, CONFIG_UNWISE,
 		     "frozen-timeout is %u ms: a stop, which may take it and %u ms twice, "
 		     "needs a timeout above the agent's default of %u ms, else writes fail "
 		     "earlier",
 		     config->frozen_timeout_ms, GRACE_MS, STOP_TIMEOUT_MS);
 	if (config->copy_timeout_ms >= MONITOR_TIMEOUT_MS)
-		warn(w,
+		warn(w, CONFIG_UNWISE,
 		     "copy-timeout is %u ms: a copy that hangs holds writes for so long, and "
 		     "a monitor that writes, with a timeout of %u ms, fails before",
 		     config->copy_timeout_ms, MONITOR_TIMEOUT_MS);
 }
 
 void config_warn(const struct config *config, int32_t node,
-		 void (*add)(void *data, const char *text), void *data)
+		 void (*add)(void *data, enum config_remark remark, const char *text),
+		 void *data)
 {
 	const struct warner w = { .add = add, .data = data };
 
 	if (config->site_count == 1)
-		warn(&w, "only one site: nothing is mirrored");
+		warn(&w, CONFIG_UNWISE, "only one site: nothing is mirrored");
 	if (config->cluster)
 		warn_of_times(config, &w);
 	if (node >= 0 && config->node[node].site >= 0)

@@ -350,6 +350,7 @@ static void fact_arrived(void *owner, const struct fact *fact)
 	case FACT_PREPARED:
 	case FACT_DEMOTED:
 	case FACT_STORED:
+	case FACT_REFRESH:
 	case FACT_COPY_READY:
 	case FACT_COPY_LOST:
 	case FACT_MARKS:

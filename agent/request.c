@@ -314,6 +314,7 @@ static void reply_why(struct agent_client *c, const struct status_input *status)
 				       i > 0 ? "\n" : "",
 				       json_string_value(json_array_get(why, i)));
 	json_object_set_new(reply, "why", why);
+	json_object_set_new(reply, "config", agent_status_config(status));
 	agent_client_reply(c, reply, 0, at > 0 ? text : "All is well.");
 }
 

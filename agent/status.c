@@ -141,6 +141,7 @@ static void put_lag(json_t *o, const struct mirror_status_site *m)
 	refresh = json_object();
 	put_count(refresh, "done_bytes", m->refresh_done_extents * MIRROR_EXTENT_BYTES);
 	put_count(refresh, "total_bytes", m->refresh_total_extents * MIRROR_EXTENT_BYTES);
+	put(refresh, "refused", json_boolean(m->refresh_refused));
 	put(o, "refresh", refresh);
 }
 
@@ -367,6 +368,15 @@ static void put_engine(json_t *o, const struct mirror_status *m)
 	put(o, "counters", counters);
 }
 
+json_t *agent_status_config(const struct status_input *in)
+{
+	json_t *o = json_object();
+
+	put_text(o, "file", in->config->file);
+	put_count(o, "crc", in->config->file_crc);
+	return o;
+}
+
 json_t *agent_status_json(const struct status_input *in)
 {
 	const struct cluster_status *c = in->cluster;
@@ -383,6 +393,7 @@ json_t *agent_status_json(const struct status_input *in)
 	put_uuid(o, "lineage", &c->lineage);
 	put_text(o, "mode", agent_mode_text(in->config->mode));
 	put(o, "modes", modes(in));
+	put(o, "config", agent_status_config(in));
 	put(o, "generation", generation(in, history_newest(&c->history)));
 	put(view, "in_effect", json_boolean(c->view_in_effect));
 	put_count(view, "ballot", c->ballot);

@@ -47,6 +47,9 @@ struct status_input {
 /* The whole status; NULL when memory is short. The caller's reference. */
 json_t *agent_status_json(const struct status_input *in);
 
+/* The configuration file as the daemon has read it: "file", and "crc" of its bytes. */
+json_t *agent_status_config(const struct status_input *in);
+
 /* The list "why" alone: a sentence for every state that is not the good one. */
 json_t *agent_status_why(const struct status_input *in);
 

@@ -278,14 +278,20 @@ static void copy_changed(struct cluster_core *c, const struct fact *f)
 	wait_order(c);
 }
 
+/* The sites that a command is about; 0: none that it may name. */
+static uint32_t sites_of(const struct cluster_core *c,
+			 const struct cluster_command *command)
+{
+	return command->site < 0 ? cluster_alone_peers(c) :
+	       command->site < (int32_t)c->config->site_count ?
+				   cluster_alone_peers(c) & 1u << command->site :
+				   0;
+}
+
 static void mark(struct cluster_core *c, const struct cluster_command *command)
 {
 	struct alone *a = c->alone;
-	const uint32_t sites = command->site < 0 ?
-				       cluster_alone_peers(c) :
-			       command->site < (int32_t)c->config->site_count ?
-				       cluster_alone_peers(c) & 1u << command->site :
-				       0;
+	const uint32_t sites = sites_of(c, command);
 	struct order *o;
 
 	if (sites == 0) {
@@ -387,6 +393,10 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 	case FACT_STORED:
 		stored(c, f);
 		break;
+	case FACT_REFRESH:
+		if (a->busy && f->order_id == a->mark_id)
+			cluster_alone_reply(c, f->error == 0 ? 0 : 1, f->text);
+		break;
 	case FACT_LINK:
 		if (f->site < c->config->site_count)
 			a->link[f->site] = f->link;
@@ -415,21 +425,21 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 static void refresh(struct cluster_core *c, const struct cluster_command *command)
 {
 	struct alone *a = c->alone;
+	const uint32_t sites = sites_of(c, command);
+	struct order *o;
 
 	if (a->state != ALONE_SERVING) {
 		cluster_alone_reply(c, 1, "only production can refresh a copy");
 		return;
 	}
-	for (uint32_t s = 0; s < c->config->site_count; s++) {
-		struct order *o;
-
-		if (s == a->site || (command->site >= 0 && command->site != (int32_t)s))
-			continue;
-		o = cluster_order(c, ORDER_REFRESH);
-		o->site = s;
-		o->inconsistent = command->inconsistent;
+	if (sites == 0) {
+		cluster_alone_reply(c, 1, "that is not the other site");
+		return;
 	}
-	cluster_alone_reply(c, 0, "asked for; `hamirror status` shows how it goes");
+	o = cluster_order(c, ORDER_REFRESH);
+	o->sites = sites;
+	o->inconsistent = command->inconsistent;
+	a->mark_id = o->id;
 }
 
 /* Begin the command that was taken. */

@@ -10,7 +10,9 @@
  *                  RELEASE, REPLY
  *   CONNECT,     a view that says so,       refused: names the production host
  *   DISCONNECT     then REPLY
- *   REFRESH      ORDER_REFRESH, REPLY       likewise
+ *   REFRESH      ORDER_REFRESH, then the    likewise
+ *                  REPLY that FACT_REFRESH
+ *                  says
  *
  * A view may be out of reach (no quorum): demote and stop end without it after a
  * time, since nothing is answered here any more; the members hear of it when they
@@ -49,14 +51,14 @@ static struct command *command_place(struct cluster_core *c,
 	return oldest;
 }
 
-bool cluster_command_add(struct cluster_core *c, const struct cluster_command *command,
-			 uint32_t sites)
+struct command *cluster_command_add(struct cluster_core *c,
+				    const struct cluster_command *command, uint32_t sites)
 {
 	struct command *w = command_place(c, command->type);
 
 	if (w == NULL) {
 		cluster_reply(c, command->id, 1, "too many commands wait already");
-		return false;
+		return NULL;
 	}
 	*w = (struct command){
 		.type = command->type,
@@ -67,7 +69,18 @@ bool cluster_command_add(struct cluster_core *c, const struct cluster_command *c
 						   c->config->frozen_timeout_ms,
 		.used = true,
 	};
-	return true;
+	return w;
+}
+
+void cluster_command_refreshed(struct cluster_core *c, const struct fact *f)
+{
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
+		struct command *w = &c->command[i];
+
+		if (w->used && w->type == CLUSTER_COMMAND_REFRESH &&
+		    w->order_id == f->order_id)
+			command_end(c, w, f->error == 0 ? 0 : 1, f->text);
+	}
 }
 
 void cluster_command_reply_all(struct cluster_core *c, enum cluster_command_type type,
@@ -236,6 +249,8 @@ void cluster_command_site(struct cluster_core *c, const struct cluster_command *
 {
 	const struct view *v = cluster_vote_in_effect(c);
 	const uint32_t sites = sites_of(c, command);
+	struct command *w;
+	struct order *o;
 
 	if (c->role.serve != SERVE_SERVING) {
 		cluster_reply(c, command->id, 1,
@@ -249,21 +264,15 @@ void cluster_command_site(struct cluster_core *c, const struct cluster_command *
 		cluster_reply(c, command->id, 1, "that is not a copy");
 		return;
 	}
+	w = cluster_command_add(c, command, sites);
+	if (w == NULL)
+		return;
 	if (command->type == CLUSTER_COMMAND_REFRESH) {
-		for (uint32_t s = 0; s < c->config->site_count; s++)
-			if ((sites >> s & 1) != 0) {
-				struct order *o = cluster_order(c, ORDER_REFRESH);
-
-				o->site = s;
-				o->inconsistent = command->inconsistent;
-			}
-		cluster_reply(c, command->id, 0,
-			      "asked for; `hamirror status` shows how it goes");
-		return;
-	}
-	if (!cluster_command_add(c, command, sites))
-		return;
-	if (command->type == CLUSTER_COMMAND_CONNECT) {
+		o = cluster_order(c, ORDER_REFRESH);
+		o->sites = sites;
+		o->inconsistent = command->inconsistent;
+		w->order_id = o->id;
+	} else if (command->type == CLUSTER_COMMAND_CONNECT) {
 		c->connect_wanted |= sites;
 		c->disconnect_wanted &= ~sites;
 	} else {
@@ -319,8 +328,12 @@ void cluster_demote_pump(struct cluster_core *c)
 		case CLUSTER_COMMAND_DISCONNECT:
 			end_site(c, w);
 			break;
-		case CLUSTER_COMMAND_PROMOTE:
 		case CLUSTER_COMMAND_REFRESH:
+			if (c->now_ns >= w->begun_ns + DECIDE_NS)
+				command_end(c, w, 1,
+					    "the I/O thread did not answer in time");
+			break;
+		case CLUSTER_COMMAND_PROMOTE:
 			break;
 		}
 	}

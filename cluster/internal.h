@@ -240,6 +240,8 @@ struct command {
 	uint32_t sites;   /* CONNECT, DISCONNECT: awaited in the view */
 	uint32_t wait_ms; /* DEMOTE, STOP: of the drain */
 	bool demoted;     /* DEMOTE, STOP: production ended for it */
+	uint32_t sites; /* CONNECT, DISCONNECT: awaited in the view */
+	uint64_t order_id; /* REFRESH: whose fact is awaited */
 	bool used;
 };
 
@@ -459,8 +461,12 @@ void cluster_demote_command(struct cluster_core *c,
 			    const struct cluster_command *command);
 void cluster_demote_fact(struct cluster_core *c, const struct fact *f);
 void cluster_demote_pump(struct cluster_core *c);
-bool cluster_command_add(struct cluster_core *c, const struct cluster_command *command,
-			 uint32_t sites);
+/* NULL: there is no place, and the command was answered so. */
+struct command *cluster_command_add(struct cluster_core *c,
+				    const struct cluster_command *command,
+				    uint32_t sites);
+/* FACT_REFRESH: the command that asked for it ends. */
+void cluster_command_refreshed(struct cluster_core *c, const struct fact *f);
 void cluster_command_reply_all(struct cluster_core *c, enum cluster_command_type type,
 			       int32_t exit_status, const char *text);
 /* The time of that promotion is over. */

@@ -223,6 +223,9 @@ void cluster_role_fact(struct cluster_core *c, const struct fact *f)
 	case FACT_DEVICE_FAILED:
 		device_failed(c, f);
 		break;
+	case FACT_REFRESH:
+		cluster_command_refreshed(c, f);
+		break;
 	case FACT_PEER:
 	case FACT_STORED:
 	case FACT_STATUS:

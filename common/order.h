@@ -25,7 +25,8 @@ enum order_type {
 	ORDER_VIEW,        /* a view took effect: `ballot`, its `history`; lifts a
 			      refusal of lower ballot that it outdates (D4) */
 	ORDER_MARK,        /* `cluster: none`: store `sites` as put out: FACT_STORED */
-	ORDER_REFRESH,     /* let copy `site` be refreshed though `inconsistent` */
+	ORDER_REFRESH,     /* refresh the copies in `sites` that wait for it, though
+			      `inconsistent`: FACT_REFRESH */
 	ORDER_FAIL_FROZEN, /* fail every request that waits for a copy or the lease */
 	ORDER_STATUS,      /* fill `status`: FACT_STATUS */
 };
@@ -48,7 +49,7 @@ struct order {
 	uint64_t incarnation;      /* OPEN: of this host, fresh for each open */
 	uint64_t ballot;           /* PREPARE, SERVE, WAIT, VIEW: number << 8 | node */
 	uint64_t until_ns;         /* LEASE: CLOCK_BOOTTIME; UINT64_MAX: for ever */
-	uint32_t sites;            /* WAIT, SERVE, MARK: bit per site */
+	uint32_t sites;            /* WAIT, SERVE, MARK, REFRESH: bit per site */
 	uint64_t ready_seen;       /* WAIT: ready_count of the last COPY_READY that the
 				      sender had taken in: a candidate named later is
 				      waited for whatever `sites` says. A COPY_LOST

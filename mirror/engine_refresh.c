@@ -66,7 +66,7 @@ static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 
 /* The map is to stand for all that is at home, rather than that the copy's hold has
  * to have room for much of a full log (engine_free.c). */
-static void begin_mapping(struct mirror_engine *m, uint32_t site)
+void mirror_refresh_map(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_peer *p = &m->peer[site];
 
@@ -106,7 +106,7 @@ void mirror_production_begins(struct mirror_engine *m, uint32_t number)
 		begin_catching_up(m, l->site);
 		return;
 	}
-	begin_mapping(m, l->site);
+	mirror_refresh_map(m, l->site);
 	mirror_peer_set(m, l->site, LINK_REFRESHING,
 			"completing the map of what it misses");
 }
@@ -122,15 +122,6 @@ void mirror_refresh_stop(struct mirror_engine *m, uint32_t site)
 		p->candidate_from = 0; /* nobody was told of it */
 		mirror_ack_remove(&m->ack, site);
 	}
-}
-
-void mirror_refresh_order(struct mirror_engine *m, const struct order *o)
-{
-	struct engine_peer *p = &m->peer[o->site];
-
-	p->inconsistent_ok = o->inconsistent;
-	if (p->phase == REFRESH_REFUSED)
-		begin_mapping(m, o->site);
 }
 
 /* ---- the phases ---------------------------------------------------------- */
@@ -378,7 +369,7 @@ static void refresh_pump(struct mirror_engine *m, uint32_t site)
 		break;
 	case REFRESH_REFUSED:
 		if (m->now_ns >= p->retry_at_ns)
-			begin_mapping(m, site); /* the room that it needs changes */
+			mirror_refresh_map(m, site); /* the room that it needs changes */
 		else
 			mirror_engine_wake(m, p->retry_at_ns);
 		break;

@@ -117,6 +117,7 @@ static void fill_site(const struct mirror_engine *m, uint32_t site,
 	s->map_extents = mirror_map_count(m->map, site);
 	s->refresh_done_extents = p->refresh_done;
 	s->refresh_total_extents = p->phase == REFRESH_NONE ? 0 : p->refresh_total;
+	s->refresh_refused = p->phase == REFRESH_REFUSED;
 	s->since_ns = p->since_wall_ns;
 	if (m->state >= ENGINE_STARTING && m->state <= ENGINE_DEMOTING)
 		fill_lag(m, site, s);

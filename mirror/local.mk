@@ -24,6 +24,7 @@ libmirror_la_SOURCES = \
 	mirror/engine_prepare.c \
 	mirror/engine_read.c \
 	mirror/engine_refresh.c \
+	mirror/engine_refresh_order.c \
 	mirror/engine_request.c \
 	mirror/engine_send.c \
 	mirror/engine_status.c \

@@ -220,6 +220,8 @@ bool mirror_chase_is_short(uint64_t behind, uint64_t taken, uint64_t count,
 bool mirror_production_received(struct mirror_engine *m, const struct mirror_received *r);
 void mirror_refresh_stop(struct mirror_engine *m, uint32_t site);
 void mirror_refresh_order(struct mirror_engine *m, const struct order *o);
+/* A refresh begins, or is asked for again: with the map of what the copy misses. */
+void mirror_refresh_map(struct mirror_engine *m, uint32_t site);
 bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
 			   uint64_t offset_bytes, uint64_t length_bytes);
 void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,

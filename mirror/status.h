@@ -38,6 +38,7 @@ struct mirror_status_site {
 	uint64_t map_extents;          /* tracked for it */
 	uint64_t refresh_done_extents;
 	uint64_t refresh_total_extents;
+	bool refresh_refused;          /* it waits for consent or room, link_text says */
 	uint64_t since_ns;             /* CLOCK_REALTIME of the last link change */
 };
 

@@ -39,7 +39,7 @@ STATUS = {
         {"name": "there", "role": "copy", "host": None, "data": "Outdated",
          "current": False, "link": "refreshing", "lag_bytes": 1572864,
          "lag_groups": 7, "lag_ms": 120,
-         "refresh": {"done_bytes": 25, "total_bytes": 100}},
+         "refresh": {"done_bytes": 25, "total_bytes": 100, "refused": False}},
     ],
     "disks": [{"name": "db", "bytes": 10737418240, "device": None,
                "socket": "/run/hamirror/data@a/db.nbd"}],
@@ -207,6 +207,35 @@ class Asking(Command):
         self.assertEqual((status, json.loads(out)), (0, STATUS))
         self.assertNotIn(" ", out.split('"why"')[0])
 
+    def test_refused_refresh(self):
+        """A refresh that has not begun shows no progress."""
+        refused = json.loads(json.dumps(STATUS))
+        refused["sites"][1]["refresh"] = {"done_bytes": 0, "total_bytes": 100,
+                                          "refused": True}
+        with self.daemon([{"exit": 0, "status": refused}]):
+            _, out, _ = self.run_command("status", "data@a")
+        self.assertIn("refresh refused", out)
+        self.assertNotIn("%  ", out)
+
+    def test_changed_file(self):
+        """A daemon that runs on an older file, or on one that is broken by now."""
+        path = os.path.join(self.dir, "data.yaml")
+        read = {"file": path, "crc": 0}
+        answer = {"exit": 0, "status": dict(STATUS, config=read)}
+        with self.daemon([answer]):
+            _, out, _ = self.run_command("status", "data@a")
+        self.assertIn(f"{path} was changed since", out)
+        os.unlink(os.path.join(self.dir, "run/data@a/control"))
+        with self.daemon([{"exit": 0, "text": "All is well.", "why": [], "config": read}]):
+            _, out, _ = self.run_command("why", "data@a")
+        self.assertIn(f"{path} was changed since", out)
+        self.assertNotIn("well", out)
+        self.write("data.yaml", "mirror: [")
+        os.unlink(os.path.join(self.dir, "run/data@a/control"))
+        with self.daemon([answer]):
+            _, out, _ = self.run_command("status", "data@a")
+        self.assertIn("`hamirror config check data` says what is wrong", out)
+
     def test_status_of_all(self):
         """What runs and what does not, each once."""
         self.write("other.yaml", CONFIG.format(dir=self.dir).replace("data", "other"))
@@ -317,9 +346,15 @@ class Alone(Command):
         """check and show, of a name and of a file."""
         path = os.path.join(self.dir, "data.yaml")
         status, out, err = self.run_command("config", "check", "data@a")
+        self.assertEqual((status, out), (1, ""))   # valid, but not on this node
+        self.assertIn(f"{path}: on this node: writelog: {self.dir}/a.log: No such", err)
+        status, out, _ = self.run_command("config", "check", "data@a", "--json")
+        self.assertEqual((status, len(json.loads(out)["faults"])), (1, 2))
+        for name in ("a.log", "a.db"):
+            self.write(name, "\0" * (4 << 20))
+        status, out, err = self.run_command("config", "check", "data@a")
         self.assertEqual((status, err), (0, ""))
         self.assertIn(f"{path}: valid\n", out)
-        self.assertIn(f"warning: writelog: {self.dir}/a.log: No such file", out)
         self.write("bad.yaml", "mirror: bad\nmode: sync\nfrob: 1\nsites: []\n")
         bad = os.path.join(self.dir, "bad.yaml")
         status, out, err = self.run_command("config", "check", bad)
@@ -345,8 +380,9 @@ class Alone(Command):
         self.assertIn("the writelog and disk db are both on", out)
         os.unlink(os.path.join(self.dir, "a.db"))
         os.link(os.path.join(self.dir, "a.log"), os.path.join(self.dir, "a.db"))
-        _, out, _ = self.run_command("config", "check", "data@a")
-        self.assertIn("are one and the same", out)
+        status, _, err = self.run_command("config", "check", "data@a")
+        self.assertEqual(status, 1)
+        self.assertIn("are one and the same", err)
 
 
 if __name__ == "__main__":

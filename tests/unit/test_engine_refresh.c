@@ -2,8 +2,10 @@
  * across restarts of production, and a refresh brings the copy back; cut short at any
  * moment it leaves the copy where it was (G5, G6, W6). */
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "mirror/internal.h"
 #include "mirror/parts.h"
@@ -17,7 +19,7 @@
 static void allow(struct pair *p, uint32_t production, uint32_t copy)
 {
 	const struct order o = { .type = ORDER_REFRESH,
-				 .site = copy,
+				 .sites = 1u << copy,
 				 .inconsistent = true };
 
 	pair_order(p, production, &o);
@@ -48,6 +50,22 @@ static void restart_production(struct pair *p, bool power)
 	ck_assert(pair_promote(p, 0, 0, false));
 	pair_link_all(p, 0);
 	p->client_on = true;
+}
+
+/* The order is answered, and by what is so. */
+static void expect_answer(struct pair *p, bool inconsistent, int32_t error,
+			  const char *words)
+{
+	const struct order o = { .type = ORDER_REFRESH,
+				 .id = ++p->ballot,
+				 .sites = 1u << 1,
+				 .inconsistent = inconsistent };
+	const struct fact *f = &p->site[0].last[FACT_REFRESH];
+
+	pair_order(p, 0, &o);
+	ck_assert_uint_eq(f->order_id, o.id);
+	ck_assert_int_eq(f->error, error);
+	ck_assert_msg(strstr(f->text, words) != NULL, "%s", f->text);
 }
 
 static bool map_took_over(struct pair *p, uint32_t site)
@@ -81,6 +99,31 @@ START_TEST(maps_take_over_and_survive_production)
 	come_back(p, 0, 1);
 	pair_run(p, 3000);
 	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
+/* A command to refresh says what becomes of it; consent that came too early does not
+ * stand for a later refresh. */
+START_TEST(a_command_is_answered_by_the_state)
+{
+	struct pair *p = pair_level(1500, 2, 2u << 20);
+	struct mirror_status status;
+
+	p->span_bytes = PAIR_DISK_BYTES;
+	pair_load(p, 0, 2000);
+	ck_assert(pair_run_until(p, 1600000, pair_is_level, 0));
+	expect_answer(p, true, -EALREADY, "every record reaches it");
+	away(p, 3000);
+	expect_answer(p, true, -EALREADY, "its link is down");
+	pair_start(p, 1);
+	ck_assert(pair_run_until(p, 1600000, is_refused_or_level, 0));
+	ck_assert(!pair_is_level(p, 0));
+	mirror_status_fill(p->site[0].engine, &status);
+	ck_assert(status.sites[1].refresh_refused);
+	expect_answer(p, true, 0, "asked again");
+	expect_answer(p, false, 0, "is being refreshed");
+	ck_assert(pair_run_until(p, 1600000, pair_is_level, 0));
 	pair_destroy(p);
 }
 END_TEST
@@ -300,6 +343,7 @@ int main(void)
 	tcase_add_loop_test(tc, forced_in_mid_refresh, 0, SEEDS);
 	tcase_add_loop_test(tc, no_map_stands_for_what_a_log_has_lost, 0, SEEDS);
 	tcase_add_loop_test(tc, blank_copy_starts_over, 0, SEEDS);
+	tcase_add_test(tc, a_command_is_answered_by_the_state);
 	tcase_add_test(tc, an_outrun_copy_is_waited_for_within_copy_timeout);
 	tcase_add_loop_test(tc, an_outrun_copy_becomes_current, 0, SEEDS);
 	tcase_add_loop_test(tc, refresh_ends_under_load, 0, SEEDS);

@@ -1,0 +1,58 @@
+/* engine_refresh_order.c - the operator's word on a refresh, and the answer to it. */
+#include <errno.h>
+#include <string.h>
+
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+/* One copy's part of the answer; true when it is being refreshed. Consent counts for the
+ * refresh that waits or is under way, never for a later one. */
+static bool order_one(struct mirror_engine *m, uint32_t site, bool inconsistent,
+		      char *text, size_t size)
+{
+	struct engine_peer *p = &m->peer[site];
+	const char *name = mirror_engine_site_name(m, site);
+
+	if (m->state != ENGINE_SERVING) {
+		mirror_text(text, size, "%s: only production refreshes a copy", name);
+		return false;
+	}
+	if (p->phase == REFRESH_NONE) {
+		mirror_text(text, size,
+			    p->state == LINK_CONNECTED   ? "%s: every record reaches it" :
+			    p->state == LINK_CATCHING_UP ? "%s: the writelog holds what "
+							   "it misses" :
+							   "%s: its link is down",
+			    name);
+		return false;
+	}
+	if (inconsistent)
+		p->inconsistent_ok = true;
+	if (p->phase != REFRESH_REFUSED) {
+		mirror_text(text, size, "%s: it is being refreshed", name);
+		return true;
+	}
+	mirror_text(text, size, "%s: it is asked again", name);
+	mirror_refresh_map(m, site);
+	return true;
+}
+
+void mirror_refresh_order(struct mirror_engine *m, const struct order *o)
+{
+	struct fact *f = mirror_engine_fact(m, FACT_REFRESH);
+	size_t used = 0;
+
+	f->order_id = o->id;
+	f->error = -EALREADY;
+	for (uint32_t s = 0; s < m->config->site_count; s++) {
+		char text[2 * CONFIG_NAME_MAX];
+
+		if ((o->sites >> s & 1) == 0)
+			continue;
+		if (order_one(m, s, o->inconsistent, text, sizeof text))
+			f->error = 0;
+		mirror_text(f->text + used, sizeof f->text - used, "%s%s",
+			    used > 0 ? "; " : "", text);
+		used = strlen(f->text);
+	}
+}
