@@ -80,13 +80,19 @@ struct soak {
 	unsigned long long next, runs, failed, seconds;
 };
 
+/* Nobody has run what follows: each second begins elsewhere. */
+static uint64_t fresh_seed(void)
+{
+	return (uint64_t)time(NULL) * 1000;
+}
+
 /* FILE holds: the next seed, runs so far, failures so far, seconds so far. */
 static bool soak_load(const char *path, struct soak *s)
 {
 	FILE *f = fopen(path, "r");
 	bool ok = true;
 
-	*s = (struct soak){ .next = 1000000 };
+	*s = (struct soak){ .next = fresh_seed() };
 	if (f == NULL)
 		return true;
 	ok = fscanf(f, "%llu %llu %llu %llu", &s->next, &s->runs, &s->failed,
@@ -223,6 +229,7 @@ int main(int argc, char **argv)
 		fputs(help, stderr);
 		return 2;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0); /* who reads along sees each line at once */
 	if (o.scenario != NULL) {
 		const int failed = sim_scenario_run(o.scenario, o.trace, o.batch.runs,
 						    o.watch);
@@ -234,7 +241,7 @@ int main(int argc, char **argv)
 	if (o.seeded && o.batch.runs == 0 && o.batch.seconds == 0)
 		return replay(&o);
 	if (!o.seeded)
-		o.batch.first = (uint64_t)time(NULL) * 1000;
+		o.batch.first = fresh_seed();
 	sim_batch_run(&o.batch);
 	print_sum(&o.batch);
 	return o.batch.failed > 0;
