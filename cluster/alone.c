@@ -155,9 +155,10 @@ static void opened_badly(struct cluster_core *c, const struct fact *f)
 		cluster_tell(c, "site", cluster_site_name(c, (int32_t)a->site), "",
 			     "could not be opened: %s", f->text);
 	snprintf(a->text, sizeof a->text, "%s", f->text);
-	a->open_at_ns = c->now_ns + (waits_for_held(c) ? OPEN_HELD_NS :
-				     a->held           ? OPEN_RETRY_NS :
-							 OPEN_FAILED_NS);
+	a->open_at_ns = c->now_ns +
+			(waits_for_held(c) ?
+				 OPEN_HELD_NS :
+				 cluster_open_retry_ns(f->error, &a->open_failures));
 	a->data = DATA_DISKLESS;
 	a->called_off = false;
 	cluster_alone_set_state(a, ALONE_CLOSED);
@@ -177,6 +178,7 @@ static void opened(struct cluster_core *c, const struct fact *f)
 		return;
 	}
 	a->held = false;
+	a->open_failures = 0;
 	a->clean = f->clean;
 	a->mirror = f->mirror;
 	a->lineage = f->lineage;

@@ -23,6 +23,7 @@ struct alone {
 	enum alone_state state;
 	uint32_t site;
 	uint64_t open_at_ns;
+	uint32_t open_failures; /* in a row, of devices that no one holds */
 	uint64_t open_id, close_id, prepare_id, serve_id, demote_id, mark_id;
 	bool failed, stopping;
 	bool held;              /* the devices were: another process has them */

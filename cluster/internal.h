@@ -36,8 +36,8 @@
 #define ANNOUNCE_MARKS_NS (2000 * NS_PER_MS) /* again, when only marks moved */
 #define OPEN_HELD_NS (100 * NS_PER_MS)       /* ... and a promotion waits for them, */
 #define HELD_WAIT_NS (5000 * NS_PER_MS)      /* so long at most */
-#define OPEN_RETRY_NS (1000 * NS_PER_MS)     /* devices that are still held */
-#define OPEN_FAILED_NS (10000 * NS_PER_MS)   /* devices that failed to open */
+#define OPEN_RETRY_NS (1000 * NS_PER_MS)     /* devices that are still held, or failed */
+#define OPEN_RETRY_MAX_NS (5000 * NS_PER_MS) /* ... and fail again, doubled up to this */
 #define DECIDE_NS (5000 * NS_PER_MS)         /* a demote or stop waits for its view */
 #define SETTLE_NS (2000 * NS_PER_MS) /* who comes together announces itself first */
 
@@ -74,6 +74,8 @@ struct node {
 	struct fencing notice;    /* that came while it was here; wall_ns 0: none */
 	uint64_t notice_until_ns; /* it counts if the node leaves before */
 	bool uncounted;           /* that a fencing was not counted was told */
+	bool notice_live;
+	uint64_t history_wall_ns; /* of one that a history names, to be judged; 0: none */
 	uint64_t renewed_ns;    /* its last RENEW came here */
 	uint64_t since_ns, since_wall_ns; /* of `member` */
 	bool refused;
@@ -155,6 +157,7 @@ struct role {
 	uint64_t released; /* the last given back */
 	uint64_t open_id, close_id, prepare_id, serve_id, demote_id; /* orders out */
 	uint64_t open_at_ns;                                         /* not before */
+	uint32_t open_failures; /* in a row, of devices that no one holds */
 	bool failed;         /* a device failed: nothing is opened any more */
 	bool barred;         /* our disks are not those of the site's host */
 	bool closing_wanted; /* deposed, handed over, or to stop */
@@ -429,6 +432,8 @@ void cluster_role_in_effect(struct cluster_core *c, const struct view *before);
 void cluster_role_pump(struct cluster_core *c);
 bool cluster_role_is_open(const struct cluster_core *c);
 uint32_t cluster_role_reach(const struct cluster_core *c);
+/* Devices did not open, for `error`: how long until the next try. Counts `failures`. */
+uint64_t cluster_open_retry_ns(int32_t error, uint32_t *failures);
 /* The site whose devices this node is to have, or VIEW_NONE. */
 int32_t cluster_role_site(const struct cluster_core *c);
 void cluster_role_set_serve(struct cluster_core *c, enum serve_state state);

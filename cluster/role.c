@@ -125,12 +125,21 @@ static void release(struct cluster_core *c, uint32_t site, uint64_t incarnation)
 
 /* ---- facts ---- */
 
+uint64_t cluster_open_retry_ns(int32_t error, uint32_t *failures)
+{
+	uint64_t wait_ns = OPEN_RETRY_NS;
+
+	*failures = error == -EBUSY || error == -EAGAIN ? 0 : *failures + 1;
+	for (uint32_t i = 1; i < *failures && wait_ns < OPEN_RETRY_MAX_NS; i++)
+		wait_ns *= 2;
+	return wait_ns < OPEN_RETRY_MAX_NS ? wait_ns : OPEN_RETRY_MAX_NS;
+}
+
 static void opened_badly(struct cluster_core *c, const struct fact *f)
 {
-	const bool busy = f->error == -EBUSY || f->error == -EAGAIN;
-
 	set_devices(c, DEVICES_CLOSED);
-	c->role.open_at_ns = c->now_ns + (busy ? OPEN_RETRY_NS : OPEN_FAILED_NS);
+	c->role.open_at_ns = c->now_ns +
+			     cluster_open_retry_ns(f->error, &c->role.open_failures);
 	c->role.data = DATA_DISKLESS;
 	if (strcmp(c->role.text, f->text) != 0)
 		cluster_tell(c, "site", cluster_site_name(c, (int32_t)c->role.site), "",
@@ -151,6 +160,7 @@ static void opened(struct cluster_core *c, const struct fact *f)
 		return;
 	}
 	set_devices(c, DEVICES_OPEN);
+	r->open_failures = 0;
 	r->text[0] = 0;
 	r->log = f->log;
 	r->log_lineage = f->lineage;

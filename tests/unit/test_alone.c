@@ -200,8 +200,8 @@ END_TEST
 START_TEST(devices_that_do_not_open_are_tried_again)
 {
 	struct fact f = { .type = FACT_OPENED,
-			  .error = -EBUSY,
-			  .text = "disk db is in use" };
+			  .error = _i == 0 ? -EBUSY : -ENOENT,
+			  .text = "disk db is in use, or not there" };
 
 	teardown();
 	create();
@@ -539,7 +539,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, at_the_start_it_opens_and_waits_to_be_told);
-	tcase_add_test(tc, devices_that_do_not_open_are_tried_again);
+	tcase_add_loop_test(tc, devices_that_do_not_open_are_tried_again, 0, 2);
 	tcase_add_test(tc, with_the_peer_it_rolls_forward_and_waits_for_it);
 	tcase_add_test(tc, a_peer_that_serves_forbids_it_whatever_the_force);
 	tcase_add_test(tc, an_older_peer_is_no_source);

@@ -206,6 +206,28 @@ START_TEST(devices_that_are_still_held_are_tried_again)
 }
 END_TEST
 
+/* A path that comes late, and devices that fail for long: soon at first, then at intervals
+ * that are bounded. */
+START_TEST(devices_that_fail_to_open_are_tried_again_soon)
+{
+	uint32_t tried;
+
+	members_kill(m, 3, false);
+	members_kill(m, 2, false);
+	members_start(m, 2);
+	m->node[2].io.open_error = -ENOENT;
+	members_run(m, 1000);
+	tried = m->node[2].order_count[ORDER_OPEN];
+	members_run(m, 2000);
+	ck_assert_uint_gt(m->node[2].order_count[ORDER_OPEN], tried);
+	members_run(m, 60000);
+	ck_assert_uint_lt(m->node[2].order_count[ORDER_OPEN], tried + 20);
+	m->node[2].io.open_error = 0;
+	members_run(m, 6000);
+	ck_assert_int_eq(m->log[LYON].open_node, 2);
+}
+END_TEST
+
 static void fail_device(uint32_t node)
 {
 	struct fact f = { .type = FACT_DEVICE_FAILED, .site = m->node[node].io.site };
@@ -467,6 +489,7 @@ int main(void)
 	tcase_add_test(devices, a_stop_releases_and_the_mate_needs_no_fencing);
 	tcase_add_test(devices, a_site_whose_only_host_stopped_is_unhosted);
 	tcase_add_test(devices, devices_that_are_still_held_are_tried_again);
+	tcase_add_test(devices, devices_that_fail_to_open_are_tried_again_soon);
 	tcase_add_test(devices,
 		       a_copys_host_with_a_broken_disk_detaches_and_the_mate_takes_over);
 	tcase_add_test(devices, a_production_with_a_broken_disk_loses_its_score);
