@@ -14,8 +14,7 @@
 
 #include "mirror/io_private_driver.h"
 #include "mirror/pool.h"
-
-#define FACT_TIMEOUT_MS 10000
+#include "tests/unit/patience.h"
 
 /* ---- the core ------------------------------------------------------------ */
 
@@ -241,8 +240,8 @@ struct fact *rig_fact(struct rig *r)
 	eventfd_t value;
 
 	while ((fact = common_queue_pop(&r->facts)) == NULL) {
-		ck_assert_msg(poll(&poll_fd, 1, FACT_TIMEOUT_MS) == 1,
-			      "nothing happened for ten seconds");
+		ck_assert_msg(poll(&poll_fd, 1, PATIENCE_MS) == 1,
+			      "nothing happened any more");
 		eventfd_read(r->facts_eventfd, &value);
 	}
 	return fact;

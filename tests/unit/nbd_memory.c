@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "mirror/pool.h"
+#include "tests/unit/patience.h"
 
 #define POOL_BYTES (64u << 20)
 
@@ -262,7 +263,7 @@ bool nbd_memory_expect(struct nbd_memory *m, const char *text)
 	bool same;
 
 	while ((fact = common_queue_pop(&m->facts)) == NULL) {
-		if (poll(&p, 1, 10000) != 1)
+		if (poll(&p, 1, PATIENCE_MS) != 1)
 			return false;
 		eventfd_read(m->facts_eventfd, &value);
 	}

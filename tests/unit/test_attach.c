@@ -18,6 +18,7 @@
 
 #include "agent/attach.h"
 #include "tests/unit/nbd_memory.h"
+#include "tests/unit/patience.h"
 
 #define DISK_BYTES (8u << 20)
 
@@ -158,7 +159,7 @@ static void expect_nothing_left(void)
 	struct stat st;
 
 	snprintf(command, sizeof command, "grep -q %s /proc/self/mountinfo", folder);
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < PATIENCE_MS / 10; i++) {
 		if (lstat(link_path, &st) < 0 && lstat(wal_path, &st) < 0 &&
 		    find_process("nbdfuse") == 0 &&
 		    find_process(AGENT_ATTACH_HELPER) == 0)
@@ -184,7 +185,7 @@ static void expect_device_free(const char *device)
 	char path[PATH_MAX];
 
 	device_path(device, path);
-	for (int i = 0; i < 500 && access(path, F_OK) == 0; i++)
+	for (int i = 0; i < PATIENCE_MS / 10 && access(path, F_OK) == 0; i++)
 		poll(NULL, 0, 10);
 	ck_assert_int_lt(access(path, F_OK), 0);
 }
@@ -393,6 +394,16 @@ START_TEST(none_is_done_at_once)
 }
 END_TEST
 
+static void kill_helpers(void)
+{
+	pid_t helper;
+
+	while ((helper = find_process(AGENT_ATTACH_HELPER)) != 0) {
+		kill(helper, SIGKILL);
+		poll(NULL, 0, 1);
+	}
+}
+
 /* Started in a process of its own, which is killed; 1: with its helpers. */
 START_TEST(a_killed_predecessor_leaves_nothing_in_the_way)
 {
@@ -410,11 +421,8 @@ START_TEST(a_killed_predecessor_leaves_nothing_in_the_way)
 	}
 	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
 	read_link(device);
-	if (_i == 1) {
-		kill(find_process(AGENT_ATTACH_HELPER), SIGKILL);
-		poll(NULL, 0, 50);
-		kill(find_process(AGENT_ATTACH_HELPER), SIGKILL);
-	}
+	if (_i == 1)
+		kill_helpers();
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	if (_i == 0)

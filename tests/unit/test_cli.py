@@ -119,7 +119,7 @@ class Command(unittest.TestCase):
             environment[f"HAMIRROR_{name}_DIR"] = self.dir if name == "CONFIG" \
                 else os.path.join(self.dir, name.lower())
         done = subprocess.run([HAMIRROR, *arguments], capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL, env=environment, timeout=60,
+                              stdin=subprocess.DEVNULL, env=environment, timeout=300,
                               check=False)
         return done.returncode, done.stdout, done.stderr
 

@@ -457,7 +457,6 @@ static TCase *tcase(Suite *s, const char *name, void (*setup)(void))
 
 	if (setup != NULL)
 		tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 120);
 	suite_add_tcase(s, tc);
 	return tc;
 }

@@ -47,7 +47,6 @@ int main(void)
 	SRunner *sr = srunner_create(s);
 	int failed;
 
-	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, after_many_bad_days_all_come_together_again, 0, 8);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);

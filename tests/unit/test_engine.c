@@ -163,7 +163,6 @@ int main(void)
 	SRunner *sr;
 	int failed;
 
-	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, opening_tells_how_large_the_devices_are);
 	tcase_add_loop_test(tc, copy_becomes_level_and_equal, 0, SEEDS);
 	tcase_add_loop_test(tc, production_restarts_with_all_it_answered, 0, SEEDS);

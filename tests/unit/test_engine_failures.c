@@ -421,7 +421,6 @@ int main(void)
 	SRunner *sr;
 	int failed;
 
-	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, production_stops_and_the_copy_takes_over, 0,
 			    SEEDS * FAILURE_COUNT);
 	tcase_add_loop_test(tc, copy_stops_and_production_goes_on, 0,

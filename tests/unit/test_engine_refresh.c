@@ -337,7 +337,6 @@ int main(void)
 	SRunner *sr;
 	int failed;
 
-	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, maps_take_over_and_survive_production, 0, SEEDS);
 	tcase_add_loop_test(tc, refresh_cut_short_leaves_the_image, 0, SEEDS);
 	tcase_add_loop_test(tc, forced_in_mid_refresh, 0, SEEDS);

@@ -498,7 +498,6 @@ int main(void)
 	SRunner *sr;
 	int failed;
 
-	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, clean_demote_and_promote, 0, SEEDS);
 	tcase_add_loop_test(tc, frozen_demote_ends, 0, SEEDS);
 	tcase_add_loop_test(tc, depose_under_load, 0, SEEDS);

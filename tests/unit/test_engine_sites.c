@@ -327,7 +327,6 @@ int main(void)
 	SRunner *sr;
 	int failed;
 
-	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, three_sites_lose_nothing, 0, SEEDS);
 	tcase_add_loop_test(tc, the_lag_of_an_absent_copy_grows, 0, SEEDS);
 	tcase_add_loop_test(tc, a_tail_cut_within_a_descriptor_is_never_sent, 0, 8);

@@ -232,8 +232,6 @@ int main(void)
 	tcase_add_test(tc, slow_hello_is_a_hello);
 	tcase_add_test(tc, silent_connections_make_way);
 	tcase_add_test(tc, port_in_use_is_named_and_tried_again);
-	/* One of them waits for a timeout of five seconds. */
-	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -14,6 +14,7 @@
 
 #include "mirror/nbd.h"
 #include "tests/unit/nbd_memory.h"
+#include "tests/unit/patience.h"
 
 #define DISK_BYTES (1u << 20)
 #define READ MIRROR_NBD_READ
@@ -63,7 +64,7 @@ static void get(int fd, void *to, size_t bytes)
 	while (at < bytes) {
 		ssize_t n;
 
-		ck_assert_msg(poll(&p, 1, 10000) == 1, "no answer for ten seconds");
+		ck_assert_msg(poll(&p, 1, PATIENCE_MS) == 1, "no answer");
 		n = recv(fd, (uint8_t *)to + at, bytes - at, 0);
 		ck_assert_msg(n > 0, "the connection ended");
 		at += (size_t)n;
@@ -80,7 +81,7 @@ static bool has_ended(int fd)
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	uint8_t byte;
 
-	ck_assert_int_eq(poll(&p, 1, 10000), 1);
+	ck_assert_int_eq(poll(&p, 1, PATIENCE_MS), 1);
 	return recv(fd, &byte, 1, 0) <= 0;
 }
 
@@ -169,7 +170,7 @@ static void expect(int fd, uint64_t cookie, uint32_t error)
 /* Wait until the core holds so many requests. */
 static void wait_for_waiting(uint32_t count)
 {
-	for (int i = 0; i < 10000 && memory.engine.waiting_count != count; i++)
+	for (int i = 0; i < PATIENCE_MS && memory.engine.waiting_count != count; i++)
 		poll(NULL, 0, 1);
 	ck_assert_uint_eq(memory.engine.waiting_count, count);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/queue.h"
+#include "tests/unit/patience.h"
 
 #define SLOTS 4u
 #define ITEMS 200000u
@@ -133,7 +134,7 @@ START_TEST(two_threads_lose_no_item_and_no_wake_up)
 			i++;
 			continue;
 		}
-		ck_assert_int_eq(poll(&poll_fd, 1, 30000), 1);
+		ck_assert_int_eq(poll(&poll_fd, 1, PATIENCE_MS), 1);
 		ck_assert_int_eq(eventfd_read(p.wake_fd, &count), 0);
 	}
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);

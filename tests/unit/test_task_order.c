@@ -283,7 +283,6 @@ int main(void)
 	tcase_add_test(tc, a_million_operations_equal_serial_application);
 	tcase_add_loop_test(tc, ranges_and_borders_equal_serial_application, 0, 7);
 	tcase_add_test(tc, all_waiting_but_one_drains);
-	tcase_set_timeout(tc, 120);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
