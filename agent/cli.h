@@ -26,6 +26,7 @@ enum cli_option {
 	CLI_JSON = 1u << 0,
 	CLI_FORCE = 1u << 1,
 	CLI_WAIT = 1u << 2,
+	CLI_KILL = 1u << 12,
 	CLI_FOREGROUND = 1u << 3,
 	CLI_NOW = 1u << 4,
 	CLI_RECORDS = 1u << 5,
@@ -39,6 +40,7 @@ enum cli_option {
 struct cli_arguments {
 	uint32_t given;     /* enum cli_option of those that were */
 	uint32_t wait_s;    /* CLI_WAIT */
+	uint32_t kill_s;    /* CLI_KILL */
 	const char *config; /* CLI_CONFIG, else NULL; and so on */
 	const char *copy_of;
 	const char *identity;
@@ -62,6 +64,7 @@ struct cli_command {
 /* Tables of commands, each ended by an entry without name. */
 extern const struct cli_command cli_local_commands[];
 extern const struct cli_command cli_daemon_commands[];
+extern const struct cli_command cli_stop_commands[];
 extern const struct cli_command cli_status_commands[];
 
 /* Print "hamirror: ..." on stderr; returns `status`. */

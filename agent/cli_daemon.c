@@ -1,28 +1,31 @@
 /* cli_daemon.c - commands that a running daemon does. */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/cli_daemon.h"
 #include "agent/events.h"
+#include "agent/files.h"
 
 #define TEXT_MAX 1024
 
-/* The daemon answers within the wait that it was given, or its own; a hung one is
- * given up some time after. */
+/* Of the daemon, where none was given. */
 #define DEFAULT_WAIT_S 30
-#define SLACK_S 60
 
 enum cli_exit cli_no_answer(const struct agent_instance *instance, int error)
 {
+	pid_t pid;
+
+	if (error == -EPIPE && agent_lock_holder(instance, &pid) == 0)
+		return cli_fail(CLI_NONE, "the daemon of %s has ended", instance->name);
 	if (error == -EPIPE)
-		return cli_fail(CLI_NONE, "the daemon of %s ended before it answered",
+		return cli_fail(CLI_REFUSED,
+				"the daemon of %s closed the connection; its log tells "
+				"why",
 				instance->name);
-	if (error == -ETIMEDOUT)
+	if (error == -ETIMEDOUT || error == -EAGAIN)
 		return cli_fail(CLI_REFUSED,
 				"the daemon of %s does not answer; its log may tell why",
 				instance->name);
@@ -49,10 +52,15 @@ enum cli_exit cli_daemon_open(const struct agent_instance *instance,
 enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_line *line,
 			     json_t *request, uint32_t wait_s, json_t **reply)
 {
-	int error = cli_line_send(line, request);
+	const char *from = getenv("HAMIRROR_FROM");
+	int error;
 
 	*reply = NULL;
-	if (error == 0)
+	if (from != NULL && strcmp(from, "cluster") == 0)
+		json_object_set_new(request, "from", json_string(from));
+	error = cli_line_send(line, request);
+	/* A daemon that takes no more says so before it closes. */
+	if (error == 0 || error == -EPIPE || error == -ECONNRESET)
 		error = cli_line_next(line, (int)wait_s * 1000, reply);
 	if (error != 0)
 		return cli_no_answer(instance, error);
@@ -88,7 +96,8 @@ static enum cli_exit command(const struct cli_arguments *a, json_t *request)
 	}
 	if ((a->given & CLI_WAIT) != 0)
 		json_object_set_new(request, "wait", json_integer(a->wait_s));
-	status = cli_daemon_ask(&a->instance, &line, request, wait_s + SLACK_S, &reply);
+	status = cli_daemon_ask(&a->instance, &line, request, wait_s + CLI_SLACK_S,
+				&reply);
 	if (reply != NULL)
 		cli_reply_print(a, reply, status);
 	json_decref(reply);
@@ -102,8 +111,7 @@ static enum cli_exit promote(const struct cli_arguments *a)
 				    (a->given & CLI_FORCE) != 0));
 }
 
-/* A frozen write holds a demote or stop up for the mirror's own frozen-timeout. */
-static struct cli_arguments with_frozen_timeout(const struct cli_arguments *a)
+struct cli_arguments cli_with_frozen_timeout(const struct cli_arguments *a)
 {
 	struct config *config = calloc(1, sizeof *config);
 	struct config_errors *errors = calloc(1, sizeof *errors);
@@ -123,50 +131,9 @@ static struct cli_arguments with_frozen_timeout(const struct cli_arguments *a)
 
 static enum cli_exit demote(const struct cli_arguments *a)
 {
-	const struct cli_arguments more = with_frozen_timeout(a);
+	const struct cli_arguments more = cli_with_frozen_timeout(a);
 
 	return command(&more, json_pack("{s:s}", "command", "demote"));
-}
-
-/* ---- stop ------------------------------------------------------------------ */
-
-/* Until the process is gone, and with it its locks and devices. */
-static bool wait_for_end(pid_t pid, int wait_ms)
-{
-	struct pollfd poll_fd = { .events = POLLIN };
-	bool ended;
-
-	poll_fd.fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-	if (poll_fd.fd < 0)
-		return true; /* gone already */
-	ended = poll(&poll_fd, 1, wait_ms) == 1;
-	close(poll_fd.fd);
-	return ended;
-}
-
-static enum cli_exit stop(const struct cli_arguments *a)
-{
-	const struct cli_arguments more = with_frozen_timeout(a);
-	json_t *reply = NULL;
-	struct cli_line line;
-	enum cli_exit status = cli_daemon_open(&a->instance, &line);
-
-	if (status != CLI_DONE)
-		return status;
-	status = cli_daemon_ask(
-		&a->instance, &line,
-		json_pack("{s:s, s:i}", "command", "stop", "wait", more.wait_s),
-		more.wait_s + SLACK_S, &reply);
-	if (status == CLI_DONE && !wait_for_end(line.pid, SLACK_S * 1000))
-		status = cli_fail(CLI_REFUSED,
-				  "%s has released its disks, but process %d does not "
-				  "end: a device may hang",
-				  a->instance.name, (int)line.pid);
-	else if (reply != NULL)
-		cli_reply_print(a, reply, status);
-	json_decref(reply);
-	cli_line_close(&line);
-	return status;
 }
 
 /* ---- sites ----------------------------------------------------------------- */
@@ -256,17 +223,14 @@ static enum cli_exit events(const struct cli_arguments *a)
 		return status;
 	status = cli_daemon_ask(&a->instance, &line,
 				json_pack("{s:s, s:b}", "command", "events", "now", now),
-				SLACK_S, &line_json);
+				CLI_SLACK_S, &line_json);
 	if (status != CLI_DONE && line_json != NULL)
 		cli_reply_print(a, line_json, status);
 	json_decref(line_json);
 	while (status == CLI_DONE && !ended && !ferror(stdout)) {
-		error = cli_line_next(&line, now ? SLACK_S * 1000 : -1, &line_json);
+		error = cli_line_next(&line, now ? CLI_SLACK_S * 1000 : -1, &line_json);
 		if (error != 0) {
-			status = error == -EPIPE ?
-					 cli_fail(CLI_NONE, "the daemon of %s ended",
-						  a->instance.name) :
-					 cli_no_answer(&a->instance, error);
+			status = cli_no_answer(&a->instance, error);
 			break;
 		}
 		print_event(a, line_json);
@@ -279,16 +243,6 @@ static enum cli_exit events(const struct cli_arguments *a)
 }
 
 const struct cli_command cli_daemon_commands[] = {
-	{ .name = "stop",
-	  .synopsis = "NAME [--wait SECONDS] [--json]",
-	  .summary = "Release what is hosted here and end the daemon",
-	  .help = "  --wait SECONDS   fail frozen writes after so long (frozen-timeout)\n"
-		  "  --json           the daemon's answer as it is\n",
-	  .options = CLI_WAIT | CLI_JSON,
-	  .count_min = 1,
-	  .count_max = 1,
-	  .named = true,
-	  .run = stop },
 	{ .name = "promote",
 	  .synopsis = "NAME [--force] [--wait SECONDS] [--json]",
 	  .summary = "Make this host production; done when it serves",

@@ -5,6 +5,10 @@
 #include "agent/cli.h"
 #include "agent/cli_line.h"
 
+/* The daemon answers within the wait that it was given, or its own; a hung one is
+ * given up some time after. */
+#define CLI_SLACK_S 60
+
 /* Connect to the instance's daemon. What prevents it is printed; CLI_NONE: it does
  * not run, or there is no such mirror. */
 enum cli_exit cli_daemon_open(const struct agent_instance *instance,
@@ -18,7 +22,12 @@ enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_l
 /* Print an answer: its text, or all of it with --json. */
 void cli_reply_print(const struct cli_arguments *a, json_t *reply, enum cli_exit status);
 
-/* Print why no answer came. */
+/* Print why no answer came. CLI_NONE: the daemon is gone, which only its lock tells; a
+ * connection that broke does not. */
 enum cli_exit cli_no_answer(const struct agent_instance *instance, int error);
+
+/* `a` with a wait: a frozen write holds a demote or stop up for the mirror's own
+ * frozen-timeout. */
+struct cli_arguments cli_with_frozen_timeout(const struct cli_arguments *a);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,16 +11,27 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/files.h"
+
 #define LINE_BYTES_MAX (4u * 1024 * 1024)
+
+/* A daemon whose socket was removed makes another within a second. */
+#define SOCKET_WAIT_MS 3000
+#define SOCKET_LOOK_MS 50
+
+/* A stopped daemon takes neither connections nor requests. */
+#define SEND_WAIT_S 10
 
 static int connect_to(const char *path)
 {
+	const struct timeval wait = { .tv_sec = SEND_WAIT_S };
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un address;
 	int directory_fd, error;
 
 	if (fd < 0)
 		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
 	error = agent_socket_address(path, &address, &directory_fd);
 	if (error == 0 &&
 	    connect(fd, (const struct sockaddr *)&address, sizeof address) != 0)
@@ -32,35 +44,71 @@ static int connect_to(const char *path)
 	return error;
 }
 
+/* Nobody listens there: no daemon, one that was killed, or one whose socket is gone. */
+static bool is_deaf(int error)
+{
+	return error == -ENOENT || error == -ENOTDIR || error == -ECONNREFUSED;
+}
+
+/* Returns a descriptor, -ENOENT: no daemon runs; -EBUSY: process `*pid` is one, and is
+ * not reached; or -errno. */
+static int connect_patiently(const struct agent_instance *instance, const char *path,
+			     pid_t *pid)
+{
+	for (int ms = 0;; ms += SOCKET_LOOK_MS) {
+		const int fd = connect_to(path);
+		int held;
+
+		if (fd >= 0 || (!is_deaf(fd) && fd != -EAGAIN))
+			return fd;
+		held = agent_lock_holder(instance, pid);
+		if (held <= 0)
+			return held < 0 ? held : -ENOENT;
+		if (fd == -EAGAIN || ms >= SOCKET_WAIT_MS)
+			return -EBUSY;
+		poll(NULL, 0, SOCKET_LOOK_MS);
+	}
+}
+
+static void explain(const struct agent_instance *instance, const char *path, int error,
+		    pid_t pid, char *text, size_t text_size)
+{
+	if (error == -ENOENT)
+		snprintf(text, text_size,
+			 "no daemon of %s runs on this node; `hamirror start %s` starts "
+			 "it",
+			 instance->name, instance->name);
+	else if (error == -EBUSY)
+		snprintf(
+			text, text_size,
+			"the daemon of %s runs, as process %ld, but takes no connection: "
+			"it starts, it ends, or it hangs; `hamirror stop %s --kill 30` "
+			"ends it",
+			instance->name, (long)pid, instance->name);
+	else
+		snprintf(text, text_size, "%s cannot be used: %s%s", path,
+			 strerror(-error),
+			 error == -EACCES || error == -EPERM ? "; only root may" : "");
+}
+
 int cli_line_open(const struct agent_instance *instance, struct cli_line *line,
 		  char *text, size_t text_size)
 {
 	char path[PATH_MAX];
 	struct ucred peer;
 	socklen_t length = sizeof peer;
+	pid_t pid = 0;
 	int error;
 
 	*line = (struct cli_line){ .fd = -1 };
 	error = agent_path(instance, AGENT_PATH_CONTROL, path);
 	if (error == 0)
-		line->fd = connect_to(path);
-	if (error == 0 && line->fd < 0)
-		error = line->fd;
-	if (error == -ECONNREFUSED || error == -ENOTDIR)
-		error = -ENOENT; /* what a killed daemon left */
-	if (error == -ENOENT)
-		snprintf(text, text_size,
-			 "no daemon of %s runs on this node; `hamirror start %s` starts "
-			 "it",
-			 instance->name, instance->name);
-	else if (error != 0)
-		snprintf(text, text_size, "%s cannot be used: %s%s", path,
-			 strerror(-error),
-			 error == -EACCES || error == -EPERM ? "; only root may" : "");
-	if (error != 0) {
-		line->fd = -1;
+		error = connect_patiently(instance, path, &pid);
+	if (error < 0) {
+		explain(instance, path, error, pid, text, text_size);
 		return error;
 	}
+	line->fd = error;
 	if (getsockopt(line->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0)
 		line->pid = peer.pid;
 	return 0;

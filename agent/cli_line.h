@@ -16,8 +16,10 @@ struct cli_line {
 };
 
 /* Connect to the instance's daemon. Returns 0, or
- *   -ENOENT   no daemon runs
- *   -errno    the socket cannot be used
+ *   -ENOENT   no daemon runs: its lock is free
+ *   -EBUSY    one runs, and takes no connection; a socket that was removed is waited
+ *             for, since the daemon makes it again
+ *   -errno    the socket cannot be used, or the lock not be looked at
  * with a sentence in `text`, and the line is closed. */
 int cli_line_open(const struct agent_instance *instance, struct cli_line *line,
 		  char *text, size_t text_size);

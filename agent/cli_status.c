@@ -11,7 +11,7 @@
 #include "agent/log_file.h"
 
 #define TEXT_MAX 1024
-#define ANSWER_WAIT_S 60
+#define ANSWER_WAIT_S 15 /* the daemon gives its I/O thread 2 s */
 #define INSTANCE_COUNT_MAX 1024
 
 /* ---- a daemon that is down ------------------------------------------------- */

@@ -6,6 +6,8 @@
  *   idle      asked           (impossible)   closed          closed
  *   asked     waits unread    idle           stays           closed
  *
+ * An idle client is closed after AGENT_IDLE_MS, or when a new one needs its place.
+ *
  * "End of input" is the client's: it says no more, and still wants its answers
  * (`echo REQUEST | socat`). "Broken" is a hang-up or a bound that it broke.
  * A client is freed from the loop's own handler only (`serve`), never under the
@@ -21,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 #include <qb/qbloop.h>
 
@@ -34,6 +37,10 @@ struct agent_client {
 	bool streams; /* lines follow its reply, until it hangs up */
 	bool ended;   /* its end of input was read */
 	bool broken;
+	bool urgent;     /* what it asks, or streams, takes no place of the others */
+	int64_t idle_ms; /* since when it has asked nothing */
+	pid_t pid;
+	char process[32]; /* its name */
 	size_t in_bytes;
 	char in[AGENT_REQUEST_BYTES_MAX];
 	char *out;
@@ -45,10 +52,25 @@ struct agent_control {
 	struct agent_control_owner owner;
 	int fd; /* listening; -1: closed */
 	char path[PATH_MAX];
+	dev_t device; /* of the socket's name */
+	ino_t inode;
+	int64_t told_ms; /* a drop was told last */
+	uint32_t untold; /* drops since */
 	struct agent_client client[AGENT_CLIENTS_MAX];
 };
 
+/* A flood of drops is told as one. */
+#define TOLD_MS 1000
+
 static int32_t serve(int32_t fd, int32_t revents, void *data);
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 /* ---- out -------------------------------------------------------------------- */
 
@@ -141,6 +163,7 @@ void agent_client_reply(struct agent_client *c, json_t *reply, int exit_status,
 	json_t *line = reply != NULL ? reply : json_object();
 
 	assert(c->asked);
+	c->idle_ms = now_ms();
 	json_object_set_new(line, "exit", json_integer(exit_status));
 	if (text != NULL)
 		json_object_set_new(line, "text", agent_text_json(text));
@@ -162,6 +185,56 @@ static void client_close(struct agent_client *c)
 	c->out = NULL;
 }
 
+static void tell_dropped(struct agent_client *c, const char *why)
+{
+	struct agent_control *control = c->control;
+	const int64_t now = now_ms();
+	char text[256], more[48] = "";
+
+	if (now - control->told_ms < TOLD_MS) {
+		control->untold++;
+		return;
+	}
+	if (control->untold > 0)
+		snprintf(more, sizeof more, ", and %u more before it", control->untold);
+	control->told_ms = now;
+	control->untold = 0;
+	snprintf(text, sizeof text, "connection of process %ld (%s)%s: %s", (long)c->pid,
+		 c->process, more, why);
+	control->owner.dropped(control->owner.owner, text);
+}
+
+/* Do requests and streams that are not urgent have all the places that they may? */
+static bool is_full(const struct agent_control *control)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < AGENT_CLIENTS_MAX; i++) {
+		const struct agent_client *c = &control->client[i];
+
+		count += c->fd >= 0 && (c->asked || c->streams) && !c->urgent;
+	}
+	return count > AGENT_CLIENTS_MAX - AGENT_CLIENTS_RESERVED;
+}
+
+/* Hand it to the owner, unless only reserved places are left. */
+static void hand_over(struct agent_client *c, json_t *r)
+{
+	struct agent_control *control = c->control;
+
+	c->urgent = control->owner.is_urgent(control->owner.owner, r);
+	if (!c->urgent && is_full(control)) {
+		agent_client_reply(c, NULL, 1,
+				   "too many requests and readers of events are under "
+				   "way; end some: `ss -xp` shows their processes");
+		c->ended = true;
+		tell_dropped(c, "refused, since the places that are left are the "
+				"cluster's");
+		return;
+	}
+	control->owner.request(control->owner.owner, c, r);
+}
+
 static void request(struct agent_client *c, const char *line, size_t length)
 {
 	json_error_t error;
@@ -170,7 +243,7 @@ static void request(struct agent_client *c, const char *line, size_t length)
 
 	c->asked = true;
 	if (json_is_object(r)) {
-		c->control->owner.request(c->control->owner.owner, c, r);
+		hand_over(c, r);
 	} else {
 		snprintf(text, sizeof text, "a request is one JSON object on a line: %s",
 			 r == NULL ? error.text : "this is none");
@@ -231,28 +304,88 @@ static int32_t serve(int32_t fd, int32_t revents, void *data)
 
 /* ---- listening ---------------------------------------------------------------- */
 
+/* The one that has been silent for longest; NULL: all are being served. */
+static struct agent_client *most_idle(struct agent_control *control)
+{
+	struct agent_client *most = NULL;
+
+	for (size_t i = 0; i < AGENT_CLIENTS_MAX; i++) {
+		struct agent_client *c = &control->client[i];
+
+		if (c->fd >= 0 && listens(c) &&
+		    (most == NULL || c->idle_ms < most->idle_ms))
+			most = c;
+	}
+	return most;
+}
+
+static struct agent_client *free_place(struct agent_control *control)
+{
+	struct agent_client *c;
+
+	for (size_t i = 0; i < AGENT_CLIENTS_MAX; i++)
+		if (control->client[i].fd < 0)
+			return &control->client[i];
+	c = most_idle(control);
+	if (c == NULL)
+		return NULL;
+	tell_dropped(c, "closed, since it asked nothing and its place was needed");
+	client_close(c);
+	return c;
+}
+
+static void identify(struct agent_client *c)
+{
+	struct ucred peer = { 0 };
+	socklen_t length = sizeof peer;
+	char path[48];
+	FILE *f;
+
+	snprintf(c->process, sizeof c->process, "?");
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+		return;
+	c->pid = peer.pid;
+	snprintf(path, sizeof path, "/proc/%ld/comm", (long)peer.pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return;
+	if (fgets(c->process, sizeof c->process, f) == NULL)
+		snprintf(c->process, sizeof c->process, "?");
+	c->process[strcspn(c->process, "\n")] = '\0';
+	fclose(f);
+}
+
+static void refuse(struct agent_control *control, int fd)
+{
+	static const char full[] =
+		"{\"exit\": 1, \"text\": \"too many requests are under way\"}\n";
+	struct agent_client c = { .control = control, .fd = fd };
+
+	if (send(fd, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		errno = 0; /* it learns by the hang-up */
+	identify(&c);
+	tell_dropped(&c, "refused, since every place is taken");
+	close(fd);
+}
+
 static int32_t acceptable(int32_t fd, int32_t revents, void *data)
 {
 	struct agent_control *control = data;
-	struct agent_client *c = NULL;
 	const int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct agent_client *c;
 
 	(void)revents;
 	if (client < 0)
 		return 0;
-	for (size_t i = 0; i < AGENT_CLIENTS_MAX && c == NULL; i++)
-		if (control->client[i].fd < 0)
-			c = &control->client[i];
+	c = free_place(control);
 	if (c == NULL) {
-		static const char full[] =
-			"{\"exit\": 1, \"text\": \"too many connections to the daemon\"}\n";
-
-		if (send(client, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-			errno = 0; /* it learns by the hang-up */
-		close(client);
+		refuse(control, client);
 		return 0;
 	}
-	*c = (struct agent_client){ .control = control, .fd = client };
+	*c = (struct agent_client){ .control = control,
+				    .fd = client,
+				    .idle_ms = now_ms() };
+	identify(c);
 	if (qb_loop_poll_add(control->loop, QB_LOOP_MED, client, POLLIN | POLLRDHUP, c,
 			     serve) != 0) {
 		close(client);
@@ -266,6 +399,7 @@ static int listen_at(struct agent_control *control)
 {
 	struct sockaddr_un address;
 	int directory = -1, error;
+	struct stat st;
 	mode_t before;
 
 	error = agent_socket_address(control->path, &address, &directory);
@@ -276,12 +410,60 @@ static int listen_at(struct agent_control *control)
 	before = umask(0177);
 	if (control->fd < 0 ||
 	    bind(control->fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-	    listen(control->fd, AGENT_CLIENTS_MAX) != 0)
+	    listen(control->fd, AGENT_CLIENTS_MAX) != 0 || lstat(control->path, &st) != 0)
 		error = -errno;
 	umask(before);
 	if (directory >= 0)
 		close(directory);
+	control->device = error == 0 ? st.st_dev : 0;
+	control->inode = error == 0 ? st.st_ino : 0;
 	return error;
+}
+
+static int listen_on_loop(struct agent_control *control)
+{
+	int error = listen_at(control);
+
+	if (error == 0)
+		error = qb_loop_poll_add(control->loop, QB_LOOP_MED, control->fd, POLLIN,
+					 control, acceptable);
+	if (error != 0 && control->fd >= 0) {
+		close(control->fd);
+		control->fd = -1;
+	}
+	return error;
+}
+
+static void close_silent(struct agent_control *control)
+{
+	const int64_t before_ms = now_ms() - AGENT_IDLE_MS;
+
+	for (size_t i = 0; i < AGENT_CLIENTS_MAX; i++) {
+		struct agent_client *c = &control->client[i];
+
+		if (c->fd < 0 || !listens(c) || c->idle_ms > before_ms)
+			continue;
+		tell_dropped(c, "closed, since it asked nothing for a minute");
+		client_close(c);
+	}
+}
+
+int agent_control_check(struct agent_control *control)
+{
+	struct stat st;
+	int error;
+
+	close_silent(control);
+	if (control->fd >= 0 && lstat(control->path, &st) == 0 &&
+	    st.st_dev == control->device && st.st_ino == control->inode)
+		return 0;
+	if (control->fd >= 0) {
+		qb_loop_poll_del(control->loop, control->fd);
+		close(control->fd);
+		control->fd = -1;
+	}
+	error = listen_on_loop(control);
+	return error == 0 ? 1 : error;
 }
 
 int agent_control_open(struct qb_loop *loop, const char *path,
@@ -293,15 +475,13 @@ int agent_control_open(struct qb_loop *loop, const char *path,
 
 	if (control != NULL) {
 		control->loop = loop;
+		control->fd = -1;
 		control->owner = *owner;
 		for (size_t i = 0; i < AGENT_CLIENTS_MAX; i++)
 			control->client[i].fd = -1;
 		snprintf(control->path, sizeof control->path, "%s", path);
-		error = listen_at(control);
+		error = listen_on_loop(control);
 	}
-	if (error == 0)
-		error = qb_loop_poll_add(loop, QB_LOOP_MED, control->fd, POLLIN, control,
-					 acceptable);
 	if (error != 0) {
 		snprintf(text, text_size, "the control socket %s cannot be made: %s",
 			 path, strerror(-error));

@@ -4,6 +4,11 @@
  * Everything is bounded: connections, the length of a request, and what a client
  * may leave unread. A client that breaks a bound is closed. Only root may connect
  * (the socket's mode), as only root may use the devices.
+ *
+ * The cluster judges by the answers it gets here, so no other client may keep it from
+ * being heard: AGENT_CLIENTS_RESERVED places are for urgent requests alone; a connection
+ * that asks nothing is closed after a while, and the longest silent one at once where
+ * a new one needs its place. Each that is closed or refused is told with its process.
  */
 #ifndef AGENT_CONTROL_H
 #define AGENT_CONTROL_H
@@ -13,7 +18,9 @@
 #include <stdint.h>
 #include <jansson.h>
 
-#define AGENT_CLIENTS_MAX 32
+#define AGENT_CLIENTS_MAX 40
+#define AGENT_CLIENTS_RESERVED 8
+#define AGENT_IDLE_MS 60000
 #define AGENT_REQUEST_BYTES_MAX 4096
 #define AGENT_UNREAD_BYTES_MAX (1024 * 1024) /* the largest status is a fifth */
 
@@ -29,6 +36,10 @@ struct agent_control_owner {
 	/* The client hung up or was closed: forget it. Its request, if one is
 	 * under way, goes on. */
 	void (*gone)(void *owner, struct agent_client *c);
+	/* May `request` take a reserved place? Valid for the call. */
+	bool (*is_urgent)(void *owner, const json_t *request);
+	/* A client was closed or refused; `text` says which process, and why. */
+	void (*dropped)(void *owner, const char *text);
 	void *owner;
 };
 
@@ -51,6 +62,11 @@ void agent_client_reply(struct agent_client *c, json_t *reply, int exit_status,
 			const char *text);
 
 uint32_t agent_control_client_count(const struct agent_control *control);
+
+/* Listen anew if the socket's name is gone or is not ours any more; clients stay.
+ * Returns 1: done, 0: there was no need, or -errno of the attempt. Also closes who was
+ * silent for too long. Be called once a second. */
+int agent_control_check(struct agent_control *control);
 
 /* Closes every client and removes the socket. What was sent is flushed as far as
  * the clients take it at once. NULL is fine. */

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -85,27 +84,56 @@ static int write_pid(int fd)
 	return 0;
 }
 
-static void read_holder(int fd, char pid[HOLDER_BYTES])
-{
-	const ssize_t n = pread(fd, pid, HOLDER_BYTES - 1, 0);
+/* ---- the lock -------------------------------------------------------------------- */
 
-	pid[n > 0 ? n : 0] = '\0';
-	pid[strcspn(pid, "\n")] = '\0';
+/* Beside the voter file: whoever clears the run directory leaves it. */
+static int lock_path(const struct agent_instance *instance, char path[PATH_MAX])
+{
+	const int error = agent_path(instance, AGENT_PATH_STATE, path);
+	const size_t at = strlen(path);
+
+	if (error != 0)
+		return error;
+	return snprintf(path + at, PATH_MAX - at, "/lock") < (int)(PATH_MAX - at) ?
+		       0 :
+		       -ENAMETOOLONG;
+}
+
+/* A record lock, since the kernel names its holder. */
+static int lock_at_once(int fd)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return fcntl(fd, F_SETLK, &lock) == 0 ? 0 : -errno;
+}
+
+/* Who prevents us: false, or true and the process, 0 where it is not to be seen. */
+static bool is_held(int fd, pid_t *pid)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	*pid = 0;
+	if (fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+		return false;
+	*pid = lock.l_pid > 0 ? lock.l_pid : 0;
+	return true;
 }
 
 /* A process that was killed keeps its locks until the last of its threads has ended,
  * which waits for its I/O. Its first thread is dead by then, or it is gone. */
 static bool holder_is_ending(int fd)
 {
-	char pid[HOLDER_BYTES], path[HOLDER_BYTES + 20], line[128];
+	char path[40], line[128];
 	bool ending = true;
 	FILE *status;
+	pid_t pid;
 
-	read_holder(fd, pid);
-	snprintf(path, sizeof path, "/proc/%s/status", pid);
-	status = pid[0] == '\0' ? NULL : fopen(path, "re");
+	if (!is_held(fd, &pid))
+		return true;
+	snprintf(path, sizeof path, "/proc/%ld/status", (long)pid);
+	status = pid == 0 ? NULL : fopen(path, "re");
 	if (status == NULL)
-		return pid[0] != '\0' && errno == ENOENT;
+		return pid != 0 && errno == ENOENT;
 	while (fgets(line, sizeof line, status) != NULL)
 		if (strncmp(line, "State:", 6) == 0)
 			ending = strpbrk(line + 6, "ZX") != NULL;
@@ -116,12 +144,12 @@ static bool holder_is_ending(int fd)
 static int lock_patiently(int fd)
 {
 	const struct timespec pause = { .tv_nsec = ENDING_PAUSE_MS * 1000000 };
-	int error = flock(fd, LOCK_EX | LOCK_NB);
+	int error = lock_at_once(fd);
 
 	for (int i = 0; error != 0 && i < ENDING_PAUSE_COUNT && holder_is_ending(fd);
 	     i++) {
 		nanosleep(&pause, NULL);
-		error = flock(fd, LOCK_EX | LOCK_NB);
+		error = lock_at_once(fd);
 	}
 	return error;
 }
@@ -129,14 +157,14 @@ static int lock_patiently(int fd)
 static int refuse_held(const struct agent_instance *instance, int fd, const char *path,
 		       char *text, size_t text_size)
 {
-	char pid[HOLDER_BYTES];
+	char holder[HOLDER_BYTES] = "(not seen from here)";
+	pid_t pid;
 
-	read_holder(fd, pid);
+	if (is_held(fd, &pid) && pid != 0)
+		snprintf(holder, sizeof holder, "%ld", (long)pid);
 	snprintf(text, text_size,
-		 "%s is in use: process %s holds %s; `hamirror stop %s` ends "
-		 "a daemon",
-		 instance->name, pid[0] != '\0' ? pid : "(unknown)", path,
-		 instance->name);
+		 "%s is in use: process %s holds %s; `hamirror stop %s` ends a daemon",
+		 instance->name, holder, path, instance->name);
 	return -EBUSY;
 }
 
@@ -144,7 +172,7 @@ int agent_lock_take(const struct agent_instance *instance, int *fd, char *text,
 		    size_t text_size)
 {
 	char path[PATH_MAX];
-	int error = run_file(instance, "lock", path);
+	int error = lock_path(instance, path);
 
 	*fd = error != 0 ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
 	if (*fd < 0) {
@@ -153,19 +181,59 @@ int agent_lock_take(const struct agent_instance *instance, int *fd, char *text,
 			 strerror(-error));
 		return error;
 	}
-	if (lock_patiently(*fd) != 0)
+	error = lock_patiently(*fd);
+	if (error == -EAGAIN || error == -EACCES)
 		error = refuse_held(instance, *fd, path, text, text_size);
-	else
-		error = write_pid(*fd);
+	else if (error != 0)
+		snprintf(text, text_size, "%s cannot be locked: %s", path,
+			 strerror(-error));
 	if (error == 0)
 		return 0;
-	if (error != -EBUSY)
-		snprintf(text, text_size, "%s cannot be written: %s", path,
-			 strerror(-error));
 	close(*fd);
 	*fd = -1;
 	return error;
 }
+
+int agent_lock_keep(const struct agent_instance *instance, int *fd, char *text,
+		    size_t text_size)
+{
+	struct stat ours, there;
+	char path[PATH_MAX];
+	int error = lock_path(instance, path), fresh;
+
+	if (error != 0 || fstat(*fd, &ours) != 0 ||
+	    (stat(path, &there) == 0 && there.st_dev == ours.st_dev &&
+	     there.st_ino == ours.st_ino))
+		return 0;
+	error = agent_make_directory_for(instance, AGENT_PATH_STATE, text, text_size);
+	if (error == 0)
+		error = agent_lock_take(instance, &fresh, text, text_size);
+	if (error != 0)
+		return error;
+	close(*fd);
+	*fd = fresh;
+	snprintf(text, text_size, "%s was gone and is made again", path);
+	return 1;
+}
+
+int agent_lock_holder(const struct agent_instance *instance, pid_t *pid)
+{
+	char path[PATH_MAX];
+	int error = lock_path(instance, path), fd;
+	bool held;
+
+	*pid = 0;
+	if (error != 0)
+		return error;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	held = is_held(fd, pid);
+	close(fd);
+	return held;
+}
+
+/* ---- the pid file ------------------------------------------------------------------ */
 
 int agent_pid_write(const struct agent_instance *instance, char *text, size_t text_size)
 {
@@ -181,6 +249,22 @@ int agent_pid_write(const struct agent_instance *instance, char *text, size_t te
 		snprintf(text, text_size, "%s cannot be written: %s", path,
 			 strerror(-error));
 	return error;
+}
+
+int agent_pid_keep(const struct agent_instance *instance, char *text, size_t text_size)
+{
+	char path[PATH_MAX];
+	int error = run_file(instance, "pid", path);
+
+	if (error != 0 || access(path, F_OK) == 0)
+		return 0;
+	error = agent_make_directory_for(instance, AGENT_PATH_RUN, text, text_size);
+	if (error == 0)
+		error = agent_pid_write(instance, text, text_size);
+	if (error != 0)
+		return error;
+	snprintf(text, text_size, "%s was gone and is made again", path);
+	return 1;
 }
 
 void agent_pid_remove(const struct agent_instance *instance)

@@ -12,15 +12,29 @@
 int agent_make_directory_for(const struct agent_instance *instance, enum agent_path which,
 			     char *text, size_t text_size);
 
-/* Make the instance ours: its lock goes with the process, however that ends. Writes
- * our pid into it. Waits for a holder that was killed and still ends, 10 s at most.
- * Returns 0 and `*fd` (close it to release), or -EBUSY: another
- * process has it, which `text` names; or -errno. */
+/* Make the instance ours: its lock, STATE_DIR/INSTANCE/lock, goes with the process,
+ * however that ends. (A record lock: the kernel names its holder, children do not have
+ * it, and the file is never to be opened again by this process.) Waits for a holder
+ * that was killed and still ends, 10 s at most. Returns 0 and `*fd` (close it to
+ * release), or -EBUSY: another process has it, which `text` names; or -errno. */
 int agent_lock_take(const struct agent_instance *instance, int *fd, char *text,
 		    size_t text_size);
 
+/* Lock the file anew if its name is gone or is another's. Returns 0: there was no need;
+ * 1: done, as `text` says; -errno as agent_lock_take(), and the old one is kept. */
+int agent_lock_keep(const struct agent_instance *instance, int *fd, char *text,
+		    size_t text_size);
+
+/* Does a process have the instance's lock? For other processes than that one. The one
+ * answer to "does the daemon live": its sockets can be removed, be full or be silent.
+ * Returns 1 and its `*pid` (0: not to be seen from here), 0: none, no daemon runs; or
+ * -errno: that cannot be told. */
+int agent_lock_holder(const struct agent_instance *instance, pid_t *pid);
+
 /* The file RUN_DIR/INSTANCE/pid, for who looks for the daemon. */
 int agent_pid_write(const struct agent_instance *instance, char *text, size_t text_size);
+/* Make it, and its directory, again if it is gone. Returns as agent_lock_keep(). */
+int agent_pid_keep(const struct agent_instance *instance, char *text, size_t text_size);
 void agent_pid_remove(const struct agent_instance *instance);
 
 #endif

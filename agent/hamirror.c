@@ -13,6 +13,7 @@
 /* Order of `hamirror --help`. */
 static const struct cli_command *const tables[] = {
 	cli_local_commands,
+	cli_stop_commands,
 	cli_daemon_commands,
 	cli_status_commands,
 };
@@ -26,6 +27,7 @@ static const struct {
 	{ CLI_JSON, "json", no_argument },
 	{ CLI_FORCE, "force", no_argument },
 	{ CLI_WAIT, "wait", required_argument },
+	{ CLI_KILL, "kill", required_argument },
 	{ CLI_FOREGROUND, "foreground", no_argument },
 	{ CLI_NOW, "now", no_argument },
 	{ CLI_RECORDS, "records", no_argument },
@@ -126,7 +128,7 @@ static const char *operand_name(const struct cli_command *c, int index)
 
 /* ---- options --------------------------------------------------------------- */
 
-static bool take_wait(struct cli_arguments *a, const char *text)
+static bool take_seconds(const char *text, uint32_t *seconds)
 {
 	char *end;
 	unsigned long value;
@@ -136,7 +138,7 @@ static bool take_wait(struct cli_arguments *a, const char *text)
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 ||
 	    value > WAIT_S_MAX)
 		return false;
-	a->wait_s = (uint32_t)value;
+	*seconds = (uint32_t)value;
 	return true;
 }
 
@@ -154,8 +156,13 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 	case CLI_ALLOW_INCONSISTENT:
 		break;
 	case CLI_WAIT:
-		if (!take_wait(a, value))
+		if (!take_seconds(value, &a->wait_s))
 			return usage_error(c, "--wait takes seconds, from 0 to %d",
+					   WAIT_S_MAX);
+		break;
+	case CLI_KILL:
+		if (!take_seconds(value, &a->kill_s))
+			return usage_error(c, "--kill takes seconds, from 0 to %d",
 					   WAIT_S_MAX);
 		break;
 	case CLI_CONFIG:

@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <qb/qbloop.h>
 
@@ -36,7 +37,9 @@
 #include "agent/node.h"
 #include "agent/notify.h"
 #include "agent/paths.h"
+#include "agent/presence.h"
 #include "agent/request.h"
+#include "agent/verb.h"
 #include "mirror/status.h"
 
 #define STATUS_QUEUES_MAX 8
@@ -64,6 +67,7 @@ struct daemon {
 	struct agent_requests *requests;
 	struct agent_control *control;
 	struct agent_node *node;
+	struct agent_presence presence;
 	int status; /* to exit with */
 	bool ending;
 };
@@ -344,12 +348,48 @@ static bool passes(int error)
 	       error == -EIO;
 }
 
+/* Something of the control socket, for the events. */
+static void told(void *owner, const char *text)
+{
+	const struct daemon *d = owner;
+	struct timespec t;
+	struct agent_event e = {
+		.verb = "change", .object = "control", .text = text, .rule = ""
+	};
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	e.wall_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	agent_events_add(d->events, &e);
+}
+
+static void client_asks(void *owner, struct agent_client *c, json_t *request)
+{
+	const struct daemon *d = owner;
+
+	agent_requests_request(d->requests, c, request);
+}
+
+static void client_gone(void *owner, struct agent_client *c)
+{
+	const struct daemon *d = owner;
+
+	agent_requests_gone(d->requests, c);
+}
+
+static bool is_urgent(void *owner, const json_t *request)
+{
+	(void)owner;
+	return agent_verb_is_urgent(request);
+}
+
 static int open_control(struct daemon *d, char *text, size_t text_size)
 {
 	const struct agent_control_owner owner = {
-		.request = agent_requests_request,
-		.gone = agent_requests_gone,
-		.owner = d->requests,
+		.request = client_asks,
+		.gone = client_gone,
+		.is_urgent = is_urgent,
+		.dropped = told,
+		.owner = d,
 	};
 	char path[PATH_MAX];
 	const int error = agent_path(&d->instance, AGENT_PATH_CONTROL, path);
@@ -359,6 +399,19 @@ static int open_control(struct daemon *d, char *text, size_t text_size)
 		return error;
 	}
 	return agent_control_open(d->loop, path, &owner, &d->control, text, text_size);
+}
+
+static int keep_presence(struct daemon *d)
+{
+	d->presence = (struct agent_presence){
+		.loop = d->loop,
+		.instance = &d->instance,
+		.lock_fd = &d->lock_fd,
+		.control = d->control,
+		.tell = told,
+		.owner = d,
+	};
+	return agent_presence_keep(&d->presence);
 }
 
 static bool open_events(struct daemon *d)
@@ -409,11 +462,13 @@ static int open_all(struct daemon *d)
 		complain(d, "%s: no memory", d->instance.name);
 		return EX_TEMPFAIL;
 	}
-	error = open_node(d, text, sizeof text);
+	error = agent_pid_write(&d->instance, text, sizeof text);
 	if (error == 0)
-		error = agent_pid_write(&d->instance, text, sizeof text);
+		error = open_node(d, text, sizeof text);
 	if (error == 0)
 		error = open_control(d, text, sizeof text);
+	if (error == 0)
+		error = keep_presence(d);
 	if (error == 0)
 		return 0;
 	complain(d, "%s: %s", d->instance.name, text);
@@ -426,7 +481,7 @@ static void close_all(struct daemon *d)
 {
 	alarm(TEARDOWN_S);
 	agent_node_close(d->node);
-	if (d->control != NULL)
+	if (d->lock_fd >= 0)
 		agent_pid_remove(&d->instance);
 	agent_control_close(d->control);
 	agent_requests_close(d->requests);

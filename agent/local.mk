@@ -40,6 +40,8 @@ libagent_la_SOURCES = \
 	agent/notify.h \
 	agent/paths.c \
 	agent/paths.h \
+	agent/presence.c \
+	agent/presence.h \
 	agent/probe.c \
 	agent/probe.h \
 	agent/reach.c \
@@ -54,6 +56,8 @@ libagent_la_SOURCES = \
 	agent/self.h \
 	agent/status.c \
 	agent/status.h \
+	agent/verb.c \
+	agent/verb.h \
 	agent/words.c \
 	agent/words.h
 
@@ -74,6 +78,7 @@ hamirror_SOURCES = \
 	agent/cli_show.c \
 	agent/cli_show.h \
 	agent/cli_status.c \
+	agent/cli_stop.c \
 	agent/hamirror.c
 hamirror_LDADD = $(agent_libraries)
 

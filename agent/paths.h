@@ -38,8 +38,8 @@ int agent_instance_parse(const char *name, struct agent_instance *instance, char
 
 enum agent_path {
 	AGENT_PATH_CONFIG,  /* the file */
-	AGENT_PATH_STATE,   /* the directory: voter.0, voter.1 */
-	AGENT_PATH_RUN,     /* the directory: pid, lock, control, nbd */
+	AGENT_PATH_STATE,   /* the directory: voter.0, voter.1, lock */
+	AGENT_PATH_RUN,     /* the directory: pid, control, nbd */
 	AGENT_PATH_CONTROL, /* the control socket (docs/control.md) */
 	AGENT_PATH_NBD,     /* the socket; each disk is an export of it */
 	AGENT_PATH_LOG,     /* the file */

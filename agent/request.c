@@ -19,11 +19,11 @@
 #include <unistd.h>
 #include <qb/qbloop.h>
 
+#include "agent/verb.h"
 #include "agent/words.h"
 
 #define NS_PER_MS 1000000ull
 #define PROMOTE_WAIT_MS 30000 /* docs/control.md */
-#define WAIT_S_MAX 86400
 /* After frozen writes were failed a demotion or stop has this long to end. */
 #define GRACE_MS 15000
 
@@ -158,7 +158,8 @@ static void expired(void *data)
 	}
 	timeout_text(r, text, sizeof text);
 	if (p->client != NULL)
-		agent_client_reply(p->client, NULL, 1, text);
+		agent_client_reply(p->client, stop ? json_pack("{s:b}", "ends", 1) : NULL,
+				   1, text);
 	pending_end(p);
 	if (stop)
 		r->setup.stopped(r->setup.owner); /* ends without having released */
@@ -411,151 +412,62 @@ static void fenced(struct agent_requests *r, struct agent_client *c, json_t *req
 		answer(c, 0, "%s is taken as fenced from now on", node);
 }
 
-/* ---- from JSON ---------------------------------------------------------------------- */
-
-enum member_kind { MEMBER_BOOL, MEMBER_TEXT, MEMBER_SECONDS };
-
-static const struct member {
-	const char *name;
-	enum member_kind kind;
-} members[] = {
-	{ "force", MEMBER_BOOL }, { "wait", MEMBER_SECONDS },
-	{ "site", MEMBER_TEXT },  { "allow_inconsistent", MEMBER_BOOL },
-	{ "node", MEMBER_TEXT },  { "now", MEMBER_BOOL },
-};
-
-enum verb {
-	VERB_PING,
-	VERB_STATUS,
-	VERB_WHY,
-	VERB_SCORE,
-	VERB_PROMOTE,
-	VERB_DEMOTE,
-	VERB_CONNECT,
-	VERB_DISCONNECT,
-	VERB_REFRESH,
-	VERB_FENCED,
-	VERB_EVENTS,
-	VERB_STOP,
-	VERB_COUNT,
-};
-
-static const struct {
-	const char *name;
-	const char *members; /* that it knows, each with a blank after it */
-} verbs[VERB_COUNT] = {
-	[VERB_PING] = { "ping", "" },
-	[VERB_STATUS] = { "status", "" },
-	[VERB_WHY] = { "why", "" },
-	[VERB_SCORE] = { "score", "" },
-	[VERB_PROMOTE] = { "promote", "force wait " },
-	[VERB_DEMOTE] = { "demote", "wait " },
-	[VERB_CONNECT] = { "connect", "site " },
-	[VERB_DISCONNECT] = { "disconnect", "site " },
-	[VERB_REFRESH] = { "refresh", "site allow_inconsistent " },
-	[VERB_FENCED] = { "fenced", "node " },
-	[VERB_EVENTS] = { "events", "now " },
-	[VERB_STOP] = { "stop", "wait " },
-};
-
-static enum verb verb_of(const char *name)
-{
-	enum verb v = 0;
-
-	while (v < VERB_COUNT && (name == NULL || strcmp(verbs[v].name, name) != 0))
-		v++;
-	return v;
-}
-
-static bool value_fits(enum member_kind kind, const json_t *value)
-{
-	switch (kind) {
-	case MEMBER_BOOL:
-		return json_is_boolean(value);
-	case MEMBER_TEXT:
-		return json_is_string(value);
-	case MEMBER_SECONDS:
-		return json_is_number(value) && json_number_value(value) >= 0 &&
-		       json_number_value(value) <= WAIT_S_MAX;
-	}
-	return false;
-}
-
-/* Does `verb` know the member, and has it a value that it may have? */
-static bool member_fits(enum verb v, const char *key, const json_t *value)
-{
-	for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-		const char *known = strstr(verbs[v].members, members[i].name);
-
-		if (strcmp(members[i].name, key) == 0)
-			return known != NULL && value_fits(members[i].kind, value);
-	}
-	return strcmp(key, "command") == 0;
-}
+/* ---- requests --------------------------------------------------------------------- */
 
 static void dispatch(struct agent_requests *r, struct agent_client *c, json_t *request,
-		     enum verb v)
+		     enum agent_verb v)
 {
 	switch (v) {
-	case VERB_PING:
+	case AGENT_VERB_PING:
 		ping(r, c);
 		break;
-	case VERB_STATUS:
+	case AGENT_VERB_STATUS:
 		with_status(r, c, request, PENDING_STATUS);
 		break;
-	case VERB_WHY:
+	case AGENT_VERB_WHY:
 		with_status(r, c, request, PENDING_WHY);
 		break;
-	case VERB_EVENTS:
+	case AGENT_VERB_EVENTS:
 		with_status(r, c, request, PENDING_EVENTS);
 		break;
-	case VERB_SCORE:
+	case AGENT_VERB_SCORE:
 		score(r, c);
 		break;
-	case VERB_PROMOTE:
+	case AGENT_VERB_PROMOTE:
 		command(r, c, request, CLUSTER_COMMAND_PROMOTE);
 		break;
-	case VERB_DEMOTE:
+	case AGENT_VERB_DEMOTE:
 		command(r, c, request, CLUSTER_COMMAND_DEMOTE);
 		break;
-	case VERB_CONNECT:
+	case AGENT_VERB_CONNECT:
 		command(r, c, request, CLUSTER_COMMAND_CONNECT);
 		break;
-	case VERB_DISCONNECT:
+	case AGENT_VERB_DISCONNECT:
 		command(r, c, request, CLUSTER_COMMAND_DISCONNECT);
 		break;
-	case VERB_REFRESH:
+	case AGENT_VERB_REFRESH:
 		command(r, c, request, CLUSTER_COMMAND_REFRESH);
 		break;
-	case VERB_FENCED:
+	case AGENT_VERB_FENCED:
 		fenced(r, c, request);
 		break;
-	case VERB_STOP:
+	case AGENT_VERB_STOP:
 		command(r, c, request, CLUSTER_COMMAND_STOP);
 		break;
-	case VERB_COUNT:
+	case AGENT_VERB_COUNT:
 		assert(false);
 	}
 }
 
 void agent_requests_request(void *requests, struct agent_client *c, json_t *request)
 {
-	const char *name = json_string_value(json_object_get(request, "command"));
-	const enum verb v = verb_of(name);
-	const char *key;
-	json_t *value;
+	enum agent_verb v;
+	char text[256];
 
-	if (v == VERB_COUNT) {
-		answer(c, 2, "unknown command %s", name != NULL ? name : "(none given)");
-		return;
-	}
-	json_object_foreach(request, key, value) if (!member_fits(v, key, value))
-	{
-		answer(c, 2, "%s: the member \"%s\" is unknown or has a wrong value",
-		       name, key);
-		return;
-	}
-	dispatch(requests, c, request, v);
+	if (agent_verb_parse(request, &v, text, sizeof text) != 0)
+		answer(c, 2, "%s", text);
+	else
+		dispatch(requests, c, request, v);
 }
 
 void agent_requests_gone(void *requests, struct agent_client *c)

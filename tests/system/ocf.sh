@@ -230,6 +230,31 @@ test_killed() {
 	agent n1 stop $SUCCESS
 }
 
+# Readers of events have every place that they may, then the run directory is removed: the
+# agent is heard, and none takes the daemon for dead. One that hears nothing is ended.
+test_cannot_be_asked() {
+	local pid
+	agent n1 start $SUCCESS
+	agent n1 promote $SUCCESS
+	# shellcheck disable=SC2016
+	node n1 sh -c 'for i in $(seq 45); do
+		hamirror events data > /dev/null 2>> /run/readers & done; wait' &
+	await 20 readers_are_refused || fail "no reader is refused"
+	agent n1 monitor $RUNNING_PROMOTED
+	agent n1 demote $SUCCESS
+	agent n1 promote $SUCCESS
+	pid=$(node n1 cat /run/hamirror/data/pid)
+	node n1 rm -rf /run/hamirror/data 2> /dev/null
+	agent n1 monitor $RUNNING_PROMOTED
+	agent n1 start $SUCCESS
+	[ "$(node n1 cat /run/hamirror/data/pid)" = "$pid" ] || complain "not the same daemon"
+	node n1 kill -STOP "$pid"
+	agent n1 stop $SUCCESS
+	node n1 test ! -e "/proc/$pid" || complain "the stopped daemon is left"
+	agent n1 monitor $NOT_RUNNING
+}
+readers_are_refused() { node n1 grep -q 'too many requests' /run/readers; }
+
 test_witness() {
 	agent n5 start $SUCCESS
 	agent n5 monitor $SUCCESS
@@ -296,6 +321,7 @@ test_slow_cluster
 test_forgetful_cluster
 test_promotion_takes_too_long
 test_killed
+test_cannot_be_asked
 test_witness
 test_tools
 test_by_hand

@@ -4,8 +4,10 @@ asks, what it prints, its exit status. Run in the build directory."""
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import unittest
@@ -65,6 +67,18 @@ why:
 """
 
 
+# Takes the lock of argv[1]; argv[2]: it ignores SIGTERM.
+HOLDER = """\
+import fcntl, signal, sys, time
+if sys.argv[2] == "1":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print(flush=True)
+time.sleep(60)
+"""
+
+
 class Daemon:
     """Answers each request of one connection with the next of `answers`, a list of
     lines each; then closes."""
@@ -112,9 +126,9 @@ class Command(unittest.TestCase):
         with open(os.path.join(self.dir, name), "w", encoding="utf-8") as file:
             file.write(text)
 
-    def run_command(self, *arguments):
+    def run_command(self, *arguments, **variables):
         """(exit status, stdout, stderr)"""
-        environment = dict(os.environ, LC_ALL="C")
+        environment = dict(os.environ, LC_ALL="C", **variables)
         for name in ("CONFIG", "RUN", "STATE", "LOG", "DEV"):
             environment[f"HAMIRROR_{name}_DIR"] = self.dir if name == "CONFIG" \
                 else os.path.join(self.dir, name.lower())
@@ -271,10 +285,71 @@ class Asking(Command):
         with self.daemon([]):
             status, _, err = self.run_command("why", "data@a")
         self.assertEqual(status, 3)
-        self.assertIn("ended before it answered", err)
+        self.assertIn("has ended", err)
         os.unlink(os.path.join(self.dir, "run/data@a/control"))
         with self.daemon(["nonsense\n"]):
             self.assertEqual(self.run_command("why", "data@a")[0], 1)
+
+    @contextlib.contextmanager
+    def lock_holder(self, deaf=False):
+        """A process that has the lock of data@a, as a daemon has it."""
+        state = os.path.join(self.dir, "state", "data@a")
+        os.makedirs(state, exist_ok=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, os.path.join(state, "lock"), str(int(deaf))],
+            stdout=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        yield process
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+    def test_alive_by_its_lock(self):
+        """A broken line, or none, is no dead daemon while its lock is held."""
+        with self.lock_holder() as holder:
+            for command in ("status", "why", "stop", "demote", "events"):
+                with self.subTest(command):
+                    status, out, err = self.run_command(command, "data@a")
+                    self.assertEqual((status, out), (1, ""))
+                    self.assertIn(f"as process {holder.pid}, but takes no connection",
+                                  err)
+            with self.daemon([]):
+                status, _, err = self.run_command("why", "data@a")
+            self.assertEqual(status, 1)
+            self.assertIn("closed the connection", err)
+            os.unlink(os.path.join(self.dir, "run/data@a/control"))
+            status, _, err = self.run_command("start", "data@a")
+            self.assertEqual(status, 1)
+            self.assertIn(f"process {holder.pid} holds", err)
+        self.assertEqual(self.run_command("status", "data@a")[0], 3)
+
+    def test_socket_that_comes_back(self):
+        """A socket that was removed is waited for."""
+        answer = {"exit": 0, "text": "well"}
+        with self.lock_holder():
+            command = threading.Thread(target=lambda: done.append(
+                self.run_command("why", "data@a")))
+            done = []
+            command.start()
+            with self.daemon([answer]):
+                command.join()
+        self.assertEqual(done, [(0, "well\n", "")])
+
+    def test_kill(self):
+        """A daemon that cannot be asked is ended: kindly, and by force."""
+        with self.lock_holder() as holder:
+            status, _, _ = self.run_command("stop", "data@a", "--kill", "20")
+            self.assertEqual((status, holder.wait(5)), (0, -signal.SIGTERM))
+        with self.lock_holder(deaf=True) as holder:
+            status, _, err = self.run_command("stop", "data@a", "--kill", "1")
+            self.assertEqual((status, holder.wait(5)), (0, -signal.SIGKILL))
+            self.assertIn("it is killed", err)
+
+    def test_from_the_cluster(self):
+        """Whose request it is, so that it is heard first."""
+        with self.daemon([{"exit": 0, "text": "well"}]) as daemon:
+            self.run_command("why", "data@a", HAMIRROR_FROM="cluster")
+        self.assertEqual(daemon.requests, [{"command": "why", "from": "cluster"}])
 
     def test_long_directory(self):
         """A socket whose path is longer than an address can hold."""

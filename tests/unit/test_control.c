@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <qb/qbloop.h>
@@ -20,7 +21,8 @@ static struct qb_loop *loop;
 static struct agent_control *control;
 static struct agent_client *asked; /* by the request last seen */
 static char command[64];
-static int request_count, gone_count;
+static int request_count, gone_count, dropped_count;
+static char dropped_text[256];
 
 static void request(void *owner, struct agent_client *c, json_t *r)
 {
@@ -38,6 +40,19 @@ static void gone(void *owner, struct agent_client *c)
 	(void)c;
 	gone_count++;
 	qb_loop_stop(loop);
+}
+
+static bool is_urgent(void *owner, const json_t *r)
+{
+	(void)owner;
+	return strcmp(json_string_value(json_object_get(r, "command")), "urgent") == 0;
+}
+
+static void dropped(void *owner, const char *text)
+{
+	(void)owner;
+	dropped_count++;
+	snprintf(dropped_text, sizeof dropped_text, "%s", text);
 }
 
 static void too_long(void *data)
@@ -101,7 +116,8 @@ static void hear(int fd, const char *expected)
 
 static void setup(void)
 {
-	const struct agent_control_owner owner = { request, gone, NULL };
+	const struct agent_control_owner owner = { request, gone, is_urgent, dropped,
+						   NULL };
 	char text[256];
 
 	ck_assert_ptr_nonnull(mkdtemp(directory));
@@ -109,7 +125,7 @@ static void setup(void)
 	loop = qb_loop_create();
 	ck_assert_int_eq(
 		agent_control_open(loop, path, &owner, &control, text, sizeof text), 0);
-	request_count = gone_count = 0;
+	request_count = gone_count = dropped_count = 0;
 }
 
 static void teardown(void)
@@ -234,20 +250,100 @@ START_TEST(slow_follower_is_closed_at_the_bound)
 }
 END_TEST
 
-START_TEST(one_client_too_many_is_told_so)
+/* Readers of events have all the places but the reserved ones; what the cluster asks is
+ * heard all the same. */
+START_TEST(readers_leave_room_for_the_cluster)
+{
+	const int readers = AGENT_CLIENTS_MAX - AGENT_CLIENTS_RESERVED;
+	int fd[AGENT_CLIENTS_MAX], more, urgent;
+	char text[512] = "";
+
+	for (int i = 0; i < readers; i++) {
+		fd[i] = client();
+		say(fd[i], "{\"command\":\"events\"}\n");
+		run();
+		agent_client_stream(asked, true);
+		agent_client_reply(asked, NULL, 0, NULL);
+	}
+	more = client();
+	say(more, "{\"command\":\"events\"}\n");
+	run();
+	ck_assert_int_eq(request_count, readers);
+	ck_assert_int_eq(dropped_count, 1);
+	ck_assert_ptr_nonnull(strstr(dropped_text, "test_control"));
+	ck_assert_int_gt(recv(more, text, sizeof text - 1, 0), 0);
+	ck_assert_ptr_nonnull(strstr(text, "too many requests and readers"));
+	ck_assert_int_eq(recv(more, text, 1, 0), 0);
+
+	urgent = client();
+	say(urgent, "{\"command\":\"urgent\"}\n");
+	run();
+	ck_assert_int_eq(request_count, readers + 1);
+	agent_client_reply(asked, NULL, 0, NULL);
+	hear(urgent, "{\"exit\":0}\n");
+	for (int i = 0; i < readers; i++)
+		close(fd[i]);
+	close(more);
+	close(urgent);
+}
+END_TEST
+
+/* Silent connections and half a request keep no one out. */
+START_TEST(silent_clients_give_way)
 {
 	int fd[AGENT_CLIENTS_MAX], more;
+	char byte;
 
-	for (int i = 0; i < AGENT_CLIENTS_MAX; i++)
+	for (int i = 0; i < AGENT_CLIENTS_MAX; i++) {
 		fd[i] = client();
-	run_ready();
+		if (i % 2 == 0)
+			say(fd[i], "{\"command\":\"st");
+		run_ready();
+	}
 	ck_assert_uint_eq(agent_control_client_count(control), AGENT_CLIENTS_MAX);
 	more = client();
-	run_ready();
-	hear(more, "{\"exit\": 1, \"text\": \"too many connections to the daemon\"}\n");
+	say(more, "{\"command\":\"ping\"}\n");
+	run(); /* the oldest is told gone */
+	run();
+	ck_assert_int_eq(request_count, 1);
+	agent_client_reply(asked, NULL, 0, NULL);
+	hear(more, "{\"exit\":0}\n");
+	ck_assert_int_le(recv(fd[0], &byte, 1, 0), 0);
+	ck_assert_int_eq(dropped_count, 1);
 	for (int i = 0; i < AGENT_CLIENTS_MAX; i++)
 		close(fd[i]);
 	close(more);
+}
+END_TEST
+
+/* A name that was removed is made again, and one that is another's is replaced; who is
+ * connected stays. */
+START_TEST(socket_is_made_again)
+{
+	const int before = client();
+	int after;
+
+	run_ready();
+	ck_assert_int_eq(agent_control_check(control), 0);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(agent_control_check(control), 1);
+	ck_assert_int_eq(agent_control_check(control), 0);
+	after = client();
+	say(after, "{\"command\":\"ping\"}\n");
+	run();
+	ck_assert_str_eq(command, "ping");
+	agent_client_reply(asked, NULL, 0, NULL);
+	say(before, "{\"command\":\"status\"}\n");
+	run();
+	ck_assert_str_eq(command, "status");
+	agent_client_reply(asked, NULL, 0, NULL);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(rmdir(directory), 0);
+	ck_assert_int_eq(agent_control_check(control), -ENOENT);
+	ck_assert_int_eq(mkdir(directory, 0700), 0);
+	ck_assert_int_eq(agent_control_check(control), 1);
+	close(before);
+	close(after);
 }
 END_TEST
 
@@ -265,7 +361,9 @@ int main(void)
 	tcase_add_test(tc, what_is_no_request_is_refused);
 	tcase_add_test(tc, endless_line_is_closed);
 	tcase_add_test(tc, slow_follower_is_closed_at_the_bound);
-	tcase_add_test(tc, one_client_too_many_is_told_so);
+	tcase_add_test(tc, readers_leave_room_for_the_cluster);
+	tcase_add_test(tc, silent_clients_give_way);
+	tcase_add_test(tc, socket_is_made_again);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -1,0 +1,122 @@
+/* verb.c - see verb.h. */
+#include "agent/verb.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WAIT_S_MAX 86400
+
+enum member_kind { MEMBER_BOOL, MEMBER_TEXT, MEMBER_SECONDS };
+
+static const struct member {
+	const char *name;
+	enum member_kind kind;
+} members[] = {
+	{ "force", MEMBER_BOOL }, { "wait", MEMBER_SECONDS },
+	{ "site", MEMBER_TEXT },  { "allow_inconsistent", MEMBER_BOOL },
+	{ "node", MEMBER_TEXT },  { "now", MEMBER_BOOL },
+	{ "from", MEMBER_TEXT },
+};
+
+static const struct {
+	const char *name;
+	const char *members; /* that it knows, each with a blank after it */
+} verbs[AGENT_VERB_COUNT] = {
+	[AGENT_VERB_PING] = { "ping", "" },
+	[AGENT_VERB_STATUS] = { "status", "" },
+	[AGENT_VERB_WHY] = { "why", "" },
+	[AGENT_VERB_SCORE] = { "score", "" },
+	[AGENT_VERB_PROMOTE] = { "promote", "force wait " },
+	[AGENT_VERB_DEMOTE] = { "demote", "wait " },
+	[AGENT_VERB_CONNECT] = { "connect", "site " },
+	[AGENT_VERB_DISCONNECT] = { "disconnect", "site " },
+	[AGENT_VERB_REFRESH] = { "refresh", "site allow_inconsistent " },
+	[AGENT_VERB_FENCED] = { "fenced", "node " },
+	[AGENT_VERB_EVENTS] = { "events", "now " },
+	[AGENT_VERB_STOP] = { "stop", "wait " },
+};
+
+static enum agent_verb verb_of(const char *name)
+{
+	enum agent_verb v = 0;
+
+	while (v < AGENT_VERB_COUNT && (name == NULL || strcmp(verbs[v].name, name) != 0))
+		v++;
+	return v;
+}
+
+static bool value_fits(enum member_kind kind, const json_t *value)
+{
+	switch (kind) {
+	case MEMBER_BOOL:
+		return json_is_boolean(value);
+	case MEMBER_TEXT:
+		return json_is_string(value);
+	case MEMBER_SECONDS:
+		return json_is_number(value) && json_number_value(value) >= 0 &&
+		       json_number_value(value) <= WAIT_S_MAX;
+	}
+	return false;
+}
+
+/* Does `verb` know the member, and has it a value that it may have? */
+static bool member_fits(enum agent_verb v, const char *key, const json_t *value)
+{
+	for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+		const char *known = strstr(verbs[v].members, members[i].name);
+
+		if (strcmp(members[i].name, key) == 0)
+			return (known != NULL || strcmp(key, "from") == 0) &&
+			       value_fits(members[i].kind, value);
+	}
+	return strcmp(key, "command") == 0;
+}
+
+int agent_verb_parse(json_t *request, enum agent_verb *verb, char *text, size_t text_size)
+{
+	const char *name = json_string_value(json_object_get(request, "command"));
+	const char *key;
+	json_t *value;
+
+	*verb = verb_of(name);
+	if (*verb == AGENT_VERB_COUNT) {
+		snprintf(text, text_size, "unknown command %s",
+			 name != NULL ? name : "(none given)");
+		return -EINVAL;
+	}
+	json_object_foreach(request, key, value) if (!member_fits(*verb, key, value))
+	{
+		snprintf(text, text_size,
+			 "%s: the member \"%s\" is unknown or has a wrong value", name,
+			 key);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+bool agent_verb_is_urgent(const json_t *request)
+{
+	const char *from = json_string_value(json_object_get(request, "from"));
+
+	if (from != NULL && strcmp(from, "cluster") == 0)
+		return true;
+	switch (verb_of(json_string_value(json_object_get(request, "command")))) {
+	case AGENT_VERB_PROMOTE:
+	case AGENT_VERB_DEMOTE:
+	case AGENT_VERB_STOP:
+	case AGENT_VERB_FENCED:
+		return true;
+	case AGENT_VERB_PING:
+	case AGENT_VERB_STATUS:
+	case AGENT_VERB_WHY:
+	case AGENT_VERB_SCORE:
+	case AGENT_VERB_CONNECT:
+	case AGENT_VERB_DISCONNECT:
+	case AGENT_VERB_REFRESH:
+	case AGENT_VERB_EVENTS:
+	case AGENT_VERB_COUNT:
+		return false;
+	}
+	return false;
+}

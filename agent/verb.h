@@ -1,0 +1,34 @@
+/* verb.h - what a request of the control socket may say (docs/control.md). */
+#ifndef AGENT_VERB_H
+#define AGENT_VERB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <jansson.h>
+
+enum agent_verb {
+	AGENT_VERB_PING,
+	AGENT_VERB_STATUS,
+	AGENT_VERB_WHY,
+	AGENT_VERB_SCORE,
+	AGENT_VERB_PROMOTE,
+	AGENT_VERB_DEMOTE,
+	AGENT_VERB_CONNECT,
+	AGENT_VERB_DISCONNECT,
+	AGENT_VERB_REFRESH,
+	AGENT_VERB_FENCED,
+	AGENT_VERB_EVENTS,
+	AGENT_VERB_STOP,
+	AGENT_VERB_COUNT,
+};
+
+/* Which request it is, with members that it knows and values that they may have.
+ * Returns 0, or -EINVAL and a sentence. */
+int agent_verb_parse(json_t *request, enum agent_verb *verb, char *text,
+		     size_t text_size);
+
+/* The cluster waits for the answer: it is asked for by the resource agent (`from`), or
+ * changes roles, or ends the daemon. Also of an object that is no valid request. */
+bool agent_verb_is_urgent(const json_t *request);
+
+#endif
