@@ -6,8 +6,8 @@
  *                  REPLY
  *   PROMOTE      REPLY                      promote.c; called off when its time
  *                                             is over
- *   STOP         as DEMOTE, then close,     close, RELEASE, REPLY
- *                  RELEASE, REPLY
+ *   STOP         as DEMOTE, then close,     close, RELEASE, a view without our
+ *                  RELEASE, REPLY             vote if another serves, REPLY
  *   CONNECT,     a view that says so,       refused: names the production host
  *   DISCONNECT     then REPLY
  *   REFRESH      ORDER_REFRESH, then the    likewise
@@ -223,6 +223,9 @@ static void end_stop(struct cluster_core *c, struct command *w)
 		return;
 	/* Our own release comes back to us when it has reached the others. */
 	if (c->release_due && is_waiting(c, w))
+		return;
+	/* Who stays is not to miss our vote. */
+	if (cluster_plan_awaits_leave(c) && is_waiting(c, w))
 		return;
 	/* Who leaves last is the only one to know of the others' releases. */
 	if ((c->voter_dirty || c->persisting) && !c->persist_failed &&

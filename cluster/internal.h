@@ -422,6 +422,8 @@ bool cluster_fence_holder_is_gone(const struct cluster_core *c, int32_t node,
  * it than a new ballot. */
 bool cluster_plan_next(struct cluster_core *c, const struct view *base, bool coordinator,
 		       struct view *next);
+/* This node leaves, and a production that stays is to have its vote back first. */
+bool cluster_plan_awaits_leave(const struct cluster_core *c);
 /* Who is here, from `base` on: not worth a round of its own. */
 void cluster_plan_members(const struct cluster_core *c, struct view *next);
 

@@ -18,20 +18,32 @@
  * when the newest view that it knows has the ballot that it promised, or a greater
  * one, and is of the generation renewed (tests/model, `grant-proposer`).
  *
+ * Voters change by one a view, so two majorities of sets that are one view apart share a
+ * voter; of sets further apart they need not. A production that has missed views counts an
+ * older set: a voter grants to one that is behind by one view at most. Whatever took
+ * effect beyond that did so after the grant, and who promotes by it waits for the lease.
+ *
  * Source: DESIGN 7 D7; C. Gray, D. Cheriton, "Leases" (1989).
  */
 #include "cluster/internal.h"
 
 /* ---- the voter ------------------------------------------------------------------ */
 
+/* Does it count the voters of `v`, or those of the view before? */
+static bool counts_alike(const struct view *v, uint64_t voters)
+{
+	return cluster_view_voters_hash(&v->voters) == voters ||
+	       (v->old.count > 0 && cluster_view_voters_hash(&v->old) == voters);
+}
+
 static bool may_grant(const struct cluster_core *c, uint32_t node,
-		      const struct uuid *generation)
+		      const struct message *m)
 {
 	const struct view *v = cluster_vote_newest(c);
 
 	if (v == NULL || c->persist_failed ||
-	    !uuid_equal(&cluster_view_generation(v)->id, generation) ||
-	    v->production_node != (int32_t)node)
+	    !uuid_equal(&cluster_view_generation(v)->id, &m->lease.generation) ||
+	    v->production_node != (int32_t)node || !counts_alike(v, m->lease.voters))
 		return false;
 	return c->voter.promised <= v->ballot;
 }
@@ -43,7 +55,7 @@ void cluster_lease_renew(struct cluster_core *c, uint32_t node, const struct mes
 	struct message *answer;
 
 	c->node[node].renewed_ns = c->now_ns;
-	if (!may_grant(c, node, &generation))
+	if (!may_grant(c, node, m))
 		return;
 	answer = cluster_message(c, MESSAGE_GRANT);
 	answer->lease.generation = generation;
@@ -112,6 +124,7 @@ static void renew(struct cluster_core *c, const struct view *v)
 	l->renew_at_ns = c->now_ns + v->lease_ms * NS_PER_MS / 4;
 	m->lease.generation = c->role.generation;
 	m->lease.counter = l->counter;
+	m->lease.voters = cluster_view_voters_hash(&v->voters);
 	cluster_send(c);
 }
 

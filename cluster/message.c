@@ -159,6 +159,7 @@ static void body_codec(struct codec *c, const struct config *config, struct mess
 		codec_uuid(c, &m->lease.generation);
 		codec_u64(c, &m->lease.counter);
 		codec_u64(c, &m->lease.epoch);
+		codec_u64(c, &m->lease.voters);
 		break;
 	case MESSAGE_RELEASE:
 		codec_u32(c, &m->release.site);

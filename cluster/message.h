@@ -131,7 +131,8 @@ struct message {
 		struct {
 			struct uuid generation;
 			uint64_t counter;
-			uint64_t epoch; /* GRANT */
+			uint64_t epoch;  /* GRANT */
+			uint64_t voters; /* RENEW: hash of those that it counts */
 		} lease;                /* RENEW, GRANT */
 		struct {
 			uint32_t site;

@@ -5,7 +5,8 @@
  *   host of a site          coordinator       it has none, or D6 lets it pass on
  *   one voter more          coordinator       a configured node is here whose epoch
  *                                               the view does not have (D1)
- *   one voter less          coordinator       a node is not configured any more
+ *   one voter less          coordinator       a node is not configured any more, or
+ *                                               leaves in order while production serves
  *   configuration           coordinator       its hash differs
  *   lease                   coordinator       ours is longer (never shorter: a
  *                                               renewal under the longer may stand)
@@ -107,6 +108,65 @@ static bool is_of_lineage(const struct announce *said, const struct view *base)
 	return said->ballot == 0 || uuid_equal(&said->lineage, &base->lineage);
 }
 
+/* It has said that it stops, and has nothing any more. */
+static bool has_left(const struct cluster_core *c, const struct view *next, uint32_t node)
+{
+	const struct node *n = &c->node[node];
+
+	if (!n->known || (n->said.flags & ANNOUNCE_STOPPING) == 0 ||
+	    next->production_node == (int32_t)node)
+		return false;
+	for (uint32_t s = 0; s < next->site_count; s++)
+		if (next->site[s].host.node == (int32_t)node)
+			return false;
+	return true;
+}
+
+static bool has_majority_here(const struct cluster_core *c, const struct view *next)
+{
+	uint64_t epoch[CONFIG_NODE_COUNT_MAX] = { 0 };
+
+	for (uint32_t n = 0; n < c->config->node_count; n++)
+		if (c->node[n].member)
+			epoch[n] = c->node[n].said.epoch;
+	return cluster_fence_is_majority(c, next, true, epoch);
+}
+
+/* Who leaves in order hands its vote back, so that who stays does not miss it. Only to a
+ * production, which else would stand still: without one nothing is lost by a missing vote
+ * but time, and whoever comes back first is then worth as much as any. */
+static bool plan_leave(const struct cluster_core *c, const struct view *base,
+		       struct view *next)
+{
+	const int32_t p = next->production_node;
+
+	if (p == VIEW_NONE || !c->node[p].member)
+		return false;
+	for (uint32_t i = 0; i < base->voters.count; i++) {
+		const uint32_t n = base->voters.voter[i].node;
+
+		if (!has_left(c, next, n))
+			continue;
+		next->old = base->voters;
+		cluster_view_voters_drop(&next->voters, n);
+		if (next->voters.count > 0 && has_majority_here(c, next))
+			return true;
+		next->voters = base->voters;
+		next->old.count = 0;
+	}
+	return false;
+}
+
+bool cluster_plan_awaits_leave(const struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+
+	return v != NULL && v->voters.count > 1 && v->production_node != VIEW_NONE &&
+	       v->production_node != (int32_t)c->self.node &&
+	       c->node[v->production_node].member &&
+	       cluster_view_voters_epoch(&v->voters, c->self.node) == c->voter.epoch;
+}
+
 static bool plan_voters(const struct cluster_core *c, const struct view *base,
 			struct view *next)
 {
@@ -119,6 +179,8 @@ static bool plan_voters(const struct cluster_core *c, const struct view *base,
 		cluster_view_voters_drop(&next->voters, n);
 		return true;
 	}
+	if (plan_leave(c, base, next))
+		return true;
 	for (uint32_t n = 0; n < c->config->node_count; n++) {
 		const uint64_t epoch = c->node[n].said.epoch;
 

@@ -77,8 +77,10 @@ static int32_t coordinator(const struct cluster_core *c)
 	for (int32_t i = VIEW_NONE; i < (int32_t)c->config->node_count; i++) {
 		const int32_t n = i == VIEW_NONE ? v->production_node : i;
 
+		/* A production that stops still has those see it off that leave too. */
 		if (n >= 0 && n < (int32_t)c->config->node_count && c->node[n].member &&
-		    (c->node[n].said.flags & ANNOUNCE_STOPPING) == 0 &&
+		    (i == VIEW_NONE ||
+		     (c->node[n].said.flags & ANNOUNCE_STOPPING) == 0) &&
 		    is_voter(v, (uint32_t)n, c->node[n].said.epoch))
 			return n;
 	}
@@ -464,10 +466,12 @@ static void idle_pump(struct cluster_core *c)
 	const int32_t holder = (int32_t)cluster_view_ballot_node(c->hold.ballot);
 	bool can;
 
-	if (newest == NULL || c->persist_failed ||
-	    !is_voter(newest, c->self.node, c->voter.epoch))
+	if (newest == NULL || c->persist_failed)
 		return;
 	can = cluster_round_can_decide(c);
+	/* Who has handed its vote back may still be forced, without those that kept it. */
+	if (can && !is_voter(newest, c->self.node, c->voter.epoch))
+		return;
 	if (!can && !(promotes && c->promote.force) && !force_opens(c))
 		return;
 	if (can && !promotes && !is_called_for(c))

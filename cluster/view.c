@@ -62,6 +62,22 @@ void cluster_view_voters_drop(struct view_voters *voters, uint32_t node)
 	voters->count = kept;
 }
 
+uint64_t cluster_view_voters_hash(const struct view_voters *voters)
+{
+	uint64_t sum = voters->count;
+
+	for (uint32_t i = 0; i < voters->count; i++) {
+		/* the finalizer of splitmix64 */
+		uint64_t x = voters->voter[i].epoch +
+			     (voters->voter[i].node + 1) * 0x9e3779b97f4a7c15u;
+
+		x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+		x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+		sum += x ^ x >> 31;
+	}
+	return sum;
+}
+
 void cluster_view_history_append(struct history *h, const struct generation *g)
 {
 	assert(h->count == 0 || uuid_equal(&g->parent, &h->entry[h->count - 1].id));

@@ -127,6 +127,9 @@ void cluster_view_voters_set(struct view_voters *voters, uint32_t node, uint64_t
 /* `node` votes no longer. */
 void cluster_view_voters_drop(struct view_voters *voters, uint32_t node);
 
+/* The same for sets of the same nodes under the same epochs, whatever their order. */
+uint64_t cluster_view_voters_hash(const struct view_voters *voters);
+
 /* Append `g`, whose parent is the newest entry (asserted). A full table loses its
  * oldest entry, and dropped_count counts it. */
 void cluster_view_history_append(struct history *h, const struct generation *g);

@@ -2,7 +2,8 @@
  *   D1  views of one ballot are one view; none goes back; each was persisted by a
  *       majority of its voters when it takes effect, and where these changed, of the
  *       older ones too; what one had accepted before it lost its file still counts;
- *       and who hears each other and has a quorum comes to know the same one in effect
+ *       and who hears each other and has a quorum comes to know the same one in effect;
+ *       who leaves in order where nothing goes wrong has handed its vote back
  *   D2  or by half of the voters, when none of these has restarted since all agreed, and
  *       all others have been reset since, or lost their file
  *   D4  who has prepared a promotion has its refusal on stable storage; a site with a
@@ -346,6 +347,44 @@ static void watch_refusal(struct sim *w, uint32_t node)
 	s->refused_ballot = 0;
 }
 
+/* All voters of it run and hear each other: any view could be agreed. */
+static bool all_vote(const struct sim *w, uint32_t node, const struct view *v)
+{
+	for (uint32_t i = 0; i < v->voters.count; i++) {
+		const struct sim_node *n = &w->node[v->voters.voter[i].node];
+
+		if (!n->running || n->held != 0 || w->now_ns < n->frozen_until_ns ||
+		    n->component != w->node[node].component)
+			return false;
+	}
+	return true;
+}
+
+static bool stop_is_answered(const struct cluster_core *c)
+{
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++)
+		if (c->command[i].used)
+			return false;
+	return c->stopping;
+}
+
+/* A run with faults may have kept it from that before. */
+static void check_leave(struct sim *w, uint32_t node)
+{
+	const struct cluster_core *c = w->node[node].core;
+	const struct view *v = cluster_vote_in_effect(c);
+
+	if (w->plan.fault_count > 0 || v == NULL || !stop_is_answered(c) ||
+	    v->voters.count == 1 || sim_serving(w) < 0 ||
+	    v->production_node != sim_serving(w) || v->production_node == (int32_t)node ||
+	    cluster_view_voters_epoch(&v->voters, node) != c->voter.epoch ||
+	    !all_vote(w, node, v))
+		return;
+	sim_violate(w, "D1",
+		    "n%u has left in order, and its vote still counts: %u voters", node + 1,
+		    v->voters.count);
+}
+
 static void mirror(struct sim *w, uint32_t node)
 {
 	const struct mirror_engine *m = w->node[node].engine;
@@ -394,9 +433,15 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 		sim_violate(w, "D8", "without a force: %s", f->text);
 }
 
+static void decide(struct sim *w, uint32_t node)
+{
+	cluster(w, node);
+	check_leave(w, node);
+}
+
 const struct sim_checker sim_check_d = {
 	.name = "D",
-	.cluster = cluster,
+	.cluster = decide,
 	.fact = fact,
 	.mirror = mirror,
 	.look = look,

@@ -19,6 +19,108 @@ static bool is_hosted(struct sim_scene *s)
 	return s->w->site[s->site].open_node == (int32_t)s->node;
 }
 
+static uint32_t voter_count(struct sim_scene *s)
+{
+	return sim_scene_view(s, 0)->voters.count;
+}
+
+static bool nobody_serves(struct sim_scene *s)
+{
+	return sim_serving(s->w) < 0;
+}
+
+static bool somebody_serves(struct sim_scene *s)
+{
+	return !nobody_serves(s);
+}
+
+/* D1: all but production leave in order, the copy last, and it writes on alone: each has
+ * handed its vote back. Then it dies, and all that left come back: each knows a view in
+ * which its vote counted, and together they still decide nothing. */
+static void leave_in_order(struct sim_scene *s)
+{
+	static const uint32_t order[] = { 1, 3, 4, 2 };
+
+	for (uint32_t i = 0; i < 4; i++) {
+		if (!stop(s, order[i]))
+			return;
+		EXPECT(s, voter_count(s) == 4 - i, "its vote is handed back");
+		if (!sim_scene_writes(s, 0, 3))
+			return;
+	}
+	sim_node_kill(s->w, 0);
+	for (uint32_t n = 1; n < s->w->node_count; n++)
+		sim_node_start(s->w, n);
+	sim_scene_promote(s, 1);
+	sim_scene_promote(s, 2);
+	WHILE(s, 8000, nobody_serves, "who left before decides nothing");
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 5000, sim_agree, "they agree when it is back");
+	sim_scene_promote(s, 0);
+	UNTIL(s, 5000, somebody_serves, "and serve");
+}
+
+/* A planned stop of all: those without production are gone first, all at once, and what
+ * uses the disks there takes its time. It ends in order, and all come back. */
+static void leave_at_once(struct sim_scene *s)
+{
+	uint64_t id[4];
+
+	for (uint32_t n = 1; n < 5; n++)
+		id[n - 1] = sim_command(s->w, n, CLUSTER_COMMAND_STOP, false, -1);
+	for (uint32_t n = 1; n < 5; n++) {
+		s->id = id[n - 1];
+		UNTIL(s, 8000, sim_replied, "it has stopped");
+	}
+	sim_run(s->w, s->w->now_ns + s->w->plan.cpg_us * SIM_US);
+	for (uint32_t n = 1; n < 5; n++)
+		sim_node_kill(s->w, n);
+	EXPECT(s, voter_count(s) == 1, "their votes are handed back");
+	if (!sim_scene_writes(s, 0, 3) || !stop(s, 0))
+		return;
+	for (uint32_t n = 0; n < s->w->node_count; n++)
+		sim_node_start(s->w, n);
+	s->node = 0;
+	UNTIL(s, 5000, sim_agree, "they agree");
+	sim_scene_promote(s, 0);
+	UNTIL(s, 5000, sim_serves, "it serves");
+}
+
+/* Where nothing serves nobody hands its vote back: who comes back first decides. */
+static void leave_without_production(struct sim_scene *s)
+{
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+	UNTIL(s, 8000, sim_replied, "it is demoted");
+	for (uint32_t n = 5; n-- > 0;)
+		if (!stop(s, n))
+			return;
+	for (uint32_t n = 2; n < 5; n++)
+		sim_node_start(s->w, n);
+	s->node = 2;
+	s->site = 1;
+	UNTIL(s, 5000, is_hosted, "three of five open the second site's disks");
+	sim_scene_promote(s, 2);
+	UNTIL(s, 5000, sim_serves, "which has all that was promised");
+}
+
+/* D2, by force: the one that stayed is lost for good. */
+static void leave_and_lose(struct sim_scene *s)
+{
+	if (!stop(s, 1) || !stop(s, 3) || !stop(s, 4))
+		return;
+	s->w->forced = true;
+	sim_node_kill(s->w, 0);
+	sim_node_kill(s->w, 2);
+	sim_fence(s->w, 0);
+	sim_fence(s->w, 2);
+	sim_node_start(s->w, 1);
+	s->node = 1;
+	sim_run(s->w, s->w->now_ns + 3 * SIM_S);
+	s->id = sim_promote(s->w, 1, true);
+	UNTIL(s, 15000, sim_serves, "who had handed its vote back is forced");
+}
+
 /* All leave, one after the other, and each takes its site over from the one before for a
  * moment. Three of the five come back, those that gave the disks back last do not: that
  * they did so must be known. The witness, last of all, has heard everything. */
@@ -73,5 +175,29 @@ const struct sim_scenario sim_scenarios_hosts[] = {
 	  1,
 	  20,
 	  .play = older_fencing },
+	{ "leave-in-order",
+	  "all but production leave in order; it dies, and those that left come back",
+	  { 2, 2 },
+	  1,
+	  20,
+	  .play = leave_in_order },
+	{ "leave-at-once",
+	  "all leave in order at the same time, production last",
+	  { 2, 2 },
+	  1,
+	  20,
+	  .play = leave_at_once },
+	{ "leave-without-production",
+	  "all leave in order when nothing serves, and three of five come back",
+	  { 2, 2 },
+	  1,
+	  20,
+	  .play = leave_without_production },
+	{ "leave-and-lose",
+	  "three leave in order, those that stayed are lost, and one is forced",
+	  { 2, 2 },
+	  1,
+	  20,
+	  .play = leave_and_lose },
 	{ 0 },
 };

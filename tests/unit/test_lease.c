@@ -11,6 +11,7 @@
 static struct solo t;
 static struct view view;
 static struct uuid generation;
+static uint64_t voters; /* that the production counts */
 
 /* ---- the voter: node 2 of 0, 1, 2; node 0 is production --------------------------- */
 
@@ -22,6 +23,7 @@ static void setup_voter(void)
 	solo_view(&config, 3, &view);
 	view.production_node = 0;
 	generation = cluster_view_generation(&view)->id;
+	voters = cluster_view_voters_hash(&view.voters);
 	solo_create(&t, 2, &view, true);
 	solo_ring(&t, 7);
 	solo_announce(&t, 0);
@@ -39,6 +41,7 @@ static void setup_production(void)
 	solo_view(&config, 3, &view);
 	view.production_node = 2;
 	generation = cluster_view_generation(&view)->id;
+	voters = cluster_view_voters_hash(&view.voters);
 	solo_create(&t, 2, &view, true);
 	solo_ring(&t, 7);
 	solo_announce(&t, 0);
@@ -59,6 +62,7 @@ static bool grants(uint32_t node, const struct uuid *id)
 	solo_clear(&t);
 	m.lease.generation = *id;
 	m.lease.counter = 5;
+	m.lease.voters = voters;
 	solo_say(&t, node, &m);
 	return solo_sent(&t, MESSAGE_GRANT) != NULL;
 }
@@ -118,6 +122,30 @@ START_TEST(a_promise_that_came_to_the_same_generation_keeps_nothing_back)
 	view.ballot = BALLOT(20, 1);
 	solo_propose(&t, 1, &view);
 	ck_assert(grants(0, &generation));
+}
+END_TEST
+
+/* Majorities of three voters and of one of them need share none: who still counts the
+ * three has missed two views, and is granted nothing. */
+START_TEST(a_production_two_changes_of_voters_behind_is_not_granted)
+{
+	const struct view_voters three = view.voters;
+
+	view.ballot = BALLOT(20, 0);
+	view.old = view.voters;
+	cluster_view_voters_drop(&view.voters, 1);
+	solo_propose(&t, 0, &view);
+	ck_assert(grants(0, &generation));
+	voters = cluster_view_voters_hash(&view.voters);
+	ck_assert(grants(0, &generation));
+
+	view.ballot = BALLOT(21, 0);
+	view.old = view.voters;
+	cluster_view_voters_drop(&view.voters, 0);
+	solo_propose(&t, 0, &view);
+	ck_assert(grants(0, &generation));
+	voters = cluster_view_voters_hash(&three);
+	ck_assert(!grants(0, &generation));
 }
 END_TEST
 
@@ -284,6 +312,7 @@ int main(void)
 	tcase_add_test(voter, nothing_is_granted_after_a_promise_to_another);
 	tcase_add_test(voter,
 		       a_promise_that_came_to_the_same_generation_keeps_nothing_back);
+	tcase_add_test(voter, a_production_two_changes_of_voters_behind_is_not_granted);
 	tcase_add_test(voter, an_accepted_successor_ends_the_grants_for_good);
 	suite_add_tcase(s, voter);
 	tcase_add_checked_fixture(production, setup_production, teardown_voter);
