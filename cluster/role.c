@@ -322,8 +322,8 @@ void cluster_role_in_effect(struct cluster_core *c, const struct view *before)
 				     cluster_node_name(c, v->voters.voter[i].node),
 				     "D1-voter", "is a voter");
 	for (uint32_t i = 0; i < before->voters.count; i++)
-		if (cluster_view_voters_epoch(&v->voters,
-					      before->voters.voter[i].node) == 0)
+		if (cluster_view_voters_epoch(&v->voters, before->voters.voter[i].node) ==
+		    0)
 			cluster_tell(c, "member",
 				     cluster_node_name(c, before->voters.voter[i].node),
 				     "D1-voter", "is no voter any more: it has left");

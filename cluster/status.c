@@ -19,6 +19,40 @@ int32_t cluster_status_serving_node(const struct cluster_core *c)
 	return v->production_node;
 }
 
+/* Names of the voters that are not here: "n1, n3". */
+static void voters_away(const struct cluster_core *c, const struct view *v, char *text,
+			size_t size)
+{
+	size_t at = 0;
+
+	text[0] = 0;
+	for (uint32_t i = 0; i < v->voters.count && at < size; i++)
+		if (!c->node[v->voters.voter[i].node].member)
+			at += (size_t)snprintf(
+				text + at, size - at, "%s%s", at > 0 ? ", " : "",
+				cluster_node_name(c, v->voters.voter[i].node));
+}
+
+static void undecided_text(const struct cluster_core *c, const struct view *v,
+			   uint32_t here, char *text, size_t size)
+{
+	char away[100];
+
+	voters_away(c, v, away, sizeof away);
+	if (v->voters.count == 1)
+		snprintf(text, size,
+			 "%s alone has a vote, since the others left in order before it: "
+			 "it is awaited; if it is lost for good, see "
+			 "hamirror-maintenance(7)",
+			 away);
+	else
+		snprintf(
+			text, size,
+			"%u of %u voters are here, not %s: a majority, or a fencing that "
+			"breaks the tie, is awaited",
+			here, v->voters.count, away);
+}
+
 static uint32_t voters_here(const struct cluster_core *c, const struct view *v)
 {
 	uint32_t count = 0;
@@ -77,10 +111,7 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 			"%s --force` goes on without what only they have",
 			voters_here(c, v), v->voters.count, c->config->mirror);
 	else if (!cluster_round_can_decide(c))
-		snprintf(text, size,
-			 "%u of %u voters are here: a majority, or a fencing that "
-			 "breaks the tie, is awaited",
-			 voters_here(c, v), v->voters.count);
+		undecided_text(c, v, voters_here(c, v), text, size);
 	else if (c->role.serve == SERVE_SERVING && !cluster_lease_is_valid(c))
 		snprintf(text, size,
 			 "the lease has ended: requests wait until a majority of "
@@ -193,7 +224,11 @@ static void node_fill(const struct cluster_core *c, uint32_t n,
 		snprintf(to->text, sizeof to->text, "%s", from->text);
 	else if (!from->member)
 		snprintf(to->text, sizeof to->text, "%s",
-			 from->fenced_boot != 0 ? "it was fenced" : "");
+			 from->fenced_boot != 0 ? "it was fenced" :
+			 !from->known || (from->said.flags & ANNOUNCE_STOPPING) == 0 ?
+						  "" :
+			 to->voter ? "it left in order; its vote is missed" :
+				     "it left in order; its vote is not missed");
 	else if (from->said.epoch == 0)
 		snprintf(to->text, sizeof to->text, "its voter file cannot be written");
 	else if (v != NULL &&

@@ -381,8 +381,8 @@ static void check_leave(struct sim *w, uint32_t node)
 	    !all_vote(w, node, v))
 		return;
 	sim_violate(w, "D1",
-		    "n%u has left in order, and its vote still counts: %u voters", node + 1,
-		    v->voters.count);
+		    "n%u has left in order, and its vote still counts: %u voters",
+		    node + 1, v->voters.count);
 }
 
 static void mirror(struct sim *w, uint32_t node)
