@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/attach.h"
+#include "agent/attach_mounts.h"
 
 /* For a predecessor's helper to end, which only has to close. */
 #define LOCK_MS 10000
@@ -235,8 +236,11 @@ static int choose(struct attach_disk *d)
 
 static int attach(struct attach_disk *d)
 {
+	char where[PATH_MAX];
 	int rc = take_lock(d);
 
+	if (rc == 0)
+		attach_mounts_detach(d->folder, where);
 	if (rc == 0)
 		rc = choose(d);
 	if (rc == 0)
@@ -254,7 +258,12 @@ static void say_attached(const struct attach_disk *d)
 
 static void release(struct attach_disk *d, bool force)
 {
+	/* One that never stood may be somebody else's. */
+	const bool stood = d->linked;
+
 	remove_link(d);
+	if (force && stood)
+		attach_mounts_note(d->folder, d->device);
 	if (d->method != NULL)
 		d->method->disconnect(d, force);
 }

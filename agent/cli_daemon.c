@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/attach_mounts.h"
 #include "agent/cli_daemon.h"
 #include "agent/events.h"
 #include "agent/files.h"
@@ -129,11 +130,27 @@ struct cli_arguments cli_with_frozen_timeout(const struct cli_arguments *a)
 	return more;
 }
 
+void cli_detach_mounts(const struct agent_instance *instance)
+{
+	char where[PATH_MAX];
+	const uint32_t count = attach_mounts_detach_all(instance, where);
+
+	if (count > 0)
+		fprintf(stderr,
+			"hamirror: detached %u mount%s of devices that are gone, from "
+			"%s\n",
+			count, count > 1 ? "s" : "", where);
+}
+
 static enum cli_exit demote(const struct cli_arguments *a)
 {
 	const struct cli_arguments more = cli_with_frozen_timeout(a);
+	const enum cli_exit status = command(&more,
+					     json_pack("{s:s}", "command", "demote"));
 
-	return command(&more, json_pack("{s:s}", "command", "demote"));
+	if (status == CLI_DONE || status == CLI_NONE)
+		cli_detach_mounts(&a->instance);
+	return status;
 }
 
 /* ---- sites ----------------------------------------------------------------- */

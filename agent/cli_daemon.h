@@ -26,6 +26,10 @@ void cli_reply_print(const struct cli_arguments *a, json_t *reply, enum cli_exit
  * connection that broke does not. */
 enum cli_exit cli_no_answer(const struct agent_instance *instance, int error);
 
+/* Production has ended here, or no daemon runs: detach file systems that are left on devices
+ * that are gone (attach_mounts.h). What was done is printed. */
+void cli_detach_mounts(const struct agent_instance *instance);
+
 /* `a` with a wait: a frozen write holds a demote or stop up for the mirror's own
  * frozen-timeout. */
 struct cli_arguments cli_with_frozen_timeout(const struct cli_arguments *a);

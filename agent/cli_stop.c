@@ -32,7 +32,7 @@ struct ending {
 	int64_t until_ms; /* may_kill: then it is killed */
 	uint32_t wait_s;
 	pid_t pid;
-	bool ends; /* it has said that it ends, stopped in order or not */
+	bool ends;   /* it has said that it ends, stopped in order or not */
 	bool stands; /* it has said that it does not */
 };
 
@@ -75,8 +75,7 @@ static enum cli_exit ask(struct ending *e)
 		&e->a->instance, &line,
 		json_pack("{s:s, s:i}", "command", "stop", "wait", (int)e->wait_s),
 		(uint32_t)wait_s, &reply);
-	e->ends = status == CLI_DONE ||
-		  json_is_true(json_object_get(reply, "ends"));
+	e->ends = status == CLI_DONE || json_is_true(json_object_get(reply, "ends"));
 	e->stands = reply != NULL && !e->ends;
 	if (reply != NULL)
 		cli_reply_print(e->a, reply, status);
@@ -145,11 +144,13 @@ static enum cli_exit stop(const struct cli_arguments *a)
 		.until_ms = now_ms() + (int64_t)a->kill_s * 1000,
 		.wait_s = more.wait_s,
 	};
-	const enum cli_exit status = ask(&e);
+	enum cli_exit status = ask(&e);
 
-	if (status == CLI_NONE || e.stands || (!e.may_kill && !e.ends))
-		return status;
-	return end_daemon(&e, status);
+	if (status != CLI_NONE && !e.stands && (e.may_kill || e.ends))
+		status = end_daemon(&e, status);
+	if (status == CLI_DONE || status == CLI_NONE)
+		cli_detach_mounts(&a->instance);
+	return status;
 }
 
 const struct cli_command cli_stop_commands[] = {

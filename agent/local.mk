@@ -7,6 +7,8 @@ libagent_la_SOURCES = \
 	agent/attach_helper.c \
 	agent/attach_helper.h \
 	agent/attach_kernel.c \
+	agent/attach_mounts.c \
+	agent/attach_mounts.h \
 	agent/attach_process.c \
 	agent/attach_ublk.c \
 	agent/config.c \

@@ -342,6 +342,70 @@ START_TEST(a_device_that_dies_is_told)
 }
 END_TEST
 
+static int run_command(const char *command, const char *a, const char *b)
+{
+	char line[3 * PATH_MAX];
+
+	snprintf(line, sizeof line, "%s %s %s", command, a, b);
+	return system(line);
+}
+
+static bool is_mounted(const char *point)
+{
+	return run_command("findmnt -n -M", point, "> /dev/null") == 0;
+}
+
+/* A file system on the first disk, whose device then dies. */
+static void leave_dead_mount(const char *point)
+{
+	char device[PATH_MAX];
+
+	start();
+	read_link(device);
+	ck_assert_int_eq(run_command("mkfs.ext2 -q", link_path, ""), 0);
+	ck_assert_int_eq(run_command("mount -t ext4", link_path, point), 0);
+	kill(find_server(device), SIGKILL);
+	qb_loop_run(loop);
+	ck_assert_int_eq(lost_count, 1);
+	lost_count = 0;
+	stop(true);
+	ck_assert(is_mounted(point));
+}
+
+/* Who mounted it may not find it any more: it is not in the next one's way. */
+START_TEST(a_dead_mount_goes_before_the_next_device)
+{
+	char point[PATH_MAX];
+
+	snprintf(point, sizeof point, "%s.point", folder);
+	ck_assert_int_eq(mkdir(point, 0700), 0);
+	leave_dead_mount(point);
+	start();
+	ck_assert(!is_mounted(point));
+	stop(false);
+	ck_assert_int_eq(done_error, 0);
+	rmdir(point);
+}
+END_TEST
+
+/* It was unmounted in order, and another one stands in its place. */
+START_TEST(a_mount_that_was_not_noted_stays)
+{
+	char point[PATH_MAX];
+
+	snprintf(point, sizeof point, "%s.point", folder);
+	ck_assert_int_eq(mkdir(point, 0700), 0);
+	leave_dead_mount(point);
+	ck_assert_int_eq(run_command("umount -l", point, ""), 0);
+	ck_assert_int_eq(run_command("mount -t tmpfs none", point, ""), 0);
+	start();
+	ck_assert(is_mounted(point));
+	stop(false);
+	ck_assert_int_eq(run_command("umount", point, ""), 0);
+	rmdir(point);
+}
+END_TEST
+
 /* Nothing else is taken for it. */
 START_TEST(a_front_end_that_is_missing_is_named)
 {
@@ -465,6 +529,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, force_takes_it_from_its_users);
 	tcase_add_test(tc, force_does_not_wait_for_a_frozen_mirror);
 	tcase_add_test(tc, a_device_that_dies_is_told);
+	tcase_add_test(tc, a_dead_mount_goes_before_the_next_device);
+	tcase_add_test(tc, a_mount_that_was_not_noted_stays);
 	tcase_add_test(tc, a_front_end_that_is_missing_is_named);
 	tcase_add_test(tc, what_fails_says_why);
 	tcase_add_test(tc, none_is_done_at_once);
