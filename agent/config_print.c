@@ -80,8 +80,11 @@ void config_print_yaml(const struct config *c, FILE *out)
 	print_addresses(c, out);
 	fprintf(out, "order: %s\nattach: %s\non-no-quorum: %s\n", order_words[c->order],
 		attach_words[c->attach], no_quorum_words[c->on_no_quorum]);
-	fprintf(out, "copy-timeout: %u\nfrozen-timeout: %u\nbypass-at: %u\n",
-		c->copy_timeout_ms, c->frozen_timeout_ms, c->bypass_at_percent);
+	fprintf(out,
+		"copy-timeout: %u\nfrozen-timeout: %u\ndevice-timeout: %u\n"
+		"bypass-at: %u\n",
+		c->copy_timeout_ms, c->frozen_timeout_ms, c->device_timeout_ms,
+		c->bypass_at_percent);
 	if (c->lease_ms != 0)
 		fprintf(out, "lease: %u\n", c->lease_ms);
 	fprintf(out, "tasks: {ranges: %u, per-range: %u}\n", c->task_range_count,
@@ -133,18 +136,18 @@ void config_print_json(const struct config *c, FILE *out)
 	for (uint32_t s = 0; s < c->site_count; s++)
 		json_array_append_new(sites, site_json(c, s));
 	all = json_pack(
-		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:s, s:s, s:i, s:i, s:i, s:o, "
+		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:o, "
 		"s:{s:i, s:i}, s:I, s:s}",
 		"mirror", c->mirror, "mode", mode_words[c->mode], "cluster",
 		c->cluster ? "corosync" : "none", "port", c->port, "sites", sites,
 		"nodes", nodes_json(c), "order", order_words[c->order], "attach",
 		attach_words[c->attach], "on_no_quorum", no_quorum_words[c->on_no_quorum],
-		"copy_timeout_ms", c->copy_timeout_ms, "frozen_timeout_ms",
-		c->frozen_timeout_ms, "bypass_at_percent", c->bypass_at_percent,
-		"lease_ms", c->lease_ms != 0 ? json_integer(c->lease_ms) : json_null(),
-		"tasks", "ranges", c->task_range_count, "per_range",
-		c->task_per_range_count, "memory_bytes", (json_int_t)c->memory_bytes,
-		"hash", hash);
+		"device_timeout_ms", c->device_timeout_ms, "copy_timeout_ms",
+		c->copy_timeout_ms, "frozen_timeout_ms", c->frozen_timeout_ms,
+		"bypass_at_percent", c->bypass_at_percent, "lease_ms",
+		c->lease_ms != 0 ? json_integer(c->lease_ms) : json_null(), "tasks",
+		"ranges", c->task_range_count, "per_range", c->task_per_range_count,
+		"memory_bytes", (json_int_t)c->memory_bytes, "hash", hash);
 	json_dumpf(all, out, JSON_COMPACT);
 	fputc('\n', out);
 	json_decref(all);

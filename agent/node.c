@@ -44,7 +44,9 @@ struct agent_node {
 	bool stepping;
 	bool failed;
 	char listen_text[FACT_TEXT_MAX]; /* why the line is not listened on, or "" */
-	bool opened;                     /* owner.opened was called */
+	char hangs_text[FACT_TEXT_MAX];  /* a device does not answer; "": all do */
+	uint64_t hangs_since_ns;
+	bool opened; /* owner.opened was called */
 	bool tick_set;
 	qb_loop_timer_handle tick;
 	bool status_asked;     /* someone waits for owner.status */
@@ -306,6 +308,15 @@ void agent_node_members_get(const struct agent_node *n, struct cluster_status *s
 
 /* ---- facts ------------------------------------------------------------------------------ */
 
+static void hangs(struct agent_node *n, const struct fact *fact)
+{
+	snprintf(n->hangs_text, sizeof n->hangs_text, "%s", fact->text);
+	n->hangs_since_ns = clock_ns(CLOCK_BOOTTIME) - fact->age_ms * NS_PER_MS;
+	event_add(n, "change", "devices",
+		  fact->text[0] != '\0' ? fact->text : "what did not answer does again",
+		  fact->rule);
+}
+
 static void fact_arrived(void *owner, const struct fact *fact)
 {
 	struct agent_node *n = owner;
@@ -332,6 +343,9 @@ static void fact_arrived(void *owner, const struct fact *fact)
 	case FACT_DEVICE_FAILED:
 		event_add(n, "change", "devices", fact->text, fact->rule);
 		break;
+	case FACT_DEVICE_HANGS:
+		hangs(n, fact);
+		break;
 	case FACT_SERVING:
 		if (fact->error == 0) {
 			agent_io_populate(n->io);
@@ -346,6 +360,8 @@ static void fact_arrived(void *owner, const struct fact *fact)
 		}
 		break;
 	case FACT_CLOSED:
+		n->hangs_text[0] = '\0';
+		break;
 	case FACT_PEER:
 	case FACT_PREPARED:
 	case FACT_DEMOTED:
@@ -416,6 +432,20 @@ void agent_node_fail_frozen(struct agent_node *n)
 	const struct order o = { .type = ORDER_FAIL_FROZEN };
 
 	order(n, &o);
+}
+
+bool agent_node_hangs(const struct agent_node *n, char *text, size_t text_size)
+{
+	if (n->hangs_text[0] == '\0')
+		return false;
+	snprintf(
+		text, text_size,
+		"%s for %llu s. What it was asked for may still reach it: no other host of "
+		"this site may open it before it answers or this node is fenced",
+		n->hangs_text,
+		(unsigned long long)(clock_ns(CLOCK_BOOTTIME) - n->hangs_since_ns) /
+			1000000000);
+	return true;
 }
 
 /* ---- open and close -------------------------------------------------------------------------- */

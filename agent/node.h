@@ -12,6 +12,7 @@
 #ifndef AGENT_NODE_H
 #define AGENT_NODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -71,6 +72,10 @@ void agent_node_status(struct agent_node *n);
 
 /* Fail every request that is frozen, so that a detach or demotion can end. */
 void agent_node_fail_frozen(struct agent_node *n);
+
+/* Does a device of ours not answer? Then `text` names it, says for how long,
+ * and what that means for a release. */
+bool agent_node_hangs(const struct agent_node *n, char *text, size_t text_size);
 
 /* The members' part alone, at once. */
 void agent_node_members_get(const struct agent_node *n, struct cluster_status *status);

@@ -71,10 +71,7 @@ static struct pending *pending_add(struct agent_requests *r, enum pending_kind k
 			p = &r->pending[i];
 	if (p != NULL)
 		*p = (struct pending){
-			.requests = r,
-			.kind = kind,
-			.client = c,
-			.id = ++r->last_id,
+			.requests = r, .kind = kind, .client = c, .id = ++r->last_id
 		};
 	return p;
 }
@@ -111,16 +108,18 @@ __attribute__((format(printf, 3, 4))) static void answer(struct agent_client *c,
 /* What a command that has run out of time still waits for. */
 static void timeout_text(struct agent_requests *r, char *text, size_t size)
 {
+	static const char *const begin = "not done in the time given; it goes on";
 	struct cluster_status *s = calloc(1, sizeof *s);
+	char hangs[512];
 
-	snprintf(text, size, "not done in the time given; it goes on");
-	if (s == NULL)
-		return;
-	agent_node_members_get(r->node, s);
-	if (s->text[0] != '\0')
-		snprintf(text, size,
-			 "not done in the time given; it goes on, and waits: %s",
-			 s->text);
+	if (s != NULL)
+		agent_node_members_get(r->node, s);
+	if (agent_node_hangs(r->node, hangs, sizeof hangs))
+		snprintf(text, size, "not done in the time given: %s", hangs);
+	else
+		snprintf(text, size, "%s%s%s", begin,
+			 s != NULL && s->text[0] ? ", and waits: " : "",
+			 s != NULL ? s->text : "");
 	free(s);
 }
 
@@ -143,14 +142,15 @@ static void expired(void *data)
 	struct agent_requests *r = p->requests;
 	const bool stop = p->command == CLUSTER_COMMAND_STOP;
 	const uint64_t id = p->id;
-	char text[512];
+	char text[640];
 
 	p->timed = false;
 	if (p->command == CLUSTER_COMMAND_PROMOTE)
 		agent_node_give_up(r->node, id);
 	if (p->id != id)
 		return; /* answered by that */
-	if (releases(p->command) && !p->grace) {
+	if (releases(p->command) && !p->grace &&
+	    !agent_node_hangs(r->node, text, sizeof text)) {
 		p->grace = true;
 		agent_node_fail_frozen(r->node);
 		set_timer(p, GRACE_MS);
@@ -165,7 +165,7 @@ static void expired(void *data)
 		r->setup.stopped(r->setup.owner); /* ends without having released */
 }
 
-/* `wait` in milliseconds, or the command's default. */
+/* `wait` in milliseconds, or the default. */
 static uint64_t wait_ms(struct agent_requests *r, json_t *request,
 			enum cluster_command_type type)
 {

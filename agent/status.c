@@ -28,6 +28,11 @@ static void put_text(json_t *object, const char *key, const char *text)
 	put(object, key, agent_text_json(text));
 }
 
+static json_t *text_or_null(const char *text)
+{
+	return text[0] == '\0' ? json_null() : agent_text_json(text);
+}
+
 static void put_uuid(json_t *object, const char *key, const struct uuid *uuid)
 {
 	char text[AGENT_UUID_TEXT_BYTES];
@@ -351,6 +356,12 @@ static void put_engine(json_t *o, const struct mirror_status *m)
 	json_t *counters;
 
 	put(o, "frozen", json_boolean(m != NULL && m->frozen));
+	put(o, "device_hangs", text_or_null(m != NULL ? m->hangs_text : ""));
+	put(o, "device_hangs_ms",
+	    m != NULL && m->hangs_text[0] != '\0' ?
+		    json_integer((json_int_t)m->hangs_ms) :
+		    json_null());
+	put(o, "device_failed", text_or_null(m != NULL ? m->failed_text : ""));
 	put(o, "data", open ? json_string(agent_data_text(m->data)) : json_null());
 	put_time(o, "data_time", open ? m->data_time_ns : 0);
 	put(o, "sequence", open ? json_integer((json_int_t)m->sequence) : json_null());
@@ -491,9 +502,14 @@ static void why_here(const struct status_input *in, json_t *list)
 		    "system under it hangs.");
 		return;
 	}
+	if (m->hangs_text[0] != '\0')
+		say(list, "%s for %" PRIu64 " s.", m->hangs_text, m->hangs_ms / 1000);
+	if (m->failed_text[0] != '\0' && strcmp(in->cluster->text, m->failed_text) != 0)
+		say(list, "A device of this site has failed: %s", m->failed_text);
 	if (m->frozen)
 		say(list, "Writes are frozen: %s", m->frozen_text);
-	if (m->open && m->data < DATA_CONSISTENT && m->data_text[0] != '\0')
+	if (m->open && m->data < DATA_CONSISTENT && m->data_text[0] != '\0' &&
+	    m->failed_text[0] == '\0')
 		say(list, "The data here is %s: %s", agent_data_text(m->data),
 		    m->data_text);
 }

@@ -348,7 +348,7 @@ static void demote_order(struct cluster_core *c, uint32_t wait_ms)
 static void demoted(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
-	char text[200];
+	char text[200 + FACT_TEXT_MAX];
 
 	if (a->state != ALONE_DEMOTING || f->order_id != a->demote_id)
 		return;
@@ -357,8 +357,10 @@ static void demoted(struct cluster_core *c, const struct fact *f)
 	a->marks = f->marks;
 	a->waited = a->lost = 0;
 	cluster_alone_links(c);
-	snprintf(text, sizeof text, "demoted%s; the end of generation %llu is at %llu",
+	snprintf(text, sizeof text,
+		 "demoted%s%s%s; the end of generation %llu is at %llu",
 		 f->clean ? "" : ", not drained: what was frozen has failed",
+		 f->text[0] != 0 ? ": " : "", f->text,
 		 (unsigned long long)history_newest(&a->history)->ordinal,
 		 (unsigned long long)f->marks.logged);
 	cluster_tell(c, "mirror", c->config->mirror,
@@ -418,6 +420,7 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 		a->data = DATA_DISKLESS;
 		snprintf(a->text, sizeof a->text, "%s", f->text);
 		break;
+	case FACT_DEVICE_HANGS:
 	case FACT_STATUS:
 	case FACT_EVENT:
 		break;

@@ -185,11 +185,13 @@ void cluster_demote_fact(struct cluster_core *c, const struct fact *f)
 		c->command[i].begun_ns = c->now_ns;
 		c->command[i].demoted = true;
 	}
+	snprintf(r->demoted_text, sizeof r->demoted_text, "%s", f->text);
 	cluster_tell(c, "mirror", c->config->mirror,
 		     f->clean ? "D4-demoted-clean" : "D4-demoted-unclean",
-		     "%s is demoted%s, its log ends with sequence %llu",
+		     "%s is demoted%s%s%s; its log ends with sequence %llu",
 		     cluster_node_name(c, (int32_t)c->self.node),
 		     f->clean ? ", drained" : ", not drained: what was frozen has failed",
+		     f->text[0] != 0 ? ": " : "", f->text,
 		     (unsigned long long)f->marks.logged);
 }
 
@@ -205,9 +207,10 @@ static void end_demote(struct cluster_core *c, struct command *w)
 			 "demoted here; the members do not know it yet: %s",
 			 c->quorate ? "no view was agreed in time" : "no quorum");
 	else if (w->demoted)
-		snprintf(text, sizeof text, "demoted%s; its log ends with sequence %llu",
+		snprintf(text, sizeof text, "demoted%s%s%.150s; its log ends with sequence %llu",
 			 r->demoted_clean ? ", drained" :
 					    ", not drained: what was frozen has failed",
+			 r->demoted_text[0] != 0 ? ": " : "", r->demoted_text,
 			 (unsigned long long)r->demoted_end);
 	else
 		snprintf(text, sizeof text, "this node is not production");

@@ -159,6 +159,7 @@ struct role {
 	uint64_t open_at_ns;                                         /* not before */
 	uint32_t open_failures; /* in a row, of devices that no one holds */
 	bool failed;         /* a device failed: nothing is opened any more */
+	bool hangs;          /* a device does not answer: they cannot be closed */
 	bool barred;         /* our disks are not those of the site's host */
 	bool closing_wanted; /* deposed, handed over, or to stop */
 	char text[256];      /* why devices are not open, or "" */
@@ -190,6 +191,7 @@ struct role {
 	uint64_t frozen_told_ns; /* last ORDER_FAIL_FROZEN */
 	/* a production that ended here, until a view says so */
 	bool demoted, demoted_clean;
+	char demoted_text[200]; /* why it was not drained, or "" */
 	bool demoted_waited; /* it had waited older leases out */
 	uint64_t demoted_end, demoted_incarnation;
 	struct uuid demoted_generation;

@@ -39,8 +39,10 @@ enum message_type {
 #define ANNOUNCE_SERVING (1u << 1) /* generation `serving` answers clients */
 #define ANNOUNCE_STOPPING (1u << 2)
 #define ANNOUNCE_WANTS (1u << 3) /* to be host: it is to be promoted */
+#define ANNOUNCE_HANGS (1u << 4) /* a device of `site` does not answer */
 #define ANNOUNCE_FLAGS                                                                   \
-	(ANNOUNCE_OPEN | ANNOUNCE_SERVING | ANNOUNCE_STOPPING | ANNOUNCE_WANTS)
+	(ANNOUNCE_OPEN | ANNOUNCE_SERVING | ANNOUNCE_STOPPING | ANNOUNCE_WANTS |         \
+	 ANNOUNCE_HANGS)
 
 struct announce {
 	char name[CONFIG_NAME_MAX];

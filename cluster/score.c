@@ -12,7 +12,8 @@
  *     clean demote's log
  *   mate of such a host                                     900 and down
  *   hosts a current copy that has restarted                 1000
- *   production's site, its devices still held elsewhere     10
+ *   production's site, its devices still held elsewhere, or 10
+ *     by a member to which one of them does not answer
  *
  * Never -INFINITY: that makes Pacemaker stop and restart in cycles.
  */
@@ -52,7 +53,8 @@ static int32_t score_same_site(const struct cluster_core *c, const struct view_h
 		return SCORE_SAME_SITE - 100 * place;
 	n = &c->node[h->node];
 	/* Held by a member that gives them up when it is asked to, or for no longer. */
-	if (n->member ? cluster_fence_host(c, h) == HOST_HELD :
+	if (n->member ? cluster_fence_host(c, h) == HOST_HELD &&
+				(n->said.flags & ANNOUNCE_HANGS) == 0 :
 			c->now_ns - n->since_ns < FENCING_EXPECTED_NS)
 		return SCORE_SAME_SITE_MATE - 100 * place;
 	return SCORE_HELD;

@@ -10,24 +10,28 @@
 #define FACT_TEXT_MAX 256
 
 enum fact_type {
-	FACT_OPENED,     /* answers ORDER_OPEN: error (and closed), marks, history */
-	FACT_CLOSED,     /* answers ORDER_CLOSE: all I/O done, devices closed (D6) */
-	FACT_PEER,       /* answers ORDER_PROBE: error, or what the peer's hello said */
-	FACT_PREPARED,   /* answers ORDER_PREPARE: error, or cut and reached_sites */
-	FACT_SERVING,    /* answers ORDER_SERVE: error, or clients may connect */
-	FACT_DEMOTED,    /* answers ORDER_DEMOTE: clean, marks.logged is the end */
-	FACT_STORED,     /* answers ORDER_MARK: durable in the log's superblock */
-	FACT_REFRESH,    /* answers ORDER_REFRESH: error when none is refreshed; text
+	FACT_OPENED,        /* answers ORDER_OPEN: error (and closed), marks, history */
+	FACT_CLOSED,        /* answers ORDER_CLOSE: all I/O done, devices closed (D6) */
+	FACT_PEER,          /* answers ORDER_PROBE: error, or what the peer's hello said */
+	FACT_PREPARED,      /* answers ORDER_PREPARE: error, or cut and reached_sites */
+	FACT_SERVING,       /* answers ORDER_SERVE: error, or clients may connect */
+	FACT_DEMOTED,       /* answers ORDER_DEMOTE: clean, marks.logged is the end; not
+			       clean: text says why, or "" */
+	FACT_STORED,        /* answers ORDER_MARK: durable in the log's superblock */
+	FACT_REFRESH,       /* answers ORDER_REFRESH: error when none is refreshed; text
 			       says of each copy what happens */
-	FACT_STATUS,     /* answers ORDER_STATUS: the order's struct is filled */
-	FACT_LINK,       /* a link of `site` changed: link, text says why */
-	FACT_COPY_READY, /* D3: copy `site` confirmed all below `sequence` durable,
+	FACT_STATUS,        /* answers ORDER_STATUS: the order's struct is filled */
+	FACT_LINK,          /* a link of `site` changed: link, text says why */
+	FACT_COPY_READY,    /* D3: copy `site` confirmed all below `sequence` durable,
 			       and writes wait for it since; incarnation is its host's */
-	FACT_COPY_LOST,  /* a copy that is waited for went away: text says why */
-	FACT_DATA,       /* our own data state changed: data, text says why */
-	FACT_MARKS,      /* our marks, at most every 200 ms while they move */
+	FACT_COPY_LOST,     /* a copy that is waited for went away: text says why */
+	FACT_DATA,          /* our own data state changed: data, text says why */
+	FACT_MARKS,         /* our marks, at most every 200 ms while they move */
 	FACT_DEVICE_FAILED, /* a device failed: text names it; the site must detach */
 	FACT_EVENT,         /* for the event log only: object, text, rule */
+	FACT_DEVICE_HANGS,  /* text names a device of this site that does not answer, age_ms
+			       is for how long; "": it does again. DEVICE_FAILED with
+			       -ETIMEDOUT follows after device-timeout */
 };
 
 enum link_state {
@@ -55,6 +59,7 @@ struct fact {
 	uint64_t ready_count;       /* COPY_READY: how many of these there were so far,
 				       this one included; see order.ready_seen */
 	uint32_t reached_sites;     /* PREPARED: bit per site rolled forward from */
+	uint64_t age_ms;            /* DEVICE_HANGS */
 	bool clean;                 /* DEMOTED, PEER, OPENED: drained and marked clean */
 	bool serving;               /* PEER: it is production itself */
 	enum link_state link;       /* LINK */

@@ -54,7 +54,7 @@ void mirror_engine_submit(struct mirror_engine *m, struct mirror_io *io)
 	else
 		m->out->io.head = io;
 	m->out->io.tail = io;
-	m->io_count++;
+	mirror_watch_begin(m, io);
 }
 
 void mirror_engine_wake(struct mirror_engine *m, uint64_t at_ns)
@@ -120,44 +120,66 @@ const char *mirror_engine_site_name(const struct mirror_engine *m, uint32_t site
 	return m->config->site[site].name;
 }
 
+static void fail(struct mirror_engine *m, int32_t error, const char *links,
+		 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 /* G1: what failed once is not trusted again. Everything stops; the host
  * detaches (FACT_DEVICE_FAILED) and another of its site may take over. */
-void mirror_engine_fail(struct mirror_engine *m, uint32_t device, int32_t error,
-			const char *what)
+static void fail(struct mirror_engine *m, int32_t error, const char *links,
+		 const char *format, ...)
 {
-	const struct config_site *site = &m->config->site[m->site];
 	struct fact *f;
+	va_list args;
 
 	if (m->failed)
 		return;
 	m->failed = true;
+	va_start(args, format);
+	vsnprintf(m->failed_text, sizeof m->failed_text, format, args);
+	va_end(args);
 	f = mirror_engine_fact(m, FACT_DEVICE_FAILED);
 	f->error = error;
+	snprintf(f->text, sizeof f->text, "%s", m->failed_text);
+	mirror_links_close_all(m, links);
+}
+
+void mirror_device_name(const struct mirror_engine *m, uint32_t device, char *name,
+			size_t size)
+{
+	const struct config_site *site = &m->config->site[m->site];
+
 	if (device == MIRROR_IO_LOG)
-		snprintf(f->text, sizeof f->text, "writelog %s: %s failed: %s",
-			 site->writelog, what, strerror(-error));
+		snprintf(name, size, "writelog %s", site->writelog);
 	else
-		snprintf(f->text, sizeof f->text, "disk %s (%s): %s failed: %s",
-			 site->disk[device].name, site->disk[device].path, what,
-			 strerror(-error));
-	snprintf(m->failed_text, sizeof m->failed_text, "%s", f->text);
-	mirror_links_close_all(m, "a device of this site failed");
+		snprintf(name, size, "disk %s (%s)", site->disk[device].name,
+			 site->disk[device].path);
+}
+
+void mirror_engine_fail(struct mirror_engine *m, uint32_t device, int32_t error,
+			const char *what)
+{
+	char name[MIRROR_DEVICE_NAME_MAX];
+
+	mirror_device_name(m, device, name, sizeof name);
+	fail(m, error, "a device of this site failed", "%.180s: %s failed: %s", name,
+	     what, strerror(-error));
+}
+
+/* It may be written to long after, whatever is decided now: no other host opens it
+ * before that has ended or this one was fenced (D6). */
+void mirror_engine_hung(struct mirror_engine *m, const char *text)
+{
+	fail(m, -ETIMEDOUT, "a device of this site hangs",
+	     "%.150s for %u ms: given up (device-timeout); the site's disks pass on "
+	     "when it answers or this node is fenced",
+	     text, m->config->device_timeout_ms);
 }
 
 /* The log contradicts itself: never guessed around (G8). */
 void mirror_engine_damage(struct mirror_engine *m, const char *text)
 {
-	struct fact *f;
-
-	if (m->failed)
-		return;
-	m->failed = true;
-	f = mirror_engine_fact(m, FACT_DEVICE_FAILED);
-	f->error = -EBADMSG;
-	snprintf(f->text, sizeof f->text, "writelog %s: %s",
-		 m->config->site[m->site].writelog, text);
-	snprintf(m->failed_text, sizeof m->failed_text, "%s", f->text);
-	mirror_links_close_all(m, "the writelog of this site is damaged");
+	fail(m, -EBADMSG, "the writelog of this site is damaged", "writelog %.100s: %s",
+	     m->config->site[m->site].writelog, text);
 }
 
 void mirror_engine_set_data(struct mirror_engine *m, enum data_state data,
@@ -304,8 +326,7 @@ static void superblock_io(struct mirror_engine *m, struct mirror_io *io)
 
 static void io_done(struct mirror_engine *m, struct mirror_io *io)
 {
-	assert(m->io_count > 0);
-	m->io_count--;
+	mirror_watch_end(m, io);
 	switch ((enum io_purpose)io->purpose) {
 	case IO_OPEN:
 		mirror_open_io(m, io);
@@ -460,6 +481,7 @@ static void pump(struct mirror_engine *m)
 	mirror_superblock_pump(m);
 	mirror_close_pump(m);
 	mirror_marks_pump(m);
+	mirror_watch_pump(m);
 }
 
 /* Parts later in the order may have made work for earlier ones. */

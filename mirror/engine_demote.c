@@ -43,6 +43,7 @@ static void demoted(struct mirror_engine *m)
 	f->clean = m->demote_clean;
 	f->marks.logged = f->sequence = m->last_sequence;
 	f->marks.durable = m->durable;
+	memcpy(f->text, m->demote_text, sizeof f->text);
 }
 
 /* The front-end answers `clients`: its sockets are open, or closed. */
@@ -118,6 +119,7 @@ void mirror_demote_order(struct mirror_engine *m, const struct order *o)
 		m->demote_deadline_ns = m->now_ns + o->wait_ms * NS_PER_MS;
 		m->demote_clean = false;
 		m->demote_closing = false;
+		m->demote_text[0] = 0;
 		return;
 	}
 	if (m->state == ENGINE_PREPARING) {
@@ -162,6 +164,23 @@ static void mark_clean(struct mirror_engine *m)
 	mirror_links_send_demoted(m, &g->id, m->last_sequence);
 }
 
+/* Out of time, or nothing can be drained any more. */
+static void end_unclean(struct mirror_engine *m)
+{
+	if (m->failed)
+		mirror_text(m->demote_text, sizeof m->demote_text, "%s", m->failed_text);
+	else
+		mirror_watch_text(m, m->demote_text, sizeof m->demote_text);
+	mirror_requests_fail(m, -EIO);
+	mirror_reads_fail(m, -EIO);
+	mirror_engine_event(m, "generation", "demote-unclean",
+			    "not drained%s: what was frozen has failed%s%s",
+			    m->failed ? "" : " in time",
+			    m->demote_text[0] != 0 ? ": " : "", m->demote_text);
+	m->demote_clean = false;
+	close_clients(m);
+}
+
 void mirror_demote_pump(struct mirror_engine *m)
 {
 	/* FUA: the log ends with the mark, and it is to be durable itself, at once. */
@@ -173,13 +192,8 @@ void mirror_demote_pump(struct mirror_engine *m)
 	mirror_mark_pump(m);
 	if (m->state != ENGINE_DEMOTING || m->demote_closing)
 		return;
-	if (m->now_ns >= m->demote_deadline_ns) {
-		mirror_requests_fail(m, -EIO);
-		mirror_reads_fail(m, -EIO);
-		mirror_engine_event(m, "generation", "demote-unclean",
-				    "not drained in time: what was frozen has failed");
-		m->demote_clean = false;
-		close_clients(m);
+	if (m->now_ns >= m->demote_deadline_ns || m->failed) {
+		end_unclean(m);
 		return;
 	}
 	mirror_engine_wake(m, m->demote_deadline_ns);

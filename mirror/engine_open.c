@@ -88,6 +88,8 @@ void mirror_open_order(struct mirror_engine *m, const struct order *o)
 	m->open_step = OPEN_DEVICES;
 	m->out->open_devices = true;
 	m->devices_asked = true;
+	m->devices_asked_ns = m->now_ns;
+	m->look_at_ns = m->now_ns + DEVICE_LOOK_NS;
 }
 
 void mirror_open_devices(struct mirror_engine *m, const struct mirror_devices *d)
@@ -105,6 +107,8 @@ void mirror_open_devices(struct mirror_engine *m, const struct mirror_devices *d
 	}
 	if (m->state == ENGINE_CLOSING)
 		return; /* told to close meanwhile */
+	if (m->failed)
+		return; /* given up: mirror_open_pump() closes them */
 	m->open_step = OPEN_STABLE;
 	flush_log(m);
 }

@@ -164,7 +164,14 @@ static void fill_open(const struct mirror_engine *m, struct mirror_status *s)
 
 void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s)
 {
+	uint64_t late_ns;
+
 	*s = m->counters;
+	late_ns = mirror_watch_text(m, s->hangs_text, sizeof s->hangs_text);
+	if (s->hangs_text[0] != 0)
+		s->hangs_ms = late_ns / NS_PER_MS;
+	if (m->failed)
+		memcpy(s->failed_text, m->failed_text, sizeof s->failed_text);
 	s->open = m->state >= ENGINE_IDLE && m->state < ENGINE_CLOSING;
 	s->serving = m->state == ENGINE_SERVING;
 	s->site = m->site;

@@ -65,6 +65,8 @@
 #define MAPPING_NS (500 * NS_PER_MS)     /* then clients wait for a refresh to begin */
 #define CHASE_NS (1000 * NS_PER_MS)      /* ... or when clients outrun it so long */
 #define COPY_TOGETHER 4096u              /* so far behind, it is catching up */
+#define DEVICE_LOOK_NS (1000 * NS_PER_MS)  /* how old are our device operations? */
+#define DEVICE_HANGS_NS (3000 * NS_PER_MS) /* so old: it is told */
 #define FACTS_WAITING_MAX 64u
 #define PUMP_ROUNDS_MAX 16u
 
@@ -299,7 +301,11 @@ struct mirror_engine {
 	char failed_text[FACT_TEXT_MAX];
 	struct mirror_devices devices;
 	uint32_t disk_count;
-	uint32_t io_count; /* device operations under way */
+	uint32_t io_count; /* device operations under way ... */
+	struct mirror_io *io_oldest, *io_newest;
+	uint64_t look_at_ns; /* engine_watch.c: next; 0: none is under way */
+	uint64_t devices_asked_ns;
+	bool hangs_told;
 	struct mirror_ring *ring;
 	struct mirror_map *map;
 
@@ -435,6 +441,7 @@ struct mirror_engine {
 	uint64_t serve_order_id, demote_order_id, probe_order_id, mark_order_id;
 	uint64_t demote_deadline_ns;
 	bool demote_clean, demote_closing;
+	char demote_text[FACT_TEXT_MAX]; /* why it was not drained */
 
 	enum data_state data;
 	char data_text[FACT_TEXT_MAX];

@@ -36,6 +36,8 @@ struct mirror_io {
 	uint32_t purpose;                  /* the core's: which handler */
 	void *owner;                       /* the core's: whom it is for */
 	struct mirror_io *next;
+	struct mirror_io *older, *newer;   /* the core's: all that are under way */
+	uint64_t begun_ns;                 /* ... since */
 };
 
 #define MIRROR_IO_IOV_MAX 512

@@ -28,6 +28,7 @@ libmirror_la_SOURCES = \
 	mirror/engine_request.c \
 	mirror/engine_send.c \
 	mirror/engine_status.c \
+	mirror/engine_watch.c \
 	mirror/format.c \
 	mirror/format.h \
 	mirror/group.c \

@@ -15,7 +15,12 @@ void mirror_engine_event(struct mirror_engine *m, const char *object, const char
 const char *mirror_engine_site_name(const struct mirror_engine *m, uint32_t site);
 void mirror_engine_fail(struct mirror_engine *m, uint32_t device, int32_t error,
 			const char *what);
+void mirror_engine_hung(struct mirror_engine *m, const char *text);
 void mirror_engine_damage(struct mirror_engine *m, const char *text);
+#define MIRROR_DEVICE_NAME_MAX (CONFIG_PATH_MAX + CONFIG_NAME_MAX + 16)
+/* "writelog PATH", "disk NAME (PATH)": of a mirror_io's `device`. */
+void mirror_device_name(const struct mirror_engine *m, uint32_t device, char *name,
+			size_t size);
 void mirror_engine_set_data(struct mirror_engine *m, enum data_state data,
 			    const char *text);
 uint64_t mirror_engine_random(struct mirror_engine *m);
@@ -228,6 +233,14 @@ void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 			      int32_t result);
 void mirror_refresh_pump(struct mirror_engine *m);
 bool mirror_refresh_ends(const struct mirror_engine *m, uint32_t site);
+
+/* engine_watch.c */
+void mirror_watch_begin(struct mirror_engine *m, struct mirror_io *io);
+void mirror_watch_end(struct mirror_engine *m, struct mirror_io *io);
+/* Names the device that has kept us waiting the longest, or "" while none has for long.
+ * Returns for how long, in nanoseconds. */
+uint64_t mirror_watch_text(const struct mirror_engine *m, char *text, size_t size);
+void mirror_watch_pump(struct mirror_engine *m);
 
 /* engine_status.c */
 void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s);

@@ -47,6 +47,9 @@ struct mirror_status {
 	bool serving;
 	bool frozen;                   /* writes wait for a copy or the lease */
 	char frozen_text[FACT_TEXT_MAX];
+	char hangs_text[FACT_TEXT_MAX];/* names a device that does not answer, or "" */
+	uint64_t hangs_ms;             /* ... for so long */
+	char failed_text[FACT_TEXT_MAX];/* names the device that failed, or "" */
 	uint32_t site;
 	enum data_state data;
 	char data_text[FACT_TEXT_MAX];

@@ -20,6 +20,7 @@ unit_tests = \
 	tests/unit/test_disk_open_driver \
 	tests/unit/test_engine \
 	tests/unit/test_engine_failures \
+	tests/unit/test_engine_hangs \
 	tests/unit/test_engine_refresh \
 	tests/unit/test_engine_roles \
 	tests/unit/test_engine_sites \
@@ -153,6 +154,7 @@ engine_pair = \
 	tests/unit/pair_private.h
 tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(engine_pair)
 tests_unit_test_engine_failures_SOURCES = tests/unit/test_engine_failures.c $(engine_pair)
+tests_unit_test_engine_hangs_SOURCES = tests/unit/test_engine_hangs.c $(engine_pair)
 tests_unit_test_engine_refresh_SOURCES = tests/unit/test_engine_refresh.c $(engine_pair)
 tests_unit_test_engine_roles_SOURCES = tests/unit/test_engine_roles.c $(engine_pair)
 tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_pair)
@@ -175,6 +177,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/check_g8.c \
 	tests/sim/check_w.c \
 	tests/sim/checker.h \
+	tests/sim/device.h \
 	tests/sim/client.c \
 	tests/sim/disk.c \
 	tests/sim/fault.c \

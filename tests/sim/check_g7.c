@@ -3,6 +3,7 @@
  * on one line too. And every request is answered within ANSWER_NS, and somebody serves
  * within SERVE_NS, while nothing is wrong:
  * all run and hear each other, no device fails or is slow, and nothing has struck since.
+ * And a device that hangs is given up within device-timeout and NOTICE_NS.
  * That all comes together again, settle.c sees at the end of every run.
  */
 #include "cluster/internal.h"
@@ -14,6 +15,7 @@
 #define ONE_IN 64u
 #define ANSWER_NS (10 * SIM_S)
 #define SERVE_NS (10 * SIM_S)
+#define NOTICE_NS (3 * SIM_S)
 
 static void check_queues(struct sim *w, uint32_t node)
 {
@@ -53,7 +55,7 @@ static void cluster(struct sim *w, uint32_t node)
 
 static bool device_works(const struct sim *w, const struct sim_device *d)
 {
-	return d->fail == 0 && d->slow_ns == 0 && d->held_ops == 0 &&
+	return d->fail == 0 && d->slow_ns == 0 && d->held_ops == 0 && d->hung == 0 &&
 	       d->stuck_until_ns <= w->now_ns;
 }
 
@@ -126,9 +128,32 @@ static void watch_answers(struct sim *w)
 	check_served(w);
 }
 
+/* A device that does not answer is given up. */
+static void check_hangs(struct sim *w)
+{
+	for (uint32_t i = 0; i < SIM_OPS_MAX; i++) {
+		const struct sim_op *o = &w->op[i];
+		const struct sim_node *n = &w->node[o->node];
+		const uint64_t since = o->begun_ns > n->frozen_until_ns ?
+					       o->begun_ns :
+					       n->frozen_until_ns;
+
+		if (o->used && o->io != NULL && w->config.device_timeout_ms > 0 &&
+		    !n->engine->failed &&
+		    w->now_ns > since + w->config.device_timeout_ms * SIM_MS + NOTICE_NS)
+			sim_violate(
+				w, "G7",
+				"a device of site %u has not answered n%u for %llu ms, "
+				"and it was not given up",
+				o->site + 1, o->node + 1,
+				(unsigned long long)((w->now_ns - since) / SIM_MS));
+	}
+}
+
 static void look(struct sim *w)
 {
 	watch_answers(w);
+	check_hangs(w);
 
 	for (uint32_t n = 0; n < w->node_count; n++)
 		if (w->node[n].running) {

@@ -116,6 +116,7 @@ void sim_io_submit(struct sim *w, uint32_t node, struct mirror_io *io)
 		.op = io->op,
 		.node = node,
 		.process = w->node[node].process,
+		.begun_ns = w->now_ns,
 		.site = site,
 		.device = io->device,
 		.offset = io->offset_bytes,
@@ -259,6 +260,10 @@ void sim_io_done(struct sim *w, uint64_t number)
 		sim_at(w, w->now_ns + SIM_MS / 4, SIM_IO, done.node, number, NULL);
 		return;
 	}
+	if ((d->hung >> done.node & 1) != 0) {
+		o->hangs = true;
+		return;
+	}
 	if (w->now_ns < d->stuck_until_ns) {
 		sim_at(w, d->stuck_until_ns + sim_random(w, SIM_MS), SIM_IO, done.node,
 		       number, NULL);
@@ -283,6 +288,27 @@ void sim_io_done(struct sim *w, uint64_t number)
 	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
 		if (sim_checkers[i]->io_ended != NULL)
 			sim_checkers[i]->io_ended(w, done.node, &done, result);
+}
+
+void sim_device_hang(struct sim *w, uint32_t site, uint32_t device, uint32_t nodes)
+{
+	sim_device(w, site, device)->hung = nodes;
+	for (uint32_t i = 0; i < SIM_OPS_MAX && nodes == 0; i++) {
+		struct sim_op *o = &w->op[i];
+
+		if (!o->used || !o->hangs || o->site != site || o->device != device)
+			continue;
+		o->hangs = false;
+		sim_at(w, sim_soon(w, 1000), SIM_IO, o->node, i, NULL);
+	}
+}
+
+bool sim_io_hangs(const struct sim *w, uint32_t node)
+{
+	for (uint32_t i = 0; i < SIM_OPS_MAX; i++)
+		if (w->op[i].used && w->op[i].hangs && w->op[i].node == node)
+			return true;
+	return false;
 }
 
 /* Some sectors of it are there. */

@@ -22,6 +22,14 @@ static void fail_device(struct sim *w, const struct sim_fault *f, uint32_t site)
 	case SIM_SLOW_DEVICE:
 		d->slow_ns = d->slow_ns > 0 ? 0 : (f->c % 200) * SIM_MS;
 		break;
+	case SIM_HUNG_DEVICE:
+		/* the path of its host, or of all: then its mates find it so, too */
+		sim_device_hang(w, site,
+				device == 0 ? MIRROR_IO_LOG : (uint32_t)device - 1,
+				f->c % 2 == 0 && w->site[site].open_node >= 0 ?
+					1u << w->site[site].open_node :
+					UINT32_MAX);
+		break;
 	case SIM_STUCK_DEVICE:
 		d->stuck_until_ns = w->now_ns + f->c % (6 * SIM_S);
 		break;
@@ -260,6 +268,7 @@ static void strike(struct sim *w, const struct sim_fault *f)
 		break;
 	case SIM_SLOW_DEVICE:
 	case SIM_STUCK_DEVICE:
+	case SIM_HUNG_DEVICE:
 	case SIM_FAIL_DEVICE:
 		fail_device(w, f, site);
 		break;

@@ -136,9 +136,10 @@ uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type typ
 static void trace_fact(struct sim *w, uint32_t node, const struct fact *f)
 {
 	static const char *const names[] = {
-		"opened",    "closed", "peer",   "prepared",      "serving",
-		"demoted",   "stored", "status", "link",          "copy-ready",
-		"copy-lost", "data",   "marks",  "device-failed", "event",
+		"opened",  "closed",        "peer",      "prepared",
+		"serving", "demoted",       "stored",    "status",
+		"link",    "copy-ready",    "copy-lost", "data",
+		"marks",   "device-failed", "event",     "device-hangs",
 	};
 
 	if (f->type != FACT_MARKS)
@@ -445,6 +446,11 @@ void sim_node_start(struct sim *w, uint32_t node)
 	char text[256];
 
 	assert(!n->running);
+	if (sim_io_hangs(w, node)) {
+		sim_trace(w, "n%u does not start: a device holds what it was asked for",
+			  node + 1);
+		return;
+	}
 	sim_io_settle(w, node); /* its lock was held until all that had ended */
 	if (!n->machine)
 		sim_pacemaker_boot(w, node);

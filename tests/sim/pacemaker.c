@@ -237,13 +237,22 @@ static void promote(struct sim *w, uint32_t part)
 	}
 }
 
-/* A monitor finds a device failed: the resource is stopped, and started later. */
+/* A monitor finds a device failed: production's score is gone, so that another becomes
+ * it; and the resource is stopped, and started later. Where the device hangs, the stop
+ * fails. */
 static void recover(struct sim *w, uint32_t part)
 {
-	for (uint32_t n = 0; n < w->node_count; n++)
-		if (is_alive(w, n, part) && w->node[n].core->role.failed &&
-		    sim_random(w, 50) == 0)
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		if (!is_alive(w, n, part) || !w->node[n].core->role.failed ||
+		    sim_random(w, 50) != 0)
+			continue;
+		if (sim_node_serves(w, n) && sim_random(w, 2) == 0)
+			sim_command(w, n, CLUSTER_COMMAND_DEMOTE, false, -1);
+		else if (!sim_io_hangs(w, n))
 			sim_node_kill(w, n);
+		else if (w->plan.fencing)
+			sim_fence(w, n);
+	}
 }
 
 void sim_pacemaker(struct sim *w)

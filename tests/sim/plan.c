@@ -8,6 +8,7 @@
 
 #define CALM_NS (18 * SIM_S)
 #define LONG_ONE_IN 16u
+#define HANG_ONE_IN 6u
 
 static const char *const names[SIM_FAULT_TYPES] = {
 	[SIM_KILL] = "kill",
@@ -39,6 +40,7 @@ static const char *const names[SIM_FAULT_TYPES] = {
 	[SIM_FAIL_FROZEN] = "fail-frozen",
 	[SIM_CALL_OFF] = "call-off",
 	[SIM_REPAIR] = "repair",
+	[SIM_HUNG_DEVICE] = "hung-device",
 };
 
 static const char *const moment_names[SIM_MOMENTS] = {
@@ -119,6 +121,7 @@ static void draw_pace(struct sim_plan *p, struct sim_random *r)
 	p->fencing = sim_random_below(r, 3) != 0;
 	p->fence_ms = pick(r, 300, 1500, 6000);
 	p->force = sim_random_below(r, 8) == 0;
+	p->device_timeout_ms = 8000;
 	p->ns = (8 + sim_random_below(r, 30)) * SIM_S;
 }
 
@@ -178,6 +181,21 @@ static void add_calm(struct sim_plan *p, struct sim_random *r)
 							 .type = SIM_REPAIR };
 }
 
+/* One device hangs for good: for one of the nodes that reach it, or for all. */
+static void add_hang(struct sim_plan *p, struct sim_random *r)
+{
+	if (p->fault_count == SIM_FAULTS_MAX)
+		return;
+	p->fault[p->fault_count++] = (struct sim_fault){
+		.at_ns = SIM_S + sim_random_below(r, p->ns),
+		.type = SIM_HUNG_DEVICE,
+		.moment = draw_moment(r, SIM_HUNG_DEVICE),
+		.a = sim_random_next(r) >> 8,
+		.b = sim_random_next(r) >> 8,
+		.c = sim_random_next(r) >> 8,
+	};
+}
+
 /* The same over an hour or more: what only time brings, and that nothing wears out. */
 static void stretch(struct sim_plan *p, struct sim_random *r)
 {
@@ -222,4 +240,6 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 		add_calm(p, &r);
 	if (sim_random_below(&r, LONG_ONE_IN) == 0)
 		stretch(p, &r);
+	if (sim_random_below(&r, HANG_ONE_IN) == 0)
+		add_hang(p, &r);
 }

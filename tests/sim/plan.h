@@ -40,6 +40,7 @@ enum sim_fault_type {
 	SIM_FAIL_FROZEN,
 	SIM_CALL_OFF, /* promotions at node a: the time of who asked is over */
 	SIM_REPAIR,   /* and then nothing for a while */
+	SIM_HUNG_DEVICE, /* it answers nothing any more until all is repaired */
 	SIM_FAULT_TYPES,
 };
 
@@ -81,6 +82,7 @@ struct sim_plan {
 	bool force;            /* operators may */
 	uint32_t order;        /* enum config_order */
 	uint32_t stale_one_in; /* records on the line; 0: none */
+	uint32_t device_timeout_ms; /* 0: none */
 	uint64_t ns;           /* how long, without the end */
 	uint32_t slow;         /* what died comes back so many times later */
 	const char *watch;     /* only violations of this one count; NULL: all */

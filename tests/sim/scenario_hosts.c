@@ -162,7 +162,77 @@ static void older_fencing(struct sim_scene *s)
 	WHILE(s, 20000, is_hosted, "a host that is cut off keeps its disks");
 }
 
+static bool is_given_up(struct sim_scene *s)
+{
+	return sim_scene_core(s, 0)->role.failed;
+}
+
+static int32_t score(struct sim_scene *s, uint32_t node)
+{
+	static struct cluster_status status;
+
+	cluster_status_get(sim_scene_core(s, node), sim_clock(s->w, node), &status);
+	return status.promotion_score;
+}
+
+static bool copy_is_best(struct sim_scene *s)
+{
+	return score(s, 0) == INT32_MIN && score(s, 2) > score(s, 1) &&
+	       score(s, 2) > score(s, 3);
+}
+
+static bool is_released(struct sim_scene *s)
+{
+	return s->w->site[0].open_node != 0 && !sim_io_pending(s->w, 0);
+}
+
+/* A device of production answers nothing any more, and what it was asked for may reach it
+ * at any time: it is given up, and the copy takes over at once; its site mate, which must
+ * not open the disks, is no choice. They pass on when the device answers. */
+static void device_hangs(struct sim_scene *s, uint32_t device)
+{
+	struct sim_request *asked;
+
+	s->w->config.device_timeout_ms = 8000;
+	sim_device_hang(s->w, 0, device, 1u << 0);
+	s->write = asked = sim_scene_write(s, 0, 7);
+	EXPECT(s, s->write != NULL, "a write is taken");
+	UNTIL(s, 12000, is_given_up, "production gives its device up");
+	UNTIL(s, 1000, sim_told, "who asked is told");
+	UNTIL(s, 3000, copy_is_best, "the copy is the one to promote");
+	s->node = 0;
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+	UNTIL(s, 2000, sim_replied, "it is demoted, and does not wait for the device");
+	if (!sim_scene_takeover(s, 2))
+		return;
+	EXPECT(s, s->w->site[0].open_node == 0, "its disks are still its own");
+	sim_device_hang(s->w, 0, device, 0);
+	UNTIL(s, 3000, is_released, "they are released when the device answers");
+}
+
+static void log_hangs(struct sim_scene *s)
+{
+	device_hangs(s, MIRROR_IO_LOG);
+}
+
+static void disk_hangs(struct sim_scene *s)
+{
+	device_hangs(s, 0);
+}
+
 const struct sim_scenario sim_scenarios_hosts[] = {
+	{ "log-hangs",
+	  "production's writelog answers nothing any more",
+	  { 2, 2 },
+	  1,
+	  20,
+	  .play = log_hangs },
+	{ "disk-hangs",
+	  "a disk of production answers nothing any more",
+	  { 2, 2 },
+	  1,
+	  20,
+	  .play = disk_hangs },
 	{ "all-leave",
 	  "all hosts leave at once, and those that had the disks last stay away",
 	  { 2, 2 },

@@ -27,6 +27,7 @@ void sim_repair(struct sim *w)
 			at->fail = 0;
 			sim_only_there(at, 0, 0);
 			at->slow_ns = at->stuck_until_ns = 0;
+			sim_device_hang(w, s, d == 0 ? MIRROR_IO_LOG : d - 1, 0);
 			at->lose_writes = at->misdirect_writes = 0;
 		}
 	sim_part(w, 0, true, true);

@@ -21,7 +21,8 @@
  *              Bytes are below the cores: see docs/fault-model.md
  *   disks      a volatile cache that a power cut empties in part, in any order,
  *              torn at sectors; read, write and flush errors, for once or for good,
- *              that leave some of what was asked for done; slow and stuck ones; locked
+ *              that leave some of what was asked for done; slow and stuck ones, and one
+ *              that answers nothing more to a node, or to all; locked
  *              or missing ones; rot, lost and misdirected writes in the log
  *   people     promote, demote, force, disconnect, connect, refresh at bad moments; and
  *              give up
@@ -42,6 +43,7 @@
 #include "mirror/engine.h"
 #include "mirror/pool.h"
 #include "tests/sim/checker.h"
+#include "tests/sim/device.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/random.h"
 
@@ -108,36 +110,7 @@ struct sim_heap {
 	size_t count, room;
 };
 
-/* ---- devices: disk.c ---- */
-
-struct sim_device {
-	uint8_t *now;    /* as reads see it */
-	uint8_t *stable; /* what a power cut leaves for certain */
-	uint32_t *dirty; /* per sector: 0, or the write's number: now differs */
-	uint64_t dirty_from, dirty_to; /* no sector outside of these is */
-	uint64_t bytes;
-	uint32_t write_count;        /* numbers writes */
-	uint32_t flush_covers;       /* greatest of a flush under way */
-	int32_t fail;                /* operations fail with it; 0: none */
-	uint32_t fail_ops;           /* of these kinds only (1 << op); 0: all */
-	uint32_t fail_count;         /* so many more times, then it works; 0: always */
-	uint64_t slow_ns;            /* more for each operation */
-	uint64_t stuck_until_ns;     /* nothing ends before */
-	uint32_t held_ops;           /* operations (1 << op) that do not end: hold.c */
-	uint64_t only_from, only_to; /* fail and held_ops: only there; 0: everywhere */
-	uint32_t lose_writes;        /* so many are said to be done and are not ... */
-	uint32_t misdirect_writes;   /* ... or are done elsewhere */
-};
-
-struct sim_op {
-	bool used;
-	struct mirror_io *io; /* NULL: its process is gone */
-	enum mirror_io_op op;
-	uint32_t node, process, site, device;
-	uint64_t offset, length;
-	uint32_t flush_covers;
-	uint8_t *data; /* WRITE: what is written */
-};
+/* ---- devices: device.h ---- */
 
 struct sim_site {
 	struct sim_device log, disk[SIM_DISKS_MAX];
@@ -499,6 +472,11 @@ void sim_io_orphan(struct sim *w, uint32_t node, bool machine);
 /* What a dead process of the node had under way ends now. */
 void sim_io_settle(struct sim *w, uint32_t node);
 bool sim_io_pending(const struct sim *w, uint32_t node);
+/* The device answers nothing to these nodes (bits) any more; 0: to all, and what it has
+ * kept ends. */
+void sim_device_hang(struct sim *w, uint32_t site, uint32_t device, uint32_t nodes);
+/* Has the node asked for something that so does not end? */
+bool sim_io_hangs(const struct sim *w, uint32_t node);
 void sim_power_cut(struct sim *w, uint32_t site);
 bool sim_rot(struct sim *w, uint32_t site);
 

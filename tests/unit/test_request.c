@@ -99,6 +99,16 @@ void agent_node_fail_frozen(struct agent_node *n)
 	frozen_count++;
 }
 
+static const char *hangs; /* a device does not answer */
+
+bool agent_node_hangs(const struct agent_node *n, char *text, size_t text_size)
+{
+	(void)n;
+	if (hangs != NULL)
+		snprintf(text, text_size, "%s", hangs);
+	return hangs != NULL;
+}
+
 void agent_node_members_get(const struct agent_node *n, struct cluster_status *status)
 {
 	(void)n;
@@ -285,6 +295,20 @@ START_TEST(demotion_fails_frozen_writes_and_goes_on)
 }
 END_TEST
 
+/* Where a device hangs, nothing is there that failing what is frozen would end. */
+START_TEST(release_that_a_device_keeps_names_it_when_its_time_is_over)
+{
+	hangs = "disk db (/dev/x) hangs: a write has not been answered for 21 s";
+	strcpy(members.text, "promoting: starting to serve");
+	ask(&client, "{\"command\":\"stop\",\"wait\":0.02}");
+	run_ms(200);
+	ck_assert_int_eq(frozen_count, 0);
+	ck_assert_int_eq(client.exit_status, 1);
+	ck_assert_ptr_nonnull(strstr(client.text, hangs));
+	hangs = NULL;
+}
+END_TEST
+
 START_TEST(client_that_hangs_up_gives_up_the_answer_only)
 {
 	ask(&client, "{\"command\":\"promote\"}");
@@ -386,6 +410,7 @@ int main(void)
 	tcase_add_test(tc, promotion_that_takes_too_long_is_called_off);
 	tcase_add_test(tc, promotion_that_starts_to_serve_when_its_time_is_over_says_so);
 	tcase_add_test(tc, demotion_fails_frozen_writes_and_goes_on);
+	tcase_add_test(tc, release_that_a_device_keeps_names_it_when_its_time_is_over);
 	tcase_add_test(tc, client_that_hangs_up_gives_up_the_answer_only);
 	tcase_add_test(tc, stop_ends_the_process_unless_it_is_refused);
 	tcase_add_test(tc, score_and_fenced_are_answered_at_once);
