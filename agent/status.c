@@ -126,8 +126,8 @@ static json_t *production(const struct status_input *in)
 static void put_lag(json_t *o, const struct mirror_status_site *m)
 {
 	static const char *const key[] = {
-		"since",         "lag_bytes", "lag_groups", "lag_ms",
-		"tracked_bytes", "refresh",   "waited",
+		"since",   "lag_bytes", "lag_groups", "lag_ms",      "tracked_bytes",
+		"refresh", "waited",    "lost_count", "back_off_ms",
 	};
 	json_t *refresh;
 
@@ -141,6 +141,8 @@ static void put_lag(json_t *o, const struct mirror_status_site *m)
 	put_count(o, "lag_ms", m->lag_ms);
 	put_count(o, "tracked_bytes", m->map_extents * MIRROR_EXTENT_BYTES);
 	put(o, "waited", json_boolean(m->waited));
+	put_count(o, "lost_count", m->lost_count);
+	put_count(o, "back_off_ms", m->back_off_ms);
 	if (m->refresh_total_extents == 0)
 		return;
 	refresh = json_object();
@@ -484,6 +486,14 @@ static void why_sites(const struct status_input *in, json_t *list)
 			say(list,
 			    "Site %s is not current: its link is %s and its data is %s.",
 			    name, agent_link_text(c->link), agent_data_text(c->data));
+		if (m != NULL && m->back_off_ms > 0)
+			say(list,
+			    "Site %s was lost %u times in a short time: writes wait for it "
+			    "again in %llu s at the earliest; `hamirror refresh %s %s` has "
+			    "them wait for it at once.",
+			    name, m->lost_count,
+			    (unsigned long long)(m->back_off_ms + 999) / 1000,
+			    in->config->mirror, name);
 	}
 }
 

@@ -102,6 +102,14 @@ static bool stands_still(const struct mirror_engine *m, uint32_t site)
 	       m->peer[site].phase == REFRESH_REFUSED;
 }
 
+/* Does the log wait for this linked copy? As long as clients do, or as it takes what it
+ * is sent; a link that is opened, greets or says nothing but that it is there does not
+ * count. */
+static bool is_waited_out(const struct mirror_engine *m, uint32_t site)
+{
+	return mirror_ack_waits_for(&m->ack, site) || mirror_trust_flows(m, site);
+}
+
 static uint64_t covered(struct mirror_engine *m)
 {
 	uint64_t all = m->home_flushed;
@@ -113,7 +121,8 @@ static uint64_t covered(struct mirror_engine *m)
 		return all;
 	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++)
 		if (((m->link[i].use == LINK_STREAM_OUT &&
-		      !stands_still(m, m->link[i].site)) ||
+		      !stands_still(m, m->link[i].site) &&
+		      is_waited_out(m, m->link[i].site)) ||
 		     m->link[i].use == LINK_ROLL_OUT) &&
 		    m->link[i].next_send <= all)
 			all = m->link[i].next_send - 1;
@@ -168,13 +177,14 @@ static void pump_ring(struct mirror_engine *m)
 
 static bool site_is_behind(const struct mirror_engine *m, uint32_t site)
 {
-	/* A linked copy is waited for (it is making progress, or will be put
-	 * out), unless it is held: what it takes in counts only at the end; or
-	 * nothing flows to it. A copy does not wait for production, whose marks
-	 * come down a line that waits for this very log. */
+	/* A linked copy is waited for while it is making progress, or until it
+	 * is put out, unless it is held: what it takes in counts only at the end.
+	 * A copy does not wait for production, whose marks come down a line that
+	 * waits for this very log. */
 	return site != m->site && mirror_free_covered(m, site) < m->home_flushed &&
 	       (m->peer[site].link == MIRROR_LINK_NONE || m->peer[site].held ||
-		stands_still(m, site) || m->state == ENGINE_IDLE);
+		stands_still(m, site) || !is_waited_out(m, site) ||
+		m->state == ENGINE_IDLE);
 }
 
 static bool bypass_is_due(const struct mirror_engine *m)

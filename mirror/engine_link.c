@@ -346,6 +346,16 @@ bool mirror_engine_takes_frames(const struct mirror_engine *m, uint32_t link)
 
 /* ---- time ---------------------------------------------------------------- */
 
+/* A refresh that stands still is one that clients may have waited for. */
+static void close_stalled(struct mirror_engine *m, uint32_t number)
+{
+	const uint32_t site = m->link[number].site;
+
+	if (m->peer[site].phase >= REFRESH_ASKED && m->peer[site].phase <= REFRESH_ENDING)
+		mirror_trust_lost(m, site);
+	mirror_link_close(m, number, "nothing was confirmed for copy-timeout");
+}
+
 static void check_times(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
@@ -358,7 +368,7 @@ static void check_times(struct mirror_engine *m, uint32_t number)
 	if (m->now_ns >= l->last_heard_ns + limit)
 		mirror_link_close(m, number, "nothing was heard for copy-timeout");
 	else if (l->use == LINK_STREAM_OUT && m->now_ns >= l->progress_ns + limit)
-		mirror_link_close(m, number, "nothing was confirmed for copy-timeout");
+		close_stalled(m, number);
 	else
 		mirror_engine_wake(m, l->last_heard_ns + limit);
 }
@@ -379,28 +389,6 @@ static void connect_peer(struct mirror_engine *m, uint32_t site)
 		mirror_peer_set(m, site, LINK_CONNECTING, "connecting");
 }
 
-/* D3, backwards: a copy that writes wait for is gone. */
-static void tell_lost(struct mirror_engine *m, uint32_t site)
-{
-	struct engine_peer *p = &m->peer[site];
-	struct fact *f;
-
-	if (p->link != MIRROR_LINK_NONE && m->link[p->link].use == LINK_STREAM_OUT)
-		return;
-	if ((!p->waited && p->candidate_count == 0) || p->lost_told)
-		return;
-	if (m->now_ns < p->lost_at_ns) {
-		mirror_engine_wake(m, p->lost_at_ns);
-		return;
-	}
-	p->lost_told = true;
-	f = mirror_engine_fact(m, FACT_COPY_LOST);
-	f->site = site;
-	f->ready_count = m->ready_count;
-	snprintf(f->text, sizeof f->text, "%s",
-		 p->text[0] != 0 ? p->text : "no link to it could be made");
-}
-
 void mirror_links_pump(struct mirror_engine *m)
 {
 	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++)
@@ -413,8 +401,8 @@ void mirror_links_pump(struct mirror_engine *m)
 				continue;
 			if (m->state == ENGINE_SERVING)
 				connect_peer(m, s);
-			tell_lost(m, s);
 		}
+		mirror_trust_pump(m);
 	}
 	mirror_send_pump(m);
 }

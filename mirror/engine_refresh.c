@@ -92,7 +92,6 @@ void mirror_production_begins(struct mirror_engine *m, uint32_t number)
 	}
 	refresh = needs_refresh(m, l->site, h);
 	p->incarnation = h->incarnation;
-	p->lost_told = false;
 	p->held = false;
 	p->refused_count = 0;
 	p->marks = (struct site_marks){ logged, durable, h->marks.home };
@@ -101,6 +100,7 @@ void mirror_production_begins(struct mirror_engine *m, uint32_t number)
 	mirror_ack_set_site(&m->ack, l->site, logged, durable);
 	l->next_send = h->next_sequence > oldest ? h->next_sequence : oldest;
 	l->progress_ns = m->now_ns;
+	mirror_trust_begins(m, number);
 	l->map_due = h->own_map_extents > 0;
 	if (!refresh) {
 		begin_catching_up(m, l->site);
@@ -162,7 +162,7 @@ static void ask(struct mirror_engine *m, uint32_t site)
 	};
 	struct mirror_frame *f;
 
-	if (l->map_due || !maps_stand(m, p))
+	if (l->map_due || !mirror_trust_allows(m, site) || !maps_stand(m, p))
 		return;
 	if (m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY)
 		begin_full(m, site);
@@ -408,6 +408,7 @@ static void confirmed(struct mirror_engine *m, uint32_t number,
 		return; /* nothing of it counts before the end (W6) */
 	if (c->marks.durable > p->proven_durable)
 		p->proven_durable = c->marks.durable;
+	mirror_trust_confirmed(m, l->site, false);
 	/* From here on the log waits for it again; maps that took over while it was
 	 * held stand until it has all of that too. */
 	if (p->phase == REFRESH_ENDING && c->marks.durable >= p->refresh_end)
@@ -420,6 +421,7 @@ static void confirmed(struct mirror_engine *m, uint32_t number,
 		mirror_engine_event(m, mirror_engine_site_name(m, l->site), "refreshed",
 				    "all of the refresh is durable there");
 		begin_catching_up(m, l->site);
+		mirror_trust_confirmed(m, l->site, true);
 	} else if (p->phase == REFRESH_NONE && m->sb.sites[l->site].map_position > 0 &&
 		   m->sb.sites[l->site].map_position <= c->marks.durable) {
 		mirror_maps_clear(m, l->site);
@@ -556,6 +558,7 @@ void mirror_production_pump(struct mirror_engine *m, uint32_t number)
 	    (behind <= LEVEL_RECORDS || is_outrun(m, p, behind)))
 		mirror_peer_set(m, l->site, LINK_CONNECTED, "");
 	if (p->state == LINK_CONNECTED && !p->waited && m->config->mode == CONFIG_SYNC &&
-	    !m->sb.sites[l->site].disconnected)
+	    !m->sb.sites[l->site].disconnected &&
+	    (p->candidate_from != 0 || mirror_trust_may_enter(m, l->site)))
 		enter(m, l->site);
 }

@@ -17,6 +17,7 @@ static bool order_one(struct mirror_engine *m, uint32_t site, bool inconsistent,
 		mirror_text(text, size, "%s: only production refreshes a copy", name);
 		return false;
 	}
+	mirror_trust_forgive(m, site);
 	if (p->phase == REFRESH_NONE) {
 		mirror_text(text, size,
 			    p->state == LINK_CONNECTED   ? "%s: every record reaches it" :

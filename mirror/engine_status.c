@@ -119,6 +119,10 @@ static void fill_site(const struct mirror_engine *m, uint32_t site,
 	s->refresh_total_extents = p->phase == REFRESH_NONE ? 0 : p->refresh_total;
 	s->refresh_refused = p->phase == REFRESH_REFUSED;
 	s->since_ns = p->since_wall_ns;
+	s->lost_count = p->trust.lost_count;
+	s->back_off_ms = m->now_ns < p->trust.again_ns ?
+				 (p->trust.again_ns - m->now_ns) / NS_PER_MS + 1 :
+				 0;
 	if (m->state >= ENGINE_STARTING && m->state <= ENGINE_DEMOTING)
 		fill_lag(m, site, s);
 }

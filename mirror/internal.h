@@ -61,6 +61,7 @@
 #define MARKS_NS (50 * NS_PER_MS)     /* production's marks to a copy */
 #define HOME_FLUSH_NS (1000 * NS_PER_MS)
 #define LOST_GRACE_NS (1000 * NS_PER_MS) /* a reconnect within it is no loss */
+#define FLOW_NS (1000 * NS_PER_MS)       /* nothing confirmed for so long: it stands */
 #define LEVEL_RECORDS 512u               /* so near, a copy may enter (D3) ... */
 #define MAPPING_NS (500 * NS_PER_MS)     /* then clients wait for a refresh to begin */
 #define CHASE_NS (1000 * NS_PER_MS)      /* ... or when clients outrun it so long */
@@ -127,6 +128,7 @@ struct engine_link {
 	bool map_due; /* own map: to be sent, or awaited */
 	uint64_t map_cursor;
 	uint64_t progress_ns; /* when it last confirmed something new */
+	uint64_t began_at;    /* STREAM_OUT: the last sequence when it began */
 	struct mirror_marks marks_sent;
 	uint64_t marks_sent_ns;
 	uint32_t frame_count; /* queued with the driver */
@@ -152,6 +154,20 @@ enum refresh_phase {
 	REFRESH_REFUSED, /* needs consent or room */
 };
 
+/* What a copy owes: confirmations of what it could have had. */
+struct engine_owed {
+	uint64_t has;      /* the most that it has confirmed */
+	uint64_t since_ns; /* it lacks something, and no more has come; 0: nothing */
+};
+
+/* How long clients wait for a copy, and when again: see engine_trust.c. */
+struct engine_trust {
+	struct engine_owed logged, durable;
+	uint32_t lost_count; /* so often lost, less what it made good */
+	uint64_t again_ns;   /* clients do not wait for it before */
+	uint64_t good_ns;    /* waited for, and not lost, since; 0: it is not */
+};
+
 /* Another site, as this one knows it. */
 struct engine_peer {
 	bool wanted; /* ORDER_LINK stands */
@@ -169,6 +185,7 @@ struct engine_peer {
 	uint64_t candidate_count; /* fact.ready_count when named, else 0 */
 	bool lost_told;           /* COPY_LOST sent for this absence */
 	uint64_t lost_at_ns;      /* ... not before */
+	struct engine_trust trust;
 	uint64_t incarnation;     /* of its host, by hello */
 	struct site_marks marks;  /* by the link; W2 counts `proven` */
 	uint64_t proven_durable;

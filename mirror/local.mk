@@ -21,6 +21,7 @@ libmirror_la_SOURCES = \
 	mirror/engine_maps.c \
 	mirror/engine_open.c \
 	mirror/engine_pace.c \
+	mirror/engine_trust.c \
 	mirror/engine_prepare.c \
 	mirror/engine_read.c \
 	mirror/engine_refresh.c \

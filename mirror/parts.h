@@ -214,6 +214,21 @@ bool mirror_pace_ready(struct mirror_engine *m, uint32_t site, uint32_t room_blo
 void mirror_pace_spend(struct mirror_engine *m, const struct mirror_header *h);
 bool mirror_pace_waits(const struct mirror_engine *m);
 
+/* engine_trust.c */
+void mirror_trust_serve(struct mirror_engine *m, uint32_t site);
+void mirror_trust_begins(struct mirror_engine *m, uint32_t number);
+/* Its marks have changed; `refreshed`: by the end of a refresh. */
+void mirror_trust_confirmed(struct mirror_engine *m, uint32_t site, bool refreshed);
+/* Does it take what it is sent? Then the log is kept for it, and it may be waited for. */
+bool mirror_trust_flows(const struct mirror_engine *m, uint32_t site);
+/* May clients begin to wait for the copy, or for its refresh? */
+bool mirror_trust_allows(struct mirror_engine *m, uint32_t site);
+bool mirror_trust_may_enter(struct mirror_engine *m, uint32_t site);
+/* Clients had to wait for a copy, and in vain. */
+void mirror_trust_lost(struct mirror_engine *m, uint32_t site);
+void mirror_trust_forgive(struct mirror_engine *m, uint32_t site);
+void mirror_trust_pump(struct mirror_engine *m);
+
 /* engine_refresh.c */
 void mirror_production_begins(struct mirror_engine *m, uint32_t number);
 void mirror_production_pump(struct mirror_engine *m, uint32_t number);

@@ -40,6 +40,8 @@ struct mirror_status_site {
 	uint64_t refresh_total_extents;
 	bool refresh_refused;          /* it waits for consent or room, link_text says */
 	uint64_t since_ns;             /* CLOCK_REALTIME of the last link change */
+	uint32_t lost_count;           /* lost so often while clients waited for it */
+	uint64_t back_off_ms;          /* so long they do not wait for it again */
 };
 
 struct mirror_status {

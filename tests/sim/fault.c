@@ -154,13 +154,17 @@ static void part(struct sim *w, const struct sim_fault *f)
 
 static void stall(struct sim *w, const struct sim_fault *f, uint32_t node)
 {
-	const uint64_t ns = f->c % (8 * SIM_S);
+	const bool hole = f->type == SIM_HOLE;
+	const uint64_t ns = f->c % (hole ? 16 * SIM_S : 8 * SIM_S);
 
 	for (uint32_t to = 0; to < w->node_count; to++) {
 		if (to == node || (f->b >> to & 1) == 0)
 			continue;
-		sim_stall(w, node, to, true);
-		sim_at(w, w->now_ns + ns, SIM_FLOWS, node, to, NULL);
+		if (hole)
+			sim_hole(w, node, to, true);
+		else
+			sim_stall(w, node, to, true);
+		sim_at(w, w->now_ns + ns, hole ? SIM_FILLED : SIM_FLOWS, node, to, NULL);
 	}
 }
 
@@ -230,8 +234,10 @@ static void repair(struct sim *w)
 	strike_all_armed(w); /* none of them later, when all has to be calm */
 	sim_repair(w);
 	for (uint32_t n = 0; n < w->node_count; n++)
-		for (uint32_t to = 0; to < w->node_count; to++)
+		for (uint32_t to = 0; to < w->node_count; to++) {
 			sim_stall(w, n, to, false);
+			sim_hole(w, n, to, false);
+		}
 }
 
 static void strike(struct sim *w, const struct sim_fault *f)
@@ -261,6 +267,7 @@ static void strike(struct sim *w, const struct sim_fault *f)
 		part(w, f);
 		break;
 	case SIM_STALL:
+	case SIM_HOLE:
 		stall(w, f, node);
 		break;
 	case SIM_RESET_LINES:

@@ -53,6 +53,11 @@ void sim_stall(struct sim *w, uint32_t from, uint32_t to, bool stalled)
 	w->stalled[from][to] = stalled;
 }
 
+void sim_hole(struct sim *w, uint32_t from, uint32_t to, bool hole)
+{
+	w->hole[from][to] = hole;
+}
+
 void sim_hold_device(struct sim *w, uint32_t site, uint32_t device, uint32_t ops)
 {
 	sim_device(w, site, device)->held_ops = ops;
@@ -69,7 +74,7 @@ void sim_release_all(struct sim *w)
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		w->node[n].held = 0;
 		for (uint32_t to = 0; to < w->node_count; to++)
-			w->stalled[n][to] = false;
+			w->stalled[n][to] = w->hole[n][to] = false;
 	}
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
 		for (uint32_t d = 0; d <= w->plan.disk_count; d++) {

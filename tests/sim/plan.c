@@ -41,6 +41,7 @@ static const char *const names[SIM_FAULT_TYPES] = {
 	[SIM_CALL_OFF] = "call-off",
 	[SIM_REPAIR] = "repair",
 	[SIM_HUNG_DEVICE] = "hung-device",
+	[SIM_HOLE] = "hole",
 };
 
 static const char *const moment_names[SIM_MOMENTS] = {
@@ -196,6 +197,21 @@ static void add_hang(struct sim_plan *p, struct sim_random *r)
 	};
 }
 
+/* Lines on which only what is small gets through, for a few times copy-timeout. */
+static void add_holes(struct sim_plan *p, struct sim_random *r)
+{
+	const uint64_t count = 1 + sim_random_below(r, 3);
+
+	for (uint64_t i = 0; i < count && p->fault_count < SIM_FAULTS_MAX; i++)
+		p->fault[p->fault_count++] = (struct sim_fault){
+			.at_ns = sim_random_below(r, p->ns),
+			.type = SIM_HOLE,
+			.a = sim_random_next(r) >> 8,
+			.b = sim_random_next(r) >> 8,
+			.c = sim_random_next(r) >> 8,
+		};
+}
+
 /* The same over an hour or more: what only time brings, and that nothing wears out. */
 static void stretch(struct sim_plan *p, struct sim_random *r)
 {
@@ -242,4 +258,6 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 		stretch(p, &r);
 	if (sim_random_below(&r, HANG_ONE_IN) == 0)
 		add_hang(p, &r);
+	if (sim_random_below(&r, 4) == 0)
+		add_holes(p, &r);
 }

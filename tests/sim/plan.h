@@ -41,6 +41,7 @@ enum sim_fault_type {
 	SIM_CALL_OFF, /* promotions at node a: the time of who asked is over */
 	SIM_REPAIR,   /* and then nothing for a while */
 	SIM_HUNG_DEVICE, /* it answers nothing any more until all is repaired */
+	SIM_HOLE,     /* like SIM_STALL, of records with data only */
 	SIM_FAULT_TYPES,
 };
 

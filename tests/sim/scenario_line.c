@@ -100,6 +100,90 @@ static void stalled_line(struct sim_scene *s)
 	UNTIL(s, 8000, is_current, "the copy comes level when the line works");
 }
 
+/* ---- a line that takes small frames only -------------------- */
+
+static bool stays_out(struct sim_scene *s)
+{
+	return is_out(s) && !mirror_ack_waits_for(&sim_scene_engine(s, 0)->ack, 1);
+}
+
+/* It connects, is greeted, sends heartbeats, and confirms nothing, again and again: it
+ * leaves once, and nothing waits for it before it has confirmed what stood still. */
+static void small_frames_only(struct sim_scene *s)
+{
+	uint64_t from = s->w->now_ns;
+
+	s->site = 1;
+	sim_hole(s->w, 0, 1, true);
+	s->write = sim_scene_write(s, 0, SECTOR);
+	EXPECT(s, s->write != NULL, "the write is taken");
+	UNTIL(s, 12000, sim_told, "it is answered without the copy");
+	EXPECT(s, s->w->now_ns < from + 4 * SIM_S, "soon after copy-timeout");
+	UNTIL(s, 100, is_out, "which is not current any more");
+	WHILE(s, 12000, stays_out, "it stays out, and nothing waits for it");
+	sim_hole(s->w, 0, 1, false);
+	UNTIL(s, 8000, is_current, "it is current when the line works");
+}
+
+/* ---- a copy that is out, and a full log -------------------- */
+
+static bool greets(struct sim_scene *s)
+{
+	return line(s) != NULL && line(s)->use == LINK_GREETING;
+}
+
+/* It is stopped: its system takes every connection, and none is greeted. The log runs
+ * full again and again, and its map takes over each time, whatever a link does. */
+static void stopped_and_full(struct sim_scene *s)
+{
+	sim_node_stop(s->w, 1, 3600 * SIM_S);
+	UNTIL(s, 8000, is_out, "the copy is not current any more");
+	UNTIL(s, 8000, greets, "it is connected to again");
+	for (uint32_t i = 0; i < 1200; i++) {
+		s->write = sim_scene_write(s, 0, SECTOR);
+		EXPECT(s, s->write != NULL, "a write is taken");
+		UNTIL(s, 700, sim_told, "it does not wait for who is out");
+	}
+	sim_node_kill(s->w, 1);
+}
+
+/* ---- a line that stalls again and again -------------------- */
+
+/* A little longer than copy-timeout each time: how long the write then waits. */
+static bool flap(struct sim_scene *s, uint64_t *frozen_ns)
+{
+	const uint64_t from = s->w->now_ns;
+
+	sim_stall(s->w, 1, 0, true);
+	s->write = sim_scene_write(s, 0, SECTOR);
+	if (!sim_scene_expect(s, s->write != NULL, "the write is taken") ||
+	    !sim_scene_until(s, 6000, sim_told, "it is answered without the copy"))
+		return false;
+	*frozen_ns += s->w->now_ns - from;
+	sim_stall(s->w, 1, 0, false);
+	return true;
+}
+
+/* Whoever lets the copy in waits for it in vain each time, but less and less often. */
+static void flapping(struct sim_scene *s)
+{
+	const uint64_t begin = s->w->now_ns;
+	uint64_t frozen = 0, last;
+
+	s->site = 1;
+	for (uint32_t i = 0; i < 6; i++) {
+		if (!flap(s, &frozen))
+			return;
+		last = s->w->now_ns;
+		UNTIL(s, 60000, is_current, "it is current again");
+		EXPECT(s, i != 0 || s->w->now_ns < last + 3 * SIM_S, "soon at first");
+	}
+	EXPECT(s, s->w->now_ns > last + 40 * SIM_S, "late at last");
+	EXPECT(s, (s->w->now_ns - begin) / 4 > frozen, "most of the time nothing waits");
+	WHILE(s, 3000 * 32, is_current, "it behaves");
+	EXPECT(s, sim_scene_engine(s, 0)->peer[1].trust.lost_count < 6, "and makes good");
+}
+
 const struct sim_scenario sim_scenarios_line[] = {
 	{ "stale-record",
 	  "a record of a generation that was given up, in the place of a newer one",
@@ -114,5 +198,23 @@ const struct sim_scenario sim_scenarios_line[] = {
 	  5,
 	  .play = stalled_line,
 	  .log_bytes = 12u << 20 },
+	{ "small-frames-only",
+	  "a line on which large frames vanish and small ones pass",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = small_frames_only },
+	{ "stopped-and-full",
+	  "a log that runs full while a copy that is out is connected to",
+	  { 1, 1 },
+	  1,
+	  5,
+	  .play = stopped_and_full },
+	{ "flapping",
+	  "a line that stalls again and again for a little longer than copy-timeout",
+	  { 1, 1 },
+	  1,
+	  5,
+	  .play = flapping },
 	{ 0 },
 };
