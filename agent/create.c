@@ -249,7 +249,10 @@ static int fill_disks(struct creation *c)
 		snprintf(d->name, sizeof d->name, "%s", site->disk[i].name);
 		d->size_bytes = c->found.disk_bytes[i];
 		d->sector_bytes = c->found.disk_sector_bytes[i];
+		memcpy(c->sb.evidence.identity[i], c->found.disk_identity[i],
+		       MIRROR_IDENTITY_BYTES);
 	}
+	c->sb.evidence.disk_count = t->count;
 	if (c->o->copy_of == NULL)
 		return 0;
 	if (mirror_hello_check_disks(&c->peer.disks, t, c->text, c->text_size) != 0)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "mirror/disk_holder_driver.h"
+#include "mirror/disk_identity_driver.h"
 
 #define SECTOR_BYTES 512u
 #define LOG_BLOCK_BYTES 4096u
@@ -286,6 +287,7 @@ int disk_set_open(const struct config_site *site, struct disk_set *set,
 		found->disk_bytes[i] = set->disk[i].size_bytes;
 		found->disk_sector_bytes[i] = set->disk[i].sector_bytes;
 		found->disk_is_file[i] = set->disk[i].is_file;
+		disk_identity_find(set->disk[i].fd, found->disk_identity[i]);
 	}
 	return 0;
 }

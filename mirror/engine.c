@@ -331,6 +331,9 @@ static void io_done(struct mirror_engine *m, struct mirror_io *io)
 	case IO_OPEN:
 		mirror_open_io(m, io);
 		break;
+	case IO_SAMPLE:
+		mirror_disks_io(m, io);
+		break;
 	case IO_SUPERBLOCK:
 	case IO_SUPERBLOCK_FLUSH:
 		superblock_io(m, io);

@@ -96,9 +96,12 @@ static void drop_from_table(struct mirror_engine *m)
 		if (m->cut_home && r->header.length_bytes > 0)
 			mirror_maps_set(m, m->site, r->header.disk,
 					r->header.offset_bytes, r->header.length_bytes);
+		if (m->cut_home)
+			mirror_evidence_touch(&m->sb.evidence, &r->header);
 		drop_record(m, r);
 		m->last_sequence--;
 	}
+	mirror_evidence_cut(&m->sb.evidence, m->cut_keep);
 	m->next_to_log = m->last_sequence + 1;
 	if (m->logged > m->last_sequence)
 		m->logged = m->last_sequence;
@@ -280,8 +283,10 @@ static void leap(struct mirror_engine *m)
 	m->sb.hold.sequence = m->last_sequence;
 	m->sb.hold.position = position;
 	m->sb.refresh.kind = hold ? MIRROR_REFRESH_HELD : MIRROR_REFRESH_BLANK;
-	if (!hold)
+	if (!hold) {
 		m->sb.blank = true;
+		mirror_evidence_forget_samples(&m->sb.evidence);
+	}
 	m->sb.refresh.source = history_newest(&m->sb.history)->id;
 	m->sb.log_epoch++;
 	if (first > m->last_sequence + 1) {

@@ -29,6 +29,7 @@ static void disks_flushed(struct mirror_engine *m)
 		struct mirror_record *r = mirror_engine_record(m, m->home_flushed + 1);
 
 		mirror_lag_note(m, &r->header);
+		mirror_disks_homed(m, r);
 		mirror_record_set_state(r, MIRROR_RECORD_FREE);
 		m->home_flushed++;
 	}

@@ -246,6 +246,7 @@ static void set_home(struct mirror_engine *m, struct mirror_record *r)
 {
 	mirror_record_set_state(r, MIRROR_RECORD_HOME);
 	r->partly_home = false;
+	r->sample_crc = mirror_evidence_crc(&r->header, r->data);
 	if (r->indexed) {
 		mirror_index_remove(&m->index[r->header.disk], r);
 		r->indexed = false;

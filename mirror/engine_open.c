@@ -7,6 +7,7 @@
  *   superblock  both slots read, identity and sizes checked   close, FACT_OPENED
  *   maps        every block of every site's map read          (all dirty)
  *   scan        the ring walked; what is not home is found    close, FACT_OPENED
+ *   disks       are they those that were there? evidence.h    close, FACT_OPENED
  *   write       a superblock with a new epoch, durable        close, FACT_OPENED
  *   write both  ... in the other slot too: either may be lost close, FACT_OPENED
  *   mark        a MARK at the head, flushed (scan.h, rule 2)
@@ -256,6 +257,7 @@ static bool found_record(struct mirror_engine *m, const struct mirror_header *h,
 {
 	struct mirror_record *r;
 
+	mirror_disks_found(m, h);
 	if (h->disk_sequence > m->disk_sequence[h->disk])
 		m->disk_sequence[h->disk] = h->disk_sequence;
 	if (h->sequence > m->last_sequence + 1) { /* a leap: all before is home */
@@ -368,6 +370,16 @@ static void scan_ended(struct mirror_engine *m)
 	m->open_ticket = mirror_superblock_want(m);
 }
 
+static void disks_compared(struct mirror_engine *m)
+{
+	char text[FACT_TEXT_MAX];
+
+	if (mirror_disks_judge(m, text, sizeof text))
+		scan_ended(m);
+	else
+		refuse(m, -EMEDIUMTYPE, text);
+}
+
 static void pump_scan(struct mirror_engine *m)
 {
 	char text[FACT_TEXT_MAX];
@@ -386,7 +398,8 @@ static void pump_scan(struct mirror_engine *m)
 			       "version holds; use the version that wrote them");
 			return;
 		case MIRROR_SCAN_END:
-			scan_ended(m);
+			m->open_step = OPEN_DISKS;
+			mirror_disks_begin(m);
 			return;
 		case MIRROR_SCAN_DAMAGED:
 			mirror_text(text, sizeof text, "writelog %s: %s",
@@ -443,6 +456,8 @@ void mirror_open_pump(struct mirror_engine *m)
 		pump_maps(m);
 	if (m->open_step == OPEN_SCAN && m->io_count == 0)
 		pump_scan(m);
+	if (m->open_step == OPEN_DISKS && m->io_count == 0)
+		disks_compared(m);
 	if (m->open_step == OPEN_WRITE && mirror_superblock_has(m, m->open_ticket)) {
 		m->open_step = OPEN_WRITE_BOTH;
 		m->open_ticket = mirror_superblock_want(m);
@@ -491,6 +506,7 @@ void mirror_open_io(struct mirror_engine *m, struct mirror_io *io)
 		done(m);
 		break;
 	case OPEN_DEVICES:
+	case OPEN_DISKS:
 	case OPEN_WRITE:
 	case OPEN_WRITE_BOTH:
 	case OPEN_MARK:

@@ -85,6 +85,7 @@ enum engine_state {
 /* What a mirror_io was for: the handler in engine.c's table. */
 enum io_purpose {
 	IO_OPEN, /* superblocks, maps, scan reads, recovery flush */
+	IO_SAMPLE, /* a block of a disk, compared at an open */
 	IO_SUPERBLOCK,
 	IO_SUPERBLOCK_FLUSH,
 	IO_LOG_WRITE,
@@ -248,6 +249,7 @@ enum open_step {
 	OPEN_SUPERBLOCK,
 	OPEN_MAPS,
 	OPEN_SCAN,
+	OPEN_DISKS,
 	OPEN_WRITE,
 	OPEN_WRITE_BOTH,
 	OPEN_MARK,
@@ -347,6 +349,15 @@ struct mirror_engine {
 	struct iovec open_iov;
 	uint32_t open_map_site;
 	uint64_t open_map_block;
+
+	/* evidence.h: each disk is compared on its own */
+	struct engine_disk {
+		struct mirror_io io;
+		struct iovec iov;
+		uint32_t slot;        /* of the sample under way */
+		uint32_t same, other; /* so many were, or were not, as they should be */
+		bool sampled;         /* a superblock with samples of it was asked for */
+	} disk[CONFIG_DISK_COUNT_MAX];
 
 	/* records */
 	uint64_t last_sequence, last_generation, last_group, last_time_ns;

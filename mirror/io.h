@@ -46,6 +46,9 @@ struct mirror_io_list {
 	struct mirror_io *head, *tail;
 };
 
+/* What the system says that a disk is, whatever it is called today; ended by a zero. */
+#define MIRROR_IDENTITY_BYTES 64u
+
 /* What opening the site's devices found. On error nothing is left open. */
 struct mirror_devices {
 	int32_t error;                     /* 0 or -errno; text names the device */
@@ -54,6 +57,8 @@ struct mirror_devices {
 	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];
 	uint32_t disk_sector_bytes[CONFIG_DISK_COUNT_MAX];
 	bool disk_is_file[CONFIG_DISK_COUNT_MAX];
+	/* See disk_identity_driver.h; "": it says nothing. */
+	char disk_identity[CONFIG_DISK_COUNT_MAX][MIRROR_IDENTITY_BYTES];
 };
 
 /* ---- clients ------------------------------------------------------------ */

@@ -13,6 +13,7 @@ libmirror_la_SOURCES = \
 	mirror/engine_create.c \
 	mirror/engine_cut.c \
 	mirror/engine_demote.c \
+	mirror/engine_disks.c \
 	mirror/engine_free.c \
 	mirror/engine_greet.c \
 	mirror/engine_home.c \
@@ -30,6 +31,8 @@ libmirror_la_SOURCES = \
 	mirror/engine_send.c \
 	mirror/engine_status.c \
 	mirror/engine_watch.c \
+	mirror/evidence.c \
+	mirror/evidence.h \
 	mirror/format.c \
 	mirror/format.h \
 	mirror/group.c \
@@ -95,6 +98,8 @@ libmirror_drivers_la_SOURCES = \
 	mirror/disk_driver.h \
 	mirror/disk_holder_driver.c \
 	mirror/disk_holder_driver.h \
+	mirror/disk_identity_driver.c \
+	mirror/disk_identity_driver.h \
 	mirror/disk_open_driver.c \
 	mirror/disk_open_driver.h \
 	mirror/io_answer_driver.c \

@@ -49,6 +49,13 @@ void mirror_open_io(struct mirror_engine *m, struct mirror_io *io);
 /* Say why the open was given up, if it was: the devices are closed. */
 void mirror_open_refused(struct mirror_engine *m);
 
+/* engine_disks.c */
+void mirror_disks_begin(struct mirror_engine *m);
+void mirror_disks_found(struct mirror_engine *m, const struct mirror_header *h);
+void mirror_disks_io(struct mirror_engine *m, struct mirror_io *io);
+bool mirror_disks_judge(struct mirror_engine *m, char *text, size_t size);
+void mirror_disks_homed(struct mirror_engine *m, const struct mirror_record *r);
+
 /* engine_close.c */
 void mirror_close_order(struct mirror_engine *m, const struct order *o);
 void mirror_close_pump(struct mirror_engine *m);

@@ -69,6 +69,7 @@ struct mirror_record {
 	/* task groups and the gate (task.h, group.h) */
 	struct mirror_record *next;       /* link of the one queue that owns this */
 	uint32_t part_count;              /* parts (by range) not yet home */
+	uint32_t sample_crc;              /* HOME: evidence.h; 0: none */
 	bool partly_home;                 /* ... and others are: there, newer records
 					     may have come home before it */
 };

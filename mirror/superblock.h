@@ -27,6 +27,7 @@
 #include "common/config.h"
 #include "common/identity.h"
 #include "mirror/disk_table.h"
+#include "mirror/evidence.h"
 
 #define MIRROR_SUPERBLOCK_BYTES (64u * 1024)          /* of one slot */
 #define MIRROR_SUPERBLOCK_SLOT_COUNT 2u
@@ -130,6 +131,7 @@ struct mirror_superblock {
 	uint32_t restart_count;    /* by position, rising; see _restart() */
 	struct mirror_restart restart[MIRROR_RESTART_COUNT_MAX];
 	struct history history;
+	struct mirror_evidence evidence;   /* which devices the disks were */
 };
 
 /* Write one slot at `buffer` (MIRROR_SUPERBLOCK_BYTES). Returns the bytes to write to

@@ -62,6 +62,16 @@ static bool layout_is_valid(const struct mirror_superblock *sb)
 			     MIRROR_SUPERBLOCK_AREA_BYTES, sb->log_bytes);
 }
 
+static bool sample_is_valid(const struct mirror_sample *s, const struct mirror_disk *d)
+{
+	return s->sequence > 0 && s->sequence <= SEQUENCE_MAX && s->length_bytes > 0 &&
+	       s->length_bytes <= MIRROR_SAMPLE_BYTES_MAX &&
+	       s->length_bytes % MIRROR_SECTOR_BYTES == 0 &&
+	       s->offset_bytes % MIRROR_SECTOR_BYTES == 0 &&
+	       s->offset_bytes <= d->size_bytes &&
+	       s->length_bytes <= d->size_bytes - s->offset_bytes;
+}
+
 static bool state_is_valid(const struct mirror_superblock *sb)
 {
 	uint64_t position = sb->tail_position, epoch = sb->tail_epoch;
@@ -170,6 +180,27 @@ static void put_tables(struct bytes *b, const struct mirror_superblock *sb)
 	mirror_format_put_history(b, &sb->history);
 }
 
+static void put_evidence(struct bytes *b, const struct mirror_superblock *sb)
+{
+	const struct mirror_evidence *e = &sb->evidence;
+
+	for (uint32_t i = 0; i < sb->disks.count; i++) {
+		mirror_format_put_text(b, e->identity[i], MIRROR_IDENTITY_BYTES);
+		bytes_put_u32(b, mirror_evidence_count(e, i));
+		bytes_put_u32(b, 0);
+		for (uint32_t k = 0; k < mirror_evidence_slots(e); k++) {
+			const struct mirror_sample *s = mirror_evidence_sample(e, i, k);
+
+			if (s->sequence == 0)
+				continue;
+			bytes_put_u64(b, s->sequence);
+			bytes_put_u64(b, s->offset_bytes);
+			bytes_put_u32(b, s->length_bytes);
+			bytes_put_u32(b, s->crc);
+		}
+	}
+}
+
 static uint32_t slot_crc(const uint8_t *buffer, size_t length)
 {
 	static const uint8_t zero[4];
@@ -202,6 +233,7 @@ size_t mirror_superblock_encode(const struct mirror_superblock *sb, uint8_t *buf
 	put_state(&b, sb);
 	put_sites(&b, sb);
 	put_tables(&b, sb);
+	put_evidence(&b, sb);
 	assert(!b.bad);
 
 	length = b.position;
@@ -310,6 +342,33 @@ static void get_tables(struct bytes *b, struct mirror_superblock *sb)
 	mirror_format_get_history(b, &sb->history);
 }
 
+static void get_evidence(struct bytes *b, struct mirror_superblock *sb)
+{
+	struct mirror_evidence *e = &sb->evidence;
+
+	e->disk_count = sb->disks.count;
+	for (uint32_t i = 0; i < sb->disks.count && !b->bad; i++) {
+		uint32_t count;
+
+		mirror_format_get_text(b, e->identity[i], MIRROR_IDENTITY_BYTES);
+		count = bytes_get_u32(b);
+		if (bytes_get_u32(b) != 0 || count > mirror_evidence_slots(e)) {
+			b->bad = true;
+			return;
+		}
+		for (uint32_t k = 0; k < count; k++) {
+			struct mirror_sample *s = mirror_evidence_slot(e, i, k);
+
+			s->sequence = bytes_get_u64(b);
+			s->offset_bytes = bytes_get_u64(b);
+			s->length_bytes = bytes_get_u32(b);
+			s->crc = bytes_get_u32(b);
+			if (!sample_is_valid(s, &sb->disks.entry[i]))
+				b->bad = true;
+		}
+	}
+}
+
 static int refuse(int error, char *text, size_t text_bytes, const char *reason)
 {
 	snprintf(text, text_bytes, "%s", reason);
@@ -352,6 +411,7 @@ int mirror_superblock_decode(const uint8_t *buffer, struct mirror_superblock *sb
 	get_state(&b, sb);
 	get_sites(&b, sb);
 	get_tables(&b, sb);
+	get_evidence(&b, sb);
 	if (b.bad || b.position != length || !superblock_is_valid(sb))
 		return refuse(-EPROTO, text, text_bytes,
 			      "intact, but its fields contradict each other");

@@ -17,6 +17,7 @@ unit_tests = \
 	tests/unit/test_descriptor \
 	tests/unit/test_devices \
 	tests/unit/test_disk_driver \
+	tests/unit/test_disk_identity_driver \
 	tests/unit/test_disk_open_driver \
 	tests/unit/test_engine \
 	tests/unit/test_engine_failures \
@@ -25,6 +26,7 @@ unit_tests = \
 	tests/unit/test_engine_roles \
 	tests/unit/test_engine_sites \
 	tests/unit/test_events \
+	tests/unit/test_evidence \
 	tests/unit/test_fence \
 	tests/unit/test_names \
 	tests/unit/test_force \
@@ -75,6 +77,9 @@ site_folder = tests/unit/site_folder.c tests/unit/site_folder.h
 tests_unit_test_disk_driver_SOURCES = tests/unit/test_disk_driver.c $(driver_rig) \
 	$(site_folder)
 tests_unit_test_disk_driver_LDADD = $(driver_test_libraries)
+tests_unit_test_disk_identity_driver_SOURCES = \
+	tests/unit/test_disk_identity_driver.c $(site_folder)
+tests_unit_test_disk_identity_driver_LDADD = $(driver_test_libraries)
 tests_unit_test_disk_open_driver_SOURCES = tests/unit/test_disk_open_driver.c $(site_folder)
 tests_unit_test_disk_open_driver_LDADD = $(driver_test_libraries)
 tests_unit_test_io_driver_SOURCES = tests/unit/test_io_driver.c $(driver_rig)
@@ -197,6 +202,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario.h \
 	tests/sim/scenario_clients.c \
 	tests/sim/scenario_copies.c \
+	tests/sim/scenario_disks.c \
 	tests/sim/scenario_hosts.c \
 	tests/sim/scenario_leases.c \
 	tests/sim/scenario_line.c \

@@ -1,9 +1,11 @@
 /* check_g8.c - G8, no guessing: what an open finds in a log and counts is whole, and is
  * what its history says; a log that rotted, or that a write was lost of or went
  * astray in, is refused or holds nothing else; and of two
- * whole superblocks the newest is gone by. (That a record of another time is refused on
+ * whole superblocks the newest is gone by. No disk is taken for another, nor for one that
+ * it is not (DESIGN-2, I.). (That a record of another time is refused on
  * the line, line.c sees.)
  */
+#include <errno.h>
 #include <string.h>
 
 #include "mirror/internal.h"
@@ -67,10 +69,41 @@ static void check_found(struct sim *w, uint32_t node)
 	}
 }
 
+/* ---- disks ---------------------------------------------------------------------------- */
+
+/* Which of a site's disks is not where it should be; disk_count: none. */
+static uint32_t displaced(const struct sim *w, uint32_t site)
+{
+	uint32_t i = 0;
+
+	while (i < w->plan.disk_count && w->site[site].disk[i].is_disk == i + 1)
+		i++;
+	return i;
+}
+
+static void check_disks(struct sim *w, uint32_t node, const struct fact *f)
+{
+	const uint32_t site = w->node[node].site;
+	const uint32_t wrong = displaced(w, site);
+
+	if (f->error == 0 && wrong < w->plan.disk_count)
+		sim_violate(w, "G8",
+			    "site %u opens, and what stands in the place of disk %u is "
+			    "another",
+			    site, wrong);
+	if (f->error == -EMEDIUMTYPE && wrong == w->plan.disk_count)
+		sim_violate(w, "G8", "site %u does not know its own disks again: %s",
+			    site, f->text);
+}
+
+/* ---- an open -------------------------------------------------------------------------- */
+
 static void fact(struct sim *w, uint32_t node, const struct fact *f)
 {
 	struct sim_site *s = &w->site[w->node[node].site];
 
+	if (f->type == FACT_OPENED)
+		check_disks(w, node, f);
 	if (f->type != FACT_OPENED || f->error != 0)
 		return;
 	if (sim_is_image(w->node[node].engine))

@@ -13,6 +13,8 @@ struct sim_device {
 	uint32_t *dirty; /* per sector: 0, or the write's number: now differs */
 	uint64_t dirty_from, dirty_to; /* no sector outside of these is */
 	uint64_t bytes;
+	char identity[MIRROR_IDENTITY_BYTES]; /* of a disk: what the system says */
+	uint32_t is_disk; /* number + 1 of the one that it is in truth; 0: of none */
 	uint32_t write_count;        /* numbers writes */
 	uint32_t flush_covers;       /* greatest of a flush under way */
 	int32_t fail;                /* operations fail with it; 0: none */

@@ -281,6 +281,7 @@ static void devices_open(struct sim *w, uint32_t node)
 	for (uint32_t i = 0; i < w->plan.disk_count; i++) {
 		d.disk_bytes[i] = s->disk[i].bytes;
 		d.disk_sector_bytes[i] = SIM_SECTOR;
+		memcpy(d.disk_identity[i], s->disk[i].identity, MIRROR_IDENTITY_BYTES);
 	}
 	if (s->open_node >= 0)
 		sim_violate(w, "D6", "n%u opens site %u, which n%u has open", node + 1,

@@ -5,11 +5,17 @@
 #include "tests/sim/scenario.h"
 
 static const struct sim_scenario *const tables[] = {
-	sim_scenarios_views,   sim_scenarios_promotion,
-	sim_scenarios_leases,  sim_scenarios_hosts,
-	sim_scenarios_copies,  sim_scenarios_refresh,
-	sim_scenarios_log,     sim_scenarios_line,
-	sim_scenarios_clients, NULL,
+	sim_scenarios_views,
+	sim_scenarios_promotion,
+	sim_scenarios_leases,
+	sim_scenarios_hosts,
+	sim_scenarios_copies,
+	sim_scenarios_refresh,
+	sim_scenarios_log,
+	sim_scenarios_line,
+	sim_scenarios_clients,
+	sim_scenarios_disks,
+	NULL,
 };
 
 /* Nothing goes wrong by itself, and everything takes a moment. */
@@ -19,7 +25,7 @@ static void plan_quiet(struct sim_plan *p, const struct sim_scenario *scenario)
 
 	*p = (struct sim_plan){
 		.witnesses = scenario->witnesses,
-		.disk_count = 1,
+		.disk_count = scenario->disks > 0 ? scenario->disks : 1,
 		.disk_bytes = scenario->disk_bytes > 0 ? scenario->disk_bytes :
 							 512 * 1024,
 		.log_bytes = scenario->log_bytes > 0 ? scenario->log_bytes : 2u << 20,

@@ -18,13 +18,14 @@ struct sim_scenario {
 	void (*play)(struct sim_scene *s);
 	uint64_t disk_bytes, log_bytes; /* 0: as usual */
 	uint32_t order;                 /* enum config_order */
+	uint32_t disks;                 /* 0: one */
 };
 
 /* By theme; each table ends with a nameless one. */
 extern const struct sim_scenario sim_scenarios_views[], sim_scenarios_promotion[],
 	sim_scenarios_leases[], sim_scenarios_hosts[], sim_scenarios_copies[],
 	sim_scenarios_refresh[], sim_scenarios_log[], sim_scenarios_line[],
-	sim_scenarios_clients[];
+	sim_scenarios_clients[], sim_scenarios_disks[];
 
 /* Play the scenario of that name, or "all" of them, and say how each went. With `trace`
  * the first seed that fails, or the first, goes to stdout step by step. `seeds`: so many

@@ -102,6 +102,8 @@ static void fill_superblock(struct sim *w, struct mirror_superblock *sb, uint32_
 		snprintf(sb->disks.entry[i].name, CONFIG_NAME_MAX, "d%u", i);
 		sb->disks.entry[i].size_bytes = w->plan.disk_bytes;
 		sb->disks.entry[i].sector_bytes = SIM_SECTOR;
+		memcpy(sb->evidence.identity[i], w->site[site].disk[i].identity,
+		       MIRROR_IDENTITY_BYTES);
 	}
 	if (mirror_superblock_layout(sb, w->plan.log_bytes, text, sizeof text) != 0)
 		abort();

@@ -289,8 +289,14 @@ struct sim *sim_create(uint64_t seed, const struct sim_plan *plan)
 	make_nodes(w);
 	for (uint32_t s = 0; s < plan->site_count; s++) {
 		sim_device_make(&w->site[s].log, plan->log_bytes);
-		for (uint32_t d = 0; d < plan->disk_count; d++)
-			sim_device_make(&w->site[s].disk[d], plan->disk_bytes);
+		for (uint32_t d = 0; d < plan->disk_count; d++) {
+			struct sim_device *disk = &w->site[s].disk[d];
+
+			sim_device_make(disk, plan->disk_bytes);
+			disk->is_disk = d + 1;
+			snprintf(disk->identity, sizeof disk->identity, "serial:%u-%u", s,
+				 d);
+		}
 		w->site[s].open_node = -1;
 	}
 	sim_setup_logs(w);

@@ -84,6 +84,7 @@ static void is_same(void)
 
 START_TEST(every_field_comes_back)
 {
+	struct mirror_sample sample;
 	size_t length;
 
 	sb.hold.active = sb.clean.set = sb.blank = true;
@@ -106,12 +107,39 @@ START_TEST(every_field_comes_back)
 	sb.sites[1].map_due = true;
 	sb.sites[0].map_position = 50;
 	sb.sites[0].since_ns = 60;
+	strcpy(sb.evidence.identity[0], "wwid:naa.5");
+	sb.evidence.disk_count = 2;
+	sample = (struct mirror_sample){ 88, 8192, 512, 0xabcd };
+	*mirror_evidence_slot(&sb.evidence, 1, 3) = sample;
 	ck_assert_int_eq(mirror_superblock_restart(&sb, 12288, 100), 0);
 	length = mirror_superblock_encode(&sb, slot[0]);
 	ck_assert_uint_eq(length, 4096);
 	ck_assert_int_eq(mirror_superblock_decode(slot[0], &back, text, sizeof text), 0);
 	ck_assert_str_eq(text, "");
 	is_same();
+	ck_assert_str_eq(back.evidence.identity[0], "wwid:naa.5");
+	ck_assert_uint_eq(mirror_evidence_count(&back.evidence, 1), 1);
+}
+END_TEST
+
+/* A sample that no disk of that size can have. */
+START_TEST(an_impossible_sample_is_refused)
+{
+	struct mirror_sample *s;
+
+	sb.evidence.disk_count = 2;
+	s = mirror_evidence_slot(&sb.evidence, 1, 0);
+	*s = (struct mirror_sample){ 88, (1ull << 30) - 4096, 4096, 1 };
+	mirror_superblock_encode(&sb, slot[0]);
+	ck_assert_int_eq(mirror_superblock_decode(slot[0], &back, text, sizeof text), 0);
+	s->offset_bytes += 512;
+	mirror_superblock_encode(&sb, slot[0]);
+	ck_assert_int_eq(mirror_superblock_decode(slot[0], &back, text, sizeof text),
+			 -EPROTO);
+	*s = (struct mirror_sample){ 88, 0, 8192, 1 };
+	mirror_superblock_encode(&sb, slot[0]);
+	ck_assert_int_eq(mirror_superblock_decode(slot[0], &back, text, sizeof text),
+			 -EPROTO);
 }
 END_TEST
 
@@ -125,6 +153,12 @@ START_TEST(the_largest_one_fits)
 		memset(sb.disks.entry[i].name, 'd', CONFIG_NAME_MAX - 1);
 		sb.disks.entry[i].size_bytes = 16ull << 40;
 	}
+	sb.evidence.disk_count = sb.disks.count;
+	memset(sb.evidence.identity, 'i', sizeof sb.evidence.identity);
+	for (uint32_t i = 0; i < CONFIG_DISK_COUNT_MAX; i++)
+		sb.evidence.identity[i][MIRROR_IDENTITY_BYTES - 1] = 0;
+	for (uint32_t i = 0; i < MIRROR_SAMPLE_COUNT_MAX; i++)
+		sb.evidence.sample[i] = (struct mirror_sample){ i + 1, 4096, 4096, i };
 	for (uint32_t i = 0; i < CONFIG_SITE_COUNT_MAX; i++)
 		memset(sb.sites[i].name, 's', CONFIG_NAME_MAX - 1);
 	ck_assert_int_eq(mirror_superblock_layout(&sb, 1ull << 44, text, sizeof text), 0);
@@ -472,6 +506,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, every_field_comes_back);
+	tcase_add_test(tc, an_impossible_sample_is_refused);
 	tcase_add_test(tc, the_largest_one_fits);
 	tcase_add_test(tc, the_newest_slot_counts);
 	tcase_add_test(tc, a_torn_slot_leaves_the_other);

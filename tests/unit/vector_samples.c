@@ -123,6 +123,9 @@ static void sample_sites(struct mirror_superblock *sb)
 
 void sample_superblock(struct mirror_superblock *sb)
 {
+	const struct mirror_sample first = { 870, 1 << 20, 4096, 0xdeadbeef };
+	const struct mirror_sample second = { 899, 512 * 7, 1536, 0x12345678 };
+
 	memset(sb, 0, sizeof *sb);
 	sb->write_counter = 42;
 	sb->mirror = sample_uuid(0x10);
@@ -162,6 +165,10 @@ void sample_superblock(struct mirror_superblock *sb)
 	sb->restart_count = 1;
 	sb->restart[0] = (struct mirror_restart){ 0x1e000, 980, 4 };
 	sample_history(&sb->history);
+	strcpy(sb->evidence.identity[0], "wwid:naa.5000c500a1b2c3d4");
+	sb->evidence.disk_count = 2;
+	*mirror_evidence_slot(&sb->evidence, 0, 0) = first;
+	*mirror_evidence_slot(&sb->evidence, 0, 5) = second;
 }
 
 void sample_hello(struct mirror_hello *hello)
