@@ -35,6 +35,7 @@ enum cli_option {
 	CLI_COPY_OF = 1u << 8,
 	CLI_IDENTITY = 1u << 9,
 	CLI_LOG = 1u << 10,
+	CLI_BLANK = 1u << 11,
 };
 
 struct cli_arguments {

@@ -1,4 +1,4 @@
-/* cli_local.c - commands that need no daemon: create, start, scan, config. */
+/* cli_local.c - commands that need no daemon: create, accept, start, scan, config. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/accept.h"
 #include "agent/cli.h"
 #include "agent/cli_line.h"
 #include "agent/create.h"
@@ -31,6 +32,32 @@ static enum cli_exit create(const struct cli_arguments *a)
 		};
 
 		if (agent_create(&options, text, sizeof text) == 0)
+			puts(text);
+		else
+			status = cli_fail(CLI_REFUSED, "%s: %s", a->instance.name, text);
+	}
+	free(config);
+	return status;
+}
+
+/* ---- accept ---------------------------------------------------------------- */
+
+static enum cli_exit accept_disk(const struct cli_arguments *a)
+{
+	struct config *config;
+	char text[TEXT_MAX] = "";
+	uint32_t node = 0;
+	enum cli_exit status = cli_config_load(a, &config, &node);
+
+	if (status == CLI_DONE) {
+		const struct accept_options options = {
+			.config = config,
+			.node = node,
+			.disk = a->operand[1],
+			.blank = (a->given & CLI_BLANK) != 0,
+		};
+
+		if (agent_accept(&options, text, sizeof text) == 0)
 			puts(text);
 		else
 			status = cli_fail(CLI_REFUSED, "%s: %s", a->instance.name, text);
@@ -329,6 +356,19 @@ const struct cli_command cli_local_commands[] = {
 	  .count_max = 1,
 	  .named = true,
 	  .run = create },
+	{ .name = "accept",
+	  .synopsis = "NAME DISK [--blank] [--config FILE]",
+	  .summary = "Take what stands at a disk's path, here, for that disk",
+	  .help = "Where a start says that a disk is not what it was, and you have looked:\n"
+		  "without --blank its content is taken for what this site has there.\n"
+		  "  --blank         it is empty: this site is filled from another one, and\n"
+		  "                  is not promoted before\n"
+		  "  --config FILE   instead of /etc/hamirror/NAME.yaml\n",
+	  .options = CLI_BLANK | CLI_CONFIG,
+	  .count_min = 2,
+	  .count_max = 2,
+	  .named = true,
+	  .run = accept_disk },
 	{ .name = "start",
 	  .synopsis = "NAME [--foreground] [--config FILE]",
 	  .summary = "Start the daemon of a mirror on this node",

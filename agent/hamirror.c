@@ -36,6 +36,7 @@ static const struct {
 	{ CLI_COPY_OF, "copy-of", required_argument },
 	{ CLI_IDENTITY, "identity", required_argument },
 	{ CLI_LOG, "log", required_argument },
+	{ CLI_BLANK, "blank", no_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 #define HELP (1 << 16) /* beyond every enum cli_option */
@@ -123,7 +124,7 @@ static const char *operand_name(const struct cli_command *c, int index)
 	if (index == 0)
 		return strncmp(c->synopsis, "NAME|FILE", 9) == 0 ? "NAME or FILE" :
 								   "NAME";
-	return "NODE";
+	return strncmp(c->synopsis, "NAME DISK", 9) == 0 ? "DISK" : "NODE";
 }
 
 /* ---- options --------------------------------------------------------------- */
@@ -154,6 +155,7 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 	case CLI_NOW:
 	case CLI_RECORDS:
 	case CLI_ALLOW_INCONSISTENT:
+	case CLI_BLANK:
 		break;
 	case CLI_WAIT:
 		if (!take_seconds(value, &a->wait_s))

@@ -1,6 +1,8 @@
 # libagent.la: all of agent/ but the two mains, so that unit tests can link it.
 noinst_LTLIBRARIES += libagent.la
 libagent_la_SOURCES = \
+	agent/accept.c \
+	agent/accept.h \
 	agent/attach.c \
 	agent/attach.h \
 	agent/attach_fuse.c \

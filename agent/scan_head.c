@@ -77,9 +77,14 @@ static void table_lines(const struct mirror_superblock *sb, const struct mirror_
 			FILE *out)
 {
 	for (uint32_t i = 0; i < sb->disks.count; i++)
-		fprintf(out, "disk     %s: %" PRIu64 " bytes, sectors of %" PRIu32 "\n",
+		fprintf(out,
+			"disk     %s: %" PRIu64 " bytes, sectors of %" PRIu32
+			"; %s, known by %" PRIu32 " blocks\n",
 			sb->disks.entry[i].name, sb->disks.entry[i].size_bytes,
-			sb->disks.entry[i].sector_bytes);
+			sb->disks.entry[i].sector_bytes,
+			sb->evidence.identity[i][0] != '\0' ? sb->evidence.identity[i] :
+							      "a device without a name",
+			mirror_evidence_count(&sb->evidence, i));
 	for (uint32_t i = 0; i < sb->site_count; i++) {
 		const int64_t missing = missing_bytes(sb, map, i);
 
@@ -146,6 +151,24 @@ static json_t *uuid_json(const struct uuid *uuid)
 	return uuid_is_zero(uuid) ? json_null() : json_string(text);
 }
 
+static json_t *samples_json(const struct mirror_evidence *e, uint32_t disk)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < mirror_evidence_slots(e); i++) {
+		const struct mirror_sample *s = mirror_evidence_sample(e, disk, i);
+
+		if (s->sequence != 0)
+			json_array_append_new(
+				list, json_pack("{s:I, s:I, s:I, s:I}", "sequence",
+						(json_int_t)s->sequence, "offset",
+						(json_int_t)s->offset_bytes, "length",
+						(json_int_t)s->length_bytes, "crc",
+						(json_int_t)s->crc));
+	}
+	return list;
+}
+
 static json_t *disks_json(const struct mirror_superblock *sb)
 {
 	json_t *list = json_array();
@@ -153,9 +176,12 @@ static json_t *disks_json(const struct mirror_superblock *sb)
 	for (uint32_t i = 0; i < sb->disks.count; i++)
 		json_array_append_new(
 			list,
-			json_pack("{s:s, s:I, s:i}", "name", sb->disks.entry[i].name,
-				  "bytes", (json_int_t)sb->disks.entry[i].size_bytes,
-				  "sector_bytes", (int)sb->disks.entry[i].sector_bytes));
+			json_pack("{s:s, s:I, s:i, s:s, s:o}", "name",
+				  sb->disks.entry[i].name, "bytes",
+				  (json_int_t)sb->disks.entry[i].size_bytes,
+				  "sector_bytes", (int)sb->disks.entry[i].sector_bytes,
+				  "identity", sb->evidence.identity[i], "samples",
+				  samples_json(&sb->evidence, i)));
 	return list;
 }
 
