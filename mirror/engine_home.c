@@ -101,10 +101,18 @@ void mirror_replay_io(struct mirror_engine *m, struct mirror_io *io)
 	mirror_buffer_put(m, p->data);
 }
 
-static bool needs_replay(const struct mirror_record *r)
+/* A refresh record says what this site's disk and older records hold: once those are at
+ * home so is it, unwritten. In a log it may also be from another production. */
+static bool is_own_refresh(const struct mirror_engine *m, const struct mirror_record *r)
+{
+	return !is_copy(m) && (r->header.flags & MIRROR_RECORD_REFRESH) != 0 &&
+	       r->header.generation == history_newest(&m->sb.history)->ordinal;
+}
+
+static bool needs_replay(const struct mirror_engine *m, const struct mirror_record *r)
 {
 	return r->header.type == MIRROR_RECORD_WRITE && r->data == NULL &&
-	       r->state == MIRROR_RECORD_LOGGED;
+	       r->state == MIRROR_RECORD_LOGGED && !is_own_refresh(m, r);
 }
 
 /* Read ahead of home_next, so that homes need not wait for each read. */
@@ -116,7 +124,7 @@ static void pump_replay(struct mirror_engine *m, uint64_t limit)
 	       m->replay_next < m->home_next + 2 * REPLAYS_MAX) {
 		struct mirror_record *r = mirror_engine_record(m, m->replay_next);
 
-		if (needs_replay(r) && !start_replay(m, r))
+		if (needs_replay(m, r) && !start_replay(m, r))
 			return;
 		m->replay_next++;
 	}
@@ -261,11 +269,12 @@ static void set_home(struct mirror_engine *m, struct mirror_record *r)
 /* One record towards home. False: it has to wait, and so do all behind it. */
 static bool advance(struct mirror_engine *m, struct mirror_record *r)
 {
+	const bool there = r->header.type == MIRROR_RECORD_FLUSH || is_own_refresh(m, r);
 	int error;
 
 	if (r->state == MIRROR_RECORD_HOME)
 		return true; /* before a reset, see mirror_home_reset() */
-	if (r->state != MIRROR_RECORD_LOGGED || needs_replay(r))
+	if (r->state != MIRROR_RECORD_LOGGED || needs_replay(m, r))
 		return false;
 	if (is_copy(m) && !mirror_group_in_progress(&m->gate) && gate_flush(m))
 		return false; /* what an earlier link or role left */
@@ -274,11 +283,11 @@ static bool advance(struct mirror_engine *m, struct mirror_record *r)
 		if (error == -ENOBUFS)
 			return false;
 		assert(error == 0); /* older ones were refused on receipt */
-	} else if (r->header.type != MIRROR_RECORD_FLUSH) {
+	} else if (!there) {
 		mirror_record_push(&m->gate_issue, r);
 	}
 	mirror_record_set_state(r, MIRROR_RECORD_HOMING);
-	if (r->header.type == MIRROR_RECORD_FLUSH)
+	if (there)
 		set_home(m, r);
 	else
 		m->homing_count++;

@@ -328,7 +328,8 @@ void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 		return;
 	}
 	if (is_zero(rd->data, rd->length_bytes)) {
-		h.type = MIRROR_RECORD_ZERO;
+		h.type = MIRROR_RECORD_ZERO; /* holes stay holes */
+		h.flags |= MIRROR_RECORD_MAY_DEALLOCATE;
 		h.data_bytes = 0;
 		mirror_pool_put(m->pool, rd->data);
 		rd->data = NULL;

@@ -57,6 +57,8 @@ equal() { cmp "$DIR/db.a" "$DIR/db.b" && cmp "$DIR/wal.a" "$DIR/wal.b"; }
 
 pair_begin dd truncate
 pair_new
+[ "$(du -k "$DIR/db.b" | cut -f1)" -lt 1024 ] || fail "a first refresh fills holes at the copy"
+[ "$(du -k "$DIR/db.a" | cut -f1)" -lt 1024 ] || fail "a first refresh fills holes"
 fill a db 0x11
 fill a wal 0x22
 await 20 is_level a lyon || fail "lyon is not level: $(hamirror why data@a)"
