@@ -257,8 +257,10 @@ static int fill_disks(struct creation *c)
 		return 0;
 	if (mirror_hello_check_disks(&c->peer.disks, t, c->text, c->text_size) != 0)
 		return -EINVAL;
-	for (uint32_t i = 0; i < t->count; i++)
+	for (uint32_t i = 0; i < t->count; i++) {
 		t->entry[i].size_bytes = c->peer.disks.entry[i].size_bytes;
+		t->entry[i].sector_bytes = c->peer.disks.entry[i].sector_bytes;
+	}
 	return 0;
 }
 

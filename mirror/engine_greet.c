@@ -316,6 +316,14 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 	}
 }
 
+/* A mirror has the larger sectors, whichever side serves: those of its first site, since
+ * no copy may have larger ones. Else the sides would not fit any more once they change. */
+static void take_sectors(struct mirror_engine *m, const struct mirror_hello *h)
+{
+	for (uint32_t i = 0; i < m->sb.disks.count; i++)
+		m->sb.disks.entry[i].sector_bytes = h->disks.entry[i].sector_bytes;
+}
+
 static void store(struct mirror_engine *m, struct engine_link *l)
 {
 	if (l->purpose == MIRROR_HELLO_ROLL) {
@@ -324,6 +332,7 @@ static void store(struct mirror_engine *m, struct engine_link *l)
 		mirror_refusal_review(m); /* a later view may be in effect by now */
 	} else {
 		m->sb.history = l->hello.history;
+		take_sectors(m, &l->hello);
 		mirror_proven_limit(m);
 		m->sb.clean.set = false;
 		if (mirror_history_find(&l->hello.history, &m->sb.refusal.generation) !=

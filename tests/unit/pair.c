@@ -111,6 +111,12 @@ void pair_order(struct pair *p, uint32_t site, const struct order *o)
 	pair_step(p, site, &e);
 }
 
+/* A mirror has the larger ones from its beginning, whoever serves later. */
+static uint32_t sector_bytes(uint32_t site)
+{
+	return site == 0 ? 4096 : 512;
+}
+
 /* ---- things that may happen ---------------------------------------------- */
 
 static void answer_devices(struct pair *p, uint32_t site)
@@ -123,7 +129,7 @@ static void answer_devices(struct pair *p, uint32_t site)
 	d.log_bytes = s->log.bytes;
 	for (uint32_t i = 0; i < PAIR_DISKS; i++) {
 		d.disk_bytes[i] = s->disk[i].bytes;
-		d.disk_sector_bytes[i] = 512;
+		d.disk_sector_bytes[i] = sector_bytes(site);
 	}
 	s->opening = false;
 	s->open = true;
@@ -398,7 +404,7 @@ static void make_log(struct pair *p, uint32_t site, uint64_t log_bytes)
 	for (uint32_t i = 0; i < PAIR_DISKS; i++) {
 		snprintf(sb->disks.entry[i].name, CONFIG_NAME_MAX, "d%u", i);
 		sb->disks.entry[i].size_bytes = PAIR_DISK_BYTES;
-		sb->disks.entry[i].sector_bytes = 512;
+		sb->disks.entry[i].sector_bytes = sector_bytes(site);
 	}
 	if (mirror_superblock_layout(sb, log_bytes, text, sizeof text) != 0)
 		ck_abort_msg("%s", text);
