@@ -270,6 +270,56 @@ static void slow_hold(struct sim_scene *s)
 	sim_device(s->w, 1, MIRROR_IO_LOG)->slow_ns = 0;
 }
 
+/* ---- what a refresh has brought -------------------- */
+
+static bool is_home(struct sim_scene *s)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, 0);
+
+	return m->home_flushed == m->last_sequence;
+}
+
+/* Its refresh is over, and production has all of it at home, for its part. */
+static bool is_in(struct sim_scene *s)
+{
+	return sim_scene_view(s, 0)->site[1].current &&
+	       sim_scene_engine(s, 0)->peer[1].phase == REFRESH_NONE && is_home(s);
+}
+
+static bool prepares(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 1)->state == ENGINE_PREPARING;
+}
+
+/* Production has what it reads, and writes nothing of it. The copy brings it home even
+ * when it is production by then. */
+static void brought(struct sim_scene *s)
+{
+	const struct sim_device *disk = &s->w->site[0].disk[0];
+	uint32_t writes;
+
+	if (!sim_scene_refresh(s))
+		return;
+	UNTIL(s, 5000, is_home, "all that clients wrote is at home");
+	writes = disk->write_count;
+	sim_hold_device(s->w, 1, 0,
+			1u << MIRROR_IO_WRITE | 1u << MIRROR_IO_ZERO |
+				1u << MIRROR_IO_TRIM);
+	sim_hold_device(s->w, 0, 0, 0);
+	UNTIL(s, 10000, is_in, "the refresh ends and the copy is current");
+	EXPECT(s, disk->write_count == writes, "production's own disk was not written");
+	s->sequence = sim_scene_engine(s, 0)->last_sequence;
+	sim_machine_reset(s->w, 0);
+	s->node = 1;
+	UNTIL(s, 5000, sim_agree, "the copy's host agrees with the witness");
+	sim_scene_promote(s, 1);
+	UNTIL(s, 5000, prepares, "it is being promoted");
+	EXPECT(s, sim_scene_engine(s, 1)->home_done + 8 < s->sequence,
+	       "with much that is not at home yet");
+	sim_hold_device(s->w, 1, 0, 0);
+	UNTIL(s, 5000, sim_serves, "it serves");
+}
+
 const struct sim_scenario sim_scenarios_refresh[] = {
 	{ "refresh-cut-short",
 	  "a refresh cut short after the stream went on",
@@ -308,5 +358,12 @@ const struct sim_scenario sim_scenarios_refresh[] = {
 	  1,
 	  5,
 	  .play = slow_hold },
+	{ "refresh-brought-home",
+	  "a copy that is promoted before its refresh is at home",
+	  { 1, 1 },
+	  1,
+	  5,
+	  .play = brought,
+	  .disk_bytes = 2u << 20 },
 	{ 0 },
 };
