@@ -168,6 +168,7 @@ tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_p
 check_PROGRAMS += tests/sim/sim
 tests_sim_sim_SOURCES = \
 	tests/sim/batch.c \
+	tests/sim/check_alone.c \
 	tests/sim/check_bare.c \
 	tests/sim/check_d.c \
 	tests/sim/check_d3.c \
@@ -191,6 +192,8 @@ tests_sim_sim_SOURCES = \
 	tests/sim/line.c \
 	tests/sim/main.c \
 	tests/sim/node.c \
+	tests/sim/operator.c \
+	tests/sim/operator.h \
 	tests/sim/pacemaker.c \
 	tests/sim/plan.c \
 	tests/sim/plan.h \

@@ -47,14 +47,14 @@ static void bound_run(void)
 	setitimer(ITIMER_VIRTUAL, &t, NULL);
 }
 
-static void work(int fd, uint64_t first, uint64_t last)
+static void work(int fd, uint64_t first, uint64_t last, bool alone)
 {
 	static struct sim_plan plan;
 	static struct report r;
 
 	for (uint64_t seed = first; seed <= last; seed++) {
 		bound_run();
-		sim_plan_draw(&plan, seed);
+		sim_plan_draw(&plan, seed, alone);
 		memset(&r, 0, sizeof r);
 		r.seed = seed;
 		sim_run_plan(seed, &plan, false, &r.result);
@@ -64,7 +64,7 @@ static void work(int fd, uint64_t first, uint64_t last)
 	exit(0); /* not at once: a build with gcov counts then */
 }
 
-static void start(struct worker *w, uint64_t first, uint64_t last)
+static void start(struct worker *w, uint64_t first, uint64_t last, bool alone)
 {
 	int fds[2];
 
@@ -76,7 +76,7 @@ static void start(struct worker *w, uint64_t first, uint64_t last)
 	w->pid = fork();
 	if (w->pid == 0) {
 		close(fds[0]);
-		work(fds[1], first, last);
+		work(fds[1], first, last, alone);
 	}
 	close(fds[1]);
 	w->fd = fds[0];
@@ -116,9 +116,9 @@ static void finished(struct sim_batch *b, uint64_t seed, const struct sim_result
 	if (!r->failed)
 		return;
 	b->failed++;
-	printf("FAILED  seed %llu: %s: %s\n", (unsigned long long)seed, r->guarantee,
-	       r->text);
-	sim_shrink(seed, r);
+	printf("FAILED  %sseed %llu: %s: %s\n", b->alone ? "alone, " : "",
+	       (unsigned long long)seed, r->guarantee, r->text);
+	sim_shrink(seed, b->alone, r);
 }
 
 /* False: the worker has ended. */
@@ -143,7 +143,7 @@ static bool hear(struct sim_batch *b, struct worker *w)
 		aborted(&r.result, status);
 		finished(b, w->seed, &r.result);
 		if (w->seed < w->last) { /* what it would have run */
-			start(w, w->seed + 1, w->last);
+			start(w, w->seed + 1, w->last, b->alone);
 			return true;
 		}
 	}
@@ -165,7 +165,7 @@ static void feed(struct sim_batch *b, struct worker *w)
 
 	if (b->runs > 0 && b->next + count > b->first + b->runs)
 		count = b->first + b->runs - b->next;
-	start(w, b->next, b->next + count - 1);
+	start(w, b->next, b->next + count - 1, b->alone);
 	b->next += count;
 }
 

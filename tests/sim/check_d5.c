@@ -27,8 +27,9 @@ static const struct mirror_engine *asked(const struct sim *w,
 	if (source == NULL || host < 0 || w->site[site].tainted)
 		return NULL;
 	copy = w->node[host].engine;
-	return copy->incarnation == source->incarnation && copy->state == ENGINE_IDLE &&
-			       !copy->failed && copy->cut_step == CUT_NONE ?
+	return (copy->incarnation == source->incarnation || w->plan.alone) &&
+			       copy->state == ENGINE_IDLE && !copy->failed &&
+			       copy->cut_step == CUT_NONE ?
 		       copy :
 		       NULL;
 }

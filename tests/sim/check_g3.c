@@ -52,6 +52,12 @@ static void mirror(struct sim *w, uint32_t node)
 
 	if (!has_lease(w, node) || mine == w->newest)
 		return;
+	if (w->plan.alone) { /* check_alone.c */
+		w->newest = mine;
+		w->count.serves += !w->generation[mine].served;
+		w->generation[mine].served = true;
+		return;
+	}
 	if (w->generation[mine].served && !w->forced)
 		sim_violate(w, "G3",
 			    "n%u serves with a lease in generation %llu, and generation "
@@ -81,7 +87,7 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 		sim_violate(w, "G3", "n%u answers in generation %llu, which is of n%u",
 			    node + 1, (unsigned long long)w->generation[mine].ordinal,
 			    w->generation[mine].node + 1);
-	else if (!w->forced && mine != w->newest)
+	else if (!w->forced && !w->plan.alone && mine != w->newest)
 		sim_violate(w, "G3",
 			    "n%u answers in generation %llu, and generation %llu serves",
 			    node + 1, (unsigned long long)w->generation[mine].ordinal,

@@ -75,7 +75,7 @@ static void order(struct sim *w, uint32_t node, const struct order *o)
 	static uint64_t limit[SIM_GENERATIONS_MAX];
 	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
 
-	if (o->type != ORDER_SERVE)
+	if (o->type != ORDER_SERVE || w->plan.alone) /* check_alone.c */
 		return;
 	w->forced |= w->generation[mine].reason == GENERATION_FORCED;
 	sim_limits(w, mine, limit);

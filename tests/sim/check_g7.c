@@ -78,7 +78,7 @@ static bool members_work(struct sim *w)
 		const struct sim_node *at = &w->node[n];
 
 		if (!at->running || w->now_ns < at->frozen_until_ns || at->held != 0 ||
-		    at->core->role.failed || at->component != w->node[0].component)
+		    sim_node_failed(w, n) || at->component != w->node[0].component)
 			return false;
 	}
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
@@ -126,7 +126,7 @@ static void check_served(struct sim *w)
 
 static void watch_answers(struct sim *w)
 {
-	if (!members_work(w) || w->count.crashes != w->crashes_seen ||
+	if (!members_work(w) || (w->plan.alone && !lines_work(w)) || w->count.crashes != w->crashes_seen ||
 	    w->last_fault_ns > w->calm_since_ns) {
 		w->calm_since_ns = w->now_ns;
 		w->crashes_seen = w->count.crashes;

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cluster/internal.h"
+#include "cluster/alone.h"
 #include "mirror/internal.h"
 #include "tests/sim/sim.h"
 
@@ -71,6 +71,11 @@ static void call_off(struct sim *w, uint32_t node)
 	struct sim_node *n = &w->node[node];
 	struct cluster_event e = { .type = CLUSTER_EVENT_GIVE_UP };
 
+	if (n->running && w->now_ns >= n->frozen_until_ns && n->core->alone != NULL &&
+	    n->core->alone->busy) {
+		e.command_id = n->core->alone->command.id;
+		sim_cluster_step(w, node, &e);
+	}
 	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
 		if (!n->running || w->now_ns < n->frozen_until_ns)
 			return;
@@ -108,6 +113,10 @@ static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 		break;
 	case SIM_FORCE:
 		sim_promote(w, node, true);
+		break;
+	case SIM_PROMOTE_BOTH:
+		for (uint32_t n = 0; n < w->node_count; n++)
+			sim_promote(w, n, false);
 		break;
 	case SIM_DEMOTE:
 		sim_command(w, node, CLUSTER_COMMAND_DEMOTE, false, -1);
@@ -318,6 +327,9 @@ static bool needs_force(const struct sim *w, uint32_t node)
 	const struct cluster_core *c = w->node[node].core;
 	const struct view *v = cluster_vote_in_effect(c);
 
+	if (w->plan.alone)
+		return m->state == ENGINE_IDLE && sim_serving(w) < 0 &&
+		       !m->sb.clean.set && !sim_pair_is_whole(w);
 	return m->state == ENGINE_IDLE && c->quorate && v != NULL && sim_serving(w) < 0 &&
 	       (!cluster_round_can_decide(c) ||
 		cluster_promote_reason(c, v) == PROMOTE_NOT);
@@ -349,9 +361,21 @@ static bool is_moment(const struct sim *w, uint32_t node, enum sim_moment moment
 	case SIM_IN_CHASE:
 		return is_chased(m);
 	case SIM_IN_CLEAN:
-		return c->voter.has_in_effect && c->voter.in_effect.clean;
+		return c->alone != NULL ?
+			       m->sb.clean.set :
+			       c->voter.has_in_effect && c->voter.in_effect.clean;
 	case SIM_IN_NEED:
 		return needs_force(w, node);
+	case SIM_IN_PROBE:
+		return c->alone->state == ALONE_PROBING ||
+		       c->alone->state == ALONE_REREADING;
+	case SIM_IN_ROLL:
+		return m->roll_link != MIRROR_LINK_NONE;
+	case SIM_IN_FROZEN:
+		return c->alone->lost != 0;
+	case SIM_IN_CATCH_UP:
+		return m->state == ENGINE_SERVING &&
+		       m->peer[1 - m->site].state == LINK_CATCHING_UP;
 	case SIM_AT_ONCE:
 	case SIM_MOMENTS:
 		break;

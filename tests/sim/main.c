@@ -18,8 +18,9 @@ static const char help[] =
 	"  sim [--seed FIRST] [--runs N] [--seconds N] [--jobs N] [--keep-going]\n"
 	"                                         many; without FIRST: seeds nobody has run\n"
 	"  sim --soak FILE --seconds N            go on where FILE says, and note it there\n"
-	"      --watch D3                         of these two: only violations of that\n"
-	"                                         guarantee or rule count\n"
+	"      --alone                            of these three: pairs without a cluster\n"
+	"      --watch D3                         of a seed or scenario: only violations of\n"
+	"                                         that guarantee or rule count\n"
 	"  sim --scenario NAME [--trace] [--runs N]\n"
 	"                                         play one that is hard to meet by chance, or\n"
 	"                                         \"all\" of them; --list names them\n"
@@ -37,7 +38,7 @@ static int replay(const struct options *o)
 	static struct sim_plan plan;
 	struct sim_result r;
 
-	sim_plan_draw(&plan, o->batch.first);
+	sim_plan_draw(&plan, o->batch.first, o->batch.alone);
 	if (o->only != NULL && !sim_plan_only(&plan, o->only)) {
 		fprintf(stderr, "sim: --only %s: not a list of this run's faults\n",
 			o->only);
@@ -162,19 +163,15 @@ static void show(int what)
 
 static bool parse(struct options *o, int argc, char **argv)
 {
-	static const struct option options[] = { { "seed", 1, NULL, 's' },
-						 { "runs", 1, NULL, 'n' },
-						 { "seconds", 1, NULL, 'd' },
-						 { "jobs", 1, NULL, 'j' },
-						 { "trace", 0, NULL, 't' },
-						 { "only", 1, NULL, 'o' },
-						 { "soak", 1, NULL, 'k' },
-						 { "keep-going", 0, NULL, 'g' },
-						 { "list", 0, NULL, 'l' },
-						 { "scenario", 1, NULL, 'c' },
-						 { "watch", 1, NULL, 'w' },
-						 { "help", 0, NULL, 'h' },
-						 { 0 } };
+	static const struct option options[] = {
+		{ "seed", 1, NULL, 's' },     { "runs", 1, NULL, 'n' },
+		{ "seconds", 1, NULL, 'd' },  { "jobs", 1, NULL, 'j' },
+		{ "trace", 0, NULL, 't' },    { "only", 1, NULL, 'o' },
+		{ "soak", 1, NULL, 'k' },     { "keep-going", 0, NULL, 'g' },
+		{ "alone", 0, NULL, 'a' },    { "list", 0, NULL, 'l' },
+		{ "scenario", 1, NULL, 'c' }, { "watch", 1, NULL, 'w' },
+		{ "help", 0, NULL, 'h' },     { 0 }
+	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -200,6 +197,9 @@ static bool parse(struct options *o, int argc, char **argv)
 			break;
 		case 'k':
 			o->soak = optarg;
+			break;
+		case 'a':
+			o->batch.alone = true;
 			break;
 		case 'g':
 			o->batch.keep_going = true;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/internal.h"
+#include "cluster/alone.h"
 #include "mirror/internal.h"
 #include "tests/sim/sim.h"
 
@@ -572,6 +572,20 @@ bool sim_node_serves(const struct sim *w, uint32_t node)
 	return n->running && n->clients && !n->engine->failed &&
 	       (n->engine->state == ENGINE_SERVING ||
 		n->engine->state == ENGINE_DEMOTING);
+}
+
+bool sim_node_failed(const struct sim *w, uint32_t node)
+{
+	const struct cluster_core *c = w->node[node].core;
+
+	return c->alone != NULL ? c->alone->failed : c->role.failed;
+}
+
+bool sim_node_stopping(const struct sim *w, uint32_t node)
+{
+	const struct cluster_core *c = w->node[node].core;
+
+	return c->alone != NULL ? c->alone->stopping : c->stopping;
 }
 
 int32_t sim_serving(const struct sim *w)

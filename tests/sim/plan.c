@@ -42,6 +42,7 @@ static const char *const names[SIM_FAULT_TYPES] = {
 	[SIM_REPAIR] = "repair",
 	[SIM_HUNG_DEVICE] = "hung-device",
 	[SIM_HOLE] = "hole",
+	[SIM_PROMOTE_BOTH] = "promote-both",
 };
 
 static const char *const moment_names[SIM_MOMENTS] = {
@@ -51,6 +52,8 @@ static const char *const moment_names[SIM_MOMENTS] = {
 	[SIM_IN_START] = "in-start",     [SIM_IN_BYPASS] = "in-bypass",
 	[SIM_IN_REFUSAL] = "in-refusal", [SIM_IN_CLEAN] = "in-clean",
 	[SIM_IN_CHASE] = "in-chase",     [SIM_IN_NEED] = "in-need",
+	[SIM_IN_PROBE] = "in-probe",     [SIM_IN_ROLL] = "in-roll",
+	[SIM_IN_FROZEN] = "in-frozen",   [SIM_IN_CATCH_UP] = "in-catch-up",
 };
 
 const char *sim_fault_name(enum sim_fault_type type)
@@ -65,20 +68,21 @@ const char *sim_moment_name(enum sim_moment moment)
 
 /* How often a kind is drawn, relative to the others, when the run has it. */
 static const uint8_t weights[SIM_FAULT_TYPES] = {
-	[SIM_KILL] = 8,        [SIM_RESET] = 5,
-	[SIM_SITE_POWER] = 3,  [SIM_ALL_POWER] = 1,
-	[SIM_STOP] = 4,        [SIM_STOP_MACHINE] = 4,
-	[SIM_PART] = 6,        [SIM_PART_MEMBERS] = 3,
-	[SIM_PART_LINES] = 5,  [SIM_RESET_LINES] = 4,
-	[SIM_SLOW_DEVICE] = 2, [SIM_STUCK_DEVICE] = 2,
-	[SIM_FAIL_DEVICE] = 2, [SIM_LOSE_VOTER_FILE] = 1,
-	[SIM_WALL_JUMP] = 1,   [SIM_PROMOTE] = 3,
-	[SIM_FORCE] = 8,       [SIM_DEMOTE] = 3,
-	[SIM_LEAVE] = 2,       [SIM_DISCONNECT] = 2,
-	[SIM_CONNECT] = 2,     [SIM_REFRESH] = 1,
-	[SIM_FAIL_FROZEN] = 1, [SIM_ROT] = 5,
-	[SIM_LOST_WRITE] = 5,  [SIM_MISDIRECTED_WRITE] = 5,
-	[SIM_CALL_OFF] = 2,    [SIM_STALL] = 3,
+	[SIM_KILL] = 8,         [SIM_RESET] = 5,
+	[SIM_SITE_POWER] = 3,   [SIM_ALL_POWER] = 1,
+	[SIM_STOP] = 4,         [SIM_STOP_MACHINE] = 4,
+	[SIM_PART] = 6,         [SIM_PART_MEMBERS] = 3,
+	[SIM_PART_LINES] = 5,   [SIM_RESET_LINES] = 4,
+	[SIM_SLOW_DEVICE] = 2,  [SIM_STUCK_DEVICE] = 2,
+	[SIM_FAIL_DEVICE] = 2,  [SIM_LOSE_VOTER_FILE] = 1,
+	[SIM_WALL_JUMP] = 1,    [SIM_PROMOTE] = 3,
+	[SIM_FORCE] = 8,        [SIM_DEMOTE] = 3,
+	[SIM_LEAVE] = 2,        [SIM_DISCONNECT] = 2,
+	[SIM_CONNECT] = 2,      [SIM_REFRESH] = 1,
+	[SIM_FAIL_FROZEN] = 1,  [SIM_ROT] = 5,
+	[SIM_LOST_WRITE] = 5,   [SIM_MISDIRECTED_WRITE] = 5,
+	[SIM_CALL_OFF] = 2,     [SIM_STALL] = 3,
+	[SIM_PROMOTE_BOTH] = 4,
 };
 
 static uint64_t pick(struct sim_random *r, uint64_t a, uint64_t b, uint64_t c)
@@ -159,11 +163,32 @@ static enum sim_fault_type draw_type(struct sim_random *r, uint64_t kinds)
 	return (enum sim_fault_type)t;
 }
 
-static enum sim_moment draw_moment(struct sim_random *r, enum sim_fault_type type)
+/* Moments of the other world come to nothing, and so to the end of their time. */
+static enum sim_moment draw_moment(struct sim_random *r, enum sim_fault_type type,
+				   bool alone)
 {
 	if (sim_random_below(r, 2) == 0)
 		return type == SIM_FORCE ? SIM_IN_NEED : SIM_AT_ONCE;
-	return (enum sim_moment)sim_random_below(r, SIM_MOMENTS);
+	return (enum sim_moment)sim_random_below(r, alone ? SIM_MOMENTS : SIM_IN_PROBE);
+}
+
+/* Two sites of one host each. What a device does to its bytes is played with a cluster:
+ * below the operator nothing is different. */
+static uint64_t make_alone(struct sim_plan *p, struct sim_random *r, uint64_t kinds)
+{
+	const uint64_t not_here = 1ull << SIM_LOSE_VOTER_FILE | 1ull << SIM_PART_MEMBERS |
+				  1ull << SIM_ROT | 1ull << SIM_LOST_WRITE |
+				  1ull << SIM_MISDIRECTED_WRITE;
+
+	p->alone = true;
+	p->site_count = 2;
+	p->hosts[0] = p->hosts[1] = 1;
+	p->hosts[2] = p->hosts[3] = p->witnesses = 0;
+	p->fencing = false;
+	p->force = sim_random_below(r, 3) == 0;
+	kinds &= ~(not_here | 1ull << SIM_FORCE);
+	kinds |= (uint64_t)p->force << SIM_FORCE;
+	return kinds | (uint64_t)sim_random_below(r, 2) << SIM_PROMOTE_BOTH;
 }
 
 /* In the middle all is repaired, and nothing else goes wrong for so long that whoever
@@ -190,7 +215,7 @@ static void add_hang(struct sim_plan *p, struct sim_random *r)
 	p->fault[p->fault_count++] = (struct sim_fault){
 		.at_ns = SIM_S + sim_random_below(r, p->ns),
 		.type = SIM_HUNG_DEVICE,
-		.moment = draw_moment(r, SIM_HUNG_DEVICE),
+		.moment = draw_moment(r, SIM_HUNG_DEVICE, p->alone),
 		.a = sim_random_next(r) >> 8,
 		.b = sim_random_next(r) >> 8,
 		.c = sim_random_next(r) >> 8,
@@ -224,7 +249,7 @@ static void stretch(struct sim_plan *p, struct sim_random *r)
 	p->slow = (uint32_t)times / 10;
 }
 
-void sim_plan_draw(struct sim_plan *p, uint64_t seed)
+void sim_plan_draw(struct sim_plan *p, uint64_t seed, bool alone)
 {
 	struct sim_random r = { seed * 0xd1342543de82ef95ull | 1 };
 	uint64_t kinds, at = SIM_S;
@@ -235,6 +260,8 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 	draw_shape(p, &r);
 	draw_pace(p, &r);
 	kinds = draw_kinds(p, &r);
+	if (alone)
+		kinds = make_alone(p, &r, kinds);
 	while (p->fault_count < SIM_FAULTS_MAX) {
 		struct sim_fault *f = &p->fault[p->fault_count];
 
@@ -245,7 +272,7 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 			break;
 		f->at_ns = at;
 		f->type = draw_type(&r, kinds);
-		f->moment = draw_moment(&r, f->type);
+		f->moment = draw_moment(&r, f->type, alone);
 		f->a = sim_random_next(&r) >> 8;
 		f->b = sim_random_next(&r) >> 8;
 		f->c = sim_random_next(&r) >> 8;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define SIM_SITES_MAX 4u
+#define SIM_NODES_MAX 7u
 #define SIM_FAULTS_MAX 64u
 
 enum sim_fault_type {
@@ -38,10 +39,11 @@ enum sim_fault_type {
 	SIM_CONNECT,
 	SIM_REFRESH,
 	SIM_FAIL_FROZEN,
-	SIM_CALL_OFF, /* promotions at node a: the time of who asked is over */
-	SIM_REPAIR,   /* and then nothing for a while */
-	SIM_HUNG_DEVICE, /* it answers nothing any more until all is repaired */
-	SIM_HOLE,     /* like SIM_STALL, of records with data only */
+	SIM_CALL_OFF,     /* promotions at node a: the time of who asked is over */
+	SIM_REPAIR,       /* and then nothing for a while */
+	SIM_HUNG_DEVICE,  /* it answers nothing any more until all is repaired */
+	SIM_HOLE,         /* like SIM_STALL, of records with data only */
+	SIM_PROMOTE_BOTH, /* without a cluster: on both sides at once */
 	SIM_FAULT_TYPES,
 };
 
@@ -59,6 +61,11 @@ enum sim_moment {
 	SIM_IN_CLEAN,   /* production was demoted cleanly */
 	SIM_IN_CHASE,   /* a copy follows production that is not waited for yet */
 	SIM_IN_NEED,    /* nobody serves, and here only a force would help */
+	/* without a cluster */
+	SIM_IN_PROBE,    /* a promotion asks the other site, or reads its own log again */
+	SIM_IN_ROLL,     /* it takes what the other site holds beyond its own log */
+	SIM_IN_FROZEN,   /* writes wait for a copy that is gone */
+	SIM_IN_CATCH_UP, /* a copy is sent what it missed, from the log */
 	SIM_MOMENTS,
 };
 
@@ -73,6 +80,7 @@ struct sim_fault {
 
 /* What a run is: drawn from its seed (swarm), or set by a scenario. */
 struct sim_plan {
+	bool alone; /* `cluster: none`: two sites of one host each, and an operator */
 	uint32_t site_count, hosts[SIM_SITES_MAX], witnesses, disk_count;
 	uint64_t disk_bytes, log_bytes, span_bytes; /* span: where clients write */
 	uint64_t quiet_ns; /* between a client's requests, about */

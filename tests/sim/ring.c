@@ -351,6 +351,8 @@ static void reform_component(struct sim *w, uint32_t component)
 /* Processes or the network changed: new rings, told to who is in them. */
 void sim_reform(struct sim *w)
 {
+	if (w->plan.alone)
+		return; /* no members, no ring */
 	for (uint32_t c = 0; c <= 2 * SIM_NODES_MAX; c++)
 		reform_component(w, c);
 	for (uint32_t n = 0; n < w->node_count; n++)

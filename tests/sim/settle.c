@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster/internal.h"
+#include "cluster/alone.h"
 #include "mirror/internal.h"
 #include "tests/sim/sim.h"
 
@@ -14,6 +14,7 @@
 #define QUIET_NS (60 * SIM_S)
 #define HOME_NS (30 * SIM_S)
 #define TAINTED_NS (30 * SIM_S)
+#define FORK_NS (10 * SIM_S)
 
 /* ---- repair ---------------------------------------------------------------------- */
 
@@ -38,7 +39,7 @@ static void repair_nodes(struct sim *w)
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		struct sim_node *at = &w->node[n];
 
-		if (at->running && (at->core->role.failed || at->core->stopping) &&
+		if (at->running && (sim_node_failed(w, n) || sim_node_stopping(w, n)) &&
 		    w->now_ns >= at->frozen_until_ns)
 			sim_node_kill(w, n);
 		if (!at->running)
@@ -62,6 +63,8 @@ bool sim_is_together(struct sim *w)
 	const int32_t serving = sim_serving(w);
 	const struct view *v;
 
+	if (w->plan.alone)
+		return sim_pair_is_together(w);
 	if (serving < 0)
 		return false;
 	v = cluster_vote_in_effect(w->node[serving].core);
@@ -89,6 +92,34 @@ static int32_t tainted_site(const struct sim *w)
 	return -1;
 }
 
+/* It is made anew, and begins as a copy that has nothing. */
+static void make_anew(struct sim *w, uint32_t site)
+{
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		if (w->config.node[n].site != (int32_t)site)
+			continue;
+		if (w->node[n].running)
+			sim_node_kill(w, n);
+		sim_io_settle(w, n);
+	}
+	sim_setup_log_again(w, site);
+	w->site[site].tainted = false;
+	w->site[site].durable = w->site[site].refused_ballot = 0;
+}
+
+/* Without a cluster: both were promoted without the other, on an operator's word. He keeps
+ * the one that serves, and makes the other anew. */
+static void resolve_fork(struct sim *w, uint64_t since_ns)
+{
+	const int32_t serving = sim_serving(w);
+
+	if (!w->plan.alone || serving < 0 || w->now_ns < since_ns + FORK_NS ||
+	    !sim_pair_is_forked(w))
+		return;
+	sim_trace(w, "OPERATOR keeps site %d, and makes the other anew", serving);
+	make_anew(w, 1 - (uint32_t)serving);
+}
+
 static bool serves(struct sim *w)
 {
 	repair_nodes(w);
@@ -106,16 +137,7 @@ static bool replace_tainted(struct sim *w)
 	if (!sim_run_until(w, TAINTED_NS, serves) ||
 	    w->node[sim_serving(w)].site == (uint32_t)site)
 		return false;
-	for (uint32_t n = 0; n < w->node_count; n++) {
-		if (w->config.node[n].site != site)
-			continue;
-		if (w->node[n].running)
-			sim_node_kill(w, n);
-		sim_io_settle(w, n);
-	}
-	sim_setup_log_again(w, (uint32_t)site);
-	w->site[site].tainted = false;
-	w->site[site].durable = w->site[site].refused_ballot = 0;
+	make_anew(w, (uint32_t)site);
 	return true;
 }
 
@@ -129,7 +151,8 @@ static void help(struct sim *w, uint64_t since_ns)
 
 	if (serving < 0 || w->command_count + 10 > SIM_COMMANDS_MAX)
 		return;
-	sim_command(w, (uint32_t)serving, CLUSTER_COMMAND_CONNECT, false, -1);
+	if (!w->plan.alone) /* there operator.c does */
+		sim_command(w, (uint32_t)serving, CLUSTER_COMMAND_CONNECT, false, -1);
 	if (w->now_ns < since_ns + CONSENT_NS)
 		return;
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
@@ -144,6 +167,7 @@ static void describe(struct sim *w, char *text, size_t size)
 	text[0] = 0;
 	for (uint32_t n = 0; n < w->node_count && used < size; n++) {
 		const struct sim_node *at = &w->node[n];
+		const struct alone *a = at->running ? at->core->alone : NULL;
 		const struct view *v = at->running ? cluster_vote_in_effect(at->core) :
 						     NULL;
 
@@ -157,6 +181,13 @@ static void describe(struct sim *w, char *text, size_t size)
 			at->running ? (int)at->core->promote.state : -1,
 			v != NULL ? (unsigned long long)v->ballot : 0,
 			at->running ? (int)at->engine->state : -1);
+		if (a != NULL && used < size)
+			used += (size_t)snprintf(text + used, size - used,
+						 " alone %d waited %x lost %x out %x "
+						 "link %d data %d",
+						 (int)a->state, a->waited, a->lost,
+						 a->disconnected, (int)a->link[1 - n],
+						 (int)at->engine->data);
 	}
 }
 
@@ -168,7 +199,7 @@ static void come_together(struct sim *w)
 
 	while (w->violation[0] == 0 && !sim_is_together(w)) {
 		if (w->now_ns > since + TOGETHER_NS) {
-			if (w->forced)
+			if (w->forced && !w->plan.alone)
 				return; /* two histories wait for `resolve` */
 			describe(w, text, sizeof text);
 			sim_violate(w, "G7", "not together%s", text);
@@ -178,6 +209,7 @@ static void come_together(struct sim *w)
 		if (w->now_ns > helped + 2 * SIM_S) {
 			helped = w->now_ns;
 			help(w, since);
+			resolve_fork(w, since);
 		}
 		sim_run(w, w->now_ns + 20 * SIM_MS);
 	}
@@ -234,7 +266,7 @@ void sim_settle(struct sim *w)
 	w->client_off = true;
 	if (!sim_run_until(w, QUIET_NS, is_quiet))
 		sim_violate(w, "G7", "a request is not answered");
-	if (w->forced && !sim_is_together(w))
+	if (w->forced && !w->plan.alone && !sim_is_together(w))
 		return;
 	come_together(w);
 	if (!sim_run_until(w, HOME_NS, is_home))

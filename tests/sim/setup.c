@@ -35,7 +35,7 @@ void sim_setup_config(struct sim *w)
 
 	snprintf(c->mirror, sizeof c->mirror, "data");
 	snprintf(c->instance, sizeof c->instance, "data");
-	c->cluster = true;
+	c->cluster = !p->alone;
 	c->mode = CONFIG_SYNC;
 	c->order = (enum config_order)p->order;
 	c->port = 7790;

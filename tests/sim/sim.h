@@ -29,7 +29,10 @@
  *   Pacemaker  fences late, not at the first attempt, or never; promotes late, before a
  *              fencing, twice, or though somebody serves
  *
- * Not played: near-sync and async, and `cluster: none` (cluster/alone.c).
+ * Without a cluster (plan.alone) there are no rings and no Pacemaker: two sites of one
+ * host each, and an operator who is the majority (operator.c).
+ *
+ * Not played: near-sync and async.
  */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
@@ -44,10 +47,10 @@
 #include "mirror/pool.h"
 #include "tests/sim/checker.h"
 #include "tests/sim/device.h"
+#include "tests/sim/operator.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/random.h"
 
-#define SIM_NODES_MAX 7u
 #define SIM_DISKS_MAX 4u
 #define SIM_OPS_MAX 4096u
 #define SIM_REQUESTS_MAX 24u
@@ -223,12 +226,12 @@ struct sim_node {
 	bool submit_due;
 	uint64_t served_generation; /* index + 1; 0: none */
 	uint64_t checked_ballot;
-	uint64_t promised_before;           /* the step under way */
-	uint32_t together_sum;              /* check_d.c */
+	uint64_t promised_before;                        /* the step under way */
+	uint32_t together_sum;                           /* check_d.c */
 	uint64_t ring_seen, ballot_seen, quiet_since_ns; /* check_d.c: nothing moves */
-	bool cut;                           /* check_d.c: one is under way */
-	uint32_t reached_sites;             /* check_d5.c: by its last preparation */
-	uint64_t sb_seen; /* check_g5.c: the superblock that was looked at */
+	bool cut;                                        /* check_d.c: one is under way */
+	uint32_t reached_sites; /* check_d5.c: by its last preparation */
+	uint64_t sb_seen;       /* check_g5.c: the superblock that was looked at */
 	/* check_g3.c: when it asked for the lease, and which nodes have granted it */
 	struct {
 		struct uuid generation;
@@ -236,6 +239,8 @@ struct sim_node {
 		uint32_t granted;
 	} renewal[SIM_RENEWALS_MAX];
 	uint64_t lease_seen_ns;
+	bool heard; /* check_alone.c: the other site has answered this promotion ... */
+	bool lone;  /* ... and this production began without hearing it */
 };
 
 /* ---- what is true: journal.c ---- */
@@ -260,7 +265,8 @@ struct sim_generation {
 	uint64_t room;
 	uint64_t acknowledged, flushed, seen; /* greatest told to clients; 0: none */
 	uint64_t answered;                    /* likewise, with the marks of flushes */
-	uint32_t power_cuts[SIM_SITES_MAX];   /* of each site at the newest answer */
+	bool by_operator; /* without a cluster: he answers for what it leaves behind */
+	uint32_t power_cuts[SIM_SITES_MAX]; /* of each site at the newest answer */
 };
 
 struct sim_touch {
@@ -317,19 +323,6 @@ struct sim_reply {
 	char text[512];
 };
 
-struct sim_pacemaker {
-	uint64_t fence_at_ns[SIM_NODES_MAX];
-	bool fenced[SIM_NODES_MAX];
-	/* by whose clock; of whom, the last time; 0: never */
-	uint64_t fenced_wall_ns[SIM_NODES_MAX][SIM_NODES_MAX];
-	bool owed[SIM_NODES_MAX][SIM_NODES_MAX]; /* likewise: to be told yet */
-	uint32_t asked_process[SIM_NODES_MAX];   /* which has asked for all of them */
-	uint64_t promote_id, promote_since_ns, idle_since_ns;
-	uint32_t promote_node, promote_process;
-	bool hasty; /* it will not wait for a fencing that is due */
-	bool off;
-};
-
 struct sim_counts {
 	uint64_t events, steps_cluster, steps_mirror, faults, requests, answers, errors,
 		reads, serves, messages, frames, io, looks, images, crashes;
@@ -359,6 +352,7 @@ struct sim {
 	uint64_t ring_count, ordinal;
 	uint32_t votes_needed;
 	struct sim_pacemaker pacemaker;
+	struct sim_person person;
 	struct sim_reply reply[SIM_COMMANDS_MAX];
 	uint64_t command_count;
 	bool client_off;
@@ -447,6 +441,9 @@ void sim_fact(struct sim *w, uint32_t node, const struct fact *f);
 /* The node that serves with a lease, or -1. */
 int32_t sim_serving(const struct sim *w);
 bool sim_node_serves(const struct sim *w, uint32_t node);
+/* A device failed it: it opens nothing any more. */
+bool sim_node_failed(const struct sim *w, uint32_t node);
+bool sim_node_stopping(const struct sim *w, uint32_t node);
 
 /* ---- ring.c ---- */
 
@@ -560,7 +557,7 @@ bool sim_image_check(struct sim *w, uint32_t node, const char *guarantee);
 /* ---- pacemaker.c, plan.c, fault.c ---- */
 
 void sim_pacemaker(struct sim *w);
-void sim_plan_draw(struct sim_plan *p, uint64_t seed);
+void sim_plan_draw(struct sim_plan *p, uint64_t seed, bool alone);
 void sim_fault_event(struct sim *w, uint64_t number);
 void sim_fault_watch(struct sim *w, uint32_t node);
 /* Its process is killed, and its voter file is gone. */

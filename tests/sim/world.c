@@ -8,9 +8,9 @@
 #include "tests/sim/sim.h"
 
 const struct sim_checker *const sim_checkers[] = {
-	&sim_check_g1, &sim_check_g2, &sim_check_bare, &sim_check_g3, &sim_check_g4,
-	&sim_check_g5, &sim_check_g6, &sim_check_g7,   &sim_check_g8, &sim_check_d,
-	&sim_check_d3, &sim_check_d5, &sim_check_w,    NULL,
+	&sim_check_g1, &sim_check_g2, &sim_check_bare, &sim_check_g3,    &sim_check_g4,
+	&sim_check_g5, &sim_check_g6, &sim_check_g7,   &sim_check_g8,    &sim_check_d,
+	&sim_check_d3, &sim_check_d5, &sim_check_w,    &sim_check_alone, NULL,
 };
 
 #define WALL_NS (1700000000 * SIM_S) /* of the wall clocks at first */
@@ -178,7 +178,10 @@ static void world_event(struct sim *w, struct sim_event *e)
 		sim_line_event(w, e->number >> 1, (uint32_t)(e->number & 1));
 		break;
 	case SIM_PACEMAKER:
-		sim_pacemaker(w);
+		if (w->plan.alone)
+			sim_operate(w);
+		else
+			sim_pacemaker(w);
 		break;
 	case SIM_FAULT:
 		sim_fault_event(w, e->number);

@@ -1,0 +1,213 @@
+/* check_alone.c - what the guarantees are without a cluster, where two sites and an
+ * operator stand for the majority:
+ *   G1  what is acknowledged is logged at the copy that production calls current
+ *   G3  two sites never serve at once, unless one of them was promoted though the other
+ *       could not be heard: that takes an operator's word (a force, a `disconnect`, or a
+ *       clean end that he has used already)
+ *   G4  whoever is told to serve has all that was acknowledged or shown, but for what
+ *       such a word gave up
+ *   G6  a site without an image is never called UpToDate, whoever forces it
+ *   D3  no copy is waited for that misses what only a map names
+ * D8 is check_d.c's and G7 check_g7.c's.
+ */
+#include <string.h>
+
+#include "cluster/alone.h"
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+#include "tests/sim/sim.h"
+
+/* ---- heard -------------------------------------------------------------------------- */
+
+/* The other site's process answers what is asked for this promotion. */
+static void received(struct sim *w, uint32_t node, const struct mirror_received *r)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+
+	if (w->plan.alone && (r->link == m->probe_link || r->link == m->roll_link))
+		w->node[node].heard = true;
+}
+
+/* ---- G3 ------------------------------------------------------------------------------ */
+
+static bool serves(const struct sim *w, uint32_t node)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+
+	return w->node[node].running && m->state >= ENGINE_STARTING &&
+	       m->state <= ENGINE_DEMOTING;
+}
+
+static void check_one(struct sim *w, uint32_t node)
+{
+	const struct sim_node *other = &w->node[1 - node];
+
+	if (serves(w, 1 - node) && !w->node[node].lone && !other->lone)
+		sim_violate(w, "G3",
+			    "n%u is told to serve, n%u serves, and each had heard the "
+			    "other",
+			    node + 1, 2 - node);
+}
+
+/* ---- G4 ------------------------------------------------------------------------------ */
+
+/* Between the two, from where they part, lies a generation that the operator answers for. */
+static bool is_given_up(const struct sim *w, int32_t h, int32_t k)
+{
+	static bool of_k[SIM_GENERATIONS_MAX];
+
+	memset(of_k, 0, sizeof of_k);
+	for (int32_t g = k; g >= 0; g = w->generation[g].parent)
+		of_k[g] = true;
+	for (; h >= 0 && !of_k[h]; h = w->generation[h].parent)
+		if (w->generation[h].by_operator)
+			return true;
+	for (; k >= 0 && k != h; k = w->generation[k].parent)
+		if (w->generation[k].by_operator)
+			return true;
+	return false;
+}
+
+/* Power took from each site that was asked what was not flushed there. */
+static bool lost_power(const struct sim *w, const struct sim_generation *g, uint32_t site,
+		       uint32_t waited)
+{
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		if ((s == site || (waited >> s & 1) != 0) &&
+		    w->site[s].power_cuts == g->power_cuts[s])
+			return false;
+	return true;
+}
+
+static void check_generation(struct sim *w, uint32_t node, uint32_t of, uint64_t limit,
+			     uint32_t waited)
+{
+	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
+	struct sim_generation *g = &w->generation[of];
+	const uint64_t most = g->acknowledged > g->seen ? g->acknowledged : g->seen;
+
+	if (most <= limit || is_given_up(w, (int32_t)of, (int32_t)mine))
+		return;
+	if (g->flushed > limit || !lost_power(w, g, w->node[node].site, waited))
+		sim_violate(
+			w, "G4",
+			"n%u serves with %llu of generation %llu: %llu was "
+			"acknowledged, %llu shown, %llu flushed, and no force named it",
+			node + 1, (unsigned long long)limit,
+			(unsigned long long)g->ordinal,
+			(unsigned long long)g->acknowledged, (unsigned long long)g->seen,
+			(unsigned long long)g->flushed);
+	g->acknowledged = g->acknowledged < limit ? g->acknowledged : limit;
+	g->seen = g->seen < limit ? g->seen : limit;
+}
+
+/* ---- D3 ------------------------------------------------------------------------------ */
+
+static void check_level(struct sim *w, uint32_t node, uint32_t site)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_engine *copy = w->node[1 - node].engine;
+
+	if (!w->node[1 - node].open || copy->state < ENGINE_IDLE || copy->failed)
+		return;
+	if (copy->sb.blank || copy->sb.hold.active ||
+	    mirror_map_count(copy->map, site) > 0 ||
+	    m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY ||
+	    mirror_map_count(m->map, site) > 0 ||
+	    copy->logged + 1 < mirror_ring_oldest_sequence(m->ring))
+		sim_violate(w, "D3",
+			    "n%u begins with writes that wait for site %u, and that one "
+			    "needs a refresh",
+			    node + 1, site);
+}
+
+/* ---- a production begins --------------------------------------------------------------- */
+
+static void begins(struct sim *w, uint32_t node, const struct order *o)
+{
+	static uint64_t limit[SIM_GENERATIONS_MAX];
+	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
+	struct sim_generation *g = &w->generation[mine];
+
+	w->node[node].lone = !w->node[node].heard;
+	g->by_operator = g->reason == GENERATION_FORCED || w->node[node].lone;
+	w->forced |= g->by_operator;
+	if (g->by_operator)
+		sim_trace(w, "n%u begins generation %llu on the operator's word%s",
+			  node + 1, (unsigned long long)g->ordinal,
+			  w->node[node].lone ? ", without hearing the other" : "");
+	check_one(w, node);
+	sim_limits(w, mine, limit);
+	for (uint32_t i = 0; i < w->generation_count; i++)
+		check_generation(w, node, i, limit[i], o->sites);
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		if ((o->sites >> s & 1) != 0)
+			check_level(w, node, s);
+}
+
+static void order(struct sim *w, uint32_t node, const struct order *o)
+{
+	if (!w->plan.alone)
+		return;
+	if (o->type == ORDER_PROBE)
+		w->node[node].heard = false;
+	else if (o->type == ORDER_SERVE)
+		begins(w, node, o);
+}
+
+/* ---- G1 -------------------------------------------------------------------------------- */
+
+/* What the production of the link calls current, in this opening of the copy's devices. */
+static const struct mirror_engine *current_copy(const struct sim *w, uint32_t node)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+	const uint32_t site = 1 - node;
+	const struct engine_peer *p = &m->peer[site];
+	const struct mirror_engine *copy = w->node[site].engine;
+
+	if ((w->node[node].core->alone->waited >> site & 1) == 0 ||
+	    p->link == MIRROR_LINK_NONE || !w->node[site].open ||
+	    copy->state != ENGINE_IDLE || copy->failed || copy->cut_step != CUT_NONE ||
+	    m->link[p->link].hello.incarnation != copy->incarnation)
+		return NULL;
+	return copy;
+}
+
+static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
+{
+	const struct mirror_request *q = &r->request;
+	const struct mirror_engine *copy;
+
+	if (!w->plan.alone || q->result != 0 || q->type != MIRROR_REQUEST_WRITE)
+		return;
+	copy = current_copy(w, node);
+	if (copy == NULL)
+		return;
+	if (copy->logged < q->sequence || (q->fua && copy->durable < q->sequence))
+		sim_violate(w, "G1",
+			    "n%u acknowledges sequence %llu, and its current copy has "
+			    "%llu logged, %llu durable",
+			    node + 1, (unsigned long long)q->sequence,
+			    (unsigned long long)copy->logged,
+			    (unsigned long long)copy->durable);
+}
+
+/* ---- G6 -------------------------------------------------------------------------------- */
+
+static void mirror(struct sim *w, uint32_t node)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+
+	if (w->node[node].open && m->state > ENGINE_OPENING && m->sb.blank &&
+	    m->data == DATA_UP_TO_DATE)
+		sim_violate(w, "G6", "site %u has no image, and calls itself UpToDate",
+			    m->site);
+}
+
+const struct sim_checker sim_check_alone = {
+	.name = "alone",
+	.received = received,
+	.order = order,
+	.answered = answered,
+	.mirror = mirror,
+};

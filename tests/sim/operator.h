@@ -1,0 +1,48 @@
+/* operator.h - who promotes: Pacemaker, or, without a cluster, an operator, and what he sees
+ * of the two sites. */
+#ifndef TESTS_SIM_OPERATOR_H
+#define TESTS_SIM_OPERATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/sim/plan.h"
+
+struct sim;
+
+struct sim_pacemaker {
+	uint64_t fence_at_ns[SIM_NODES_MAX];
+	bool fenced[SIM_NODES_MAX];
+	/* by whose clock; of whom, the last time; 0: never */
+	uint64_t fenced_wall_ns[SIM_NODES_MAX][SIM_NODES_MAX];
+	bool owed[SIM_NODES_MAX][SIM_NODES_MAX]; /* likewise: to be told yet */
+	uint32_t asked_process[SIM_NODES_MAX];   /* which has asked for all of them */
+	uint64_t promote_id, promote_since_ns, idle_since_ns;
+	uint32_t promote_node, promote_process;
+	bool hasty; /* it will not wait for a fencing that is due */
+	bool off;
+};
+
+struct sim_person {
+	uint64_t id, since_ns; /* of the command under way; id 0: none */
+	uint32_t node, process;
+	uint64_t idle_since_ns;   /* nobody serves since */
+	uint64_t patience_ns;     /* drawn for what he looks at now */
+	uint64_t frozen_since_ns; /* writes wait for the copy; 0: they do not */
+	uint64_t apart_since_ns;  /* a site is put out, and could come back; 0: none is */
+	uint64_t told_ns;         /* his last command */
+	uint32_t refused;         /* bit per site that has refused in a row */
+	int32_t wanted;           /* the site that is to serve next; -1: any */
+	bool off;
+};
+
+/* Look at both sites, and do what is to be done; again after a while. */
+void sim_operate(struct sim *w);
+/* Both sites' processes run, and hear each other. */
+bool sim_pair_is_whole(const struct sim *w);
+/* Neither site's history leads to the other's. */
+bool sim_pair_is_forked(const struct sim *w);
+/* One serves, and writes wait for the other, which has all. */
+bool sim_pair_is_together(const struct sim *w);
+
+#endif
