@@ -364,6 +364,7 @@ EXTRA_DIST += $(lint_checks) tests/lint/listing.py tests/lint/run tests/lint/REA
 EXTRA_DIST += \
 	tests/model/README.md \
 	tests/model/check \
+	tests/model/alone.pml \
 	tests/model/host.pml \
 	tests/model/jobs \
 	tests/model/tie.pml \
