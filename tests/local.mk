@@ -203,6 +203,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/run.h \
 	tests/sim/scenario.c \
 	tests/sim/scenario.h \
+	tests/sim/scenario_alone.c \
 	tests/sim/scenario_clients.c \
 	tests/sim/scenario_copies.c \
 	tests/sim/scenario_disks.c \

@@ -1,11 +1,10 @@
 /* check_alone.c - what the guarantees are without a cluster, where two sites and an
  * operator stand for the majority:
  *   G1  what is acknowledged is logged at the copy that production calls current
- *   G3  two sites never serve at once, unless one of them was promoted though the other
- *       could not be heard: that takes an operator's word (a force, a `disconnect`, or a
- *       clean end that he has used already)
+ *   G3  two sites never serve at once, unless a force has parted them, and one could not
+ *       hear the other: a force overrides nobody who answers that he serves
  *   G4  whoever is told to serve has all that was acknowledged or shown, but for what
- *       such a word gave up
+ *       a force gave up
  *   G6  a site without an image is never called UpToDate, whoever forces it
  *   D3  no copy is waited for that misses what only a map names
  * D8 is check_d.c's and G7 check_g7.c's.
@@ -19,13 +18,32 @@
 
 /* ---- heard -------------------------------------------------------------------------- */
 
-/* The other site's process answers what is asked for this promotion. */
+/* The other site has answered the last question of this promotion. */
 static void received(struct sim *w, uint32_t node, const struct mirror_received *r)
 {
 	const struct mirror_engine *m = w->node[node].engine;
 
-	if (w->plan.alone && (r->link == m->probe_link || r->link == m->roll_link))
+	if (w->plan.alone && r->link == m->probe_link)
 		w->node[node].heard = true;
+}
+
+/* ---- what a force gave up ------------------------------------------------------------- */
+
+/* Between the two, from where they part, lies a generation that was forced. */
+static bool is_given_up(const struct sim *w, int32_t h, int32_t k)
+{
+	static bool of_k[SIM_GENERATIONS_MAX];
+
+	memset(of_k, 0, sizeof of_k);
+	for (int32_t g = k; g >= 0; g = w->generation[g].parent)
+		of_k[g] = true;
+	for (; h >= 0 && !of_k[h]; h = w->generation[h].parent)
+		if (w->generation[h].forced)
+			return true;
+	for (; k >= 0 && k != h; k = w->generation[k].parent)
+		if (w->generation[k].forced)
+			return true;
+	return false;
 }
 
 /* ---- G3 ------------------------------------------------------------------------------ */
@@ -40,33 +58,18 @@ static bool serves(const struct sim *w, uint32_t node)
 
 static void check_one(struct sim *w, uint32_t node)
 {
-	const struct sim_node *other = &w->node[1 - node];
+	const struct sim_node *me = &w->node[node], *other = &w->node[1 - node];
 
-	if (serves(w, 1 - node) && !w->node[node].lone && !other->lone)
+	if (serves(w, 1 - node) && !((me->lone || other->lone) &&
+				     is_given_up(w, (int32_t)other->served_generation - 1,
+						 (int32_t)me->served_generation - 1)))
 		sim_violate(w, "G3",
-			    "n%u is told to serve, n%u serves, and each had heard the "
-			    "other",
+			    "n%u is told to serve, n%u serves, and no force without "
+			    "hearing the other has parted them",
 			    node + 1, 2 - node);
 }
 
 /* ---- G4 ------------------------------------------------------------------------------ */
-
-/* Between the two, from where they part, lies a generation that the operator answers for. */
-static bool is_given_up(const struct sim *w, int32_t h, int32_t k)
-{
-	static bool of_k[SIM_GENERATIONS_MAX];
-
-	memset(of_k, 0, sizeof of_k);
-	for (int32_t g = k; g >= 0; g = w->generation[g].parent)
-		of_k[g] = true;
-	for (; h >= 0 && !of_k[h]; h = w->generation[h].parent)
-		if (w->generation[h].by_operator)
-			return true;
-	for (; k >= 0 && k != h; k = w->generation[k].parent)
-		if (w->generation[k].by_operator)
-			return true;
-	return false;
-}
 
 /* Power took from each site that was asked what was not flushed there. */
 static bool lost_power(const struct sim *w, const struct sim_generation *g, uint32_t site,
@@ -129,12 +132,12 @@ static void begins(struct sim *w, uint32_t node, const struct order *o)
 	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
 	struct sim_generation *g = &w->generation[mine];
 
+	g->forced = g->reason == GENERATION_FORCED;
 	w->node[node].lone = !w->node[node].heard;
-	g->by_operator = g->reason == GENERATION_FORCED || w->node[node].lone;
-	w->forced |= g->by_operator;
-	if (g->by_operator)
-		sim_trace(w, "n%u begins generation %llu on the operator's word%s",
-			  node + 1, (unsigned long long)g->ordinal,
+	w->forced |= g->forced;
+	if (g->forced)
+		sim_trace(w, "n%u begins generation %llu by force%s", node + 1,
+			  (unsigned long long)g->ordinal,
 			  w->node[node].lone ? ", without hearing the other" : "");
 	check_one(w, node);
 	sim_limits(w, mine, limit);
@@ -149,7 +152,7 @@ static void order(struct sim *w, uint32_t node, const struct order *o)
 {
 	if (!w->plan.alone)
 		return;
-	if (o->type == ORDER_PROBE)
+	if (o->type == ORDER_PROBE && o->site != w->node[node].site)
 		w->node[node].heard = false;
 	else if (o->type == ORDER_SERVE)
 		begins(w, node, o);

@@ -320,6 +320,19 @@ static void watch_cut(struct sim *w, uint32_t node)
 	w->node[node].cut = cut;
 }
 
+/* Without views: the promotion was this site's own, and has come to nothing; or the site
+ * that was promised has come with another generation. */
+static bool may_forget(const struct sim *w, const struct mirror_engine *m,
+		       const struct sim_site *s)
+{
+	const uint32_t promised = (uint32_t)(s->refused_ballot & 0xff);
+	const struct generation *g = history_newest(&m->sb.history);
+
+	if (!w->plan.alone)
+		return m->view_ballot > s->refused_ballot;
+	return promised == m->site || (g != NULL && g->site == promised);
+}
+
 /* A refusal stands until its generation is here, or one of a later view. */
 static void watch_refusal(struct sim *w, uint32_t node)
 {
@@ -336,8 +349,7 @@ static void watch_refusal(struct sim *w, uint32_t node)
 		}
 		return;
 	}
-	if (s->refused_ballot != 0 && !s->tainted &&
-	    m->view_ballot <= s->refused_ballot &&
+	if (s->refused_ballot != 0 && !s->tainted && !may_forget(w, m, s) &&
 	    mirror_history_find(&m->sb.history, &s->refused) == NULL)
 		sim_violate(w, "D4",
 			    "site %u forgets the refusal of ballot %llu, and the newest "
@@ -397,6 +409,8 @@ static void mirror(struct sim *w, uint32_t node)
 	    uuid_is_zero(&m->sb.refusal.generation))
 		return;
 	l = &m->link[m->stream_link];
+	if (w->plan.alone && l->site == (m->sb.refusal.ballot & 0xff))
+		return; /* it is the one that was promised */
 	if (mirror_history_find(&l->hello.history, &m->sb.refusal.generation) == NULL)
 		sim_violate(w, "D4",
 			    "site %u has promised to refuse what is older than its new "

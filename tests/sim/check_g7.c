@@ -5,8 +5,12 @@
  * the lines between the sites do, a copy that confirms nothing is left out. With lines
  * that work too, somebody serves within SERVE_NS.
  * And a device that hangs is given up within device-timeout and NOTICE_NS.
+ * Without a cluster an answer may wait for an operator, if `why` names the command that
+ * ends the wait: he gives it (operator.c), and it does.
  * That all comes together again, settle.c sees at the end of every run.
  */
+#include <string.h>
+
 #include "cluster/internal.h"
 #include "mirror/internal.h"
 #include "mirror/parts.h"
@@ -17,6 +21,7 @@
 #define ANSWER_NS (10 * SIM_S)
 #define SERVE_NS (10 * SIM_S)
 #define NOTICE_NS (3 * SIM_S)
+#define TOLD_NS (40 * SIM_S) /* a wait for an operator, who has his patience */
 
 static void check_queues(struct sim *w, uint32_t node)
 {
@@ -87,7 +92,25 @@ static bool members_work(struct sim *w)
 			    !device_works(
 				    w, sim_device(w, s, d == 0 ? MIRROR_IO_LOG : d - 1)))
 				return false;
-	return !w->forced;
+	return w->plan.alone ? !sim_pair_is_forked(w) : !w->forced;
+}
+
+/* `hamirror why` says what the operator is to do. */
+static bool names_a_command(const struct sim *w, uint32_t node)
+{
+	static struct cluster_status status;
+	bool named;
+
+	cluster_status_get(w->node[node].core, sim_clock(w, node), &status);
+	named = strstr(status.text, "hamirror ") != NULL;
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		named |= strstr(status.sites[s].text, "hamirror ") != NULL;
+	return named;
+}
+
+static uint64_t answer_within(const struct sim *w, uint32_t node)
+{
+	return w->plan.alone && names_a_command(w, node) ? TOLD_NS : ANSWER_NS;
 }
 
 static void check_answers(struct sim *w, uint32_t node)
@@ -97,7 +120,8 @@ static void check_answers(struct sim *w, uint32_t node)
 		const uint64_t since = r->asked_ns > w->calm_since_ns ? r->asked_ns :
 									w->calm_since_ns;
 
-		if (r->busy && w->now_ns > since + ANSWER_NS)
+		if (r->busy && w->now_ns > since + ANSWER_NS &&
+		    w->now_ns > since + answer_within(w, node))
 			sim_violate(
 				w, "G7",
 				"n%u has not answered request type %d for %llu ms, and "
@@ -107,17 +131,28 @@ static void check_answers(struct sim *w, uint32_t node)
 	}
 }
 
-/* Pacemaker is there to promote one; what it asked while something was wrong may still
- * take its time. */
+/* Nobody promotes, or what was asked is from before. */
+static bool is_excused(const struct sim *w)
+{
+	const struct sim_person *person = &w->person;
+
+	if (w->command_count + 400 > SIM_COMMANDS_MAX)
+		return true;
+	if (w->plan.alone)
+		return person->off || w->forced ||
+		       (person->id != 0 && person->since_ns < w->calm_since_ns);
+	return w->pacemaker.off || (w->pacemaker.promote_id != 0 &&
+				    w->pacemaker.promote_since_ns < w->calm_since_ns);
+}
+
+/* Pacemaker, or the operator, is there to promote one; what it asked while something was
+ * wrong may still take its time. */
 static void check_served(struct sim *w)
 {
 	const uint64_t since = w->served_seen_ns > w->calm_since_ns ? w->served_seen_ns :
 								      w->calm_since_ns;
 
-	if (sim_serving(w) >= 0 || w->pacemaker.off ||
-	    (w->pacemaker.promote_id != 0 &&
-	     w->pacemaker.promote_since_ns < w->calm_since_ns) ||
-	    w->command_count + 400 > SIM_COMMANDS_MAX)
+	if (sim_serving(w) >= 0 || is_excused(w))
 		w->served_seen_ns = w->now_ns;
 	else if (w->now_ns > since + SERVE_NS)
 		sim_violate(w, "G7", "nobody serves for %llu ms, and nothing is wrong",

@@ -367,8 +367,8 @@ static bool is_moment(const struct sim *w, uint32_t node, enum sim_moment moment
 	case SIM_IN_NEED:
 		return needs_force(w, node);
 	case SIM_IN_PROBE:
-		return c->alone->state == ALONE_PROBING ||
-		       c->alone->state == ALONE_REREADING;
+		return c->alone->state >= ALONE_PROBING &&
+		       c->alone->state < ALONE_STARTING;
 	case SIM_IN_ROLL:
 		return m->roll_link != MIRROR_LINK_NONE;
 	case SIM_IN_FROZEN:

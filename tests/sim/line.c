@@ -360,12 +360,24 @@ static void tell_up(struct sim *w, struct sim_connection *c, uint32_t end)
 	sim_mirror_step(w, e->node, &event);
 }
 
+/* Without a cluster questions are asked: the one who answers closes the line, and what it
+ * had sent before still arrives. */
+static bool is_orderly(const struct sim *w, const struct sim_connection *c, uint32_t end)
+{
+	return w->plan.alone && c->end[1 - end].hung_up && lives(w, &c->end[1 - end]);
+}
+
 static void tell_down(struct sim *w, struct sim_connection *c, uint32_t end)
 {
 	struct sim_end *e = &c->end[end];
 	struct mirror_event event = { .type = MIRROR_EVENT_LINK_DOWN };
 
-	drop_parcels(w, c, 1 - end); /* ours: told before the end of their link */
+	/* ours: told before the end of their link */
+	if (is_orderly(w, c, 1 - end))
+		for (struct sim_parcel *p = c->end[1 - end].head; p != NULL; p = p->next)
+			parcel_left(w, e, p);
+	else
+		drop_parcels(w, c, 1 - end);
 	e->told_down = true;
 	event.link.link = e->link;
 	event.link.text = e->told_up ? "the line was cut" : "no connection";
@@ -413,8 +425,9 @@ static void run_end(struct sim *w, struct sim_connection *c, uint32_t end)
 	}
 	if (c->closed) {
 		/* the system still hands over what had arrived, or not */
-		if (e->told_up && e->head != NULL && !w->worst && sim_random(w, 3) != 0 &&
-		    !is_cut(w, c) && !is_too_large(w, c, end) && deliver(w, c, end)) {
+		if (e->told_up && e->head != NULL && !w->worst &&
+		    (is_orderly(w, c, end) || sim_random(w, 3) != 0) && !is_cut(w, c) &&
+		    !is_too_large(w, c, end) && deliver(w, c, end)) {
 			look_at(w, c, end, w->now_ns);
 			return;
 		}

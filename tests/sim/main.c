@@ -64,11 +64,12 @@ static void print_sum(const struct sim_batch *b)
 	const double runs = b->done > 0 ? (double)b->done : 1;
 	const double seconds = b->elapsed > 0 ? b->elapsed : 1;
 
-	printf("%llu runs from seed %llu on, %llu failed; %.1f runs/s, %.0f events/s on "
+	printf("%s%llu runs from seed %llu on, %llu failed; %.1f runs/s, %.0f events/s on "
 	       "%u cores; a run: %.0f s simulated, %.1f faults, %.1f crashes, %.0f "
 	       "requests, %.1f productions\n",
-	       (unsigned long long)b->done, (unsigned long long)b->first,
-	       (unsigned long long)b->failed, runs / seconds,
+	       b->alone ? "alone: " : "", (unsigned long long)b->done,
+	       (unsigned long long)b->first, (unsigned long long)b->failed,
+	       runs / seconds,
 	       (double)(b->sum.steps_cluster + b->sum.steps_mirror) / seconds, b->jobs,
 	       (double)b->ns / 1e9 / runs, (double)b->sum.faults / runs,
 	       (double)b->sum.crashes / runs, (double)b->sum.requests / runs,

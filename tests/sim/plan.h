@@ -62,7 +62,7 @@ enum sim_moment {
 	SIM_IN_CHASE,   /* a copy follows production that is not waited for yet */
 	SIM_IN_NEED,    /* nobody serves, and here only a force would help */
 	/* without a cluster */
-	SIM_IN_PROBE,    /* a promotion asks the other site, or reads its own log again */
+	SIM_IN_PROBE,    /* a promotion asks the other site, or prepares its own */
 	SIM_IN_ROLL,     /* it takes what the other site holds beyond its own log */
 	SIM_IN_FROZEN,   /* writes wait for a copy that is gone */
 	SIM_IN_CATCH_UP, /* a copy is sent what it missed, from the log */

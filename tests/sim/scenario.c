@@ -15,6 +15,7 @@ static const struct sim_scenario *const tables[] = {
 	sim_scenarios_line,
 	sim_scenarios_clients,
 	sim_scenarios_disks,
+	sim_scenarios_alone,
 	NULL,
 };
 
@@ -24,6 +25,7 @@ static void plan_quiet(struct sim_plan *p, const struct sim_scenario *scenario)
 	uint32_t nodes = scenario->witnesses;
 
 	*p = (struct sim_plan){
+		.alone = scenario->alone,
 		.witnesses = scenario->witnesses,
 		.disk_count = scenario->disks > 0 ? scenario->disks : 1,
 		.disk_bytes = scenario->disk_bytes > 0 ? scenario->disk_bytes :
@@ -43,7 +45,7 @@ static void plan_quiet(struct sim_plan *p, const struct sim_scenario *scenario)
 		p->hosts[p->site_count++] = scenario->hosts[s];
 		nodes += scenario->hosts[s];
 	}
-	p->fencing = nodes == 2; /* of two, one decides alone only so (D2) */
+	p->fencing = nodes == 2 && !p->alone; /* of two, one decides alone only so (D2) */
 }
 
 /* False: it failed. */
@@ -62,7 +64,7 @@ static bool play(const struct sim_scenario *scenario, uint64_t seed, bool trace,
 		scenario->play(&s);
 	if (s.w->violation[0] == 0) {
 		sim_release_all(s.w);
-		s.w->pacemaker.off = false;
+		s.w->pacemaker.off = s.w->person.off = false;
 		sim_settle(s.w);
 	}
 	failed = s.w->violation[0] != 0;
@@ -98,7 +100,7 @@ int sim_scenario_run(const char *name, bool trace, uint64_t seeds, const char *w
 
 	for (uint32_t t = 0; tables[t] != NULL; t++)
 		for (const struct sim_scenario *at = tables[t]; at->name != NULL; at++) {
-			if (!all && strcmp(at->name, name) != 0)
+			if (all ? at->awaited : strcmp(at->name, name) != 0)
 				continue;
 			found++;
 			failed += !play_all_seeds(at, trace,
@@ -112,5 +114,6 @@ void sim_scenario_list(void)
 {
 	for (uint32_t t = 0; tables[t] != NULL; t++)
 		for (const struct sim_scenario *at = tables[t]; at->name != NULL; at++)
-			printf("%-24s %s\n", at->name, at->what);
+			printf("%-24s %s%s\n", at->name, at->what,
+			       at->awaited ? " (awaited)" : "");
 }

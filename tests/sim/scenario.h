@@ -19,13 +19,15 @@ struct sim_scenario {
 	uint64_t disk_bytes, log_bytes; /* 0: as usual */
 	uint32_t order;                 /* enum config_order */
 	uint32_t disks;                 /* 0: one */
+	bool alone;                     /* without a cluster */
+	bool awaited; /* today's cores fail it: "all" leaves it out until they are mended */
 };
 
 /* By theme; each table ends with a nameless one. */
 extern const struct sim_scenario sim_scenarios_views[], sim_scenarios_promotion[],
 	sim_scenarios_leases[], sim_scenarios_hosts[], sim_scenarios_copies[],
 	sim_scenarios_refresh[], sim_scenarios_log[], sim_scenarios_line[],
-	sim_scenarios_clients[], sim_scenarios_disks[];
+	sim_scenarios_clients[], sim_scenarios_disks[], sim_scenarios_alone[];
 
 /* Play the scenario of that name, or "all" of them, and say how each went. With `trace`
  * the first seed that fails, or the first, goes to stdout step by step. `seeds`: so many
@@ -75,7 +77,7 @@ bool sim_scene_expect(struct sim_scene *s, bool is, const char *what);
 	} while (0)
 
 /* All start; s->node, the first of all, serves, all is current; clients have written,
- * and are quiet now. No Pacemaker from here on. False: it failed. */
+ * and are quiet now. No Pacemaker and no operator from here on. False: it failed. */
 bool sim_scene_begin(struct sim_scene *s);
 /* Clients write for that time, then are quiet. */
 bool sim_scene_clients(struct sim_scene *s, uint64_t ms);

@@ -92,7 +92,7 @@ bool sim_scene_begin(struct sim_scene *s)
 	if (!sim_scene_until(s, BEGIN_MS, is_together, "all are together") ||
 	    !sim_scene_clients(s, 20))
 		return false;
-	w->pacemaker.off = true;
+	w->pacemaker.off = w->person.off = true;
 	s->node = 0;
 	return sim_scene_expect(s, sim_serving(w) == 0, "n1 serves");
 }

@@ -239,8 +239,8 @@ struct sim_node {
 		uint32_t granted;
 	} renewal[SIM_RENEWALS_MAX];
 	uint64_t lease_seen_ns;
-	bool heard; /* check_alone.c: the other site has answered this promotion ... */
-	bool lone;  /* ... and this production began without hearing it */
+	bool heard; /* check_alone.c: the other site has answered the last question */
+	bool lone;  /* check_alone.c: this production began without that */
 };
 
 /* ---- what is true: journal.c ---- */
@@ -265,7 +265,7 @@ struct sim_generation {
 	uint64_t room;
 	uint64_t acknowledged, flushed, seen; /* greatest told to clients; 0: none */
 	uint64_t answered;                    /* likewise, with the marks of flushes */
-	bool by_operator; /* without a cluster: he answers for what it leaves behind */
+	bool forced; /* without a cluster: the operator has accepted a loss */
 	uint32_t power_cuts[SIM_SITES_MAX]; /* of each site at the newest answer */
 };
 

@@ -1,0 +1,281 @@
+/* scenario_alone.c - traces of pairs without a cluster, where two sites and an operator are
+ * the majority. The checkers (check_alone.c) judge what is told to serve; the plays bring
+ * the situation about, and say what a promotion has to answer there.
+ */
+#include "cluster/alone.h"
+#include "mirror/internal.h"
+#include "tests/sim/scenario.h"
+
+#define LOG_BYTES (2u << 20)
+#define MANY 50u
+
+static struct alone *pair(struct sim_scene *s, uint32_t node)
+{
+	return sim_scene_core(s, node)->alone;
+}
+
+static uint64_t command(struct sim_scene *s, uint32_t node,
+			enum cluster_command_type type, bool force)
+{
+	return sim_command(s->w, node, type, force, (int32_t)(1 - node));
+}
+
+static bool is_refused(struct sim_scene *s, uint64_t id)
+{
+	return s->w->reply[id].exit_status == 1;
+}
+
+static bool has_command_ended(struct sim_scene *s)
+{
+	return s->w->reply[s->id].done;
+}
+
+/* A command of its operator's, until it is answered. */
+static bool does(struct sim_scene *s, uint32_t node, enum cluster_command_type type,
+		 bool force)
+{
+	s->id = command(s, node, type, force);
+	return sim_scene_expect(s, s->id != 0, "somebody is there to be told") &&
+	       sim_scene_until(s, 30000, has_command_ended, "the command is answered");
+}
+
+static bool is_idle(struct sim_scene *s)
+{
+	return pair(s, s->node)->state == ALONE_OPEN;
+}
+
+/* ---- who answers is not absent -------------------- */
+
+static bool both_have_ended(struct sim_scene *s)
+{
+	return s->w->reply[s->id].done && s->w->reply[s->count].done;
+}
+
+static bool both_are_clean(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->sb.clean.set &&
+	       sim_scene_engine(s, 1)->sb.clean.set;
+}
+
+static void promoted_at_once(struct sim_scene *s)
+{
+	if (!does(s, 0, CLUSTER_COMMAND_DEMOTE, false))
+		return;
+	UNTIL(s, 2000, both_are_clean, "both know of the clean end");
+	s->id = command(s, 0, CLUSTER_COMMAND_PROMOTE, false);
+	sim_run(s->w, s->w->now_ns + s->w->seed * SIM_MS / 8);
+	s->count = command(s, 1, CLUSTER_COMMAND_PROMOTE, false);
+	UNTIL(s, 30000, both_have_ended, "both are answered");
+	EXPECT(s, is_refused(s, s->id) != is_refused(s, s->count), "one of them serves");
+}
+
+/* ---- by what it has, not by the name of its generation -------------------- */
+
+static bool is_mapped(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->sb.sites[1].map_position > 0;
+}
+
+/* The copy is put out and misses more than production's log holds. */
+static bool fall_behind(struct sim_scene *s)
+{
+	if (!does(s, 0, CLUSTER_COMMAND_DISCONNECT, false))
+		return false;
+	while (!is_mapped(s))
+		if (!sim_scene_writes(s, 0, MANY))
+			return false;
+	s->write = sim_scene_flush(s, 0);
+	return sim_scene_expect(s, s->write != NULL, "a flush is taken") &&
+	       sim_scene_until(s, 2000, sim_told, "it is answered");
+}
+
+static bool follows(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 1)->stream_link != MIRROR_LINK_NONE;
+}
+
+/* It is let in again; that goes on for as long as production's disk cannot be read. */
+static bool let_in(struct sim_scene *s)
+{
+	sim_hold_device(s->w, 0, 0, 1u << MIRROR_IO_READ);
+	return does(s, 0, CLUSTER_COMMAND_CONNECT, false) &&
+	       sim_scene_until(s, 5000, follows, "the copy follows again");
+}
+
+static void behind_copy_promoted(struct sim_scene *s)
+{
+	if (!fall_behind(s) || !let_in(s))
+		return;
+	if (s->w->seed % 2 == 0) {
+		sim_node_kill(s->w, 0);
+		sim_node_start(s->w, 0);
+		s->node = 0;
+	} else if (!does(s, 0, CLUSTER_COMMAND_DEMOTE, false)) {
+		return;
+	}
+	if (!does(s, 1, CLUSTER_COMMAND_PROMOTE, false))
+		return;
+	EXPECT(s, is_refused(s, s->id), "the copy is not promoted");
+}
+
+/* ---- a step that is cut off is not done -------------------- */
+
+static bool rolls(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 1)->roll_link != MIRROR_LINK_NONE;
+}
+
+/* What the copy misses the log still holds; the line breaks while it takes that. */
+static void roll_cut_off(struct sim_scene *s)
+{
+	if (!does(s, 0, CLUSTER_COMMAND_DISCONNECT, false) ||
+	    !sim_scene_writes(s, 0, 3 * MANY))
+		return;
+	sim_node_kill(s->w, 0);
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 5000, is_idle, "its devices are open again");
+	s->id = command(s, 1, CLUSTER_COMMAND_PROMOTE, false);
+	UNTIL(s, 8000, rolls, "the copy rolls forward");
+	sim_run(s->w, s->w->now_ns + s->w->seed * SIM_MS / 8);
+	sim_lines_reset(s->w);
+	UNTIL(s, 30000, has_command_ended, "the promotion is answered");
+}
+
+/* ---- a force keeps a site's state -------------------- */
+
+static bool is_inconsistent(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 1)->sb.blank;
+}
+
+static void inconsistent_forced(struct sim_scene *s)
+{
+	if (!fall_behind(s) || !let_in(s))
+		return;
+	sim_node_kill(s->w, 0);
+	sim_node_kill(s->w, 1);
+	sim_io_settle(s->w, 1);
+	sim_setup_log_again(s->w, 1);
+	sim_node_start(s->w, 1);
+	UNTIL(s, 5000, is_inconsistent, "the copy has no image");
+	does(s, 1, CLUSTER_COMMAND_PROMOTE, true);
+}
+
+/* ---- no copy is waited for that needs a refresh -------------------- */
+
+static bool serves_again(struct sim_scene *s)
+{
+	return sim_node_serves(s->w, 0) && !pair(s, 0)->busy;
+}
+
+static void restarted_behind(struct sim_scene *s)
+{
+	if (!fall_behind(s) || !let_in(s))
+		return;
+	sim_node_kill(s->w, 0);
+	sim_node_start(s->w, 0);
+	s->id = command(s, 0, CLUSTER_COMMAND_PROMOTE, false);
+	UNTIL(s, 10000, serves_again, "production serves again");
+	s->write = sim_scene_write(s, 0, 7);
+	EXPECT(s, s->write != NULL, "a write is taken");
+	UNTIL(s, 1000, sim_told, "it does not wait for the refresh");
+}
+
+/* ---- a promise is over when its promotion is -------------------- */
+
+static bool has_promised(struct sim_scene *s)
+{
+	const struct uuid *opened = &sim_scene_core(s, 1)->role.generation;
+
+	return !uuid_is_zero(opened) &&
+	       uuid_equal(&sim_scene_engine(s, 0)->sb.refusal.generation, opened);
+}
+
+static bool is_level(struct sim_scene *s)
+{
+	return sim_pair_is_together(s->w);
+}
+
+/* n2 prepares, and dies or is told to stop; and then n1 is promoted, or n2 without being
+ * able to ask n1. */
+static void promise_outlived(struct sim_scene *s)
+{
+	const uint32_t next = s->w->seed % 2 == 0 ? 0 : 1;
+	const struct cluster_command demote = { .type = CLUSTER_COMMAND_DEMOTE };
+
+	if (!does(s, 0, CLUSTER_COMMAND_DEMOTE, false))
+		return;
+	UNTIL(s, 2000, both_are_clean, "both know of the clean end");
+	s->id = command(s, 1, CLUSTER_COMMAND_PROMOTE, false);
+	UNTIL(s, 5000, has_promised, "n1 has stored the refusal");
+	if (s->w->seed / 2 % 2 == 0) {
+		sim_operator(s->w, 1, &demote);
+	} else {
+		sim_node_kill(s->w, 1);
+		sim_node_start(s->w, 1);
+	}
+	if (next == 1)
+		sim_part(s->w, 1, false, true);
+	s->node = next;
+	UNTIL(s, 5000, is_idle, "its devices are open");
+	if (!does(s, next, CLUSTER_COMMAND_PROMOTE, false))
+		return;
+	if (is_refused(s, s->id) && !does(s, next, CLUSTER_COMMAND_PROMOTE, true))
+		return;
+	sim_part(s->w, 0, false, true);
+	UNTIL(s, 12000, is_level, "and both are level");
+}
+
+/* ---- a copy that is back is not gone -------------------- */
+
+static bool is_lost(struct sim_scene *s)
+{
+	return pair(s, 0)->lost != 0;
+}
+
+static bool is_back(struct sim_scene *s)
+{
+	return pair(s, 0)->link[1] == LINK_CONNECTED;
+}
+
+static void copy_back(struct sim_scene *s)
+{
+	sim_part(s->w, 1, false, true);
+	s->write = sim_scene_write(s, 0, 7);
+	EXPECT(s, s->write != NULL, "a write is taken");
+	UNTIL(s, 40000, is_lost, "writes wait for the copy that is gone");
+	sim_part(s->w, 0, false, true);
+	UNTIL(s, 20000, is_back, "it is back");
+	UNTIL(s, 2000, sim_told, "the write is answered");
+	UNTIL(s, 1000, is_level, "and nothing is said to be missing");
+}
+
+#define PAIR { 1, 1 }, 0
+
+const struct sim_scenario sim_scenarios_alone[] = {
+	{ "promoted-at-once",
+	  "both sites are promoted at the same time, and hear each other", PAIR, 16,
+	  .play = promoted_at_once, .alone = true, .awaited = true },
+	{ "behind-promoted",
+	  "a copy of the same generation that needs a refresh is promoted", PAIR, 4,
+	  .play = behind_copy_promoted, .log_bytes = LOG_BYTES, .alone = true,
+	  .awaited = true },
+	{ "roll-cut-off",
+	  "the line breaks while a copy takes what production had beyond it", PAIR, 16,
+	  .play = roll_cut_off, .alone = true, .awaited = true },
+	{ "blank-forced",
+	  "a site without an image is forced, and must not be called UpToDate", PAIR, 2,
+	  .play = inconsistent_forced, .log_bytes = LOG_BYTES, .alone = true,
+	  .awaited = true },
+	{ "restarted-behind",
+	  "production starts anew while its copy is being refreshed: no write waits for that",
+	  PAIR, 4, .play = restarted_behind, .log_bytes = LOG_BYTES, .alone = true,
+	  .awaited = true },
+	{ "promise-outlived",
+	  "a promotion dies that the other site had promised to follow", PAIR, 8,
+	  .play = promise_outlived, .alone = true, .awaited = true },
+	{ "copy-back", "writes wait for a copy that is gone, and go on when it is back",
+	  PAIR, 4, .play = copy_back, .alone = true, .awaited = true },
+	{ 0 },
+};
