@@ -6,14 +6,15 @@
  *                                         they are held a PROMOTE waits
  *                                         for 5 s: a process that was
  *                                         killed ends its I/O first
- *   open       PROMOTE                  ORDER_PROBE to every peer       probing
- *   probing    FACT_PEER, not yet open  ORDER_PROBE again, for 5 s      probing
- *              every FACT_PEER          a peer serves: refused; else    rereading
- *                                         ORDER_CLOSE, then _OPEN: what
- *                                         our log says now
- *   rereading  FACT_OPENED              judge(): refused, or            preparing
- *                                         ORDER_PREPARE
- *   preparing  FACT_PREPARED            ORDER_LEASE for ever,           starting
+ *   open       PROMOTE                  ORDER_PROBE of every peer,      probing
+ *                                         and then of our own log
+ *   probing    FACT_PEER, may answer    ORDER_PROBE again, for 5 s      probing
+ *                otherwise soon
+ *              FACT_PEER of ourselves   refused, or ORDER_PREPARE       preparing
+ *   preparing  FACT_PREPARED            all are asked again             confirming
+ *   confirming FACT_PEER of ourselves   refused; one was busy:          preparing
+ *                                         ORDER_PREPARE again; else
+ *                                         ORDER_LEASE for ever,         starting
  *                                         ORDER_SERVE
  *   starting   FACT_SERVING             ORDER_LINK to every peer        serving
  *   serving    COPY_READY               writes wait for it              serving
@@ -21,8 +22,8 @@
  *                                         `disconnect` or its return
  *              DEMOTE, STOP             ORDER_DEMOTE                    demoting
  *   demoting   FACT_DEMOTED             REPLY; STOP: ORDER_CLOSE        open, closing
- *   promoting  DEMOTE, STOP, its time   called off: REPLY (rereading:   open
- *     but not    is over                  when the log was read)
+ *   promoting  DEMOTE, STOP, its time   called off: ORDER_DEPOSE, REPLY open
+ *     but not    is over
  *     starting
  *   any open   CONNECT, DISCONNECT      ORDER_MARK, FACT_STORED, then   the same
  *                                         the links and the wait set
@@ -48,20 +49,19 @@ static bool state_change_is_legal(enum alone_state from, enum alone_state to)
 {
 	switch (to) {
 	case ALONE_CLOSED:
-		return from == ALONE_OPENING || from == ALONE_CLOSING ||
-		       from == ALONE_REREADING;
+		return from == ALONE_OPENING || from == ALONE_CLOSING;
 	case ALONE_OPENING:
 		return from == ALONE_CLOSED;
 	case ALONE_OPEN:
 		return from != ALONE_CLOSED && from != ALONE_CLOSING;
 	case ALONE_PROBING:
 		return from == ALONE_OPEN;
-	case ALONE_REREADING:
-		return from == ALONE_PROBING;
 	case ALONE_PREPARING:
-		return from == ALONE_REREADING;
-	case ALONE_STARTING:
+		return from == ALONE_PROBING || from == ALONE_CONFIRMING;
+	case ALONE_CONFIRMING:
 		return from == ALONE_PREPARING;
+	case ALONE_STARTING:
+		return from == ALONE_CONFIRMING;
 	case ALONE_SERVING:
 		return from == ALONE_STARTING;
 	case ALONE_DEMOTING:
@@ -160,7 +160,6 @@ static void opened_badly(struct cluster_core *c, const struct fact *f)
 				 OPEN_HELD_NS :
 				 cluster_open_retry_ns(f->error, &a->open_failures));
 	a->data = DATA_DISKLESS;
-	a->called_off = false;
 	cluster_alone_set_state(a, ALONE_CLOSED);
 	if (!waits_for_held(c))
 		cluster_alone_reply(c, 1, a->text);
@@ -170,8 +169,7 @@ static void opened(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
 
-	if (f->order_id != a->open_id ||
-	    (a->state != ALONE_OPENING && a->state != ALONE_REREADING))
+	if (f->order_id != a->open_id || a->state != ALONE_OPENING)
 		return;
 	if (f->error != 0) {
 		opened_badly(c, f);
@@ -187,11 +185,6 @@ static void opened(struct cluster_core *c, const struct fact *f)
 	a->data = f->data;
 	a->disconnected = (uint32_t)f->disconnected;
 	a->text[0] = 0;
-	if (a->state == ALONE_REREADING && !a->called_off) {
-		cluster_alone_judge(c);
-		return;
-	}
-	a->called_off = false;
 	cluster_alone_set_state(a, ALONE_OPEN);
 	cluster_tell(c, "site", cluster_site_name(c, (int32_t)a->site), "",
 		     "is open here");
@@ -205,10 +198,6 @@ static void closed(struct cluster_core *c, const struct fact *f)
 
 	if (f->order_id != a->close_id)
 		return;
-	if (a->state == ALONE_REREADING) {
-		open_order(c);
-		return;
-	}
 	cluster_alone_set_state(a, ALONE_CLOSED);
 	a->data = DATA_DISKLESS;
 }
@@ -348,7 +337,7 @@ static void demote_order(struct cluster_core *c, uint32_t wait_ms)
 static void demoted(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
-	char text[200 + FACT_TEXT_MAX];
+	char text[320 + FACT_TEXT_MAX], heirs[120] = "";
 
 	if (a->state != ALONE_DEMOTING || f->order_id != a->demote_id)
 		return;
@@ -357,12 +346,20 @@ static void demoted(struct cluster_core *c, const struct fact *f)
 	a->marks = f->marks;
 	a->waited = a->lost = 0;
 	cluster_alone_links(c);
+	if (f->clean && f->level_sites == 0)
+		snprintf(heirs, sizeof heirs,
+			 ": no other site has all of it, and none is promoted without "
+			 "this one");
+	for (uint32_t s = 0; s < c->config->site_count && f->clean; s++)
+		if ((f->level_sites >> s & 1) != 0)
+			snprintf(heirs, sizeof heirs, ": %s has all of it",
+				 cluster_site_name(c, (int32_t)s));
 	snprintf(text, sizeof text,
-		 "demoted%s%s%s; the end of generation %llu is at %llu",
+		 "demoted%s%s%s; the end of generation %llu is at %llu%s",
 		 f->clean ? "" : ", not drained: what was frozen has failed",
 		 f->text[0] != 0 ? ": " : "", f->text,
 		 (unsigned long long)history_newest(&a->history)->ordinal,
-		 (unsigned long long)f->marks.logged);
+		 (unsigned long long)f->marks.logged, heirs);
 	cluster_tell(c, "mirror", c->config->mirror,
 		     f->clean ? "alone-demoted-clean" : "alone-demoted-unclean", "%s",
 		     text);

@@ -9,8 +9,8 @@ enum alone_state {
 	ALONE_OPENING,
 	ALONE_OPEN,
 	ALONE_PROBING,
-	ALONE_REREADING,
 	ALONE_PREPARING,
+	ALONE_CONFIRMING,
 	ALONE_STARTING,
 	ALONE_SERVING,
 	ALONE_DEMOTING,
@@ -28,10 +28,10 @@ struct alone {
 	bool failed, stopping;
 	bool held;              /* the devices were: another process has them */
 	uint64_t held_until_ns; /* a promotion waits for their release until then */
-	bool force;
+	bool force, forced;     /* allowed by the operator; something had to be */
 	uint64_t incarnation;
 	/* our log */
-	bool clean;
+	bool clean, handed_over; /* engine_rights.c */
 	struct uuid mirror, lineage;
 	struct history history;
 	struct site_marks marks;
@@ -39,25 +39,31 @@ struct alone {
 	/* the peers, by site */
 	uint32_t disconnected; /* put out by the operator, durable in the log */
 	uint32_t probed;       /* bit per site that was asked and has answered */
-	uint64_t probe_id[CONFIG_SITE_COUNT_MAX];
-	uint64_t probe_until_ns; /* one that opens its devices is asked again */
-	uint64_t probe_at_ns;    /* ... then; 0: its answer is awaited */
+	uint64_t probe_id;
+	uint64_t probe_until_ns; /* one that may answer otherwise is asked again */
+	uint64_t probe_at_ns;    /* ... then; 0: an answer is awaited */
+	bool prepare_again;      /* ... and rolled forward from anew */
 	struct fact peer[CONFIG_SITE_COUNT_MAX];
-	uint32_t sources; /* rolled forward from */
-	uint32_t waited;  /* writes wait for these */
-	uint32_t lost;    /* ... though they are gone */
+	uint64_t ballot;  /* the greatest that was seen, then our own */
+	uint32_t sources; /* of our generation */
+	/* by FACT_PREPARED */
+	uint32_t rolled, level, busy_sites;
+	uint64_t cut;
+	char prepare_text[FACT_TEXT_MAX];
+	struct generation opened; /* by ORDER_SERVE */
+	uint32_t waited;          /* writes wait for these */
+	uint32_t lost;            /* ... though they are gone */
 	uint32_t linked;
 	enum link_state link[CONFIG_SITE_COUNT_MAX];
 	uint64_t ready_count;
 	uint32_t reason; /* of the generation being opened */
 	/* the one command under way, a DEMOTE that calls a promotion off, and STOP */
 	bool busy, has_next, has_stop;
-	bool called_off; /* while our log was being read again */
 	struct cluster_command command, next;
 	uint64_t stop_id;
 	uint32_t mark_sites; /* CONNECT, DISCONNECT: as they will be */
 	char text[256];      /* what is wrong, or "" */
-	char loss_text[200]; /* what the force may lose */
+	char loss_text[300]; /* what the force may lose */
 };
 
 void cluster_alone_set_state(struct alone *a, enum alone_state state);
@@ -75,10 +81,11 @@ void cluster_alone_links(struct cluster_core *c);
 void cluster_alone_promote(struct cluster_core *c, const struct cluster_command *command);
 /* End a promotion under way, unless it starts to serve already. */
 void cluster_alone_call_off(struct cluster_core *c, const char *why);
-/* Our log was read again: may we be promoted. */
+/* All were asked: is it to be prepared; and, when it is, may we be promoted. */
+void cluster_alone_begin(struct cluster_core *c);
 void cluster_alone_judge(struct cluster_core *c);
 void cluster_alone_peer(struct cluster_core *c, const struct fact *f);
-/* Probing: ask again, when it is time. */
+/* Ask again, when it is time. */
 void cluster_alone_probe_pump(struct cluster_core *c);
 void cluster_alone_prepared(struct cluster_core *c, const struct fact *f);
 void cluster_alone_serving(struct cluster_core *c, const struct fact *f);

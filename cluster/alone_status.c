@@ -37,7 +37,7 @@ static void alone_text(const struct cluster_core *c, char *text, size_t size)
 			 lost_name(c), c->config->instance, lost_name(c));
 	else if (a->state == ALONE_PROBING)
 		snprintf(text, size, "promoting: asking the other site");
-	else if (a->state == ALONE_REREADING || a->state == ALONE_PREPARING ||
+	else if (a->state == ALONE_PREPARING || a->state == ALONE_CONFIRMING ||
 		 a->state == ALONE_STARTING)
 		snprintf(text, size, "promoting: preparing the writelog");
 	else if (a->state != ALONE_SERVING && linked_production(c) == VIEW_NONE)

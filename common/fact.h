@@ -60,20 +60,30 @@ struct fact {
 				       this one included; see order.ready_seen */
 	uint32_t reached_sites;     /* PREPARED: bit per site rolled forward from */
 	uint64_t age_ms;            /* DEVICE_HANGS */
+	uint32_t level_sites;       /* PREPARED: ... those that hold all of it too, or
+				       will at once; DEMOTED: those told that they do */
+	uint32_t busy_sites;        /* PREPARED: those that may answer another time */
 	bool clean;                 /* DEMOTED, PEER, OPENED: drained and marked clean */
 	bool serving;               /* PEER: it is production itself */
+	bool reached;               /* PEER: someone answers there, whatever it says */
+	bool promoting;             /* PEER: its own promotion is being prepared */
+	bool handed_over;           /* PEER of our own site: another may have been promoted
+				       since without asking it */
+	uint64_t tracked_extents;   /* PEER: we miss so many that its log does not hold;
+				       UINT64_MAX: who knows how many */
+	uint64_t ballot;            /* PEER: the greatest that it knows */
 	enum link_state link;       /* LINK */
 	enum data_state data;       /* DATA, OPENED, PEER */
 	struct site_marks marks;    /* OPENED, PEER, MARKS, DEMOTED */
 	struct uuid log;            /* OPENED: the writelog's identity */
 	struct uuid mirror;         /* OPENED: the mirror's identity */
 	struct uuid lineage;        /* OPENED, PEER */
-	uint64_t disconnected;      /* OPENED: bit per site put out by `disconnect` */
+	uint64_t disconnected;      /* OPENED, PEER: bit per site that it has put out */
 	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];   /* OPENED: of the devices; 0: none */
 	char object[CONFIG_NAME_MAX];   /* EVENT: "disk db", "link lyon", ... */
 	char rule[CONFIG_NAME_MAX];     /* EVENT: "" or the rule that decided */
 	char text[FACT_TEXT_MAX];       /* a sentence, for people */
-	struct history history;         /* OPENED, PEER */
+	struct history history;         /* OPENED, PEER, PREPARED */
 };
 
 #endif

@@ -9,7 +9,8 @@
 enum order_type {
 	ORDER_OPEN,        /* open this site's log and disks, replay: FACT_OPENED */
 	ORDER_CLOSE,       /* finish or drop all I/O, close them: FACT_CLOSED */
-	ORDER_PROBE,       /* ask the peer at `address` for its hello: FACT_PEER */
+	ORDER_PROBE,       /* ask the peer at `address` for its hello, or our own log, when
+			      `site` is ours: FACT_PEER */
 	ORDER_PREPARE,     /* D4, D5: cut by `history`, store the refusal, roll
 			      forward from `sources`: FACT_PREPARED */
 	ORDER_SERVE,       /* the generation (newest of `history`) is in effect:

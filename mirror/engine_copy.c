@@ -50,6 +50,8 @@ void mirror_copy_stream_lost(struct mirror_engine *m, const char *text)
 	m->home_reset_due = true;
 	m->copy_end = 0;
 	mirror_records_drop_unlogged(m);
+	if (m->last_sequence != m->clean_sequence)
+		m->clean_due = false; /* what is lacking comes no more */
 	if (m->leap_step == LEAP_HOME) {
 		m->leap_step = LEAP_NONE;
 		mirror_leap_forget(m);
@@ -261,9 +263,9 @@ static bool take_roll_end(struct mirror_engine *m, const struct mirror_received 
 	struct mirror_roll_end end;
 
 	if (mirror_wire_decode_roll_end(r->body, r->body_bytes, &end) != 0 ||
-	    end.sequence > m->last_sequence)
+	    !mirror_roll_is_whole(m, r->link, end.sequence))
 		return false;
-	mirror_prepare_rolled(m, site, true, "");
+	mirror_prepare_rolled(m, site, true, false, "");
 	mirror_link_close(m, r->link, "rolled forward");
 	return true;
 }

@@ -41,6 +41,7 @@ static void demoted(struct mirror_engine *m)
 	f = mirror_engine_fact(m, FACT_DEMOTED);
 	f->order_id = m->demote_order_id;
 	f->clean = m->demote_clean;
+	f->level_sites = m->demote_clean ? m->demote_heirs : 0;
 	f->marks.logged = f->sequence = m->last_sequence;
 	f->marks.durable = m->durable;
 	memcpy(f->text, m->demote_text, sizeof f->text);
@@ -128,7 +129,7 @@ void mirror_demote_order(struct mirror_engine *m, const struct order *o)
 	}
 	f = mirror_engine_fact(m, FACT_DEMOTED);
 	f->order_id = o->id;
-	f->clean = m->sb.clean.set;
+	f->clean = mirror_is_clean(m);
 	f->marks.logged = f->sequence = m->last_sequence;
 }
 
@@ -150,18 +151,30 @@ static void close_clients(struct mirror_engine *m)
 		demoted(m); /* they never were let in */
 }
 
-/* Drained and durable wherever it is waited for: the end is marked, here and at
- * every linked copy, so that either site may be promoted without the other. */
+/* Drained and durable wherever it is waited for: the end is marked, and told to copies
+ * that have it, so that they may be promoted without this site. */
 static void mark_clean(struct mirror_engine *m)
 {
 	const struct generation *g = history_newest(&m->sb.history);
 
 	m->demote_clean = true;
+	m->demote_told = false;
+	m->demote_heirs = mirror_heir(m);
+	m->sb.handed_over = !m->config->cluster && m->demote_heirs != 0;
 	m->sb.clean.set = true;
 	m->sb.clean.generation = g->id;
 	m->sb.clean.sequence = m->last_sequence;
 	m->prepare_ticket = mirror_superblock_want(m);
-	mirror_links_send_demoted(m, &g->id, m->last_sequence);
+}
+
+/* The mark is durable here first: it says that another may be promoted. */
+static void tell_heirs(struct mirror_engine *m)
+{
+	if (m->demote_told)
+		return;
+	m->demote_told = true;
+	mirror_links_send_demoted(m, m->demote_heirs, &m->sb.clean.generation,
+				  m->sb.clean.sequence);
 }
 
 /* Out of time, or nothing can be drained any more. */
@@ -198,8 +211,10 @@ void mirror_demote_pump(struct mirror_engine *m)
 	}
 	mirror_engine_wake(m, m->demote_deadline_ns);
 	if (m->demote_clean) {
-		if (mirror_superblock_has(m, m->prepare_ticket) &&
-		    mirror_links_sent_all(m))
+		if (!mirror_superblock_has(m, m->prepare_ticket))
+			return;
+		tell_heirs(m);
+		if (mirror_links_sent_all(m))
 			close_clients(m);
 		return;
 	}

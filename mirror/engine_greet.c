@@ -21,7 +21,7 @@
 	"decide whose writes to keep"
 
 /* What we say of ourselves. */
-static void fill_hello(struct mirror_engine *m, struct mirror_hello *h,
+static void fill_hello(struct mirror_engine *m, uint32_t number, struct mirror_hello *h,
 		       enum mirror_hello_purpose purpose)
 {
 	const struct generation *g = history_newest(&m->sb.history);
@@ -43,7 +43,6 @@ static void fill_hello(struct mirror_engine *m, struct mirror_hello *h,
 		.next_sequence = m->last_sequence + 1,
 		.data = m->data,
 		.serving = m->state >= ENGINE_STARTING && m->state <= ENGINE_DEMOTING,
-		.clean = m->sb.clean.set,
 		.blank = m->sb.blank,
 		.own_map_extents = mirror_map_count(m->map, m->site),
 		.data_max_bytes = MIRROR_RECORD_DATA_MAX,
@@ -55,6 +54,7 @@ static void fill_hello(struct mirror_engine *m, struct mirror_hello *h,
 
 		memcpy(h->nonce + i, &r, 8);
 	}
+	mirror_rights_hello(m, number, h);
 	snprintf(h->mirror_name, sizeof h->mirror_name, "%s", m->sb.mirror_name);
 	snprintf(h->site_name, sizeof h->site_name, "%s",
 		 mirror_engine_site_name(m, m->site));
@@ -83,7 +83,7 @@ static bool send_hello(struct mirror_engine *m, uint32_t number,
 		mirror_frame_drop(m, f);
 		return false;
 	}
-	fill_hello(m, &m->hello_scratch, purpose);
+	fill_hello(m, number, &m->hello_scratch, purpose);
 	mirror_buffer_ref(m, data);
 	mirror_wire_hello(f, type, &m->hello_scratch, data,
 			  mirror_wire_hello_data(&m->hello_scratch, data));
@@ -142,7 +142,8 @@ static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 		snprintf(text, size, "it belongs to another lineage of this mirror");
 		return MIRROR_REFUSE_OTHER_LINEAGE;
 	}
-	if (h->config_hash != m->config->hash) {
+	/* A question is answered even so: who asks is to hear that we serve. */
+	if (h->config_hash != m->config->hash && h->purpose != MIRROR_HELLO_PROBE) {
 		snprintf(text, size,
 			 "its configuration differs from ours: make "
 			 "%s.yaml the same on every node",
@@ -168,6 +169,7 @@ static int check_generation(struct mirror_engine *m, const struct mirror_hello *
 
 	if (!uuid_is_zero(&m->sb.refusal.generation) &&
 	    mirror_history_find(&h->history, &m->sb.refusal.generation) == NULL &&
+	    !mirror_promise_allows(m, h->site) &&
 	    (h->purpose != MIRROR_HELLO_ROLL || h->ballot <= m->sb.refusal.ballot)) {
 		mirror_history_judge(&m->sb.history, m->last_sequence, &h->history, &j);
 		if (j.verdict == MIRROR_VERDICT_FORKED) {
@@ -329,14 +331,18 @@ static void store(struct mirror_engine *m, struct engine_link *l)
 	if (l->purpose == MIRROR_HELLO_ROLL) {
 		m->sb.refusal.generation = l->hello.generation;
 		m->sb.refusal.ballot = l->hello.ballot;
+		m->sb.handed_over = !m->config->cluster;
 		mirror_refusal_review(m); /* a later view may be in effect by now */
 	} else {
 		m->sb.history = l->hello.history;
 		take_sectors(m, &l->hello);
 		mirror_proven_limit(m);
 		m->sb.clean.set = false;
+		m->sb.handed_over = false;
+		m->clean_due = false;
 		if (mirror_history_find(&l->hello.history, &m->sb.refusal.generation) !=
-		    NULL)
+			    NULL ||
+		    mirror_promise_allows(m, l->hello.site))
 			memset(&m->sb.refusal, 0, sizeof m->sb.refusal);
 	}
 	m->greeting_ticket = mirror_superblock_want(m);
@@ -399,6 +405,11 @@ static void refused(struct mirror_engine *m, uint32_t number,
 								      -ECONNREFUSED,
 				  r->text);
 	}
+	if (number == m->roll_link)
+		mirror_prepare_rolled(m, l->site, false,
+				      r->code == MIRROR_REFUSE_NOT_COPY ||
+					      r->code == MIRROR_REFUSE_BUSY,
+				      r->text);
 	if (l->purpose == MIRROR_HELLO_STREAM) {
 		struct engine_peer *p = &m->peer[l->site];
 
@@ -419,7 +430,8 @@ static void welcomed(struct mirror_engine *m, uint32_t number)
 		mirror_link_close(m, number, "the question was answered");
 		break;
 	case MIRROR_HELLO_ROLL:
-		l->use = LINK_ROLL_IN;
+		if (mirror_roll_welcomed(m, number))
+			l->use = LINK_ROLL_IN;
 		break;
 	case MIRROR_HELLO_STREAM:
 		l->use = LINK_STREAM_OUT;

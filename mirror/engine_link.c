@@ -176,9 +176,10 @@ static void link_lost(struct mirror_engine *m, uint32_t number, const char *text
 	if (number == m->greeting_link)
 		mirror_greeting_lost(m);
 	if (number == m->roll_link)
-		mirror_prepare_rolled(m, l->site, false, text);
+		mirror_prepare_rolled(m, l->site, false, true, text);
 	if (number == m->probe_link)
-		mirror_probe_done(m, NULL, -EHOSTUNREACH, text);
+		mirror_probe_done(m, NULL,
+				  l->use == LINK_OPENING ? -EHOSTUNREACH : -EPROTO, text);
 	if (l->accepted || l->site >= CONFIG_SITE_COUNT_MAX)
 		return;
 	p = &m->peer[l->site];
@@ -262,6 +263,10 @@ void mirror_probe_order(struct mirror_engine *m, const struct order *o)
 				  "the devices of this site are not open");
 		return;
 	}
+	if (o->site == m->site) {
+		mirror_rights_probe(m);
+		return;
+	}
 	m->probe_link = mirror_link_connect(m, &peer, MIRROR_HELLO_PROBE);
 	if (m->probe_link == MIRROR_LINK_NONE)
 		mirror_probe_done(m, NULL, -EAGAIN, "no link is free now");
@@ -277,9 +282,13 @@ void mirror_probe_done(struct mirror_engine *m, const struct mirror_hello *hello
 	f->order_id = m->probe_order_id;
 	f->site = m->probe_site;
 	f->error = error;
+	f->reached = error != -EHOSTUNREACH && error != -ENODEV;
 	snprintf(f->text, sizeof f->text, "%s", text);
 	if (hello == NULL)
 		return;
+	f->promoting = hello->promoting;
+	f->tracked_extents = hello->tracked_extents;
+	f->ballot = hello->ballot;
 	f->incarnation = hello->incarnation;
 	f->serving = hello->serving;
 	f->clean = hello->clean;

@@ -429,6 +429,7 @@ static void done(struct mirror_engine *m)
 		mirror_engine_set_data(m, DATA_CONSISTENT,
 				       "a usable image of the moment of its last record");
 	mirror_engine_set_state(m, ENGINE_IDLE);
+	mirror_refusal_review(m);
 	m->home_reset_due = true;
 	f = opened_fact(m, 0, m->scan->result.text);
 	f->data = m->data;
@@ -436,7 +437,7 @@ static void done(struct mirror_engine *m)
 	f->log = m->sb.log;
 	f->mirror = m->sb.mirror;
 	f->lineage = m->sb.lineage;
-	f->clean = m->sb.clean.set;
+	f->clean = mirror_is_clean(m);
 	memcpy(f->disk_bytes, m->devices.disk_bytes, sizeof f->disk_bytes);
 	f->history = m->sb.history;
 	for (uint32_t s = 0; s < m->sb.site_count; s++)

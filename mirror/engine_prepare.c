@@ -24,6 +24,9 @@ static void prepared(struct mirror_engine *m, int32_t error, const char *text)
 	f->error = error;
 	f->sequence = m->last_sequence;
 	f->reached_sites = m->prepare_reached;
+	f->level_sites = m->prepare_level & m->prepare_reached;
+	f->busy_sites = m->prepare_busy & ~m->prepare_reached;
+	f->history = m->prepare.history;
 	snprintf(f->text, sizeof f->text, "%s", text);
 	m->prepare_step = PREPARE_NONE;
 	m->prepared = error == 0;
@@ -38,6 +41,8 @@ void mirror_prepare_order(struct mirror_engine *m, const struct order *o)
 	m->prepare = *o;
 	m->prepare_reached = 0;
 	m->prepare_tried = 0;
+	m->prepare_level = m->prepare_busy = 0;
+	m->prepare_text[0] = '\0';
 	if (m->failed) {
 		prepared(m, -EIO, m->failed_text);
 		return;
@@ -95,12 +100,17 @@ static void step_quiet(struct mirror_engine *m)
 {
 	if (!mirror_home_is_quiet(m) || !mirror_log_is_idle(m) || m->cut_step != CUT_NONE)
 		return;
-	if (m->sb.blank && !m->prepare.force) {
-		prepared(m, -ENODATA,
-			 "this site's first refresh has not ended: its data "
-			 "is Inconsistent");
+	if (m->sb.blank) { /* by force neither: a mixture would be served as an image */
+		prepared(
+			m, -ENODATA,
+			"its refresh has not ended, and its disks hold a mixture of old "
+			"and new (Inconsistent), which --force does not make an image: "
+			"promote another site, or restore a backup and create the mirror "
+			"anew");
 		return;
 	}
+	if (!m->config->cluster)
+		m->prepare.history = m->sb.history; /* there is no view's chain */
 	mirror_home_reset(m);
 	m->home_reset_due = false;
 	m->prepare_step = PREPARE_CUT;
@@ -154,15 +164,17 @@ static void step_roll(struct mirror_engine *m)
 	m->roll_link = mirror_link_connect(m, source, MIRROR_HELLO_ROLL);
 }
 
-/* From engine_link.c: the link of a roll-forward ended, well or not. */
+/* The link of a roll-forward ended, well or not; `busy`: another time it may. */
 void mirror_prepare_rolled(struct mirror_engine *m, uint32_t site, bool complete,
-			   const char *text)
+			   bool busy, const char *text)
 {
 	m->roll_link = MIRROR_LINK_NONE;
 	if (!complete)
 		mirror_records_drop_unlogged(m);
 	if (complete)
 		m->prepare_reached |= 1u << site;
+	else
+		mirror_roll_failed(m, site, busy, text);
 	mirror_engine_event(m, mirror_engine_site_name(m, site), "roll-forward", "%s",
 			    complete ? "this site holds all that it holds" : text);
 }
@@ -180,7 +192,7 @@ void mirror_prepare_pump(struct mirror_engine *m)
 	if (m->prepare_step == PREPARE_ROLL)
 		step_roll(m);
 	if (m->prepare_step == PREPARE_FLUSH && m->durable == m->last_sequence)
-		prepared(m, 0, "");
+		prepared(m, 0, m->prepare_text);
 	else if (m->prepare_step == PREPARE_FLUSH)
 		m->flush_now = true;
 }
@@ -253,6 +265,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 	m->sb.history = o->history;
 	mirror_proven_limit(m);
 	m->sb.clean.set = false;
+	m->sb.handed_over = false;
 	m->view_ballot = o->ballot;
 	m->view_history = o->history;
 	mirror_stamp_init(&m->stamp, g->ordinal, m->last_sequence, m->disk_sequence,
@@ -262,6 +275,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 		struct engine_peer *p = &m->peer[s];
 
 		p->waited = s != m->site && (o->sites >> s & 1) != 0;
+		m->sb.sites[s].current = !m->config->cluster && p->waited;
 		p->candidate_from = 0;
 		p->candidate_count = 0;
 		p->lost_told = false;
@@ -297,6 +311,10 @@ void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 		p->candidate_from = 0;
 		p->candidate_count = 0;
 		p->waited = in;
+		if (!m->config->cluster) {
+			m->sb.sites[s].current = in;
+			mirror_superblock_want(m);
+		}
 		if (in) {
 			mirror_ack_add(&m->ack, s);
 		} else {
@@ -307,15 +325,25 @@ void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 	}
 }
 
+static void lift_refusal(struct mirror_engine *m)
+{
+	memset(&m->sb.refusal, 0, sizeof m->sb.refusal);
+	mirror_superblock_want(m);
+}
+
 void mirror_refusal_review(struct mirror_engine *m)
 {
 	if (m->state <= ENGINE_OPENING || m->state == ENGINE_PREPARING ||
-	    uuid_is_zero(&m->sb.refusal.generation) ||
-	    m->view_ballot <= m->sb.refusal.ballot ||
+	    uuid_is_zero(&m->sb.refusal.generation))
+		return;
+	if (mirror_promise_is_void(m)) {
+		lift_refusal(m);
+		return;
+	}
+	if (m->view_ballot <= m->sb.refusal.ballot ||
 	    mirror_history_find(&m->view_history, &m->sb.refusal.generation) != NULL)
 		return;
-	memset(&m->sb.refusal, 0, sizeof m->sb.refusal);
-	mirror_superblock_want(m);
+	lift_refusal(m);
 	mirror_engine_event(m, "refusal", "lift-refusal",
 			    "a later view keeps the older generation");
 }

@@ -28,29 +28,17 @@ static void begin_catching_up(struct mirror_engine *m, uint32_t site)
 	mirror_peer_set(m, site, LINK_CATCHING_UP, "the log holds what it misses");
 }
 
-/* The copy lost what it once said it had, and the log has given it up: nothing
- * says which extents these were. */
-static bool lost_proven(const struct mirror_engine *m, uint32_t site, uint64_t needed)
-{
-	return needed < mirror_ring_oldest_sequence(m->ring) &&
-	       needed <= m->peer[site].proven_durable;
-}
-
 static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 			  const struct mirror_hello *h)
 {
 	struct mirror_superblock_site *s = &m->sb.sites[site];
 
-	if (h->blank || lost_proven(m, site, h->next_sequence)) {
+	if (h->blank || mirror_lost_proven(m, site, h->next_sequence)) {
 		s->map_state = MIRROR_MAP_ALL_DIRTY;
 		s->map_position = m->durable; /* the rest may be lost with the cache */
 		mirror_superblock_want(m);
 	}
-	/* Not blank, nothing of its own unproven, and durable beyond all that the
-	 * map stands for: it had all of that after all. */
-	if (!h->blank && h->own_map_extents == 0 && !s->map_due &&
-	    h->marks.durable >= s->map_position && h->next_sequence > s->map_position &&
-	    h->next_sequence >= mirror_ring_oldest_sequence(m->ring)) {
+	if (mirror_had_all(m, site, h)) {
 		if (s->map_position > 0 || s->map_state == MIRROR_MAP_ALL_DIRTY ||
 		    mirror_map_count(m->map, site) > 0)
 			mirror_maps_clear(m, site);

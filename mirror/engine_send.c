@@ -235,15 +235,16 @@ static void end_roll(struct mirror_engine *m, uint32_t number)
 	l->roll_end_sent = true; /* the other side closes */
 }
 
-void mirror_links_send_demoted(struct mirror_engine *m, const struct uuid *generation,
-			       uint64_t sequence)
+void mirror_links_send_demoted(struct mirror_engine *m, uint32_t sites,
+			       const struct uuid *generation, uint64_t sequence)
 {
 	const struct mirror_demoted demoted = { *generation, sequence };
 
 	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++) {
 		struct mirror_frame *f;
 
-		if (m->link[i].use != LINK_STREAM_OUT)
+		if (m->link[i].use != LINK_STREAM_OUT ||
+		    (sites >> m->link[i].site & 1) == 0)
 			continue;
 		f = mirror_frame_get(m, i);
 		if (f == NULL)

@@ -206,7 +206,10 @@ void mirror_mark_order(struct mirror_engine *m, const struct order *o)
 		return;
 	}
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		m->sb.sites[s].disconnected = s != m->site && (o->sites >> s & 1) != 0;
+		if (s != m->site) {
+			m->sb.sites[s].disconnected = (o->sites >> s & 1) != 0;
+			m->sb.sites[s].current &= !m->sb.sites[s].disconnected;
+		}
 	m->mark_order_id = o->id;
 	m->mark_ticket = mirror_superblock_want(m);
 }

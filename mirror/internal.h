@@ -463,13 +463,16 @@ struct mirror_engine {
 	enum prepare_step prepare_step;
 	bool prepared;
 	struct order prepare;
-	uint32_t prepare_reached, prepare_tried;
+	uint32_t prepare_reached, prepare_tried, prepare_level, prepare_busy;
+	uint64_t roll_end;                /* of the source: what it has said it holds */
+	char prepare_text[FACT_TEXT_MAX]; /* why the last source was of no use */
 	uint32_t roll_link, probe_link, probe_site;
 	uint64_t prepare_ticket, serve_ticket, serve_map_ticket, mark_ticket;
 	uint64_t serve_order_id, demote_order_id, probe_order_id, mark_order_id;
 	uint64_t demote_deadline_ns;
-	bool demote_clean, demote_closing;
+	bool demote_clean, demote_closing, demote_told;
 	char demote_text[FACT_TEXT_MAX]; /* why it was not drained */
+	uint32_t demote_heirs; /* who is told of the clean end */
 
 	enum data_state data;
 	char data_text[FACT_TEXT_MAX];

@@ -28,6 +28,7 @@ libmirror_la_SOURCES = \
 	mirror/engine_refresh.c \
 	mirror/engine_refresh_order.c \
 	mirror/engine_request.c \
+	mirror/engine_rights.c \
 	mirror/engine_send.c \
 	mirror/engine_status.c \
 	mirror/engine_watch.c \

@@ -146,7 +146,7 @@ bool mirror_leap_pump(struct mirror_engine *m);
 /* engine_prepare.c */
 void mirror_prepare_order(struct mirror_engine *m, const struct order *o);
 void mirror_prepare_rolled(struct mirror_engine *m, uint32_t site, bool complete,
-			   const char *text);
+			   bool busy, const char *text);
 void mirror_prepare_pump(struct mirror_engine *m);
 void mirror_serve_order(struct mirror_engine *m, const struct order *o);
 void mirror_serve_failed(struct mirror_engine *m, uint64_t order_id, int32_t error,
@@ -196,8 +196,8 @@ void mirror_greetings_pump(struct mirror_engine *m);
 /* engine_send.c */
 void mirror_send_pump(struct mirror_engine *m);
 void mirror_send_io(struct mirror_engine *m, struct mirror_io *io);
-void mirror_links_send_demoted(struct mirror_engine *m, const struct uuid *generation,
-			       uint64_t sequence);
+void mirror_links_send_demoted(struct mirror_engine *m, uint32_t sites,
+			       const struct uuid *generation, uint64_t sequence);
 bool mirror_links_sent_all(const struct mirror_engine *m);
 
 /* engine_copy.c */
@@ -235,6 +235,24 @@ bool mirror_trust_may_enter(struct mirror_engine *m, uint32_t site);
 void mirror_trust_lost(struct mirror_engine *m, uint32_t site);
 void mirror_trust_forgive(struct mirror_engine *m, uint32_t site);
 void mirror_trust_pump(struct mirror_engine *m);
+/* engine_rights.c */
+bool mirror_lost_proven(const struct mirror_engine *m, uint32_t site, uint64_t needed);
+bool mirror_had_all(const struct mirror_engine *m, uint32_t site,
+		    const struct mirror_hello *h);
+uint64_t mirror_missed_extents(const struct mirror_engine *m, uint32_t site,
+			       const struct mirror_hello *h);
+bool mirror_is_clean(const struct mirror_engine *m);
+void mirror_rights_hello(const struct mirror_engine *m, uint32_t number,
+			 struct mirror_hello *h);
+void mirror_rights_probe(struct mirror_engine *m);
+bool mirror_roll_welcomed(struct mirror_engine *m, uint32_t number);
+bool mirror_roll_is_whole(const struct mirror_engine *m, uint32_t number,
+			  uint64_t sequence);
+void mirror_roll_failed(struct mirror_engine *m, uint32_t site, bool busy,
+			const char *text);
+bool mirror_promise_allows(const struct mirror_engine *m, uint32_t site);
+bool mirror_promise_is_void(const struct mirror_engine *m);
+uint32_t mirror_heir(const struct mirror_engine *m);
 
 /* engine_refresh.c */
 void mirror_production_begins(struct mirror_engine *m, uint32_t number);

@@ -77,6 +77,7 @@ struct mirror_superblock_site {
 	bool disconnected;         /* `hamirror disconnect` */
 	bool map_due;              /* the map holds what a force made true here: the
 				      site misses it, whatever else it has */
+	bool current;              /* `cluster: none`: writes wait for it */
 };
 
 struct mirror_superblock {
@@ -126,6 +127,8 @@ struct mirror_superblock {
 		struct uuid generation;
 		uint64_t sequence;
 	} clean;                   /* demoted with nothing left behind */
+	bool handed_over;          /* `cluster: none`: another site may have been promoted
+				      since without asking this one */
 	bool blank;                /* made without data: Inconsistent until the first
 				      refresh ends */
 	uint32_t restart_count;    /* by position, rising; see _restart() */

@@ -12,14 +12,15 @@
 #include "mirror/map.h"
 #include "mirror/record.h"
 
-#define MAGIC 0x53424c524f52494dull   /* "MIRORLBS" */
+#define MAGIC 0x53424c524f52494dull /* "MIRORLBS" */
 #define LENGTH_AT 16u
 #define AFTER_CRC_AT 24u
 
 #define FLAG_BLANK (1u << 0)
 #define FLAG_CLEAN (1u << 1)
 #define FLAG_HOLD (1u << 2)
-#define FLAGS_KNOWN (FLAG_BLANK | FLAG_CLEAN | FLAG_HOLD)
+#define FLAG_HANDED_OVER (1u << 3)
+#define FLAGS_KNOWN (FLAG_BLANK | FLAG_CLEAN | FLAG_HOLD | FLAG_HANDED_OVER)
 
 /* Far above any; they keep sums from wrapping. */
 #define DISK_BYTES_MAX (1ull << 60)
@@ -28,6 +29,8 @@
 
 #define SITE_FLAG_DISCONNECTED (1u << 0)
 #define SITE_FLAG_MAP_DUE (1u << 1)
+#define SITE_FLAG_CURRENT (1u << 2)
+#define SITE_FLAGS_KNOWN (SITE_FLAG_DISCONNECTED | SITE_FLAG_MAP_DUE | SITE_FLAG_CURRENT)
 
 /* ---- what must hold between the fields, ours and those that are read -------- */
 
@@ -113,14 +116,15 @@ static void put_state(struct bytes *b, const struct mirror_superblock *sb)
 {
 	const uint32_t flags = (sb->blank ? FLAG_BLANK : 0) |
 			       (sb->clean.set ? FLAG_CLEAN : 0) |
-			       (sb->hold.active ? FLAG_HOLD : 0);
+			       (sb->hold.active ? FLAG_HOLD : 0) |
+			       (sb->handed_over ? FLAG_HANDED_OVER : 0);
 
 	bytes_put_u32(b, flags);
 	bytes_put_u32(b, sb->refresh.kind);
 	bytes_put_u64(b, sb->log_bytes);
 	bytes_put_u64(b, sb->ring_start_bytes);
 	bytes_put_u64(b, sb->ring_bytes);
-	bytes_put_u32(b, 0);   /* extension chain: entries */
+	bytes_put_u32(b, 0); /* extension chain: entries */
 	bytes_put_u32(b, 0);
 	bytes_put_u64(b, sb->log_epoch);
 	bytes_put_u64(b, sb->incarnation);
@@ -157,7 +161,8 @@ static void put_sites(struct bytes *b, const struct mirror_superblock *sb)
 		bytes_put_u64(b, s->since_ns);
 		bytes_put_u32(b, s->map_state);
 		bytes_put_u32(b, (s->disconnected ? SITE_FLAG_DISCONNECTED : 0) |
-					 (s->map_due ? SITE_FLAG_MAP_DUE : 0));
+					 (s->map_due ? SITE_FLAG_MAP_DUE : 0) |
+					 (s->current ? SITE_FLAG_CURRENT : 0));
 	}
 }
 
@@ -221,9 +226,9 @@ size_t mirror_superblock_encode(const struct mirror_superblock *sb, uint8_t *buf
 	bytes_put_u64(&b, MAGIC);
 	bytes_put_u16(&b, MIRROR_SUPERBLOCK_VERSION);
 	bytes_put_u16(&b, 0);
-	bytes_put_u32(&b, 0);   /* features */
-	bytes_put_u32(&b, 0);   /* length, below */
-	bytes_put_u32(&b, 0);   /* CRC, below */
+	bytes_put_u32(&b, 0); /* features */
+	bytes_put_u32(&b, 0); /* length, below */
+	bytes_put_u32(&b, 0); /* CRC, below */
 	bytes_put_u64(&b, sb->write_counter);
 	mirror_format_put_uuid(&b, &sb->mirror);
 	mirror_format_put_uuid(&b, &sb->lineage);
@@ -261,6 +266,7 @@ static void get_state(struct bytes *b, struct mirror_superblock *sb)
 	sb->blank = (flags & FLAG_BLANK) != 0;
 	sb->clean.set = (flags & FLAG_CLEAN) != 0;
 	sb->hold.active = (flags & FLAG_HOLD) != 0;
+	sb->handed_over = (flags & FLAG_HANDED_OVER) != 0;
 	sb->refresh.kind = (enum mirror_refresh_kind)kind;
 	sb->log_bytes = bytes_get_u64(b);
 	sb->ring_start_bytes = bytes_get_u64(b);
@@ -311,8 +317,8 @@ static void get_sites(struct bytes *b, struct mirror_superblock *sb)
 		s->map_state = (enum mirror_map_state)state;
 		s->disconnected = (flags & SITE_FLAG_DISCONNECTED) != 0;
 		s->map_due = (flags & SITE_FLAG_MAP_DUE) != 0;
-		if (state > MIRROR_MAP_ALL_DIRTY ||
-		    (flags & ~(SITE_FLAG_DISCONNECTED | SITE_FLAG_MAP_DUE)) != 0)
+		s->current = (flags & SITE_FLAG_CURRENT) != 0;
+		if (state > MIRROR_MAP_ALL_DIRTY || (flags & ~SITE_FLAGS_KNOWN) != 0)
 			b->bad = true;
 	}
 }

@@ -116,9 +116,14 @@ struct mirror_hello {
 	bool serving;
 	bool clean;                /* marked clean by a drained demote */
 	bool blank;                /* never filled: needs everything, needs no hold */
+	bool promoting;            /* its promotion is being prepared */
+	bool put_out;              /* it has put the receiver out (`disconnect`) */
 	uint64_t own_map_extents;  /* set in the map of its own site */
 	uint32_t data_max_bytes;   /* limits: of one record, ... */
 	uint32_t frames_max;       /* ... of frames sent and not confirmed; 0: none */
+	uint64_t tracked_extents;  /* WELCOME: the receiver misses so many that the
+				      sender's log does not hold; UINT64_MAX: who knows
+				      how many */
 	/* the data part */
 	struct history history;
 	struct mirror_disk_table disks;

@@ -9,11 +9,14 @@
 
 #include "common/crc.h"
 
-#define HELLO_BODY_BYTES 440u
+#define HELLO_BODY_BYTES 448u
 #define FLAG_SERVING (1u << 0)
 #define FLAG_CLEAN (1u << 1)
 #define FLAG_BLANK (1u << 2)
-#define FLAGS_KNOWN (FLAG_SERVING | FLAG_CLEAN | FLAG_BLANK)
+#define FLAG_PROMOTING (1u << 3)
+#define FLAG_PUT_OUT (1u << 4)
+#define FLAGS_KNOWN                                                                      \
+	(FLAG_SERVING | FLAG_CLEAN | FLAG_BLANK | FLAG_PROMOTING | FLAG_PUT_OUT)
 
 /* ---- the data part: history, then disks ---------------------------------- */
 
@@ -96,7 +99,9 @@ static void put_state(struct bytes *b, const struct mirror_hello *hello)
 	bytes_put_u32(b, hello->data);
 	bytes_put_u32(b, (hello->serving ? FLAG_SERVING : 0) |
 				 (hello->clean ? FLAG_CLEAN : 0) |
-				 (hello->blank ? FLAG_BLANK : 0));
+				 (hello->blank ? FLAG_BLANK : 0) |
+				 (hello->promoting ? FLAG_PROMOTING : 0) |
+				 (hello->put_out ? FLAG_PUT_OUT : 0));
 	bytes_put_u64(b, hello->own_map_extents);
 	bytes_put_u32(b, hello->data_max_bytes);
 	bytes_put_u32(b, hello->frames_max);
@@ -114,6 +119,7 @@ void mirror_wire_hello(struct mirror_frame *frame, enum mirror_frame_type type,
 	put_state(&b, hello);
 	bytes_put_u32(&b, common_crc32c(0, data, data_bytes));
 	bytes_put_u32(&b, 0);
+	bytes_put_u64(&b, hello->tracked_extents);
 	assert(b.position == HELLO_BODY_BYTES);
 	mirror_wire_finish(frame, &b, type, data, data_bytes);
 }
@@ -163,6 +169,8 @@ static void get_state(struct bytes *b, struct mirror_hello *hello)
 	hello->serving = (flags & FLAG_SERVING) != 0;
 	hello->clean = (flags & FLAG_CLEAN) != 0;
 	hello->blank = (flags & FLAG_BLANK) != 0;
+	hello->promoting = (flags & FLAG_PROMOTING) != 0;
+	hello->put_out = (flags & FLAG_PUT_OUT) != 0;
 	hello->own_map_extents = bytes_get_u64(b);
 	hello->data_max_bytes = bytes_get_u32(b);
 	hello->frames_max = bytes_get_u32(b);
@@ -182,7 +190,10 @@ int mirror_wire_decode_hello(const uint8_t *body, uint32_t body_bytes,
 	get_identity(&b, hello);
 	get_state(&b, hello);
 	crc = bytes_get_u32(&b);
-	if (bytes_get_u32(&b) != 0 || b.bad)
+	if (bytes_get_u32(&b) != 0)
+		return -EPROTO;
+	hello->tracked_extents = bytes_get_u64(&b);
+	if (b.bad)
 		return -EPROTO;
 	if (crc != common_crc32c(0, data, data_bytes))
 		return -EBADMSG;

@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/test_ack \
 	tests/unit/test_alone \
 	tests/unit/test_alone_devices \
+	tests/unit/test_alone_promote \
 	tests/unit/test_attach \
 	tests/unit/test_cluster \
 	tests/unit/test_config \
@@ -118,7 +119,9 @@ tests_unit_test_nbd_line_SOURCES = tests/unit/test_nbd_line.c $(nbd_toy)
 # others (solo).
 members = tests/unit/members.c tests/unit/members.h tests/unit/members_io.c \
 	tests/unit/members_ring.c tests/unit/solo.c tests/unit/solo.h
-tests_unit_test_alone_SOURCES = tests/unit/test_alone.c $(members)
+alone = tests/unit/alone_play.c tests/unit/alone_play.h $(members)
+tests_unit_test_alone_SOURCES = tests/unit/test_alone.c $(alone)
+tests_unit_test_alone_promote_SOURCES = tests/unit/test_alone_promote.c $(alone)
 tests_unit_test_alone_devices_SOURCES = tests/unit/test_alone_devices.c $(members)
 tests_unit_test_cluster_SOURCES = tests/unit/test_cluster.c $(members)
 tests_unit_test_days_SOURCES = tests/unit/test_days.c $(members) \

@@ -433,6 +433,7 @@ static void make_config(struct pair *p)
 
 	snprintf(c->mirror, sizeof c->mirror, "pair");
 	snprintf(c->instance, sizeof c->instance, "pair");
+	c->cluster = true; /* the rules below are the members' */
 	c->copy_timeout_ms = 10000;
 	c->frozen_timeout_ms = 1000;
 	c->bypass_at_percent = 80;

@@ -284,7 +284,7 @@ START_TEST(what_contradicts_itself_is_refused)
 		{ 83, 0 },     /* no log */
 		{ 96, 0 },     /* no name */
 		{ 159, 1 },    /* a name without end */
-		{ 160, 8 },    /* a flag */
+		{ 160, 16 },   /* a flag */
 		{ 164, 3 },    /* kind of refresh */
 		{ 171, 0 },    /* log smaller than its ring */
 		{ 184, 1 },    /* ring not of blocks */
@@ -300,7 +300,7 @@ START_TEST(what_contradicts_itself_is_refused)
 		{ 465, 0 },    /* map too short */
 		{ 472, 0 },    /* map's epoch 0 */
 		{ 496, 2 },    /* map's state */
-		{ 500, 4 },    /* site's flags */
+		{ 500, 8 },    /* site's flags */
 		{ 617, 2 },    /* disks */
 		{ 620, 17 },   /* restarts */
 		{ 624, 1 },    /* index of disk 0 */

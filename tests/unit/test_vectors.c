@@ -178,7 +178,7 @@ START_TEST(hellos)
 	frame_is("frame_welcome");
 	mirror_wire_hello(&frame, MIRROR_FRAME_HELLO, &hello, data, length);
 	frame_is("frame_hello");
-	ck_assert_int_eq(mirror_wire_decode_hello(body(), 440, body() + 440,
+	ck_assert_int_eq(mirror_wire_decode_hello(body(), 448, body() + 448,
 						  (uint32_t)length, &hello_back),
 			 0);
 	ck_assert_int_eq(memcmp(&hello_back, &hello, sizeof hello), 0);

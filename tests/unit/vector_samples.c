@@ -112,6 +112,7 @@ static void sample_sites(struct mirror_superblock *sb)
 		.since_ns = SAMPLE_TIME_NS - 5,
 		.map_state = MIRROR_MAP_ALL_DIRTY,
 		.disconnected = true,
+		.current = true,
 	};
 	sb->sites[1] = (struct mirror_superblock_site){
 		.name = "lyon",
@@ -161,6 +162,7 @@ void sample_superblock(struct mirror_superblock *sb)
 	sb->clean.set = true;
 	sb->clean.generation = sample_uuid(0x80);
 	sb->clean.sequence = 995;
+	sb->handed_over = true;
 	sb->blank = true;
 	sb->restart_count = 1;
 	sb->restart[0] = (struct mirror_restart){ 0x1e000, 980, 4 };
@@ -198,7 +200,9 @@ void sample_hello(struct mirror_hello *hello)
 	hello->next_sequence = 1004;
 	hello->data = DATA_CONSISTENT;
 	hello->clean = hello->blank = true;
+	hello->promoting = hello->put_out = true;
 	hello->own_map_extents = 33;
+	hello->tracked_extents = 34;
 	hello->data_max_bytes = MIRROR_RECORD_DATA_MAX;
 	hello->frames_max = 192;
 	sample_history(&hello->history);
