@@ -59,6 +59,7 @@ libagent_la_SOURCES = \
 	agent/self.c \
 	agent/self.h \
 	agent/status.c \
+	agent/status_exists.c \
 	agent/status.h \
 	agent/verb.c \
 	agent/verb.h \

@@ -53,6 +53,9 @@ json_t *agent_status_config(const struct status_input *in);
 /* The list "why" alone: a sentence for every state that is not the good one. */
 json_t *agent_status_why(const struct status_input *in);
 
+/* Production and its current copies have every acknowledged write. */
+bool agent_status_is_current(const struct status_input *in, uint32_t site);
+
 /* What stands now, as events of the verb `exists`, for `hamirror events`: each is
  * handed to `add` with `data`. The object of the last one is "-". */
 void agent_status_exists(const struct status_input *in,

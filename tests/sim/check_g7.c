@@ -161,8 +161,8 @@ static void check_served(struct sim *w)
 
 static void watch_answers(struct sim *w)
 {
-	if (!members_work(w) || (w->plan.alone && !lines_work(w)) || w->count.crashes != w->crashes_seen ||
-	    w->last_fault_ns > w->calm_since_ns) {
+	if (!members_work(w) || (w->plan.alone && !lines_work(w)) ||
+	    w->count.crashes != w->crashes_seen || w->last_fault_ns > w->calm_since_ns) {
 		w->calm_since_ns = w->now_ns;
 		w->crashes_seen = w->count.crashes;
 		return;
