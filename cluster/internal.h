@@ -245,7 +245,6 @@ struct command {
 	uint32_t sites;   /* CONNECT, DISCONNECT: awaited in the view */
 	uint32_t wait_ms; /* DEMOTE, STOP: of the drain */
 	bool demoted;     /* DEMOTE, STOP: production ended for it */
-	uint32_t sites; /* CONNECT, DISCONNECT: awaited in the view */
 	uint64_t order_id; /* REFRESH: whose fact is awaited */
 	bool used;
 };
