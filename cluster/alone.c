@@ -239,6 +239,19 @@ static void wait_order(struct cluster_core *c)
 	o->ready_seen = a->ready_count;
 }
 
+/* Our log says durably that it lacks something: it is no site that could be promoted
+ * without asking, so writes go on without it until it is level (COPY_READY). */
+static void not_current(struct cluster_core *c, const struct fact *f, uint32_t bit)
+{
+	struct alone *a = c->alone;
+
+	a->waited &= ~bit;
+	a->lost &= ~bit;
+	cluster_tell(c, "site", cluster_site_name(c, (int32_t)f->site), "alone-behind",
+		     "writes no longer wait for it: %s", f->text);
+	wait_order(c);
+}
+
 static void copy_changed(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
@@ -250,6 +263,10 @@ static void copy_changed(struct cluster_core *c, const struct fact *f)
 	if (f->type == FACT_COPY_LOST) {
 		if ((a->waited & bit) == 0)
 			return;
+		if (f->behind) {
+			not_current(c, f, bit);
+			return;
+		}
 		a->lost |= bit;
 		cluster_tell(c, "site", name, "alone-frozen",
 			     "writes wait for it: %s; `hamirror disconnect %s %s` goes "

@@ -24,7 +24,8 @@ enum fact_type {
 	FACT_LINK,          /* a link of `site` changed: link, text says why */
 	FACT_COPY_READY,    /* D3: copy `site` confirmed all below `sequence` durable,
 			       and writes wait for it since; incarnation is its host's */
-	FACT_COPY_LOST,     /* a copy that is waited for went away: text says why */
+	FACT_COPY_LOST,     /* a copy that is waited for went away: text says why; or,
+			       `behind`, it is there and is proven to lack something */
 	FACT_DATA,          /* our own data state changed: data, text says why */
 	FACT_MARKS,         /* our marks, at most every 200 ms while they move */
 	FACT_DEVICE_FAILED, /* a device failed: text names it; the site must detach */
@@ -72,6 +73,8 @@ struct fact {
 	uint64_t tracked_extents;   /* PEER: we miss so many that its log does not hold;
 				       UINT64_MAX: who knows how many */
 	uint64_t ballot;            /* PEER: the greatest that it knows */
+	bool behind;                /* COPY_LOST: our log's marks, durable, say that it
+				       is not current: nothing need wait for it */
 	enum link_state link;       /* LINK */
 	enum data_state data;       /* DATA, OPENED, PEER */
 	struct site_marks marks;    /* OPENED, PEER, MARKS, DEMOTED */

@@ -150,7 +150,10 @@ static void ask(struct mirror_engine *m, uint32_t site)
 	};
 	struct mirror_frame *f;
 
-	if (l->map_due || !mirror_trust_allows(m, site) || !maps_stand(m, p))
+	if (l->map_due || !maps_stand(m, p))
+		return;
+	mirror_trust_behind(m, site);
+	if (!mirror_trust_allows(m, site))
 		return;
 	if (m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY)
 		begin_full(m, site);

@@ -78,6 +78,7 @@ void mirror_trust_begins(struct mirror_engine *m, uint32_t number)
 	struct engine_trust *t = &p->trust;
 
 	m->link[number].began_at = m->last_sequence;
+	t->behind_told = false;
 	has(m, &t->logged, p->marks.logged);
 	has(m, &t->durable, p->marks.durable);
 	t->logged.has = p->marks.logged;
@@ -181,6 +182,26 @@ static void tell_lost(struct mirror_engine *m, uint32_t site)
 	f->ready_count = m->ready_count;
 	snprintf(f->text, sizeof f->text, "%s",
 		 p->text[0] != 0 ? p->text : "no link to it could be made");
+}
+
+/* What clients wait for, it has by the end of its refresh only: which needs room in this
+ * log, and that what is in the log goes home; both come by answers. So they do not wait
+ * for it, as for any that is not current: the map and the superblock say so, and are
+ * durable (G5). */
+void mirror_trust_behind(struct mirror_engine *m, uint32_t site)
+{
+	struct engine_peer *p = &m->peer[site];
+	struct fact *f;
+
+	if ((!p->waited && p->candidate_count == 0) || p->trust.behind_told)
+		return;
+	p->lost_told = p->trust.behind_told = true;
+	f = mirror_engine_fact(m, FACT_COPY_LOST);
+	f->site = site;
+	f->ready_count = m->ready_count;
+	f->behind = true;
+	snprintf(f->text, sizeof f->text,
+		 "it lacks more than the log holds, and is refreshed");
 }
 
 /* It has no link for longer than a new one takes. */

@@ -233,6 +233,8 @@ bool mirror_trust_allows(struct mirror_engine *m, uint32_t site);
 bool mirror_trust_may_enter(struct mirror_engine *m, uint32_t site);
 /* Clients had to wait for a copy, and in vain. */
 void mirror_trust_lost(struct mirror_engine *m, uint32_t site);
+/* A copy that is waited for begins to be refreshed. */
+void mirror_trust_behind(struct mirror_engine *m, uint32_t site);
 void mirror_trust_forgive(struct mirror_engine *m, uint32_t site);
 void mirror_trust_pump(struct mirror_engine *m);
 /* engine_rights.c */

@@ -320,6 +320,30 @@ static void brought(struct sim_scene *s)
 	UNTIL(s, 5000, sim_serves, "it serves");
 }
 
+/* ---- a log that is made anew -------------------- */
+
+static bool is_whole(struct sim_scene *s)
+{
+	return sim_scene_view(s, 0)->site[1].current &&
+	       !sim_scene_engine(s, 1)->sb.blank;
+}
+
+/* The logs are smaller than the disk, and clients write all the time. */
+static void made_anew(struct sim_scene *s)
+{
+	if (!write_extents(s, 0))
+		return;
+	sim_node_kill(s->w, 1);
+	sim_io_settle(s->w, 1);
+	sim_setup_log_again(s->w, 1);
+	s->w->site[1].durable = s->w->site[1].refused_ballot = 0;
+	s->w->client_off = false;
+	sim_client_wake(s->w, 0);
+	sim_node_start(s->w, 1);
+	UNTIL(s, 30000, is_out, "the copy is not current any more");
+	UNTIL(s, 30000, is_whole, "its disk is filled, and it is current");
+}
+
 const struct sim_scenario sim_scenarios_refresh[] = {
 	{ "refresh-cut-short",
 	  "a refresh cut short after the stream went on",
@@ -351,6 +375,13 @@ const struct sim_scenario sim_scenarios_refresh[] = {
 	  1,
 	  5,
 	  .play = without_room,
+	  .disk_bytes = 4u << 20 },
+	{ "log-made-anew",
+	  "a copy whose log is made anew, with logs smaller than the disk",
+	  { 1, 1 },
+	  1,
+	  3,
+	  .play = made_anew,
 	  .disk_bytes = 4u << 20 },
 	{ "slow-hold",
 	  "clients that write more, while a hold is prepared, than that has room for",

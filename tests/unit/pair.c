@@ -37,7 +37,7 @@ static void take_fact(struct pair *p, uint32_t site, const struct fact *f)
 		s->waited |= 1u << f->site;
 		s->ready_seen = f->ready_count;
 		s->wait_due = true;
-	} else if (f->type == FACT_COPY_LOST) {
+	} else if (f->type == FACT_COPY_LOST && (!p->alone || f->behind)) {
 		s->waited &= ~(1u << f->site);
 		s->wait_due = true;
 	}
@@ -425,6 +425,20 @@ static void make_log(struct pair *p, uint32_t site, uint64_t log_bytes)
 	memcpy(log->stable, log->now, log->bytes);
 	mirror_map_destroy(map);
 	free(sb);
+}
+
+void pair_blank(struct pair *p, uint32_t site)
+{
+	struct pair_site *s = &p->site[site];
+	struct pair_device *d = &s->log;
+
+	for (uint32_t i = 0; i <= PAIR_DISKS; i++) {
+		memset(d->now, 0, d->bytes);
+		memset(d->stable, 0, d->bytes);
+		memset(d->dirty, 0, d->bytes / 512);
+		d = &s->disk[i < PAIR_DISKS ? i : 0];
+	}
+	make_log(p, site, s->log.bytes);
 }
 
 static void make_config(struct pair *p)

@@ -64,6 +64,7 @@ struct pair {
 	struct history history; /* the view's chain */
 	uint64_t ballot;
 	bool cut[PAIR_SITES_MAX]; /* no connection to or from it */
+	bool alone; /* a copy that is gone is waited for, as without members */
 	bool verbose;
 	/* connections: see pair_io.c */
 	struct pair_connection *connections;
@@ -107,6 +108,8 @@ void pair_destroy(struct pair *p);
 
 /* Start the process of a site, or end it: `power` drops what was not flushed. */
 void pair_start(struct pair *p, uint32_t site);
+/* The log of a site whose process is down is made anew, blank; its disks are zeroed. */
+void pair_blank(struct pair *p, uint32_t site);
 void pair_crash(struct pair *p, uint32_t site, bool power);
 
 /* Let up to `steps` things happen; stops early when nothing is left to happen. */

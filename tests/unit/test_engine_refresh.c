@@ -41,6 +41,32 @@ static void come_back(struct pair *p, uint32_t production, uint32_t copy)
 	ck_assert(pair_run_until(p, 1600000, pair_is_level, production));
 }
 
+static bool is_made_level(struct pair *p, uint32_t site)
+{
+	return pair_is_level(p, site) && p->site[1].up &&
+	       p->site[1].engine->state == ENGINE_IDLE && !p->site[1].engine->sb.blank;
+}
+
+/* The log of a copy that is waited for is made anew, and no log holds a refresh: that
+ * must not wait for answers, which would wait for the copy, which has nothing to confirm
+ * before its refresh has ended. */
+START_TEST(waited_copy_is_made_anew)
+{
+	struct pair *p = pair_level((uint64_t)_i + 8000, 2, 2u << 20);
+
+	p->alone = true;
+	p->span_bytes = PAIR_DISK_BYTES;
+	pair_load(p, 0, 30000);
+	pair_crash(p, 1, false);
+	pair_blank(p, 1);
+	pair_start(p, 1);
+	pair_link(p, 0, 1);
+	ck_assert(pair_run_until(p, 400000, is_made_level, 0));
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 static void restart_production(struct pair *p, bool power)
 {
 	p->client_on = false;
@@ -332,12 +358,14 @@ END_TEST
 
 int main(void)
 {
-	TCase *tc = tcase_create("engine_refresh");
+	TCase *anew = tcase_create("made anew"), *tc = tcase_create("engine_refresh");
 	Suite *s = suite_create("mirror");
 	SRunner *sr;
 	int failed;
 
+	tcase_set_timeout(anew, 120);
 	tcase_add_loop_test(tc, maps_take_over_and_survive_production, 0, SEEDS);
+	tcase_add_loop_test(anew, waited_copy_is_made_anew, 0, SEEDS);
 	tcase_add_loop_test(tc, refresh_cut_short_leaves_the_image, 0, SEEDS);
 	tcase_add_loop_test(tc, forced_in_mid_refresh, 0, SEEDS);
 	tcase_add_loop_test(tc, no_map_stands_for_what_a_log_has_lost, 0, SEEDS);
@@ -346,6 +374,7 @@ int main(void)
 	tcase_add_test(tc, an_outrun_copy_is_waited_for_within_copy_timeout);
 	tcase_add_loop_test(tc, an_outrun_copy_becomes_current, 0, SEEDS);
 	tcase_add_loop_test(tc, refresh_ends_under_load, 0, SEEDS);
+	suite_add_tcase(s, anew);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
