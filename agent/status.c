@@ -497,6 +497,15 @@ static void why_sites(const struct status_input *in, json_t *list)
 	}
 }
 
+static unsigned long long scan_left_s(const struct mirror_status *m)
+{
+	const uint64_t left = m->scan_total_bytes - m->scan_done_bytes;
+
+	return (unsigned long long)((double)m->scan_ms * (double)left /
+				    (double)m->scan_done_bytes / 1000) +
+	       1;
+}
+
 static void why_here(const struct status_input *in, json_t *list)
 {
 	const struct mirror_status *m = in->mirror;
@@ -516,6 +525,13 @@ static void why_here(const struct status_input *in, json_t *list)
 		say(list, "%s for %" PRIu64 " s.", m->hangs_text, m->hangs_ms / 1000);
 	if (m->failed_text[0] != '\0' && strcmp(in->cluster->text, m->failed_text) != 0)
 		say(list, "A device of this site has failed: %s", m->failed_text);
+	if (m->scan_total_bytes > 0)
+		say(list,
+		    "The writelog of this site is being read: %llu of %llu MiB in %llu s, "
+		    "about %llu s are left.",
+		    (unsigned long long)m->scan_done_bytes >> 20,
+		    (unsigned long long)m->scan_total_bytes >> 20,
+		    (unsigned long long)m->scan_ms / 1000, scan_left_s(m));
 	if (m->frozen)
 		say(list, "Writes are frozen: %s", m->frozen_text);
 	if (m->open && m->data < DATA_CONSISTENT && m->data_text[0] != '\0' &&

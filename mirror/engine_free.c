@@ -9,8 +9,11 @@
 #include "mirror/internal.h"
 #include "mirror/parts.h"
 
-#define BYPASS_ROUND_MAX 256u  /* descriptors read before a round is stored */
-#define NEVER_WAIT_PERCENT 95u /* above it a slow link is not waited for */
+#define BYPASS_ROUND_MAX 256u /* descriptors read before a round is stored */
+#define HINT_BYTES_MIN                                                                   \
+	(1u << 20) /* logged, and then the superblock says what is home ... */
+#define HINT_BYTES_MAX (16u << 20) /* ... so that a start has no more to check */
+#define NEVER_WAIT_PERCENT 95u     /* above it a slow link is not waited for */
 
 /* ---- disks --------------------------------------------------------------- */
 
@@ -158,6 +161,20 @@ void mirror_superblock_hints(struct mirror_engine *m)
 	}
 }
 
+/* Much has been logged since the superblock told what is home. It is written with the
+ * tail too, but that stands while the log is kept for a site that is away. */
+static bool hint_is_due(const struct mirror_engine *m)
+{
+	uint64_t bytes = mirror_ring_bytes(m->ring) / 64;
+
+	if (bytes < HINT_BYTES_MIN)
+		bytes = HINT_BYTES_MIN;
+	if (bytes > HINT_BYTES_MAX)
+		bytes = HINT_BYTES_MAX;
+	return !m->sb_busy && m->home_flushed > m->sb.home.sequence &&
+	       mirror_ring_head_position(m->ring) >= m->sb.head_position + bytes;
+}
+
 static void pump_ring(struct mirror_engine *m)
 {
 	uint64_t freed;
@@ -168,7 +185,8 @@ static void pump_ring(struct mirror_engine *m)
 	m->freed_bytes += freed;
 	if (m->freed_bytes >= mirror_ring_bytes(m->ring) / 16 ||
 	    (m->freed_bytes > 0 && mirror_ring_used_percent(m->ring) > 50 &&
-	     !m->sb_busy)) {
+	     !m->sb_busy) ||
+	    hint_is_due(m)) {
 		m->freed_bytes = 0;
 		mirror_superblock_want(m);
 	}

@@ -222,6 +222,7 @@ static void begin_scan(struct mirror_engine *m)
 	uint64_t first = m->sb.tail_sequence;
 
 	m->open_step = OPEN_SCAN;
+	m->scan_since_ns = m->now_ns;
 	mirror_ring_reset(m->ring, m->sb.tail_position, first > 0 ? first : 1,
 			  m->sb.tail_epoch);
 	m->home_flushed = m->sb.home.sequence;

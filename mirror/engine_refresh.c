@@ -543,7 +543,8 @@ void mirror_production_pump(struct mirror_engine *m, uint32_t number)
 	struct engine_peer *p = &m->peer[l->site];
 	uint64_t behind;
 
-	if (p->phase != REFRESH_NONE || !l->sending || m->state != ENGINE_SERVING)
+	if (l->use != LINK_STREAM_OUT || p->phase != REFRESH_NONE || !l->sending ||
+	    m->state != ENGINE_SERVING)
 		return;
 	behind = m->last_sequence - p->marks.logged;
 	if (p->state != LINK_CONNECTED &&

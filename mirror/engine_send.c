@@ -118,6 +118,22 @@ void mirror_send_io(struct mirror_engine *m, struct mirror_io *io)
 		l->read_ready = l->use == LINK_STREAM_OUT || l->use == LINK_ROLL_OUT;
 }
 
+/* What a copy misses stands no more in this log, as it was home here and so nobody needed
+ * it to be whole when the log was opened. The copy gets all that the disks hold. */
+static void damaged_for_copy(struct mirror_engine *m, uint32_t number)
+{
+	const uint32_t site = m->link[number].site;
+	struct mirror_superblock_site *s = &m->sb.sites[site];
+
+	s->map_state = MIRROR_MAP_ALL_DIRTY;
+	s->map_position = m->durable;
+	mirror_superblock_want(m);
+	mirror_engine_event(m, mirror_engine_site_name(m, site), "damaged-for-copy",
+			    "a record that it misses is damaged in this log, and at home "
+			    "here: it is refreshed in full");
+	mirror_link_close(m, number, "a record that it misses is damaged in this log");
+}
+
 /* The descriptor at read_position of the buffer: send its records from next_send
  * on. False: the queue is full, come back. */
 static bool send_descriptor(struct mirror_engine *m, uint32_t number)
@@ -140,6 +156,11 @@ static bool send_descriptor(struct mirror_engine *m, uint32_t number)
 
 		if (h->sequence == l->next_send && h->sequence <= send_limit(m, l)) {
 			if (mirror_header_data_crc(&m->sb.mirror, h, data) != h->crc) {
+				if (l->use == LINK_STREAM_OUT &&
+				    h->sequence <= m->home_flushed) {
+					damaged_for_copy(m, number);
+					return false;
+				}
 				mirror_engine_damage(
 					m, "a record that was whole at the start "
 					   "is damaged now; use another site");

@@ -166,6 +166,21 @@ static void fill_open(const struct mirror_engine *m, struct mirror_status *s)
 	fill_frozen(m, s);
 }
 
+/* How far the log has been read, as far as the superblock tells where it ends. */
+static void fill_scan(const struct mirror_engine *m, struct mirror_status *s)
+{
+	const uint64_t tail = m->scan->result.tail_position;
+
+	if (m->state != ENGINE_OPENING || m->open_step != OPEN_SCAN ||
+	    m->sb.head_position <= tail || m->scan->position <= tail)
+		return;
+	s->scan_total_bytes = m->sb.head_position - tail;
+	s->scan_done_bytes = m->scan->position - tail;
+	if (s->scan_done_bytes > s->scan_total_bytes)
+		s->scan_total_bytes = s->scan_done_bytes;
+	s->scan_ms = (m->now_ns - m->scan_since_ns) / NS_PER_MS;
+}
+
 void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s)
 {
 	uint64_t late_ns;
@@ -187,6 +202,7 @@ void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s)
 	s->group = m->stamp.group;
 	s->acknowledged = mirror_ack_acknowledged(&m->ack);
 	s->group_in_progress = m->stamp.in_progress;
+	fill_scan(m, s);
 	if (m->ring != NULL && s->open)
 		fill_open(m, s);
 }

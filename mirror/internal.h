@@ -346,6 +346,7 @@ struct mirror_engine {
 	int32_t open_error; /* why it was given up; 0: it was not */
 	char open_text[FACT_TEXT_MAX];
 	uint64_t open_ticket;
+	uint64_t scan_since_ns;
 	struct mirror_io open_io;
 	struct iovec open_iov;
 	uint32_t open_map_site;

@@ -11,6 +11,8 @@
 
 #include "common/crc.h"
 
+#define SPARSE_BYTES (32u * 1024) /* to read so much takes longer than to begin anew */
+
 void mirror_scan_set_phase(struct mirror_scan *scan, enum mirror_scan_phase phase)
 {
 	const enum mirror_scan_phase from = scan->phase;
@@ -88,6 +90,8 @@ void mirror_scan_start(struct mirror_scan *scan, const struct mirror_superblock 
 					sb->durable.sequence;
 	scan->result.durable = sb->durable.sequence;
 	scan->result.home = sb->home.sequence;
+	/* Above a hold sequences are given that stand below it too. */
+	scan->home_sequence = sb->hold.active ? 0 : sb->home.sequence;
 	mirror_scan_begin_chain(scan, sb->tail_position, sb->tail_sequence,
 				sb->tail_epoch);
 	if (sb->tail_sequence == 0)
@@ -118,6 +122,14 @@ static void take_read(struct mirror_scan *scan)
 	scan->failed = false;
 }
 
+/* Of what comes next only one block in many is needed. */
+static bool is_sparse(const struct mirror_scan *scan)
+{
+	return scan->phase == MIRROR_SCAN_PHASE_CHAIN && !scan->in_data &&
+	       scan->next_sequence <= scan->home_sequence &&
+	       scan->mean_bytes >= SPARSE_BYTES;
+}
+
 enum scan_get mirror_scan_get(struct mirror_scan *scan, uint64_t position, uint64_t end,
 			      const uint8_t **at, size_t *available_bytes)
 {
@@ -140,7 +152,7 @@ enum scan_get mirror_scan_get(struct mirror_scan *scan, uint64_t position, uint6
 		length = end - position;
 	if (length > scan->buffer_bytes)
 		length = scan->buffer_bytes;
-	if (position < scan->cautious_until)
+	if (position < scan->cautious_until || is_sparse(scan))
 		length = MIRROR_BLOCK_BYTES;
 	scan->buffer_position = position;
 	scan->buffer_filled_bytes = 0;
@@ -386,6 +398,52 @@ static void drop_records(struct mirror_scan *scan)
 	}
 }
 
+/* The descriptor and all its data are good, or not needed: count them, step behind them. */
+static void accept(struct mirror_scan *scan)
+{
+	const struct mirror_descriptor *d = &scan->descriptor;
+	struct mirror_scan_result *r = &scan->result;
+
+	r->descriptor_count++;
+	r->record_count += d->count;
+	r->last_epoch = scan->epoch = d->epoch;
+	if (d->durable > r->durable)
+		r->durable = d->durable;
+	if (d->home > r->home)
+		r->home = d->home;
+	memcpy(r->confirmed, d->confirmed, sizeof r->confirmed);
+	if (d->count > 0) {
+		r->last_generation = d->generation;
+		r->last_time_ns = scan->headers[d->count - 1].time_ns;
+	}
+	scan->next_sequence += scan->whole_count;
+	scan->previous_position = d->position;
+	scan->previous_known = true;
+	scan->position += d->total_bytes;
+	scan->mean_bytes = (7 * scan->mean_bytes + d->total_bytes) / 8;
+	scan->in_data = false;
+}
+
+/* Has this site all records of the descriptor at home, and durably so? */
+static bool is_home(const struct mirror_scan *scan)
+{
+	const struct mirror_descriptor *d = &scan->descriptor;
+
+	return !scan->result.surveyed && d->count > 0 &&
+	       d->first_sequence + d->count - 1 <= scan->home_sequence;
+}
+
+static void skip_data(struct mirror_scan *scan)
+{
+	uint64_t position = scan->position + MIRROR_BLOCK_BYTES;
+
+	for (uint32_t i = 0; i < scan->descriptor.count; i++) {
+		scan->data_position[i] = position;
+		position += mirror_data_padded_bytes(scan->headers[i].data_bytes);
+	}
+	scan->result.skipped_bytes += scan->descriptor.total_bytes - MIRROR_BLOCK_BYTES;
+}
+
 static enum scan_next descriptor_step(struct mirror_scan *scan)
 {
 	const uint64_t end_of_lap = scan->result.tail_position + scan->sb->ring_bytes;
@@ -427,33 +485,13 @@ static enum scan_next descriptor_step(struct mirror_scan *scan)
 		return SCAN_AGAIN;
 	}
 	drop_records(scan);
+	if (is_home(scan)) {
+		skip_data(scan);
+		accept(scan);
+		return SCAN_FOUND;
+	}
 	mirror_scan_data_begin(scan, scan->position);
 	return SCAN_AGAIN;
-}
-
-/* The descriptor and all its data are good: count them, step behind them. */
-static void accept(struct mirror_scan *scan)
-{
-	const struct mirror_descriptor *d = &scan->descriptor;
-	struct mirror_scan_result *r = &scan->result;
-
-	r->descriptor_count++;
-	r->record_count += d->count;
-	r->last_epoch = scan->epoch = d->epoch;
-	if (d->durable > r->durable)
-		r->durable = d->durable;
-	if (d->home > r->home)
-		r->home = d->home;
-	memcpy(r->confirmed, d->confirmed, sizeof r->confirmed);
-	if (d->count > 0) {
-		r->last_generation = d->generation;
-		r->last_time_ns = scan->headers[d->count - 1].time_ns;
-	}
-	scan->next_sequence += scan->whole_count;
-	scan->previous_position = d->position;
-	scan->previous_known = true;
-	scan->position += d->total_bytes;
-	scan->in_data = false;
 }
 
 static enum scan_next chain_step(struct mirror_scan *scan)

@@ -3,6 +3,8 @@
  *   phase       reads                              goes to
  *   chain       descriptor by descriptor, data     found (and back), look ahead
  *               checked, from the tail hint        when one is not the next
+ *               (of what is home by the
+ *               superblock: no data)
  *   look ahead  window behind the stop, for a      end, damaged, survey
  *               descriptor that proves that the
  *               stop is not the end (W4)
@@ -19,6 +21,10 @@
  *            Valid until the next step. MARK and PAD come too: the ring counts them.
  *   END      `result` is filled
  *   DAMAGED  `result.text` says what, `damage_*` where; the log must not be used
+ *
+ * A large log holds mostly what is home here and kept for another site. Its data need not
+ * be whole for this site, and whoever sends it checks it again: descriptors alone are read,
+ * as long as the superblock, whose marks are durable, says that their records are home.
  *
  * The end is where the next descriptor is absent, torn, of another log, an older epoch
  * or not in sequence, provided that nothing proves that more was durable: not the
@@ -92,6 +98,7 @@ struct mirror_scan_result {
 	uint64_t descriptor_count;
 	uint64_t record_count;
 	uint64_t read_bytes;
+	uint64_t skipped_bytes;    /* data of records that are home: not read */
 	bool held;                 /* ended at the superblock's hold: truncate to it */
 	bool surveyed;             /* the hint was absent or stale */
 	uint64_t damage_position;  /* DAMAGED: where in the ring ... */
@@ -137,6 +144,8 @@ struct mirror_scan {
 	uint64_t previous_position;          /* of the descriptor before; ... */
 	bool previous_known;                 /* ... false at the first */
 	bool in_data;                        /* past the descriptor's block */
+	uint64_t home_sequence;              /* data up to here is not read */
+	uint64_t mean_bytes;                 /* of the last descriptors, with data */
 	uint32_t whole_count;                /* records before any were dropped */
 	uint32_t record;                     /* being checked; ... */
 	uint32_t record_bytes;               /* ... so much of its data is; ... */

@@ -61,6 +61,8 @@ struct mirror_status {
 	uint64_t sequence, group, acknowledged;
 	bool group_in_progress;
 	uint64_t log_bytes, log_used_bytes;
+	uint64_t scan_done_bytes, scan_total_bytes;   /* while the log is being read */
+	uint64_t scan_ms;              /* so long by now */
 	uint32_t disk_count;
 	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];
 	uint32_t site_count;

@@ -67,6 +67,41 @@ START_TEST(waited_copy_is_made_anew)
 }
 END_TEST
 
+/* A byte of a record that a copy misses flips in production's log. That is at home there,
+ * so the log is opened, and the copy is refreshed in full: no damage is sent, and no site
+ * is given up for it. */
+START_TEST(damage_in_what_only_a_copy_misses)
+{
+	struct pair *p = pair_level((uint64_t)_i + 9000, 2, 32u << 20);
+	const struct mirror_engine *m = p->site[0].engine;
+	struct mirror_ring_entry entry = { 0 };
+	uint64_t at, sequence;
+
+	pair_crash(p, 1, false);
+	sequence = m->last_sequence + 1;
+	pair_load(p, 0, 6000);
+	p->client_on = false;
+	ck_assert(pair_run_until(p, 200000, pair_is_home, 0));
+	ck_assert_uint_gt(m->sb.home.sequence, sequence + 20);
+	do
+		ck_assert_int_eq(mirror_ring_find(m->ring, sequence++, &entry), 0);
+	while (entry.count == 0 || entry.block_count < 2);
+	at = mirror_ring_device_offset(m->ring, entry.position) + MIRROR_BLOCK_BYTES;
+	pair_crash(p, 0, false);
+	p->site[0].log.now[at] ^= 1;
+	p->site[0].log.stable[at] ^= 1;
+	pair_start(p, 1);
+	pair_start(p, 0);
+	ck_assert(pair_promote(p, 0, 0, false));
+	ck_assert_uint_gt(p->site[0].engine->scan->result.skipped_bytes, 0);
+	pair_link_all(p, 0);
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
+	ck_assert_uint_eq(p->site[0].fact_count[FACT_DEVICE_FAILED], 0);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 static void restart_production(struct pair *p, bool power)
 {
 	p->client_on = false;
@@ -366,6 +401,7 @@ int main(void)
 	tcase_set_timeout(anew, 120);
 	tcase_add_loop_test(tc, maps_take_over_and_survive_production, 0, SEEDS);
 	tcase_add_loop_test(anew, waited_copy_is_made_anew, 0, SEEDS);
+	tcase_add_loop_test(anew, damage_in_what_only_a_copy_misses, 0, SEEDS);
 	tcase_add_loop_test(tc, refresh_cut_short_leaves_the_image, 0, SEEDS);
 	tcase_add_loop_test(tc, forced_in_mid_refresh, 0, SEEDS);
 	tcase_add_loop_test(tc, no_map_stands_for_what_a_log_has_lost, 0, SEEDS);

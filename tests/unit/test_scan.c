@@ -174,6 +174,47 @@ START_TEST(no_damage_to_durable_records_goes_unnoticed)
 }
 END_TEST
 
+/* ---- what is home -------------------------------------------------------- */
+
+/* A ring full of records that are home and kept for another site, and some that are not.
+ * Bytes that are read: a descriptor each, the data of what is not home, and what stands
+ * behind the end. */
+START_TEST(data_of_what_is_home_is_not_read)
+{
+	uint64_t used;
+
+	log_model_destroy(&m);
+	log_model_create(&m, 48u << 20);
+	m.data_blocks_max = MIRROR_RECORD_DATA_MAX / MIRROR_BLOCK_BYTES;
+	log_model_append_all(&m, 560, 8);
+	log_model_flush(&m);
+	m.home = 540;
+	log_model_superblock(&m);
+	log_model_mark(&m);
+	used = mirror_ring_used_bytes(m.ring);
+	ck_assert_uint_gt(used, 16u << 20);
+	log_model_damage(&m, place_of(1) + MIRROR_BLOCK_BYTES);
+	ends_at(1, 560);
+	ck_assert_uint_gt(m.scan.result.skipped_bytes, used / 10 * 9);
+	ck_assert_uint_lt(m.scan.result.read_bytes, MIRROR_SCAN_WINDOW_BYTES + used / 5);
+}
+END_TEST
+
+/* Their descriptors are looked at, and all of what no superblock says is home. */
+START_TEST(damage_among_what_is_home_is_found_in_descriptors)
+{
+	log_model_append_all(&m, 120, 10);
+	log_model_flush(&m);
+	m.home = 60;
+	log_model_superblock(&m);
+	log_model_mark(&m);
+	log_model_damage(&m, place_of(61) + MIRROR_BLOCK_BYTES);
+	is_damaged(61);
+	log_model_damage(&m, place_of(31));
+	is_damaged(31);
+}
+END_TEST
+
 /* Rewrite the descriptor at `position` after `change`. */
 static void rewrite(uint64_t position, void (*change)(struct mirror_descriptor *))
 {
@@ -507,6 +548,8 @@ int main(void)
 		suite_add_tcase(s, all[i]);
 	}
 	tcase_add_test(end, an_empty_log_ends_where_it_begins);
+	tcase_add_test(end, data_of_what_is_home_is_not_read);
+	tcase_add_test(end, damage_among_what_is_home_is_found_in_descriptors);
 	tcase_add_test(end, all_records_are_found_in_order_with_their_data);
 	tcase_add_test(end, data_may_be_larger_than_what_is_left_in_the_buffer);
 	tcase_add_test(end, a_torn_tail_that_was_never_durable_is_the_end);
