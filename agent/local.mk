@@ -60,6 +60,7 @@ libagent_la_SOURCES = \
 	agent/self.h \
 	agent/status.c \
 	agent/status_exists.c \
+	agent/status_waits.c \
 	agent/status.h \
 	agent/verb.c \
 	agent/verb.h \

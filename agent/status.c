@@ -486,24 +486,7 @@ static void why_sites(const struct status_input *in, json_t *list)
 			say(list,
 			    "Site %s is not current: its link is %s and its data is %s.",
 			    name, agent_link_text(c->link), agent_data_text(c->data));
-		if (m != NULL && m->back_off_ms > 0)
-			say(list,
-			    "Site %s was lost %u times in a short time: writes wait for it "
-			    "again in %llu s at the earliest; `hamirror refresh %s %s` has "
-			    "them wait for it at once.",
-			    name, m->lost_count,
-			    (unsigned long long)(m->back_off_ms + 999) / 1000,
-			    in->config->mirror, name);
 	}
-}
-
-static unsigned long long scan_left_s(const struct mirror_status *m)
-{
-	const uint64_t left = m->scan_total_bytes - m->scan_done_bytes;
-
-	return (unsigned long long)((double)m->scan_ms * (double)left /
-				    (double)m->scan_done_bytes / 1000) +
-	       1;
 }
 
 static void why_here(const struct status_input *in, json_t *list)
@@ -525,13 +508,6 @@ static void why_here(const struct status_input *in, json_t *list)
 		say(list, "%s for %" PRIu64 " s.", m->hangs_text, m->hangs_ms / 1000);
 	if (m->failed_text[0] != '\0' && strcmp(in->cluster->text, m->failed_text) != 0)
 		say(list, "A device of this site has failed: %s", m->failed_text);
-	if (m->scan_total_bytes > 0)
-		say(list,
-		    "The writelog of this site is being read: %llu of %llu MiB in %llu s, "
-		    "about %llu s are left.",
-		    (unsigned long long)m->scan_done_bytes >> 20,
-		    (unsigned long long)m->scan_total_bytes >> 20,
-		    (unsigned long long)m->scan_ms / 1000, scan_left_s(m));
 	if (m->frozen)
 		say(list, "Writes are frozen: %s", m->frozen_text);
 	if (m->open && m->data < DATA_CONSISTENT && m->data_text[0] != '\0' &&
@@ -555,5 +531,6 @@ json_t *agent_status_why(const struct status_input *in)
 	why_members(in, list);
 	why_sites(in, list);
 	why_here(in, list);
+	agent_status_waits(in, list);
 	return list;
 }

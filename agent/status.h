@@ -52,6 +52,8 @@ json_t *agent_status_config(const struct status_input *in);
 
 /* The list "why" alone: a sentence for every state that is not the good one. */
 json_t *agent_status_why(const struct status_input *in);
+/* The part of it that says what is waited for, and how long yet; for agent_status_why(). */
+void agent_status_waits(const struct status_input *in, json_t *list);
 
 /* Production and its current copies have every acknowledged write. */
 bool agent_status_is_current(const struct status_input *in, uint32_t site);

@@ -175,7 +175,6 @@ static void tell_lost(struct mirror_engine *m, uint32_t site)
 
 	if ((!p->waited && p->candidate_count == 0) || p->lost_told)
 		return;
-	mirror_trust_lost(m, site);
 	p->lost_told = true;
 	f = mirror_engine_fact(m, FACT_COPY_LOST);
 	f->site = site;
@@ -204,6 +203,13 @@ void mirror_trust_behind(struct mirror_engine *m, uint32_t site)
 		 "it lacks more than the log holds, and is refreshed");
 }
 
+/* A connection that ended is known at once, and costs clients little: that is not held
+ * against the copy. */
+static bool waited_long(const struct mirror_engine *m, const struct engine_owed *o)
+{
+	return o->since_ns != 0 && m->now_ns >= o->since_ns + timeout_ns(m) / 2;
+}
+
 /* It has no link for longer than a new one takes. */
 static void check_link(struct mirror_engine *m, uint32_t site)
 {
@@ -212,10 +218,13 @@ static void check_link(struct mirror_engine *m, uint32_t site)
 	if ((p->link != MIRROR_LINK_NONE && m->link[p->link].use == LINK_STREAM_OUT) ||
 	    (!p->waited && p->candidate_count == 0) || p->lost_told)
 		return;
-	if (m->now_ns < p->lost_at_ns)
+	if (m->now_ns < p->lost_at_ns) {
 		mirror_engine_wake(m, p->lost_at_ns);
-	else
-		tell_lost(m, site);
+		return;
+	}
+	if (waited_long(m, &p->trust.logged) || waited_long(m, &p->trust.durable))
+		mirror_trust_lost(m, site);
+	tell_lost(m, site);
 }
 
 static bool is_overdue(struct mirror_engine *m, const struct engine_owed *o)
@@ -235,7 +244,6 @@ static void check_owed(struct mirror_engine *m, uint32_t site)
 	static const char text[] = "nothing was confirmed for copy-timeout";
 	struct engine_peer *p = &m->peer[site];
 	struct engine_trust *t = &p->trust;
-	const bool named = p->waited || p->candidate_count != 0;
 
 	if (!mirror_ack_waits_for(&m->ack, site) || p->phase != REFRESH_NONE ||
 	    (!is_overdue(m, &t->logged) && !is_overdue(m, &t->durable)))
@@ -244,7 +252,7 @@ static void check_owed(struct mirror_engine *m, uint32_t site)
 		t->logged.since_ns = m->now_ns;
 	if (t->durable.since_ns != 0)
 		t->durable.since_ns = m->now_ns;
-	if (!named)
+	if (!p->lost_told)
 		mirror_trust_lost(m, site);
 	if (p->link != MIRROR_LINK_NONE && m->link[p->link].use == LINK_STREAM_OUT)
 		mirror_link_close(m, p->link, text);

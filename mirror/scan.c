@@ -25,7 +25,7 @@ void mirror_scan_set_phase(struct mirror_scan *scan, enum mirror_scan_phase phas
 	case MIRROR_SCAN_PHASE_AHEAD:
 		legal = from == MIRROR_SCAN_PHASE_CHAIN;
 		break;
-	case MIRROR_SCAN_PHASE_SURVEY:   /* once */
+	case MIRROR_SCAN_PHASE_SURVEY: /* once */
 		legal = from <= MIRROR_SCAN_PHASE_AHEAD && !scan->result.surveyed;
 		break;
 	case MIRROR_SCAN_PHASE_END:

@@ -173,7 +173,7 @@ static void stall(struct sim *w, const struct sim_fault *f, uint32_t node)
 			sim_hole(w, node, to, true);
 		else
 			sim_stall(w, node, to, true);
-		sim_at(w, w->now_ns + ns, hole ? SIM_FILLED : SIM_FLOWS, node, to, NULL);
+		sim_at(w, w->now_ns + ns, SIM_FLOWS, node, to, NULL);
 	}
 }
 

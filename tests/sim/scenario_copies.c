@@ -37,12 +37,13 @@ static bool is_due(struct sim_scene *s)
 
 static bool lose(struct sim_scene *s)
 {
-	sim_part(s->w, 1 << 1, false, true);
-	sim_lines_reset(s->w);
-	if (!sim_scene_until(s, 8000, is_out, "the copy is not current any more"))
+	sim_stall(s->w, 1, 0, true);
+	s->write = sim_scene_write(s, 0, SECTOR);
+	if (!sim_scene_expect(s, s->write != NULL, "a write is taken") ||
+	    !sim_scene_until(s, 8000, sim_told, "it waits for the copy in vain"))
 		return false;
-	sim_part(s->w, 0, true, true);
-	return true;
+	sim_stall(s->w, 1, 0, false);
+	return sim_scene_expect(s, is_out(s), "which is not current any more");
 }
 
 static bool stays_out(struct sim_scene *s)

@@ -324,8 +324,7 @@ static void brought(struct sim_scene *s)
 
 static bool is_whole(struct sim_scene *s)
 {
-	return sim_scene_view(s, 0)->site[1].current &&
-	       !sim_scene_engine(s, 1)->sb.blank;
+	return sim_scene_view(s, 0)->site[1].current && !sim_scene_engine(s, 1)->sb.blank;
 }
 
 /* The logs are smaller than the disk, and clients write all the time. */

@@ -90,7 +90,6 @@ enum sim_event_type {
 	SIM_FAULT,
 	SIM_FLOWS, /* a line comes out of a stall: number, the node that it leads to */
 	SIM_AWAY,  /* a machine that stands still loses the token (1), wakes (0) */
-	SIM_FILLED, /* likewise out of a hole */
 	SIM_LOOK,  /* the checkers look at everything */
 	SIM_EVENT_TYPES,
 };
@@ -356,8 +355,7 @@ struct sim {
 	struct sim_reply reply[SIM_COMMANDS_MAX];
 	uint64_t command_count;
 	bool client_off;
-	bool stalled[SIM_NODES_MAX][SIM_NODES_MAX]; /* lines, from and to */
-	bool hole[SIM_NODES_MAX][SIM_NODES_MAX];    /* ... records with data get lost */
+	bool stalled[SIM_NODES_MAX][SIM_NODES_MAX], hole[SIM_NODES_MAX][SIM_NODES_MAX];
 	bool worst; /* what a crash or a new ring may lose, it does lose */
 	/* what is true */
 	uint32_t generation_count, newest; /* newest: index of the last served */
@@ -512,10 +510,8 @@ void sim_hold(struct sim *w, uint32_t node, enum sim_hold what);
 void sim_release(struct sim *w, uint32_t node, enum sim_hold what);
 /* True: the event has to wait, and comes again. */
 bool sim_is_held(struct sim *w, const struct sim_event *e);
-/* Nothing arrives at `to` of what `from` sends or closes. */
+/* Nothing arrives at `to` of what `from` sends or closes; or nothing from a record on. */
 void sim_stall(struct sim *w, uint32_t from, uint32_t to, bool stalled);
-/* Records with data do not get through, and so nothing behind them on their connection;
- * what is small does, the greetings among it: a path whose MTU is less than it says. */
 void sim_hole(struct sim *w, uint32_t from, uint32_t to, bool hole);
 /* Operations of these kinds (1 << op) on a device do not end; 0: all do. */
 void sim_hold_device(struct sim *w, uint32_t site, uint32_t device, uint32_t ops);

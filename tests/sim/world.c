@@ -188,8 +188,6 @@ static void world_event(struct sim *w, struct sim_event *e)
 		break;
 	case SIM_FLOWS:
 		sim_stall(w, e->node, (uint32_t)e->number, false);
-		break;
-	case SIM_FILLED:
 		sim_hole(w, e->node, (uint32_t)e->number, false);
 		break;
 	case SIM_AWAY:

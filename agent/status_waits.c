@@ -1,0 +1,61 @@
+/* status_waits.c - `why`: what is waited for, and how long yet. */
+#include <stdio.h>
+
+#include "agent/status.h"
+#include "agent/words.h"
+#include "mirror/status.h"
+
+static void add(json_t *list, const char *text)
+{
+	json_array_append_new(list, agent_text_json(text));
+}
+
+static void back_off(const struct status_input *in, json_t *list)
+{
+	const struct mirror_status *m = in->mirror;
+	char text[512];
+
+	for (uint32_t s = 0; s < m->site_count && m->serving; s++) {
+		const struct mirror_status_site *site = &m->sites[s];
+		const char *name = in->config->site[s].name;
+
+		if (site->back_off_ms == 0)
+			continue;
+		snprintf(
+			text, sizeof text,
+			"Site %s was lost %u times in a short time: writes wait for it again "
+			"in %llu s at the earliest; `hamirror refresh %s %s` has them wait "
+			"for it at once.",
+			name, site->lost_count,
+			(unsigned long long)(site->back_off_ms + 999) / 1000,
+			in->config->instance, name);
+		add(list, text);
+	}
+}
+
+static void scan(const struct mirror_status *m, json_t *list)
+{
+	const uint64_t left = m->scan_total_bytes - m->scan_done_bytes;
+	char text[256];
+
+	if (m->scan_total_bytes == 0)
+		return;
+	snprintf(
+		text, sizeof text,
+		"The writelog of this site is being read: %llu of %llu MiB in %llu s, about "
+		"%.0f s are left.",
+		(unsigned long long)m->scan_done_bytes >> 20,
+		(unsigned long long)m->scan_total_bytes >> 20,
+		(unsigned long long)m->scan_ms / 1000,
+		(double)m->scan_ms * (double)left / (double)m->scan_done_bytes / 1000 +
+			1);
+	add(list, text);
+}
+
+void agent_status_waits(const struct status_input *in, json_t *list)
+{
+	if (in->mirror == NULL)
+		return;
+	back_off(in, list);
+	scan(in->mirror, list);
+}
