@@ -362,6 +362,7 @@ static void answer(struct mirror_engine *m, uint32_t number)
 	if (l->purpose == MIRROR_HELLO_ROLL) {
 		l->use = LINK_ROLL_OUT;
 		l->next_send = l->hello.next_sequence;
+		mirror_roll_answered(m, number);
 	} else {
 		l->use = LINK_STREAM_IN;
 		m->refused_text[0] = '\0';

@@ -126,6 +126,16 @@ static bool is_level(const struct mirror_engine *m, uint32_t site,
 	       (h->next_sequence > m->last_sequence || m->sb.sites[site].current);
 }
 
+/* We are a source. Nothing is sent to a site whose log ours cannot follow: it has heard
+ * so, and ends the link. */
+void mirror_roll_answered(struct mirror_engine *m, uint32_t number)
+{
+	struct engine_link *l = &m->link[number];
+
+	if (!m->config->cluster && mirror_missed_extents(m, l->site, &l->hello) > 0)
+		l->send_end = l->next_send - 1;
+}
+
 /* A source has welcomed us. False: what it holds and we lack is not in its log. */
 bool mirror_roll_welcomed(struct mirror_engine *m, uint32_t number)
 {

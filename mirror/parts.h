@@ -247,6 +247,7 @@ bool mirror_is_clean(const struct mirror_engine *m);
 void mirror_rights_hello(const struct mirror_engine *m, uint32_t number,
 			 struct mirror_hello *h);
 void mirror_rights_probe(struct mirror_engine *m);
+void mirror_roll_answered(struct mirror_engine *m, uint32_t number);
 bool mirror_roll_welcomed(struct mirror_engine *m, uint32_t number);
 bool mirror_roll_is_whole(const struct mirror_engine *m, uint32_t number,
 			  uint64_t sequence);
