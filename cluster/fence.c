@@ -104,12 +104,11 @@ static void note_boots(struct cluster_core *c)
  * without having fenced us. Being in one ring alone would not do: one that comes back
  * behind the others could meet them and lose them again before it has learned
  * anything. */
-void cluster_fence_pump(struct cluster_core *c)
+static void together_pump(struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);
 	const struct tally *t = &c->tally;
 
-	note_boots(c);
 	if (v == NULL || !t->has || t->view.ballot != v->ballot || t->ring != c->ring)
 		return;
 	for (uint32_t i = 0; i < v->voters.count; i++) {
@@ -154,13 +153,18 @@ static bool is_here(const struct cluster_core *c, uint32_t node)
 }
 
 /* The newest is kept: of a history nothing counts that is not newer. */
-static void judged(struct cluster_core *c, uint32_t node, uint64_t wall_ns)
+static void remember(struct cluster_core *c, uint32_t node, uint64_t wall_ns)
 {
-	c->node[node].notice.wall_ns = 0;
 	if (wall_ns == UINT64_MAX || wall_ns <= c->voter.fenced[node].wall_ns)
 		return;
 	c->voter.fenced[node].wall_ns = wall_ns;
 	c->voter_dirty = true;
+}
+
+static void judged(struct cluster_core *c, uint32_t node, uint64_t wall_ns)
+{
+	c->node[node].notice.wall_ns = 0;
+	remember(c, node, wall_ns);
 }
 
 /* Said once of each node: a history is long. */
@@ -215,7 +219,10 @@ static void judge(struct cluster_core *c, uint32_t node, const struct fencing *f
  *   the notice is                            it says
  *   of a history, and not newer than one     nothing (the voter file remembers)
  *     that was judged
- *   of a node that is here                   nothing: who was fenced is not here;
+ *   of a history, and not all who are here   nothing yet
+ *     have said who they are
+ *   of a history, of a node that is here     nothing: an older boot was fenced
+ *   live, of a node that is here             nothing: who was fenced is not here;
  *                                              but it may be about to go: if it does
  *                                              so soon, as of one that is not here
  *   live, of a node that is not here         its boot that was seen last has ended, if
@@ -240,12 +247,45 @@ void cluster_fence_event(struct cluster_core *c, const struct cluster_event *e)
 	n = &c->node[node];
 	if (!f.live && f.wall_ns <= c->voter.fenced[node].wall_ns)
 		return;
-	if (!is_here(c, node)) {
+	if (!f.live && f.wall_ns != UINT64_MAX) {
+		if (f.wall_ns > n->history_wall_ns)
+			n->history_wall_ns = f.wall_ns;
+	} else if (!is_here(c, node)) {
 		judge(c, node, &f);
-	} else if (f.live || (!n->notice.live && f.wall_ns > n->notice.wall_ns)) {
+	} else {
 		n->notice = f;
 		n->notice_until_ns = c->now_ns + NOTICE_NS;
 	}
+}
+
+static bool all_have_said(const struct cluster_core *c)
+{
+	for (uint32_t i = 0; i < c->peer_count; i++)
+		if (c->peer[i].node == VIEW_NONE && !c->peer[i].refused)
+			return false;
+	return c->joined;
+}
+
+static void history_pump(struct cluster_core *c)
+{
+	for (uint32_t i = 0; i < c->config->node_count && all_have_said(c); i++) {
+		const struct fencing f = { .wall_ns = c->node[i].history_wall_ns };
+
+		c->node[i].history_wall_ns = 0;
+		if (f.wall_ns <= c->voter.fenced[i].wall_ns)
+			continue;
+		if (is_here(c, i))
+			remember(c, i, f.wall_ns);
+		else
+			judge(c, i, &f);
+	}
+}
+
+void cluster_fence_pump(struct cluster_core *c)
+{
+	note_boots(c);
+	history_pump(c);
+	together_pump(c);
 }
 
 void cluster_fence_left(struct cluster_core *c, uint32_t node)

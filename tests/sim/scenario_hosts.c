@@ -157,7 +157,7 @@ static void older_fencing(struct sim_scene *s)
 	s->w->node[mate].wall_offset_ns = -3600 * (int64_t)SIM_S;
 	sim_node_start(s->w, mate);
 	UNTIL(s, 5000, sim_agree, "its mate starts");
-	WHILE(s, 11000, is_hosted, "it keeps the disks");
+	WHILE(s, 1000, is_hosted, "it keeps the disks");
 	sim_part(s->w, 1u << host, true, true);
 	WHILE(s, 20000, is_hosted, "a host that is cut off keeps its disks");
 }

@@ -108,9 +108,10 @@ START_TEST(a_notice_of_an_older_fencing_says_nothing)
 END_TEST
 
 /* Of one that is here an older boot was fenced, whatever the clocks say; but if it goes
- * soon after, the notice was before corosync's. */
+ * soon after a live notice, that was before corosync's. What a history names has been. */
 START_TEST(a_notice_of_who_is_here_counts_if_it_goes_soon)
 {
+	const bool live = _i < 2, soon = _i != 1;
 	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
 
 	two_voters(true);
@@ -119,15 +120,41 @@ START_TEST(a_notice_of_who_is_here_counts_if_it_goes_soon)
 	solo_persisted(&t);
 	e.fenced.node = "n2";
 	e.fenced.wall_ns = t.now_ns + 3600 * 1000000000ull; /* a clock ahead of ours */
+	e.fenced.live = live;
+	e.fenced.since_ns = t.now_ns;
 	solo_step(&t, &e);
 	ck_assert_uint_eq(t.core->node[1].fenced_boot, 0);
-	solo_tick(&t, _i == 0 ? 100 : 11000);
+	solo_tick(&t, soon ? 100 : 11000);
 	solo_ring(&t, 1);
 	solo_persisted(&t);
-	ck_assert_uint_eq(t.core->node[1].fenced_boot != 0, _i == 0);
-	solo_step(&t, &e); /* the same, told again: it was judged */
-	ck_assert_uint_eq(t.core->node[1].fenced_boot != 0, _i == 0);
+	ck_assert_uint_eq(t.core->node[1].fenced_boot != 0, live && soon);
+	e.fenced.live = false; /* the same, in a history: it was judged */
+	solo_step(&t, &e);
+	ck_assert_uint_eq(t.core->node[1].fenced_boot != 0, live && soon);
 	ck_assert_uint_eq(t.core->voter.fenced[1].wall_ns, e.fenced.wall_ns);
+}
+END_TEST
+
+/* A process that starts knows its mate from a view only, until that one has said who it
+ * is; and the mate is not gone before. */
+START_TEST(a_history_waits_until_all_who_are_here_are_known)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+	const bool here = _i == 0;
+
+	teardown();
+	view.member[1].boot = SOLO_BOOT(1);
+	solo_create(&t, 0, &view, true);
+	solo_ring(&t, here ? 3 : 1);
+	e.fenced.node = "n2";
+	e.fenced.wall_ns = t.now_ns + 3600 * 1000000000ull;
+	solo_step(&t, &e);
+	ck_assert_uint_eq(t.core->node[1].fenced_boot, here ? 0 : SOLO_BOOT(1));
+	if (here)
+		solo_announce(&t, 1);
+	solo_persisted(&t);
+	solo_ring(&t, 1);
+	ck_assert_uint_eq(t.core->node[1].fenced_boot, here ? 0 : SOLO_BOOT(1));
 }
 END_TEST
 
@@ -262,7 +289,8 @@ static void add_tests(TCase *tc)
 	tcase_add_test(
 		tc, a_fencing_does_not_break_it_for_who_has_not_agreed_since_its_start);
 	tcase_add_test(tc, a_notice_of_an_older_fencing_says_nothing);
-	tcase_add_loop_test(tc, a_notice_of_who_is_here_counts_if_it_goes_soon, 0, 2);
+	tcase_add_loop_test(tc, a_notice_of_who_is_here_counts_if_it_goes_soon, 0, 3);
+	tcase_add_loop_test(tc, a_history_waits_until_all_who_are_here_are_known, 0, 2);
 	tcase_add_loop_test(tc, a_live_notice_counts_whatever_the_clocks_say, 0, 3);
 	tcase_add_test(tc, the_voter_file_remembers_fencings);
 	tcase_add_test(tc, a_mate_of_another_lineage_may_have_the_disks);
