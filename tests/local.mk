@@ -361,7 +361,8 @@ lint_checks = \
 	tests/lint/check_symbols \
 	tests/lint/check_words
 TESTS += $(lint_checks)
-EXTRA_DIST += tests/unit/patience.h tests/unit/property.h tests/unit/same.h
+EXTRA_DIST += tests/unit/free_port.h tests/unit/patience.h tests/unit/property.h \
+	tests/unit/same.h
 EXTRA_DIST += $(lint_checks) tests/lint/listing.py tests/lint/run tests/lint/README
 
 # The models of the members' rules, for Spin; `./try check` runs them.

@@ -15,13 +15,19 @@ fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 skip() { printf 'SKIP: %s\n' "$*"; exit 77; }
 node() { "$TESTBED" exec "$@"; }
 
-# A port that nobody listens on.
+# A port that nobody listens on. Not one of those that the kernel gives to clients: a link
+# that calls a peer which is down would reach itself one day.
 free_port() {
 	python3 -c '
-import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
+import random, socket
+with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+    low = int(file.read().split()[0])
+while True:
+    port = random.randrange(10000, low if low > 11000 else 32768)
+    with socket.socket() as s:
+        if s.connect_ex(("127.0.0.1", port)) != 0:
+            break
+print(port)'
 }
 
 # Wait until command $2... holds, which takes less than $1 seconds on a quiet machine. One

@@ -121,20 +121,6 @@ uint64_t mirror_engine_lease_until_ns(const struct mirror_engine *m)
 
 /* ---- the other thread ---------------------------------------------------- */
 
-uint16_t rig_free_port(void)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET };
-	socklen_t bytes = sizeof address;
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	ck_assert_int_ge(fd, 0);
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, bytes), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &bytes), 0);
-	close(fd);
-	return ntohs(address.sin_port);
-}
-
 void rig_create(struct rig *r, uint16_t port)
 {
 	*r = (struct rig){ .config = calloc(1, sizeof *r->config) };

@@ -58,9 +58,6 @@ void rig_start(struct rig *r);
 void rig_stop(struct rig *r);
 void rig_destroy(struct rig *r);
 
-/* A port that nobody listens on. */
-uint16_t rig_free_port(void);
-
 /* What the rig does with an order by itself:
  *   OPEN, CLOSE    devices of `site`
  *   LINK, UNLINK   link number `site` to `peer`, and its end */

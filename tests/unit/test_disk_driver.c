@@ -12,6 +12,7 @@
 #include "mirror/disk_driver.h"
 #include "mirror/disk_open_driver.h"
 #include "tests/unit/driver_rig.h"
+#include "tests/unit/free_port.h"
 #include "tests/unit/site_folder.h"
 
 #define BATCH_MAX 2048u
@@ -57,7 +58,7 @@ static bool script(struct rig *r, const struct mirror_event *e,
 
 static void setup_in(const char *where)
 {
-	rig_create(&rig, rig_free_port());
+	rig_create(&rig, free_port());
 	rig.script = script;
 	site = &rig.config->site[0];
 	site_folder_create(&folder, where, site);

@@ -11,6 +11,7 @@
 
 #include "mirror/io_private_driver.h"
 #include "tests/unit/driver_rig.h"
+#include "tests/unit/free_port.h"
 
 #define NS_PER_MS 1000000ull
 #define REQUESTS_MAX 8u
@@ -98,7 +99,7 @@ static bool script(struct rig *r, const struct mirror_event *e,
 
 static void setup(void)
 {
-	rig_create(&rig, rig_free_port());
+	rig_create(&rig, free_port());
 	rig.script = script;
 	front.frontend = (struct io_frontend){ .open = front_open,
 					       .close = front_close,

@@ -13,6 +13,7 @@
 #include "mirror/wire.h"
 #include "mirror/wire_private.h"
 #include "tests/unit/driver_rig.h"
+#include "tests/unit/free_port.h"
 
 #define KIB 1024u
 #define FRAMES_MAX 4096u
@@ -136,7 +137,7 @@ static bool script(struct rig *r, const struct mirror_event *e,
 
 static void setup_one(struct rig *r, struct flow *flow, uint16_t *port)
 {
-	*port = rig_free_port();
+	*port = free_port();
 	rig_create(r, *port);
 	*flow = (struct flow){ .frame = calloc(FRAMES_MAX, sizeof *flow->frame) };
 	ck_assert_ptr_nonnull(flow->frame);

@@ -12,6 +12,7 @@
 #include "mirror/wire.h"
 #include "mirror/wire_private.h"
 #include "tests/unit/driver_rig.h"
+#include "tests/unit/free_port.h"
 
 #define ACCEPTED 8u /* the first number of an accepted link */
 
@@ -31,7 +32,7 @@ static bool script(struct rig *r, const struct mirror_event *e,
 
 static void setup(void)
 {
-	port = rig_free_port();
+	port = free_port();
 	rig_create(&rig, port);
 	rig.script = script;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "mirror/nbd.h"
+#include "tests/unit/free_port.h"
 #include "tests/unit/nbd_memory.h"
 #include "tests/unit/patience.h"
 
@@ -28,20 +29,14 @@ static uint8_t data[DISK_BYTES];
 
 static void setup(void)
 {
-	socklen_t bytes = sizeof network;
-	const int fd = socket(AF_INET, SOCK_STREAM, 0);
-
 	memset(folder + sizeof folder - 7, 'X', 6);
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	snprintf(path, sizeof path, "%s/nbd", folder);
-	/* A port that nobody listens on. */
 	network = (struct sockaddr_in){ .sin_family = AF_INET };
 	network.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&network, bytes), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&network, &bytes), 0);
-	close(fd);
+	network.sin_port = htons(free_port());
 	ck_assert_int_eq(nbd_memory_start(&memory, path, DISK_BYTES,
-					  (struct sockaddr *)&network, bytes),
+					  (struct sockaddr *)&network, sizeof network),
 			 0);
 	for (uint32_t i = 0; i < sizeof data; i++)
 		data[i] = (uint8_t)(i * 13 + i / 512 + 1);

@@ -21,6 +21,7 @@
 #include "agent/io.h"
 #include "agent/node.h"
 #include "mirror/status.h"
+#include "tests/unit/free_port.h"
 
 static char directory[40];
 static struct agent_instance instance;
@@ -125,19 +126,6 @@ static void make_file(const char *name, off_t bytes)
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(ftruncate(fd, bytes), 0);
 	close(fd);
-}
-
-static unsigned free_port(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET,
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t length = sizeof a;
-	const int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &length), 0);
-	close(fd);
-	return ntohs(a.sin_port);
 }
 
 static void write_config(void)
