@@ -85,7 +85,9 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 						   cluster_vote_newest(w->node[n].core) :
 						   NULL;
 
-		if (v != NULL && v->ballot >= mine->ballot)
+		/* a force begins a lineage of its own, which binds no one in another */
+		if (v != NULL && v->ballot >= mine->ballot &&
+		    uuid_equal(&v->lineage, &mine->lineage))
 			check_waits(w, node, v);
 	}
 }
