@@ -312,7 +312,7 @@ START_TEST(force_does_not_wait_for_a_frozen_mirror)
 	ck_assert_int_eq(pwrite(fd, block, sizeof block, 0), sizeof block);
 	close(fd);                        /* waits in the page cache */
 	agent_attach_stop(attach, false); /* and is now written back */
-	for (int i = 0; i < 1000 && memory.engine.waiting_count == 0; i++) {
+	for (int i = 0; i < PATIENCE_MS / 10 && memory.engine.waiting_count == 0; i++) {
 		qb_loop_timer_handle handle;
 
 		qb_loop_timer_add(loop, QB_LOOP_LOW, 10000000, loop,

@@ -11,6 +11,7 @@
 
 #include "cluster/voter.h"
 #include "cluster/voter_driver.h"
+#include "tests/unit/patience.h"
 
 static char directory[64];
 static struct qb_loop *loop;
@@ -43,7 +44,8 @@ static void await(uint64_t counter)
 	qb_loop_timer_handle timer;
 
 	awaited = counter;
-	qb_loop_timer_add(loop, QB_LOOP_LOW, 10 * 1000000000ull, NULL, too_long, &timer);
+	qb_loop_timer_add(loop, QB_LOOP_LOW, PATIENCE_MS * 1000000ull, NULL, too_long,
+			  &timer);
 	qb_loop_run(loop);
 	qb_loop_timer_del(loop, timer);
 }
