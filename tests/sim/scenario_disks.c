@@ -81,10 +81,12 @@ static bool is_refused(struct sim_scene *s)
 	return r->devices == DEVICES_CLOSED && strstr(r->text, "not what it was") != NULL;
 }
 
+/* It may try again, and give up again. */
 static bool stays_closed(struct sim_scene *s)
 {
-	return s->w->site[s->site].open_node < 0 ||
-	       sim_scene_engine(s, s->site)->state < ENGINE_IDLE;
+	const struct mirror_engine *m = sim_scene_engine(s, s->site);
+
+	return m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING;
 }
 
 static bool is_open(struct sim_scene *s)
