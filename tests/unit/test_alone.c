@@ -93,6 +93,25 @@ START_TEST(a_lost_peer_is_waited_for_until_disconnect)
 }
 END_TEST
 
+/* Its log was made anew, say: our log says durably that it lacks something. */
+START_TEST(a_peer_that_is_refreshed_is_not_waited_for_until_it_is_level)
+{
+	struct fact behind = { .type = FACT_COPY_LOST, .site = LYON, .behind = true };
+	struct cluster_status s;
+
+	promoted();
+	copy(FACT_COPY_LOST, 0);
+	order_count = 0;
+	fact(&behind);
+	ck_assert_uint_eq(ordered(ORDER_WAIT)->sites, 0);
+	cluster_status_get(core, now_ns, &s);
+	ck_assert_ptr_null(strstr(s.text, "disconnect"));
+	order_count = 0;
+	copy(FACT_COPY_READY, 1);
+	ck_assert_uint_eq(ordered(ORDER_WAIT)->sites, 1u << LYON);
+}
+END_TEST
+
 START_TEST(connect_lifts_it_and_the_copy_is_waited_for_when_it_is_ready)
 {
 	struct fact stored = { .type = FACT_STORED };
@@ -243,6 +262,7 @@ int main(void)
 	tcase_add_test(tc, with_the_peer_it_rolls_forward_and_waits_for_it);
 	tcase_add_test(tc, a_peer_that_serves_forbids_it_whatever_the_force);
 	tcase_add_test(tc, a_lost_peer_is_waited_for_until_disconnect);
+	tcase_add_test(tc, a_peer_that_is_refreshed_is_not_waited_for_until_it_is_level);
 	tcase_add_test(tc, connect_lifts_it_and_the_copy_is_waited_for_when_it_is_ready);
 	tcase_add_test(tc, a_demote_drains_and_says_so);
 	tcase_add_test(tc, a_stop_demotes_and_closes_first);
