@@ -77,8 +77,11 @@ static bool lines_work(const struct sim *w)
 	return true;
 }
 
+/* Without members nobody but an operator leaves out a copy that is gone. */
 static bool members_work(struct sim *w)
 {
+	if (!w->config.cluster && !lines_work(w))
+		return false;
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		const struct sim_node *at = &w->node[n];
 
