@@ -166,7 +166,11 @@ static json_t *site_request(const struct cli_arguments *a, const char *name)
 
 static enum cli_exit connect_site(const struct cli_arguments *a)
 {
-	return command(a, site_request(a, "connect"));
+	json_t *request = site_request(a, "connect");
+
+	if ((a->given & CLI_DISCARD) != 0)
+		json_object_set_new(request, "discard", json_true());
+	return command(a, request);
 }
 
 static enum cli_exit disconnect_site(const struct cli_arguments *a)
@@ -283,10 +287,11 @@ const struct cli_command cli_daemon_commands[] = {
 	  .named = true,
 	  .run = demote },
 	{ .name = "connect",
-	  .synopsis = "NAME [SITE] [--json]",
+	  .synopsis = "NAME [SITE] [--discard] [--json]",
 	  .summary = "Allow the link to a copy (all copies) again",
-	  .help = "  --json   the daemon's answer as it is\n",
-	  .options = CLI_JSON,
+	  .help = "  --discard   without a cluster: give up what only this site wrote\n"
+		  "  --json      the daemon's answer as it is\n",
+	  .options = CLI_DISCARD | CLI_JSON,
 	  .count_min = 1,
 	  .count_max = 2,
 	  .named = true,

@@ -32,6 +32,7 @@ static const struct {
 	{ CLI_NOW, "now", no_argument },
 	{ CLI_RECORDS, "records", no_argument },
 	{ CLI_ALLOW_INCONSISTENT, "allow-inconsistent", no_argument },
+	{ CLI_DISCARD, "discard", no_argument },
 	{ CLI_CONFIG, "config", required_argument },
 	{ CLI_COPY_OF, "copy-of", required_argument },
 	{ CLI_IDENTITY, "identity", required_argument },
@@ -156,6 +157,7 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 	case CLI_RECORDS:
 	case CLI_ALLOW_INCONSISTENT:
 	case CLI_BLANK:
+	case CLI_DISCARD:
 		break;
 	case CLI_WAIT:
 		if (!take_seconds(value, &a->wait_s))

@@ -41,8 +41,7 @@ struct agent_node {
 	struct cluster_voter_writer *voter;
 	struct agent_io *io;
 	struct agent_devices *devices;
-	bool stepping;
-	bool failed;
+	bool stepping, failed;
 	char listen_text[FACT_TEXT_MAX]; /* why the line is not listened on, or "" */
 	char hangs_text[FACT_TEXT_MAX];  /* a device does not answer; "": all do */
 	uint64_t hangs_since_ns;
@@ -359,6 +358,7 @@ static void fact_arrived(void *owner, const struct fact *fact)
 					      fact->text);
 		}
 		break;
+	case FACT_UNDO:
 	case FACT_CLOSED:
 		n->hangs_text[0] = '\0';
 		break;

@@ -27,8 +27,7 @@
 /* After frozen writes were failed a demotion or stop has this long to end. */
 #define GRACE_MS 15000
 
-/* Every client may have one, and the signal's stop. */
-#define PENDING_MAX (AGENT_CLIENTS_MAX + 1)
+#define PENDING_MAX (AGENT_CLIENTS_MAX + 1) /* one a client, and the signal's stop */
 
 enum pending_kind {
 	PENDING_FREE,
@@ -47,8 +46,7 @@ struct pending {
 	enum cluster_command_type command;
 	uint64_t id;
 	bool now;   /* events: end after what exists */
-	bool grace; /* frozen writes were failed */
-	bool timed;
+	bool grace, timed; /* frozen writes were failed; `timer` runs */
 	qb_loop_timer_handle timer;
 };
 
@@ -200,6 +198,7 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 		.force = json_is_true(json_object_get(request, "force")),
 		.inconsistent = json_is_true(
 			json_object_get(request, "allow_inconsistent")),
+		.discard = json_is_true(json_object_get(request, "discard")),
 	};
 	struct pending *p;
 

@@ -16,7 +16,7 @@ static const struct member {
 	{ "force", MEMBER_BOOL }, { "wait", MEMBER_SECONDS },
 	{ "site", MEMBER_TEXT },  { "allow_inconsistent", MEMBER_BOOL },
 	{ "node", MEMBER_TEXT },  { "now", MEMBER_BOOL },
-	{ "from", MEMBER_TEXT },
+	{ "from", MEMBER_TEXT },  { "discard", MEMBER_BOOL },
 };
 
 static const struct {
@@ -29,7 +29,7 @@ static const struct {
 	[AGENT_VERB_SCORE] = { "score", "" },
 	[AGENT_VERB_PROMOTE] = { "promote", "force wait " },
 	[AGENT_VERB_DEMOTE] = { "demote", "wait " },
-	[AGENT_VERB_CONNECT] = { "connect", "site " },
+	[AGENT_VERB_CONNECT] = { "connect", "site discard " },
 	[AGENT_VERB_DISCONNECT] = { "disconnect", "site " },
 	[AGENT_VERB_REFRESH] = { "refresh", "site allow_inconsistent " },
 	[AGENT_VERB_FENCED] = { "fenced", "node " },

@@ -226,119 +226,6 @@ void cluster_alone_links(struct cluster_core *c)
 	a->linked = wanted;
 }
 
-/* ---- copies ---- */
-
-static void wait_order(struct cluster_core *c)
-{
-	struct alone *a = c->alone;
-	struct order *o = cluster_order(c, ORDER_WAIT);
-
-	o->sites = a->waited;
-	o->ballot = cluster_view_ballot_make(history_newest(&a->history)->ordinal,
-					     c->self.node);
-	o->ready_seen = a->ready_count;
-}
-
-/* Our log says durably that it lacks something: it is no site that could be promoted
- * without asking, so writes go on without it until it is level (COPY_READY). */
-static void not_current(struct cluster_core *c, const struct fact *f, uint32_t bit)
-{
-	struct alone *a = c->alone;
-
-	a->waited &= ~bit;
-	a->lost &= ~bit;
-	cluster_tell(c, "site", cluster_site_name(c, (int32_t)f->site), "alone-behind",
-		     "writes no longer wait for it: %s", f->text);
-	wait_order(c);
-}
-
-static void copy_changed(struct cluster_core *c, const struct fact *f)
-{
-	struct alone *a = c->alone;
-	const uint32_t bit = f->site < c->config->site_count ? 1u << f->site : 0;
-	const char *name = cluster_site_name(c, (int32_t)f->site);
-
-	if (a->state != ALONE_SERVING || (cluster_alone_peers(c) & bit) == 0)
-		return;
-	if (f->type == FACT_COPY_LOST) {
-		if ((a->waited & bit) == 0)
-			return;
-		if (f->behind) {
-			not_current(c, f, bit);
-			return;
-		}
-		a->lost |= bit;
-		cluster_tell(c, "site", name, "alone-frozen",
-			     "writes wait for it: %s; `hamirror disconnect %s %s` goes "
-			     "on without it",
-			     f->text, c->config->instance, name);
-		return;
-	}
-	a->ready_count = f->ready_count;
-	a->lost &= ~bit;
-	if ((a->disconnected & bit) == 0 && (a->waited & bit) == 0) {
-		a->waited |= bit;
-		cluster_tell(c, "site", name, "alone-waited",
-			     "writes wait for it from sequence "
-			     "%llu on",
-			     (unsigned long long)f->sequence);
-	}
-	wait_order(c);
-}
-
-/* The sites that a command is about; 0: none that it may name. */
-static uint32_t sites_of(const struct cluster_core *c,
-			 const struct cluster_command *command)
-{
-	return command->site < 0 ? cluster_alone_peers(c) :
-	       command->site < (int32_t)c->config->site_count ?
-				   cluster_alone_peers(c) & 1u << command->site :
-				   0;
-}
-
-static void mark(struct cluster_core *c, const struct cluster_command *command)
-{
-	struct alone *a = c->alone;
-	const uint32_t sites = sites_of(c, command);
-	struct order *o;
-
-	if (sites == 0) {
-		cluster_alone_reply(c, 1, "that is not the other site");
-		return;
-	}
-	a->mark_sites = command->type == CLUSTER_COMMAND_DISCONNECT ?
-				a->disconnected | sites :
-				a->disconnected & ~sites;
-	o = cluster_order(c, ORDER_MARK);
-	o->sites = a->mark_sites;
-	a->mark_id = o->id;
-}
-
-static void stored(struct cluster_core *c, const struct fact *f)
-{
-	struct alone *a = c->alone;
-
-	if (!a->busy || f->order_id != a->mark_id)
-		return;
-	if (f->error != 0) {
-		cluster_alone_reply(c, 1, f->text);
-		return;
-	}
-	a->disconnected = a->mark_sites;
-	if (a->state == ALONE_SERVING && (a->waited & a->disconnected) != 0) {
-		a->waited &= ~a->disconnected;
-		a->lost &= ~a->disconnected;
-		cluster_tell(c, "mirror", c->config->mirror, "alone-disconnect",
-			     "writes go on without what was put out");
-		wait_order(c);
-	}
-	cluster_alone_links(c);
-	cluster_alone_reply(c, 0,
-			    a->command.type == CLUSTER_COMMAND_DISCONNECT ?
-				    "put out: writes go on without it and are tracked" :
-				    "allowed again");
-}
-
 /* ---- the end ---- */
 
 static void demote_order(struct cluster_core *c, uint32_t wait_ms)
@@ -409,7 +296,7 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 		demoted(c, f);
 		break;
 	case FACT_STORED:
-		stored(c, f);
+		cluster_alone_stored(c, f);
 		break;
 	case FACT_REFRESH:
 		if (a->busy && f->order_id == a->mark_id)
@@ -421,7 +308,11 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 		break;
 	case FACT_COPY_READY:
 	case FACT_COPY_LOST:
-		copy_changed(c, f);
+		cluster_alone_copy_changed(c, f);
+		break;
+	case FACT_UNDO:
+		a->undo_site = f->site;
+		memcpy(a->undo_text, f->text, sizeof a->undo_text);
 		break;
 	case FACT_DATA:
 		a->data = f->data;
@@ -444,7 +335,7 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 static void refresh(struct cluster_core *c, const struct cluster_command *command)
 {
 	struct alone *a = c->alone;
-	const uint32_t sites = sites_of(c, command);
+	const uint32_t sites = cluster_alone_sites(c, command);
 	struct order *o;
 
 	if (a->state != ALONE_SERVING) {
@@ -479,7 +370,7 @@ static void begin(struct cluster_core *c)
 	case CLUSTER_COMMAND_CONNECT:
 	case CLUSTER_COMMAND_DISCONNECT:
 		if (a->state == ALONE_OPEN || a->state == ALONE_SERVING)
-			mark(c, &a->command);
+			cluster_alone_mark(c, &a->command);
 		else
 			cluster_alone_reply(
 				c, 1,

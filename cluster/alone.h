@@ -63,6 +63,8 @@ struct alone {
 	uint64_t stop_id;
 	uint32_t mark_sites; /* CONNECT, DISCONNECT: as they will be */
 	char text[256];      /* what is wrong, or "" */
+	char undo_text[256]; /* what waits for `connect --discard`, or "" */
+	uint32_t undo_site;
 	char loss_text[300]; /* what the force may lose */
 };
 
@@ -75,6 +77,16 @@ void cluster_alone_peer_fill(const struct cluster_core *c, uint32_t site,
 void cluster_alone_close(struct cluster_core *c);
 /* Start and stop mirroring as the state calls for. */
 void cluster_alone_links(struct cluster_core *c);
+
+/* ---- alone_copies.c ---------------------------------------------------------- */
+
+void cluster_alone_copy_changed(struct cluster_core *c, const struct fact *f);
+/* CONNECT, DISCONNECT: begin, and their mark is durable. */
+/* The sites that a command is about; 0: none that it may name. */
+uint32_t cluster_alone_sites(const struct cluster_core *c,
+			     const struct cluster_command *command);
+void cluster_alone_mark(struct cluster_core *c, const struct cluster_command *command);
+void cluster_alone_stored(struct cluster_core *c, const struct fact *f);
 
 /* ---- alone_promote.c --------------------------------------------------------- */
 

@@ -40,6 +40,10 @@ static void alone_text(const struct cluster_core *c, char *text, size_t size)
 	else if (a->state == ALONE_PREPARING || a->state == ALONE_CONFIRMING ||
 		 a->state == ALONE_STARTING)
 		snprintf(text, size, "promoting: preparing the writelog");
+	else if (a->undo_text[0] != 0 && a->state != ALONE_SERVING)
+		snprintf(text, size, "%.180s: `hamirror connect %s %s --discard`",
+			 a->undo_text, c->config->instance,
+			 cluster_site_name(c, (int32_t)a->undo_site));
 	else if (a->state != ALONE_SERVING && linked_production(c) == VIEW_NONE)
 		snprintf(text, size,
 			 "no production: it is not promoted here, and no link "

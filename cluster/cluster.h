@@ -61,6 +61,7 @@ struct cluster_command {
 	bool inconsistent;          /* REFRESH */
 	uint32_t wait_ms;           /* DEMOTE, STOP: then frozen writes fail;
 				       0: frozen-timeout */
+	bool discard;               /* CONNECT: give up what only this site wrote */
 };
 
 struct cluster_event {

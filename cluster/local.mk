@@ -4,6 +4,7 @@ libcluster_la_SOURCES = \
 	cluster/action.c \
 	cluster/alone.c \
 	cluster/alone.h \
+	cluster/alone_copies.c \
 	cluster/alone_promote.c \
 	cluster/alone_status.c \
 	cluster/cluster.c \

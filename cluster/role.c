@@ -246,6 +246,7 @@ void cluster_role_fact(struct cluster_core *c, const struct fact *f)
 	case FACT_PEER:
 	case FACT_STORED:
 	case FACT_STATUS:
+	case FACT_UNDO:
 	case FACT_EVENT:
 		break; /* they answer what the members do not ask */
 	}

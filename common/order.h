@@ -57,6 +57,7 @@ struct order {
 				      is always answered by a WAIT in the end. */
 	uint32_t wait_ms;          /* DEMOTE: fail frozen I/O after */
 	bool inconsistent;         /* REFRESH: --allow-inconsistent */
+	uint32_t discard; /* MARK: bit per site that may undo what is here only */
 	bool force;                /* PREPARE: roll-forward sources may be missing */
 	struct uuid generation;    /* PREPARE: id of the one to be opened */
 	struct order_peer peer;    /* LINK, PROBE */

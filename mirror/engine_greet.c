@@ -182,7 +182,9 @@ static int check_generation(struct mirror_engine *m, const struct mirror_hello *
 			 (unsigned long long)h->generation_ordinal);
 		return MIRROR_REFUSE_GENERATION;
 	}
-	if (known != NULL && mirror_history_find(&h->history, &known->id) == NULL) {
+	/* Without members there is no view; our log is judged instead. */
+	if (m->config->cluster && known != NULL &&
+	    mirror_history_find(&h->history, &known->id) == NULL) {
 		snprintf(text, size,
 			 "its generation %llu was followed by generation %llu",
 			 (unsigned long long)h->generation_ordinal,
@@ -220,7 +222,7 @@ static int check_state(struct mirror_engine *m, const struct mirror_hello *h, ch
 static bool take_hello(struct mirror_engine *m, const struct mirror_received *r)
 {
 	struct engine_link *l = &m->link[r->link];
-	char text[FACT_TEXT_MAX];
+	char text[FACT_TEXT_MAX], undo[FACT_TEXT_MAX];
 	int code;
 
 	if (r->type != MIRROR_FRAME_HELLO ||
@@ -243,6 +245,11 @@ static bool take_hello(struct mirror_engine *m, const struct mirror_received *r)
 		code = check_state(m, &l->hello, text, sizeof text);
 	if (code == 0)
 		code = check_generation(m, &l->hello, text, sizeof text);
+	if ((code == 0 || code == MIRROR_REFUSE_DISCONNECTED) &&
+	    mirror_undo_waits(m, &l->hello, undo, sizeof undo) && code == 0) {
+		snprintf(text, sizeof text, "%s", undo);
+		code = MIRROR_REFUSE_UNDO;
+	}
 	if (code == 0 && m->greeting_link != MIRROR_LINK_NONE) {
 		snprintf(text, sizeof text, "another connection is being judged");
 		code = MIRROR_REFUSE_BUSY;
@@ -286,6 +293,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 	case MIRROR_VERDICT_CONTINUES:
 		if (j.keep_sequence < m->last_sequence &&
 		    l->purpose == MIRROR_HELLO_STREAM) {
+			mirror_undo_takes(m, &l->hello);
 			mirror_engine_event(
 				m, "writelog", j.rule,
 				"records %llu to %llu were never part of production's history "
@@ -303,6 +311,14 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 		m->greeting_step = GREETING_NONE;
 		break;
 	case MIRROR_VERDICT_FORKED:
+		if (mirror_undo_takes(m, &l->hello)) {
+			mirror_engine_event(m, "writelog", "discard",
+					    "records %llu to %llu are given up",
+					    (unsigned long long)j.keep_sequence + 1,
+					    (unsigned long long)m->last_sequence);
+			mirror_cut_start(m, j.keep_sequence, true, &l->hello.history);
+			break;
+		}
 		refuse(m, m->greeting_link, MIRROR_REFUSE_SPLIT_BRAIN, SPLIT_BRAIN);
 		m->greeting_step = GREETING_NONE;
 		break;

@@ -226,6 +226,7 @@ void mirror_mark_order(struct mirror_engine *m, const struct order *o)
 			m->sb.sites[s].disconnected = (o->sites >> s & 1) != 0;
 			m->sb.sites[s].current &= !m->sb.sites[s].disconnected;
 		}
+	m->undo_allowed = o->discard;
 	m->mark_order_id = o->id;
 	m->mark_ticket = mirror_superblock_want(m);
 }

@@ -452,6 +452,8 @@ struct mirror_engine {
 	uint32_t stream_link;   /* copy: the STREAM_IN, or NONE */
 	uint32_t greeting_link; /* the hello being judged, or NONE */
 	char refused_text[128]; /* the last refusal of a hello that was told */
+	uint32_t undo_allowed;  /* engine_undo.c: bit per site */
+	char undo_text[FACT_TEXT_MAX];
 	enum greeting_step greeting_step;
 	uint64_t greeting_ticket, greeting_map_ticket;
 	uint64_t copy_end;    /* refresh: level when durable to here */

@@ -31,6 +31,7 @@ libmirror_la_SOURCES = \
 	mirror/engine_rights.c \
 	mirror/engine_send.c \
 	mirror/engine_status.c \
+	mirror/engine_undo.c \
 	mirror/engine_watch.c \
 	mirror/evidence.c \
 	mirror/evidence.h \

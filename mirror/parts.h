@@ -257,6 +257,11 @@ bool mirror_promise_allows(const struct mirror_engine *m, uint32_t site);
 bool mirror_promise_is_void(const struct mirror_engine *m);
 uint32_t mirror_heir(const struct mirror_engine *m);
 
+/* engine_undo.c */
+bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, char *text,
+		       size_t size);
+bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h);
+
 /* engine_refresh.c */
 void mirror_production_begins(struct mirror_engine *m, uint32_t number);
 void mirror_production_pump(struct mirror_engine *m, uint32_t number);

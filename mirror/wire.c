@@ -226,7 +226,7 @@ int mirror_wire_decode_refuse(const uint8_t *body, uint32_t body_bytes,
 
 	mirror_format_get_text(&b, refuse->text, sizeof refuse->text);
 	refuse->code = (enum mirror_refuse_code)code;
-	if (code < MIRROR_REFUSE_OTHER_MIRROR || code > MIRROR_REFUSE_DISCONNECTED ||
+	if (code < MIRROR_REFUSE_OTHER_MIRROR || code > MIRROR_REFUSE_UNDO ||
 	    reserved != 0)
 		return -EPROTO;
 	return ended(&b);

@@ -159,13 +159,14 @@ enum mirror_refuse_code {
 	MIRROR_REFUSE_OTHER_CONFIG,
 	MIRROR_REFUSE_OTHER_LINEAGE,
 	MIRROR_REFUSE_DISKS_DIFFER,
-	MIRROR_REFUSE_GENERATION,      /* D4: only another generation is accepted */
+	MIRROR_REFUSE_GENERATION, /* D4: only another generation is accepted */
 	MIRROR_REFUSE_SPLIT_BRAIN,
-	MIRROR_REFUSE_NOT_COPY,        /* it is production itself, or has no disks open */
+	MIRROR_REFUSE_NOT_COPY, /* it is production itself, or has no disks open */
 	MIRROR_REFUSE_BUSY,
 	MIRROR_REFUSE_DAMAGED,
 	MIRROR_REFUSE_UNKNOWN_PEER,
-	MIRROR_REFUSE_DISCONNECTED,    /* put out by the operator */
+	MIRROR_REFUSE_DISCONNECTED, /* put out by the operator */
+	MIRROR_REFUSE_UNDO,         /* it would undo what waits for the operator's word */
 };
 
 struct mirror_refuse {

@@ -24,6 +24,7 @@ unit_tests = \
 	tests/unit/test_engine_failures \
 	tests/unit/test_engine_hangs \
 	tests/unit/test_engine_refresh \
+	tests/unit/test_engine_alone \
 	tests/unit/test_engine_roles \
 	tests/unit/test_engine_sites \
 	tests/unit/test_events \
@@ -164,6 +165,7 @@ tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(engine_pair)
 tests_unit_test_engine_failures_SOURCES = tests/unit/test_engine_failures.c $(engine_pair)
 tests_unit_test_engine_hangs_SOURCES = tests/unit/test_engine_hangs.c $(engine_pair)
 tests_unit_test_engine_refresh_SOURCES = tests/unit/test_engine_refresh.c $(engine_pair)
+tests_unit_test_engine_alone_SOURCES = tests/unit/test_engine_alone.c $(engine_pair)
 tests_unit_test_engine_roles_SOURCES = tests/unit/test_engine_roles.c $(engine_pair)
 tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_pair)
 

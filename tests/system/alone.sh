@@ -114,7 +114,7 @@ configure() {
 	head -c 3M /dev/urandom | dd of="$DIR/db.a" bs=1M seek=5 conv=notrunc status=none
 	head -c 3M /dev/urandom | dd of="$DIR/db.b" bs=1M seek=9 conv=notrunc status=none
 	cp "$DIR/db.a" "$DIR/adopted"
-	hamirror config check data || fail "config check"
+	hamirror config check data@a || fail "config check"
 }
 
 create_both() {
@@ -125,7 +125,7 @@ create_both() {
 	refused "voter.0" create a
 	refused "does not answer" create b --copy-of a
 	run start a
-	refused 'hamirror create data --copy-of HOST' start b
+	refused 'hamirror create data@b --copy-of HOST' start b
 	run create b --copy-of a
 	refused "writelog of site lyon" create b --copy-of a
 	run start b
@@ -208,6 +208,52 @@ test_copy_killed() {
 
 is_frozen() { [ "$(field a '' frozen)" = True ]; }
 
+# Both are told at once, the line whole: one at most serves, and it is the level image.
+test_promoted_together() {
+	local n=0 on
+	while [ $((n += 1)) -le 6 ]; do
+		for on in a b; do
+			[ "$(field $on '' serving)" = False ] || run demote $on
+		done
+		hamirror promote data@a > "$DIR/pa" 2>&1 &
+		local one=$!
+		hamirror promote data@b > "$DIR/pb" 2>&1
+		wait $one
+		on=$(field a '' serving)$(field b '' serving)
+		[ "$on" != TrueTrue ] || fail "both serve: $(cat "$DIR/pa" "$DIR/pb")"
+		[ "$on" != FalseFalse ] || fail "neither serves: $(cat "$DIR/pa" "$DIR/pb")"
+	done
+	[ "$(field a '' serving)" = True ] || { run demote b; run promote a; }
+	await 20 is_level a lyon || fail "lyon is not level: $(hamirror why data@a)"
+	say "ok: promoted together, one yields"
+}
+
+# What was written without the copy is not there: by force only, and then nothing of it
+# is undone unasked.
+test_nothing_undone_unasked() {
+	run disconnect a lyon
+	write a 0x88 4M 24M
+	run demote a
+	refused "paris tracks" promote b
+	kill_daemon a
+	refused "cannot be reached" promote b
+	run promote b --force
+	run start a
+	await 20 asks_before_it_undoes || fail "a does not ask: $(hamirror why data@a)"
+	refused "--discard" connect a lyon
+	[ "$(field b paris current)" = False ] || fail "a was undone unasked"
+	run connect a lyon --discard
+	run refresh b --allow-inconsistent
+	await 30 is_level b paris || fail "paris is not level: $(hamirror why data@b)"
+	await 10 images_are_equal || fail "images differ after what was given up"
+	run demote b
+	run promote a
+	await 20 is_level a lyon || fail "lyon is not level: $(hamirror why data@a)"
+	say "ok: forced, asked, given up"
+}
+
+asks_before_it_undoes() { hamirror why data@a | grep -q -- "--discard"; }
+
 test_stop() {
 	run stop a
 	run stop b
@@ -225,4 +271,6 @@ test_writes
 test_switch_over
 test_production_killed
 test_copy_killed
+test_promoted_together
+test_nothing_undone_unasked
 test_stop

@@ -131,6 +131,35 @@ START_TEST(connect_lifts_it_and_the_copy_is_waited_for_when_it_is_ready)
 }
 END_TEST
 
+/* The other site was promoted by force: what only this one wrote would be undone. */
+START_TEST(connect_asks_before_it_undoes)
+{
+	struct fact undo = { .type = FACT_UNDO, .site = LYON };
+	struct fact stored = { .type = FACT_STORED };
+	struct cluster_command c = {
+		.type = CLUSTER_COMMAND_CONNECT, .id = 9, .site = -1, .discard = true
+	};
+	struct cluster_event e = { .type = CLUSTER_EVENT_COMMAND, .command = &c };
+	struct cluster_status s;
+
+	strcpy(undo.text, "records 65 to 129 of site paris would be undone");
+	fact(&undo);
+	cluster_status_get(core, now_ns, &s);
+	ck_assert_ptr_nonnull(strstr(s.text, "65 to 129"));
+	command(CLUSTER_COMMAND_CONNECT, false);
+	refused("65 to 129");
+	ck_assert_ptr_nonnull(strstr(reply.text, "--discard"));
+	ck_assert_ptr_null(ordered(ORDER_MARK));
+	replied = false;
+	step(&e);
+	ck_assert_uint_eq(ordered(ORDER_MARK)->discard, 1u << LYON);
+	answer(ORDER_MARK, &stored);
+	ck_assert(replied);
+	ck_assert_int_eq(reply.exit_status, 0);
+	ck_assert_ptr_nonnull(strstr(reply.text, "given up: records 65 to 129"));
+}
+END_TEST
+
 START_TEST(a_demote_drains_and_says_so)
 {
 	struct fact demoted = { .type = FACT_DEMOTED, .clean = true };
@@ -264,6 +293,7 @@ int main(void)
 	tcase_add_test(tc, a_lost_peer_is_waited_for_until_disconnect);
 	tcase_add_test(tc, a_peer_that_is_refreshed_is_not_waited_for_until_it_is_level);
 	tcase_add_test(tc, connect_lifts_it_and_the_copy_is_waited_for_when_it_is_ready);
+	tcase_add_test(tc, connect_asks_before_it_undoes);
 	tcase_add_test(tc, a_demote_drains_and_says_so);
 	tcase_add_test(tc, a_stop_demotes_and_closes_first);
 	tcase_add_test(tc, a_promotion_whose_time_is_over_is_called_off);

@@ -1,0 +1,145 @@
+/* alone_copies.c - without members: the copies that writes wait for, and those that the
+ * operator puts out or allows again. */
+#include <stdio.h>
+
+#include "cluster/alone.h"
+
+static void wait_order(struct cluster_core *c)
+{
+	struct alone *a = c->alone;
+	struct order *o = cluster_order(c, ORDER_WAIT);
+
+	o->sites = a->waited;
+	o->ballot = cluster_view_ballot_make(history_newest(&a->history)->ordinal,
+					     c->self.node);
+	o->ready_seen = a->ready_count;
+}
+
+/* Our log says durably that it lacks something: it is no site that could be promoted
+ * without asking, so writes go on without it until it is level (COPY_READY). */
+static void not_current(struct cluster_core *c, const struct fact *f, uint32_t bit)
+{
+	struct alone *a = c->alone;
+
+	a->waited &= ~bit;
+	a->lost &= ~bit;
+	cluster_tell(c, "site", cluster_site_name(c, (int32_t)f->site), "alone-behind",
+		     "writes no longer wait for it: %s", f->text);
+	wait_order(c);
+}
+
+void cluster_alone_copy_changed(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+	const uint32_t bit = f->site < c->config->site_count ? 1u << f->site : 0;
+	const char *name = cluster_site_name(c, (int32_t)f->site);
+
+	if (a->state != ALONE_SERVING || (cluster_alone_peers(c) & bit) == 0)
+		return;
+	if (f->type == FACT_COPY_LOST) {
+		if ((a->waited & bit) == 0)
+			return;
+		if (f->behind) {
+			not_current(c, f, bit);
+			return;
+		}
+		a->lost |= bit;
+		cluster_tell(c, "site", name, "alone-frozen",
+			     "writes wait for it: %s; `hamirror disconnect %s %s` goes "
+			     "on without it",
+			     f->text, c->config->instance, name);
+		return;
+	}
+	a->ready_count = f->ready_count;
+	a->lost &= ~bit;
+	if ((a->disconnected & bit) == 0 && (a->waited & bit) == 0) {
+		a->waited |= bit;
+		cluster_tell(c, "site", name, "alone-waited",
+			     "writes wait for it from sequence "
+			     "%llu on",
+			     (unsigned long long)f->sequence);
+	}
+	wait_order(c);
+}
+
+/* What would be undone is asked for first. */
+static bool may_connect(struct cluster_core *c, const struct cluster_command *command,
+			uint32_t sites)
+{
+	struct alone *a = c->alone;
+	char text[400];
+
+	if (command->discard && a->state == ALONE_SERVING) {
+		cluster_alone_reply(c, 1,
+				    "this node is production and keeps what it has: the "
+				    "site that is to give up what it wrote is told to");
+		return false;
+	}
+	if (command->discard || a->undo_text[0] == 0 || (sites >> a->undo_site & 1) == 0)
+		return true;
+	snprintf(text, sizeof text,
+		 "%s: `hamirror connect %s %s --discard` gives them up", a->undo_text,
+		 c->config->instance, cluster_site_name(c, (int32_t)a->undo_site));
+	cluster_alone_reply(c, 1, text);
+	return false;
+}
+
+uint32_t cluster_alone_sites(const struct cluster_core *c,
+			     const struct cluster_command *command)
+{
+	return command->site < 0 ? cluster_alone_peers(c) :
+	       command->site < (int32_t)c->config->site_count ?
+				   cluster_alone_peers(c) & 1u << command->site :
+				   0;
+}
+
+void cluster_alone_mark(struct cluster_core *c, const struct cluster_command *command)
+{
+	struct alone *a = c->alone;
+	const uint32_t sites = cluster_alone_sites(c, command);
+	struct order *o;
+
+	if (sites == 0) {
+		cluster_alone_reply(c, 1, "that is not the other site");
+		return;
+	}
+	if (command->type == CLUSTER_COMMAND_CONNECT && !may_connect(c, command, sites))
+		return;
+	a->mark_sites = command->type == CLUSTER_COMMAND_DISCONNECT ?
+				a->disconnected | sites :
+				a->disconnected & ~sites;
+	o = cluster_order(c, ORDER_MARK);
+	o->sites = a->mark_sites;
+	o->discard = command->discard ? sites : 0;
+	a->mark_id = o->id;
+}
+
+void cluster_alone_stored(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+	char text[320];
+
+	if (!a->busy || f->order_id != a->mark_id)
+		return;
+	if (f->error != 0) {
+		cluster_alone_reply(c, 1, f->text);
+		return;
+	}
+	a->disconnected = a->mark_sites;
+	if (a->state == ALONE_SERVING && (a->waited & a->disconnected) != 0) {
+		a->waited &= ~a->disconnected;
+		a->lost &= ~a->disconnected;
+		cluster_tell(c, "mirror", c->config->mirror, "alone-disconnect",
+			     "writes go on without what was put out");
+		wait_order(c);
+	}
+	cluster_alone_links(c);
+	if (a->command.discard && a->undo_text[0] != 0)
+		snprintf(text, sizeof text, "allowed again; given up: %s", a->undo_text);
+	else
+		snprintf(text, sizeof text, "%s",
+			 a->command.type == CLUSTER_COMMAND_DISCONNECT ?
+				 "put out: writes go on without it and are tracked" :
+				 "allowed again");
+	cluster_alone_reply(c, 0, text);
+}

@@ -1,0 +1,119 @@
+/* engine_undo.c - `cluster: none`: what a production would undo here, and the operator's
+ * word for it.
+ *
+ * After a force what this site wrote on its own may have been acknowledged, and the
+ * production that was forced does not have it. To follow that production undoes it. So
+ * its stream is refused, and the refusal names what would go, until the operator gives
+ * it up (`connect --discard`). The word counts for one stream.
+ */
+#include <stdio.h>
+
+#include "mirror/internal.h"
+#include "mirror/parts.h"
+
+#define TIME_TEXT_BYTES 32u
+
+/* CLOCK_REALTIME as people read it, in UTC. The months begin with March: a leap day is
+ * then the last day of a year. */
+static void time_text(uint64_t ns, char text[TIME_TEXT_BYTES])
+{
+	const uint64_t seconds = ns / 1000000000ull, days = seconds / 86400 + 719468;
+	const uint64_t era = days / 146097, of_era = days % 146097;
+	const uint64_t year = (of_era - of_era / 1460 + of_era / 36524 -
+			       of_era / 146096) /
+			      365;
+	const uint64_t day = of_era - (365 * year + year / 4 - year / 100);
+	const uint64_t month = (5 * day + 2) / 153;
+	const uint64_t number = month < 10 ? month + 3 : month - 9;
+
+	snprintf(text, TIME_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02uZ",
+		 (unsigned)(year + era * 400 + (number <= 2)), (unsigned)number,
+		 (unsigned)(day - (153 * month + 2) / 5 + 1),
+		 (unsigned)(seconds / 3600 % 24), (unsigned)(seconds / 60 % 60),
+		 (unsigned)(seconds % 60));
+}
+
+/* "records 65 to 129 (at least 4 KiB, the newest of 2026-...)" */
+static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
+		      size_t size)
+{
+	uint64_t at = keep > m->home_flushed ? keep : m->home_flushed, bytes = 0;
+	char first[TIME_TEXT_BYTES] = "", last[TIME_TEXT_BYTES] = "";
+
+	if (keep >= m->home_flushed)
+		time_text(m->records[(keep + 1) % RECORDS_MAX].header.time_ns, first);
+	if (m->last_time_ns != 0)
+		time_text(m->last_time_ns, last);
+	while (at++ < m->last_sequence)
+		bytes += m->records[at % RECORDS_MAX].header.length_bytes;
+	mirror_text(text, size, "records %llu to %llu (%s%llu KiB%s%s%s%s)",
+		    (unsigned long long)keep + 1, (unsigned long long)m->last_sequence,
+		    keep < m->home_flushed ? "at least " : "",
+		    (unsigned long long)(bytes + 1023) / 1024,
+		    first[0] != 0 ? ", from " : "", first,
+		    last[0] == 0  ? "" :
+		    first[0] != 0 ? " to " :
+				    ", the newest of ",
+		    last);
+}
+
+/* Would following that history undo what was acknowledged? */
+static bool undoes(const struct mirror_engine *m, const struct mirror_judgement *j)
+{
+	if (j->keep_sequence >= m->last_sequence)
+		return j->verdict == MIRROR_VERDICT_FORKED;
+	return j->verdict == MIRROR_VERDICT_FORKED ||
+	       (j->verdict == MIRROR_VERDICT_CONTINUES &&
+		(j->reasons >> GENERATION_FORCED & 1) != 0);
+}
+
+static void tell(struct mirror_engine *m, uint32_t site, const char *text)
+{
+	struct fact *f;
+
+	if (strcmp(m->undo_text, text) == 0)
+		return;
+	snprintf(m->undo_text, sizeof m->undo_text, "%s", text);
+	f = mirror_engine_fact(m, FACT_UNDO);
+	f->site = site;
+	snprintf(f->text, sizeof f->text, "%s", text);
+}
+
+/* A production has said `h`. True: to follow it needs the operator's word, `text` says
+ * what for; the members' side is told. */
+bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, char *text,
+		       size_t size)
+{
+	struct mirror_judgement j;
+	char what[120];
+
+	if (m->config->cluster || h->purpose != MIRROR_HELLO_STREAM)
+		return false;
+	mirror_history_judge(&m->sb.history, m->last_sequence, &h->history, &j);
+	if (!undoes(m, &j)) {
+		tell(m, h->site, "");
+		return false;
+	}
+	if ((m->undo_allowed >> h->site & 1) != 0)
+		return false;
+	undo_text(m, j.keep_sequence, what, sizeof what);
+	mirror_text(text, size,
+		    "%s%s of site %s would be undone by following %s, which was promoted "
+		    "without them",
+		    j.verdict == MIRROR_VERDICT_FORKED ? "SplitBrain: " : "",
+		    j.keep_sequence < m->last_sequence ? what : "a promotion",
+		    mirror_engine_site_name(m, m->site),
+		    mirror_engine_site_name(m, h->site));
+	tell(m, h->site, text);
+	return true;
+}
+
+/* Has the operator given up what parts this site from the one that says `h`? Once. */
+bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h)
+{
+	if ((m->undo_allowed >> h->site & 1) == 0)
+		return false;
+	m->undo_allowed &= ~(1u << h->site);
+	tell(m, h->site, "");
+	return true;
+}

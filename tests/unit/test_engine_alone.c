@@ -1,0 +1,253 @@
+/* test_engine_alone.c - engines of two sites without members: what each log says of who
+ * may be promoted, what a roll-forward proves, and what is not undone unasked. The test
+ * plays the operator. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/pair_play.h"
+
+#define SEEDS 3
+#define LOG_BYTES (4u << 20)
+
+static struct pair *p;
+
+/* Two sites, of which none serves; the second is blank. */
+static void begin(int seed)
+{
+	p = pair_create((uint64_t)seed + 500, 2, LOG_BYTES);
+	p->config->cluster = false;
+	p->config->node_count = 2;
+	p->config->node[1].site = 1;
+	pair_start(p, 0);
+	pair_start(p, 1);
+}
+
+/* Site 0 serves and the copy is level. */
+static void begin_level(int seed)
+{
+	begin(seed);
+	ck_assert(pair_promote(p, 0, 0, false));
+	pair_link_all(p, 0);
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
+	pair_load(p, 0, 2000);
+}
+
+static struct mirror_engine *engine(uint32_t site)
+{
+	return p->site[site].engine;
+}
+
+/* `sites` are put out, and what only this site has may be undone for `discard`. */
+static void mark(uint32_t site, uint32_t sites, uint32_t discard)
+{
+	const struct order o = {
+		.type = ORDER_MARK, .id = 9, .sites = sites, .discard = discard
+	};
+	const uint32_t count = p->site[site].fact_count[FACT_STORED];
+
+	pair_order(p, site, &o);
+	ck_assert(pair_wait_fact(p, site, FACT_STORED, count + 1, 100000));
+}
+
+/* `hamirror disconnect` on site 0. */
+static void put_out(void)
+{
+	const struct order wait = { .type = ORDER_WAIT, .ready_seen = UINT64_MAX };
+	const struct order away = { .type = ORDER_UNLINK, .site = 1 };
+
+	mark(0, 2, 0);
+	p->site[0].waited = 0;
+	pair_order(p, 0, &wait);
+	pair_order(p, 0, &away);
+	pair_run(p, 200);
+}
+
+static void demote(void)
+{
+	p->client_on = false;
+	ck_assert(pair_demote(p, 0, 60000));
+	ck_assert(p->site[0].last[FACT_DEMOTED].clean);
+}
+
+/* ORDER_PREPARE of site 1, rolling forward from site 0. */
+static const struct fact *prepare(bool force)
+{
+	struct order o = { .type = ORDER_PREPARE,
+			   .id = 2,
+			   .ballot = ++p->ballot << 8 | 1,
+			   .force = force,
+			   .source_count = 1,
+			   .history = p->history };
+
+	o.generation.byte[0] = (uint8_t)p->ballot;
+	o.generation.byte[1] = 77;
+	snprintf(o.source[0].address, sizeof o.source[0].address, "0");
+	p->site[1].fact_count[FACT_PREPARED] = 0;
+	pair_order(p, 1, &o);
+	ck_assert(pair_wait_fact(p, 1, FACT_PREPARED, 1, 400000));
+	return &p->site[1].last[FACT_PREPARED];
+}
+
+/* After it the copy may be promoted without production, and production not without the
+ * copy. */
+START_TEST(a_clean_end_is_handed_over)
+{
+	begin_level(_i);
+	demote();
+	ck_assert_uint_eq(p->site[0].last[FACT_DEMOTED].level_sites, 2);
+	ck_assert(engine(0)->sb.handed_over);
+	pair_run(p, 2000);
+	ck_assert(mirror_is_clean(engine(1)));
+	ck_assert(!engine(1)->sb.handed_over);
+	/* ... until the copy has promised to follow another promotion */
+	pair_crash(p, 0, true);
+	pair_start(p, 0);
+	ck_assert(engine(0)->sb.handed_over);
+	ck_assert(pair_promote(p, 0, 2, false));
+	ck_assert(engine(1)->sb.handed_over);
+	ck_assert(!engine(0)->sb.handed_over);
+	pair_destroy(p);
+}
+END_TEST
+
+START_TEST(a_clean_end_without_a_level_copy_is_kept)
+{
+	begin_level(_i);
+	put_out();
+	pair_load(p, 0, 2000);
+	demote();
+	ck_assert_uint_eq(p->site[0].last[FACT_DEMOTED].level_sites, 0);
+	ck_assert(mirror_is_clean(engine(0)));
+	ck_assert(!engine(0)->sb.handed_over);
+	ck_assert(!mirror_is_clean(engine(1)));
+	pair_destroy(p);
+}
+END_TEST
+
+/* What production wrote without the copy is in its log: all of it is fetched. */
+START_TEST(a_roll_forward_goes_to_the_end)
+{
+	const struct fact *f;
+
+	begin_level(_i);
+	put_out();
+	pair_load(p, 0, 1000);
+	demote();
+	f = prepare(false);
+	ck_assert_int_eq(f->error, 0);
+	ck_assert_uint_eq(f->reached_sites, 1);
+	ck_assert_uint_eq(f->level_sites, 0); /* it refuses links: it was put out */
+	ck_assert_uint_eq(f->sequence, engine(0)->last_sequence);
+	pair_destroy(p);
+}
+END_TEST
+
+static bool log_went_on(struct pair *q, uint32_t site)
+{
+	return mirror_ring_oldest_sequence(q->site[0].engine->ring) >
+	       q->site[1].engine->last_sequence + 1 + site;
+}
+
+/* The log has given up a part of it: nothing was fetched, and it is not read as done. */
+START_TEST(what_the_log_gave_up_is_no_roll_forward)
+{
+	const struct fact *f;
+	uint64_t end;
+
+	begin_level(_i);
+	put_out();
+	end = engine(1)->last_sequence;
+	p->client_on = true;
+	ck_assert(pair_run_until(p, 2000000, log_went_on, 0));
+	demote();
+	f = prepare(false);
+	ck_assert_int_eq(f->error, 0);
+	ck_assert_uint_eq(f->reached_sites | f->level_sites | f->busy_sites, 0);
+	ck_assert_uint_eq(f->sequence, end);
+	ck_assert_ptr_nonnull(strstr(f->text, "refresh"));
+	pair_destroy(p);
+}
+END_TEST
+
+/* The line breaks at any moment of it: it may be tried again, and was not done. */
+START_TEST(a_roll_forward_that_breaks_is_not_done)
+{
+	const struct fact *f;
+
+	begin_level(_i);
+	put_out();
+	pair_load(p, 0, 3000);
+	demote();
+	p->cut[0] = true;
+	f = prepare(false);
+	ck_assert_uint_eq(f->reached_sites, 0);
+	ck_assert_uint_eq(f->busy_sites, 1);
+	pair_destroy(p);
+}
+END_TEST
+
+/* A mixture is no image, whoever asks. */
+START_TEST(a_blank_site_is_not_promoted_by_force)
+{
+	const struct fact *f;
+
+	begin(_i);
+	f = prepare(_i > 0);
+	ck_assert_int_eq(f->error, -ENODATA);
+	ck_assert_ptr_nonnull(strstr(f->text, "Inconsistent"));
+	pair_destroy(p);
+}
+END_TEST
+
+/* Put out, the copy is promoted by force: what production wrote alone stays until the
+ * operator gives it up. */
+START_TEST(nothing_is_undone_unasked)
+{
+	uint64_t end;
+
+	begin_level(_i);
+	put_out();
+	pair_load(p, 0, 1000);
+	demote();
+	end = engine(0)->last_sequence;
+	ck_assert(pair_promote(p, 1, 0, true));
+	ck_assert_uint_lt(history_newest(&p->history)->cut, end);
+	pair_link(p, 1, 0);
+	ck_assert(pair_wait_fact(p, 0, FACT_UNDO, 1, 100000));
+	ck_assert_ptr_nonnull(strstr(p->site[0].last[FACT_UNDO].text, "records"));
+	mark(0, 0, 0); /* `connect` alone */
+	pair_run(p, 20000);
+	ck_assert_uint_eq(engine(0)->last_sequence, end);
+	ck_assert(!pair_is_level(p, 1));
+	mark(0, 0, 2);
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 1));
+	ck_assert_str_eq(p->site[0].last[FACT_UNDO].text, "");
+	pair_settle(p, 1);
+	pair_destroy(p);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("mirror");
+	TCase *tc = tcase_create("alone");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(tc, 300);
+	tcase_add_loop_test(tc, a_clean_end_is_handed_over, 0, SEEDS);
+	tcase_add_loop_test(tc, a_clean_end_without_a_level_copy_is_kept, 0, SEEDS);
+	tcase_add_loop_test(tc, a_roll_forward_goes_to_the_end, 0, SEEDS);
+	tcase_add_loop_test(tc, what_the_log_gave_up_is_no_roll_forward, 0, SEEDS);
+	tcase_add_loop_test(tc, a_roll_forward_that_breaks_is_not_done, 0, SEEDS);
+	tcase_add_loop_test(tc, a_blank_site_is_not_promoted_by_force, 0, 2);
+	tcase_add_loop_test(tc, nothing_is_undone_unasked, 0, SEEDS);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
