@@ -226,6 +226,21 @@ void cluster_alone_links(struct cluster_core *c)
 	a->linked = wanted;
 }
 
+/* A copy that is waited for enters nothing when it is back: the link alone says so. */
+static void link_changed(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+
+	if (f->site >= c->config->site_count)
+		return;
+	a->link[f->site] = f->link;
+	if (f->link < LINK_CATCHING_UP || (a->lost >> f->site & 1) == 0)
+		return;
+	a->lost &= ~(1u << f->site);
+	cluster_tell(c, "site", cluster_site_name(c, (int32_t)f->site), "alone-waited",
+		     "is back, and sent what it misses; writes wait for it");
+}
+
 /* ---- the end ---- */
 
 static void demote_order(struct cluster_core *c, uint32_t wait_ms)
@@ -303,8 +318,7 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 			cluster_alone_reply(c, f->error == 0 ? 0 : 1, f->text);
 		break;
 	case FACT_LINK:
-		if (f->site < c->config->site_count)
-			a->link[f->site] = f->link;
+		link_changed(c, f);
 		break;
 	case FACT_COPY_READY:
 	case FACT_COPY_LOST:
