@@ -76,7 +76,8 @@ static void print_sum(const struct sim_batch *b)
 	       (double)b->sum.serves / runs);
 }
 
-#define SLICE 300u /* seconds of a soak between two notes of where it is */
+#define SLICE 300u      /* seconds of a soak between two notes of where it is */
+#define ALONE_ONE_IN 4u /* of these slices is of pairs without a cluster */
 
 struct soak {
 	unsigned long long next, runs, failed, seconds;
@@ -135,6 +136,7 @@ static int soak(struct options *o)
 		struct sim_batch b = o->batch;
 
 		b.first = s.next;
+		b.alone = o->batch.alone || past / SLICE % ALONE_ONE_IN == 1;
 		b.seconds = seconds - past < SLICE && seconds > 0 ? seconds - past :
 								    SLICE;
 		sim_batch_run(&b);

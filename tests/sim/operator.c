@@ -214,10 +214,9 @@ static void promote_one(struct sim *w)
 	struct sim_person *p = &w->person;
 	const uint32_t node = choose(w);
 
-	if (w->now_ns < p->idle_since_ns + PAUSE_NS || !is_there(w, node) ||
-	    w->command_count > COMMANDS_LIMIT)
+	if (w->now_ns < p->idle_since_ns + PAUSE_NS || !is_there(w, node))
 		return;
-	if (p->refused == 3 && w->now_ns < p->told_ns + SIM_S)
+	if (p->refused != 0 && w->now_ns < p->told_ns + SIM_S * (1 + w->plan.slow))
 		return;
 	promote(w, node, may_force(w));
 	if (!w->settling && is_there(w, 1 - node) && sim_random(w, BOTH_ONE_IN) == 0)
@@ -239,7 +238,7 @@ void sim_operate(struct sim *w)
 	struct sim_person *p = &w->person;
 	const int32_t serving = sim_serving(w);
 
-	if (!p->off) {
+	if (!p->off && (w->settling || w->command_count < COMMANDS_LIMIT)) {
 		recover(w);
 		if (!has_ended(w))
 			;

@@ -20,7 +20,6 @@ struct sim_scenario {
 	uint32_t order;                 /* enum config_order */
 	uint32_t disks;                 /* 0: one */
 	bool alone;                     /* without a cluster */
-	bool awaited; /* today's cores fail it: "all" leaves it out until they are mended */
 };
 
 /* By theme; each table ends with a nameless one. */

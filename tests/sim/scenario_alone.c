@@ -69,6 +69,21 @@ static void promoted_at_once(struct sim_scene *s)
 	EXPECT(s, is_refused(s, s->id) != is_refused(s, s->count), "one of them serves");
 }
 
+/* A clean end lets one of them go on without the other, not each. */
+static void clean_end_twice(struct sim_scene *s)
+{
+	if (!does(s, 0, CLUSTER_COMMAND_DEMOTE, false))
+		return;
+	UNTIL(s, 2000, both_are_clean, "both know of the clean end");
+	sim_part(s->w, 1, false, true);
+	if (!does(s, 1, CLUSTER_COMMAND_PROMOTE, false))
+		return;
+	EXPECT(s, !is_refused(s, s->id), "the copy is promoted");
+	if (!does(s, 0, CLUSTER_COMMAND_PROMOTE, false))
+		return;
+	EXPECT(s, is_refused(s, s->id), "who had handed over is not");
+}
+
 /* ---- by what it has, not by the name of its generation -------------------- */
 
 static bool is_mapped(struct sim_scene *s)
@@ -256,26 +271,26 @@ static void copy_back(struct sim_scene *s)
 const struct sim_scenario sim_scenarios_alone[] = {
 	{ "promoted-at-once",
 	  "both sites are promoted at the same time, and hear each other", PAIR, 16,
-	  .play = promoted_at_once, .alone = true, .awaited = true },
+	  .play = promoted_at_once, .alone = true },
+	{ "clean-end-twice",
+	  "after a clean end each site is promoted without being able to ask the other",
+	  PAIR, 4, .play = clean_end_twice, .alone = true },
 	{ "behind-promoted",
 	  "a copy of the same generation that needs a refresh is promoted", PAIR, 4,
-	  .play = behind_copy_promoted, .log_bytes = LOG_BYTES, .alone = true,
-	  .awaited = true },
+	  .play = behind_copy_promoted, .log_bytes = LOG_BYTES, .alone = true },
 	{ "roll-cut-off",
 	  "the line breaks while a copy takes what production had beyond it", PAIR, 16,
-	  .play = roll_cut_off, .alone = true, .awaited = true },
+	  .play = roll_cut_off, .alone = true },
 	{ "blank-forced",
 	  "a site without an image is forced, and must not be called UpToDate", PAIR, 2,
-	  .play = inconsistent_forced, .log_bytes = LOG_BYTES, .alone = true,
-	  .awaited = true },
+	  .play = inconsistent_forced, .log_bytes = LOG_BYTES, .alone = true },
 	{ "restarted-behind",
 	  "production starts anew while its copy is being refreshed: no write waits for that",
-	  PAIR, 4, .play = restarted_behind, .log_bytes = LOG_BYTES, .alone = true,
-	  .awaited = true },
+	  PAIR, 4, .play = restarted_behind, .log_bytes = LOG_BYTES, .alone = true },
 	{ "promise-outlived",
 	  "a promotion dies that the other site had promised to follow", PAIR, 8,
-	  .play = promise_outlived, .alone = true, .awaited = true },
+	  .play = promise_outlived, .alone = true },
 	{ "copy-back", "writes wait for a copy that is gone, and go on when it is back",
-	  PAIR, 4, .play = copy_back, .alone = true, .awaited = true },
+	  PAIR, 4, .play = copy_back, .alone = true },
 	{ 0 },
 };
