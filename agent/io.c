@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 #include <qb/qbloop.h>
 
@@ -36,11 +37,45 @@ struct agent_io {
 	pthread_t thread;
 	bool running;
 	bool watched;
+	char hangs_text[FACT_TEXT_MAX]; /* a device does not answer; "": all do ... */
+	uint64_t hangs_since_ns;        /* ... since (CLOCK_BOOTTIME) */
 	int orders_fd, facts_fd; /* eventfds; -1: not open */
 	struct common_queue orders, facts;
 	void *order_slot[AGENT_IO_ORDERS_MAX];
 	void *fact_slot[AGENT_IO_FACTS_MAX];
 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void note_hangs(struct agent_io *io, const struct fact *fact)
+{
+	if (fact->type == FACT_CLOSED)
+		io->hangs_text[0] = '\0';
+	if (fact->type != FACT_DEVICE_HANGS)
+		return;
+	snprintf(io->hangs_text, sizeof io->hangs_text, "%s",
+		 fact->age_ms > 0 ? fact->text : "");
+	io->hangs_since_ns = now_ns() - fact->age_ms * 1000000;
+}
+
+bool agent_io_hangs(const struct agent_io *io, char *text, size_t text_size)
+{
+	if (io->hangs_text[0] == '\0')
+		return false;
+	snprintf(
+		text, text_size,
+		"%s for %llu s. What it was asked for may still reach it: no other host of "
+		"this site may open it before it answers or this node is fenced",
+		io->hangs_text,
+		(unsigned long long)(now_ns() - io->hangs_since_ns) / 1000000000);
+	return true;
+}
 
 static int32_t facts_readable(int32_t fd, int32_t revents, void *data)
 {
@@ -54,6 +89,7 @@ static int32_t facts_readable(int32_t fd, int32_t revents, void *data)
 	if (read(fd, &count, sizeof count) < 0)
 		assert(errno == EAGAIN);
 	while ((fact = common_queue_pop(&io->facts)) != NULL) {
+		note_hangs(io, fact);
 		io->owner.fact(io->owner.owner, fact);
 		free(fact);
 	}

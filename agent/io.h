@@ -4,6 +4,7 @@
 #ifndef AGENT_IO_H
 #define AGENT_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,10 @@ void agent_io_ublk_fail(struct agent_io *io, uint32_t disk);
 /* Have the pool's pages in memory before clients write through them: what is only
  * locked comes in at its first use (hamirrord.c). Some tens of milliseconds. */
 void agent_io_populate(struct agent_io *io);
+
+/* Does a device of ours not answer? Then `text` names it, says for how long, and what that
+ * means for a release. */
+bool agent_io_hangs(const struct agent_io *io, char *text, size_t text_size);
 
 /* The queues, for the status (G7). Fills `queue` (2 entries). */
 void agent_io_queues_get(struct agent_io *io, struct mirror_status_queue *queue);

@@ -43,9 +43,7 @@ struct agent_node {
 	struct agent_devices *devices;
 	bool stepping, failed;
 	char listen_text[FACT_TEXT_MAX]; /* why the line is not listened on, or "" */
-	char hangs_text[FACT_TEXT_MAX];  /* a device does not answer; "": all do */
-	uint64_t hangs_since_ns;
-	bool opened; /* owner.opened was called */
+	bool opened;                     /* owner.opened was called */
 	bool tick_set;
 	qb_loop_timer_handle tick;
 	bool status_asked;     /* someone waits for owner.status */
@@ -66,17 +64,14 @@ static uint64_t clock_ns(clockid_t clock)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static void fail(struct agent_node *n, const char *text)
+static void fail(void *owner, const char *text)
 {
+	struct agent_node *n = owner;
+
 	if (n->failed)
 		return;
 	n->failed = true;
 	n->setup.owner.failed(n->setup.owner.owner, text);
-}
-
-static void lost(void *owner, const char *text)
-{
-	fail(owner, text);
 }
 
 /* ---- events -------------------------------------------------------------------- */
@@ -177,8 +172,10 @@ static void set_tick(struct agent_node *n, uint64_t now_ns)
 		fail(n, "no memory for a timer");
 }
 
-static void step(struct agent_node *n, struct cluster_event *event)
+static void step(void *owner, struct cluster_event *event)
 {
+	struct agent_node *n = owner;
+
 	if (n->failed)
 		return;
 	assert(!n->stepping);
@@ -199,11 +196,6 @@ static void ticked(void *data)
 
 	n->tick_set = false;
 	step(n, &event);
-}
-
-static void driver_event(void *owner, struct cluster_event *event)
-{
-	step(owner, event);
 }
 
 /* The nodelist may have changed since. */
@@ -307,15 +299,6 @@ void agent_node_members_get(const struct agent_node *n, struct cluster_status *s
 
 /* ---- facts ------------------------------------------------------------------------------ */
 
-static void hangs(struct agent_node *n, const struct fact *fact)
-{
-	snprintf(n->hangs_text, sizeof n->hangs_text, "%s", fact->text);
-	n->hangs_since_ns = clock_ns(CLOCK_BOOTTIME) - fact->age_ms * NS_PER_MS;
-	event_add(n, "change", "devices",
-		  fact->text[0] != '\0' ? fact->text : "what did not answer does again",
-		  fact->rule);
-}
-
 static void fact_arrived(void *owner, const struct fact *fact)
 {
 	struct agent_node *n = owner;
@@ -340,10 +323,8 @@ static void fact_arrived(void *owner, const struct fact *fact)
 		site_event(n, "site", "data", agent_data_text(fact->data), fact);
 		break;
 	case FACT_DEVICE_FAILED:
-		event_add(n, "change", "devices", fact->text, fact->rule);
-		break;
 	case FACT_DEVICE_HANGS:
-		hangs(n, fact);
+		event_add(n, "change", "devices", fact->text, fact->rule);
 		break;
 	case FACT_SERVING:
 		if (fact->error == 0) {
@@ -360,8 +341,6 @@ static void fact_arrived(void *owner, const struct fact *fact)
 		break;
 	case FACT_UNDO:
 	case FACT_CLOSED:
-		n->hangs_text[0] = '\0';
-		break;
 	case FACT_PEER:
 	case FACT_PREPARED:
 	case FACT_DEMOTED:
@@ -436,16 +415,7 @@ void agent_node_fail_frozen(struct agent_node *n)
 
 bool agent_node_hangs(const struct agent_node *n, char *text, size_t text_size)
 {
-	if (n->hangs_text[0] == '\0')
-		return false;
-	snprintf(
-		text, text_size,
-		"%s for %llu s. What it was asked for may still reach it: no other host of "
-		"this site may open it before it answers or this node is fenced",
-		n->hangs_text,
-		(unsigned long long)(clock_ns(CLOCK_BOOTTIME) - n->hangs_since_ns) /
-			1000000000);
-	return true;
+	return agent_io_hangs(n->io, text, text_size);
 }
 
 /* ---- open and close -------------------------------------------------------------------------- */
@@ -476,8 +446,7 @@ static int open_core(struct agent_node *n, const struct cluster_self *self, char
 		goto out;
 	}
 	error = cluster_voter_open(n->setup.loop, directory, next_slot,
-				   &(struct cluster_voter_owner){ driver_event, n },
-				   &n->voter);
+				   &(struct cluster_voter_owner){ step, n }, &n->voter);
 	if (error != 0)
 		snprintf(text, text_size, "the voter file cannot be written: %s",
 			 strerror(-error));
@@ -515,10 +484,9 @@ static int open_corosync(struct agent_node *n, struct cluster_self *self, char *
 	int error = cluster_totem_times_get(&token_ms, &consensus_ms, text, text_size);
 
 	if (error == 0)
-		error = cluster_cpg_open(
-			loop, n->setup.config->mirror,
-			&(struct cluster_cpg_owner){ driver_event, lost, n }, &n->cpg,
-			text, text_size);
+		error = cluster_cpg_open(loop, n->setup.config->mirror,
+					 &(struct cluster_cpg_owner){ step, fail, n },
+					 &n->cpg, text, text_size);
 	if (error != 0)
 		return error;
 	self->nodeid = cluster_cpg_nodeid(n->cpg);
@@ -527,9 +495,8 @@ static int open_corosync(struct agent_node *n, struct cluster_self *self, char *
 		return error;
 	if (self->lease_ms == 0)
 		self->lease_ms = cluster_lease_default_ms(token_ms, consensus_ms);
-	error = cluster_quorum_open(
-		loop, &(struct cluster_quorum_owner){ driver_event, lost, n }, &n->quorum,
-		text, text_size);
+	error = cluster_quorum_open(loop, &(struct cluster_quorum_owner){ step, fail, n },
+				    &n->quorum, text, text_size);
 	if (error != 0)
 		return error;
 	error = cluster_fence_open(loop, &(struct cluster_fence_owner){ fence_event, n },

@@ -359,10 +359,7 @@ static void put_engine(json_t *o, const struct mirror_status *m)
 
 	put(o, "frozen", json_boolean(m != NULL && m->frozen));
 	put(o, "device_hangs", text_or_null(m != NULL ? m->hangs_text : ""));
-	put(o, "device_hangs_ms",
-	    m != NULL && m->hangs_text[0] != '\0' ?
-		    json_integer((json_int_t)m->hangs_ms) :
-		    json_null());
+	put_count(o, "device_hangs_ms", m != NULL ? m->hangs_ms : 0);
 	put(o, "device_failed", text_or_null(m != NULL ? m->failed_text : ""));
 	put(o, "data", open ? json_string(agent_data_text(m->data)) : json_null());
 	put_time(o, "data_time", open ? m->data_time_ns : 0);

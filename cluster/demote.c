@@ -207,7 +207,8 @@ static void end_demote(struct cluster_core *c, struct command *w)
 			 "demoted here; the members do not know it yet: %s",
 			 c->quorate ? "no view was agreed in time" : "no quorum");
 	else if (w->demoted)
-		snprintf(text, sizeof text, "demoted%s%s%.150s; its log ends with sequence %llu",
+		snprintf(text, sizeof text,
+			 "demoted%s%s%.150s; its log ends with sequence %llu",
 			 r->demoted_clean ? ", drained" :
 					    ", not drained: what was frozen has failed",
 			 r->demoted_text[0] != 0 ? ": " : "", r->demoted_text,

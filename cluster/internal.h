@@ -159,7 +159,7 @@ struct role {
 	uint64_t open_at_ns;                                         /* not before */
 	uint32_t open_failures; /* in a row, of devices that no one holds */
 	bool failed;         /* a device failed: nothing is opened any more */
-	bool hangs;          /* a device does not answer: they cannot be closed */
+	uint32_t hangs;      /* ANNOUNCE_HANGS: one does not answer, none closes; 0 */
 	bool barred;         /* our disks are not those of the site's host */
 	bool closing_wanted; /* deposed, handed over, or to stop */
 	char text[256];      /* why devices are not open, or "" */

@@ -331,8 +331,7 @@ static void announce_fill(const struct cluster_core *c, struct announce *a)
 	a->boot = c->self.boot;
 	a->flags = (r->devices == DEVICES_OPEN ? ANNOUNCE_OPEN : 0) |
 		   (serves ? ANNOUNCE_SERVING : 0) |
-		   (c->stopping ? ANNOUNCE_STOPPING : 0) |
-		   (r->hangs ? ANNOUNCE_HANGS : 0) |
+		   (c->stopping ? ANNOUNCE_STOPPING : 0) | r->hangs |
 		   (c->promote.state != PROMOTE_NONE ? ANNOUNCE_WANTS : 0);
 	a->reach = cluster_role_reach(c);
 	a->site = r->devices != DEVICES_CLOSED ? (int32_t)r->site : VIEW_NONE;

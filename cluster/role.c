@@ -140,7 +140,7 @@ static void opened_badly(struct cluster_core *c, const struct fact *f)
 	set_devices(c, DEVICES_CLOSED);
 	c->role.open_at_ns = c->now_ns +
 			     cluster_open_retry_ns(f->error, &c->role.open_failures);
-	c->role.hangs = false;
+	c->role.hangs = 0;
 	c->role.data = DATA_DISKLESS;
 	if (strcmp(c->role.text, f->text) != 0)
 		cluster_tell(c, "site", cluster_site_name(c, (int32_t)c->role.site), "",
@@ -189,7 +189,7 @@ static void closed(struct cluster_core *c, const struct fact *f)
 		return;
 	set_devices(c, DEVICES_CLOSED);
 	c->role.closing_wanted = false;
-	c->role.hangs = false;
+	c->role.hangs = 0;
 	c->role.data = DATA_DISKLESS;
 	release(c, c->role.site, c->role.incarnation);
 	cluster_tell(c, "site", cluster_site_name(c, (int32_t)c->role.site),
@@ -203,7 +203,7 @@ static void device_failed(struct cluster_core *c, const struct fact *f)
 	c->role.data = DATA_DISKLESS;
 	snprintf(c->role.text, sizeof c->role.text, "%s", f->text);
 	if (f->error == -ETIMEDOUT)
-		c->role.hangs = true;
+		c->role.hangs = ANNOUNCE_HANGS;
 }
 
 void cluster_role_fact(struct cluster_core *c, const struct fact *f)
@@ -241,7 +241,7 @@ void cluster_role_fact(struct cluster_core *c, const struct fact *f)
 		cluster_command_refreshed(c, f);
 		break;
 	case FACT_DEVICE_HANGS:
-		c->role.hangs = f->text[0] != 0;
+		c->role.hangs = f->age_ms != 0 ? ANNOUNCE_HANGS : 0;
 		break;
 	case FACT_PEER:
 	case FACT_STORED:

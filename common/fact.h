@@ -32,8 +32,8 @@ enum fact_type {
 	FACT_UNDO,          /* `cluster: none`: text says what following production `site`
 			       would undo here, and waits for ORDER_MARK; "": nothing */
 	FACT_EVENT,         /* for the event log only: object, text, rule */
-	FACT_DEVICE_HANGS,  /* text names a device of this site that does not answer, age_ms
-			       is for how long; "": it does again. DEVICE_FAILED with
+	FACT_DEVICE_HANGS,  /* text names a device of this site that has not answered for
+			       age_ms; 0: all answer again. DEVICE_FAILED with
 			       -ETIMEDOUT follows after device-timeout */
 };
 

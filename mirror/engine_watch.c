@@ -122,8 +122,9 @@ static void look(struct mirror_engine *m)
 	if (m->hangs_told != (text[0] != 0)) {
 		m->hangs_told = !m->hangs_told;
 		f = mirror_engine_fact(m, FACT_DEVICE_HANGS);
-		memcpy(f->text, text, sizeof f->text);
-		f->age_ms = late_ns / NS_PER_MS;
+		f->age_ms = m->hangs_told ? late_ns / NS_PER_MS : 0;
+		mirror_text(f->text, sizeof f->text, "%s",
+			    m->hangs_told ? text : "all of them answer again");
 	}
 	if (limit_ns > 0 && late_ns >= limit_ns)
 		mirror_engine_hung(m, text);

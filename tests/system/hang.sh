@@ -100,7 +100,7 @@ day_answers_in_time() {
 	hang
 	await 10 why_says a "writelog $DIR/log.a hangs" || fail "$(hamirror why data@a)"
 	answer
-	await 10 event_says a "does again" || fail "that it answers is not said"
+	await 10 event_says a "answer again" || fail "that it answers is not said"
 	! has_failed a || fail "it was given up"
 	write a 0x12 0 1M
 	device_end

@@ -34,7 +34,7 @@ static bool failed(struct pair *p, uint32_t site)
 
 static bool answers_again(struct pair *p, uint32_t site)
 {
-	return hangs(p, site) && p->site[site].last[FACT_DEVICE_HANGS].text[0] == 0;
+	return hangs(p, site) && p->site[site].last[FACT_DEVICE_HANGS].age_ms == 0;
 }
 
 static void expect_named(const char *text, bool log)
