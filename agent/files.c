@@ -239,7 +239,8 @@ int agent_pid_write(const struct agent_instance *instance, char *text, size_t te
 {
 	char path[PATH_MAX];
 	int error = run_file(instance, "pid", path);
-	const int fd = error != 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK;
+	const int fd = error != 0 ? -1 : open(path, flags, 0644);
 
 	if (error == 0)
 		error = fd < 0 ? -errno : write_pid(fd);

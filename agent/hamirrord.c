@@ -489,6 +489,9 @@ static void close_all(struct daemon *d)
 	if (d->loop != NULL)
 		qb_loop_destroy(d->loop);
 	free(d->config);
+	/* Whose pid it says has ended. */
+	if (d->lock_fd >= 0 && ftruncate(d->lock_fd, 0) != 0)
+		agent_log(LOG_WARNING, "%s: lock: %s", d->instance.name, strerror(errno));
 	agent_log_close();
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int agent_log_file_read(const struct agent_log_file *f, uint64_t offset, void *data,
@@ -26,13 +27,37 @@ int agent_log_file_read(const struct agent_log_file *f, uint64_t offset, void *d
 	return 0;
 }
 
+int agent_device_open(const char *path)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	int error = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) != 0)
+		error = -errno;
+	else if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode))
+		error = S_ISDIR(st.st_mode) ? -EISDIR : -ENOTBLK;
+	if (error == 0)
+		return fd;
+	close(fd);
+	return error;
+}
+
+const char *agent_device_error(int error)
+{
+	return error == -ENOTBLK ? "it is neither a block device nor a regular file" :
+				   strerror(-error);
+}
+
 static int open_and_read(const char *path, struct agent_log_file *f)
 {
 	off_t end;
 
-	f->fd = open(path, O_RDONLY | O_CLOEXEC);
+	f->fd = agent_device_open(path);
 	if (f->fd < 0)
-		return -errno;
+		return f->fd;
 	end = lseek(f->fd, 0, SEEK_END);
 	if (end < 0)
 		return -errno;
@@ -59,7 +84,7 @@ int agent_log_file_open(const char *path, struct agent_log_file *f, char *text,
 	}
 	if (error != 0) {
 		snprintf(text, text_size, "writelog %s cannot be read: %s", path,
-			 strerror(-error));
+			 agent_device_error(error));
 		return error;
 	}
 	error = mirror_superblock_choose(f->slots, f->slots + MIRROR_SUPERBLOCK_BYTES,

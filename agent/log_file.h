@@ -17,12 +17,19 @@ struct agent_log_file {
 	char note[256]; /* what is wrong with the other slot, or "" */
 };
 
+/* Open a device, or a file that stands for one, for reading. What an open or a read could
+ * wait for without end, a pipe or a terminal, is not taken for one. Returns the
+ * descriptor, -EISDIR, -ENOTBLK or -errno of open(2) and fstat(2). */
+int agent_device_open(const char *path);
+/* Those in words. */
+const char *agent_device_error(int error);
+
 /* Open the log at `path` and read its superblock. `f` is large: allocate it, and
  * close it in every case. Returns 0, or
  *   -ENODATA           nothing of hamirror's is there
  *   -EBADMSG, -EPROTO  it is a log with no whole superblock
  *   -EPROTONOSUPPORT   of a newer version
- *   -errno             of open(2) or read(2)
+ *   -errno             of agent_device_open() or read(2)
  * with a sentence in `text`; `slots` is then NULL if they could not be read. */
 int agent_log_file_open(const char *path, struct agent_log_file *f, char *text,
 			size_t text_size);

@@ -2,19 +2,23 @@
 #include "agent/reach.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/log_file.h"
 
+#define LOOK_S 5
+
 /* 0: it is not there. */
 static uint64_t size_bytes(const char *path)
 {
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const int fd = agent_device_open(path);
 	off_t end;
 
 	if (fd < 0)
@@ -74,26 +78,124 @@ static bool site_is_there(const struct config *config, uint32_t site,
 	return there;
 }
 
+/* ---- a look that may not end ------------------------------------------------------ */
+
+/* A device that does not answer may hold whoever looks at it for ever: a thread of its
+ * own does. Who comes last, it or who waits for it, frees this. */
+struct look {
+	pthread_mutex_t mutex;
+	pthread_cond_t ended_or_left;
+	bool ended, left;
+	struct config config; /* ours, which goes with its owner, may be gone by then */
+	uint32_t site;
+	struct agent_log_file file;
+	bool there;
+	uint64_t bytes[CONFIG_DISK_COUNT_MAX];
+	char text[sizeof((struct cluster_self *)0)->reach_text];
+};
+
+static void look_free(struct look *l)
+{
+	pthread_cond_destroy(&l->ended_or_left);
+	pthread_mutex_destroy(&l->mutex);
+	free(l);
+}
+
+static void *look_run(void *data)
+{
+	struct look *l = data;
+	bool left;
+
+	l->there = site_is_there(&l->config, l->site, &l->file, l->bytes, l->text,
+				 sizeof l->text);
+	pthread_mutex_lock(&l->mutex);
+	l->ended = true;
+	left = l->left;
+	pthread_cond_signal(&l->ended_or_left);
+	pthread_mutex_unlock(&l->mutex);
+	if (left)
+		look_free(l);
+	return NULL;
+}
+
+/* Signals are the loop's. */
+static bool look_start(struct look *l)
+{
+	pthread_condattr_t clock;
+	sigset_t all, before;
+	pthread_t thread;
+	int error;
+
+	pthread_mutex_init(&l->mutex, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->ended_or_left, &clock);
+	pthread_condattr_destroy(&clock);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&thread, NULL, look_run, l);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error == 0)
+		pthread_detach(thread);
+	return error == 0;
+}
+
+/* False: it has not ended in time, and is its thread's from now on. */
+static bool look_wait(struct look *l)
+{
+	struct timespec until;
+	bool ended;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += LOOK_S;
+	pthread_mutex_lock(&l->mutex);
+	while (!l->ended &&
+	       pthread_cond_timedwait(&l->ended_or_left, &l->mutex, &until) != ETIMEDOUT)
+		;
+	ended = l->ended;
+	l->left = !ended;
+	pthread_mutex_unlock(&l->mutex);
+	return ended;
+}
+
+/* NULL: a device of the site does not answer, or memory is short. */
+static struct look *look_at(const struct config *config, uint32_t site)
+{
+	struct look *l = calloc(1, sizeof *l);
+
+	if (l == NULL)
+		return NULL;
+	l->config = *config;
+	l->site = site;
+	if (!look_start(l)) {
+		look_free(l);
+		return NULL;
+	}
+	return look_wait(l) ? l : NULL;
+}
+
 void agent_reach_fill(const struct config *config, struct cluster_self *self)
 {
 	const int32_t own = config->node[self->node].site;
-	struct agent_log_file *file = malloc(sizeof *file);
-	uint64_t bytes[CONFIG_DISK_COUNT_MAX];
-	char text[sizeof self->reach_text];
 
 	self->reach = 0;
 	self->reach_text[0] = '\0';
-	for (uint32_t s = 0; s < config->site_count && file != NULL; s++) {
-		const bool there = site_is_there(config, s, file, bytes, text,
-						 sizeof text);
+	for (uint32_t s = 0; s < config->site_count; s++) {
+		struct look *l = look_at(config, s);
+		const bool there = l != NULL && l->there;
 
 		if (there)
 			self->reach |= 1u << s;
-		if ((int32_t)s != own)
-			continue;
-		memcpy(self->disk_bytes, bytes, sizeof bytes);
-		if (!there)
-			memcpy(self->reach_text, text, sizeof text);
+		if ((int32_t)s == own && l != NULL)
+			memcpy(self->disk_bytes, l->bytes, sizeof l->bytes);
+		if ((int32_t)s == own && !there)
+			snprintf(self->reach_text, sizeof self->reach_text, "%s",
+				 l != NULL ?
+					 l->text :
+					 "a device of this site has not answered an "
+					 "open: look at them, and start hamirror here "
+					 "again");
+		if (l != NULL)
+			look_free(l);
 	}
-	free(file);
 }

@@ -7,7 +7,9 @@
  *   draining  -         -                -         closing
  *   closing   -         closed           -         -
  *
- * The end of the loop is a close; one that comes while opening waits for the job.
+ * The end of the loop is a close. An open that is not answered in time has failed, and one
+ * that the end of the loop finds under way is not waited for: its thread is left behind,
+ * and closes what it may still open.
  * An operation may take several submissions: what is short is continued, and a
  * zeroing tries the ways below in turn.
  */
@@ -17,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +29,8 @@
 /* More than the core has under way (its bounds in internal.h add up to less);
  * what is above waits, in order. */
 #define OPERATION_COUNT 768u
+
+#define OPEN_LIMIT_MS 15000u
 
 #define ZERO_BYTES (64u * 1024)
 #define ZERO_IOV_COUNT 64u /* 4 MiB of zeroes with one submission */
@@ -54,11 +59,21 @@ struct disk_operation {
 	struct disk_operation *next; /* on the free list */
 };
 
+/* An open under way. Its thread's, once it was left behind. */
+struct disk_opening {
+	struct io_job job;
+	struct disk_driver *driver;
+	struct config_site site;
+	struct disk_set set;
+	struct mirror_devices found;
+};
+
 struct disk_driver {
 	struct io_driver *io;
 	enum disk_state state;
-	bool close_asked; /* while opening: the loop ends */
-	uint32_t site;
+	struct disk_opening *opening;
+	struct io_timer open_timer; /* it takes too long */
+	struct io_task open_failed_task;
 	struct disk_set set;
 	struct mirror_devices found;
 	struct io_job job;
@@ -155,35 +170,114 @@ void disk_driver_close(struct disk_driver *d)
 
 static void open_work(struct io_job *j)
 {
-	struct disk_driver *d = io_driver_container(j, struct disk_driver, job);
+	struct disk_opening *o = io_driver_container(j, struct disk_opening, job);
 
-	disk_set_open(&io_driver_config(d->io)->site[d->site], &d->set, &d->found);
+	disk_set_open(&o->site, &o->set, &o->found);
+}
+
+static void opened(struct disk_driver *d)
+{
+	struct mirror_event event = { .type = MIRROR_EVENT_DEVICES,
+				      .devices = &d->found };
+
+	io_driver_timer_set(d->io, &d->open_timer, UINT64_MAX);
+	set_state(d, d->found.error == 0 ? DISK_OPEN : DISK_CLOSED);
+	io_driver_step(d->io, &event);
 }
 
 static void open_done(struct io_job *j)
 {
-	struct disk_driver *d = io_driver_container(j, struct disk_driver, job);
-	struct mirror_event event = { .type = MIRROR_EVENT_DEVICES,
-				      .devices = &d->found };
+	struct disk_opening *o = io_driver_container(j, struct disk_opening, job);
+	struct disk_driver *d = o->driver;
 
-	set_state(d, d->found.error == 0 ? DISK_OPEN : DISK_CLOSED);
-	if (d->close_asked && d->state == DISK_OPEN)
+	d->opening = NULL;
+	d->set = o->set;
+	d->found = o->found;
+	free(o);
+	if (io_driver_stopping(d->io) && d->found.error == 0) {
+		set_state(d, DISK_OPEN);
 		disk_driver_close(d);
-	io_driver_step(d->io, &event);
+		return;
+	}
+	opened(d);
+}
+
+/* On its own thread: nothing was asked of the devices and nothing will be. */
+static void open_left(struct io_job *j)
+{
+	struct disk_opening *o = io_driver_container(j, struct disk_opening, job);
+
+	if (o->found.error == 0)
+		disk_set_close(&o->set);
+	free(o);
+}
+
+static void open_expired(struct io_timer *t)
+{
+	struct disk_driver *d = io_driver_container(t, struct disk_driver, open_timer);
+
+	d->found = (struct mirror_devices){ .error = -ETIMEDOUT };
+	disk_set_opening_text(&d->opening->site, &d->opening->set, d->found.text,
+			      sizeof d->found.text);
+	if (!io_driver_leave(d->io, &d->opening->job))
+		return; /* it has just ended */
+	d->opening = NULL;
+	opened(d);
+}
+
+static void open_failed_task(struct io_task *t)
+{
+	opened(io_driver_container(t, struct disk_driver, open_failed_task));
+}
+
+/* In the actions of a step: what cannot begin is said after them. */
+static void open_fails(struct disk_driver *d, int32_t error)
+{
+	d->found = (struct mirror_devices){ .error = error };
+	snprintf(d->found.text, sizeof d->found.text, "the devices cannot be opened: %s",
+		 error == -EAGAIN ?
+			 "earlier opens of devices have not been answered yet" :
+			 strerror(-error));
+	io_driver_defer(d->io, &d->open_failed_task);
 }
 
 void disk_driver_open(struct disk_driver *d, uint32_t site)
 {
+	const struct config *config = io_driver_config(d->io);
+	const uint32_t limit_ms = config->device_timeout_ms > 0 ?
+					  config->device_timeout_ms :
+					  OPEN_LIMIT_MS;
+	struct disk_opening *o = calloc(1, sizeof *o);
+	int rc = -ENOMEM;
+
 	set_state(d, DISK_OPENING);
-	d->site = site;
-	job_start(d, open_work, open_done);
+	if (o != NULL) {
+		o->driver = d;
+		o->site = config->site[site];
+		o->job.work = open_work;
+		o->job.done = open_done;
+		o->job.left = open_left;
+		rc = io_driver_offload(d->io, &o->job);
+	}
+	if (rc < 0) {
+		free(o);
+		open_fails(d, rc);
+		return;
+	}
+	d->opening = o;
+	io_driver_timer_set(d->io, &d->open_timer,
+			    io_driver_now_ns(d->io) + limit_ms * 1000000ull);
 }
 
 void disk_driver_stop(struct disk_driver *d)
 {
 	if (d->state == DISK_OPEN)
 		disk_driver_close(d);
-	d->close_asked = true;
+	if (d->opening == NULL || !io_driver_leave(d->io, &d->opening->job))
+		return;
+	d->opening = NULL;
+	io_driver_timer_set(d->io, &d->open_timer, UINT64_MAX);
+	set_state(d, DISK_CLOSED);
 }
 
 int disk_driver_create(struct io_driver *io, struct disk_driver **driver)
@@ -195,6 +289,8 @@ int disk_driver_create(struct io_driver *io, struct disk_driver **driver)
 	d->io = io;
 	d->job_task.run = job_task;
 	d->closed_task.run = closed_task;
+	d->open_timer.expired = open_expired;
+	d->open_failed_task.run = open_failed_task;
 	d->operations = calloc(OPERATION_COUNT, sizeof *d->operations);
 	d->zeroes = aligned_alloc(4096, ZERO_BYTES);
 	if (d->operations == NULL || d->zeroes == NULL) {

@@ -246,12 +246,14 @@ static int refuse_same(const struct config_site *site, uint32_t i, uint32_t j,
 
 /* Before anything is opened: a device that is there twice would only say that it
  * is busy, and by whose fault. */
-static int check_unique(const struct config_site *site, struct mirror_devices *found)
+static int check_unique(const struct config_site *site, struct disk_set *set,
+			struct mirror_devices *found)
 {
 	struct stat st[CONFIG_DISK_COUNT_MAX + 1];
 	bool known[CONFIG_DISK_COUNT_MAX + 1];
 
 	for (uint32_t i = 0; i <= site->disk_count; i++) {
+		atomic_store(&set->at, i);
 		known[i] = stat(entry_path(site, i), &st[i]) == 0;
 		for (uint32_t j = 0; known[i] && j < i; j++)
 			if (known[j] && same_device(&st[i], &st[j]))
@@ -270,8 +272,9 @@ int disk_set_open(const struct config_site *site, struct disk_set *set,
 	for (uint32_t i = 0; i <= site->disk_count; i++)
 		*entry_handle(set, i) = (struct disk_handle){ .fd = -1,
 							      .buffered_fd = -1 };
-	found->error = check_unique(site, found);
+	found->error = check_unique(site, set, found);
 	for (uint32_t i = 0; i <= site->disk_count && found->error == 0; i++) {
+		atomic_store(&set->at, i);
 		entry_name(site, i, name, sizeof name);
 		found->error = disk_handle_open(
 			name, entry_path(site, i),
@@ -296,4 +299,17 @@ void disk_set_close(struct disk_set *set)
 {
 	for (uint32_t i = 0; i <= set->disk_count; i++)
 		disk_handle_close(entry_handle(set, i));
+}
+
+void disk_set_opening_text(const struct config_site *site, struct disk_set *set,
+			   char *text, size_t text_bytes)
+{
+	const uint32_t at = atomic_load(&set->at);
+	char name[CONFIG_NAME_MAX + 8];
+	const struct opening o = { name, entry_path(site, at), text, text_bytes };
+
+	entry_name(site, at, name, sizeof name);
+	refuse(&o, -ETIMEDOUT,
+	       "its open has not been answered: look at the device, and at what it stands "
+	       "on");
 }

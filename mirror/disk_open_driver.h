@@ -10,6 +10,7 @@
 #ifndef MIRROR_DISK_OPEN_DRIVER_H
 #define MIRROR_DISK_OPEN_DRIVER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,7 @@ struct disk_set {
 	struct disk_handle log;
 	uint32_t disk_count;
 	struct disk_handle disk[CONFIG_DISK_COUNT_MAX];
+	atomic_uint at; /* being opened now: 0 the log, n disk n - 1 */
 };
 
 /* Open `path` for reading and writing and take it exclusively. On error nothing
@@ -60,5 +62,9 @@ void disk_handle_close(struct disk_handle *handle);
 int disk_set_open(const struct config_site *site, struct disk_set *set,
 		  struct mirror_devices *found);
 void disk_set_close(struct disk_set *set);
+
+/* Any thread, during disk_set_open(): names the device that has not answered. */
+void disk_set_opening_text(const struct config_site *site, struct disk_set *set,
+			   char *text, size_t text_bytes);
 
 #endif

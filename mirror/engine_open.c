@@ -108,8 +108,6 @@ void mirror_open_devices(struct mirror_engine *m, const struct mirror_devices *d
 	}
 	if (m->state == ENGINE_CLOSING)
 		return; /* told to close meanwhile */
-	if (m->failed)
-		return; /* given up: mirror_open_pump() closes them */
 	m->open_step = OPEN_STABLE;
 	flush_log(m);
 }

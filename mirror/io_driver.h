@@ -21,6 +21,7 @@
 #define MIRROR_IO_DRIVER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -190,13 +191,23 @@ void io_driver_hook_add(struct io_driver *d, struct io_hook *h);
 struct io_job {
 	void (*work)(struct io_job *j); /* touches only its own job */
 	void (*done)(struct io_job *j);
+	void (*left)(struct io_job *j); /* see io_driver_leave(); NULL: it never is */
 	/* the driver's: */
 	struct io_driver *driver;
 	struct io_job *next;
 	bool posted; /* it has no thread */
+	atomic_int stage;
 	pthread_t thread;
 };
 int io_driver_offload(struct io_driver *d, struct io_job *j);
+
+/* Wait no longer for a job whose work may not end: what it does not answer is a dead
+ * name server, or a device. True: `done` is not called any more, the job and all that it
+ * points to belong to its thread, and `left` is called there when the work ends, if ever
+ * (the driver may be gone by then). False: it has ended, and `done` is about to be called.
+ * Only so many are left behind at a time: beyond, io_driver_offload() of a job that has
+ * `left` returns -EAGAIN. */
+bool io_driver_leave(struct io_driver *d, struct io_job *j);
 
 /* Any thread: run `done` on the I/O thread. Not again before it runs. After the loop's
  * end nothing runs. */

@@ -11,6 +11,13 @@
 /* Enough for getaddrinfo(3) and open(2); the default would be locked memory. */
 #define JOB_STACK_BYTES (256u * 1024)
 
+/* Threads whose work does not end: each keeps its stack. Of the process, since drivers
+ * come and go before they do. */
+#define JOBS_LEFT_MAX 8u
+static atomic_uint jobs_left_count;
+
+enum job_stage { JOB_RUNS, JOB_ENDED, JOB_LEFT };
+
 /* Any thread: make the loop turn. An eventfd that is never at its limit cannot
  * refuse; EINTR cannot happen to a write that does not block. */
 static void wake(struct io_driver *d)
@@ -183,9 +190,32 @@ static void *job_run(void *arg)
 {
 	struct io_job *j = arg;
 
+	int stage = JOB_RUNS;
+
 	j->work(j);
-	job_push(j->driver, j);
+	if (atomic_compare_exchange_strong(&j->stage, &stage, JOB_ENDED)) {
+		job_push(j->driver, j);
+	} else {
+		j->left(j);
+		atomic_fetch_sub(&jobs_left_count, 1);
+	}
 	return NULL;
+}
+
+bool io_driver_leave(struct io_driver *d, struct io_job *j)
+{
+	const pthread_t thread = j->thread;
+	int stage = JOB_RUNS;
+
+	assert(j->left != NULL);
+	atomic_fetch_add(&jobs_left_count, 1);
+	if (!atomic_compare_exchange_strong(&j->stage, &stage, JOB_LEFT)) {
+		atomic_fetch_sub(&jobs_left_count, 1);
+		return false;
+	}
+	pthread_detach(thread);
+	d->job_count--;
+	return true;
 }
 
 void io_driver_post(struct io_driver *d, struct io_job *j)
@@ -197,10 +227,14 @@ void io_driver_post(struct io_driver *d, struct io_job *j)
 int io_driver_offload(struct io_driver *d, struct io_job *j)
 {
 	pthread_attr_t attr;
-	int rc = pthread_attr_init(&attr);
+	int rc;
 
+	if (j->left != NULL && atomic_load(&jobs_left_count) >= JOBS_LEFT_MAX)
+		return -EAGAIN;
+	rc = pthread_attr_init(&attr);
 	if (rc != 0)
 		return -rc;
+	atomic_store(&j->stage, JOB_RUNS);
 	pthread_attr_setstacksize(&attr, JOB_STACK_BYTES);
 	j->driver = d;
 	rc = pthread_create(&j->thread, &attr, job_run, j);

@@ -60,6 +60,22 @@ static void resolve_done(struct io_job *j)
 	free(r);
 }
 
+/* On a thread of its own, long after: nobody waits for the name any more. */
+static void resolve_left(struct io_job *j)
+{
+	struct link_resolve *r = io_driver_container(j, struct link_resolve, job);
+
+	if (r->error == 0)
+		freeaddrinfo(r->list);
+	free(r);
+}
+
+void link_resolve_leave(struct link_driver *d, struct link_resolve *r)
+{
+	if (!io_driver_leave(d->io, &r->job))
+		r->owner = NULL;
+}
+
 int link_resolve_start(struct link_driver *d, const char *host, uint16_t port,
 		       void (*done)(void *owner, int error, struct addrinfo *list),
 		       void *owner, struct link_resolve **resolve, struct addrinfo **list)
@@ -78,6 +94,7 @@ int link_resolve_start(struct link_driver *d, const char *host, uint16_t port,
 	r->port = port;
 	r->job.work = resolve_work;
 	r->job.done = resolve_done;
+	r->job.left = resolve_left;
 	snprintf(r->host, sizeof r->host, "%s", host);
 	rc = io_driver_offload(d->io, &r->job);
 	if (rc < 0) {
@@ -211,7 +228,7 @@ void link_connect_expired(struct link *l)
 void link_connect_abandon(struct link *l)
 {
 	if (l->resolve != NULL)
-		l->resolve->owner = NULL;
+		link_resolve_leave(l->driver, l->resolve);
 	l->resolve = NULL;
 	if (l->connecting)
 		io_uring_prep_cancel(io_driver_sqe(l->driver->io, NULL), &l->connect, 0);

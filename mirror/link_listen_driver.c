@@ -297,11 +297,6 @@ static void resolved(void *owner, int error, struct addrinfo *list)
 	const bool numeric = d->resolve == NULL;
 
 	d->resolve = NULL;
-	if (io_driver_stopping(d->io)) {
-		if (error == 0)
-			freeaddrinfo(list);
-		return;
-	}
 	if (error != 0) {
 		if (!d->resolve_reported)
 			io_driver_report(d->io, "listener", "",
@@ -349,6 +344,9 @@ void link_listen_start(struct link_driver *d)
 void link_listen_stop(struct link_driver *d)
 {
 	io_driver_timer_set(d->io, &d->resolve_retry, UINT64_MAX);
+	if (d->resolve != NULL)
+		link_resolve_leave(d, d->resolve);
+	d->resolve = NULL;
 	for (uint32_t i = 0; i < d->listener_count; i++) {
 		struct link_listener *n = &d->listener[i];
 

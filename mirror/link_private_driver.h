@@ -136,6 +136,9 @@ int link_resolve_start(struct link_driver *d, const char *host, uint16_t port,
 		       void *owner, struct link_resolve **resolve,
 		       struct addrinfo **list);
 
+/* Its `done` is not called any more, and nobody waits for the name: no stop does. */
+void link_resolve_leave(struct link_driver *d, struct link_resolve *r);
+
 void link_connect(struct link *l, const struct mirror_link_order *order);
 void link_connect_expired(struct link *l);
 void link_connect_abandon(struct link *l);

@@ -307,6 +307,24 @@ START_TEST(scan_refuses_what_is_no_log)
 }
 END_TEST
 
+/* A pipe is no device: nobody waits for its other end. */
+START_TEST(pipe_is_no_device)
+{
+	struct agent_log_file *f = calloc(1, sizeof *f);
+	char path[64];
+
+	place(path, sizeof path, "pipe");
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(agent_log_file_open(path, f, text, sizeof text), -ENOTBLK);
+	ck_assert_ptr_nonnull(strstr(text, path));
+	ck_assert_ptr_nonnull(strstr(text, "neither a block device nor"));
+	agent_log_file_close(f);
+	ck_assert_int_eq(agent_device_open(directory), -EISDIR);
+	unlink(path);
+	free(f);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("create");
@@ -324,6 +342,7 @@ int main(void)
 	tcase_add_test(tc, reach_names_what_is_missing);
 	tcase_add_test(tc, scan_shows_the_new_log);
 	tcase_add_test(tc, scan_refuses_what_is_no_log);
+	tcase_add_test(tc, pipe_is_no_device);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

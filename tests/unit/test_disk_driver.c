@@ -2,11 +2,13 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "mirror/disk_driver.h"
@@ -23,6 +25,7 @@ struct batch {
 	uint32_t count, returned;
 	uint32_t repeat_count; /* submit what comes back again, so often */
 	bool close;            /* ask for the close as soon as the last is back */
+	bool say_open;         /* that the open was asked for */
 };
 
 static struct rig rig;
@@ -35,6 +38,12 @@ static bool script(struct rig *r, const struct mirror_event *e,
 		   struct mirror_actions *out)
 {
 	(void)r;
+	if (e->type == MIRROR_EVENT_ORDER && e->order->type == ORDER_OPEN &&
+	    batch.say_open) {
+		out->open_devices = true;
+		rig_say(out, "asked");
+		return true;
+	}
 	if (e->type == MIRROR_EVENT_ORDER && e->order->type == ORDER_REFRESH) {
 		for (uint32_t i = 0; i + 1 < batch.count; i++)
 			batch.io[i].next = &batch.io[i + 1];
@@ -323,6 +332,66 @@ START_TEST(refused_open_is_told_and_can_be_tried_again)
 }
 END_TEST
 
+/* Whoever opens `path` waits for the process that this starts: it has a lease on the file,
+ * and does not give it up. 0: leases cannot be had where the file is. */
+static pid_t hold_open(const char *path)
+{
+	int ready[2];
+	char byte = 0;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(ready), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		const int fd = open(path, O_RDWR);
+
+		signal(SIGIO, SIG_IGN);
+		byte = fd >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
+		if (write(ready[1], &byte, 1) == 1)
+			pause();
+		_exit(1);
+	}
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	return byte ? pid : 0;
+}
+
+/* An open that is not answered has failed when its time is over. */
+START_TEST(open_that_is_not_answered_has_failed)
+{
+	char *path = site->disk[1].path;
+	const pid_t holder = hold_open(path);
+
+	if (holder == 0)
+		return; /* not a file system that knows leases */
+	rig.config->device_timeout_ms = 200;
+	rig_start(&rig);
+	rig_order_type(&rig, ORDER_OPEN);
+	rig_expect(&rig, "not opened: %d disk wal: %s: its open has not been answered",
+		   -ETIMEDOUT, path);
+	ck_assert_int_eq(kill(holder, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(holder, NULL, 0), holder);
+}
+END_TEST
+
+/* Nor does the loop's end wait for it. */
+START_TEST(stop_does_not_wait_for_an_open)
+{
+	const pid_t holder = hold_open(site->disk[1].path);
+
+	if (holder == 0)
+		return;
+	rig_start(&rig);
+	batch.say_open = true;
+	rig_order_type(&rig, ORDER_OPEN);
+	rig_expect(&rig, "asked");
+	rig_stop(&rig);
+	ck_assert_int_eq(waitpid(holder, NULL, WNOHANG), 0); /* it holds it yet */
+	ck_assert_int_eq(kill(holder, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(holder, NULL, 0), holder);
+}
+END_TEST
+
 /* A full file system under a sparse file is that write's error, nobody else's. */
 START_TEST(no_space_is_an_error_of_the_one_operation)
 {
@@ -402,6 +471,8 @@ static void add_operations(TCase *tc)
 	tcase_add_test(tc, after_the_close_the_devices_are_free);
 	tcase_add_test(tc, stop_waits_for_what_is_under_way);
 	tcase_add_test(tc, refused_open_is_told_and_can_be_tried_again);
+	tcase_add_test(tc, open_that_is_not_answered_has_failed);
+	tcase_add_test(tc, stop_does_not_wait_for_an_open);
 }
 
 int main(void)

@@ -445,6 +445,42 @@ START_TEST(stop_waits_for_a_job)
 }
 END_TEST
 
+static int left_pipe[2];
+
+static void job_left(struct io_job *j)
+{
+	ck_assert_ptr_eq(j, &job);
+	ck_assert_int_eq(write(left_pipe[1], "l", 1), 1);
+}
+
+static void leave_job(struct io_frontend *f)
+{
+	(void)f;
+	job = (struct io_job){ .work = job_work, .done = job_done, .left = job_left };
+	ck_assert_int_eq(io_driver_offload(rig.driver, &job), 0);
+	ck_assert(io_driver_leave(rig.driver, &job));
+	io_driver_report(rig.driver, "", "", "left");
+}
+
+/* Its work does not end before the loop does, which does not wait for it. */
+START_TEST(job_that_was_left_keeps_nobody)
+{
+	char byte;
+
+	ck_assert_int_eq(pipe(worker_pipe), 0);
+	ck_assert_int_eq(pipe(left_pipe), 0);
+	front.frontend.open = leave_job;
+	rig_start(&rig);
+	clients = MIRROR_CLIENTS_OPEN;
+	act();
+	rig_expect(&rig, "left");
+	rig_stop(&rig);
+	ck_assert_int_eq(write(worker_pipe[1], "x", 1), 1);
+	ck_assert_int_eq(read(left_pipe[0], &byte, 1), 1);
+	ck_assert(!job_is_done);
+}
+END_TEST
+
 START_TEST(stop_may_come_before_the_start)
 {
 	rig.stop_first = true;
@@ -539,6 +575,7 @@ int main(void)
 	tcase_add_test(tc, timers_expire_in_order_and_can_be_moved);
 	tcase_add_test(tc, job_runs_beside_the_loop);
 	tcase_add_test(tc, stop_waits_for_a_job);
+	tcase_add_test(tc, job_that_was_left_keeps_nobody);
 	tcase_add_test(tc, stop_may_come_before_the_start);
 	tcase_add_test(tc, driver_that_never_ran_can_be_destroyed);
 	tcase_add_test(tc, facts_are_kept_while_the_taker_is_slow);

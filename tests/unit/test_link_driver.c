@@ -1,7 +1,9 @@
 /* test_link_driver.c - two I/O threads over real TCP. */
 #include <arpa/inet.h>
 #include <check.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -403,6 +405,35 @@ START_TEST(names_are_resolved)
 }
 END_TEST
 
+static int resolver_pipe[2];
+
+/* The resolver, but that one name is never answered. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		struct addrinfo **list)
+{
+	static int (*resolve)(const char *, const char *, const struct addrinfo *,
+			      struct addrinfo **);
+	char byte;
+
+	if (node != NULL && strcmp(node, "no-answer.example") == 0 &&
+	    (hints->ai_flags & AI_NUMERICHOST) == 0)
+		return read(resolver_pipe[0], &byte, 1) == 1 ? EAI_AGAIN : EAI_FAIL;
+	*(void **)&resolve = dlsym(RTLD_NEXT, "getaddrinfo");
+	return resolve(node, service, hints, list);
+}
+
+/* A name server that does not answer keeps no stop waiting. */
+START_TEST(stop_does_not_wait_for_a_name)
+{
+	ck_assert_int_eq(pipe(resolver_pipe), 0);
+	rig_start(&a);
+	order_link(&a, ORDER_LINK, 3, "no-answer.example", 1);
+	rig_turn(&a);
+	rig_stop(&a);
+	ck_assert_int_eq(write(resolver_pipe[1], "x", 1), 1);
+}
+END_TEST
+
 START_TEST(ipv6)
 {
 	snprintf(b.config->node[0].address, CONFIG_ADDRESS_MAX, "::1");
@@ -467,6 +498,7 @@ int main(void)
 	tcase_add_test(tc, frames_come_back_when_the_peer_dies);
 	tcase_add_test(tc, nobody_listens);
 	tcase_add_test(tc, names_are_resolved);
+	tcase_add_test(tc, stop_does_not_wait_for_a_name);
 	tcase_add_test(tc, ipv6);
 	tcase_add_test(tc, unanswered_connect_ends);
 	suite_add_tcase(s, tc);
