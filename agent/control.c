@@ -394,23 +394,27 @@ static int32_t acceptable(int32_t fd, int32_t revents, void *data)
 	return 0;
 }
 
-/* A bound, listening socket at control->path, or -errno. */
+/* A bound, listening socket at control->path, or -errno. It gets its name last: who finds
+ * it can connect. The name may be a predecessor's, which was killed. */
 static int listen_at(struct agent_control *control)
 {
+	char fresh[PATH_MAX + 8];
 	struct sockaddr_un address;
 	int directory = -1, error;
 	struct stat st;
 	mode_t before;
 
-	error = agent_socket_address(control->path, &address, &directory);
+	snprintf(fresh, sizeof fresh, "%s.new", control->path);
+	error = agent_socket_address(fresh, &address, &directory);
 	if (error != 0)
 		return error;
 	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	unlink(control->path);
+	unlink(fresh);
 	before = umask(0177);
 	if (control->fd < 0 ||
 	    bind(control->fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-	    listen(control->fd, AGENT_CLIENTS_MAX) != 0 || lstat(control->path, &st) != 0)
+	    listen(control->fd, AGENT_CLIENTS_MAX) != 0 ||
+	    rename(fresh, control->path) != 0 || lstat(control->path, &st) != 0)
 		error = -errno;
 	umask(before);
 	if (directory >= 0)

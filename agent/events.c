@@ -68,7 +68,8 @@ static void file_open(struct agent_events *e)
 
 	if (e->path == NULL)
 		return;
-	e->fd = open(e->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	e->fd = open(e->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK,
+		     0640);
 	e->file_bytes = e->fd >= 0 && fstat(e->fd, &st) == 0 ? (size_t)st.st_size : 0;
 	if (e->fd < 0)
 		agent_log(LOG_WARNING, "the event log %s cannot be opened: %s", e->path,
@@ -86,6 +87,15 @@ static void file_turn(struct agent_events *e)
 	file_open(e);
 }
 
+/* Somebody has removed it, or moved it away: what is written now would be seen by nobody. */
+static bool file_is_gone(const struct agent_events *e)
+{
+	struct stat ours, there;
+
+	return e->fd < 0 || fstat(e->fd, &ours) != 0 || stat(e->path, &there) != 0 ||
+	       ours.st_dev != there.st_dev || ours.st_ino != there.st_ino;
+}
+
 /* A line that cannot be written is in the system log all the same. */
 static void file_add(struct agent_events *e, uint64_t wall_ns, const char *line)
 {
@@ -93,6 +103,11 @@ static void file_add(struct agent_events *e, uint64_t wall_ns, const char *line)
 	ssize_t n;
 	int length;
 
+	if (e->path != NULL && file_is_gone(e)) {
+		if (e->fd >= 0)
+			close(e->fd);
+		file_open(e);
+	}
 	if (e->fd < 0)
 		return;
 	agent_event_time_format(wall_ns, when);

@@ -233,6 +233,13 @@ int agent_lock_holder(const struct agent_instance *instance, pid_t *pid)
 	return held;
 }
 
+void agent_process_begin(void)
+{
+	umask(S_IWGRP | S_IWOTH);
+	/* Linux before 5.9 has no such call, and is too old for the rest. */
+	close_range(STDERR_FILENO + 1, ~0u, 0);
+}
+
 /* ---- the pid file ------------------------------------------------------------------ */
 
 int agent_pid_write(const struct agent_instance *instance, char *text, size_t text_size)

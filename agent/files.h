@@ -30,6 +30,9 @@ int agent_lock_keep(const struct agent_instance *instance, int *fd, char *text,
  * Returns 1 and its `*pid` (0: not to be seen from here), 0: none, no daemon runs; or
  * -errno: that cannot be told. */
 int agent_lock_holder(const struct agent_instance *instance, pid_t *pid);
+/* A process of ours begins: nothing of its starter's but its first three descriptors, and
+ * what it makes has the modes that it asks for, whatever umask it was given. */
+void agent_process_begin(void);
 
 /* The file RUN_DIR/INSTANCE/pid, for who looks for the daemon. */
 int agent_pid_write(const struct agent_instance *instance, char *text, size_t text_size);

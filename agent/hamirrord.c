@@ -545,6 +545,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], AGENT_ATTACH_HELPER) == 0)
 		return agent_attach_helper(argc, argv);
+	agent_process_begin();
 	exit_now = arguments(&d, argc, argv);
 	if (exit_now >= 0)
 		return exit_now;

@@ -50,6 +50,12 @@ static void retry_expired(struct io_timer *t)
 	accept_arm(io_driver_container(t, struct nbd_listener, retry));
 }
 
+/* The socket gets its name once it listens: who finds it can connect. */
+static void fresh_path(const char *path, char fresh[PATH_MAX + 8])
+{
+	snprintf(fresh, PATH_MAX + 8, "%s.new", path);
+}
+
 /* A unix socket's address may be shorter than its path: go through the directory. */
 static int bind_path(int fd, const char *path)
 {
@@ -90,6 +96,7 @@ static int bind_network(struct nbd_driver *d, int fd)
 
 static int listener_open(struct nbd_driver *d, struct nbd_listener *l, bool network)
 {
+	char fresh[PATH_MAX + 8];
 	int rc;
 
 	*l = (struct nbd_listener){ .driver = d, .network = network };
@@ -99,10 +106,13 @@ static int listener_open(struct nbd_driver *d, struct nbd_listener *l, bool netw
 		       SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
 		return -errno;
-	rc = network ? bind_network(d, l->fd) : bind_path(l->fd, d->path);
-	if (rc == 0 && listen(l->fd, BACKLOG) < 0)
+	fresh_path(d->path, fresh);
+	rc = network ? bind_network(d, l->fd) : bind_path(l->fd, fresh);
+	if (rc == 0 &&
+	    (listen(l->fd, BACKLOG) < 0 || (!network && rename(fresh, d->path) < 0)))
 		rc = -errno;
 	if (rc < 0) {
+		unlink(fresh);
 		close(l->fd);
 		l->fd = -1;
 	}

@@ -111,6 +111,19 @@ static void added(struct agent_follower *f, const struct agent_event *event)
 	heard_count++;
 }
 
+/* Somebody removes the file, or moves it away: it is made again. */
+START_TEST(file_that_was_removed_is_made_again)
+{
+	struct agent_events *e = agent_events_open(path);
+
+	agent_events_add(e, &link_down);
+	ck_assert_int_eq(unlink(path), 0);
+	agent_events_add(e, &link_down);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	agent_events_close(e);
+}
+END_TEST
+
 START_TEST(followers_hear_what_comes_after)
 {
 	struct agent_events *e = agent_events_open(NULL);
@@ -145,6 +158,7 @@ int main(void)
 	tcase_add_test(tc, endless_text_is_cut);
 	tcase_add_test(tc, file_has_the_time_before_the_line);
 	tcase_add_test(tc, file_is_bounded_and_one_older_is_kept);
+	tcase_add_test(tc, file_that_was_removed_is_made_again);
 	tcase_add_test(tc, followers_hear_what_comes_after);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);

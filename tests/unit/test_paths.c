@@ -1,13 +1,16 @@
 /* test_paths.c - names of instances, and where their files are. */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/files.h"
 #include "agent/paths.h"
 
 static struct agent_instance instance;
@@ -131,6 +134,33 @@ START_TEST(reaches_a_socket_by_a_long_path)
 }
 END_TEST
 
+/* Whatever umask and descriptors the starter had. */
+START_TEST(process_begins_with_nothing_of_its_starter)
+{
+	char directory[] = "/tmp/hamirror-begin-XXXXXX", inner[64];
+	int fd, status;
+	struct stat st;
+	pid_t pid;
+
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	snprintf(inner, sizeof inner, "%s/dev", directory);
+	fd = dup(STDERR_FILENO);
+	pid = fork();
+	if (pid == 0) {
+		umask(077);
+		agent_process_begin();
+		_exit(fcntl(fd, F_GETFD) == -1 && mkdir(inner, 0755) == 0 ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(stat(inner, &st), 0);
+	ck_assert_int_eq(st.st_mode & 0777, 0755);
+	close(fd);
+	rmdir(inner);
+	rmdir(directory);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("paths");
@@ -143,6 +173,7 @@ int main(void)
 	tcase_add_test(tc, bounds_names_and_knows_this_node);
 	tcase_add_test(tc, finds_the_files_of_an_instance);
 	tcase_add_test(tc, reaches_a_socket_by_a_long_path);
+	tcase_add_test(tc, process_begins_with_nothing_of_its_starter);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
