@@ -21,6 +21,8 @@ libagent_la_SOURCES = \
 	agent/config_read.h \
 	agent/config_walk.c \
 	agent/config_walk.h \
+	agent/corosync.c \
+	agent/corosync.h \
 	agent/config_warn.c \
 	agent/control.c \
 	agent/control.h \

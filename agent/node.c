@@ -15,6 +15,7 @@
 #include <qb/qbloop.h>
 
 #include "agent/config.h"
+#include "agent/corosync.h"
 #include "agent/devices.h"
 #include "agent/io.h"
 #include "agent/reach.h"
@@ -22,7 +23,6 @@
 #include "agent/words.h"
 #include "cluster/cpg_driver.h"
 #include "cluster/fence_driver.h"
-#include "cluster/names.h"
 #include "cluster/quorum_driver.h"
 #include "cluster/voter_driver.h"
 #include "mirror/link_driver.h"
@@ -37,7 +37,7 @@ struct agent_node {
 	struct cluster_cpg *cpg;
 	struct cluster_quorum *quorum;
 	struct cluster_fence *fence;
-	struct cluster_names names; /* as Corosync's nodelist spells them */
+	struct agent_corosync corosync;
 	struct cluster_voter_writer *voter;
 	struct agent_io *io;
 	struct agent_devices *devices;
@@ -198,22 +198,11 @@ static void ticked(void *data)
 	step(n, &event);
 }
 
-/* The nodelist may have changed since. */
-static int32_t node_called(struct agent_node *n, const char *name)
-{
-	char text[256];
-	int32_t node = cluster_names_find(&n->names, n->setup.config, name);
-
-	if (node < 0 && n->setup.config->cluster &&
-	    cluster_names_get(&n->names, text, sizeof text) == 0)
-		node = cluster_names_find(&n->names, n->setup.config, name);
-	return node;
-}
-
 static void fence_event(void *owner, struct cluster_event *event)
 {
 	struct agent_node *n = owner;
-	const int32_t node = node_called(n, event->fenced.node);
+	const int32_t node = cluster_names_find(&n->corosync.names, n->setup.config,
+						event->fenced.node);
 	char object[CLUSTER_NAME_BYTES + 8];
 
 	if (node >= 0)
@@ -240,6 +229,7 @@ static void status_done(struct agent_node *n, const struct mirror_status *mirror
 		.cluster = &n->members,
 		.mirror = mirror,
 		.listen_text = n->listen_text,
+		.corosync_text = n->corosync.text,
 		.fencer_connected = n->fence != NULL && cluster_fence_connected(n->fence),
 		.queue_count = 2,
 		.queue = queue,
@@ -394,7 +384,8 @@ int agent_node_fenced(struct agent_node *n, const char *name)
 		.type = CLUSTER_EVENT_FENCED,
 		.fenced = { .wall_ns = UINT64_MAX },
 	};
-	const int32_t node = node_called(n, name);
+	const int32_t node = cluster_names_find(&n->corosync.names, n->setup.config,
+						name);
 	char object[CONFIG_NAME_MAX + 8];
 
 	if (node < 0)
@@ -455,26 +446,6 @@ out:
 	return error;
 }
 
-/* A fencing names a node as Corosync's nodelist does: who would not be known refuses. */
-static int check_name(struct agent_node *n, uint32_t nodeid, char *text, size_t text_size)
-{
-	const char *mine = n->setup.config->node[n->setup.self].name, *name;
-	const int error = cluster_names_get(&n->names, text, text_size);
-
-	if (error != 0)
-		return error;
-	name = cluster_names_of(&n->names, nodeid);
-	if (name == NULL || cluster_names_find(&n->names, n->setup.config, name) ==
-				    (int32_t)n->setup.self)
-		return 0;
-	snprintf(
-		text, text_size,
-		"Corosync calls this node %s, and the mirror's file calls it %s: a fencing "
-		"of it would not be recognized; write \"%s\" in the file, on all nodes",
-		name, mine, name);
-	return -EINVAL;
-}
-
 /* Quorum before cpg: the first configuration change then finds it known. */
 static int open_corosync(struct agent_node *n, struct cluster_self *self, char *text,
 			 size_t text_size)
@@ -490,11 +461,13 @@ static int open_corosync(struct agent_node *n, struct cluster_self *self, char *
 	if (error != 0)
 		return error;
 	self->nodeid = cluster_cpg_nodeid(n->cpg);
-	error = check_name(n, self->nodeid, text, text_size);
+	error = agent_corosync_check_name(&n->corosync, n->setup.config, n->setup.self,
+					  self->nodeid, text, text_size);
 	if (error != 0)
 		return error;
 	if (self->lease_ms == 0)
 		self->lease_ms = cluster_lease_default_ms(token_ms, consensus_ms);
+	agent_corosync_check_lease(&n->corosync, self->lease_ms, token_ms, consensus_ms);
 	error = cluster_quorum_open(loop, &(struct cluster_quorum_owner){ step, fail, n },
 				    &n->quorum, text, text_size);
 	if (error != 0)

@@ -37,6 +37,7 @@ struct status_input {
 	const struct mirror_status *mirror;  /* NULL: the I/O thread gave none */
 	const struct status_device *devices; /* per disk, or NULL */
 	const char *listen_text;             /* why the line is not listened on, or "" */
+	const char *corosync_text;           /* which of its times do not fit, or "" */
 	const char *attach_text;             /* why devices do not stand, or "" */
 	bool fencer_connected;
 	uint64_t voter_write_last_us, voter_write_max_us; /* 0: none yet */

@@ -153,6 +153,9 @@ START_TEST(every_bad_state_has_its_sentence)
 	setup();
 	input.attach_text = "the kernel has no nbd";
 	only_because("no nbd");
+	setup();
+	input.corosync_text = "The lease is 2000 ms, and Corosync's token is 3000.";
+	only_because("The lease is 2000 ms");
 }
 END_TEST
 

@@ -1,0 +1,28 @@
+/* corosync.h - what a mirror needs of Corosync's configuration, and whether it fits: the
+ * names of nodes by which Pacemaker fences, and totem's times against the lease (D7).
+ *
+ * Both are read once, at the start: a Corosync that hangs may not hold up the control
+ * thread later. Who changes them while a mirror runs restarts its daemons, one by one.
+ */
+#ifndef AGENT_COROSYNC_H
+#define AGENT_COROSYNC_H
+
+#include "cluster/names.h"
+
+struct agent_corosync {
+	struct cluster_names names;
+	char text[256]; /* what does not fit, for the status; "" */
+};
+
+/* Does Corosync's name of `nodeid`, this node, mean `node` of `config`? A fencing that
+ * nobody would recognize is refused by its own node. Returns 0, -EINVAL with a sentence, or
+ * as cluster_names_get(). */
+int agent_corosync_check_name(struct agent_corosync *a, const struct config *config,
+			      uint32_t node, uint32_t nodeid, char *text,
+			      size_t text_size);
+
+/* Compare the lease with totem's times. */
+void agent_corosync_check_lease(struct agent_corosync *a, uint32_t lease_ms,
+				uint32_t token_ms, uint32_t consensus_ms);
+
+#endif
