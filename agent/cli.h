@@ -31,7 +31,7 @@ enum cli_option {
 	CLI_NOW = 1u << 4,
 	CLI_RECORDS = 1u << 5,
 	CLI_ALLOW_INCONSISTENT = 1u << 6,
-	CLI_DISCARD = 1u << 12,
+	CLI_DISCARD = 1u << 13,
 	CLI_CONFIG = 1u << 7,
 	CLI_COPY_OF = 1u << 8,
 	CLI_IDENTITY = 1u << 9,

@@ -30,10 +30,11 @@ void agent_corosync_check_lease(struct agent_corosync *a, uint32_t lease_ms,
 				uint32_t token_ms, uint32_t consensus_ms)
 {
 	if (lease_ms <= token_ms + consensus_ms)
-		snprintf(a->text, sizeof a->text,
-			 "The lease is %u ms, and Corosync's token and consensus are %u "
-			 "and %u ms: when a node is lost, writes freeze before its loss is "
-			 "known. Set lease above %u in the mirror's file, on all nodes, or "
-			 "lower token.",
-			 lease_ms, token_ms, consensus_ms, token_ms + consensus_ms);
+		snprintf(
+			a->text, sizeof a->text,
+			"The lease is %u ms, and Corosync's token and consensus are %u "
+			"and %u ms: when a node is lost, writes freeze before its loss is "
+			"known. Set lease above %u in the mirror's file, on all nodes, or "
+			"lower token.",
+			lease_ms, token_ms, consensus_ms, token_ms + consensus_ms);
 }

@@ -255,6 +255,7 @@ EXTRA_DIST += \
 	tests/sim/mutants/hold-lifted-early.patch \
 	tests/sim/mutants/home-before-copies.patch \
 	tests/sim/mutants/home-before-durable.patch \
+	tests/sim/mutants/late-notice-counts.patch \
 	tests/sim/mutants/lease-by-one-grant.patch \
 	tests/sim/mutants/lease-not-waited-out.patch \
 	tests/sim/mutants/lease-outlived.patch \

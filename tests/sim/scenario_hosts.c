@@ -220,6 +220,23 @@ static void disk_hangs(struct sim_scene *s)
 	device_hangs(s, 0);
 }
 
+/* Its host is fenced while the process of its mate is stopped, comes back, has the disks
+ * again and is cut off: all of that the mate hears when it wakes, and then of the fencing,
+ * as if it had just been. */
+static void late_notice(struct sim_scene *s)
+{
+	const uint32_t host = (uint32_t)s->w->site[1].open_node, mate = 5 - host;
+
+	sim_node_stop(s->w, mate, 20 * SIM_S);
+	sim_fence(s->w, host);
+	sim_node_start(s->w, host);
+	s->node = host;
+	s->site = 1;
+	UNTIL(s, 12000, is_hosted, "it is back and has the disks again");
+	sim_part(s->w, 1u << host, true, true);
+	WHILE(s, 40000, is_hosted, "a host that is cut off keeps its disks");
+}
+
 const struct sim_scenario sim_scenarios_hosts[] = {
 	{ "log-hangs",
 	  "production's writelog answers nothing any more",
@@ -269,5 +286,11 @@ const struct sim_scenario sim_scenarios_hosts[] = {
 	  1,
 	  20,
 	  .play = leave_and_lose },
+	{ "late-notice",
+	  "a stopped process hears late that a host was fenced which is back since",
+	  { 2, 2 },
+	  1,
+	  20,
+	  .play = late_notice },
 	{ 0 },
 };
