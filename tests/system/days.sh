@@ -217,7 +217,7 @@ day_writelog() {
 	does_not_open a "lyon"
 	restore
 	dd if=/dev/zero of="$DIR/log.a" bs=128K count=1 conv=notrunc status=none
-	does_not_open a "not a hamirror log; \`hamirror create data\` makes it one"
+	does_not_open a "not a hamirror log; \`hamirror create data@a\` makes it one"
 	restore
 	(flock 9 && exec sleep 60) 9<> "$DIR/log.a" &
 	await 5 is_locked "$DIR/log.a" || fail "the log was not locked"
