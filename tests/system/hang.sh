@@ -98,7 +98,7 @@ day_answers_in_time() {
 	hang_pair log.a
 	write_on
 	hang
-	await 10 why_says a "writelog $DIR/log.a hangs" || fail "$(hamirror why data@a)"
+	await 10 event_says a "writelog $DIR/log.a hangs" || fail "$(hamirror why data@a)"
 	answer
 	await 10 event_says a "answer again" || fail "that it answers is not said"
 	! has_failed a || fail "it was given up"
