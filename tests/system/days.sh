@@ -438,7 +438,7 @@ day_production_hangs() {
 	kill -STOP "$pid"
 	qemu-io -f raw -c "write -P 0x62 1M 64k" "$(uri a)" > "$DIR/frozen" 2>&1 &
 	writer=$!
-	refused "cannot be reached" promote b
+	refused "answers, and does not say" promote b
 	run promote b --force --wait 30
 	[[ $said == *"may hold more"* ]] || fail "the loss is not named: $said"
 	write b 0x63 2M 1M
@@ -448,6 +448,9 @@ day_production_hangs() {
 	run demote a
 	wait $writer 2> /dev/null
 	! grep -q "^wrote" "$DIR/frozen" || fail "the old production answered a write"
+	# it cannot know that nobody was told of that write
+	await 10 why_says a "--discard" || fail "a does not ask: $(hamirror why data@a)"
+	run connect a lyon --discard
 	current_again b paris
 	reads b 0x61 0 1M || fail "what both had is gone"
 	reads b 0x63 2M 1M || fail "what the new production wrote is gone"
