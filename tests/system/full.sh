@@ -49,6 +49,7 @@ small_site() {
 	if [ "${3:-}" = loop ]; then
 		loop=$(losetup --find --show "$disk" 2> /dev/null) || { leave_small; return 1; }
 		ln -sfn "$loop" "$DIR/small/disk"
+		run accept "$1" db # it is the same file, and looks like another disk
 	fi
 	run start a
 	run start b
