@@ -179,6 +179,11 @@ static void inconsistent_forced(struct sim_scene *s)
 
 /* ---- no copy is waited for that needs a refresh -------------------- */
 
+static bool is_opened(struct sim_scene *s)
+{
+	return pair(s, 0)->state == ALONE_OPEN;
+}
+
 static bool serves_again(struct sim_scene *s)
 {
 	return sim_node_serves(s->w, 0) && !pair(s, 0)->busy;
@@ -189,7 +194,10 @@ static void restarted_behind(struct sim_scene *s)
 	if (!fall_behind(s) || !let_in(s))
 		return;
 	sim_node_kill(s->w, 0);
+	sim_hold_device(s->w, 0, 0, 0); /* its disks are looked at when they are opened */
 	sim_node_start(s->w, 0);
+	UNTIL(s, 5000, is_opened, "production is back");
+	sim_hold_device(s->w, 0, 0, 1u << MIRROR_IO_READ);
 	s->id = command(s, 0, CLUSTER_COMMAND_PROMOTE, false);
 	UNTIL(s, 10000, serves_again, "production serves again");
 	s->write = sim_scene_write(s, 0, 7);
