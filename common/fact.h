@@ -31,10 +31,10 @@ enum fact_type {
 	FACT_DEVICE_FAILED, /* a device failed: text names it; the site must detach */
 	FACT_UNDO,          /* `cluster: none`: text says what following production `site`
 			       would undo here, and waits for ORDER_MARK; "": nothing */
-	FACT_EVENT,         /* for the event log only: object, text, rule */
 	FACT_DEVICE_HANGS,  /* text names a device of this site that has not answered for
 			       age_ms; 0: all answer again. DEVICE_FAILED with
 			       -ETIMEDOUT follows after device-timeout */
+	FACT_EVENT,         /* for the event log only: object, text, rule */
 };
 
 enum link_state {

@@ -113,11 +113,13 @@ static void check_level(struct sim *w, uint32_t node, uint32_t site)
 
 	if (!w->node[1 - node].open || copy->state < ENGINE_IDLE || copy->failed)
 		return;
-	if (copy->sb.blank || copy->sb.hold.active ||
+	/* A map may still stand here for what a copy that has every record had long ago. */
+	if (copy->sb.blank || copy->sb.hold.active || m->sb.sites[site].map_due ||
 	    mirror_map_count(copy->map, site) > 0 ||
-	    m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY ||
-	    mirror_map_count(m->map, site) > 0 ||
-	    copy->logged + 1 < mirror_ring_oldest_sequence(m->ring))
+	    (copy->logged < m->last_sequence &&
+	     (m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY ||
+	      mirror_map_count(m->map, site) > 0 ||
+	      copy->logged + 1 < mirror_ring_oldest_sequence(m->ring))))
 		sim_violate(w, "D3",
 			    "n%u begins with writes that wait for site %u, and that one "
 			    "needs a refresh",

@@ -160,6 +160,27 @@ static bool tend_apart(struct sim *w, uint32_t node)
 	return true;
 }
 
+/* A site asks before it gives up what it wrote and the one that serves lacks. */
+static bool tend_undo(struct sim *w, uint32_t node)
+{
+	struct sim_person *p = &w->person;
+	const struct alone *a = w->node[node].core->alone;
+	const struct cluster_command c = { .type = CLUSTER_COMMAND_CONNECT,
+					   .site = (int32_t)(1 - node),
+					   .discard = true };
+
+	if (a->undo_text[0] == 0 || !sim_pair_is_whole(w))
+		return false;
+	if (w->now_ns < p->told_ns + patience(w))
+		return false;
+	sim_trace(w, "OPERATOR gives up at n%u: %s", node + 1, a->undo_text);
+	p->id = sim_operator(w, node, &c);
+	p->node = node;
+	p->process = w->node[node].process;
+	p->since_ns = p->told_ns = w->now_ns;
+	return true;
+}
+
 static void tend(struct sim *w, uint32_t serving)
 {
 	struct sim_person *p = &w->person;
@@ -168,7 +189,8 @@ static void tend(struct sim *w, uint32_t serving)
 	p->idle_since_ns = w->now_ns;
 	p->refused = 0;
 	if (tend_frozen(w, serving) || tend_apart(w, serving) ||
-	    (is_there(w, other) && tend_apart(w, other)) || w->settling)
+	    (is_there(w, other) && (tend_apart(w, other) || tend_undo(w, other))) ||
+	    w->settling)
 		return;
 	if (w->now_ns < p->told_ns + SIM_S * (1 + w->plan.slow))
 		return;

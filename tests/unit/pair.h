@@ -46,8 +46,8 @@ struct pair_site {
 	uint64_t incarnation;
 	struct mirror_event sent[FRAMES_MAX]; /* frames that left, not yet told */
 	uint32_t sent_count;
-	struct fact last[FACT_DEVICE_HANGS + 1]; /* newest of each type */
-	uint32_t fact_count[FACT_DEVICE_HANGS + 1];
+	struct fact last[FACT_EVENT + 1]; /* newest of each type */
+	uint32_t fact_count[FACT_EVENT + 1];
 	uint32_t waited;
 	uint64_t ready_seen;
 	bool serving;
