@@ -189,6 +189,12 @@ void config_warn(const struct config *config, int32_t node,
 
 	if (config->site_count == 1)
 		warn(&w, CONFIG_UNWISE, "only one site: nothing is mirrored");
+	if (config->device_timeout_ms >= config->frozen_timeout_ms)
+		warn(&w, CONFIG_UNWISE,
+		     "device-timeout is %u ms: a demote or stop fails what is frozen after "
+		     "frozen-timeout, %u ms, before a device that hangs is given up; let "
+		     "device-timeout be the shorter one",
+		     config->device_timeout_ms, config->frozen_timeout_ms);
 	if (config->cluster)
 		warn_of_times(config, &w);
 	if (node >= 0 && config->node[node].site >= 0)

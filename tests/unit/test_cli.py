@@ -447,6 +447,19 @@ class Alone(Command):
         _, out, _ = self.run_command("config", "show", "data", "--json")
         self.assertEqual(json.loads(out)["nodes"][1]["port"], 7791)
 
+    def test_times(self):
+        """Timeouts that wait for each other are compared, and both are named."""
+        text = CONFIG.format(dir=self.dir).replace("cluster: none\n", "").replace(
+            "addresses:", "#")
+        self.write("times.yaml", text + "device-timeout: 40000\nfrozen-timeout: 35000\n"
+                   "copy-timeout: 60000\n")
+        status, out, _ = self.run_command("config", "check",
+                                          os.path.join(self.dir, "times.yaml"))
+        self.assertEqual(status, 0)
+        for words in ("device-timeout is 40000 ms", "frozen-timeout, 35000 ms",
+                      "frozen-timeout is 35000 ms", "copy-timeout is 60000 ms"):
+            self.assertIn(words, out)
+
     def test_one_device(self):
         """A log and a disk in one place are told."""
         for name in ("a.log", "a.db"):
