@@ -3,6 +3,7 @@
  * check_g2.c sees; here, as soon as the hold has ended, well or not.)
  */
 #include "mirror/internal.h"
+#include "mirror/parts.h"
 #include "tests/sim/sim.h"
 
 static void fact(struct sim *w, uint32_t node, const struct fact *f)
@@ -30,7 +31,7 @@ static void mirror(struct sim *w, uint32_t node)
 	if (s->was_held && !m->sb.hold.active)
 		sim_image_check(w, node, "G6");
 	s->was_held = m->sb.hold.active;
-	if (sim_is_image(m) && !m->sb.hold.active)
+	if (sim_is_image(m) && !mirror_copy_holds(m)) /* on the device too */
 		s->had_image = true;
 	else if (m->sb.blank && s->had_image && s->allowed)
 		s->consent = true;

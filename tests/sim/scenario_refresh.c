@@ -3,6 +3,7 @@
 
 #include "cluster/internal.h"
 #include "mirror/internal.h"
+#include "mirror/parts.h"
 #include "tests/sim/scenario.h"
 
 /* ---- cut short -------------------- */
@@ -343,6 +344,32 @@ static void made_anew(struct sim_scene *s)
 	UNTIL(s, 30000, is_whole, "its disk is filled, and it is current");
 }
 
+/* ---- the power goes as a first refresh ends -------------------- */
+
+static bool is_ending(struct sim_scene *s)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, 1);
+
+	return !m->sb.blank && !m->sb.hold.active && mirror_copy_holds(m);
+}
+
+/* Its superblock says so in memory, and on the device perhaps. */
+static void ends_in_dark(struct sim_scene *s)
+{
+	sim_node_kill(s->w, 1);
+	sim_io_settle(s->w, 1);
+	sim_setup_log_again(s->w, 1);
+	s->w->site[1].durable = s->w->site[1].refused_ballot = 0;
+	sim_node_start(s->w, 1);
+	UNTIL(s, 30000, is_out, "the copy is not current any more");
+	UNTIL(s, 30000, is_ending, "all of the refresh is there");
+	EXPECT(s, sim_scene_engine(s, 0)->peer[1].phase == REFRESH_ENDING,
+	       "production does not count it yet");
+	sim_site_power(s->w, 1);
+	sim_node_start(s->w, 1);
+	UNTIL(s, 30000, is_whole, "it is filled, and current");
+}
+
 const struct sim_scenario sim_scenarios_refresh[] = {
 	{ "refresh-cut-short",
 	  "a refresh cut short after the stream went on",
@@ -388,6 +415,12 @@ const struct sim_scenario sim_scenarios_refresh[] = {
 	  1,
 	  5,
 	  .play = slow_hold },
+	{ "refresh-ends-in-dark",
+	  "the power of a copy goes as its first refresh ends",
+	  { 1, 1 },
+	  1,
+	  8,
+	  .play = ends_in_dark },
 	{ "refresh-brought-home",
 	  "a copy that is promoted before its refresh is at home",
 	  { 1, 1 },
