@@ -71,19 +71,19 @@ static void check_one(struct sim *w, uint32_t node)
 
 /* ---- G4 ------------------------------------------------------------------------------ */
 
-/* Power took from each site that was asked what was not flushed there. */
-static bool lost_power(const struct sim *w, const struct sim_generation *g, uint32_t site,
-		       uint32_t waited)
+/* Power took it from each site that had it; and the other one, if it had, was asked. */
+static bool lost_power(const struct sim *w, const struct sim_generation *g, uint32_t node,
+		       uint64_t limit)
 {
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
-		if ((s == site || (waited >> s & 1) != 0) &&
-		    w->site[s].power_cuts == g->power_cuts[s])
+		if (g->told[s] > limit &&
+		    (w->site[s].power_cuts == g->told_power_cuts[s] ||
+		     (s != w->node[node].site && w->node[node].lone)))
 			return false;
 	return true;
 }
 
-static void check_generation(struct sim *w, uint32_t node, uint32_t of, uint64_t limit,
-			     uint32_t waited)
+static void check_generation(struct sim *w, uint32_t node, uint32_t of, uint64_t limit)
 {
 	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
 	struct sim_generation *g = &w->generation[of];
@@ -91,7 +91,7 @@ static void check_generation(struct sim *w, uint32_t node, uint32_t of, uint64_t
 
 	if (most <= limit || is_given_up(w, (int32_t)of, (int32_t)mine))
 		return;
-	if (g->flushed > limit || !lost_power(w, g, w->node[node].site, waited))
+	if (g->flushed > limit || !lost_power(w, g, node, limit))
 		sim_violate(
 			w, "G4",
 			"n%u serves with %llu of generation %llu: %llu was "
@@ -102,6 +102,8 @@ static void check_generation(struct sim *w, uint32_t node, uint32_t of, uint64_t
 			(unsigned long long)g->flushed);
 	g->acknowledged = g->acknowledged < limit ? g->acknowledged : limit;
 	g->seen = g->seen < limit ? g->seen : limit;
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		g->told[s] = g->told[s] < limit ? g->told[s] : limit;
 }
 
 /* ---- D3 ------------------------------------------------------------------------------ */
@@ -144,7 +146,7 @@ static void begins(struct sim *w, uint32_t node, const struct order *o)
 	check_one(w, node);
 	sim_limits(w, mine, limit);
 	for (uint32_t i = 0; i < w->generation_count; i++)
-		check_generation(w, node, i, limit[i], o->sites);
+		check_generation(w, node, i, limit[i]);
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
 		if ((o->sites >> s & 1) != 0)
 			check_level(w, node, s);

@@ -131,6 +131,18 @@ static uint64_t promised(const struct sim *w, const struct sim_generation *g,
 	return s;
 }
 
+/* Production has it, and each copy that writes wait for at this moment. */
+static void note_told(struct sim *w, uint32_t node, struct sim_generation *g,
+		      uint64_t sequence)
+{
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		if ((s == w->node[node].site || w->node[node].engine->peer[s].waited) &&
+		    sequence > g->told[s]) {
+			g->told[s] = sequence;
+			g->told_power_cuts[s] = w->site[s].power_cuts;
+		}
+}
+
 static void check_write(struct sim *w, uint32_t node, const struct sim_request *r)
 {
 	const struct mirror_request *q = &r->request;
@@ -153,6 +165,7 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 	else if (is_flush(q))
 		check_stable(w, node, sequence);
 	check_copies(w, node, sequence, is_flush(q), "G1");
+	note_told(w, node, g, sequence);
 	if (q->sequence > g->answered)
 		g->answered = q->sequence;
 	if (sequence > g->acknowledged && sequence > g->cut) {
@@ -225,6 +238,7 @@ static void check_sector(struct sim *w, uint32_t node, const struct sim_request 
 				floor != NULL ? floor->sequence : 0);
 	if (t->sequence > w->generation[t->generation].seen)
 		w->generation[t->generation].seen = t->sequence;
+	note_told(w, node, &w->generation[t->generation], t->sequence);
 	check_copies(w, node, t->sequence, false,
 		     t->generation != w->node[node].served_generation - 1 ? "D5" : "G1");
 }

@@ -264,6 +264,8 @@ struct sim_generation {
 	uint64_t room;
 	uint64_t acknowledged, flushed, seen; /* greatest told to clients; 0: none */
 	uint64_t answered;                    /* likewise, with the marks of flushes */
+	uint64_t told[SIM_SITES_MAX]; /* likewise, while writes waited for that site */
+	uint32_t told_power_cuts[SIM_SITES_MAX]; /* ... and its power cuts then */
 	bool forced; /* without a cluster: the operator has accepted a loss */
 	uint32_t power_cuts[SIM_SITES_MAX]; /* of each site at the newest answer */
 };
