@@ -69,6 +69,13 @@ static void promoted_at_once(struct sim_scene *s)
 	EXPECT(s, is_refused(s, s->id) != is_refused(s, s->count), "one of them serves");
 }
 
+static void forced_over_serving(struct sim_scene *s)
+{
+	if (!does(s, 1, CLUSTER_COMMAND_PROMOTE, true))
+		return;
+	EXPECT(s, is_refused(s, s->id), "a force does not override who serves");
+}
+
 /* A clean end lets one of them go on without the other, not each. */
 static void clean_end_twice(struct sim_scene *s)
 {
@@ -280,6 +287,8 @@ const struct sim_scenario sim_scenarios_alone[] = {
 	{ "promoted-at-once",
 	  "both sites are promoted at the same time, and hear each other", PAIR, 16,
 	  .play = promoted_at_once, .alone = true },
+	{ "forced-over-serving", "a copy is promoted by force while production serves",
+	  PAIR, 2, .play = forced_over_serving, .alone = true },
 	{ "clean-end-twice",
 	  "after a clean end each site is promoted without being able to ask the other",
 	  PAIR, 4, .play = clean_end_twice, .alone = true },
