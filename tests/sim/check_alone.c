@@ -2,7 +2,8 @@
  * operator stand for the majority:
  *   G1  what is acknowledged is logged at the copy that production calls current
  *   G3  two sites never serve at once, unless a force has parted them, and one could not
- *       hear the other: a force overrides nobody who answers that he serves
+ *       hear the other: a force overrides nobody who answers that he serves; a site that
+ *       has promised the other has handed over, until a newer generation is here
  *   G4  whoever is told to serve has all that was acknowledged or shown, but for what
  *       a force gave up
  *   G6  a site without an image is never called UpToDate, whoever forces it
@@ -67,6 +68,32 @@ static void check_one(struct sim *w, uint32_t node)
 			    "n%u is told to serve, n%u serves, and no force without "
 			    "hearing the other has parted them",
 			    node + 1, 2 - node);
+}
+
+/* It goes on without asking the other one only before it has promised that one. */
+static void watch_hand_over(struct sim *w, uint32_t node)
+{
+	const struct mirror_engine *m = w->node[node].engine;
+	struct sim_site *s = &w->site[m->site];
+	const struct generation *newest = history_newest(&m->sb.history);
+
+	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING || newest == NULL ||
+	    m->sb_wanted != m->sb_written || s->tainted)
+		return;
+	if (!m->sb.handed_over && uuid_equal(&s->handed_over, &newest->id))
+		sim_violate(w, "G3",
+			    "site %u forgets that it has handed over after generation "
+			    "%llu",
+			    m->site, (unsigned long long)newest->ordinal);
+	if (!m->sb.handed_over && !uuid_is_zero(&m->sb.refusal.generation) &&
+	    (m->sb.refusal.ballot & 0xff) != m->site &&
+	    mirror_history_find(&m->sb.history, &m->sb.refusal.generation) == NULL)
+		sim_violate(
+			w, "G3",
+			"site %u has promised to follow the other, and has not handed "
+			"over",
+			m->site);
+	s->handed_over = m->sb.handed_over ? newest->id : (struct uuid){ 0 };
 }
 
 /* ---- G4 ------------------------------------------------------------------------------ */
@@ -199,12 +226,14 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 			    (unsigned long long)copy->durable);
 }
 
-/* ---- G6 -------------------------------------------------------------------------------- */
+/* ---- G3 and G6 -------------------------------------------------------------------------- */
 
 static void mirror(struct sim *w, uint32_t node)
 {
 	const struct mirror_engine *m = w->node[node].engine;
 
+	if (w->plan.alone && w->node[node].open)
+		watch_hand_over(w, node);
 	if (w->node[node].open && m->state > ENGINE_OPENING && m->sb.blank &&
 	    m->data == DATA_UP_TO_DATE)
 		sim_violate(w, "G6", "site %u has no image, and calls itself UpToDate",

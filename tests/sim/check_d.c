@@ -333,7 +333,9 @@ static bool may_forget(const struct sim *w, const struct mirror_engine *m,
 	return promised == m->site || (g != NULL && g->site == promised);
 }
 
-/* A refusal stands until its generation is here, or one of a later view. */
+/* A refusal stands until its generation is here, or one of a later view. Without views
+ * that of this site's own promotion takes its place, whatever the ballots: what binds it
+ * to the other one is the mark of having handed over (check_alone.c). */
 static void watch_refusal(struct sim *w, uint32_t node)
 {
 	const struct mirror_engine *m = w->node[node].engine;
@@ -342,7 +344,7 @@ static void watch_refusal(struct sim *w, uint32_t node)
 	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING)
 		return;
 	if (!uuid_is_zero(&m->sb.refusal.generation)) {
-		if (m->sb.refusal.ballot > s->refused_ballot &&
+		if ((w->plan.alone || m->sb.refusal.ballot > s->refused_ballot) &&
 		    m->sb_wanted == m->sb_written) {
 			s->refused = m->sb.refusal.generation;
 			s->refused_ballot = m->sb.refusal.ballot;

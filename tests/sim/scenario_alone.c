@@ -257,6 +257,39 @@ static void promise_outlived(struct sim_scene *s)
 	UNTIL(s, 12000, is_level, "and both are level");
 }
 
+static bool promises_itself(struct sim_scene *s)
+{
+	const struct mirror_engine *m = sim_scene_engine(s, 0);
+
+	if (s->w->reply[s->id].done)
+		return true; /* it was late, and refused at once */
+	return m->state == ENGINE_PREPARING && m->sb_wanted == m->sb_written &&
+	       uuid_equal(&m->sb.refusal.generation, &m->prepare.generation);
+}
+
+/* n1 may go on without n2, which it put out; it promises n2, then begins a promotion of its
+ * own, for which it has asked its log before that, and dies. */
+static void promise_replaced(struct sim_scene *s)
+{
+	if (!does(s, 0, CLUSTER_COMMAND_DISCONNECT, false) ||
+	    !does(s, 0, CLUSTER_COMMAND_DEMOTE, false))
+		return;
+	s->w->plan.mail_us = 2000;
+	s->count = command(s, 1, CLUSTER_COMMAND_PROMOTE, false);
+	sim_run(s->w, s->w->now_ns + s->w->seed * SIM_MS / 8);
+	s->id = command(s, 0, CLUSTER_COMMAND_PROMOTE, false);
+	UNTIL(s, 5000, promises_itself, "n1 is being promoted");
+	sim_look(s->w);
+	sim_node_kill(s->w, 0);
+	sim_part(s->w, 1, false, true);
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 5000, is_idle, "its devices are open");
+	does(s, 0, CLUSTER_COMMAND_PROMOTE, false);
+	s->id = s->count;
+	UNTIL(s, 30000, has_command_ended, "the promotion of n2 is answered");
+}
+
 /* ---- a copy that is back is not gone -------------------- */
 
 static bool is_lost(struct sim_scene *s)
@@ -307,6 +340,9 @@ const struct sim_scenario sim_scenarios_alone[] = {
 	{ "promise-outlived",
 	  "a promotion dies that the other site had promised to follow", PAIR, 8,
 	  .play = promise_outlived, .alone = true },
+	{ "promise-replaced",
+	  "a site that has promised the other begins a promotion of its own, and dies",
+	  PAIR, 24, .play = promise_replaced, .alone = true },
 	{ "copy-back", "writes wait for a copy that is gone, and go on when it is back",
 	  PAIR, 4, .play = copy_back, .alone = true },
 	{ 0 },

@@ -141,6 +141,7 @@ struct sim_site {
 	uint64_t refused_ballot;  /* 0: none */
 	bool held, refresh_ended; /* ... if so, while a hold stands */
 	bool had_image, was_held; /* check_g6.c */
+	struct uuid handed_over;  /* check_alone.c: after this generation, durable */
 };
 
 /* ---- members: ring.c ---- */
