@@ -314,6 +314,20 @@ static void copy_back(struct sim_scene *s)
 	UNTIL(s, 1000, is_level, "and nothing is said to be missing");
 }
 
+/* It is put out while it is gone: how long a write may take then, G7 says. */
+static void copy_put_out(struct sim_scene *s)
+{
+	sim_part(s->w, 1, false, true);
+	s->write = sim_scene_write(s, 0, 7);
+	EXPECT(s, s->write != NULL, "a write is taken");
+	UNTIL(s, 40000, is_lost, "writes wait for the copy that is gone");
+	if (!does(s, 0, CLUSTER_COMMAND_DISCONNECT, false))
+		return;
+	sim_part(s->w, 0, false, true);
+	sim_run(s->w, s->w->now_ns + 60 * SIM_S);
+	EXPECT(s, s->write->told, "the write is answered without the copy");
+}
+
 #define PAIR { 1, 1 }, 0
 
 const struct sim_scenario sim_scenarios_alone[] = {
@@ -345,5 +359,7 @@ const struct sim_scenario sim_scenarios_alone[] = {
 	  PAIR, 24, .play = promise_replaced, .alone = true },
 	{ "copy-back", "writes wait for a copy that is gone, and go on when it is back",
 	  PAIR, 4, .play = copy_back, .alone = true },
+	{ "copy-put-out", "writes wait for a copy that is gone, and it is put out", PAIR,
+	  2, .play = copy_put_out, .alone = true },
 	{ 0 },
 };
