@@ -18,6 +18,9 @@ void mirror_close_order(struct mirror_engine *m, const struct order *o)
 		mirror_reads_fail(m, -ESHUTDOWN);
 		m->clients_wanted = false;
 	}
+	/* What is known to be home need not be read, nor is it in doubt, when it opens. */
+	if (m->open_step == OPEN_DONE && m->home_flushed > m->sb.home.sequence)
+		mirror_superblock_want(m);
 	mirror_links_close_all(m, "this host closes the site");
 	mirror_engine_set_state(m, ENGINE_CLOSING);
 }
@@ -25,6 +28,7 @@ void mirror_close_order(struct mirror_engine *m, const struct order *o)
 void mirror_close_pump(struct mirror_engine *m)
 {
 	if (m->state != ENGINE_CLOSING || m->io_count > 0 || m->close_asked ||
+	    (!m->failed && m->sb_wanted != m->sb_written) ||
 	    m->devices_asked || /* their answer comes first */
 	    !mirror_links_are_gone(m))
 		return;

@@ -451,7 +451,7 @@ struct mirror_engine {
 	struct uuid proven_generation;
 	uint32_t stream_link;   /* copy: the STREAM_IN, or NONE */
 	uint32_t greeting_link; /* the hello being judged, or NONE */
-	char refused_text[128]; /* the last refusal of a hello that was told */
+	char refused_text[FACT_TEXT_MAX]; /* the last refusal of a hello that was told */
 	uint32_t undo_allowed;  /* engine_undo.c: bit per site */
 	char undo_text[FACT_TEXT_MAX];
 	enum greeting_step greeting_step;

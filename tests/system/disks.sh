@@ -100,16 +100,18 @@ run start b
 await 20 is_level a lyon || fail "lyon is not mended: $(hamirror why data@a)"
 
 # The same at production: it is not promoted, the other site is, and mends it.
+await 20 is_home a paris || fail "a does not bring all home"
 run demote a
 run stop a
 blank "$DIR/wal.a"
 refused "disk wal ($DIR/wal.a) is not what it was" start a
 run accept a wal --blank
 run start a
-refused "Inconsistent" promote a
+refused "can send by a refresh only" promote a
 run promote b
 await 20 is_level b paris || fail "paris is not mended: $(hamirror why data@b)"
 holds b wal 0x22 || fail "wal was lost"
+await 20 is_home a paris || fail "a does not bring all home"
 run demote b
 run stop a
 run stop b

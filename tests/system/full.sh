@@ -57,9 +57,6 @@ small_site() {
 	current_again a lyon
 }
 
-# Has host $1 brought home, and flushed, all that its log of site $2 holds?
-is_home() { field "$1" "$2" marks | grep -q "'logged': \([0-9]*\),.*'home': \1}"; }
-
 leave_small() {
 	stop_all
 	[ -z "$loop" ] || losetup -d "$loop"
@@ -122,6 +119,9 @@ day_production_is_full() {
 	reads b 0x72 0 1M || fail "a flushed write is gone"
 	mount -o remount,size=64M "$mounted"
 	run start a
+	# what was written and never answered is given up when that is said
+	await 20 why_says a "--discard" || fail "a does not ask: $(hamirror why data@a)"
+	run connect a lyon --discard
 	current_again b paris
 	stop_all
 	cmp "$DIR/small/db.a" "$DIR/db.b" || fail "the disks differ"

@@ -43,8 +43,16 @@ random_instant() {
 
 swap() { local was=$production; production=$copy copy=$was; }
 
+# A production that was left out by force asks before it gives up what it had logged.
+is_current_again() {
+	is_current $production "$(site_name $copy)" && return
+	[[ $(hamirror why "data@$copy") != *"--discard"* ]] ||
+		hamirror connect "data@$copy" "$(site_name $production)" --discard > /dev/null
+	return 1
+}
+
 await_current() {
-	await 30 is_current $production "$(site_name $copy)" ||
+	await 30 is_current_again ||
 		fail "$(site_name $copy) did not become current: $(hamirror why data@$production)"
 }
 

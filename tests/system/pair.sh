@@ -98,6 +98,11 @@ pair_new() {
 	await 20 is_level a lyon || fail "lyon did not become current: $(hamirror why data@a)"
 }
 
+# ---- looks -----------------------------------------------------------------------------
+
+# Has host $1 brought home, and flushed, all that its log of site $2 holds?
+is_home() { field "$1" "$2" marks | grep -q "'logged': \([0-9]*\),.*'home': \1}"; }
+
 # ---- verbs --------------------------------------------------------------------------
 
 # hamirror COMMAND data@HOST ...: must succeed. What it says is in $said.
