@@ -68,7 +68,7 @@ has_failed() { [ "$(field "$1" '' device_failed)" != None ]; }
 # Named after seconds, then given up; who writes gets an error; demote and stop end in
 # their time and name it; when it answers the site is as it was.
 production() {
-	local before
+	local before daemon
 	hang_pair "$1"
 	write a 0x11 0 1M
 	write_on
@@ -81,9 +81,10 @@ production() {
 	run demote a
 	[ $((SECONDS - before)) -lt 5 ] || fail "the demotion waits for the device"
 	[[ $said == *"$2"* ]] || fail "the demotion does not name it: $said"
+	daemon=$(daemon_pid a)
 	refused "$2" stop a --wait 2
 	answer
-	await 40 daemon_is_gone "$(cat "$DIR/run/data@a/lock")" || fail "the daemon stays"
+	await 40 daemon_is_gone "$daemon" || fail "the daemon stays"
 	run start a
 	run promote a
 	current_again a lyon
