@@ -81,10 +81,10 @@ void cluster_alone_links(struct cluster_core *c);
 /* ---- alone_copies.c ---------------------------------------------------------- */
 
 void cluster_alone_copy_changed(struct cluster_core *c, const struct fact *f);
-/* CONNECT, DISCONNECT: begin, and their mark is durable. */
 /* The sites that a command is about; 0: none that it may name. */
 uint32_t cluster_alone_sites(const struct cluster_core *c,
 			     const struct cluster_command *command);
+/* CONNECT, DISCONNECT: begin, and their mark is durable. */
 void cluster_alone_mark(struct cluster_core *c, const struct cluster_command *command);
 void cluster_alone_stored(struct cluster_core *c, const struct fact *f);
 

@@ -28,7 +28,7 @@ void mirror_close_order(struct mirror_engine *m, const struct order *o)
 void mirror_close_pump(struct mirror_engine *m)
 {
 	if (m->state != ENGINE_CLOSING || m->io_count > 0 || m->close_asked ||
-	    (!m->failed && m->sb_wanted != m->sb_written) ||
+	    (!m->failed && m->open_step == OPEN_DONE && m->sb_wanted != m->sb_written) ||
 	    m->devices_asked || /* their answer comes first */
 	    !mirror_links_are_gone(m))
 		return;
