@@ -260,6 +260,8 @@ uint32_t mirror_heir(const struct mirror_engine *m);
 /* engine_undo.c */
 bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, char *text,
 		       size_t size);
+bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,
+		       char *text, size_t size);
 bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h);
 
 /* engine_refresh.c */

@@ -186,6 +186,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/check_g6.c \
 	tests/sim/check_g7.c \
 	tests/sim/check_g8.c \
+	tests/sim/check_undo.c \
 	tests/sim/check_w.c \
 	tests/sim/checker.h \
 	tests/sim/device.h \
@@ -212,6 +213,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario_clients.c \
 	tests/sim/scenario_copies.c \
 	tests/sim/scenario_disks.c \
+	tests/sim/scenario_forced.c \
 	tests/sim/scenario_hosts.c \
 	tests/sim/scenario_leases.c \
 	tests/sim/scenario_line.c \
@@ -243,6 +245,7 @@ EXTRA_DIST += \
 	tests/sim/mutants/devices-pass-unreleased.patch \
 	tests/sim/mutants/enters-unproven.patch \
 	tests/sim/mutants/flush-before-copies-durable.patch \
+	tests/sim/mutants/forced-tail-undone.patch \
 	tests/sim/mutants/flush-finds-nothing.patch \
 	tests/sim/mutants/freed-before-flushed.patch \
 	tests/sim/mutants/freed-unseen-by-copy.patch \
@@ -274,6 +277,7 @@ EXTRA_DIST += \
 	tests/sim/mutants/older-superblock.patch \
 	tests/sim/mutants/opened-without-flush.patch \
 	tests/sim/mutants/promote-not-current.patch \
+	tests/sim/mutants/promotion-undoes-tail.patch \
 	tests/sim/mutants/proposal-not-waited-for.patch \
 	tests/sim/mutants/reads-pass-the-log.patch \
 	tests/sim/mutants/recovered-is-acknowledged.patch \

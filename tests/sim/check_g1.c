@@ -168,6 +168,10 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 	note_told(w, node, g, sequence);
 	if (q->sequence > g->answered)
 		g->answered = q->sequence;
+	if (sequence > g->said)
+		g->said = sequence;
+	if (is_flush(q) && sequence > g->said_flushed)
+		g->said_flushed = sequence;
 	if (sequence > g->acknowledged && sequence > g->cut) {
 		g->acknowledged = sequence;
 		for (uint32_t s = 0; s < w->plan.site_count; s++)
