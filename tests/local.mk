@@ -294,6 +294,7 @@ EXTRA_DIST += \
 	tests/sim/mutants/tie-after-restart.patch \
 	tests/sim/mutants/tie-without-fencing.patch \
 	tests/sim/mutants/unreached-stays-current.patch \
+	tests/sim/mutants/voters-not-counted.patch \
 	tests/sim/mutants/waiting-request-forgotten.patch
 
 log_model = tests/unit/log_model.c tests/unit/log_model.h

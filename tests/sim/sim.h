@@ -239,7 +239,8 @@ struct sim_node {
 	struct {
 		struct uuid generation;
 		uint64_t counter, sent_ns;
-		uint32_t granted;
+		uint32_t granted,
+			counted; /* bit per node; of the voters that it counts */
 	} renewal[SIM_RENEWALS_MAX];
 	uint64_t lease_seen_ns;
 	bool heard; /* check_alone.c: the other site has answered the last question */
