@@ -6,7 +6,7 @@
  * container: that is told once in the event log, always in the status, and in `why` while a
  * device of this machine stands, which is when writes may stand still for good.
  *
- * Source: DESIGN 3 (G7).
+ * Source: docs/rules.md (G7).
  */
 #ifndef AGENT_PROTECT_H
 #define AGENT_PROTECT_H
