@@ -252,7 +252,7 @@ void sim_mirror_step(struct sim *w, uint32_t node, struct mirror_event *e)
 	e->now_ns = sim_clock(w, node);
 	e->wall_ns = sim_wall(w, node);
 	mirror_step(n->engine, e, &out);
-	w->count.steps_mirror++;
+	sim_sum(w, node, &out);
 	take_actions(w, node, &out);
 	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
 		if (sim_checkers[i]->mirror != NULL)
