@@ -2,8 +2,8 @@
  *
  * Receive, check, append to the own log, confirm with cumulative marks
  * (docs/write-path.md, copy, steps 1 and 2). A record is refused unless it is the very
- * next one: same sequence as expected, of the generation that the history names for it, group not older
- * (docs/sources.md, paper 000, Fig. 6, 126), data intact.
+ * next one: same sequence as expected, of the generation that the history names for
+ * it, group not older (docs/sources.md, paper 000, Fig. 6, 126), data intact.
  */
 #include <stdio.h>
 
