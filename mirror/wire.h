@@ -25,7 +25,7 @@
  * that cannot be; or -EBADMSG: the data's CRC.
  *
  * Pure logic; safe on any bytes. Layout, offset by offset: docs/formats.md.
- * Source: DESIGN 5.4, 6, 7 D4, D5, D8; P0-10, P4-37 to P4-41.
+ * Source: docs/rules.md (D4, D5, D8); docs/sources.md (P0-10, P4-37 to P4-41).
  */
 #ifndef MIRROR_WIRE_H
 #define MIRROR_WIRE_H
