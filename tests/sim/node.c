@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/internal.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 #define LEAVE_NS (10 * SIM_S)
@@ -571,7 +571,7 @@ bool sim_node_serves(const struct sim *w, uint32_t node)
 {
 	const struct sim_node *n = &w->node[node];
 
-	return n->running && n->clients && !n->engine->failed &&
+	return n->running && n->clients && !n->engine->open.failed &&
 	       (n->engine->state == ENGINE_SERVING ||
 		n->engine->state == ENGINE_DEMOTING);
 }
