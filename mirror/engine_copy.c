@@ -379,25 +379,21 @@ static void lift_hold(struct mirror_engine *m)
 	if (m->open.log.parts > 0 || m->open.writer.busy ||
 	    !mirror_maps_have(m, mirror_maps_want(m)))
 		return;
-	m->open.sb.hold.active = false;
-	m->open.sb.refresh.kind = MIRROR_REFRESH_NONE;
-	m->open.sb.blank = false;
-	m->open.sb.log_epoch++;
+	mirror_store_hold_ends(m);
+	mirror_store_whole(m);
+	mirror_store_next_epoch(m);
 	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
 	m->open.copy.end = 0;
 	if (mirror_map_count(m->open.map, m->open.site) > 0)
 		mirror_maps_clear(m, m->open.site);
 	/* What the log leapt over is in the maps of the others, see take_record(). */
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->open.site && s != production &&
-		    m->open.sb.sites[s].map_position <
-			    m->open.leap.begin.first_sequence - 1)
-			m->open.sb.sites[s].map_position =
-				m->open.leap.begin.first_sequence - 1;
+		if (s != m->open.site && s != production)
+			mirror_store_map_position(m, s,
+						  m->open.leap.begin.first_sequence - 1);
 	if (m->open.sb.sites[production].map_state == MIRROR_MAP_ALL_DIRTY)
 		mirror_maps_clear(m, production);
-	m->open.writer.epoch_ticket = m->open.copy.lift_ticket = mirror_superblock_want(
-		m);
+	m->open.copy.lift_ticket = mirror_superblock_want(m);
 	mirror_engine_set_data(m, DATA_CONSISTENT, "");
 	mirror_engine_event(m, "refresh", "lift-hold",
 			    "the refresh has ended and is durable");
@@ -410,9 +406,8 @@ static void store_clean(struct mirror_engine *m)
 	    m->open.marks.last != m->open.copy.clean_sequence)
 		return;
 	m->open.copy.clean_due = false;
-	m->open.sb.clean.set = true;
-	m->open.sb.clean.generation = m->open.copy.clean_generation;
-	m->open.sb.clean.sequence = m->open.copy.clean_sequence;
+	mirror_store_clean(m, &m->open.copy.clean_generation,
+			   m->open.copy.clean_sequence);
 	mirror_superblock_want(m);
 	mirror_engine_event(m, "generation", "clean-end",
 			    "production was demoted cleanly at sequence %llu",

@@ -15,7 +15,8 @@ struct mirror_engine;
 struct engine_copy {
 	uint32_t stream_link; /* the STREAM_IN, or NONE */
 	uint64_t end;         /* refresh: level when durable to here */
-	uint64_t lift_ticket; /* ... and the hold lifted in the superblock */
+	uint64_t
+		lift_ticket; /* ... and the hold lifted in the superblock: appends go on */
 	uint64_t behind;      /* records that production is ahead */
 	bool clean_due;
 	struct uuid clean_generation;

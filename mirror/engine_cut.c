@@ -48,11 +48,7 @@ void mirror_cut_to_hold(struct mirror_engine *m, const char *text)
 /* Take a record out of every table. */
 static void drop_record(struct mirror_engine *m, struct mirror_record *r)
 {
-	const struct mirror_header *h = &r->header;
-
-	if (h->type != MIRROR_RECORD_FLUSH &&
-	    m->open.marks.disk[h->disk] >= h->disk_sequence)
-		m->open.marks.disk[h->disk] = h->disk_sequence - 1;
+	mirror_marks_unplaced(&m->open.marks, &r->header);
 	mirror_record_forget(m, r);
 }
 
@@ -64,10 +60,9 @@ void mirror_records_drop_unlogged(struct mirror_engine *m)
 		return;
 	while (m->open.marks.last >= m->open.marks.next_to_log) {
 		drop_record(m, mirror_engine_record(m, m->open.marks.last));
-		m->open.marks.last--;
+		mirror_marks_drop(&m->open.marks);
 	}
-	m->open.marks.generation = 0; /* the next record may be of any */
-	m->open.marks.group = 0;
+	mirror_marks_any_generation(&m->open.marks);
 }
 
 void mirror_record_forget(struct mirror_engine *m, struct mirror_record *r)
@@ -98,18 +93,12 @@ static void drop_from_table(struct mirror_engine *m)
 			mirror_maps_set(m, m->open.site, r->header.disk,
 					r->header.offset_bytes, r->header.length_bytes);
 		if (m->open.cut.home)
-			mirror_evidence_touch(&m->open.sb.evidence, &r->header);
+			mirror_disks_dropped(m, &r->header);
 		drop_record(m, r);
-		m->open.marks.last--;
+		mirror_marks_drop(&m->open.marks);
 	}
-	mirror_evidence_cut(&m->open.sb.evidence, m->open.cut.keep);
-	m->open.marks.next_to_log = m->open.marks.last + 1;
-	if (m->open.marks.logged > m->open.marks.last)
-		m->open.marks.logged = m->open.marks.last;
-	if (m->open.marks.durable > m->open.marks.last)
-		m->open.marks.durable = m->open.marks.last;
-	if (m->open.marks.home > m->open.marks.last)
-		m->open.marks.home = m->open.marks.last;
+	mirror_disks_cut(m, m->open.cut.keep);
+	mirror_marks_cut(&m->open.marks);
 	m->open.cut.step = CUT_HEADERS;
 }
 
@@ -170,28 +159,16 @@ void mirror_cut_headers(struct mirror_engine *m, const struct mirror_header *hea
 			continue;
 		mirror_maps_set(m, m->open.site, h->disk, h->offset_bytes,
 				h->length_bytes);
-		if (m->open.marks.disk[h->disk] >= h->disk_sequence)
-			m->open.marks.disk[h->disk] = h->disk_sequence - 1;
+		mirror_marks_unplaced(&m->open.marks, h);
 	}
 }
 
-static void set_sequence(struct mirror_engine *m, uint64_t sequence)
+/* The marks stand at `sequence`, where the log goes on: so do those who follow them. */
+static void go_on(struct mirror_engine *m, uint64_t sequence)
 {
-	m->open.marks.last = sequence;
-	m->open.marks.next_to_log = sequence + 1;
-	m->open.marks.logged = sequence;
-	m->open.marks.durable = m->open.marks.durable < sequence ? m->open.marks.durable :
-								   sequence;
-	m->open.marks.home_flushed = m->open.marks.home_flushed < sequence ?
-					     m->open.marks.home_flushed :
-					     sequence;
-	m->open.marks.home = m->open.marks.home_flushed;
 	m->open.home.next = m->open.marks.home_flushed + 1;
 	m->open.log.mark_written = m->open.log.mark_logged = 0;
-	m->open.marks.proven = m->open.marks.proven < sequence ? m->open.marks.proven :
-								 sequence;
-	m->open.writer.proves = m->open.writer.proves < sequence ? m->open.writer.proves :
-								   sequence;
+	mirror_superblock_proves(m, sequence);
 	mirror_maps_limit(m, sequence);
 	assert(m->open.bypass.step == BYPASS_NONE); /* none began since all was quiet */
 }
@@ -201,18 +178,17 @@ static void restart(struct mirror_engine *m)
 	const uint64_t position = mirror_ring_truncate_after(m->open.ring,
 							     m->open.cut.keep);
 
-	if (mirror_superblock_restart(&m->open.sb, position, m->open.cut.keep) != 0) {
+	if (mirror_store_restart(m, position, m->open.cut.keep) != 0) {
 		mirror_engine_damage(m, "too many cuts are alive in this log; create it "
 					"anew for a full refresh");
 		return;
 	}
-	set_sequence(m, m->open.cut.keep);
-	m->open.marks.generation = 0; /* the next record may be of any */
-	m->open.marks.group = 0;
-	m->open.sb.history = m->open.cut.history;
+	mirror_marks_restart(&m->open.marks, m->open.cut.keep);
+	go_on(m, m->open.cut.keep);
+	mirror_marks_any_generation(&m->open.marks);
+	mirror_store_history(m, &m->open.cut.history);
 	mirror_proven_limit(m);
-	m->open.sb.hold.active = false;
-	m->open.sb.refresh.kind = MIRROR_REFRESH_NONE;
+	mirror_store_hold_ends(m);
 	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
 	m->open.cut.ticket = mirror_superblock_want(m);
 	m->open.cut.step = CUT_SUPERBLOCK;
@@ -289,27 +265,16 @@ static void leap(struct mirror_engine *m)
 		m->open.leap.step = LEAP_NONE;
 		return;
 	}
-	m->open.sb.hold.active = true;
-	m->open.sb.hold.generation = m->open.marks.generation;
-	m->open.sb.hold.sequence = m->open.marks.last;
-	m->open.sb.hold.position = position;
-	m->open.sb.refresh.kind = hold ? MIRROR_REFRESH_HELD : MIRROR_REFRESH_BLANK;
-	if (!hold) {
-		m->open.sb.blank = true;
-		mirror_evidence_forget_samples(&m->open.sb.evidence);
-	}
-	m->open.sb.refresh.source = history_newest(&m->open.sb.history)->id;
-	m->open.sb.log_epoch++;
-	if (first > m->open.marks.last + 1) {
-		m->open.sb.log_epoch--;
-		if (mirror_superblock_restart(&m->open.sb, position, first - 1) != 0) {
-			mirror_engine_damage(m, "too many cuts are alive in this log");
-			return;
-		}
+	mirror_store_hold(m, position, hold);
+	if (first == m->open.marks.last + 1) {
+		mirror_store_next_epoch(m);
+	} else if (mirror_store_restart(m, position, first - 1) != 0) {
+		mirror_engine_damage(m, "too many cuts are alive in this log");
+		return;
+	} else {
 		mirror_ring_leap(m->open.ring, first);
-		m->open.marks.home_flushed = first - 1;
-		m->open.marks.durable = first - 1;
-		set_sequence(m, first - 1);
+		mirror_marks_leap(&m->open.marks, first - 1);
+		go_on(m, first - 1);
 	}
 	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
 	m->open.leap.ticket = mirror_superblock_want(m);

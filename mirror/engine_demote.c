@@ -160,10 +160,8 @@ static void mark_clean(struct mirror_engine *m)
 	m->open.demote.clean = true;
 	m->open.demote.told = false;
 	m->open.demote.heirs = mirror_heir(m);
-	m->open.sb.handed_over = !m->config->cluster && m->open.demote.heirs != 0;
-	m->open.sb.clean.set = true;
-	m->open.sb.clean.generation = g->id;
-	m->open.sb.clean.sequence = m->open.marks.last;
+	mirror_store_handed_over(m, !m->config->cluster && m->open.demote.heirs != 0);
+	mirror_store_clean(m, &g->id, m->open.marks.last);
 	m->open.demote.ticket = mirror_superblock_want(m);
 }
 

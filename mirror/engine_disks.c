@@ -20,6 +20,22 @@ void mirror_disks_found(struct mirror_engine *m, const struct mirror_header *h)
 		mirror_evidence_touch(&m->open.sb.evidence, h);
 }
 
+/* A record that may be at home is cut off: its block is no evidence any more. */
+void mirror_disks_dropped(struct mirror_engine *m, const struct mirror_header *h)
+{
+	mirror_evidence_touch(&m->open.sb.evidence, h);
+}
+
+void mirror_disks_cut(struct mirror_engine *m, uint64_t keep)
+{
+	mirror_evidence_cut(&m->open.sb.evidence, keep);
+}
+
+void mirror_disks_forget(struct mirror_engine *m)
+{
+	mirror_evidence_forget_samples(&m->open.sb.evidence);
+}
+
 /* Read the disk's next sample. Nothing is left to be read: does nothing. */
 static void read_next(struct mirror_engine *m, uint32_t disk)
 {
@@ -51,7 +67,7 @@ static void read_next(struct mirror_engine *m, uint32_t disk)
 void mirror_disks_begin(struct mirror_engine *m)
 {
 	if (m->open.sb.blank)
-		mirror_evidence_forget_samples(&m->open.sb.evidence);
+		mirror_disks_forget(m);
 	for (uint32_t i = 0; i < m->open.disk_count; i++)
 		read_next(m, i);
 }

@@ -35,7 +35,7 @@ static void disks_flushed(struct mirror_engine *m)
 		mirror_lag_note(m, &r->header);
 		mirror_disks_homed(m, r);
 		mirror_record_set_state(r, MIRROR_RECORD_FREE);
-		m->open.marks.home_flushed++;
+		mirror_marks_home_flushed(&m->open.marks);
 	}
 	m->open.free.flush_covers = 0;
 }
@@ -77,7 +77,7 @@ static void pump_disks(struct mirror_engine *m)
 	while (m->open.marks.home < m->open.marks.last &&
 	       mirror_engine_record(m, m->open.marks.home + 1)->state ==
 		       MIRROR_RECORD_HOME)
-		m->open.marks.home++;
+		mirror_marks_home(&m->open.marks);
 	if (m->open.free.flush_covers != 0 ||
 	    m->open.marks.home == m->open.marks.home_flushed)
 		return;
@@ -269,10 +269,8 @@ static void pump_bypass(struct mirror_engine *m)
 		if (!mirror_maps_have(m, m->open.bypass.ticket))
 			break;
 		for (uint32_t s = 0; s < m->config->site_count; s++)
-			if ((m->open.bypass.sites >> s & 1) != 0 &&
-			    m->open.sb.sites[s].map_position < m->open.bypass.next - 1)
-				m->open.sb.sites[s].map_position = m->open.bypass.next -
-								   1;
+			if ((m->open.bypass.sites >> s & 1) != 0)
+				mirror_store_map_position(m, s, m->open.bypass.next - 1);
 		m->open.bypass.ticket = mirror_superblock_want(m);
 		m->open.bypass.step = BYPASS_SUPERBLOCK;
 		break;

@@ -343,27 +343,25 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 static void take_sectors(struct mirror_engine *m, const struct mirror_hello *h)
 {
 	for (uint32_t i = 0; i < m->open.sb.disks.count; i++)
-		m->open.sb.disks.entry[i].sector_bytes = h->disks.entry[i].sector_bytes;
+		mirror_store_sector(m, i, h->disks.entry[i].sector_bytes);
 }
 
 static void store(struct mirror_engine *m, struct engine_link *l)
 {
 	if (l->purpose == MIRROR_HELLO_ROLL) {
-		m->open.sb.refusal.generation = l->hello.generation;
-		m->open.sb.refusal.ballot = l->hello.ballot;
-		m->open.sb.handed_over = !m->config->cluster;
+		mirror_store_refusal(m, &l->hello.generation, l->hello.ballot);
+		mirror_store_handed_over(m, !m->config->cluster);
 		mirror_refusal_review(m); /* a later view may be in effect by now */
 	} else {
-		m->open.sb.history = l->hello.history;
+		mirror_store_history(m, &l->hello.history);
 		take_sectors(m, &l->hello);
 		mirror_proven_limit(m);
-		m->open.sb.clean.set = false;
-		m->open.sb.handed_over = false;
+		mirror_store_not_clean(m);
 		m->open.copy.clean_due = false;
 		if (mirror_history_find(&l->hello.history,
 					&m->open.sb.refusal.generation) != NULL ||
 		    mirror_promise_allows(m, l->hello.site))
-			memset(&m->open.sb.refusal, 0, sizeof m->open.sb.refusal);
+			mirror_store_no_refusal(m);
 	}
 	m->open.greeting.ticket = mirror_superblock_want(m);
 	m->open.greeting.map_ticket = mirror_maps_want(m);

@@ -237,7 +237,7 @@ static void write_batch(struct mirror_engine *m)
 	m->open.log.batch_first = m->open.marks.next_to_log;
 	m->open.log.batch_last = b.next - 1;
 	m->open.log.batch_bytes = b.bytes;
-	m->open.marks.next_to_log = b.next;
+	mirror_marks_logging(&m->open.marks, b.next);
 	m->open.log.batch_io = (struct mirror_io){
 		.op = MIRROR_IO_WRITE,
 		.device = MIRROR_IO_LOG,
@@ -383,7 +383,7 @@ void mirror_log_pump(struct mirror_engine *m)
 {
 	if (m->open.failed || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING ||
 	    m->open.cut.step > CUT_QUIET || m->open.leap.step == LEAP_SUPERBLOCK ||
-	    !mirror_superblock_has(m, m->open.writer.epoch_ticket))
+	    !mirror_superblock_has(m, m->open.copy.lift_ticket))
 		return;
 	flush_for_next(m);
 	pump_flush(m);
@@ -424,16 +424,8 @@ static void batch_done(struct mirror_engine *m)
 		m->open.log.unflushed_since_ns = m->now_ns;
 	m->open.log.unflushed_bytes += m->open.log.batch_bytes;
 	if (!m->open.failed)
-		m->open.marks.logged = m->open.log.batch_last;
+		mirror_marks_logged(&m->open.marks, m->open.log.batch_last);
 	m->open.log.batch_last = 0;
-}
-
-static void flushed(struct mirror_engine *m)
-{
-	if (m->open.marks.durable < m->open.log.flush_covers)
-		m->open.marks.durable = m->open.log.flush_covers;
-	if (m->open.marks.proven < m->open.log.flush_proves)
-		m->open.marks.proven = m->open.log.flush_proves;
 }
 
 /* The mark that was put last into a descriptor is written. */
@@ -453,7 +445,8 @@ void mirror_log_io(struct mirror_engine *m, struct mirror_io *io)
 		if (io->result < 0)
 			mirror_engine_fail(m, MIRROR_IO_LOG, io->result, "flushing");
 		else
-			flushed(m);
+			mirror_marks_flushed(&m->open.marks, m->open.log.flush_covers,
+					     m->open.log.flush_proves);
 		return;
 	}
 	m->open.log.parts--;

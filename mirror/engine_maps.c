@@ -47,22 +47,14 @@ int mirror_maps_import(struct mirror_engine *m, uint32_t site,
 
 void mirror_maps_limit(struct mirror_engine *m, uint64_t sequence)
 {
-	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (m->open.sb.sites[s].map_position > sequence)
-			m->open.sb.sites[s].map_position = sequence;
+	mirror_store_maps_limit(m, sequence);
 }
 
 /* All of it is proven to be at `site`: a new epoch, and an empty map under it. */
 void mirror_maps_clear(struct mirror_engine *m, uint32_t site)
 {
-	struct mirror_superblock_site *s = &m->open.sb.sites[site];
-
 	m->open.bypass.sites &= ~(1u << site); /* a round under way began before */
-	s->map_epoch++;
-	s->map_position = 0;
-	s->map_due = false;
-	s->map_state = MIRROR_MAP_VALID;
-	mirror_map_clear_all(m->open.map, site, s->map_epoch);
+	mirror_map_clear_all(m->open.map, site, mirror_store_map_new(m, site));
 	m->open.maps.epoch_ticket = mirror_superblock_want(m);
 }
 

@@ -152,10 +152,7 @@ static void divide_space(struct mirror_engine *m)
 static void superblock_read(struct mirror_engine *m)
 {
 	char text[FACT_TEXT_MAX], full[FACT_TEXT_MAX];
-	uint32_t slot;
-	int error = mirror_superblock_choose(
-		m->memory.scan_buffer, m->memory.scan_buffer + MIRROR_SUPERBLOCK_BYTES,
-		&m->memory.sb_scratch, &m->open.sb, &slot, text, sizeof text);
+	int error = mirror_store_take(m, m->memory.scan_buffer, text, sizeof text);
 
 	if (error == 0)
 		error = mirror_superblock_check_identity(&m->open.sb, m->config,
@@ -223,16 +220,15 @@ static void maps_loaded(struct mirror_engine *m, bool good)
 
 static void begin_scan(struct mirror_engine *m)
 {
-	uint64_t first = m->open.sb.tail_sequence;
+	const uint64_t first = m->open.sb.tail_sequence;
+	const uint64_t home = m->open.sb.home.sequence;
 
 	m->open.opening.step = OPEN_SCAN;
 	m->open.opening.scan_since_ns = m->now_ns;
 	mirror_ring_reset(m->open.ring, m->open.sb.tail_position, first > 0 ? first : 1,
 			  m->open.sb.tail_epoch);
-	m->open.marks.home_flushed = m->open.sb.home.sequence;
-	if (first > 0 && m->open.marks.home_flushed < first - 1)
-		m->open.marks.home_flushed = first - 1;
-	m->open.marks.last = m->open.marks.home_flushed;
+	mirror_marks_begin(&m->open.marks,
+			   first > 0 && home < first - 1 ? first - 1 : home);
 	mirror_scan_start(m->memory.scan, &m->open.sb, m->memory.scan_buffer, SCAN_BYTES,
 			  0);
 }
@@ -258,7 +254,7 @@ static void forget_home(struct mirror_engine *m, uint64_t sequence)
 	       m->open.marks.home_flushed < m->open.marks.last) {
 		mirror_record_forget(
 			m, mirror_engine_record(m, m->open.marks.home_flushed + 1));
-		m->open.marks.home_flushed++;
+		mirror_marks_home_flushed(&m->open.marks);
 	}
 }
 
@@ -268,11 +264,10 @@ static bool found_record(struct mirror_engine *m, const struct mirror_header *h,
 	struct mirror_record *r;
 
 	mirror_disks_found(m, h);
-	if (h->disk_sequence > m->open.marks.disk[h->disk])
-		m->open.marks.disk[h->disk] = h->disk_sequence;
+	mirror_marks_found(&m->open.marks, h);
 	if (h->sequence > m->open.marks.last + 1) { /* a leap: all before is home */
 		forget_home(m, m->open.marks.last);
-		m->open.marks.home_flushed = m->open.marks.last = h->sequence - 1;
+		mirror_marks_begin(&m->open.marks, h->sequence - 1);
 	}
 	if (h->sequence <= m->open.marks.home_flushed)
 		return true;
@@ -295,8 +290,8 @@ static bool found(struct mirror_engine *m)
 		mirror_ring_reset(m->open.ring, scan->result.tail_position,
 				  scan->result.tail_sequence, scan->result.tail_epoch);
 		if (m->open.marks.home_flushed < scan->result.tail_sequence - 1)
-			m->open.marks.home_flushed = m->open.marks.last =
-				scan->result.tail_sequence - 1;
+			mirror_marks_begin(&m->open.marks,
+					   scan->result.tail_sequence - 1);
 	}
 	forget_home(m, d->home);
 	for (uint32_t i = 0; i < d->count; i++)
@@ -335,7 +330,7 @@ static void scan_ended(struct mirror_engine *m)
 	if (!m->open.opening.found) { /* nothing in the log is needed any more */
 		mirror_ring_reset(m->open.ring, r->tail_position, r->tail_sequence,
 				  r->tail_epoch);
-		m->open.marks.last = m->open.marks.home_flushed = r->last_sequence;
+		mirror_marks_begin(&m->open.marks, r->last_sequence);
 	}
 	forget_home(m, r->home);
 	take_proven(m, r->confirmed);
@@ -347,22 +342,17 @@ static void scan_ended(struct mirror_engine *m)
 		       m->open.marks.last > m->open.marks.home_flushed) {
 			mirror_record_forget(m,
 					     mirror_engine_record(m, m->open.marks.last));
-			m->open.marks.last--;
+			mirror_marks_drop(&m->open.marks);
 		}
-		m->open.marks.last = m->open.sb.hold.sequence;
-		if (m->open.marks.home_flushed > m->open.marks.last)
-			m->open.marks.home_flushed = m->open.marks.last;
-		error = mirror_superblock_restart(&m->open.sb, position,
-						  m->open.marks.last);
-		m->open.sb.hold.active = false;
-		m->open.sb.refresh.kind = MIRROR_REFRESH_NONE;
+		mirror_marks_restart(&m->open.marks, m->open.sb.hold.sequence);
+		error = mirror_store_restart(m, position, m->open.marks.last);
+		mirror_store_hold_ends(m);
 	} else if (mirror_ring_room_bytes(m->open.ring) == 0) {
 		/* No room for the MARK: scan.h, rule 2. */
-		error = mirror_superblock_restart(&m->open.sb,
-						  mirror_ring_head_position(m->open.ring),
-						  m->open.marks.last);
+		error = mirror_store_restart(m, mirror_ring_head_position(m->open.ring),
+					     m->open.marks.last);
 	} else {
-		m->open.sb.log_epoch++;
+		mirror_store_next_epoch(m);
 	}
 	if (error != 0) {
 		refuse(m, error,
@@ -372,13 +362,9 @@ static void scan_ended(struct mirror_engine *m)
 	}
 	mirror_ring_leap(m->open.ring, m->open.marks.last + 1);
 	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
-	m->open.marks.next_to_log = m->open.marks.last + 1;
-	m->open.marks.logged = m->open.marks.last;
-	m->open.marks.home = m->open.marks.home_flushed;
-	/* W3: it is, since all that the scan has read was flushed before. */
-	m->open.marks.durable = m->open.marks.last;
+	mirror_marks_recovered(&m->open.marks);
 	mirror_maps_limit(m, m->open.marks.last);
-	m->open.sb.incarnation = m->open.incarnation;
+	mirror_store_incarnation(m);
 	m->open.opening.step = OPEN_WRITE;
 	m->open.opening.ticket = mirror_superblock_want(m);
 }

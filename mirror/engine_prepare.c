@@ -124,8 +124,8 @@ static void step_quiet(struct mirror_engine *m)
 
 static void refuse(struct mirror_engine *m)
 {
-	m->open.sb.refusal.generation = m->open.prepare.order.generation;
-	m->open.sb.refusal.ballot = m->open.prepare.order.ballot;
+	mirror_store_refusal(m, &m->open.prepare.order.generation,
+			     m->open.prepare.order.ballot);
 	m->open.prepare.ticket = mirror_superblock_want(m);
 	m->open.prepare.step = PREPARE_ROLL;
 }
@@ -246,7 +246,7 @@ static void make_true(struct mirror_engine *m)
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		if (s != m->open.site) {
 			mirror_maps_merge(m, s, m->open.site);
-			m->open.sb.sites[s].map_due = true;
+			mirror_store_map_due(m, s);
 		}
 	m->open.serve.map_ticket = mirror_maps_want(m);
 	mirror_engine_event(
@@ -270,10 +270,9 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 	}
 	mirror_engine_set_state(m, ENGINE_STARTING);
 	m->open.serve.order_id = o->id;
-	m->open.sb.history = o->history;
+	mirror_store_history(m, &o->history);
 	mirror_proven_limit(m);
-	m->open.sb.clean.set = false;
-	m->open.sb.handed_over = false;
+	mirror_store_not_clean(m);
 	m->open.serve.view_ballot = o->ballot;
 	m->open.serve.view_history = o->history;
 	mirror_stamp_init(&m->open.requests.stamp, g->ordinal, m->open.marks.last,
@@ -283,7 +282,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 		struct engine_peer *p = &m->open.peer[s];
 
 		p->waited = s != m->open.site && (o->sites >> s & 1) != 0;
-		m->open.sb.sites[s].current = !m->config->cluster && p->waited;
+		mirror_store_current(m, s, !m->config->cluster && p->waited);
 		p->candidate_from = 0;
 		p->candidate_count = 0;
 		p->lost_told = false;
@@ -320,7 +319,7 @@ void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 		p->candidate_count = 0;
 		p->waited = in;
 		if (!m->config->cluster) {
-			m->open.sb.sites[s].current = in;
+			mirror_store_current(m, s, in);
 			mirror_superblock_want(m);
 		}
 		if (in) {
@@ -335,7 +334,7 @@ void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 
 static void lift_refusal(struct mirror_engine *m)
 {
-	memset(&m->open.sb.refusal, 0, sizeof m->open.sb.refusal);
+	mirror_store_no_refusal(m);
 	mirror_superblock_want(m);
 }
 

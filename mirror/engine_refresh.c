@@ -30,12 +30,10 @@ static void begin_catching_up(struct mirror_engine *m, uint32_t site)
 static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 			  const struct mirror_hello *h)
 {
-	struct mirror_superblock_site *s = &m->open.sb.sites[site];
+	const struct mirror_superblock_site *s = &m->open.sb.sites[site];
 
 	if (h->blank || mirror_lost_proven(m, site, h->next_sequence)) {
-		s->map_state = MIRROR_MAP_ALL_DIRTY;
-		s->map_position =
-			m->open.marks.durable; /* the rest may be lost with the cache */
+		mirror_store_map_all(m, site);
 		mirror_superblock_want(m);
 	}
 	if (mirror_had_all(m, site, h)) {
@@ -118,10 +116,7 @@ void mirror_refresh_stop(struct mirror_engine *m, uint32_t site)
  * for what is at home, and the log is kept for the rest like for any other copy (G5). */
 static void begin_full(struct mirror_engine *m, uint32_t site)
 {
-	struct mirror_superblock_site *s = &m->open.sb.sites[site];
-
-	s->map_state = MIRROR_MAP_VALID;
-	s->map_position = m->open.marks.home_flushed;
+	mirror_store_map_filled(m, site);
 	mirror_superblock_want(m);
 	m->link[m->open.peer[site].link].next_send = m->open.marks.home_flushed + 1;
 }

@@ -84,18 +84,13 @@ struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
 void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8_t *data,
 			 enum mirror_record_state state)
 {
-	assert(r->header.sequence == m->open.marks.last + 1);
-	m->open.marks.last = r->header.sequence;
-	m->open.marks.generation = r->header.generation;
-	m->open.marks.group = r->header.group;
-	m->open.marks.time_ns = r->header.time_ns;
+	mirror_marks_append(&m->open.marks, &r->header);
 	mirror_record_set_state(r, state);
 	r->data = data;
 	r->request = NULL;
 	if (data != NULL)
 		mirror_buffer_ref(m, data);
 	if (r->header.type != MIRROR_RECORD_FLUSH) {
-		m->open.marks.disk[r->header.disk] = r->header.disk_sequence;
 		mirror_index_insert(&m->open.index[r->header.disk], r);
 		r->indexed = true;
 	}

@@ -123,10 +123,8 @@ void mirror_send_io(struct mirror_engine *m, struct mirror_io *io)
 static void damaged_for_copy(struct mirror_engine *m, uint32_t number)
 {
 	const uint32_t site = m->link[number].site;
-	struct mirror_superblock_site *s = &m->open.sb.sites[site];
 
-	s->map_state = MIRROR_MAP_ALL_DIRTY;
-	s->map_position = m->open.marks.durable;
+	mirror_store_map_all(m, site);
 	mirror_superblock_want(m);
 	mirror_engine_event(m, mirror_engine_site_name(m, site), "damaged-for-copy",
 			    "a record that it misses is damaged in this log, and at home "

@@ -229,8 +229,7 @@ void mirror_mark_order(struct mirror_engine *m, const struct order *o)
 	}
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		if (s != m->open.site) {
-			m->open.sb.sites[s].disconnected = (o->sites >> s & 1) != 0;
-			m->open.sb.sites[s].current &= !m->open.sb.sites[s].disconnected;
+			mirror_store_disconnected(m, s, (o->sites >> s & 1) != 0);
 		}
 	m->open.undo.allowed = o->discard;
 	m->open.mark.order_id = o->id;

@@ -34,6 +34,7 @@ libmirror_la_SOURCES = \
 	mirror/engine_log.h \
 	mirror/engine_maps.c \
 	mirror/engine_maps.h \
+	mirror/engine_marks.c \
 	mirror/engine_marks.h \
 	mirror/engine_open.c \
 	mirror/engine_open.h \

@@ -151,7 +151,7 @@ static bool mark_is_due(const struct mirror_engine *m)
 	       m->open.leap.step == LEAP_NONE &&
 	       (!m->open.sb.hold.active || m->open.sb.blank) &&
 	       !mirror_copy_lift_is_due(m) &&
-	       mirror_superblock_has(m, m->open.writer.epoch_ticket) &&
+	       mirror_superblock_has(m, m->open.copy.lift_ticket) &&
 	       mirror_ring_room_bytes(m->open.ring) > 2 * MIRROR_BLOCK_BYTES;
 }
 
