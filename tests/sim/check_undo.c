@@ -4,7 +4,7 @@
  * here. Power may take what was not flushed from who took over, and its promotion says so
  * (D4): then only what was flushed counts.
  */
-#include "mirror/internal.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 static bool power_failed(const struct sim *w, const struct sim_generation *g)
@@ -27,7 +27,7 @@ static bool any_tainted(const struct sim *w)
 static void check_cut(struct sim *w, const struct mirror_engine *m, uint64_t keep)
 {
 	static uint64_t limit[SIM_GENERATIONS_MAX];
-	const struct sim_site *s = &w->site[m->site];
+	const struct sim_site *s = &w->site[m->open.site];
 
 	if (s->given_up || any_tainted(w) || w->voter_file_lost)
 		return;
@@ -42,7 +42,7 @@ static void check_cut(struct sim *w, const struct mirror_engine *m, uint64_t kee
 			sim_violate(w, "D8",
 				    "site %u keeps what is up to %llu, and %llu of "
 				    "generation %llu was acknowledged: nobody gave it up",
-				    m->site, (unsigned long long)keep,
+				    m->open.site, (unsigned long long)keep,
 				    (unsigned long long)said,
 				    (unsigned long long)g->ordinal);
 	}
@@ -52,20 +52,20 @@ static void mirror(struct sim *w, uint32_t node)
 {
 	const struct mirror_engine *m = w->node[node].engine;
 	struct sim_site *s = &w->site[w->node[node].site];
-	uint64_t keep = m->next_to_log -
+	uint64_t keep = m->open.marks.next_to_log -
 			1; /* what no log write has begun for, is not had */
 
 	if (!w->node[node].open)
 		return;
-	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING || m->failed) {
+	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING || m->open.failed) {
 		s->tail_generation = -1;
 		return;
 	}
-	if (m->cut_step != CUT_NONE)
-		keep = m->cut_keep;
-	if (s->tail_generation >= 0 && m->cut_home && !s->cut_seen && keep < s->tail_last)
+	if (m->open.cut.step != CUT_NONE)
+		keep = m->open.cut.keep;
+	if (s->tail_generation >= 0 && m->open.cut.home && !s->cut_seen && keep < s->tail_last)
 		check_cut(w, m, keep);
-	s->cut_seen = m->cut_step != CUT_NONE;
+	s->cut_seen = m->open.cut.step != CUT_NONE;
 	if (s->cut_seen)
 		return;
 	if (keep < s->tail_last)
