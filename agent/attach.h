@@ -18,7 +18,7 @@
  *   checking   -           detaching (force) detaching / busy   detached
  *   detaching  -           (force: killed)   -                  detached
  *
- * Source: DESIGN 5.1.
+ * Source: docs/write-path.md, "The device, and its end".
  */
 #ifndef AGENT_ATTACH_H
 #define AGENT_ATTACH_H

@@ -5,7 +5,7 @@
  *
  *   FILE:LINE:COLUMN: KEY: what is wrong; what was expected
  *
- * Source: DESIGN 1 (the file), G8; man/hamirror.yaml.5 lists every key.
+ * Source: docs/rules.md (G8); man/hamirror.yaml.5 lists every key.
  */
 #ifndef AGENT_CONFIG_H
 #define AGENT_CONFIG_H

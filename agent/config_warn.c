@@ -4,7 +4,7 @@
  * dm-crypt) are followed down through sysfs. Log and disk on one device share its
  * heads or channels, its cache and its death.
  *
- * Source: paper 004, l.456-463.
+ * Source: docs/sources.md (P4-8).
  */
 #include "agent/config.h"
 

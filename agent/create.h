@@ -2,7 +2,7 @@
  * its identity and first view. Runs in the command, not in the daemon: no
  * daemon of the instance may run.
  *
- * Source: DESIGN 6 (create, --copy-of), D1 (the first view has one voter).
+ * Source: man/hamirror.8 (create); docs/rules.md (D1: the first view has one voter).
  */
 #ifndef AGENT_CREATE_H
 #define AGENT_CREATE_H

@@ -6,7 +6,7 @@
  * to everyone who follows (`hamirror events`). The log file is bounded: a full one
  * becomes FILE.1 in place of the one before.
  *
- * Source: DESIGN 9; the events of DRBD (drbdsetup(8), events2).
+ * Source: docs/control.md; the events of DRBD (drbdsetup(8), events2).
  */
 #ifndef AGENT_EVENTS_H
 #define AGENT_EVENTS_H

@@ -7,7 +7,7 @@
  * promotion is answered only then; and they are detached before a demotion or a
  * stop is begun, so that what they hold back is written.
  *
- * Source: DESIGN 4, 5.1; docs/join.md.
+ * Source: docs/rules.md ("Shape"); docs/join.md.
  */
 #ifndef AGENT_NODE_H
 #define AGENT_NODE_H

@@ -1,4 +1,5 @@
-/* reach.h - which sites' disks this node can reach (paper 003, Fig. 4, block 74).
+/* reach.h - which sites' disks this node can reach (docs/sources.md, paper
+ * 003, Fig. 4, 74).
  *
  * Paths prove nothing: both sites may well call their devices by the same name. A
  * site is reached when its writelog is there, says that it is that site's, and its

@@ -279,7 +279,7 @@ static json_t *queues(const struct status_input *in)
 	return list;
 }
 
-/* Several may stand together (DESIGN 8). */
+/* Several may hold at once (docs/control.md). */
 static json_t *modes(const struct status_input *in)
 {
 	const struct cluster_status *c = in->cluster;

@@ -5,8 +5,8 @@
  * orders for the I/O side, answers to commands, lines for the event log. It
  * performs no I/O, reads no clock, allocates nothing after create, logs nothing.
  *
- * Source: paper 003, Figs. 4 and 5 (join); DESIGN 7, D1-D8; docs/join.md walks
- * through it. With `cluster: none` the operator is the majority: alone.c.
+ * Source: docs/sources.md (paper 003, Figs. 4 and 5); docs/rules.md (D1-D8);
+ * docs/join.md walks through it. With `cluster: none` the operator is the majority: alone.c.
  */
 #ifndef CLUSTER_CLUSTER_H
 #define CLUSTER_CLUSTER_H

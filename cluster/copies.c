@@ -2,8 +2,8 @@
  *
  * Mirroring starts when production serves and the site's host is here with its
  * devices open, whoever came last; it is said to all, once per generation, site
- * and opening of the devices (paper 003, Fig. 4: 86-96, Fig. 5: 112-122). It stops
- * when either goes.
+ * and opening of the devices (docs/sources.md, paper 003, Fig. 4: 86-96,
+ * Fig. 5: 112-122). It stops when either goes.
  *
  *   event                        in the set       to enter        else
  *   COPY_READY of its host       not lost          enters (D3)    enters

@@ -395,7 +395,7 @@ static void announce_pump(struct cluster_core *c)
 
 /* ---- the group's state, for a joiner ------------------------------------------------ */
 
-/* Paper 003, Fig. 4, 72: the primary, else the lowest numbered backup. */
+/* Fig. 4, 72: the primary, else the lowest numbered backup. */
 static bool sends_state(const struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);

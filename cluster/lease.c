@@ -23,7 +23,7 @@
  * older set: a voter grants to one that is behind by one view at most. Whatever took
  * effect beyond that did so after the grant, and who promotes by it waits for the lease.
  *
- * Source: DESIGN 7 D7; C. Gray, D. Cheriton, "Leases" (1989).
+ * Source: docs/rules.md (D7); C. Gray, D. Cheriton, "Leases" (1989).
  */
 #include "cluster/internal.h"
 

@@ -4,7 +4,8 @@
  * type, length, CRC32C, then who sends it and under which configuration. What
  * is damaged, newer or foreign is refused by name (G8), and nothing is changed.
  *
- * Source: DESIGN 7; paper 003, Figs. 4 and 5 for ANNOUNCE, STATE, DISKS, START.
+ * Source: docs/rules.md (D1-D8); docs/sources.md (paper 003, Figs. 4 and 5) for
+ * ANNOUNCE, STATE, DISKS, START.
  */
 #ifndef CLUSTER_MESSAGE_H
 #define CLUSTER_MESSAGE_H

@@ -19,7 +19,7 @@
  */
 #include "cluster/internal.h"
 
-/* ---- hosts (paper 003, Fig. 4, 76; DESIGN 7.3; D6) -------------------------------- */
+/* ---- hosts (docs/sources.md, paper 003, Fig. 4, 76; D6) ---------------------------- */
 
 static bool can_host(const struct cluster_core *c, const struct view *next, uint32_t site,
 		     uint32_t node)

@@ -5,7 +5,7 @@
  * index in the configuration; the encoding carries their names too, so that
  * a view written under another configuration is refused by name, not misread.
  *
- * Source: DESIGN 7, D1-D8.
+ * Source: docs/rules.md (D1-D8).
  */
 #ifndef CLUSTER_VIEW_H
 #define CLUSTER_VIEW_H

@@ -2,7 +2,7 @@
  * knows to be in effect. Two slots are written in turn (voter_driver.h); this
  * encodes and decodes one.
  *
- * Source: DESIGN 7 D1; L. Lamport, "Paxos Made Simple"
+ * Source: docs/rules.md (D1); L. Lamport, "Paxos Made Simple"
  * (2001), 2.3: what an acceptor must remember.
  */
 #ifndef CLUSTER_VOTER_H

@@ -5,7 +5,7 @@
  * the newer one whole. A thread of its own writes: a slow disk under /var must
  * not hold up lease renewals and messages.
  *
- * Source: DESIGN 7, D1 (two checksummed slots, fsync before the answer).
+ * Source: docs/rules.md, D1 (two checksummed slots, fsync before the answer).
  */
 #ifndef CLUSTER_VOTER_DRIVER_H
 #define CLUSTER_VOTER_DRIVER_H
