@@ -380,7 +380,7 @@ const struct cli_command cli_local_commands[] = {
 	  .named = true,
 	  .run = start },
 	{ .name = "scan",
-	  .synopsis = "NAME | --log PATH [--json] [--records]",
+	  .synopsis = "NAME | --log PATH [--json] [--records] [--config FILE]",
 	  .summary = "Explain a writelog; changes nothing, a daemon may run",
 	  .help = "  --log PATH      this one, of any mirror\n"
 		  "  --records       list every record\n"
