@@ -61,7 +61,7 @@ struct cluster_command {
 	bool inconsistent;          /* REFRESH */
 	uint32_t wait_ms;           /* DEMOTE, STOP: then frozen writes fail;
 				       0: frozen-timeout */
-	bool discard;               /* CONNECT: give up what only this site wrote */
+	bool discard;               /* CONNECT: give up the writes of this site alone */
 };
 
 struct cluster_event {
@@ -91,7 +91,7 @@ struct cluster_event {
 			uint64_t wall_ns;   /* when, by a fencer's clock, which
 					       may be apart from ours;
 					       UINT64_MAX: now, an operator says */
-			bool live;          /* the fencer tells it by itself; else: it
+			bool live;          /* the fencer has just told it; else it
 					       stands in a history */
 			uint64_t since_ns;  /* live: by the clock of now_ns, a time at
 					       which the fencer had not told it yet */

@@ -1,4 +1,4 @@
-/* voter_driver.h - the voter file on disk: what a voter promised and accepted.
+/* voter_driver.h - the voter file on disk: a voter's promise and views.
  *
  * Two files, voter.0 and voter.1, hold a slot each (voter.h encodes them). The
  * older one is overwritten and synced, so that a write that is cut off leaves
