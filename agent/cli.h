@@ -37,6 +37,7 @@ enum cli_option {
 	CLI_IDENTITY = 1u << 9,
 	CLI_LOG = 1u << 10,
 	CLI_BLANK = 1u << 11,
+	CLI_FIELD = 1u << 14,
 };
 
 struct cli_arguments {
@@ -47,6 +48,7 @@ struct cli_arguments {
 	const char *copy_of;
 	const char *identity;
 	const char *log;
+	const char *field; /* CLI_FIELD, else NULL */
 	int count; /* operands */
 	char **operand;
 	struct agent_instance instance; /* of operand[0], for a command with `named` */
