@@ -1,8 +1,8 @@
-/* cli.h - the hamirror command: what its files share.
+/* cli.h - the hamirror command: shared by its files.
  *
- * hamirror.c finds the command and its options; cli_*.c run it. A command prints
- * what was asked for on stdout, and what went wrong, with what would help, on
- * stderr. docs/control.md describes what it says to the daemon.
+ * hamirror.c finds the command and its options; cli_*.c run it. A command prints its answer
+ * on stdout, and an error, with its remedy, on stderr. docs/control.md describes the
+ * requests to the daemon.
  */
 #ifndef AGENT_CLI_H
 #define AGENT_CLI_H

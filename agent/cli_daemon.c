@@ -61,7 +61,7 @@ enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_l
 	if (from != NULL && strcmp(from, "cluster") == 0)
 		json_object_set_new(request, "from", json_string(from));
 	error = cli_line_send(line, request);
-	/* A daemon that takes no more says so before it closes. */
+	/* A daemon without a free place says so before it closes the connection. */
 	if (error == 0 || error == -EPIPE || error == -ECONNRESET)
 		error = cli_line_next(line, (int)wait_s * 1000, reply);
 	if (error != 0)

@@ -209,8 +209,8 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-/* Those with a configuration, and NAME@HOST instances that run; not the plain
- * name of a mirror whose hosts are all played here. */
+/* Mirrors with a configuration, and running NAME@HOST instances; but not the plain name of
+ * a mirror all of whose hosts run here as instances. */
 static void find_instances(struct names *names)
 {
 	add_names(names, AGENT_PATH_RUN, "");

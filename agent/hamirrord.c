@@ -1,10 +1,10 @@
 /* hamirrord.c - the daemon: one process per mirror and node.
  *
- * Checks everything that can be checked before it detaches from the terminal, so
- * that whoever starts it sees what is wrong, and its exit status:
+ * Checks everything that can be checked before it detaches from the terminal, so that its
+ * starter sees the error and the exit status:
  *
  *   0   stopped in order
- *   1   refused: what is wrong does not pass by itself (configuration, another
+ *   1   refused: the error does not pass by itself (configuration, another
  *       daemon, a damaged voter file); a supervisor does not start it again
  *   2   usage
  *   75  failed: corosync was lost or does not run, or something was short; a
@@ -47,8 +47,8 @@
 #define EXIT_REFUSED 1
 #define EXIT_USAGE 2
 
-/* Releasing what is left, after all that could be drained has been. A device that
- * hangs here must not keep the process. */
+/* For closing what is left after the drain. A device that hangs here must not keep the
+ * process. */
 #define TEARDOWN_S 20
 
 /* Devices that hang while they are opened: the starter need not hang with them. */
@@ -72,7 +72,7 @@ struct daemon {
 	bool ending;
 };
 
-/* Until the starter is let go it sees what goes wrong; the log has it anyway. */
+/* Until the starter is let go it sees every error; the log has it in any case. */
 __attribute__((format(printf, 2, 3))) static void complain(struct daemon *d,
 							   const char *format, ...)
 {
@@ -148,11 +148,11 @@ static int arguments(struct daemon *d, int argc, char **argv)
 
 /* ---- memory and configuration ------------------------------------------------------ */
 
-/* Swapping out what is needed to write would be a deadlock, and so would be waiting
- * for memory that is freed by writing to us (G7). The threads inherit the second.
- * Locked on their first use, the libraries' unused parts and the pool of a mirror
- * that serves nothing cost no memory; agent_io_populate() takes the pool before
- * that changes. */
+/* If memory that a write needs were swapped out, writes would deadlock. They would also
+ * deadlock if we waited for memory that the kernel frees by writing to us (G7); threads
+ * inherit the setting against that. Pages are locked on their first use, so the unused
+ * parts of libraries and the pool of a mirror that serves nothing cost no memory;
+ * agent_io_populate() takes the pool before clients write. */
 static void lock_memory(const struct daemon *d)
 {
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
@@ -167,8 +167,8 @@ static void lock_memory(const struct daemon *d)
 			  d->instance.name, strerror(errno));
 }
 
-/* Who serves the disk of a file system is not to be the first to go when memory is short.
- * The helpers and their servers inherit it. */
+/* A process that serves the disk of a file system must not be the first victim when memory
+ * is short. The helpers and their servers inherit this. */
 static void escape_killer(const struct daemon *d)
 {
 	static const char path[] = "/proc/self/oom_score_adj", least[] = "-1000";
@@ -285,8 +285,8 @@ static void waited_enough(void *data)
 	be_ready(data);
 }
 
-/* Without a cluster all that this process is for are its devices: who starts it is
- * told whether they are there. What still holds them may pass. */
+/* Without a cluster the process exists only for its devices, so its starter is told whether
+ * they are there. Another process that holds them may still end. */
 static void opened(void *owner, int error, const char *text)
 {
 	struct daemon *d = owner;
@@ -475,7 +475,7 @@ static int open_all(struct daemon *d)
 	return passes(error) ? EX_TEMPFAIL : EXIT_REFUSED;
 }
 
-/* Clients last: who waits for the end of the connection then knows that the
+/* Clients last: a client that waits for the end of its connection then knows that the
  * devices are free. */
 static void close_all(struct daemon *d)
 {
@@ -489,7 +489,7 @@ static void close_all(struct daemon *d)
 	if (d->loop != NULL)
 		qb_loop_destroy(d->loop);
 	free(d->config);
-	/* Whose pid it says has ended. */
+	/* The process whose pid the file names ends now. */
 	if (d->lock_fd >= 0 && ftruncate(d->lock_fd, 0) != 0)
 		agent_log(LOG_WARNING, "%s: lock: %s", d->instance.name, strerror(errno));
 	agent_log_close();

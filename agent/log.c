@@ -6,7 +6,7 @@
 #include <syslog.h>
 #include <qb/qblog.h>
 
-/* libqb selects by the name of the source file: ours is this. */
+/* libqb selects lines by the name of their source file. Ours use this name. */
 #define SOURCE "hamirror"
 #define LINE_MAX_BYTES 1200
 

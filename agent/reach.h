@@ -11,8 +11,8 @@
 #include "cluster/cluster.h"
 #include "common/config.h"
 
-/* Fill self->reach, and for self->node's own site self->disk_bytes and, where it is
- * not reached, self->reach_text: what is missing, and what makes it. */
+/* Fill self->reach, and for self->node's own site self->disk_bytes. If that site is not
+ * reached, self->reach_text names the missing thing and the way to make it. */
 void agent_reach_fill(const struct config *config, struct cluster_self *self);
 
 #endif
