@@ -1,9 +1,14 @@
+<<<<<<< HEAD
 /* engine_undo.c - what a production would undo here, and the operator's word for it.
+=======
+/* engine_undo.c - `cluster: none`: writes that following a production would undo here,
+ * and the operator's consent.
+>>>>>>> 59c8d596649022aa707d9d9fe3b37d836af3ad7e
  *
- * After a force what this site wrote on its own may have been acknowledged, and the
- * production that was forced does not have it. To follow that production undoes it. So
- * its stream is refused, and the refusal names what would go, until the operator gives
- * it up (`connect --discard`). The word counts for one stream.
+ * After a force, writes that this site made on its own may have been acknowledged, and
+ * the forced production does not have them. To follow that production undoes them. So its
+ * stream is refused, and the refusal names the loss, until the operator accepts it
+ * (`connect --discard`). The consent counts for one stream.
  */
 #include <stdio.h>
 
@@ -58,8 +63,13 @@ static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 		    last);
 }
 
+<<<<<<< HEAD
 /* Would following that history undo what was acknowledged? */
 static bool undoes(const struct mirror_judgement *j)
+=======
+/* Would following that history undo acknowledged writes? */
+static bool undoes(const struct mirror_engine *m, const struct mirror_judgement *j)
+>>>>>>> 59c8d596649022aa707d9d9fe3b37d836af3ad7e
 {
 	return j->verdict == MIRROR_VERDICT_FORKED ||
 	       (j->verdict == MIRROR_VERDICT_CONTINUES && j->forced);
@@ -77,8 +87,8 @@ static void tell(struct mirror_engine *m, uint32_t site, const char *text)
 	snprintf(f->text, sizeof f->text, "%s", text);
 }
 
-/* A production has said `h`. True: to follow it needs the operator's word, `text` says
- * what for; the members' side is told. */
+/* A production has sent hello `h`. True: to follow it needs the operator's consent;
+ * `text` names the loss, and the members' side is told. */
 bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, char *text,
 		       size_t size)
 {
@@ -106,6 +116,7 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 	return true;
 }
 
+<<<<<<< HEAD
 /* A promotion of this site, not by force, by a chain that so judges our log: true, it
  * would undo something, and `text` names that. */
 bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,
@@ -126,6 +137,10 @@ bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgem
 }
 
 /* Has the operator given up what parts this site from the one that says `h`? Once. */
+=======
+/* Has the operator given up the writes that part this site from the production of `h`?
+ * Counts once. */
+>>>>>>> 59c8d596649022aa707d9d9fe3b37d836af3ad7e
 bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h)
 {
 	if ((m->open.undo.allowed >> h->site & 1) == 0)
