@@ -19,6 +19,7 @@
 #include "agent/log_file.h"
 #include "agent/paths.h"
 #include "agent/probe.h"
+#include "agent/scout.h"
 #include "agent/self.h"
 #include "agent/words.h"
 #include "cluster/cluster.h"
@@ -471,6 +472,8 @@ int agent_create(const struct create_options *o, char *text, size_t text_size)
 	/* A copy's host may have been a member, and a voter, before. */
 	if (error == 0 && !c->copy)
 		error = check_voter_file(c);
+	if (error == 0)
+		error = agent_scout_site(&c->config->site[c->site], text, text_size);
 	if (error == 0)
 		error = check_log_content(c);
 	if (error == 0)
