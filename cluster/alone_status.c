@@ -68,8 +68,8 @@ static void alone_text(const struct cluster_core *c, char *text, size_t size)
 		unlinked_text(c, text, size);
 }
 
-/* The link tells who is at its other end: a node of that site, and, of a link to
- * which we are not production, production itself. */
+/* A link tells which node is at its other end: a node of that site, and production itself
+ * where we are not production. */
 static void peer_fill(const struct cluster_core *c, uint32_t s, bool serves,
 		      struct cluster_status *status)
 {
