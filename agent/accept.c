@@ -117,7 +117,7 @@ static void tell(const struct acceptance *a)
 					 "";
 
 	snprintf(a->text, a->text_size,
-		 "disk %s (%s) was %s, and is %s from now on%s. Next: hamirror start %s",
+		 "disk %s (%s) was %s, and is %s from now on%s. Next: `hamirror start %s`",
 		 a->o->disk, a->site->disk[a->disk].path,
 		 a->known[0] != '\0' ? a->known : "not known",
 		 found[0] != '\0' ? found : "what stands there", next,

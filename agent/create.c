@@ -439,13 +439,13 @@ static void tell(struct creation *c)
 		snprintf(
 			c->text, c->text_size,
 			"the writelog of site %s of mirror %s (%s) is made; "
-			"its disks are filled when it is connected. Next: hamirror start %s",
+			"its disks are filled when it is connected. Next: `hamirror start %s`",
 			c->config->site[c->site].name, c->config->mirror, id,
 			c->instance.name);
 	else
 		snprintf(c->text, c->text_size,
 			 "mirror %s (%s) is made, with its disks at site %s "
-			 "as they are. Next: hamirror start %s",
+			 "as they are. Next: `hamirror start %s`",
 			 c->config->mirror, id, c->config->site[c->site].name,
 			 c->instance.name);
 }
