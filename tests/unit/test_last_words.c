@@ -192,7 +192,8 @@ START_TEST(a_failed_assertion_is_told)
 	says(" data@a died: Aborted (SIGABRT)\nrun ");
 	says("\nassertion ");
 	says("agent/events.c:");
-	says("agent_events_close: `e->followers == NULL' is not so\n");
+	says("agent_events_close");
+	says(": `e->followers == NULL' is not so\n");
 	says("\nbacktrace\n  ");
 	says("\nevents\n  ");
 	says(" change mirror data event 3\n");
