@@ -170,7 +170,7 @@ static void without_a_word(const char *run, struct agent_last_run *last)
 		"The last run of this daemon, which began at %s, ended without a word: %s",
 		began,
 		last->end == AGENT_RUN_KILLED ?
-			"it was killed (kill -9, `hamirror stop --kill`, or the kernel for "
+			"it was killed (kill -9, a stop with --kill, or the kernel for "
 			"want of memory), or its log folder took no words" :
 			"the machine stopped or was reset, or the process was killed "
 			"before that");

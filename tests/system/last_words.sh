@@ -6,13 +6,13 @@ set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
 
-pair_begin
+pair_begin stat
 words() { echo "$DIR/log/data@a.crash"; }
 
 # Host a alone, production, with something written.
 begin() {
 	pair_clean
-	pair_yaml > "$DIR/etc/data.yaml"
+	pair_yaml "" > "$DIR/etc/data.yaml"
 	[ -z "${1:-}" ] || sed -i "s/^attach: none/$1/" "$DIR/etc/data.yaml"
 	pair_devices
 	run create a
