@@ -196,14 +196,14 @@ static void heard(struct disk *d, const char *line)
 		set_state(d, DISK_ATTACHED);
 	} else if (strncmp(line, "failed ", 7) == 0) {
 		went_wrong(d, -EIO, text);
-		/* What could not be written back is lost now or later. */
+		/* Data that could not be written back is lost, now or later. */
 		if (d->state == DISK_DETACHING)
 			force_one(d);
 	}
 	judge_later(d->attach);
 }
 
-/* Returns false when there is no more to read yet, or at all. */
+/* Returns false when nothing more can be read, for the moment or for ever. */
 static bool listen_to(struct disk *d)
 {
 	const ssize_t n = read(d->talk_fd, d->line + d->line_bytes,
@@ -233,7 +233,7 @@ static int32_t helper_speaks(int32_t fd, int32_t revents, void *data)
 	(void)fd;
 	while (listen_to(d))
 		;
-	/* At its end we are told again and again, unless we listen no more. */
+	/* After the end of input poll reports again and again, so we stop listening. */
 	return (revents & (POLLHUP | POLLERR)) != 0 ? -1 : 0;
 }
 

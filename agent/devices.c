@@ -145,7 +145,7 @@ static void pump(struct agent_devices *d)
 	switch (d->state) {
 	case DEVICES_NONE:
 		go_on(d);
-		/* What went on may have changed all that. */
+		/* A command that went on may have changed all that. */
 		if (d->state != DEVICES_NONE || !d->serves || d->failed ||
 		    someone(d, false))
 			return;
@@ -173,7 +173,7 @@ static void pump(struct agent_devices *d)
 	}
 }
 
-/* All are made by the same front-end: it is chosen by what the kernel has. */
+/* One front-end makes all of them: the choice depends on the kernel only. */
 static void tell_stand(struct agent_devices *d)
 {
 	const struct status_device *device = agent_attach_devices(d->attach);
@@ -203,7 +203,7 @@ static void released(struct agent_devices *d, int error, const char *text)
 	} else if (error == -EBUSY && !refuse_waiting(d, text)) {
 		set_state(d, DEVICES_STANDING);
 	} else {
-		/* What could not be written is lost to its users, who are told so. */
+		/* Users lose the data that could not be written; an event tells it. */
 		d->owner.tell(d->owner.owner, "change", text);
 		drop(d);
 	}
@@ -266,7 +266,7 @@ static struct entry *find(struct agent_devices *d, uint64_t id)
 	return NULL;
 }
 
-/* A promotion of what serves already brings back devices that do not stand. */
+/* A promotion of a host that already serves makes devices that do not stand. */
 static void try_again(struct agent_devices *d)
 {
 	d->failed = false;

@@ -88,7 +88,7 @@ static int write_pid(int fd)
 
 /* ---- the lock -------------------------------------------------------------------- */
 
-/* Beside the voter file: whoever clears the run directory leaves it. */
+/* Beside the voter file, so that clearing the run directory does not remove it. */
 static int lock_path(const struct agent_instance *instance, char path[PATH_MAX])
 {
 	const int error = agent_path(instance, AGENT_PATH_STATE, path);
@@ -109,7 +109,7 @@ static int lock_at_once(int fd)
 	return fcntl(fd, F_SETLK, &lock) == 0 ? 0 : -errno;
 }
 
-/* Who prevents us: false, or true and the process, 0 where it is not to be seen. */
+/* Does another process hold the lock? If so also its pid, or 0 if that cannot be seen. */
 static bool is_held(int fd, pid_t *pid)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };

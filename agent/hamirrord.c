@@ -1,10 +1,10 @@
 /* hamirrord.c - the daemon: one process per mirror and node.
  *
- * Checks everything that can be checked before it detaches from the terminal, so
- * that whoever starts it sees what is wrong, and its exit status:
+ * Checks everything that can be checked before it detaches from the terminal, so that its
+ * starter sees the error and the exit status:
  *
  *   0   stopped in order
- *   1   refused: what is wrong does not pass by itself (configuration, another
+ *   1   refused: the error does not pass by itself (configuration, another
  *       daemon, a damaged voter file); a supervisor does not start it again
  *   2   usage
  *   75  failed: corosync was lost or does not run, or something was short; a
@@ -47,8 +47,8 @@
 #define EXIT_REFUSED 1
 #define EXIT_USAGE 2
 
-/* Releasing what is left, after all that could be drained has been. A device that
- * hangs here must not keep the process. */
+/* For closing what is left after the drain. A device that hangs here must not keep the
+ * process. */
 #define TEARDOWN_S 20
 
 /* Devices that hang while they are opened: the starter need not hang with them. */
@@ -74,7 +74,7 @@ struct daemon {
 	bool ending;
 };
 
-/* Until the starter is let go it sees what goes wrong; the log has it anyway. */
+/* Until the starter is let go it sees every error; the log has it in any case. */
 __attribute__((format(printf, 2, 3))) static void complain(struct daemon *d,
 							   const char *format, ...)
 {
@@ -254,8 +254,8 @@ static void waited_enough(void *data)
 	be_ready(data);
 }
 
-/* Without a cluster all that this process is for are its devices: who starts it is
- * told whether they are there. What still holds them may pass. */
+/* Without a cluster the process exists only for its devices, so its starter is told whether
+ * they are there. Another process that holds them may still end. */
 static void opened(void *owner, int error, const char *text)
 {
 	struct daemon *d = owner;
@@ -465,7 +465,7 @@ static int open_all(struct daemon *d)
 	return passes(error) ? EX_TEMPFAIL : EXIT_REFUSED;
 }
 
-/* Clients last: who waits for the end of the connection then knows that the
+/* Clients last: a client that waits for the end of its connection then knows that the
  * devices are free. */
 static void close_all(struct daemon *d)
 {
@@ -480,7 +480,7 @@ static void close_all(struct daemon *d)
 		qb_loop_destroy(d->loop);
 	free(d->config);
 	agent_run_end(&d->instance, &d->run, d->status);
-	/* Whose pid it says has ended. */
+	/* The process whose pid the file names ends now. */
 	if (d->lock_fd >= 0 && ftruncate(d->lock_fd, 0) != 0)
 		agent_log(LOG_WARNING, "%s: lock: %s", d->instance.name, strerror(errno));
 	agent_log_close();

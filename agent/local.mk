@@ -91,6 +91,8 @@ hamirror_SOURCES = \
 	agent/cli_line.c \
 	agent/cli_line.h \
 	agent/cli_local.c \
+	agent/cli_json.c \
+	agent/cli_json.h \
 	agent/cli_show.c \
 	agent/cli_show.h \
 	agent/cli_status.c \

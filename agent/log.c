@@ -8,7 +8,7 @@
 
 #include "agent/last_words.h"
 
-/* libqb selects by the name of the source file: ours is this. */
+/* libqb selects lines by the name of their source file. Ours use this name. */
 #define SOURCE "hamirror"
 #define LINE_MAX_BYTES 1200
 

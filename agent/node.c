@@ -1,8 +1,7 @@
 /* node.c - see node.h.
  *
- * What comes in goes through step(), which never calls itself: a driver reports
- * later, from the loop, and what an action brings about at once (a lost corosync)
- * only sets `failed`.
+ * Every event goes through step(), which never calls itself: a driver reports later, from
+ * the loop, and an immediate effect of an action (a lost corosync) only sets `failed`.
  */
 #include "agent/node.h"
 
@@ -125,7 +124,7 @@ static void order(struct agent_node *n, const struct order *o)
 		     "it hangs");
 }
 
-/* What ends the service takes the devices away, if they are not gone yet. */
+/* An order that ends the service takes the devices away, if they still stand. */
 static void order_performed(struct agent_node *n, const struct order *o)
 {
 	if (o->type == ORDER_DEMOTE || o->type == ORDER_DEPOSE || o->type == ORDER_CLOSE)

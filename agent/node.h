@@ -1,13 +1,13 @@
 /* node.h - the only bridge between the two cores.
  *
- * Steps the members' core with what cpg, quorum, the fencer, the voter file, the
- * I/O thread and the operator tell, and carries out its actions: messages, the
- * voter file, orders to the I/O thread, answers, events. It decides nothing but
- * the order of three things: devices are attached once production serves, and a
- * promotion is answered only then; and they are detached before a demotion or a
- * stop is begun, so that what they hold back is written.
+ * Steps the members' core with the events of cpg, quorum, the fencer, the voter file, the
+ * I/O thread and the operator, and carries out its actions: messages, the voter file,
+ * orders to the I/O thread, answers, events. It decides only the order of three things:
+ * devices are attached once production serves; a promotion is answered only then; and
+ * devices are detached before a demotion or a stop begins, so that the data that they hold
+ * back is written.
  *
- * Source: DESIGN 4, 5.1; docs/join.md.
+ * Source: docs/rules.md ("Shape"); docs/join.md.
  */
 #ifndef AGENT_NODE_H
 #define AGENT_NODE_H

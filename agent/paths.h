@@ -20,15 +20,15 @@
 
 #include "common/config.h"
 
-/* As given, and the one without its final 0 that each part may have. */
+/* An instance's name as given, and its parts. */
 struct agent_instance {
 	char name[2 * CONFIG_NAME_MAX]; /* NAME or NAME@HOST, as given */
 	char mirror[CONFIG_NAME_MAX];   /* NAME */
 	char host[CONFIG_NAME_MAX];     /* HOST; the node's name if not given */
 };
 
-/* True for what a mirror, site, disk or host may be called: 1 to 63 letters,
- * digits, '.', '_' and '-', the first a letter or digit. (They become file
+/* True for a name that a mirror, site, disk or host may have: 1 to 63 letters,
+ * digits, '.', '_' and '-', the first a letter or digit. (Names become file
  * names, node attributes and NBD export names.) */
 bool agent_name_is_valid(const char *name);
 

@@ -81,8 +81,8 @@ static bool site_is_there(const struct config *config, uint32_t site,
 
 /* ---- a look that may not end ------------------------------------------------------ */
 
-/* A device that does not answer may hold whoever looks at it for ever: a thread of its
- * own does. Who comes last, it or who waits for it, frees this. */
+/* A look at a device that does not answer may never end, so a thread of its own looks. The
+ * last of the two, that thread or the waiting one, frees this. */
 struct look {
 	pthread_mutex_t mutex;
 	pthread_cond_t ended_or_left;

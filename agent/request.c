@@ -103,7 +103,7 @@ __attribute__((format(printf, 3, 4))) static void answer(struct agent_client *c,
 
 /* ---- commands ------------------------------------------------------------------ */
 
-/* What a command that has run out of time still waits for. */
+/* The sentence for a command that has run out of time: the cause that it still waits for. */
 static void timeout_text(struct agent_requests *r, char *text, size_t size)
 {
 	static const char *const begin = "not done in the time given; it goes on";
@@ -283,7 +283,7 @@ static void added(struct agent_follower *f, const struct agent_event *event)
 	send_event(p->client, event);
 }
 
-/* What exists, and then the changes from that very moment on. */
+/* First all that exists, then the changes from that very moment on. */
 static void begin_events(struct pending *p, const struct status_input *status)
 {
 	struct agent_client *c = p->client;

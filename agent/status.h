@@ -1,8 +1,6 @@
 /* status.h - `hamirror status --json`: what is, and why, as one JSON object.
  *
  * docs/control.md lists the members, and which of them every instance shows alike.
- *
- * Source: DESIGN 9.
  */
 #ifndef AGENT_STATUS_H
 #define AGENT_STATUS_H

@@ -6,7 +6,7 @@
  *   away        connected, read history  try again later   end
  *   connected   pass notices on          away              disconnect, end
  *
- * What it learns goes to the loop through a pipe, one notice per write: writes of
+ * Each notice goes to the loop through a pipe, one notice per write: writes of
  * up to PIPE_BUF bytes are not torn.
  */
 #include "cluster/fence_driver.h"
@@ -85,7 +85,7 @@ static void tell(struct cluster_fence *f, const char *node, uint64_t wall_ns, bo
 		assert(errno == EAGAIN);
 }
 
-/* Only these two prove that what ran on the node has ended. */
+/* Only these two prove that the processes of the node have ended. */
 static bool action_stops(const char *action)
 {
 	return action != NULL &&
@@ -122,7 +122,8 @@ static bool is_known(const struct cluster_fence *f, const stonith_history_t *h)
 	return false;
 }
 
-/* The stamp of what was pushed: new in the history; else now, by the same clock. */
+/* The time of a pushed notice: that of a new entry in the history; else now, by the same
+ * clock. */
 static uint64_t stamp_of(const struct cluster_fence *f, const stonith_history_t *all,
 			 const char *node)
 {
@@ -132,7 +133,7 @@ static uint64_t stamp_of(const struct cluster_fence *f, const stonith_history_t 
 	return clock_ns(CLOCK_REALTIME);
 }
 
-/* All of it at a connect, later what was pushed: that has just come, whatever the stamps
+/* The whole history at a connect; later a pushed notice, which is new, whatever the stamps
  * say of it. */
 static bool read_history(struct cluster_fence *f, stonith_t *st)
 {

@@ -7,7 +7,7 @@
  * nothing: reasons travel in the facts. The drivers and the simulator run the
  * same code.
  *
- * Source: DESIGN 5 and 6; docs/write-path.md walks through it.
+ * Source: docs/rules.md (G1-G8, W1-W6); docs/write-path.md walks through it.
  */
 #ifndef MIRROR_ENGINE_H
 #define MIRROR_ENGINE_H

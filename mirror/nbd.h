@@ -60,7 +60,7 @@ enum mirror_nbd_phase {
 /* One connection's negotiation. Zeroed, with `network` and `owner` set: a new one. */
 struct mirror_nbd_session {
 	enum mirror_nbd_phase phase;
-	bool network;      /* not a unix socket: DESIGN 5.1's rule applies */
+	bool network; /* not a unix socket: see nbd_driver.h, a client that comes back */
 	const void *owner; /* who holds an export, see mirror_nbd_export */
 	bool no_zeroes;
 	bool structured;       /* READ is answered with chunks */

@@ -356,6 +356,7 @@ TEST_EXTENSIONS = .py
 # The rules of the tree itself (tests/lint/README).
 lint_checks = \
 	tests/lint/check_build_lists \
+	tests/lint/check_docs \
 	tests/lint/check_format \
 	tests/lint/check_headers \
 	tests/lint/check_hints \
