@@ -71,7 +71,7 @@ static void become_flusher(struct agent_protection *p)
 	note(p, good ? 0 : errno, good ? "on" : "off");
 }
 
-/* As it is, whoever has set it: a service manager may have. */
+/* Read the score that is in force: a service manager may have set it. */
 static void read_score(char score[16])
 {
 	const int fd = open(OOM_PATH, O_RDONLY | O_CLOEXEC);

@@ -1,12 +1,12 @@
-/* protect.h - what this process asks of the kernel for the day on which memory is short.
+/* protect.h - the daemon asks the kernel for protection against a shortage of memory.
  *
- * Its pages are not to be swapped out, perhaps to its own disk; the kernel is not to wait for
- * writes to the mirror before it gives the mirror memory; and who serves the disk of a file
- * system is not to be the first that is killed. The kernel may refuse each of them, as in a
- * container: that is told once in the event log, always in the status, and in `why` while a
- * device of this machine stands, which is when writes may stand still for good.
+ * Its pages must not be swapped out, perhaps to its own disk. The kernel must not wait for
+ * writes to the mirror before it gives the mirror memory. And the server of a file system's
+ * disk must not be the first process that is killed. The kernel may refuse each of these, for
+ * example in a container: the event log says so once, the status always, and `why` while a
+ * device of this machine stands, because writes may then stand still for good.
  *
- * Source: DESIGN 3 (G7).
+ * Source: docs/rules.md, G7.
  */
 #ifndef AGENT_PROTECT_H
 #define AGENT_PROTECT_H
@@ -38,14 +38,14 @@ struct agent_protection_words {
 };
 const struct agent_protection_words *agent_protection_words(uint32_t id);
 
-/* Ask for all but the pool's. The threads, helpers and servers that are started from then
- * on inherit IO_FLUSHER and OOM_SCORE. Fills the list (AGENT_PROTECTION_COUNT). */
+/* Ask for all of them except the pool. Threads, helpers and servers that are started later
+ * inherit IO_FLUSHER and OOM_SCORE. Fills the list (AGENT_PROTECTION_COUNT). */
 void agent_protect(struct agent_protection *list);
 
-/* The pool was to be had in memory; `error` is 0 or -errno (agent_io_populate()). */
+/* Note the result of agent_io_populate(): 0 or -errno. */
 void agent_protect_pool(struct agent_protection *list, int error);
 
-/* It was asked for and is not there. */
+/* Was it asked for, and refused? */
 bool agent_protection_is_missing(const struct agent_protection *p);
 
 #endif
