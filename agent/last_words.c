@@ -286,6 +286,8 @@ void agent_last_words_note(const char *line)
 
 	n->wall_ns = wall_now_ns();
 	snprintf(n->line, sizeof n->line, "%s", line);
+	for (char *c = strchr(n->line, '\n'); c != NULL; c = strchr(c, '\n'))
+		*c = ' ';
 }
 
 void agent_last_words_count(const char *name, const uint64_t *value)
