@@ -25,7 +25,7 @@
 /* After `force` a helper has only to close; then it and its server are killed. */
 #define FORCE_NS 5000000000ull
 
-enum disk_state {
+enum attach_state {
 	DISK_DETACHED,
 	DISK_ATTACHING,
 	DISK_ATTACHED,
@@ -36,7 +36,7 @@ enum disk_state {
 struct disk {
 	struct agent_attach *attach;
 	uint32_t index;
-	enum disk_state state;
+	enum attach_state state;
 	char device[64]; /* what the link names, once attached */
 	bool free;       /* CHECKING: it may be taken away */
 	pid_t pid;
@@ -75,7 +75,7 @@ static void judge_later(struct agent_attach *a);
 
 /* ---- a helper ----------------------------------------------------------------------- */
 
-static bool change_is_legal(enum disk_state from, enum disk_state to)
+static bool change_is_legal(enum attach_state from, enum attach_state to)
 {
 	switch (to) {
 	case DISK_DETACHED:
@@ -92,7 +92,7 @@ static bool change_is_legal(enum disk_state from, enum disk_state to)
 	return false;
 }
 
-static void set_state(struct disk *d, enum disk_state state)
+static void set_state(struct disk *d, enum attach_state state)
 {
 	assert(change_is_legal(d->state, state));
 	d->state = state;
@@ -241,7 +241,7 @@ static int32_t helper_ended(int32_t fd, int32_t revents, void *data)
 {
 	struct disk *d = data;
 	struct agent_attach *a = d->attach;
-	const enum disk_state before = d->state;
+	const enum attach_state before = d->state;
 	char end[64] = "has ended", text[96];
 	int status;
 
@@ -341,7 +341,7 @@ static int start_helper(struct disk *d)
 
 /* ---- the work under way ------------------------------------------------------------------- */
 
-static uint32_t count_in(const struct agent_attach *a, enum disk_state state)
+static uint32_t count_in(const struct agent_attach *a, enum attach_state state)
 {
 	uint32_t count = 0;
 

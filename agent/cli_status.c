@@ -260,7 +260,7 @@ static enum cli_exit status_of_all(const struct cli_arguments *a)
 		if (status != NULL)
 			result = print_status(a, status, result);
 		json_decref(status);
-		/* A mirror that is down is told, and no failure of this look. */
+		/* A mirror that is down is shown as such; the command has not failed. */
 		if (result == CLI_REFUSED || result == CLI_USAGE)
 			worst = result;
 	}
