@@ -1,12 +1,12 @@
-/* protect.h - the daemon asks the kernel for protection against a shortage of memory.
+/* protect.h - protections that this process asks of the kernel against short memory.
  *
  * Its pages must not be swapped out, perhaps to its own disk. The kernel must not wait for
- * writes to the mirror before it gives the mirror memory. And the server of a file system's
- * disk must not be the first process that is killed. The kernel may refuse each of these, for
- * example in a container: the event log says so once, the status always, and `why` while a
- * device of this machine stands, because writes may then stand still for good.
+ * writes to the mirror before it gives the mirror memory. And a process that serves the disk
+ * of a file system must not be the first victim. The kernel may refuse each of them, as in a
+ * container. The event log tells that once, the status always, and `why` while a device of
+ * this machine stands, because then writes may stand still for good.
  *
- * Source: docs/rules.md, G7.
+ * Source: docs/rules.md (G7).
  */
 #ifndef AGENT_PROTECT_H
 #define AGENT_PROTECT_H
@@ -38,14 +38,14 @@ struct agent_protection_words {
 };
 const struct agent_protection_words *agent_protection_words(uint32_t id);
 
-/* Ask for all of them except the pool. Threads, helpers and servers that are started later
- * inherit IO_FLUSHER and OOM_SCORE. Fills the list (AGENT_PROTECTION_COUNT). */
+/* Ask for all but the pool's. The threads, helpers and servers that are started from then
+ * on inherit IO_FLUSHER and OOM_SCORE. Fills the list (AGENT_PROTECTION_COUNT). */
 void agent_protect(struct agent_protection *list);
 
-/* Note the result of agent_io_populate(): 0 or -errno. */
+/* The pool was to be had in memory; `error` is 0 or -errno (agent_io_populate()). */
 void agent_protect_pool(struct agent_protection *list, int error);
 
-/* Was it asked for, and refused? */
+/* It was asked for and is not there. */
 bool agent_protection_is_missing(const struct agent_protection *p);
 
 #endif
