@@ -5,6 +5,7 @@ libagent_la_SOURCES = \
 	agent/accept.h \
 	agent/attach.c \
 	agent/attach.h \
+	agent/attach_export.c \
 	agent/attach_fuse.c \
 	agent/attach_helper.c \
 	agent/attach_helper.h \

@@ -188,7 +188,7 @@ struct mirror_marks {
 };
 
 #define MIRROR_REFRESH_BLANK_OK (1u << 0) /* the copy may do without a hold if blank */
-#define MIRROR_REFRESH_INCONSISTENT_OK (1u << 1)   /* the operator allowed it */
+#define MIRROR_REFRESH_INCONSISTENT_OK (1u << 1) /* the operator allowed it */
 #define MIRROR_REFRESH_FULL (1u << 2)            /* every extent, not only tracked ones */
 
 struct mirror_refresh_begin {
