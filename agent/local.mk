@@ -37,6 +37,8 @@ libagent_la_SOURCES = \
 	agent/files.h \
 	agent/io.c \
 	agent/io.h \
+	agent/limits.c \
+	agent/limits.h \
 	agent/log.c \
 	agent/log.h \
 	agent/log_file.c \

@@ -158,7 +158,7 @@ struct role {
 	uint64_t open_id, close_id, prepare_id, serve_id, demote_id; /* orders out */
 	uint64_t open_at_ns;                                         /* not before */
 	uint32_t open_failures; /* in a row, of devices that no one holds */
-	bool failed;         /* a device failed: nothing is opened any more */
+	bool failed;            /* a device failed: nothing is opened any more */
 	uint32_t hangs;      /* ANNOUNCE_HANGS: one does not answer, none closes; 0 */
 	bool barred;         /* our disks are not those of the site's host */
 	bool closing_wanted; /* deposed, handed over, or to stop */
