@@ -77,7 +77,7 @@ static void change(struct acceptance *a)
 		sb->blank = true;
 }
 
-/* The older slot first: until that is durable the newer one says what was. */
+/* The older slot first: until it is durable the newer one keeps the old state. */
 static int store(struct acceptance *a)
 {
 	struct mirror_superblock *sb = &a->log.sb;

@@ -1,7 +1,7 @@
-/* accept.h - `hamirror accept`: what stands at a disk's path is that disk from now on,
+/* accept.h - `hamirror accept`: the device at a disk's path counts as that disk from now on,
  * whatever the writelog knew of it. Runs in the command; the devices must be closed.
  *
- * Source: DESIGN-2, I.
+ * Source: docs/rules.md, "Disks have an identity".
  */
 #ifndef AGENT_ACCEPT_H
 #define AGENT_ACCEPT_H

@@ -18,7 +18,7 @@
  *   checking   -           detaching (force) detaching / busy   detached
  *   detaching  -           (force: killed)   -                  detached
  *
- * Source: DESIGN 5.1.
+ * Source: docs/write-path.md, "The device, and its end".
  */
 #ifndef AGENT_ATTACH_H
 #define AGENT_ATTACH_H
@@ -52,17 +52,17 @@ int agent_attach_open(struct qb_loop *loop, const struct config *config,
 		      const struct agent_attach_owner *owner,
 		      struct agent_attach **attach);
 
-/* Make a device for each disk; the mirror's NBD socket is open. What a killed
- * predecessor left is removed first. On error none is left. Not while another start
- * or stop is under way.
+/* Make a device for each disk; the mirror's NBD socket is open. First remove devices that a
+ * killed predecessor left. On error none is left. Not while another start or stop is under
+ * way.
  *   -EIO   a helper failed: the text says what to install or to look at */
 void agent_attach_start(struct agent_attach *a);
 
-/* Take them away. Without `force` only if none is in use: what they hold back is
- * written first, which needs the mirror to answer.
+/* Take them away. Without `force` only if none is in use: first the data that they hold
+ * back is written, which needs the mirror to answer.
  *   -EBUSY  the text names the device and where it is mounted; all still stand
- * With `force` also what is in use, and nothing is waited for: users get I/O errors.
- * May be called during a start or a stop, whose `done` then comes no more. */
+ * With `force` devices in use go too, and nothing is awaited: users get I/O errors. May be
+ * called during a start or a stop, whose `done` then never comes. */
 void agent_attach_stop(struct agent_attach *a, bool force);
 
 /* Some device stands, or is on its way or away. */

@@ -16,6 +16,8 @@
 
 #include "agent/attach.h"
 #include "agent/attach_mounts.h"
+#include "agent/last_words.h"
+#include "common/config.h"
 
 /* For a predecessor's helper to end, which only has to close. */
 #define LOCK_MS 10000
@@ -48,7 +50,7 @@ void attach_helper_say(const char *word, const char *text)
 
 /* ---- input -------------------------------------------------------------------------- */
 
-/* Read what is there, if anything within `ms` (-1: for ever), or when `other_fd` is
+/* Read available input; wait for it up to `ms` (-1: for ever), or until `other_fd` is
  * ready. */
 static void read_input(int ms, int other_fd)
 {
@@ -72,7 +74,7 @@ static bool next_command(char line[COMMAND_BYTES])
 	size_t length;
 
 	if (end == NULL) {
-		/* Longer than any command: hamirrord is not what speaks there. */
+		/* Longer than any command: the other side is not hamirrord. */
 		input_ended = input_ended || command_bytes == sizeof command;
 		return false;
 	}
@@ -87,7 +89,7 @@ static bool next_command(char line[COMMAND_BYTES])
 bool attach_helper_pause(int ms)
 {
 	read_input(ms, -1);
-	/* Whatever comes while we attach means that we are to give up. */
+	/* Any input while we attach means that we are to give up. */
 	return input_ended || command_bytes > 0;
 }
 
@@ -167,7 +169,7 @@ static void find_mount(const struct attach_disk *d, char where[PATH_MAX])
 		fclose(f);
 }
 
-/* The kernel knows who has claimed it: mounts in any namespace, swap, mappings. */
+/* The kernel knows every claim on it: mounts in any namespace, swap, mappings. */
 static bool is_busy(struct attach_disk *d)
 {
 	const int fd = open(d->device, O_RDONLY | O_EXCL | O_CLOEXEC);
@@ -208,7 +210,7 @@ static int take_lock(struct attach_disk *d)
 	return 0;
 }
 
-/* The first that can work here, or the one that is wanted. */
+/* The wanted method, or the first that can work here. */
 static int choose(struct attach_disk *d)
 {
 	static const struct attach_method *const methods[] = { &attach_ublk,
@@ -217,7 +219,7 @@ static int choose(struct attach_disk *d)
 	const bool any = strcmp(d->front_end, "auto") == 0;
 	const struct attach_method *wanted = NULL;
 
-	/* Whatever a predecessor had. */
+	/* Clean up after a predecessor, whichever front-end it used. */
 	attach_ublk.clean(d);
 	attach_fuse.clean(d);
 	for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
@@ -268,8 +270,8 @@ static void release(struct attach_disk *d, bool force)
 		d->method->disconnect(d, force);
 }
 
-/* What the device's users have written without asking for it to be stable. It may wait
- * for a frozen mirror, so a child does it: we listen meanwhile. Returns its errno, 0, or
+/* Write back data that the device's users have written and not flushed. That may wait for a
+ * frozen mirror, so a child does it, and we listen meanwhile. Returns its errno, 0, or
  * ECANCELED. */
 static int write_back(const struct attach_disk *d)
 {
@@ -333,10 +335,11 @@ int agent_attach_helper(int argc, char **argv)
 	struct attach_disk d = {
 		.lock_fd = -1, .server_pid_fd = -1, .device_fd = -1, .watch_fd = -1
 	};
+	char who[CONFIG_NAME_MAX + 24];
 	bool force = true;
 	int rc;
 
-	if (argc != 7) {
+	if (argc != 8) {
 		fprintf(stderr, "%s is not for use by hand\n", AGENT_ATTACH_HELPER);
 		return 2;
 	}
@@ -346,6 +349,8 @@ int agent_attach_helper(int argc, char **argv)
 	d.link = argv[5];
 	d.front_end = argv[6];
 	signal(SIGPIPE, SIG_IGN);
+	snprintf(who, sizeof who, "helper of disk %s", d.export);
+	agent_last_words_open(who, "", argv[7]);
 	rc = attach(&d);
 	if (rc == 0) {
 		say_attached(&d);

@@ -181,7 +181,7 @@ static int wait_for_number(struct attach_disk *d, int fd, int *number)
 	return word.number < 0 ? -EIO : 0;
 }
 
-/* It stands when the kernel shows who serves it. */
+/* The device stands when the kernel shows the process that serves it. */
 static int wait_until_ready(struct attach_disk *d, int number)
 {
 	char path[64];

@@ -68,7 +68,7 @@ void attach_mounts_note(const char *folder, const char *device)
 		fclose(note);
 }
 
-/* Is it still there, and on top of what else is mounted in its place? */
+/* Is the mount still there, and the topmost at its place? */
 static bool is_on_top(const struct mount *wanted)
 {
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
@@ -102,7 +102,7 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
-/* One after the other: what was on top may have hidden another one. */
+/* One after the other: the topmost mount may have hidden another one. */
 static bool detach_one(FILE *note, char where[PATH_MAX])
 {
 	static struct mount m;

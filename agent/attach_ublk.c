@@ -6,12 +6,11 @@
  * child gives each, and can be left behind. hamirrord is told `serve NUMBER` between the
  * device's making and its start, and sees from the aborted tags that it was stopped.
  *
- * No recovery by the user is asked of the kernel: when hamirrord dies the kernel fails
- * what is under way and stops the device, and the helper deletes it. One that is left
- * because the helper died too is found again by the `owner` in its information. To keep
- * the device over a restart would show its users the data of another generation under
- * their open files: what was answered is there, but promotion may have gone elsewhere
- * meanwhile.
+ * The kernel's user recovery is not used: when hamirrord dies the kernel fails the requests
+ * under way and stops the device, and the helper deletes it. A device that is left because
+ * the helper died too is found again by the `owner` in its information. A device that was
+ * kept over a restart could show its users the data of another generation under their open
+ * files, since another host may have been promoted meanwhile.
  *
  * Source: Linux, Documentation/block/ublk.rst.
  */
@@ -167,7 +166,7 @@ static bool is_there(void)
 	       (call->features & needed) == needed;
 }
 
-/* Finds a device of ours again: FNV-1a over what is this disk's alone. */
+/* Finds our device again: FNV-1a over the folder, which only this disk has. */
 static uint64_t owner(const struct attach_disk *d)
 {
 	uint64_t hash = 0xcbf29ce484222325u;
@@ -177,8 +176,9 @@ static uint64_t owner(const struct attach_disk *d)
 	return hash;
 }
 
-/* The owner says whose it is; but machines that share a kernel may call their disks
- * alike, so its server must be dead, or be who has started us and has no other. */
+/* The owner names the disk. But machines that share a kernel may give their disks the same
+ * names. So its server must also be dead, or be our own parent, which has no other device
+ * for this disk. */
 static bool is_left(const struct attach_disk *d)
 {
 	const struct mirror_ublk_info *info = &call->info;

@@ -1,8 +1,8 @@
-/* cli.h - the hamirror command: what its files share.
+/* cli.h - the hamirror command: shared by its files.
  *
- * hamirror.c finds the command and its options; cli_*.c run it. A command prints
- * what was asked for on stdout, and what went wrong, with what would help, on
- * stderr. docs/control.md describes what it says to the daemon.
+ * hamirror.c finds the command and its options; cli_*.c run it. A command prints its answer
+ * on stdout, and an error, with its remedy, on stderr. docs/control.md describes the
+ * requests to the daemon.
  */
 #ifndef AGENT_CLI_H
 #define AGENT_CLI_H
@@ -37,6 +37,7 @@ enum cli_option {
 	CLI_IDENTITY = 1u << 9,
 	CLI_LOG = 1u << 10,
 	CLI_BLANK = 1u << 11,
+	CLI_FIELD = 1u << 14,
 };
 
 struct cli_arguments {
@@ -47,6 +48,7 @@ struct cli_arguments {
 	const char *copy_of;
 	const char *identity;
 	const char *log;
+	const char *field; /* CLI_FIELD, else NULL */
 	int count; /* operands */
 	char **operand;
 	struct agent_instance instance; /* of operand[0], for a command with `named` */

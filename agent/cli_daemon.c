@@ -7,6 +7,7 @@
 
 #include "agent/attach_mounts.h"
 #include "agent/cli_daemon.h"
+#include "agent/cli_json.h"
 #include "agent/events.h"
 #include "agent/files.h"
 
@@ -60,7 +61,7 @@ enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_l
 	if (from != NULL && strcmp(from, "cluster") == 0)
 		json_object_set_new(request, "from", json_string(from));
 	error = cli_line_send(line, request);
-	/* A daemon that takes no more says so before it closes. */
+	/* A daemon without a free place says so before it closes the connection. */
 	if (error == 0 || error == -EPIPE || error == -ECONNRESET)
 		error = cli_line_next(line, (int)wait_s * 1000, reply);
 	if (error != 0)
@@ -73,8 +74,7 @@ void cli_reply_print(const struct cli_arguments *a, json_t *reply, enum cli_exit
 	const char *text = json_string_value(json_object_get(reply, "text"));
 
 	if ((a->given & CLI_JSON) != 0) {
-		json_dumpf(reply, stdout, JSON_COMPACT);
-		putchar('\n');
+		cli_json_print(a, reply, false);
 	} else if (status != CLI_DONE) {
 		cli_fail(status, "%s: %s", a->instance.name,
 			 text != NULL ? text : "refused without a reason");
@@ -202,7 +202,7 @@ static const char *member(json_t *object, const char *name)
 	return text != NULL ? text : "";
 }
 
-static void print_event(const struct cli_arguments *a, json_t *line)
+static enum cli_exit print_event(const struct cli_arguments *a, json_t *line)
 {
 	json_t *o = json_object_get(line, "event");
 	const struct agent_event event = {
@@ -213,13 +213,11 @@ static void print_event(const struct cli_arguments *a, json_t *line)
 	};
 	char text[AGENT_EVENT_LINE_MAX];
 
-	if ((a->given & CLI_JSON) != 0) {
-		json_dumpf(o, stdout, JSON_COMPACT);
-		putchar('\n');
-	} else {
-		agent_event_format(&event, text);
-		printf("%s %s\n", member(o, "time"), text);
-	}
+	if ((a->given & (CLI_JSON | CLI_FIELD)) != 0)
+		return cli_json_print(a, o, false);
+	agent_event_format(&event, text);
+	printf("%s %s\n", member(o, "time"), text);
+	return CLI_DONE;
 }
 
 /* The last of what exists is "-". */
@@ -254,7 +252,7 @@ static enum cli_exit events(const struct cli_arguments *a)
 			status = cli_no_answer(&a->instance, error);
 			break;
 		}
-		print_event(a, line_json);
+		status = print_event(a, line_json);
 		fflush(stdout); /* who reads a pipe wants it now */
 		ended = now && is_end(line_json);
 		json_decref(line_json);
@@ -325,11 +323,12 @@ const struct cli_command cli_daemon_commands[] = {
 	  .named = true,
 	  .run = fenced },
 	{ .name = "events",
-	  .synopsis = "NAME [--now] [--json]",
+	  .synopsis = "NAME [--now] [--json | --field LIST]",
 	  .summary = "Print what exists, then each change as it happens",
-	  .help = "  --now    end after what exists\n"
-		  "  --json   one JSON object per line\n",
-	  .options = CLI_NOW | CLI_JSON,
+	  .help = "  --now          end after what exists\n"
+		  "  --json         one JSON object per line\n"
+		  "  --field LIST   only these members of each, a line each: number\n",
+	  .options = CLI_NOW | CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .named = true,

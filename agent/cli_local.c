@@ -8,6 +8,7 @@
 
 #include "agent/accept.h"
 #include "agent/cli.h"
+#include "agent/cli_json.h"
 #include "agent/cli_line.h"
 #include "agent/create.h"
 #include "agent/limits.h"
@@ -345,6 +346,22 @@ static enum cli_exit config_check_run(const struct cli_arguments *a)
 	return status;
 }
 
+/* Print it as it was asked for. */
+static enum cli_exit show(const struct cli_arguments *a, const struct config *config)
+{
+	enum cli_exit status;
+	json_t *json;
+
+	if ((a->given & (CLI_JSON | CLI_FIELD)) == 0) {
+		config_print_yaml(config, stdout);
+		return CLI_DONE;
+	}
+	json = config_json(config);
+	status = cli_json_print(a, json, false);
+	json_decref(json);
+	return status;
+}
+
 static enum cli_exit config_show_run(const struct cli_arguments *a)
 {
 	struct config *config = calloc(1, sizeof *config);
@@ -359,11 +376,7 @@ static enum cli_exit config_show_run(const struct cli_arguments *a)
 	} else if (find_file(a->operand[0], path, &instance) >= 0) {
 		error = config_load(path, config, errors);
 		config_errors_print(errors, "hamirror: ", stderr);
-		if (error == 0 && (a->given & CLI_JSON) != 0)
-			config_print_json(config, stdout);
-		else if (error == 0)
-			config_print_yaml(config, stdout);
-		status = error == 0       ? CLI_DONE :
+		status = error == 0       ? show(a, config) :
 			 error == -ENOENT ? CLI_NONE :
 					    CLI_REFUSED;
 	}
@@ -409,7 +422,7 @@ const struct cli_command cli_local_commands[] = {
 	  .named = true,
 	  .run = start },
 	{ .name = "scan",
-	  .synopsis = "NAME | --log PATH [--json] [--records]",
+	  .synopsis = "NAME | --log PATH [--json] [--records] [--config FILE]",
 	  .summary = "Explain a writelog; changes nothing, a daemon may run",
 	  .help = "  --log PATH      this one, of any mirror\n"
 		  "  --records       list every record\n"
@@ -428,10 +441,11 @@ const struct cli_command cli_local_commands[] = {
 	  .count_max = 1,
 	  .run = config_check_run },
 	{ .name = "config show",
-	  .synopsis = "NAME|FILE [--json]",
+	  .synopsis = "NAME|FILE [--json | --field LIST]",
 	  .summary = "Print the configuration in effect, with defaults",
-	  .help = "  --json   as one JSON object\n",
-	  .options = CLI_JSON,
+	  .help = "  --json         as one JSON object\n"
+		  "  --field LIST   only these members of it, a line each: lease_ms\n",
+	  .options = CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .run = config_show_run },

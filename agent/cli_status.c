@@ -7,8 +7,11 @@
 #include <unistd.h>
 
 #include "agent/cli_daemon.h"
+#include "agent/cli_json.h"
 #include "agent/cli_show.h"
+#include "agent/last_run.h"
 #include "agent/log_file.h"
+#include "agent/status.h"
 
 #define TEXT_MAX 1024
 #define ANSWER_WAIT_S 15 /* the daemon gives its I/O thread 2 s */
@@ -38,6 +41,7 @@ static json_t *offline_status(const struct agent_instance *instance,
 			      const struct config *config, uint32_t node)
 {
 	const bool created = is_created(config, node);
+	struct agent_last_run last;
 	char why[TEXT_MAX];
 
 	if (created)
@@ -50,10 +54,12 @@ static json_t *offline_status(const struct agent_instance *instance,
 			"This site has no writelog yet; `hamirror create %s%s` makes it.",
 			instance->name,
 			config->node[node].site > 0 ? " --copy-of HOST" : "");
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:[s]}", "mirror",
+	agent_last_run_read(instance, &last);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:[s], s:o}", "mirror",
 			 config->mirror, "instance", instance->name, "version",
 			 PACKAGE_VERSION, "host", config->node[node].name, "mode",
-			 created ? "stopped" : "setup", "serving", 0, "why", why);
+			 created ? "stopped" : "setup", "serving", 0, "why", why,
+			 "last_run", agent_status_last_run(&last));
 }
 
 /* ---- the file that a daemon runs on ---------------------------------------- */
@@ -133,6 +139,29 @@ static json_t *get_status(const struct cli_arguments *a, enum cli_exit *result)
 	return status;
 }
 
+/* Does it have every member that this command knows? Not where no daemon runs, and not that
+ * of a daemon of another version, as in the midst of an upgrade. */
+static bool is_complete(json_t *status)
+{
+	const char *version = json_string_value(json_object_get(status, "version"));
+
+	return json_object_get(status, "sites") != NULL && version != NULL &&
+	       strcmp(version, PACKAGE_VERSION) == 0;
+}
+
+/* Print one as it was asked for; `result` is that of its question. Returns the exit. */
+static enum cli_exit print_status(const struct cli_arguments *a, json_t *status,
+				  enum cli_exit result)
+{
+	enum cli_exit printed = CLI_DONE;
+
+	if ((a->given & (CLI_JSON | CLI_FIELD)) != 0)
+		printed = cli_json_print(a, status, !is_complete(status));
+	else
+		cli_status_show(status, stdout);
+	return printed != CLI_DONE ? printed : result;
+}
+
 /* ---- every mirror ---------------------------------------------------------- */
 
 struct names {
@@ -185,8 +214,8 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-/* Those with a configuration, and NAME@HOST instances that run; not the plain
- * name of a mirror whose hosts are all played here. */
+/* Mirrors with a configuration, and running NAME@HOST instances; but not the plain name of
+ * a mirror all of whose hosts run here as instances. */
 static void find_instances(struct names *names)
 {
 	add_names(names, AGENT_PATH_RUN, "");
@@ -208,7 +237,7 @@ static void find_instances(struct names *names)
 static enum cli_exit status_of_all(const struct cli_arguments *a)
 {
 	struct names *names = calloc(1, sizeof *names);
-	const bool json = (a->given & CLI_JSON) != 0;
+	const bool text_for_people = (a->given & (CLI_JSON | CLI_FIELD)) == 0;
 	enum cli_exit worst = CLI_DONE, result;
 	char text[TEXT_MAX];
 
@@ -226,17 +255,13 @@ static enum cli_exit status_of_all(const struct cli_arguments *a)
 		if (agent_instance_parse(names->name[i], &one.instance, text,
 					 sizeof text) == 0)
 			status = get_status(&one, &result);
-		if (status != NULL && json) {
-			json_dumpf(status, stdout, JSON_COMPACT);
+		if (i > 0 && text_for_people && status != NULL)
 			putchar('\n');
-		} else if (status != NULL) {
-			if (i > 0)
-				putchar('\n');
-			cli_status_show(status, stdout);
-		}
+		if (status != NULL)
+			result = print_status(a, status, result);
 		json_decref(status);
-		/* A mirror that is down is told, and no failure of this look. */
-		if (result == CLI_REFUSED)
+		/* A mirror that is down is shown as such; the command has not failed. */
+		if (result == CLI_REFUSED || result == CLI_USAGE)
 			worst = result;
 	}
 	free(names);
@@ -251,12 +276,8 @@ static enum cli_exit status(const struct cli_arguments *a)
 	if (a->count == 0)
 		return status_of_all(a);
 	object = get_status(a, &result);
-	if (object != NULL && (a->given & CLI_JSON) != 0) {
-		json_dumpf(object, stdout, JSON_COMPACT);
-		putchar('\n');
-	} else if (object != NULL) {
-		cli_status_show(object, stdout);
-	}
+	if (object != NULL)
+		result = print_status(a, object, result);
 	json_decref(object);
 	return result;
 }
@@ -289,10 +310,14 @@ static enum cli_exit why(const struct cli_arguments *a)
 	compare_file(&a->instance, reply);
 	list = json_object_get(reply, "why");
 	if (result != CLI_DONE || (a->given & CLI_JSON) != 0 ||
-	    json_array_size(list) == 0)
+	    json_array_size(list) == 0) {
+		/* Its text ends with the notes. */
 		cli_reply_print(a, reply, result);
-	else
+	} else {
 		json_array_foreach(list, i, text) puts(json_string_value(text));
+		list = json_object_get(reply, "notes");
+		json_array_foreach(list, i, text) puts(json_string_value(text));
+	}
 	json_decref(reply);
 	return result;
 }
@@ -313,10 +338,11 @@ static enum cli_exit score(const struct cli_arguments *a)
 
 const struct cli_command cli_status_commands[] = {
 	{ .name = "status",
-	  .synopsis = "[NAME] [--json]",
+	  .synopsis = "[NAME] [--json | --field LIST]",
 	  .summary = "Show who is production, how far copies are behind, and why",
-	  .help = "  --json   the status as one JSON object per line (docs/control.md)\n",
-	  .options = CLI_JSON | CLI_CONFIG,
+	  .help = "  --json         the status as one JSON object per line (docs/control.md)\n"
+		  "  --field LIST   only these members, a line each: serving,sites.paris.data\n",
+	  .options = CLI_JSON | CLI_FIELD | CLI_CONFIG,
 	  .count_max = 1,
 	  .named = true,
 	  .run = status },

@@ -2,7 +2,7 @@
  *
  * The instance's lock says which process is the daemon, and whether it has ended. A
  * killed one loses nothing that was acknowledged, and the kernel gives its devices free
- * when its I/O has ended (DESIGN 7, D6), so killing is safe; to ask first is kinder:
+ * when its I/O has ended (D6), so killing is safe; to ask first is kinder:
  *
  *   daemon               without --kill        with --kill SECONDS
  *   none                 exit 3                exit 3

@@ -5,7 +5,7 @@
  *
  *   FILE:LINE:COLUMN: KEY: what is wrong; what was expected
  *
- * Source: DESIGN 1 (the file), G8; man/hamirror.yaml.5 lists every key.
+ * Source: docs/rules.md (G8); man/hamirror.yaml.5 lists every key.
  */
 #ifndef AGENT_CONFIG_H
 #define AGENT_CONFIG_H
@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <jansson.h>
 
 #include "agent/paths.h"
 #include "common/config.h"
@@ -71,6 +72,6 @@ void config_warn(const struct config *config, int32_t node,
 /* Print the configuration in effect, defaults filled in: as a YAML file that
  * config_load reads into the same, or as one JSON object. */
 void config_print_yaml(const struct config *config, FILE *out);
-void config_print_json(const struct config *config, FILE *out);
+json_t *config_json(const struct config *config); /* a new reference */
 
 #endif

@@ -1,7 +1,6 @@
 /* config_print.c - the configuration in effect, as YAML and as JSON. */
 #include "agent/config.h"
 
-#include <jansson.h>
 #include <string.h>
 
 static const char *const mode_words[] = { "sync", "near-sync", "async" };
@@ -127,15 +126,15 @@ static json_t *nodes_json(const struct config *c)
 	return nodes;
 }
 
-void config_print_json(const struct config *c, FILE *out)
+json_t *config_json(const struct config *c)
 {
-	json_t *sites = json_array(), *all;
+	json_t *sites = json_array();
 	char hash[17];
 
 	snprintf(hash, sizeof hash, "%016llx", (unsigned long long)c->hash);
 	for (uint32_t s = 0; s < c->site_count; s++)
 		json_array_append_new(sites, site_json(c, s));
-	all = json_pack(
+	return json_pack(
 		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:o, "
 		"s:{s:i, s:i}, s:I, s:s}",
 		"mirror", c->mirror, "mode", mode_words[c->mode], "cluster",
@@ -148,7 +147,4 @@ void config_print_json(const struct config *c, FILE *out)
 		c->lease_ms != 0 ? json_integer(c->lease_ms) : json_null(), "tasks",
 		"ranges", c->task_range_count, "per_range", c->task_per_range_count,
 		"memory_bytes", (json_int_t)c->memory_bytes, "hash", hash);
-	json_dumpf(all, out, JSON_COMPACT);
-	fputc('\n', out);
-	json_decref(all);
 }

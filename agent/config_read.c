@@ -309,7 +309,7 @@ static const struct config_key file_keys[] = {
 	  .take = config_take_word,
 	  CONFIG_FIELD(struct config, attach),
 	  .words = attach_words,
-	  .expected = "auto or none" },
+	  .expected = "auto, none, ublk, nbd or fuse" },
 	{ .name = "on-no-quorum",
 	  .take = config_take_word,
 	  CONFIG_FIELD(struct config, on_no_quorum),

@@ -1,10 +1,11 @@
-/* config_warn.c - what a valid file says that does not fit this node, or is not wise.
+/* config_warn.c - warnings about a valid file: settings that do not fit this node, or are
+ * not wise.
  *
  * "One device" is the physical one: partitions and stacked devices (LVM, md,
  * dm-crypt) are followed down through sysfs. Log and disk on one device share its
  * heads or channels, its cache and its death.
  *
- * Source: paper 004, l.456-463.
+ * Source: docs/sources.md (P4-8).
  */
 #include "agent/config.h"
 #include "agent/limits.h"
@@ -166,7 +167,7 @@ static void warn_of_site(const struct config_site *site, const struct warner *w)
 	}
 }
 
-/* What else has a timeout waits for ours (ocf/disk, crm-examples). */
+/* Timeouts outside of hamirror must exceed ours (ocf/disk, crm-examples). */
 static void warn_of_times(const struct config *config, const struct warner *w)
 {
 	if (config->frozen_timeout_ms + GRACE_MS > STOP_TIMEOUT_MS / 2)

@@ -82,8 +82,8 @@ static bool listens(const struct agent_client *c)
 
 static void watch(struct agent_client *c)
 {
-	/* A line that came while the one before was under way is there already:
-	 * there is room to write at once, so that wakes `serve` for it. */
+	/* A line that came during the request before is already in the buffer, so no input
+	 * will wake `serve` for it. The socket can be written, so ask for that. */
 	const bool line = listens(c) && memchr(c->in, '\n', c->in_bytes) != NULL;
 	/* A hang-up is told unasked. */
 	const int events = (listens(c) && !c->ended ? POLLIN : 0) |
@@ -394,8 +394,9 @@ static int32_t acceptable(int32_t fd, int32_t revents, void *data)
 	return 0;
 }
 
-/* A bound, listening socket at control->path, or -errno. It gets its name last: who finds
- * it can connect. The name may be a predecessor's, which was killed. */
+/* A bound, listening socket at control->path, or -errno. It gets its name last, so that
+ * every client that finds the name can connect. A killed predecessor may have left the
+ * name. */
 static int listen_at(struct agent_control *control)
 {
 	char fresh[PATH_MAX + 8];

@@ -49,8 +49,8 @@ int agent_control_open(struct qb_loop *loop, const char *path,
 		       const struct agent_control_owner *owner,
 		       struct agent_control **control, char *text, size_t text_size);
 
-/* Lines follow the reply, or no more: between the two the client's requests are not
- * read. */
+/* Lines follow the reply (`on`), or no longer do. While they do, the client's requests are
+ * not read. */
 void agent_client_stream(struct agent_client *c, bool on);
 
 /* Send a line of a stream. Takes the reference. */
@@ -63,9 +63,9 @@ void agent_client_reply(struct agent_client *c, json_t *reply, int exit_status,
 
 uint32_t agent_control_client_count(const struct agent_control *control);
 
-/* Listen anew if the socket's name is gone or is not ours any more; clients stay.
- * Returns 1: done, 0: there was no need, or -errno of the attempt. Also closes who was
- * silent for too long. Be called once a second. */
+/* Listen anew if the socket's name is gone or is another's; clients stay. Returns 1: done,
+ * 0: there was no need, or -errno of the attempt. Also closes clients that were silent for
+ * too long. Call it once a second. */
 int agent_control_check(struct agent_control *control);
 
 /* Closes every client and removes the socket. What was sent is flushed as far as

@@ -1,8 +1,9 @@
-/* corosync.h - what a mirror needs of Corosync's configuration, and whether it fits: the
- * names of nodes by which Pacemaker fences, and totem's times against the lease (D7).
+/* corosync.h - the part of Corosync's configuration that a mirror needs, and its faults:
+ * the names of nodes by which Pacemaker fences, and totem's times against the lease (D7).
  *
- * Both are read once, at the start: a Corosync that hangs may not hold up the control
- * thread later. Who changes them while a mirror runs restarts its daemons, one by one.
+ * Both are read once, at the start, so that a Corosync that hangs cannot hold up the control
+ * thread later. After a change of them the daemons of a mirror must be restarted, one by
+ * one.
  */
 #ifndef AGENT_COROSYNC_H
 #define AGENT_COROSYNC_H
@@ -11,7 +12,7 @@
 
 struct agent_corosync {
 	struct cluster_names names;
-	char text[256]; /* what does not fit, for the status; "" */
+	char text[256]; /* the fault, for the status; "" */
 };
 
 /* Does Corosync's name of `nodeid`, this node, mean `node` of `config`? A fencing that

@@ -1,9 +1,9 @@
 /* create.c - see create.h.
  *
- * In this order, so that what is cut off can be done again: everything is checked,
- * the log's maps are written, then both slots of its superblock (now it is a log),
- * then the voter file. A log without the voter file is a site whose creator is
- * admitted by nobody: so on failure of the last step the superblock goes again.
+ * The order lets a creation that was cut off be done again: everything is checked, the
+ * log's maps are written, then both slots of its superblock (now it is a log), then the
+ * voter file. A log without the voter file is a site whose creator nobody admits, so if the
+ * last step fails the superblock is removed again.
  */
 #include "agent/create.h"
 
@@ -312,8 +312,7 @@ static int fill_superblock(struct creation *c)
 	return mirror_superblock_layout(sb, c->found.log_bytes, c->text, c->text_size);
 }
 
-/* The first view (D1). What it says of lease and drift is the file's word, or
- * corosync's. */
+/* The first view (D1). Its lease and drift come from the file, or from corosync. */
 static int fill_voter(struct creation *c)
 {
 	struct cluster_self self = { .node = c->o->node,

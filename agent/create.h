@@ -2,7 +2,7 @@
  * its identity and first view. Runs in the command, not in the daemon: no
  * daemon of the instance may run.
  *
- * Source: DESIGN 6 (create, --copy-of), D1 (the first view has one voter).
+ * Source: man/hamirror.8 (create); docs/rules.md (D1: the first view has one voter).
  */
 #ifndef AGENT_CREATE_H
 #define AGENT_CREATE_H
@@ -22,7 +22,7 @@ struct create_options {
 
 /* Do it. On error nothing was changed that an earlier state needs.
  *
- * Returns 0, and what was made and what comes next in `text`; or
+ * Returns 0, and in `text` the result and the next step; or
  *   -EEXIST     the log holds a mirror already, or the voter file stands
  *   -EBUSY      the log or the instance is in use
  *   -ENOSPC     the log is too small

@@ -10,10 +10,10 @@
  *                                                            refused
  *   dropping    then starting waits          none, go on     -              -
  *
- * "Serves" and "no more" are what the I/O side is told and tells. Dropping is done by
- * force: who still uses a device gets I/O errors. A start that fails leaves none; the
- * promotion that waits for it is answered with the reason, and the next one tries
- * again.
+ * "Serves" and "no more" come from the facts of the I/O side and the orders to it.
+ * Dropping is done by force: users of a device get I/O errors. A start that fails leaves
+ * no device; the promotion that waits for it is answered with the reason, and the next
+ * promotion tries again.
  */
 #ifndef AGENT_DEVICES_H
 #define AGENT_DEVICES_H
@@ -49,8 +49,8 @@ int agent_devices_open(struct qb_loop *loop, const struct config *config,
 		       const struct agent_devices_owner *owner,
 		       struct agent_devices **devices);
 
-/* Take a command from its client: `go` follows, at once or later, or a refusal. A
- * stop with `force` (a signal's) goes on whoever uses the devices. */
+/* Take a command from its client: `go` follows, at once or later, or a refusal. A stop with
+ * `force` (a signal's) goes on even if the devices are in use. */
 void agent_devices_command(struct agent_devices *d,
 			   const struct cluster_command *command);
 

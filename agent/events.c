@@ -87,7 +87,7 @@ static void file_turn(struct agent_events *e)
 	file_open(e);
 }
 
-/* Somebody has removed it, or moved it away: what is written now would be seen by nobody. */
+/* Was the file removed or moved away? Nobody would see further lines. */
 static bool file_is_gone(const struct agent_events *e)
 {
 	struct stat ours, there;

@@ -6,7 +6,7 @@
  * to everyone who follows (`hamirror events`). The log file is bounded: a full one
  * becomes FILE.1 in place of the one before.
  *
- * Source: DESIGN 9; the events of DRBD (drbdsetup(8), events2).
+ * Source: docs/control.md; the events of DRBD (drbdsetup(8), events2).
  */
 #ifndef AGENT_EVENTS_H
 #define AGENT_EVENTS_H
@@ -16,7 +16,7 @@
 #define AGENT_EVENT_LINE_MAX 1024
 #define AGENT_EVENTS_FILE_BYTES_MAX (1024 * 1024)
 
-/* What happened. The strings are the caller's; "" where there is nothing. */
+/* An event. The strings are the caller's; "" where there is none. */
 struct agent_event {
 	uint64_t number; /* from 1 at the daemon's start; agent_events_add() gives it */
 	uint64_t wall_ns;
@@ -26,8 +26,8 @@ struct agent_event {
 	const char *rule;   /* the rule that decided */
 };
 
-/* The line without time, in `line` (AGENT_EVENT_LINE_MAX). What is too long is
- * cut; a line break becomes a blank. */
+/* The line without time, in `line` (AGENT_EVENT_LINE_MAX). A long line is cut; a line break
+ * becomes a blank. */
 void agent_event_format(const struct agent_event *event, char *line);
 
 /* RFC 3339 in UTC with milliseconds in `text` (32 bytes). */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@ static bool is_file(enum agent_path which)
 	case AGENT_PATH_NBD:
 	case AGENT_PATH_NBD_OWN:
 	case AGENT_PATH_LOG:
+	case AGENT_PATH_CRASH:
 		return true;
 	case AGENT_PATH_STATE:
 	case AGENT_PATH_RUN:
@@ -87,7 +89,7 @@ static int write_pid(int fd)
 
 /* ---- the lock -------------------------------------------------------------------- */
 
-/* Beside the voter file: whoever clears the run directory leaves it. */
+/* Beside the voter file, so that clearing the run directory does not remove it. */
 static int lock_path(const struct agent_instance *instance, char path[PATH_MAX])
 {
 	const int error = agent_path(instance, AGENT_PATH_STATE, path);
@@ -108,7 +110,7 @@ static int lock_at_once(int fd)
 	return fcntl(fd, F_SETLK, &lock) == 0 ? 0 : -errno;
 }
 
-/* Who prevents us: false, or true and the process, 0 where it is not to be seen. */
+/* Does another process hold the lock? If so also its pid, or 0 if that cannot be seen. */
 static bool is_held(int fd, pid_t *pid)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -239,6 +241,15 @@ void agent_process_begin(void)
 	umask(S_IWGRP | S_IWOTH);
 	/* Linux before 5.9 has no such call, and is too old for the rest. */
 	close_range(STDERR_FILENO + 1, ~0u, 0);
+}
+
+void agent_process_end_format(int status, char *text, size_t text_size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, text_size, "was ended by signal %d (%s)", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, text_size, "ended with status %d", WEXITSTATUS(status));
 }
 
 /* ---- the pid file ------------------------------------------------------------------ */

@@ -25,16 +25,19 @@ int agent_lock_take(const struct agent_instance *instance, int *fd, char *text,
 int agent_lock_keep(const struct agent_instance *instance, int *fd, char *text,
 		    size_t text_size);
 
-/* Does a process have the instance's lock? For other processes than that one. The one
- * answer to "does the daemon live": its sockets can be removed, be full or be silent.
- * Returns 1 and its `*pid` (0: not to be seen from here), 0: none, no daemon runs; or
- * -errno: that cannot be told. */
+/* Does another process hold the instance's lock? Only this tells whether the daemon lives:
+ * its sockets can be removed, be full or be silent. Returns 1 and its `*pid` (0: it cannot
+ * be seen from here), 0: no daemon runs, or -errno: not known. */
 int agent_lock_holder(const struct agent_instance *instance, pid_t *pid);
-/* A process of ours begins: nothing of its starter's but its first three descriptors, and
- * what it makes has the modes that it asks for, whatever umask it was given. */
+/* Begin a process of ours: keep only the first three descriptors of its starter, and ignore
+ * the umask it was given, so that files get the modes that are asked for. */
 void agent_process_begin(void);
 
-/* The file RUN_DIR/INSTANCE/pid, for who looks for the daemon. */
+/* How a child ended, from its status of waitpid(2): "was ended by signal 9 (Killed)" or "ended
+ * with status 1". */
+void agent_process_end_format(int status, char *text, size_t text_size);
+
+/* The file RUN_DIR/INSTANCE/pid, by which people and programs find the daemon. */
 int agent_pid_write(const struct agent_instance *instance, char *text, size_t text_size);
 /* Make it, and its directory, again if it is gone. Returns as agent_lock_keep(). */
 int agent_pid_keep(const struct agent_instance *instance, char *text, size_t text_size);

@@ -38,6 +38,7 @@ static const struct {
 	{ CLI_IDENTITY, "identity", required_argument },
 	{ CLI_LOG, "log", required_argument },
 	{ CLI_BLANK, "blank", no_argument },
+	{ CLI_FIELD, "field", required_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 #define HELP (1 << 16) /* beyond every enum cli_option */
@@ -177,6 +178,9 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 		break;
 	case CLI_IDENTITY:
 		a->identity = value;
+		break;
+	case CLI_FIELD:
+		a->field = value;
 		break;
 	case CLI_LOG:
 		a->log = value;

@@ -37,6 +37,10 @@ libagent_la_SOURCES = \
 	agent/files.h \
 	agent/io.c \
 	agent/io.h \
+	agent/last_run.c \
+	agent/last_run.h \
+	agent/last_words.c \
+	agent/last_words.h \
 	agent/limits.c \
 	agent/limits.h \
 	agent/log.c \
@@ -53,6 +57,8 @@ libagent_la_SOURCES = \
 	agent/presence.h \
 	agent/probe.c \
 	agent/probe.h \
+	agent/protect.c \
+	agent/protect.h \
 	agent/reach.c \
 	agent/reach.h \
 	agent/request.c \
@@ -65,6 +71,8 @@ libagent_la_SOURCES = \
 	agent/self.h \
 	agent/status.c \
 	agent/status_exists.c \
+	agent/status_past.c \
+	agent/status_protect.c \
 	agent/status_waits.c \
 	agent/status.h \
 	agent/verb.c \
@@ -86,6 +94,8 @@ hamirror_SOURCES = \
 	agent/cli_line.c \
 	agent/cli_line.h \
 	agent/cli_local.c \
+	agent/cli_json.c \
+	agent/cli_json.h \
 	agent/cli_show.c \
 	agent/cli_show.h \
 	agent/cli_status.c \

@@ -1,4 +1,4 @@
-/* log.h - what hamirrord has to say: to syslog, or to stderr in the foreground.
+/* log.h - hamirrord's own lines: to syslog, or to stderr in the foreground.
  * The libraries that we use log through libqb too; their lines are kept out. */
 #ifndef AGENT_LOG_H
 #define AGENT_LOG_H

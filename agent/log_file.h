@@ -17,11 +17,11 @@ struct agent_log_file {
 	char note[256]; /* what is wrong with the other slot, or "" */
 };
 
-/* Open a device, or a file that stands for one, for reading. What an open or a read could
- * wait for without end, a pipe or a terminal, is not taken for one. Returns the
- * descriptor, -EISDIR, -ENOTBLK or -errno of open(2) and fstat(2). */
+/* Open a device, or a file that stands for one, for reading. A pipe or a terminal is
+ * refused, because an open or a read of it could wait for ever. Returns the descriptor,
+ * -EISDIR, -ENOTBLK or -errno of open(2) and fstat(2). */
 int agent_device_open(const char *path);
-/* Those in words. */
+/* Such an error in words. */
 const char *agent_device_error(int error);
 
 /* Open the log at `path` and read its superblock. `f` is large: allocate it, and

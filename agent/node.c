@@ -1,8 +1,7 @@
 /* node.c - see node.h.
  *
- * What comes in goes through step(), which never calls itself: a driver reports
- * later, from the loop, and what an action brings about at once (a lost corosync)
- * only sets `failed`.
+ * Every event goes through step(), which never calls itself: a driver reports later, from
+ * the loop, and an immediate effect of an action (a lost corosync) only sets `failed`.
  */
 #include "agent/node.h"
 
@@ -18,6 +17,7 @@
 #include "agent/corosync.h"
 #include "agent/devices.h"
 #include "agent/io.h"
+#include "agent/protect.h"
 #include "agent/reach.h"
 #include "agent/self.h"
 #include "agent/words.h"
@@ -124,7 +124,7 @@ static void order(struct agent_node *n, const struct order *o)
 		     "it hangs");
 }
 
-/* What ends the service takes the devices away, if they are not gone yet. */
+/* An order that ends the service takes the devices away, if they still stand. */
 static void order_performed(struct agent_node *n, const struct order *o)
 {
 	if (o->type == ORDER_DEMOTE || o->type == ORDER_DEPOSE || o->type == ORDER_CLOSE)
@@ -235,6 +235,8 @@ static void status_done(struct agent_node *n, const struct mirror_status *mirror
 		.queue = queue,
 		.devices = agent_devices_list(n->devices),
 		.attach_text = agent_devices_text(n->devices),
+		.protections = n->setup.protections,
+		.last_run = n->setup.last_run,
 	};
 
 	if (n->status_timed)
@@ -318,7 +320,8 @@ static void fact_arrived(void *owner, const struct fact *fact)
 		break;
 	case FACT_SERVING:
 		if (fact->error == 0) {
-			agent_io_populate(n->io);
+			agent_protect_pool(n->setup.protections,
+					   agent_io_populate(n->io));
 			agent_devices_serve(n->devices, true);
 		}
 		break;

@@ -1,13 +1,13 @@
 /* node.h - the only bridge between the two cores.
  *
- * Steps the members' core with what cpg, quorum, the fencer, the voter file, the
- * I/O thread and the operator tell, and carries out its actions: messages, the
- * voter file, orders to the I/O thread, answers, events. It decides nothing but
- * the order of three things: devices are attached once production serves, and a
- * promotion is answered only then; and they are detached before a demotion or a
- * stop is begun, so that what they hold back is written.
+ * Steps the members' core with the events of cpg, quorum, the fencer, the voter file, the
+ * I/O thread and the operator, and carries out its actions: messages, the voter file,
+ * orders to the I/O thread, answers, events. It decides only the order of three things:
+ * devices are attached once production serves; a promotion is answered only then; and
+ * devices are detached before a demotion or a stop begins, so that the data that they hold
+ * back is written.
  *
- * Source: DESIGN 4, 5.1; docs/join.md.
+ * Source: docs/rules.md ("Shape"); docs/join.md.
  */
 #ifndef AGENT_NODE_H
 #define AGENT_NODE_H
@@ -23,7 +23,9 @@
 #include "common/config.h"
 
 struct qb_loop;
+struct agent_last_run;
 struct agent_node;
+struct agent_protection;
 
 struct agent_node_owner {
 	/* Command `id` ended; CLI's exit status. May give further commands. */
@@ -44,6 +46,8 @@ struct agent_node_setup {
 	const struct agent_instance *instance;
 	uint32_t self; /* index in config->node */
 	struct agent_events *events;
+	struct agent_protection *protections;  /* the pool's is filled when we serve */
+	const struct agent_last_run *last_run; /* for the status */
 	struct agent_node_owner owner;
 };
 

@@ -4,8 +4,9 @@
 #ifndef AGENT_NOTIFY_H
 #define AGENT_NOTIFY_H
 
-/* Tell `state` ("READY=1"). Without a manager that asked for it nothing happens, and
- * what it does not take is lost: it then sees a start that takes too long. */
+/* Tell `state` ("READY=1") to the service manager. Nothing happens if no manager asked for
+ * it. A state that the manager does not take is lost: it then sees a start that takes too
+ * long. */
 void agent_notify(const char *state);
 
 #endif

@@ -5,6 +5,7 @@
  *   state             /var/lib/hamirror/INSTANCE       HAMIRROR_STATE_DIR
  *   while it runs     /run/hamirror/INSTANCE           HAMIRROR_RUN_DIR
  *   log file          /var/log/hamirror/INSTANCE.log   HAMIRROR_LOG_DIR
+ *   last words        /var/log/hamirror/INSTANCE.crash HAMIRROR_LOG_DIR
  *   device links      /dev/hamirror/NAME/DISK          HAMIRROR_DEV_DIR
  *
  * The variables on the right replace the first part (/etc/hamirror and so on).
@@ -19,15 +20,15 @@
 
 #include "common/config.h"
 
-/* As given, and the one without its final 0 that each part may have. */
+/* An instance's name as given, and its parts. */
 struct agent_instance {
 	char name[2 * CONFIG_NAME_MAX]; /* NAME or NAME@HOST, as given */
 	char mirror[CONFIG_NAME_MAX];   /* NAME */
 	char host[CONFIG_NAME_MAX];     /* HOST; the node's name if not given */
 };
 
-/* True for what a mirror, site, disk or host may be called: 1 to 63 letters,
- * digits, '.', '_' and '-', the first a letter or digit. (They become file
+/* True for a name that a mirror, site, disk or host may have: 1 to 63 letters,
+ * digits, '.', '_' and '-', the first a letter or digit. (Names become file
  * names, node attributes and NBD export names.) */
 bool agent_name_is_valid(const char *name);
 
@@ -38,12 +39,13 @@ int agent_instance_parse(const char *name, struct agent_instance *instance, char
 
 enum agent_path {
 	AGENT_PATH_CONFIG,  /* the file */
-	AGENT_PATH_STATE,   /* the directory: voter.0, voter.1, lock */
+	AGENT_PATH_STATE,   /* the directory: voter.0, voter.1, lock, run */
 	AGENT_PATH_RUN,     /* the directory: pid, control, nbd */
 	AGENT_PATH_CONTROL, /* the control socket (docs/control.md) */
 	AGENT_PATH_NBD,     /* the socket; each disk is an export of it */
 	AGENT_PATH_NBD_OWN, /* likewise, for the daemon's own front-end alone */
 	AGENT_PATH_LOG,     /* the file */
+	AGENT_PATH_CRASH,   /* the file (last_words.h) */
 	AGENT_PATH_DEVICES, /* the directory of the links */
 };
 

@@ -1,7 +1,7 @@
 /* presence.h - the files by which a running daemon is found: its lock, its pid file and
- * its control socket. Whoever clears /run, by hand or by tmpfiles, removes them below a
- * daemon that serves, and it must not be taken for dead: so it looks at them once a
- * second, and makes again what is gone. */
+ * its control socket. When /run is cleared, by hand or by tmpfiles, a serving daemon loses
+ * them, and must not be taken for dead. So it looks at them once a second, and makes those
+ * again that are gone. */
 #ifndef AGENT_PRESENCE_H
 #define AGENT_PRESENCE_H
 
@@ -15,7 +15,7 @@ struct agent_presence {
 	const struct agent_instance *instance;
 	int *lock_fd; /* replaced with the file */
 	struct agent_control *control;
-	void (*tell)(void *owner, const char *text); /* what was made, or cannot be */
+	void (*tell)(void *owner, const char *text); /* of a file made, or not */
 	void *owner;
 	int told[AGENT_PRESENCE_FILES]; /* the error that was told last, or 0 */
 };

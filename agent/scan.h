@@ -5,7 +5,7 @@
  * writes nothing, so it is safe beside a running daemon; what it then shows is a
  * moment that has passed.
  *
- * Source: DESIGN 6 (hamirror scan), W4; P0-1, P4-15, P4-16, P4-102.
+ * Source: docs/rules.md (W4); docs/sources.md (P0-1, P4-15, P4-16, P4-102).
  */
 #ifndef AGENT_SCAN_H
 #define AGENT_SCAN_H

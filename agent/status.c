@@ -161,6 +161,24 @@ bool agent_status_is_current(const struct status_input *in, uint32_t s)
 	       (c->production_site == (int32_t)s && c->production_node >= 0);
 }
 
+/* Of any copy; null where only production knows. */
+static json_t *largest_lag(const struct status_input *in)
+{
+	const struct mirror_status_site *m;
+	uint64_t most = 0;
+	bool known = false;
+
+	for (uint32_t s = 0; s < in->config->site_count; s++) {
+		m = served_copy(in, s);
+		if (m == NULL)
+			continue;
+		known = true;
+		if (m->lag_bytes > most)
+			most = m->lag_bytes;
+	}
+	return known ? json_integer((json_int_t)most) : json_null();
+}
+
 static json_t *site(const struct status_input *in, uint32_t s)
 {
 	const struct cluster_status_site *c = &in->cluster->sites[s];
@@ -279,7 +297,7 @@ static json_t *queues(const struct status_input *in)
 	return list;
 }
 
-/* Several may stand together (DESIGN 8). */
+/* Several may hold at once (docs/control.md). */
 static json_t *modes(const struct status_input *in)
 {
 	const struct cluster_status *c = in->cluster;
@@ -350,6 +368,7 @@ static void put_here(json_t *o, const struct status_input *in)
 	put(o, "disks", disks(in));
 	put(o, "log", log_state(in));
 	put(o, "queues", queues(in));
+	put(o, "protections", agent_status_protections(in));
 }
 
 static void put_engine(json_t *o, const struct mirror_status *m)
@@ -413,6 +432,7 @@ json_t *agent_status_json(const struct status_input *in)
 	list = json_array();
 	for (uint32_t s = 0; s < in->config->site_count; s++)
 		json_array_append_new(list, site(in, s));
+	put(o, "lag_bytes", largest_lag(in));
 	put(o, "sites", list);
 	list = json_array();
 	for (uint32_t n = 0; n < in->config->node_count; n++)
@@ -422,6 +442,7 @@ json_t *agent_status_json(const struct status_input *in)
 	put_here(o, in);
 	put_engine(o, in->mirror);
 	put(o, "why", agent_status_why(in));
+	put(o, "last_run", agent_status_last_run(in->last_run));
 	return o;
 }
 
@@ -533,6 +554,7 @@ json_t *agent_status_why(const struct status_input *in)
 	why_members(in, list);
 	why_sites(in, list);
 	why_here(in, list);
+	agent_status_memory(in, list);
 	agent_status_waits(in, list);
 	return list;
 }

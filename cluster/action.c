@@ -1,4 +1,4 @@
-/* action.c - what leaves a step: messages, orders, replies, lines for the log.
+/* action.c - the actions of a step: messages, orders, replies, lines for the log.
  *
  * A step's actions are bounded. Lines for people give way when it gets tight;
  * what the protocol needs always fits: at most a link and an unlink per site, a

@@ -400,8 +400,8 @@ static void begin(struct cluster_core *c)
 	}
 }
 
-/* A process that has just started, or whose devices may be let go of at any moment:
- * what it will be is not known yet. */
+/* The process has just started, or another process is about to let go of our devices:
+ * our state is not known yet. */
 static bool is_opening(const struct cluster_core *c)
 {
 	const struct alone *a = c->alone;

@@ -62,10 +62,10 @@ struct alone {
 	struct cluster_command command, next;
 	uint64_t stop_id;
 	uint32_t mark_sites; /* CONNECT, DISCONNECT: as they will be */
-	char text[256];      /* what is wrong, or "" */
-	char undo_text[256]; /* what waits for `connect --discard`, or "" */
+	char text[256];      /* the fault here, or "" */
+	char undo_text[256]; /* the loss that waits for `connect --discard`, or "" */
 	uint32_t undo_site;
-	char loss_text[300]; /* what the force may lose */
+	char loss_text[300]; /* the loss that the force accepts */
 };
 
 void cluster_alone_set_state(struct alone *a, enum alone_state state);

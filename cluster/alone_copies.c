@@ -62,7 +62,7 @@ void cluster_alone_copy_changed(struct cluster_core *c, const struct fact *f)
 	wait_order(c);
 }
 
-/* What would be undone is asked for first. */
+/* The operator must first accept what following the other site would undo. */
 static bool may_connect(struct cluster_core *c, const struct cluster_command *command,
 			uint32_t sites)
 {

@@ -1,16 +1,17 @@
 /* alone_promote.c - a promotion without members.
  *
  *   step         what happens
- *   probing      every peer is asked, then our own log: is it worth to begin?
+ *   probing      every peer is asked, then our own log: is it worth beginning?
  *   preparing    from here on every other site hears that we are being promoted; those
  *                  of our generation are rolled forward from, which binds them
  *   confirming   all are asked once more: may we be promoted?
  *   starting     ORDER_SERVE
  *
- * Two that are promoted at once: each says so before it asks, so one at least hears of
- * the other, whatever the line delays. The site that is listed first in the
- * file goes on, the other yields, by force too. A peer that was rolled forward from has
- * promised it durably (engine_rights.c) and asks us before it is promoted itself.
+ * When two sites are promoted at once, each says so before it asks. So at least one of
+ * them hears of the other, however long the line delays. The site that is listed first in
+ * the file goes on; the other yields, even with a force. A peer from which we rolled
+ * forward has promised that durably (engine_rights.c), and asks us before it is promoted
+ * itself.
  *
  * Per peer, when all are asked (the rule is in the event; "sole": by the marks of our
  * log no other site may be promoted without asking us, and we hold everything):
@@ -41,7 +42,7 @@
 
 /* ---- asking ---------------------------------------------------------------- */
 
-/* One after the other, our own log last: what it says is then the newest. */
+/* One after the other, and our own log last, so that its answer is the newest. */
 static uint32_t next_asked(const struct cluster_core *c)
 {
 	const struct alone *a = c->alone;
@@ -205,7 +206,7 @@ static bool is_sole(const struct alone *a, uint32_t peer)
 	       (a->clean || (is_own_generation(a) && (a->disconnected >> peer & 1) != 0));
 }
 
-/* It is of our generation, and has not been rolled forward from. */
+/* The peer is of our generation, and we have not rolled forward from it. */
 static void lacking_text(const struct cluster_core *c, uint32_t s, char *text,
 			 size_t size)
 {

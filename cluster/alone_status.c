@@ -50,8 +50,8 @@ static void alone_text(const struct cluster_core *c, char *text, size_t size)
 			 "to another site is up");
 }
 
-/* The link tells who is at its other end: a node of that site, and, of a link to
- * which we are not production, production itself. */
+/* A link tells which node is at its other end: a node of that site, and production itself
+ * where we are not production. */
 static void peer_fill(const struct cluster_core *c, uint32_t s, bool serves,
 		      struct cluster_status *status)
 {

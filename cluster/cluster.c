@@ -1,8 +1,8 @@
 /* cluster.c - one event in, actions out: see cluster.h and internal.h.
  *
- * First the event is taken in, by whom it concerns; then each part is asked what
- * the state now calls for. The order below is the order in which one's doing is
- * the next one's cause, so that most of it needs one step.
+ * First the part that the event concerns takes it in. Then each part is asked what the
+ * state now calls for. The order below is that of cause and effect, so that most events
+ * need one step only.
  */
 #include <assert.h>
 #include <errno.h>
@@ -204,7 +204,7 @@ void cluster_check(const struct cluster_core *c)
 	assert((r->serve == SERVE_NONE) == uuid_is_zero(&r->generation));
 	assert(c->promote.state != PROMOTE_LEASE || r->serve == SERVE_PREPARED);
 	assert(c->promote.state != PROMOTE_START || r->serve == SERVE_STARTING);
-	/* D3: whatever may be in a current set is waited for. */
+	/* D3: production waits for every copy that a current set may name. */
 	if (r->serve == SERVE_SERVING && v != NULL &&
 	    uuid_equal(&cluster_view_generation(v)->id, &r->generation))
 		assert((cluster_copies_waited(c) & ~r->waited) == 0 || r->wait_due ||

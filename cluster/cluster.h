@@ -5,8 +5,8 @@
  * orders for the I/O side, answers to commands, lines for the event log. It
  * performs no I/O, reads no clock, allocates nothing after create, logs nothing.
  *
- * Source: paper 003, Figs. 4 and 5 (join); DESIGN 7, D1-D8; docs/join.md walks
- * through it. With `cluster: none` the operator is the majority: alone.c.
+ * Source: docs/sources.md (paper 003, Figs. 4 and 5); docs/rules.md (D1-D8);
+ * docs/join.md walks through it. With `cluster: none` the operator is the majority: alone.c.
  */
 #ifndef CLUSTER_CLUSTER_H
 #define CLUSTER_CLUSTER_H
@@ -61,7 +61,7 @@ struct cluster_command {
 	bool inconsistent;          /* REFRESH */
 	uint32_t wait_ms;           /* DEMOTE, STOP: then frozen writes fail;
 				       0: frozen-timeout */
-	bool discard;               /* CONNECT: give up what only this site wrote */
+	bool discard;               /* CONNECT: give up the writes of this site alone */
 };
 
 struct cluster_event {
@@ -91,7 +91,7 @@ struct cluster_event {
 			uint64_t wall_ns;   /* when, by a fencer's clock, which
 					       may be apart from ours;
 					       UINT64_MAX: now, an operator says */
-			bool live;          /* the fencer tells it by itself; else: it
+			bool live;          /* the fencer has just told it; else it
 					       stands in a history */
 			uint64_t since_ns;  /* live: by the clock of now_ns, a time at
 					       which the fencer had not told it yet */

@@ -1,9 +1,9 @@
-/* copies.c - at production: the links to the copies, and what writes wait for.
+/* copies.c - at production: the links to the copies, and the copies that writes wait for.
  *
  * Mirroring starts when production serves and the site's host is here with its
  * devices open, whoever came last; it is said to all, once per generation, site
- * and opening of the devices (paper 003, Fig. 4: 86-96, Fig. 5: 112-122). It stops
- * when either goes.
+ * and opening of the devices (docs/sources.md, paper 003, Fig. 4: 86-96,
+ * Fig. 5: 112-122). It stops when either goes.
  *
  *   event                        in the set       to enter        else
  *   COPY_READY of its host       not lost          enters (D3)    enters
@@ -12,8 +12,8 @@
  *   host left, restarted         leaves            not any more   -
  *   a view takes effect          as it says        as it says     as it says
  *
- * Writes wait for the set in effect, for every set that a proposal of ours named
- * and that may still take effect, and for what is to enter (D3).
+ * Writes wait for the set in effect, for every set that a proposal of ours named and that
+ * may still take effect, and for a copy that is to enter (D3).
  */
 #include <stdio.h>
 
@@ -109,7 +109,8 @@ static void link_pump(struct cluster_core *c, const struct view *v, uint32_t s)
 	bool wanted = (v->disconnected >> s & 1) == 0 && host != NULL &&
 		      (host->said.flags & ANNOUNCE_SERVING) == 0;
 
-	/* Cut off so far, we may be about to learn that another was promoted. */
+	/* Without a lease we may have been cut off, and about to learn of another
+	 * production: make no new link. */
 	if (told->incarnation == 0 && !cluster_lease_is_valid(c))
 		wanted = false;
 

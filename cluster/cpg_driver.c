@@ -21,7 +21,7 @@
 #include <qb/qbloop.h>
 
 /* Four of the largest messages. Corosync holds back senders for milliseconds;
- * a queue that has grown so long will not be taken any more. */
+ * it will not take a queue that has grown so long. */
 #define QUEUE_BYTES_MAX (4 * (size_t)CLUSTER_MESSAGE_MAX)
 #define RETRY_NS (5 * 1000000ull)
 

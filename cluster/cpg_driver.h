@@ -5,7 +5,7 @@
  * runs the loop. Nothing here blocks: what corosync does not take now is kept in
  * a bounded queue and offered again.
  *
- * Source: cpg_overview(3), cpg_model_initialize(3); DESIGN 7.
+ * Source: cpg_overview(3), cpg_model_initialize(3); docs/join.md.
  */
 #ifndef CLUSTER_CPG_DRIVER_H
 #define CLUSTER_CPG_DRIVER_H

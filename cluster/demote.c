@@ -31,8 +31,8 @@ static void command_end(struct cluster_core *c, struct command *w, int32_t exit_
 	cluster_reply(c, w->id, exit_status, "%s", text);
 }
 
-/* A free place; when there is none, that of the oldest of the same kind, whose caller
- * has asked again. */
+/* A free place. If there is none, the place of the oldest command of the same kind: its
+ * caller has asked again. */
 static struct command *command_place(struct cluster_core *c,
 				     enum cluster_command_type type)
 {
@@ -147,7 +147,7 @@ void cluster_demote_command(struct cluster_core *c, const struct cluster_command
 	cluster_command_add(c, command, 0);
 }
 
-/* Who waits for the end of production? The least of their waits goes to `*wait_ms`. */
+/* Does a command wait for the end of production? `*wait_ms` gets the shortest wait. */
 static bool is_asked(const struct cluster_core *c, uint32_t *wait_ms)
 {
 	bool asked = false;
@@ -228,10 +228,10 @@ static void end_stop(struct cluster_core *c, struct command *w)
 	/* Our own release comes back to us when it has reached the others. */
 	if (c->release_due && is_waiting(c, w))
 		return;
-	/* Who stays is not to miss our vote. */
+	/* The members that stay must first agree to do without our vote. */
 	if (cluster_plan_awaits_leave(c) && is_waiting(c, w))
 		return;
-	/* Who leaves last is the only one to know of the others' releases. */
+	/* The last member to leave is the only one that knows the others' releases. */
 	if ((c->voter_dirty || c->persisting) && !c->persist_failed &&
 	    c->now_ns < w->begun_ns + DECIDE_NS)
 		return;

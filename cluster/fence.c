@@ -1,10 +1,10 @@
-/* fence.c - who counts as a majority, and who has ended for certain.
+/* fence.c - which voters are a majority, and which processes have ended for certain.
  *
- * D2: fencing only breaks a tie. Where exactly half of the voters answer, the
- * others are out of the way (fenced in the boot last seen, or back without their
- * voter file, so that their old promises are gone), and none that answers has
- * restarted since all last agreed in one ring (accepted one view there). For then the
- * other half can have decided nothing alone: it would have had to fence us.
+ * D2: fencing only breaks a tie. Exactly half of the voters may go on if all others are
+ * out of the way (fenced in the boot last seen, or back without their voter file, so that
+ * their old promises are gone), and no voter that answers has restarted since all last
+ * agreed in one ring (accepted one view there). Then the other half can have decided
+ * nothing alone: it would have had to fence us.
  *
  * D6: a site's devices pass on after
  *
@@ -19,7 +19,7 @@
  */
 #include "cluster/internal.h"
 
-#define NOTICE_NS (10000 * NS_PER_MS) /* who was fenced leaves the ring within */
+#define NOTICE_NS (10000 * NS_PER_MS) /* a fenced node leaves the ring within */
 
 /* ---- majorities ----------------------------------------------------------------- */
 
@@ -36,8 +36,9 @@ static bool breaks_tie(const struct cluster_core *c, uint32_t node, uint64_t epo
 		return n->incarnation == t->incarnation[node];
 	if (n->member)
 		return n->said.epoch != epoch;
-	/* Who came back since is neither the one that agreed nor the one that was fenced,
-	 * and counts from its coming on, not from what it says (tests/model, `unsaid`). */
+	/* A process that came to that node since is neither the process that agreed nor the
+	 * one that was fenced. It counts from its coming on, even before it announces
+	 * itself (tests/model, `unsaid`). */
 	return n->fenced_boot != 0 && n->fenced_boot == t->boot[node] &&
 	       n->said.boot == t->boot[node] && !n->unsaid;
 }
@@ -78,7 +79,7 @@ static uint64_t boot_of(const struct cluster_core *c, uint32_t node)
 	return v == NULL ? 0 : v->member[node].boot;
 }
 
-/* What the voter file names was heard of before this process began. */
+/* The voter file's entries were learned before this process began. */
 void cluster_fence_init(struct cluster_core *c)
 {
 	for (uint32_t n = 0; n < c->config->node_count; n++) {
@@ -100,9 +101,9 @@ static void note_boots(struct cluster_core *c)
 }
 
 /* All voters were in this ring when the view in effect was proposed, and all have
- * accepted it: from here on none can know more than we do without a majority, or
- * without having fenced us. Being in one ring alone would not do: one that comes back
- * behind the others could meet them and lose them again before it has learned
+ * accepted it. From here on no voter can know more than we do without a majority, or
+ * without having fenced us. To have been in one ring is not enough: a voter that comes
+ * back behind the others could meet them and lose them again before it has learned
  * anything. */
 static void together_pump(struct cluster_core *c)
 {
@@ -140,7 +141,7 @@ static void mark_fenced(struct cluster_core *c, uint32_t node, uint64_t boot)
 		     "a fencing was confirmed: what ran there has ended");
 }
 
-/* A process of it is in the ring, whether or not it has said who it is. */
+/* A process of the node is in the ring, announced or not. */
 static bool is_here(const struct cluster_core *c, uint32_t node)
 {
 	const struct node *n = &c->node[node];
@@ -152,7 +153,7 @@ static bool is_here(const struct cluster_core *c, uint32_t node)
 	return false;
 }
 
-/* The newest is kept: of a history nothing counts that is not newer. */
+/* Keep the newest notice: an entry of a history counts only if it is newer. */
 static void remember(struct cluster_core *c, uint32_t node, uint64_t wall_ns)
 {
 	if (wall_ns == UINT64_MAX || wall_ns <= c->voter.fenced[node].wall_ns)
@@ -183,7 +184,7 @@ static void not_counted(struct cluster_core *c, uint32_t node, uint64_t boot)
 		name, c->config->mirror, name);
 }
 
-/* The notice ends the boot that was seen last, provided that it had been seen before. */
+/* The notice ends the boot that was seen last, if that boot was seen before the notice. */
 static void judge(struct cluster_core *c, uint32_t node, const struct fencing *f)
 {
 	const struct view *v = cluster_vote_in_effect(c);
@@ -213,22 +214,22 @@ static void judge(struct cluster_core *c, uint32_t node, const struct fencing *f
 }
 
 /* The fencer says that a node was fenced: just now, or from its history, which names
- * older fencings too, of boots that are long over. Clocks are apart and jump, so times
- * are compared only where there is nothing else, and never to drop what has just come:
+ * older fencings too, of boots that are long over. Clocks differ and jump, so times are
+ * compared only where there is nothing else, and never to drop a notice that has just come:
  *
  *   the notice is                            it says
  *   of a history, and not newer than one     nothing (the voter file remembers)
  *     that was judged
- *   of a history, and not all who are here   nothing yet
- *     have said who they are
+ *   of a history, and not all peers here     nothing yet
+ *     have announced themselves
  *   of a history, of a node that is here     nothing: an older boot was fenced
- *   live, of a node that is here             nothing: who was fenced is not here;
- *                                              but it may be about to go: if it does
- *                                              so soon, as of one that is not here
+ *   live, of a node that is here             nothing: a fenced node is not here. But it
+ *                                              may be about to go: if it goes soon, the
+ *                                              notice counts as for a node away
  *   live, of a node that is not here         its boot that was seen last has ended, if
- *                                              that was seen while the fencer had not
- *                                              told of this fencing yet
- *   of a history, of a node that is not      likewise, if by the times that boot was
+ *                                              that boot was seen before the fencer told
+ *                                              of this fencing
+ *   of a history, of a node that is not      likewise, if by the clocks that boot was
  *     here                                     seen before
  */
 void cluster_fence_event(struct cluster_core *c, const struct cluster_event *e)

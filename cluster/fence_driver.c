@@ -6,7 +6,7 @@
  *   away        connected, read history  try again later   end
  *   connected   pass notices on          away              disconnect, end
  *
- * What it learns goes to the loop through a pipe, one notice per write: writes of
+ * Each notice goes to the loop through a pipe, one notice per write: writes of
  * up to PIPE_BUF bytes are not torn.
  */
 #include "cluster/fence_driver.h"
@@ -29,6 +29,7 @@
 #include <qb/qbloop.h>
 
 #include "cluster/names.h"
+#include "common/signals_driver.h"
 
 #define RETRY_MS 3000
 #define HISTORY_TIMEOUT_S 10
@@ -84,7 +85,7 @@ static void tell(struct cluster_fence *f, const char *node, uint64_t wall_ns, bo
 		assert(errno == EAGAIN);
 }
 
-/* Only these two prove that what ran on the node has ended. */
+/* Only these two prove that the processes of the node have ended. */
 static bool action_stops(const char *action)
 {
 	return action != NULL &&
@@ -121,7 +122,8 @@ static bool is_known(const struct cluster_fence *f, const stonith_history_t *h)
 	return false;
 }
 
-/* The stamp of what was pushed: new in the history; else now, by the same clock. */
+/* The time of a pushed notice: that of a new entry in the history; else now, by the same
+ * clock. */
 static uint64_t stamp_of(const struct cluster_fence *f, const stonith_history_t *all,
 			 const char *node)
 {
@@ -131,7 +133,7 @@ static uint64_t stamp_of(const struct cluster_fence *f, const stonith_history_t 
 	return clock_ns(CLOCK_REALTIME);
 }
 
-/* All of it at a connect, later what was pushed: that has just come, whatever the stamps
+/* The whole history at a connect; later a pushed notice, which is new, whatever the stamps
  * say of it. */
 static bool read_history(struct cluster_fence *f, stonith_t *st)
 {
@@ -233,13 +235,12 @@ static int32_t notice_readable(int32_t fd, int32_t revents, void *data)
 static int start_thread(struct cluster_fence *f)
 {
 	pthread_attr_t attr;
-	sigset_t all, before;
+	sigset_t before;
 	int error;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	common_signals_block(&before);
 	error = pthread_create(&f->thread, &attr, fence_thread, f);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);

@@ -7,7 +7,7 @@
  * so. It lives in a thread of its own, because the fencer's library waits for
  * answers: a fencer that hangs may not hold up the lease.
  *
- * Source: Pacemaker's crm/stonith-ng.h; DESIGN 7, D2 and D6.
+ * Source: Pacemaker's crm/stonith-ng.h; docs/rules.md (D2, D6).
  */
 #ifndef CLUSTER_FENCE_DRIVER_H
 #define CLUSTER_FENCE_DRIVER_H

@@ -27,8 +27,8 @@ static void fill(const struct config *config, const struct cluster_self *self,
 	v->history.count = 1;
 	v->history.entry[0] = *first;
 	v->mode = config->mode;
-	/* Without corosync its times are not known; the lease grows to what they
-	 * call for with the first round (plan.c), before anyone is promoted. */
+	/* Without corosync its times are not known. The first round lets the lease grow to
+	 * the length that they need (plan.c), before any promotion. */
 	v->lease_ms = self->lease_ms != 0 ? self->lease_ms : LEASE_MS_MIN;
 	v->drift_ms = self->drift_ms != 0 ? self->drift_ms : v->lease_ms / 10;
 }

@@ -34,9 +34,9 @@ void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 	}
 }
 
-/* D8: why, and so what the cut may drop. A log that reaches a clean end drops
- * nothing at all. Without a majority the others may have gone on: whatever this site
- * knows of itself, what they have is the loss that the operator accepted. */
+/* D8: why this generation begins, and so what its cut may drop. A log that reaches a clean
+ * end drops nothing. Without a majority the others may have gone on: then, whatever this
+ * site knows of its own data, the others' writes are the loss that the operator accepted. */
 static uint32_t generation_reason_of(const struct cluster_core *c,
 				     const struct view *best, uint64_t cut)
 {

@@ -3,11 +3,11 @@
  * The core is level-triggered: an event changes state, then each part's pump is
  * asked, in a fixed order (cluster.c), what that state calls for. A pump may run
  * at any time and does nothing when there is nothing to do, so no wake-up between
- * parts is lost, and a retry is just the next pump. What must happen once is kept
- * as "what was last told", and compared.
+ * parts is lost, and a retry is just the next pump. For an action that must happen once,
+ * the state keeps the value that was told last, and compares.
  *
- * Reading order: join.c (who is here) -> vote.c and round.c (what is decided) ->
- * plan.c (what the next view says) -> role.c (what this node does about it) ->
+ * Reading order: join.c (members) -> vote.c and round.c (decisions) ->
+ * plan.c (the next view) -> role.c (this node's part in it) ->
  * promote.c, demote.c (roles that change) -> lease.c, fence.c -> score, status.
  */
 #ifndef CLUSTER_INTERNAL_H
@@ -28,20 +28,20 @@
 #define TICK_NS (1000 * NS_PER_MS)                    /* when nothing is awaited */
 #define RESEND_NS (500 * NS_PER_MS)                   /* a round's messages, unanswered */
 #define ROUND_NS (5000 * NS_PER_MS)                   /* then the round is given up */
-#define HOLD_NS (3000 * NS_PER_MS)           /* others leave a proposer alone so long */
+#define YIELD_NS (3000 * NS_PER_MS)          /* others leave a proposer alone so long */
 #define WORK_OVERDUE_NS (3000 * NS_PER_MS)   /* the coordinator sleeps: others step in */
 #define BACKOFF_NS (20 * NS_PER_MS)          /* after a lost race, by backup order */
 #define ANNOUNCE_NS (30000 * NS_PER_MS)      /* again, though nothing changed */
-#define BEHIND_NS (1000 * NS_PER_MS)         /* who knows a view has announced it */
+#define BEHIND_NS (1000 * NS_PER_MS)         /* a member announces a new view within */
 #define ANNOUNCE_MARKS_NS (2000 * NS_PER_MS) /* again, when only marks moved */
 #define OPEN_HELD_NS (100 * NS_PER_MS)       /* ... and a promotion waits for them, */
 #define HELD_WAIT_NS (5000 * NS_PER_MS)      /* so long at most */
 #define OPEN_RETRY_NS (1000 * NS_PER_MS)     /* devices that are still held, or failed */
 #define OPEN_RETRY_MAX_NS (5000 * NS_PER_MS) /* ... and fail again, doubled up to this */
 #define DECIDE_NS (5000 * NS_PER_MS)         /* a demote or stop waits for its view */
-#define SETTLE_NS (2000 * NS_PER_MS) /* who comes together announces itself first */
+#define SETTLE_NS (2000 * NS_PER_MS) /* members that meet announce themselves first */
 
-/* ---- who is here: join.c ---- */
+/* ---- the members: join.c ---- */
 
 /* A process in the cpg group. */
 struct peer {
@@ -50,17 +50,17 @@ struct peer {
 	bool refused; /* takes no part; its node's text says why */
 };
 
-/* What the fencer says of one (cluster_event, FENCED). */
+/* A notice of the fencer about one node (cluster_event, FENCED). */
 struct fencing {
 	uint64_t wall_ns, since_ns;
 	bool live;
 };
 
-/* A configured node: what it says while it is a member, and what is still known
- * of it afterwards. */
+/* A configured node: its announcement while it is a member, and the knowledge of it that
+ * stays afterwards. */
 struct node {
-	bool member;          /* it is here, said who it is, and takes part */
-	bool known;           /* `said` and `incarnation` hold what it said last */
+	bool member;          /* it is here, has announced itself, and takes part */
+	bool known;           /* `said` and `incarnation` are of its last announcement */
 	uint64_t incarnation; /* of its process */
 	struct announce said;
 	uint64_t boot_wall_ns;  /* when it first said `said.boot` */
@@ -68,22 +68,22 @@ struct node {
 	uint64_t seen_ns;       /* ... and when; 0: before this process began */
 	uint64_t fenced_boot;   /* this boot of it was ended for certain; 0: none */
 	uint32_t nodeid;        /* corosync's, while `known` */
-	bool unsaid;            /* D2: a process of it came and has not said ... */
-	uint64_t came_wall_ns;  /* ... who it is; a fencing since then ends that */
+	bool unsaid;            /* D2: a process of it came and has not announced ... */
+	uint64_t came_wall_ns;  /* ... itself; a fencing since then ends that */
 	uint64_t came_ns;
 	struct fencing notice;    /* that came while it was here; wall_ns 0: none */
 	uint64_t notice_until_ns; /* it counts if the node leaves before */
-	bool uncounted;           /* that a fencing was not counted was told */
+	bool uncounted;           /* an event told of a fencing that did not count */
 	bool notice_live;
-	uint64_t history_wall_ns; /* of one that a history names, to be judged; 0: none */
+	uint64_t history_wall_ns; /* of a history's entry to be judged; 0: none */
 	uint64_t renewed_ns;    /* its last RENEW came here */
 	uint64_t since_ns, since_wall_ns; /* of `member` */
 	bool refused;
-	uint64_t parted_boot; /* that it was in when its lineage was refused; 0: none */
+	uint64_t parted_boot; /* its boot when its lineage was refused; 0: none */
 	char text[160];       /* why it takes no part */
 };
 
-/* ---- what is decided: vote.c, round.c ---- */
+/* ---- decisions: vote.c, round.c ---- */
 
 enum round_state {
 	ROUND_IDLE,
@@ -94,7 +94,7 @@ enum round_state {
 };
 
 enum round_kind {
-	ROUND_CONFIRM, /* adopt, or carry on with what plan.c finds */
+	ROUND_CONFIRM, /* adopt, or go on with the plan of plan.c */
 	ROUND_PROMOTE, /* a promotion of this node */
 	ROUND_FORCE,   /* D2: the same without a majority: a new lineage */
 };
@@ -106,20 +106,20 @@ struct round {
 	uint64_t persist_counter; /* PERSIST: awaited */
 	uint64_t begun_ns, resend_at_ns;
 	uint64_t promised_ns; /* when the majority of promises was here */
-	uint64_t epoch[CONFIG_NODE_COUNT_MAX];           /* of who promised */
+	uint64_t epoch[CONFIG_NODE_COUNT_MAX];           /* of the voters that promised */
 	uint64_t accepted_ballot[CONFIG_NODE_COUNT_MAX]; /* ... and had accepted */
 	bool has_best;
 	struct view best; /* the newest view among the promises */
 	bool adopting;    /* `next` is `best` under our ballot */
-	struct view next; /* what we propose */
+	struct view next; /* our proposal */
 };
 
-/* What is multicast of others' rounds, and ours: everyone counts. */
+/* Proposals are multicast, others' and ours: every member counts their acceptances. */
 struct tally {
 	bool has;
 	struct view view;                      /* of the greatest ballot proposed */
 	uint64_t ring;                         /* in which it was last said */
-	uint64_t epoch[CONFIG_NODE_COUNT_MAX]; /* of who accepted it */
+	uint64_t epoch[CONFIG_NODE_COUNT_MAX]; /* of the voters that accepted it */
 };
 
 /* D2: when all voters last agreed in one ring. */
@@ -129,7 +129,7 @@ struct together {
 	uint64_t incarnation[CONFIG_NODE_COUNT_MAX], boot[CONFIG_NODE_COUNT_MAX];
 };
 
-/* ---- what this node does: role.c, promote.c, demote.c, lease.c ---------------- */
+/* ---- this node's part: role.c, promote.c, demote.c, lease.c ------------------- */
 
 enum devices_state { DEVICES_CLOSED, DEVICES_OPENING, DEVICES_OPEN, DEVICES_CLOSING };
 
@@ -158,12 +158,12 @@ struct role {
 	uint64_t open_id, close_id, prepare_id, serve_id, demote_id; /* orders out */
 	uint64_t open_at_ns;                                         /* not before */
 	uint32_t open_failures; /* in a row, of devices that no one holds */
-	bool failed;            /* a device failed: nothing is opened any more */
+	bool failed;            /* a device failed: none is opened again */
 	uint32_t hangs;      /* ANNOUNCE_HANGS: one does not answer, none closes; 0 */
 	bool barred;         /* our disks are not those of the site's host */
 	bool closing_wanted; /* deposed, handed over, or to stop */
 	char text[256];      /* why devices are not open, or "" */
-	/* what the open log says */
+	/* from the open log */
 	struct uuid log, log_lineage;
 	struct generation log_newest;
 	struct site_marks marks;
@@ -173,7 +173,7 @@ struct role {
 	/* production */
 	struct uuid generation;     /* being opened or served; zero: none */
 	struct uuid whole;          /* D4: of that generation ... */
-	uint64_t whole_incarnation; /* ... this opening has all, or has said what not */
+	uint64_t whole_incarnation; /* ... this opening has all, or the loss was told */
 	uint64_t ready_count;       /* of the newest COPY_READY */
 	struct {
 		bool ready; /* D3: may enter the current set ... */
@@ -223,8 +223,8 @@ struct promote {
 	bool parted;            /* D2: a forced view made this node its site's host */
 	uint32_t reached_sites; /* rolled forward from */
 	uint64_t sources[CONFIG_SITE_COUNT_MAX]; /* incarnations that were asked */
-	char wait_text[240];                     /* what it waits for */
-	char done_text[240];                     /* what the reply adds */
+	char wait_text[240];                     /* the cause of its waiting */
+	char done_text[240];                     /* added to the reply */
 };
 
 struct lease {
@@ -245,7 +245,7 @@ struct command {
 	uint32_t sites;   /* CONNECT, DISCONNECT: awaited in the view */
 	uint32_t wait_ms; /* DEMOTE, STOP: of the drain */
 	bool demoted;     /* DEMOTE, STOP: production ended for it */
-	uint64_t order_id; /* REFRESH: whose fact is awaited */
+	uint64_t order_id; /* REFRESH: of the order whose fact is awaited */
 	bool used;
 };
 
@@ -261,7 +261,7 @@ struct cluster_core {
 	size_t arena_used;
 	uint64_t order_count; /* ids */
 	uint64_t random_count;
-	/* who is here */
+	/* members */
 	bool joined; /* the first configuration change has come */
 	bool quorate;
 	uint64_t ring;    /* counts configuration changes */
@@ -274,15 +274,15 @@ struct cluster_core {
 	struct announce announced; /* as last sent */
 	bool state_due;            /* joiners have not got the state yet */
 	uint64_t state_ring;       /* the ring in which we sent it */
-	uint64_t behind_ns;        /* when we look again whether one has missed a view */
+	uint64_t behind_ns; /* when we look again for a member without the newest view */
 	bool ends_due;             /* we know of an end that the state lacked */
 	bool disks_due;
 	bool stopping;
 	bool release_due;       /* STOP: the release is on its way to us */
-	char refused_text[192]; /* we seem to be the one that is refused */
-	/* what is decided */
+	char refused_text[192]; /* the others seem to refuse us */
+	/* decisions */
 	struct voter voter;
-	bool voter_dirty;           /* `voter` differs from what was handed out */
+	bool voter_dirty;           /* `voter` differs from the copy handed out last */
 	uint64_t persist_counter;   /* handed out last */
 	uint64_t persisted_counter; /* on stable storage */
 	bool persisting;
@@ -298,15 +298,15 @@ struct cluster_core {
 	struct tally tally;
 	struct together together;
 	struct {
-		uint64_t ballot; /* someone else's round; 0: none */
+		uint64_t ballot; /* of another proposer, left alone till then; 0: none */
 		uint64_t until_ns;
-	} hold;
+	} yield;
 	bool confirm_due;       /* the ring changed: a round is to confirm the view */
 	bool confirm_own;       /* we gave up a promotion: free the voters' promises */
 	uint64_t work_since_ns; /* a round is called for since; 0: none */
 	uint64_t round_at_ns;   /* not before */
 	uint32_t disconnect_wanted, connect_wanted; /* by command, until in a view */
-	/* what this node does */
+	/* this node's part */
 	struct role role;
 	struct promote promote;
 	struct lease lease;
@@ -318,7 +318,7 @@ struct cluster_core {
 	uint8_t arena[ARENA_BYTES];
 };
 
-/* ---- action.c: what leaves a step ---- */
+/* ---- action.c: the actions of a step ---- */
 
 #define PRINTF(at, first) __attribute__((format(printf, at, first)))
 
@@ -352,7 +352,7 @@ void cluster_join_start(struct cluster_core *c, const struct message *m);
 void cluster_join_pump(struct cluster_core *c);
 bool cluster_join_is_host(const struct cluster_core *c, uint32_t site, int32_t node,
 			  uint64_t incarnation);
-/* What members last said of the log of `site`'s host: NULL when it is unhosted. */
+/* The last announcement of the log of `site`'s host: NULL when it is unhosted. */
 const struct node *cluster_join_host_of(const struct cluster_core *c, uint32_t site);
 
 /* ---- vote.c: the voter ---- */
@@ -400,8 +400,8 @@ void cluster_fence_released(struct cluster_core *c, uint32_t node, uint64_t inca
 bool cluster_fence_has_released(const struct cluster_core *c, int32_t node,
 				uint64_t incarnation);
 
-/* A node that may have the site's disks follows another lineage, and was not fenced: no
- * view of ours knows what it has open. */
+/* Does a node that may have the site's disks follow another lineage, and was not fenced?
+ * No view of ours knows which devices it has open. */
 bool cluster_fence_has_parted_mate(const struct cluster_core *c, uint32_t site);
 
 enum fence_host { HOST_HELD, HOST_RESTARTED, HOST_FREE };
@@ -412,20 +412,20 @@ enum fence_host cluster_fence_host(const struct cluster_core *c,
 /* Another node that reaches the site, and may have its devices by a view that this one
  * has not heard of; VIEW_NONE: there is none for certain. */
 int32_t cluster_fence_mate_held(const struct cluster_core *c, uint32_t site);
-/* D7: true when that holder of a lease answers nothing any more, for certain. */
+/* D7: true when that holder of a lease for certain answers nothing now. */
 bool cluster_fence_holder_is_gone(const struct cluster_core *c, int32_t node,
 				  uint64_t incarnation, uint64_t boot);
 
-/* ---- plan.c: what the next view says ---- */
+/* ---- plan.c: the next view ---- */
 
-/* Fill `next` with what follows `base`, as this member is to propose it: what is its
- * own affair, and as `coordinator` what is everyone's. True when there is more to
- * it than a new ballot. */
+/* Fill `next` with the view after `base`, as this member is to propose it: with changes of
+ * its own affairs, and as `coordinator` those of all. True when it changes more than the
+ * ballot. */
 bool cluster_plan_next(struct cluster_core *c, const struct view *base, bool coordinator,
 		       struct view *next);
 /* This node leaves, and a production that stays is to have its vote back first. */
 bool cluster_plan_awaits_leave(const struct cluster_core *c);
-/* Who is here, from `base` on: not worth a round of its own. */
+/* Note the members that are here: not worth a round of its own. */
 void cluster_plan_members(const struct cluster_core *c, struct view *next);
 
 /* ---- role.c ---- */

@@ -1,4 +1,4 @@
-/* join.c - the join protocol: who is here, and what the group tells a joiner.
+/* join.c - the join protocol: the members, and the state that a joiner is sent.
  *
  *   event                      what happens                          paper 003
  *   configuration change,      everyone here announces itself;       Fig. 4: 72
@@ -15,8 +15,8 @@
  *                                run backwards
  *   NODEUP without a join      as a join: everyone announces itself
  *
- * Whom a site's devices go to is decided by a view (plan.c), the start of
- * mirroring follows from that (copies.c).
+ * A view decides which node gets a site's devices (plan.c); the start of mirroring follows
+ * from that (copies.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -62,8 +62,8 @@ static void node_leaves(struct cluster_core *c, struct peer *p)
 	n = &c->node[p->node];
 	p->node = VIEW_NONE;
 	set_member(c, n, false);
-	if (cluster_view_ballot_node(c->hold.ballot) == (uint32_t)(n - c->node))
-		c->hold.ballot = 0;
+	if (cluster_view_ballot_node(c->yield.ballot) == (uint32_t)(n - c->node))
+		c->yield.ballot = 0;
 }
 
 static void peer_leaves(struct cluster_core *c, const struct cluster_address *a)
@@ -81,8 +81,8 @@ static void peer_leaves(struct cluster_core *c, const struct cluster_address *a)
 		cluster_fence_left(c, n);
 }
 
-/* D2: an older fencing of a node says nothing of who is there again, nor of whether
- * that one has agreed to something here, though it may be gone before it says who it is. */
+/* D2: a process of a known node has come. An older fencing of the node says nothing about
+ * it: it may agree to something here, and be gone before it has announced itself. */
 static void node_comes(struct cluster_core *c, uint32_t nodeid)
 {
 	for (uint32_t n = 0; n < c->config->node_count; n++)
@@ -93,8 +93,8 @@ static void node_comes(struct cluster_core *c, uint32_t nodeid)
 		}
 }
 
-/* A joiner, or one that comes back from the other side of a partition: whatever
- * we knew of it has to be said again. */
+/* A joiner, or a member that comes back from the other side of a partition: it has to
+ * announce again all that we knew of it. */
 static void peer_joins(struct cluster_core *c, const struct cluster_address *a)
 {
 	struct peer *p = peer_find(c, a->nodeid, a->pid);
@@ -179,7 +179,7 @@ static const char *mode_text(uint32_t mode)
 	return mode <= CONFIG_ASYNC ? texts[mode] : "unknown";
 }
 
-/* What differs, with both values where there are two; in `text`. */
+/* The first difference, with both values where there are two; in `text`. */
 static const char *difference(const struct cluster_core *c, const struct announce *a,
 			      char *text, size_t size)
 {
@@ -268,7 +268,7 @@ static void place(struct cluster_core *c, int32_t node, uint32_t nodeid,
 	if (!joins)
 		return;
 	set_member(c, n, true);
-	/* It lives: whatever was said to be fenced was not this boot of it. */
+	/* The node lives: the fencing that was told was not of this boot. */
 	if (n->fenced_boot == m->announce.boot) {
 		n->fenced_boot = c->voter.fenced[node].boot = 0;
 		c->voter_dirty = true;
@@ -360,7 +360,7 @@ static void announce_fill(const struct cluster_core *c, struct announce *a)
 	snprintf(a->text, sizeof a->text, "%.127s", r->text);
 }
 
-/* True when the two differ in more than what only moves along. */
+/* True when the two differ in more than marks and ballots, which change all the time. */
 static bool announce_differs(const struct announce *a, const struct announce *b)
 {
 	struct announce x = *a, y = *b;
@@ -395,7 +395,7 @@ static void announce_pump(struct cluster_core *c)
 
 /* ---- the group's state, for a joiner ------------------------------------------------ */
 
-/* Paper 003, Fig. 4, 72: the primary, else the lowest numbered backup. */
+/* Fig. 4, 72: the primary, else the lowest numbered backup. */
 static bool sends_state(const struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);
@@ -415,8 +415,8 @@ static bool sends_state(const struct cluster_core *c)
 	return lowest == (int32_t)c->self.node;
 }
 
-/* Who joins between a proposal and its view may miss both: it knows the proposer not yet,
- * or its voters. Everyone announces the view that it knows; one that has not is told. */
+/* A node that joins between a proposal and its view may miss both: it does not know the
+ * proposer yet. A member whose announcement names an older view is sent the state. */
 static void behind_pump(struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);
@@ -463,8 +463,8 @@ static bool has_ended(const struct cluster_core *c, const struct view_host *h)
 		(!c->node[h->node].member && c->node[h->node].fenced_boot == h->boot));
 }
 
-/* D6: does the state lack that a site's host has ended, which we know: a joiner's voter
- * file may say so. */
+/* D6: do we know that a site's host has ended, and the state does not say it? A joiner may
+ * know it from its voter file. */
 static bool lacks_end(const struct cluster_core *c, const struct message_state *state,
 		      const struct view_host *host)
 {
@@ -476,7 +476,7 @@ static bool lacks_end(const struct cluster_core *c, const struct message_state *
 	return has_ended(c, host);
 }
 
-/* An adopted view may name a host that has ended before, as not all here know. */
+/* An adopted view may name a host that had ended before; not all members here know that. */
 void cluster_join_in_effect(struct cluster_core *c, const struct view *before)
 {
 	const struct view *v = cluster_vote_in_effect(c);
@@ -526,8 +526,8 @@ static void disks_pump(struct cluster_core *c)
 	cluster_send(c);
 }
 
-/* P3-15: who sees other disks than its site's host would not serve the same data.
- * Sizes are known of our own site's disks only. */
+/* P3-15: a node that sees other disks than its site's host would not serve the same data.
+ * Only the sizes of our own site's disks are known. */
 void cluster_join_disks(struct cluster_core *c, const struct message *m)
 {
 	const struct message_disks *d = &m->disks;
@@ -565,7 +565,7 @@ void cluster_join_start(struct cluster_core *c, const struct message *m)
 		     cluster_node_name(c, (int32_t)m->start.node));
 }
 
-/* ---- what others ask ------------------------------------------------------------------------ */
+/* ---- for the other parts -------------------------------------------------------------------- */
 
 bool cluster_join_is_host(const struct cluster_core *c, uint32_t site, int32_t node,
 			  uint64_t incarnation)

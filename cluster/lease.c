@@ -10,26 +10,27 @@
  *                    sending, ORDER_LEASE
  *   no quorum      no renewal; the lease ends       -
  *
- * A promise to a proposal that has come to a view of the same generation does not
- * keep a voter from granting: that ballot can bring nothing else any more, and who
- * wants to promote needs a greater one and waits from its promises on. Any other
- * promise does, one to the asker too: it may have come on top of one to another, whose
- * majority may still be made of voters that have heard of neither. So a voter grants
- * when the newest view that it knows has the ballot that it promised, or a greater
- * one, and is of the generation renewed (tests/model, `grant-proposer`).
+ * A voter still grants after a promise whose proposal has become a view of the same
+ * generation. That ballot can bring nothing else, and a promotion needs a greater one and
+ * waits from its promises on. Any other promise keeps the grant back, even a promise to
+ * the asker: it may have replaced a promise to a rival, and voters that have heard of
+ * neither may still complete the rival's majority. So a voter grants when the newest view
+ * that it knows has the ballot that it promised, or a greater one, and is of the
+ * generation renewed (tests/model, `grant-proposer`).
  *
- * Voters change by one a view, so two majorities of sets that are one view apart share a
- * voter; of sets further apart they need not. A production that has missed views counts an
- * older set: a voter grants to one that is behind by one view at most. Whatever took
- * effect beyond that did so after the grant, and who promotes by it waits for the lease.
+ * Each view changes one voter, so majorities of two sets that are one view apart share a
+ * voter. Majorities of sets further apart need not. A production that has missed views
+ * counts an older set, so a voter grants only to a production that is at most one view
+ * behind. Every later view took effect after the grant, and a promotion by it waits for
+ * the lease.
  *
- * Source: DESIGN 7 D7; C. Gray, D. Cheriton, "Leases" (1989).
+ * Source: docs/rules.md (D7); C. Gray, D. Cheriton, "Leases" (1989).
  */
 #include "cluster/internal.h"
 
 /* ---- the voter ------------------------------------------------------------------ */
 
-/* Does it count the voters of `v`, or those of the view before? */
+/* Does the asker count the voters of `v`, or those of the view before? */
 static bool counts_alike(const struct view *v, uint64_t voters)
 {
 	return cluster_view_voters_hash(&v->voters) == voters ||

@@ -1,10 +1,11 @@
-/* message.h - what members say to each other: multicast in cpg's total order.
+/* message.h - the messages of the members, multicast in cpg's total order.
  *
  * Every message has the same header: magic, version, incompatible features,
- * type, length, CRC32C, then who sends it and under which configuration. What
- * is damaged, newer or foreign is refused by name (G8), and nothing is changed.
+ * type, length, CRC32C, then its sender and the sender's configuration. A message that is
+ * damaged, newer or foreign is refused by name (G8), and nothing is changed.
  *
- * Source: DESIGN 7; paper 003, Figs. 4 and 5 for ANNOUNCE, STATE, DISKS, START.
+ * Source: docs/rules.md (D1-D8); docs/sources.md (paper 003, Figs. 4 and 5) for
+ * ANNOUNCE, STATE, DISKS, START.
  */
 #ifndef CLUSTER_MESSAGE_H
 #define CLUSTER_MESSAGE_H
@@ -17,7 +18,7 @@
 #include "cluster/voter.h"
 
 enum message_type {
-	MESSAGE_ANNOUNCE = 1, /* what I am, reach and host (Fig. 4, 72-76) */
+	MESSAGE_ANNOUNCE = 1, /* myself: reach, host, state (Fig. 4, 72-76) */
 	MESSAGE_STATE,        /* the group's state, to joiners (Fig. 4, 72) */
 	MESSAGE_DISKS,        /* a host's disks, to its site (Fig. 4, 80, 84) */
 	MESSAGE_START,        /* mirroring starts (Fig. 4, 88, 96) */
@@ -57,8 +58,8 @@ struct announce {
 	uint64_t promised;         /* ballot */
 	uint64_t ballot;           /* of the newest view that it knows in effect */
 	struct uuid lineage;       /* of that view */
-	struct uuid fork_lineage;  /* which that one left, ... */
-	uint64_t fork_ballot;      /* ... and after which view */
+	struct uuid fork_lineage;  /* from which that lineage parted ... */
+	uint64_t fork_ballot;      /* ... after the view of this ballot */
 	struct uuid serving;       /* generation, zero: none */
 	struct uuid log;           /* its writelog; zero while closed */
 	struct uuid log_lineage;
@@ -66,13 +67,14 @@ struct announce {
 	struct site_marks marks;
 	uint32_t data;                       /* enum data_state */
 	uint8_t link[CONFIG_SITE_COUNT_MAX]; /* production: enum link_state */
-	char text[128];                      /* what is wrong here, or "" */
-	/* Of its configuration, to tell what differs where its hash does. */
+	char text[128];                      /* the fault here, or "" */
+	/* Of its configuration, to name the difference when the hashes differ. */
 	uint32_t mode, lease_ms;
 	uint64_t node_hash, site_hash;
 };
 
-/* What was learned of nodes that may be gone: it must survive who learned it. */
+/* Releases and fencings, of nodes that may be gone: they must outlive the members that
+ * have learned them. */
 struct message_state {
 	bool has_view;
 	struct view view; /* in effect */

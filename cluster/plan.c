@@ -1,7 +1,7 @@
-/* plan.c - what the next view says: computed from the view before and from what
- * the members announced, so that whoever proposes it comes to the same.
+/* plan.c - the next view, computed from the view before and from the members'
+ * announcements, so that every proposer comes to the same one.
  *
- *   what                    whose affair      when
+ *   change                  whose affair      when
  *   host of a site          coordinator       it has none, or D6 lets it pass on
  *   one voter more          coordinator       a configured node is here whose epoch
  *                                               the view does not have (D1)
@@ -13,13 +13,13 @@
  *   copy leaves the set     production        lost, host gone or put out (D3)
  *   copy enters the set     production        COPY_READY of the host that is here
  *   copy put out, let in    production        by command
- *   production none         who it was        demoted, or its generation ended
+ *   production none         the former one    demoted, or its generation ended
  *
  * The generation itself is promote.c's.
  */
 #include "cluster/internal.h"
 
-/* ---- hosts (paper 003, Fig. 4, 76; DESIGN 7.3; D6) -------------------------------- */
+/* ---- hosts (docs/sources.md, paper 003, Fig. 4, 76; D6) ---------------------------- */
 
 static bool can_host(const struct cluster_core *c, const struct view *next, uint32_t site,
 		     uint32_t node)
@@ -37,8 +37,8 @@ static bool can_host(const struct cluster_core *c, const struct view *next, uint
 	return true;
 }
 
-/* A node of another site that reaches these disks too stands in when none of the
- * site can host, and only if its own site does not need it. */
+/* A node of another site that also reaches these disks may stand in: only when no node of
+ * the site can host, and its own site does not need it. */
 static bool can_stand_in(const struct cluster_core *c, const struct view *next,
 			 uint32_t node)
 {
@@ -52,7 +52,8 @@ static bool can_stand_in(const struct cluster_core *c, const struct view *next,
 	       cluster_fence_host(c, h) == HOST_HELD;
 }
 
-/* Who is to be promoted, the production host, the lowest in backup order. */
+/* First the node that is to be promoted, then the production host, then the lowest in
+ * backup order. */
 static int32_t choose_host(const struct cluster_core *c, const struct view *next,
 			   uint32_t site)
 {
@@ -88,7 +89,7 @@ static bool plan_host(const struct cluster_core *c, struct view *next, uint32_t 
 	else if (can_host(c, next, site, (uint32_t)h->node))
 		node = h->node;
 	else
-		return false; /* that node alone may have them, and does not want */
+		return false; /* only that node may have them, and it cannot host now */
 	if (node == VIEW_NONE && h->node == VIEW_NONE)
 		return false;
 	*h = (struct view_host){ .node = node, .since_wall_ns = c->wall_ns };
@@ -101,14 +102,15 @@ static bool plan_host(const struct cluster_core *c, struct view *next, uint32_t 
 
 /* ---- voters (D1) --------------------------------------------------------------------- */
 
-/* Who has not followed this lineage yet will, under another epoch (change_lineage()): to
- * be admitted under the old one would be to wait for a voter that is no more. */
+/* A node that does not follow this lineage yet will take another epoch when it does
+ * (change_lineage()). Admitted under its old epoch, it would be awaited as a voter that no
+ * longer exists. */
 static bool is_of_lineage(const struct announce *said, const struct view *base)
 {
 	return said->ballot == 0 || uuid_equal(&said->lineage, &base->lineage);
 }
 
-/* It has said that it stops, and has nothing any more. */
+/* The node has announced that it stops, and hosts nothing. */
 static bool has_left(const struct cluster_core *c, const struct view *next, uint32_t node)
 {
 	const struct node *n = &c->node[node];
@@ -132,9 +134,9 @@ static bool has_majority_here(const struct cluster_core *c, const struct view *n
 	return cluster_fence_is_majority(c, next, true, epoch);
 }
 
-/* Who leaves in order hands its vote back, so that who stays does not miss it. Only to a
- * production, which else would stand still: without one nothing is lost by a missing vote
- * but time, and whoever comes back first is then worth as much as any. */
+/* A node that leaves in order hands its vote back, so that the others do not miss it. It
+ * does so only while a production serves, which would otherwise stand still. Without one a
+ * missing vote costs only time, and any node that comes back first is as good as another. */
 static bool plan_leave(const struct cluster_core *c, const struct view *base,
 		       struct view *next)
 {
@@ -267,8 +269,8 @@ static bool plan_production(const struct cluster_core *c, const struct view *bas
 	return changed;
 }
 
-/* What ended here answers nothing any more. Nor does anyone before it, if it came so
- * far as to wait the older leases out. */
+/* The production that ended here answers nothing now. Nor does any earlier holder, if that
+ * production had waited the older leases out. */
 static void drop_holders(const struct cluster_core *c, struct view *next)
 {
 	uint32_t kept = 0;

@@ -9,11 +9,11 @@
  *               older one released, fenced or waited out
  *   start     FACT_SERVING                              none: serving
  *
- * It ends refused when the site may not be promoted (not current, another serves,
- * the I/O side says no) and when another generation takes effect. What may still
- * come (quorum, a fencing, time) is waited for, and named in the status; how long
- * is the caller's affair. A lost race is run again under a greater ballot, with the
- * refusal stored anew: it names the ballot (D4).
+ * It ends refused when the site may not be promoted (not current, another serves, the I/O
+ * side refuses) and when another generation takes effect. It waits for quorum, a fencing
+ * or time, which may still come, and the status names the one awaited; the caller decides
+ * how long. A lost race is run again under a greater ballot, with the refusal stored anew,
+ * because it names the ballot (D4).
  */
 #include <assert.h>
 #include <stdio.h>
@@ -50,8 +50,8 @@ static uint32_t own_site(const struct cluster_core *c)
 
 /* ---- may it (D4) ------------------------------------------------------------------ */
 
-/* Our log is of the chain's newest generation, as far as it was told; the cut that
- * the I/O side finds is the proof. */
+/* As far as the marks tell, our log reaches the end of the chain's newest generation; the
+ * cut that the I/O side finds is the proof. */
 static bool reaches_clean_end(const struct cluster_core *c, const struct view *v)
 {
 	return v->clean && c->role.marks.durable >= v->clean_end;
@@ -71,8 +71,8 @@ enum promote_reason cluster_promote_reason(const struct cluster_core *c,
 	return PROMOTE_NOT;
 }
 
-/* Its lease cannot have ended: it asked for it again a moment ago. One that hangs
- * does not, and is waited out like one that is gone (D7). */
+/* Its lease cannot have ended: it asked for a renewal a moment ago. A production that
+ * hangs does not ask, and its lease is waited out as that of one that is gone (D7). */
 static bool renews(const struct cluster_core *c, const struct view *v, int32_t node)
 {
 	return c->now_ns < c->node[node].renewed_ns +
@@ -90,7 +90,7 @@ int32_t cluster_promote_other_serves(const struct cluster_core *c, const struct 
 	return n;
 }
 
-/* What a force may lose, as far as it is known. */
+/* The loss that a force may cause, as far as it is known. */
 static void name_loss(const struct cluster_core *c, const struct view *v, char *text,
 		      size_t size)
 {
@@ -142,7 +142,7 @@ static bool refused_here(const struct cluster_core *c, char *text, size_t size)
 	return false;
 }
 
-/* Who would have to agree is not here. */
+/* The voters that would have to agree are not here. */
 static bool nobody_decides(const struct cluster_core *c, bool force, char *text,
 			   size_t size)
 {
@@ -316,8 +316,8 @@ void cluster_promote_promised(struct cluster_core *c)
 	c->role.prepare_id = o->id;
 }
 
-/* This opening of the devices has all of the view's generation, however that ended: it
- * was production of it, or a current copy; or there was nothing in it. */
+/* This opening of the devices has all of the view's generation, however that ended: it was
+ * its production, or a current copy, or the generation is empty. */
 static bool has_all(const struct cluster_core *c, const struct view *best)
 {
 	const struct generation *g = cluster_view_generation(best);
@@ -330,7 +330,7 @@ static bool has_all(const struct cluster_core *c, const struct view *best)
 	       (g->reason == GENERATION_CREATED && best->production_node == VIEW_NONE);
 }
 
-/* D4: what is promised when no current copy that has not restarted was reached. */
+/* D4: name the promise if no current copy was reached that has not restarted. */
 static void name_promise(struct cluster_core *c)
 {
 	const struct view *best = &c->round.best, *v = &c->round.next;
@@ -382,7 +382,7 @@ static void prepared(struct cluster_core *c, const struct fact *f)
 	}
 	cluster_generation_fill(c, f);
 	name_promise(c);
-	/* D7: from the promises on no older lease was granted any more. */
+	/* D7: since the promises no voter has granted an older lease. */
 	c->promote.wait_until_ns = c->round.promised_ns +
 				   (uint64_t)(best->lease_ms + best->drift_ms) *
 					   NS_PER_MS;
@@ -400,12 +400,12 @@ void cluster_promote_in_effect(struct cluster_core *c)
 	if (c->promote.state != PROMOTE_ROUND || c->role.serve != SERVE_PREPARED)
 		return;
 	set_state(c, PROMOTE_LEASE);
-	/* Else only the reply of a promotion that comes to its end will say it. */
+	/* Otherwise only the reply of a finished promotion will tell the loss. */
 	if (c->promote.done_text[0] == 0)
 		is_whole(c);
 }
 
-/* ---- what is waited for ------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------------------ */
 
 static void wait_for(struct cluster_core *c, const char *text)
 {
@@ -461,7 +461,8 @@ static void round_wait(struct cluster_core *c)
 	}
 }
 
-/* D7: every holder of an older lease answers nothing any more, or its time is over. */
+/* D7: every holder of an older lease for certain answers nothing now, or the time of all
+ * older leases is over. */
 static bool older_leases_ended(struct cluster_core *c, const struct view *v)
 {
 	char text[200];
@@ -549,7 +550,7 @@ void cluster_promote_fact(struct cluster_core *c, const struct fact *f)
 		serving(c, f);
 }
 
-/* What will not come, or not soon. */
+/* Refuse a promotion whose condition will not come, or not soon. */
 static void impossible_pump(struct cluster_core *c)
 {
 	char text[480];

@@ -1,9 +1,9 @@
 /* quorum_driver.h - corosync's quorum, and totem's times.
  *
  * Quorum and cpg reach us over two connections: there is no order between a
- * QUORUM event and a CONFCHG of the same membership. That is no loss: being
- * quorate only allows a member to propose; what is decided is decided by the
- * voters' answers (D1), and what is answered to clients by the lease (D7).
+ * QUORUM event and a CONFCHG of the same membership. That is no loss: quorum only
+ * allows a member to propose. The voters' answers decide (D1), and the lease rules the
+ * answers to clients (D7).
  *
  * Source: quorum_overview(3), cmap_keys(7).
  */
@@ -53,8 +53,8 @@ static inline uint32_t cluster_lease_default_ms(uint32_t token_ms, uint32_t cons
 	return (token_ms + consensus_ms) * 5 / 4 + 1000;
 }
 
-/* What two clocks may drift apart during one lease: 2 % and a timer's
- * coarseness, far above what any working machine's clock does. */
+/* How far two clocks may drift apart during one lease: 2 % and a timer's coarseness, far
+ * above the drift of any working machine. */
 static inline uint32_t cluster_drift_default_ms(uint32_t lease_ms)
 {
 	return lease_ms / 50 + 50;

@@ -1,4 +1,4 @@
-/* role.c - what this node does about the view in effect: the site's devices.
+/* role.c - this node's part in the view in effect: the site's devices.
  *
  *   devices   view names us   told to close,     FACT_OPENED    FACT_CLOSED
  *             as host          and not serving
@@ -13,8 +13,8 @@
  * (deposed), a device that failed, a site mate that is to be promoted while we
  * are idle, the view naming another opening, STOP.
  *
- * Every opening has an incarnation of its own, fixed by the view before it is
- * used; what is released is never used again (D6).
+ * Every opening has an incarnation of its own, fixed by the view before it is used; a
+ * released incarnation is never used again (D6).
  *
  *   serve      PREPARE    FACT_      SERVE     FACT_          DEMOTE    FACT_    DEPOSE
  *                         PREPARED             SERVING                  DEMOTED
@@ -91,7 +91,7 @@ void cluster_role_fresh_incarnation(struct cluster_core *c)
 	c->role.incarnation_next = cluster_random(c);
 }
 
-/* What we may be placed at. */
+/* The sites at which we may be placed. */
 uint32_t cluster_role_reach(const struct cluster_core *c)
 {
 	if (c->role.failed || c->role.barred || c->now_ns < c->role.open_at_ns)
@@ -248,7 +248,7 @@ void cluster_role_fact(struct cluster_core *c, const struct fact *f)
 	case FACT_STATUS:
 	case FACT_UNDO:
 	case FACT_EVENT:
-		break; /* they answer what the members do not ask */
+		break; /* answers to orders that the members do not give */
 	}
 }
 
@@ -340,7 +340,7 @@ void cluster_role_in_effect(struct cluster_core *c, const struct view *before)
 		c->role.demoted = false;
 }
 
-/* D7: another generation is in effect than the one that is served here. */
+/* D7: end serving if another generation than ours is in effect. */
 static void depose(struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);
@@ -386,7 +386,8 @@ static bool is_named(const struct cluster_core *c)
 	return h->node == (int32_t)c->self.node && h->incarnation == c->role.incarnation;
 }
 
-/* What a view named, or may yet, is not used and never will be. */
+/* Give back the next opening, which a view has named or may yet name: it is not used, and
+ * never will be. */
 static void renounce(struct cluster_core *c, uint32_t site)
 {
 	release(c, site, c->role.incarnation_next);
@@ -426,8 +427,8 @@ static void devices_pump(struct cluster_core *c)
 		cluster_wake(c, r->open_at_ns);
 	if (r->devices == DEVICES_CLOSED && site != VIEW_NONE)
 		open_devices(c, (uint32_t)site);
-	/* An undecided view, which others may adopt later, may name who leaves. Once this
-	 * comes back, all that was released before has come, too: a witness waits for it. */
+	/* An undecided view may name the node that leaves, and others may adopt it later. Once
+	 * this message comes back, so have all earlier releases: a witness waits for it. */
 	else if (r->devices == DEVICES_CLOSED && c->stopping && c->joined &&
 		 r->incarnation_next != 0)
 		renounce(c, r->site);
@@ -435,7 +436,7 @@ static void devices_pump(struct cluster_core *c)
 		return;
 	if (r->failed || c->stopping || !is_named(c) || is_wanted_by_mate(c))
 		r->closing_wanted = true;
-	/* A demote that the members have not heard of yet would look like a crash. */
+	/* Until the members have heard of a demote, closing would look like a crash. */
 	if (!r->closing_wanted ||
 	    (r->demoted && c->stopping && cluster_command_waits_view(c)))
 		return;
@@ -459,7 +460,7 @@ static void view_pump(struct cluster_core *c)
 	o->history = v->history;
 }
 
-/* on-no-quorum: fail. Else what is frozen waits for quorum, a demote or a stop. */
+/* on-no-quorum: fail. Otherwise frozen requests wait for quorum, a demote or a stop. */
 static void frozen_pump(struct cluster_core *c)
 {
 	if (c->role.serve != SERVE_SERVING || c->quorate || cluster_lease_is_valid(c) ||

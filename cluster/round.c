@@ -18,8 +18,8 @@
  *               REFUSE, quorum or time lost
  *
  * Ballots are unique: a proposer is a voter, and makes its own promise durable
- * before it tells anyone of a ballot, so that it never uses one twice. Whoever
- * saw PREPARE or PROPOSE of another holds back a while, so that races end.
+ * before it tells anyone of a ballot, so that it never uses one twice. A proposer that
+ * sees PREPARE or PROPOSE of another holds back a while, so that races end.
  *
  * A majority is one of the voters of the newest view found and, while that view is
  * undecided and changes the voters, of those before too. Each accepted view was
@@ -58,7 +58,7 @@ static void set_state(struct cluster_core *c, enum round_state state)
 	c->round.resend_at_ns = c->now_ns + RESEND_NS;
 }
 
-/* ---- who proposes ------------------------------------------------------------ */
+/* ---- the proposer ------------------------------------------------------------ */
 
 static bool is_voter(const struct view *v, uint32_t node, uint64_t epoch)
 {
@@ -66,8 +66,8 @@ static bool is_voter(const struct view *v, uint32_t node, uint64_t epoch)
 			      cluster_view_voters_epoch(&v->old, node) == epoch);
 }
 
-/* One member proposes what is everyone's affair: the production host or, without
- * it, the lowest voter in backup order. Others step in when it sleeps. */
+/* One member proposes the changes that concern all: the production host or, without it,
+ * the lowest voter in backup order. Others step in when it sleeps. */
 static int32_t coordinator(const struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_newest(c);
@@ -77,7 +77,8 @@ static int32_t coordinator(const struct cluster_core *c)
 	for (int32_t i = VIEW_NONE; i < (int32_t)c->config->node_count; i++) {
 		const int32_t n = i == VIEW_NONE ? v->production_node : i;
 
-		/* A production that stops still has those see it off that leave too. */
+		/* A production that stops still proposes: the others that leave need its
+		 * views. */
 		if (n >= 0 && n < (int32_t)c->config->node_count && c->node[n].member &&
 		    (i == VIEW_NONE ||
 		     (c->node[n].said.flags & ANNOUNCE_STOPPING) == 0) &&
@@ -175,8 +176,8 @@ void cluster_round_promise(struct cluster_core *c, uint32_t node, const struct m
 	}
 }
 
-/* A view is decided when it is known in effect, or when those that promised show
- * that a majority had accepted it. */
+/* A view is decided when it is known in effect, or when the promises show that a majority
+ * had accepted it. */
 static bool best_is_decided(struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);
@@ -214,7 +215,7 @@ static void promised(struct cluster_core *c)
 	const bool decided = best_is_decided(c);
 
 	if (r->state != ROUND_PROMISE)
-		return; /* what was learned ended this round */
+		return; /* a view that was learned has ended this round */
 	if (r->kind == ROUND_FORCE ?
 		    !force_has_promises(c) :
 		    !cluster_fence_is_majority(c, &r->best, !decided, r->epoch))
@@ -276,8 +277,8 @@ void cluster_round_others(struct cluster_core *c, uint64_t ballot)
 {
 	if (c->round.state != ROUND_IDLE && c->round.ballot < ballot)
 		cluster_round_give_up(c, backoff_ns(c));
-	c->hold.ballot = ballot;
-	c->hold.until_ns = c->now_ns + HOLD_NS;
+	c->yield.ballot = ballot;
+	c->yield.until_ns = c->now_ns + YIELD_NS;
 }
 
 void cluster_round_refuse(struct cluster_core *c, const struct message *m)
@@ -307,8 +308,8 @@ static void finish(struct cluster_core *c, uint64_t ballot)
 		cluster_promote_in_effect(c);
 }
 
-/* A member that follows a lineage that was forced leaves its own behind: under its
- * old epoch it would vote in both. */
+/* A member that follows a forced lineage leaves its own behind. Under its old epoch it
+ * would vote in both. */
 static void change_lineage(struct cluster_core *c, const struct view *v)
 {
 	cluster_tell(c, "view", "", "D2-lineage",
@@ -338,8 +339,8 @@ void cluster_round_in_effect(struct cluster_core *c, const struct view *v)
 	cluster_round_seen(c, v->ballot);
 	if (c->role.undecided_ballot <= v->ballot)
 		c->role.undecided_sites = 0;
-	if (c->hold.ballot <= v->ballot)
-		c->hold.ballot = 0;
+	if (c->yield.ballot <= v->ballot)
+		c->yield.ballot = 0;
 	c->work_since_ns = 0;
 	c->confirm_own = false;
 	cluster_role_in_effect(c, first ? NULL : &c->before);
@@ -403,10 +404,11 @@ static void begin(struct cluster_core *c, enum round_kind kind)
 	cluster_vote_promise_own(c, r->ballot);
 }
 
-/* D2: who is alone and has restarted has its disks only by a view, which nobody else
- * can agree to: by force it makes itself the host first, of a lineage of its own, and is
- * promoted there as anyone. D6 stands: only of disks that nobody else may have open, which
- * its view alone does not say: the others may have gone on (test_force). */
+/* D2: a node that is alone and has restarted needs a view to open its disks, and nobody is
+ * left to agree to one. With a force it first names itself host, in a lineage of its own,
+ * and is then promoted there as usual. D6 still holds: it may take only disks that no other
+ * node can have open. Its own view cannot prove that, since the others may have gone on
+ * (test_force). */
 static bool force_opens(struct cluster_core *c)
 {
 	const int32_t site = c->config->node[c->self.node].site;
@@ -426,7 +428,7 @@ static bool force_opens(struct cluster_core *c)
 	       c->plan.site[site].host.incarnation == c->role.incarnation_next;
 }
 
-/* Something that only a view can settle, and this node may propose it. */
+/* Does something need a new view, and may this node propose it? */
 static bool is_called_for(struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c),
@@ -463,22 +465,23 @@ static void idle_pump(struct cluster_core *c)
 {
 	const struct view *newest = cluster_vote_newest(c);
 	const bool promotes = c->promote.state == PROMOTE_ROUND;
-	const int32_t holder = (int32_t)cluster_view_ballot_node(c->hold.ballot);
+	const int32_t rival = (int32_t)cluster_view_ballot_node(c->yield.ballot);
 	bool can;
 
 	if (newest == NULL || c->persist_failed)
 		return;
 	can = cluster_round_can_decide(c);
-	/* Who has handed its vote back may still be forced, without those that kept it. */
+	/* A node that has handed its vote back can still be forced, while the voters that
+	 * kept theirs are away. */
 	if (can && !is_voter(newest, c->self.node, c->voter.epoch))
 		return;
 	if (!can && !(promotes && c->promote.force) && !force_opens(c))
 		return;
 	if (can && !promotes && !is_called_for(c))
 		return;
-	if (c->hold.ballot != 0 && c->node[holder].member &&
-	    c->now_ns < c->hold.until_ns) {
-		cluster_wake(c, c->hold.until_ns);
+	if (c->yield.ballot != 0 && c->node[rival].member &&
+	    c->now_ns < c->yield.until_ns) {
+		cluster_wake(c, c->yield.until_ns);
 		return;
 	}
 	if (c->now_ns < c->round_at_ns) {
@@ -488,7 +491,7 @@ static void idle_pump(struct cluster_core *c)
 	begin(c, !can ? ROUND_FORCE : promotes ? ROUND_PROMOTE : ROUND_CONFIRM);
 }
 
-/* Messages may have been lost to a ring change: say it again, then give up. */
+/* A ring change may have lost messages: send again, then give up. */
 static void waiting_pump(struct cluster_core *c, void (*send)(struct cluster_core *c))
 {
 	struct round *r = &c->round;

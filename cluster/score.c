@@ -42,7 +42,7 @@ static int32_t backup_order(const struct cluster_core *c, uint32_t node)
 	return place;
 }
 
-/* Production's site: whoever may get its devices. */
+/* The score at production's site, by whether this node may get its devices. */
 static int32_t score_same_site(const struct cluster_core *c, const struct view_host *h,
 			       int32_t place)
 {
@@ -52,7 +52,7 @@ static int32_t score_same_site(const struct cluster_core *c, const struct view_h
 	    cluster_fence_host(c, h) == HOST_FREE)
 		return SCORE_SAME_SITE - 100 * place;
 	n = &c->node[h->node];
-	/* Held by a member that gives them up when it is asked to, or for no longer. */
+	/* Held by a member that gives them up when asked, or by a node that is fenced soon. */
 	if (n->member ? cluster_fence_host(c, h) == HOST_HELD &&
 				(n->said.flags & ANNOUNCE_HANGS) == 0 :
 			c->now_ns - n->since_ns < FENCING_EXPECTED_NS)

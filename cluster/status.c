@@ -1,4 +1,4 @@
-/* status.c - what `hamirror status` shows of the members: every state that is not
+/* status.c - the members' part of `hamirror status`: every state that is not
  * the good one has a sentence. */
 #include <stdio.h>
 
@@ -194,8 +194,8 @@ static void site_fill(const struct cluster_core *c, uint32_t s,
 	}
 	to->host = v->site[s].host.node;
 	to->data = (enum data_state)host->said.data;
-	/* The host knows its image; that nothing is acknowledged without it, the
-	 * view knows. */
+	/* Its host knows that the image is consistent; the view knows that nothing is
+	 * acknowledged without it. */
 	if (to->role == CLUSTER_SITE_COPY && to->current && to->data == DATA_CONSISTENT)
 		to->data = DATA_UP_TO_DATE;
 	to->marks = host->said.marks;

@@ -6,7 +6,7 @@
 
 #define VIEW_VERSION 1u
 
-/* Of a node or site that the configuration does not list any more. */
+/* A node or site that the configuration no longer lists. */
 static const char no_name[CONFIG_NAME_MAX] = "";
 
 uint32_t cluster_view_current_sites(const struct view *v)

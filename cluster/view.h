@@ -5,7 +5,7 @@
  * index in the configuration; the encoding carries their names too, so that
  * a view written under another configuration is refused by name, not misread.
  *
- * Source: DESIGN 7, D1-D8.
+ * Source: docs/rules.md (D1-D8).
  */
 #ifndef CLUSTER_VIEW_H
 #define CLUSTER_VIEW_H
@@ -32,7 +32,7 @@ struct view_voters {
 	} voter[CONFIG_NODE_COUNT_MAX];
 };
 
-/* Who may have a site's devices open (D6). */
+/* The opening that may have a site's devices (D6). */
 struct view_host {
 	int32_t node;           /* or VIEW_NONE: released, nobody */
 	uint64_t incarnation;   /* of that opening of the devices */
@@ -79,8 +79,9 @@ struct view {
 	bool clean;            /* production ended by a drained demote ... */
 	uint64_t clean_end;    /* ... its log ends with this sequence */
 	uint32_t lease_ms, drift_ms;
-	/* D7: who may still answer under a lease of an older generation, because
-	 * no later production has waited it out yet. More than fit: `many`. */
+	/* D7: productions that may still answer under a lease of an older
+	 * generation, because no later production has waited it out. More than
+	 * fit: `many`. */
 	uint32_t holder_count;
 	bool holder_many;
 	struct {

@@ -30,7 +30,7 @@ const struct view *cluster_vote_newest(const struct cluster_core *c)
 	return &v->accepted;
 }
 
-/* The write that will cover what has been changed so far. */
+/* The write that will cover all changes so far. */
 static uint64_t covering_counter(const struct cluster_core *c)
 {
 	return c->voter.counter + (c->voter_dirty ? 1 : 0);
@@ -94,8 +94,8 @@ void cluster_vote_prepare(struct cluster_core *c, const struct message *m)
 	c->promise_counter = covering_counter(c);
 }
 
-/* A view may replace the one that we know when it is of the same mirror and lineage,
- * or of one that left our lineage and after all that we know to be in effect. */
+/* A view may replace ours if it is of the same mirror and lineage, or of a lineage that
+ * parted from ours after the newest view that we know in effect. */
 static bool view_fits(const struct cluster_core *c, const struct view *v)
 {
 	const struct view *mine = cluster_vote_in_effect(c);

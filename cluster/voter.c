@@ -10,8 +10,8 @@
 #define VOTER_MAGIC 0x564d4148u /* "HAMV" */
 #define VOTER_VERSION 1u
 /* Features: */
-#define VOTER_RELEASES 1u /* what was released stands behind the views */
-#define VOTER_FENCINGS 2u /* and behind that who was fenced */
+#define VOTER_RELEASES 1u /* the releases follow the views */
+#define VOTER_FENCINGS 2u /* and the fencings follow those */
 #define VOTER_FEATURES (VOTER_RELEASES | VOTER_FENCINGS)
 #define HEADER_BYTES 28u /* magic .. counter, CRC */
 

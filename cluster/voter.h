@@ -1,8 +1,8 @@
-/* voter.h - the voter file: what a voter has promised and accepted, and what it
- * knows to be in effect. Two slots are written in turn (voter_driver.h); this
+/* voter.h - the voter file: a voter's promise, the view that it accepted, and the view
+ * that it knows in effect. Two slots are written in turn (voter_driver.h); this
  * encodes and decodes one.
  *
- * Source: DESIGN 7 D1; L. Lamport, "Paxos Made Simple"
+ * Source: docs/rules.md (D1); L. Lamport, "Paxos Made Simple"
  * (2001), 2.3: what an acceptor must remember.
  */
 #ifndef CLUSTER_VOTER_H
@@ -50,9 +50,9 @@ size_t cluster_voter_encode(const struct config *config, const struct voter *v,
 int cluster_voter_decode(const struct config *config, uint32_t node, const uint8_t *data,
 			 size_t length, struct voter *v, char *text, size_t text_size);
 
-/* Which of two slots is the newer valid one, for who reads the files: 0 or 1; or
- * -1: none is whole. Looks at no more than magic, length and CRC, so that a newer
- * version is then refused by cluster_voter_decode() and not passed over. */
+/* Which of the two slots is the newer valid one: 0 or 1; or -1: none is whole. It looks at
+ * magic, length and CRC only, so that cluster_voter_decode() then refuses a newer version,
+ * which would otherwise be passed over. */
 int cluster_voter_newest(const uint8_t *slot0, size_t length0, const uint8_t *slot1,
 			 size_t length1);
 

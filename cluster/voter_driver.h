@@ -1,11 +1,11 @@
-/* voter_driver.h - the voter file on disk: what a voter promised and accepted.
+/* voter_driver.h - the voter file on disk: a voter's promise and views.
  *
  * Two files, voter.0 and voter.1, hold a slot each (voter.h encodes them). The
  * older one is overwritten and synced, so that a write that is cut off leaves
  * the newer one whole. A thread of its own writes: a slow disk under /var must
  * not hold up lease renewals and messages.
  *
- * Source: DESIGN 7, D1 (two checksummed slots, fsync before the answer).
+ * Source: docs/rules.md, D1 (two checksummed slots, fsync before the answer).
  */
 #ifndef CLUSTER_VOTER_DRIVER_H
 #define CLUSTER_VOTER_DRIVER_H

@@ -1,4 +1,4 @@
-/* identity.h - uuids and generations: what names a mirror and its history. */
+/* identity.h - uuids and generations: the names of a mirror and of its history. */
 #ifndef COMMON_IDENTITY_H
 #define COMMON_IDENTITY_H
 
@@ -60,7 +60,7 @@ static inline const struct generation *history_newest(const struct history *h)
 	return h->count > 0 ? &h->entry[h->count - 1] : NULL;
 }
 
-/* Data states, in the words of DESIGN 2. */
+/* Data states (docs/words.md). */
 enum data_state {
 	DATA_UNKNOWN,
 	DATA_DISKLESS,

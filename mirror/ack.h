@@ -9,7 +9,7 @@
  *
  * Pure logic: no I/O, clock, threads, allocation or logging.
  *
- * Source: DESIGN 5, step 5, D3; docs/write-path.md.
+ * Source: docs/rules.md (G1, D3); docs/write-path.md.
  */
 #ifndef MIRROR_ACK_H
 #define MIRROR_ACK_H

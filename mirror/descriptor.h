@@ -4,7 +4,7 @@
  *
  * Pure logic: no I/O, no allocation. Every decoder is safe on any bytes.
  *
- * Layout, offset by offset: docs/formats.md. Source: DESIGN 5.3, 6 (W4).
+ * Layout, offset by offset: docs/formats.md. Source: docs/rules.md (W4).
  */
 #ifndef MIRROR_DESCRIPTOR_H
 #define MIRROR_DESCRIPTOR_H

@@ -1,5 +1,6 @@
 /* disk_identity_driver.h - what the system says that a device is, by something that
- * stays when its path, its kernel name or the order of discovery changes (DESIGN-2, I.).
+ * stays when its path, its kernel name or the order of discovery changes (docs/rules.md,
+ * "Disks have an identity").
  *
  *   a volume         its uuid (device mapper, md)
  *   a disk           its WWID, else its serial number

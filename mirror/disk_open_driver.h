@@ -5,7 +5,7 @@
  * which is what lets a site's disks pass from host to host (D6). The calls block:
  * from the I/O thread they go through io_driver_offload().
  *
- * Source: DESIGN 7 D6; P4-10.
+ * Source: docs/rules.md (D6); docs/sources.md (P4-10).
  */
 #ifndef MIRROR_DISK_OPEN_DRIVER_H
 #define MIRROR_DISK_OPEN_DRIVER_H
@@ -18,7 +18,7 @@
 #include "common/config.h"
 #include "mirror/io.h"
 
-#define DISK_LOG_BYTES_MIN (2u << 20) /* DESIGN 6 */
+#define DISK_LOG_BYTES_MIN (2u << 20) /* docs/rules.md, "Limits" */
 #define DISK_BYTES_MIN 4096u          /* the smallest file system is larger */
 
 /* One open device. */

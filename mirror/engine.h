@@ -7,7 +7,7 @@
  * nothing: reasons travel in the facts. The drivers and the simulator run the
  * same code.
  *
- * Source: DESIGN 5 and 6; docs/write-path.md walks through it.
+ * Source: docs/rules.md (G1-G8, W1-W6); docs/write-path.md walks through it.
  */
 #ifndef MIRROR_ENGINE_H
 #define MIRROR_ENGINE_H
@@ -108,6 +108,9 @@ bool mirror_engine_takes_frames(const struct mirror_engine *m, uint32_t link);
  * late ones back and offers them again after the next lease, or drops them
  * with their connection when clients are closed. */
 uint64_t mirror_engine_lease_until_ns(const struct mirror_engine *m);
+
+/* The counters that a status has (status.h), as they run: nothing else of it is set. */
+const struct mirror_status *mirror_engine_counters(const struct mirror_engine *m);
 
 /* Size in bytes of a disk as clients see it; 0 while not serving. */
 uint64_t mirror_engine_disk_bytes(const struct mirror_engine *m, uint32_t disk);

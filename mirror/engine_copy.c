@@ -1,9 +1,9 @@
 /* engine_copy.c - the copy's end of a stream, and of a roll-forward.
  *
- * Receive, check, append to the own log, confirm with cumulative marks (DESIGN 5,
- * copy host, step 1). A record is refused unless it is the very next one: same
- * sequence as expected, of the generation that the history names for it, group not older
- * (paper 000, Fig. 6, 126), data intact.
+ * Receive, check, append to the own log, confirm with cumulative marks
+ * (docs/write-path.md, copy, steps 1 and 2). A record is refused unless it is the very
+ * next one: same sequence as expected, of the generation that the history names for
+ * it, group not older (docs/sources.md, paper 000, Fig. 6, 126), data intact.
  */
 #include <stdio.h>
 

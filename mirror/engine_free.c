@@ -227,8 +227,8 @@ static void bypass_store(struct mirror_engine *m)
 	m->bypass_ticket = mirror_maps_want(m);
 }
 
-/* Read the descriptor that holds bypass_next; engine_free.c comes back with its
- * headers in mirror_bypass_headers(). */
+/* Read the descriptor that holds bypass_next; engine_maps.c hands its headers to
+ * mirror_bypass_headers(). */
 static void bypass_read(struct mirror_engine *m)
 {
 	if (m->headers_reading)

@@ -2,7 +2,8 @@
  *
  * Production: what is durable here and acknowledged, so that a block changes at
  * home only after the log here and every copy that is waited for, or a durable
- * record that stands for it, has it (W1, G5, paper 002's forked write). A copy:
+ * record that stands for it, has it (W1, G5; the forked write of
+ * docs/sources.md, paper 002). A copy:
  * what is durable in its log, up to the hold of a refresh (W6), in the order of
  * the gate (group.h). On both sites durable is not enough: a durable mark has to say
  * so. Else bits that flip in the record would pass for the torn end of the log,

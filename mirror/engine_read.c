@@ -1,10 +1,10 @@
 /* engine_read.c - reads: the disk, with what is not yet home laid over it.
  *
  * A read that overlaps a record that is not acknowledged waits for it, since
- * its reader could pass on what it saw (DESIGN 5, step 2). Everything that
- * overlaps is noted, with its data, before the disk is asked, and laid over the
- * answer in the order of sequences: a record that goes home meanwhile does no
- * harm, nor does one half of which the disk had when it was read.
+ * its reader could pass on what it saw (G1, D5). Everything that overlaps is noted,
+ * with its data, before the disk is asked, and laid over the answer in the order of
+ * sequences: a record that goes home meanwhile does no harm, nor does one half of
+ * which the disk had when it was read.
  */
 #include "mirror/internal.h"
 #include "mirror/parts.h"

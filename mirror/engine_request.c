@@ -6,7 +6,8 @@
  * A request is pending from its stamp on; pending ones are answered in the
  * order of their stamps, since every mark is cumulative (ack.h).
  *
- * Source: paper 000, Figs. 4 and 5; DESIGN 5, steps 1-5; D7.
+ * Source: docs/sources.md (paper 000, Figs. 4 and 5); docs/rules.md (G1, D7);
+ * docs/write-path.md (production, steps 1 to 5).
  */
 #include "mirror/internal.h"
 #include "mirror/parts.h"
@@ -297,8 +298,8 @@ static void drop_client(struct mirror_engine *m, struct mirror_request_list *lis
 	*list = keep;
 }
 
-/* DESIGN 5.1: a client that comes back may have sent a request twice, so what
- * its old connection had not yet got stamped is dropped. */
+/* A client that comes back may have sent a request twice. So a request of its old
+ * connection that has no stamp yet is dropped (docs/rules.md). */
 void mirror_client_gone(struct mirror_engine *m, const void *client)
 {
 	drop_client(m, &m->requests_waiting, client);

@@ -255,3 +255,8 @@ void mirror_engine_check(const struct mirror_engine *m)
 	for (uint32_t i = 0; i < m->disk_count; i++)
 		mirror_index_check(&m->index[i]);
 }
+
+const struct mirror_status *mirror_engine_counters(const struct mirror_engine *m)
+{
+	return &m->counters;
+}

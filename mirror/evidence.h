@@ -1,4 +1,5 @@
-/* evidence.h - is this the disk that was there? (DESIGN-2, I.)
+/* evidence.h - is this the disk that was there? (docs/rules.md, "Disks have
+ * an identity")
  *
  * The disks hold the user's bytes and nothing else, so the log's superblock keeps what
  * the system says of each of them, and a sample: checksums of blocks that this site has

@@ -1,4 +1,5 @@
-/* group.c - see group.h. The numbers are the boxes of paper 000's figures.
+/* group.c - see group.h. The numbers are the boxes in the figures of paper 000
+ * (docs/sources.md).
  *
  *   state         arrive, same group  arrive, later group    last done
  *   idle          start (106-112)     start (106-112,        (impossible)

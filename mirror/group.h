@@ -16,7 +16,7 @@
  * Pure logic: no I/O, clock, threads, allocation or logging. The caller
  * reports what happened (arrive, done) and starts every record put on `issue`.
  *
- * Source: paper 000, Figs. 3, 6 and 7; DESIGN 5, copy host, step 2.
+ * Source: docs/sources.md (paper 000, Figs. 3, 6 and 7); docs/rules.md (G2).
  */
 #ifndef MIRROR_GROUP_H
 #define MIRROR_GROUP_H

@@ -3,7 +3,7 @@
  * Pure logic. Generations are compared by id and ancestry; an ordinal is never
  * taken for an identity, since rival proposals can share one.
  *
- * Source: DESIGN 7 D5, D8.
+ * Source: docs/rules.md (D5, D8).
  */
 #ifndef MIRROR_HISTORY_H
 #define MIRROR_HISTORY_H

@@ -4,8 +4,9 @@
  * (engine.c) asks each part in turn what can be done now. A part's pump may be called at
  * any time and does nothing when there is nothing to do, so no wake-up between
  * parts can be lost. The order of a write: engine_request (stamp) ->
- * engine_log (append, flush) -> engine_link (send) -> engine_ack (answer) ->
- * engine_home (bring home) -> engine_free (flush, give the log back).
+ * engine_log (append, flush) -> engine_send (to the copies) -> engine_refresh (the
+ * copies' confirmations) -> engine_request (answer) -> engine_home (bring home) ->
+ * engine_free (flush, give the log back).
  */
 #ifndef MIRROR_INTERNAL_H
 #define MIRROR_INTERNAL_H

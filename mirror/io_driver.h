@@ -15,7 +15,7 @@
  *   `answer`, disk_driver_submit(), ...): put a task off instead.
  * - No blocking call. What must block goes to io_driver_offload().
  *
- * Source: DESIGN 4 (two threads), 5, 7 D6 and D7, 11 (count the system calls).
+ * Source: docs/rules.md (D6, D7, "Shape"); docs/write-path.md ("What a write costs").
  */
 #ifndef MIRROR_IO_DRIVER_H
 #define MIRROR_IO_DRIVER_H

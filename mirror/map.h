@@ -27,7 +27,7 @@
  *
  * Pure logic; all memory is taken in mirror_map_create().
  *
- * Source: DESIGN 3 G5, 6 W2, 11; paper 002 (per-volume bitmaps).
+ * Source: docs/rules.md (G5, W2, "Limits"); docs/sources.md (paper 002, bitmaps).
  */
 #ifndef MIRROR_MAP_H
 #define MIRROR_MAP_H

@@ -66,7 +66,7 @@ enum mirror_nbd_phase {
  * one. */
 struct mirror_nbd_session {
 	enum mirror_nbd_phase phase;
-	bool network;      /* not a unix socket: DESIGN 5.1's rule applies */
+	bool network; /* not a unix socket: see nbd_driver.h, a client that comes back */
 	const void *owner; /* who holds an export, see mirror_nbd_export */
 	const char *full;  /* no place is left for it: it is told so; or NULL */
 	bool no_zeroes;

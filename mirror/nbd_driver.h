@@ -9,7 +9,7 @@
  * no system call of its own: one receive takes what has arrived, one send gathers
  * what can leave, and both are submitted with everything else.
  *
- * DESIGN 5.1, a client that comes back: before requests of a connection are handed to
+ * A client that comes back (docs/rules.md): before requests of a connection are handed to
  * the core, it is known whether it has hung up. A poll is always armed on it, and a
  * client cannot come back without at least one turn between (it connects, it waits
  * for our greeting), in which that poll completes, so all completions of a turn are

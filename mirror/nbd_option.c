@@ -164,7 +164,7 @@ static uint16_t disk_flags(const struct mirror_nbd_session *s)
 	if (s->structured)
 		flags |= DISK_SEND_DF;
 	/* A flush covers what any connection had answered. But over a network the
-	 * old connection of a client that comes back may still deliver (DESIGN 5.1). */
+	 * old connection of a client that comes back may still deliver (docs/rules.md). */
 	if (!s->network)
 		flags |= DISK_CAN_MULTI_CONN;
 	return flags;

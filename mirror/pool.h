@@ -4,7 +4,8 @@
  * two, each aligned to its size within the region. Constant time, no
  * allocation after create. What a buffer holds when it is taken is undefined.
  *
- * Source: K. Knowlton, "A Fast Storage Allocator" (1965); DESIGN 11.
+ * Source: K. Knowlton, "A Fast Storage Allocator" (1965);
+ * docs/rules.md ("Limits").
  */
 #ifndef MIRROR_POOL_H
 #define MIRROR_POOL_H

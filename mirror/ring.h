@@ -14,7 +14,7 @@
  * the superblock says (P4-14, P4-21). So to get room: mirror_ring_free_to(), write
  * and flush a superblock with mirror_ring_tail(), mirror_ring_release().
  *
- * Source: DESIGN 6; paper 004, l.338-364 and l.1003-1009.
+ * Source: docs/rules.md (W1-W6); docs/sources.md (P4-14, P4-21).
  */
 #ifndef MIRROR_RING_H
 #define MIRROR_RING_H

@@ -53,7 +53,7 @@
  * at records that were home and confirmed already. Replaying them is safe (W5), and
  * result.home tells which need not be.
  *
- * Source: DESIGN 6 W3-W5; paper 004 l.1003-1009 (P4-21).
+ * Source: docs/rules.md (W3-W5); docs/sources.md (P4-21).
  */
 #ifndef MIRROR_SCAN_H
 #define MIRROR_SCAN_H

@@ -1,4 +1,5 @@
-/* stamp.c - see stamp.h. The numbers are the boxes of paper 000's figures.
+/* stamp.c - see stamp.h. The numbers are the boxes in the figures of paper 000
+ * (docs/sources.md).
  *
  *   state         next (Fig. 4)             answer to `group`  answer to another
  *   closed        number + 1, in progress   closed             closed

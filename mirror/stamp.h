@@ -9,7 +9,7 @@
  *
  * Pure logic: no I/O, clock, threads, allocation or logging.
  *
- * Source: paper 000, Figs. 3-5; DESIGN 5, step 2.
+ * Source: docs/sources.md (paper 000, Figs. 3-5).
  */
 #ifndef MIRROR_STAMP_H
 #define MIRROR_STAMP_H

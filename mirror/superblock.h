@@ -15,7 +15,8 @@
  * 4. At a truncation durable, home and clean are lowered with it (restart does).
  * 5. A map's epoch is durable here before a map block carries it (map.h).
  *
- * Layout, offset by offset: docs/formats.md. Source: DESIGN 6.
+ * Layout, offset by offset: docs/formats.md. Source: docs/rules.md
+ * (W1-W6).
  */
 #ifndef MIRROR_SUPERBLOCK_H
 #define MIRROR_SUPERBLOCK_H

@@ -1,4 +1,5 @@
-/* task.c - see task.h. The numbers are the steps of paper 001's Fig. 11.
+/* task.c - see task.h. The numbers are the steps in Fig. 11 of paper 001
+ * (docs/sources.md).
  *
  *   task      entry from the main queue       own counter  its operation is done
  *             that overlaps                   reaches 0
@@ -268,7 +269,7 @@ void *mirror_tasks_done(struct mirror_tasks *t, struct mirror_task_op *op,
 	return last ? owner : NULL;
 }
 
-/* ---- for the status and tests -------------------------------------------- */
+/* ---- for the engine and tests -------------------------------------------- */
 
 uint32_t mirror_tasks_op_count(const struct mirror_tasks *t)
 {

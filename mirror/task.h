@@ -18,7 +18,7 @@
  *
  * Pure logic: no I/O, clock, threads or logging; memory is taken at create.
  *
- * Source: paper 001, Figs. 6-11; DESIGN 5, copy host, step 3.
+ * Source: docs/sources.md (paper 001, Figs. 6-11).
  */
 #ifndef MIRROR_TASK_H
 #define MIRROR_TASK_H
@@ -115,7 +115,7 @@ uint32_t mirror_tasks_op_count_max(const struct mirror_tasks *t);
  * owners' part counts are left as they are. */
 void mirror_tasks_reset(struct mirror_tasks *t);
 
-/* ---- for the status ------------------------------------------------------ */
+/* ---- for tests ----------------------------------------------------------- */
 
 enum mirror_task_state {
 	MIRROR_TASK_IDLE,      /* no row in the table */

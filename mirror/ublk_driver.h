@@ -24,7 +24,7 @@
  *   waiting    -                engine        fetching (an error)   -
  *   engine     -                -             fetching              -
  *
- * A client that comes back (DESIGN 5.1) does not exist: with this process ends the
+ * A client that comes back (docs/rules.md) does not exist: with this process ends the
  * device, the kernel fails what is under way, and a new one begins with nothing. What
  * was not stamped by then is never seen; what was is like any write cut off by a crash.
  */

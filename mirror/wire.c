@@ -14,8 +14,7 @@
 
 #define CONFIRM_FLAG_HELD (1u << 0)
 #define MAP_FLAG_LAST (1u << 0)
-#define REFRESH_FLAGS_KNOWN                                                              \
-	(MIRROR_REFRESH_BLANK_OK | MIRROR_REFRESH_INCONSISTENT_OK | MIRROR_REFRESH_FULL)
+#define REFRESH_FLAGS_KNOWN (MIRROR_REFRESH_BLANK_OK | MIRROR_REFRESH_INCONSISTENT_OK)
 
 /* ---- the header ---------------------------------------------------------- */
 

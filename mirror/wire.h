@@ -25,7 +25,7 @@
  * that cannot be; or -EBADMSG: the data's CRC.
  *
  * Pure logic; safe on any bytes. Layout, offset by offset: docs/formats.md.
- * Source: DESIGN 5.4, 6, 7 D4, D5, D8; P0-10, P4-37 to P4-41.
+ * Source: docs/rules.md (D4, D5, D8); docs/sources.md (P0-10, P4-37 to P4-41).
  */
 #ifndef MIRROR_WIRE_H
 #define MIRROR_WIRE_H
@@ -189,7 +189,6 @@ struct mirror_marks {
 
 #define MIRROR_REFRESH_BLANK_OK (1u << 0) /* the copy may do without a hold if blank */
 #define MIRROR_REFRESH_INCONSISTENT_OK (1u << 1) /* the operator allowed it */
-#define MIRROR_REFRESH_FULL (1u << 2)            /* every extent, not only tracked ones */
 
 struct mirror_refresh_begin {
 	uint64_t extents;              /* to be sent, an estimate of the room needed */

@@ -4,7 +4,7 @@
  * node beyond is a witness. Node 0 is production of generation 1, all others are linked
  * to it; the current set is full or empty. A step is what one core does in one
  * cluster_step() or mirror_step(), or what a disk or a voter file does: it is atomic,
- * and names the rule of DESIGN 7 and the function that it stands for. Whatever may be
+ * and names the rule of docs/rules.md and the function that it stands for. Whatever may be
  * late is simply not scheduled: a process that pauses, a message that is queued.
  *
  *   round of a node       NONE -> PROMISE -> ACCEPT (-> OPEN: its own generation)
@@ -18,7 +18,7 @@
  *   CRASHES   crashes, of anyone          CUTS      changes of the network
  *
  * Each -DMUT_NAME takes one rule away; `check` wants a violation of it. What must hold
- * is said by must(NAME, ...): G1 G3 G4 of DESIGN 3, SplitBrain (D8), Diverged: two sites
+ * is said by must(NAME, ...): G1 G3 G4 of docs/rules.md, SplitBrain (D8), Diverged: two sites
  * hold different records at one place, Returned: a write comes back that a production
  * had ended without.
  */

@@ -2,7 +2,7 @@
  * what its history says; a log that rotted, or that a write was lost of or went
  * astray in, is refused or holds nothing else; and of two
  * whole superblocks the newest is gone by. No disk is taken for another, nor for one that
- * it is not (DESIGN-2, I.). (That a record of another time is refused on
+ * it is not (docs/rules.md). (That a record of another time is refused on
  * the line, line.c sees.)
  */
 #include <errno.h>

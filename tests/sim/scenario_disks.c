@@ -1,4 +1,4 @@
-/* scenario_disks.c - disks that are not those that they were (G8; DESIGN-2, I.). */
+/* scenario_disks.c - disks that are not those that they were (G8). */
 #include <stdio.h>
 #include <string.h>
 

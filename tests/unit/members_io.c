@@ -1,4 +1,4 @@
-/* members_io.c - a toy I/O side: the rules of DESIGN 5-7 on a log of write numbers.
+/* members_io.c - a toy I/O side: the rules of docs/rules.md on a log of write numbers.
  *
  * Order within a site's log is all there is; what is logged is durable. Links exist
  * within a part of the network. The checkers of G1, G3, G4, D5, D6 live here, where

@@ -221,6 +221,33 @@ class Asking(Command):
         self.assertEqual((status, json.loads(out)), (0, STATUS))
         self.assertNotIn(" ", out.split('"why"')[0])
 
+    def ask_fields(self, status, fields):
+        """Run status --field against a daemon that answers `status`."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.dir, "run/data@a/control"))
+        with self.daemon([{"exit": 0, "status": status}]):
+            return self.run_command("status", "data@a", "--field", fields)
+
+    def test_status_fields(self):
+        """Values for scripts: by name, by place in a list, and those that are not known."""
+        status, out, err = self.ask_fields(
+            STATUS, "serving,sites.there.data,sites.0.lag_bytes,disks.db.bytes,modes,"
+            "production.host,sites.here.link.x")
+        self.assertEqual((status, err), (0, ""))
+        self.assertEqual(out, "true\nOutdated\n\n10737418240\n[\"connected\"]\na\n\n")
+        # of a daemon of another version not all is known, of one of ours it is
+        self.assertEqual(self.ask_fields(STATUS, "later,host"), (0, "\na\n", ""))
+        own = dict(STATUS, version=self.run_command("--version")[1].split()[1])
+        for wrong in ("servng", "host,", "", "sites.7", "sites.x.data", "x" * 300):
+            status, _, err = self.ask_fields(own, wrong)
+            self.assertEqual(status, 2, wrong)
+            self.assertIn("--field", err)
+
+    def test_fields_of_what_is_down(self):
+        """Without a daemon the exit tells it, and the rest is not known."""
+        status, out, _ = self.run_command("status", "data@a", "--field", "serving,sites.a")
+        self.assertEqual((status, out), (3, "false\n\n"))
+
     def test_refused_refresh(self):
         """A refresh that has not begun shows no progress."""
         refused = json.loads(json.dumps(STATUS))
@@ -279,6 +306,10 @@ class Asking(Command):
         self.assertEqual([json.loads(line) for line in out.splitlines()],
                          [first["event"], end["event"], change["event"]])
         self.assertIn("ended", err)
+        os.unlink(os.path.join(self.dir, "run/data@a/control"))
+        with self.daemon([{"exit": 0}, first, change]):
+            _, out, _ = self.run_command("events", "data@a", "--field", "verb,object")
+        self.assertEqual(out, "exists\nsite here\nchange\nsite there\n")
 
     def test_daemon_that_breaks(self):
         """One that ends, and one that talks nonsense."""
@@ -449,6 +480,8 @@ class Alone(Command):
         self.assertEqual(self.run_command("config", "show", again), (0, out, ""))
         _, out, _ = self.run_command("config", "show", "data", "--json")
         self.assertEqual(json.loads(out)["nodes"][1]["port"], 7791)
+        self.assertEqual(self.run_command("config", "show", "data", "--field",
+                                          "cluster,nodes.b.port"), (0, "none\n7791\n", ""))
 
     def test_times(self):
         """Timeouts that wait for each other are compared, and both are named."""

@@ -1,6 +1,5 @@
-/* test_cluster.c - the members through bad days, the ones that DESIGN 8 names among
- * them. Guarantees are checked by the harness all the time; after the last fault
- * everything has to come together again. */
+/* test_cluster.c - the members through bad days. Guarantees are checked by the
+ * harness all the time; after the last fault everything has to come together again. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>

@@ -261,8 +261,8 @@ START_TEST(more_operations_than_slots)
 }
 END_TEST
 
-/* DESIGN 11, what costs time: an operation that follows on another costs one system
- * call, which submits it and waits for it. */
+/* What costs time (docs/rules.md, "Limits"): an operation that follows on another costs
+ * one system call, which submits it and waits for it. */
 START_TEST(one_system_call_for_each_link_of_a_chain)
 {
 	const struct io_driver_counters *counters;

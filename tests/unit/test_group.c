@@ -1,4 +1,4 @@
-/* test_group.c - the copy's gate, paper 000, Figs. 3, 6 and 7. */
+/* test_group.c - the copy's gate (docs/sources.md, paper 000, Figs. 3, 6 and 7). */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>

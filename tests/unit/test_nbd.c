@@ -335,8 +335,8 @@ START_TEST(no_option_at_all_ends_it)
 }
 END_TEST
 
-/* DESIGN 5.1: over TCP there is no multi-connection export, and a new connection waits
- * until the old one is done. */
+/* docs/rules.md, "Clients that come back": over TCP there is no multi-connection
+ * export, and a new connection waits until the old one is done. */
 START_TEST(a_network_export_has_one_connection)
 {
 	struct mirror_nbd_session old = { .network = true, .owner = &old };

@@ -304,7 +304,8 @@ START_TEST(the_end_may_come_at_any_time)
 }
 END_TEST
 
-/* DESIGN 5.1: what the core has not yet stamped is dropped with its connection. */
+/* docs/rules.md, "Clients that come back": a request that the core has not yet stamped is
+ * dropped with its connection. */
 START_TEST(the_core_hears_of_a_hang_up)
 {
 	const int fd = client_open();
@@ -388,7 +389,7 @@ START_TEST(answers_wait_for_the_lease)
 }
 END_TEST
 
-/* DESIGN 5.1, over TCP: the next one waits until the old connection is closed and the
+/* The same over TCP: the next one waits until the old connection is closed and the
  * core has answered all of it. */
 START_TEST(a_network_client_waits_for_the_one_before)
 {

@@ -1,4 +1,4 @@
-/* test_stamp.c - production's numbers, paper 000, Figs. 3-5. */
+/* test_stamp.c - production's numbers (docs/sources.md, paper 000, Figs. 3-5). */
 #include <check.h>
 #include <stdlib.h>
 

@@ -222,7 +222,7 @@ START_TEST(refresh_frames)
 		33,
 		33 << 16,
 		1004,
-		MIRROR_REFRESH_BLANK_OK | MIRROR_REFRESH_FULL,
+		MIRROR_REFRESH_BLANK_OK | MIRROR_REFRESH_INCONSISTENT_OK,
 	};
 	const struct mirror_refresh_ready ready = { -ENOSPC, 0, "no room in the log" };
 	const struct mirror_refresh_end end = { 1037 };

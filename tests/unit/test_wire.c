@@ -358,7 +358,7 @@ END_TEST
 
 START_TEST(a_refresh_comes_back)
 {
-	struct mirror_refresh_begin begin = { 1, 2, 3, MIRROR_REFRESH_FULL }, began;
+	struct mirror_refresh_begin begin = { 1, 2, 3, MIRROR_REFRESH_BLANK_OK }, began;
 	struct mirror_refresh_end end = { 44 }, ended;
 	struct mirror_map_chunk chunk = { 3, 64, 20, true }, got;
 
@@ -368,8 +368,8 @@ START_TEST(a_refresh_comes_back)
 	ck_assert_uint_eq(began.extents, 1);
 	ck_assert_uint_eq(began.bytes, 2);
 	ck_assert_uint_eq(began.first_sequence, 3);
-	ck_assert_uint_eq(began.flags, MIRROR_REFRESH_FULL);
-	begin.flags = 1u << 3;
+	ck_assert_uint_eq(began.flags, MIRROR_REFRESH_BLANK_OK);
+	begin.flags = 1u << 2;
 	mirror_wire_refresh_begin(&frame, &begin);
 	ck_assert_int_eq(mirror_wire_decode_refresh_begin(body, 32, &began), -EPROTO);
 	begin.flags = begin.first_sequence = 0;
