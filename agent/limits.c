@@ -56,12 +56,13 @@ int agent_limits_files_raise(const struct config *config, char *text, size_t tex
 		return 0;
 	error = -errno;
 	getrlimit(RLIMIT_NOFILE, &have);
-	snprintf(text, text_size,
-		 "%u disks and %u NBD clients may need %u open files, and %llu are allowed "
-		 "(RLIMIT_NOFILE: %s): raise LimitNOFILE= of the unit that starts it, or "
-		 "`ulimit -Hn`",
-		 config->site[0].disk_count, need.client_count, need.file_count,
-		 (unsigned long long)have.rlim_max, strerror(-error));
+	snprintf(
+		text, text_size,
+		"%u disks and %u NBD clients may need %u open files, and %llu are allowed "
+		"(RLIMIT_NOFILE: %s): raise LimitNOFILE= of the unit that starts it, or "
+		"`ulimit -Hn`",
+		config->site[0].disk_count, need.client_count, need.file_count,
+		(unsigned long long)have.rlim_max, strerror(-error));
 	return error;
 }
 

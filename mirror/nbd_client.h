@@ -141,7 +141,7 @@ struct mirror_nbd_command {
 /* Where a connection comes from. */
 enum mirror_nbd_origin {
 	MIRROR_NBD_LOCAL,   /* a client of this machine */
-	MIRROR_NBD_NETWORK, /* one of another: DESIGN 5.1's rule applies */
+	MIRROR_NBD_NETWORK, /* one of another: an export is held by one (nbd_driver.h) */
 	MIRROR_NBD_OWN,     /* our own front-end */
 	MIRROR_NBD_ORIGIN_COUNT,
 };

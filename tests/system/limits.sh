@@ -9,7 +9,7 @@ set -u
 DISKS=40 MEMORY=8M
 
 pair_yaml() {
-	local host
+	local site host i
 	cat <<-END
 	mirror: data
 	cluster: none
@@ -21,11 +21,12 @@ pair_yaml() {
 	addresses: {a: "127.0.0.1:$PORT_A", b: "127.0.0.1:$PORT_B"}
 	sites:
 	END
-	for host in a b; do
+	for site in paris:a lyon:b; do
+		host=${site#*:}
 		printf '  - {name: %s, hosts: [%s], writelog: %s/log.%s, disks: [' \
-			$([ $host = a ] && echo paris || echo lyon) $host "$DIR" $host
+			"${site%:*}" "$host" "$DIR" "$host"
 		for ((i = 0; i < DISKS; i++)); do
-			printf '{name: d%d, path: %s/d%d.%s}, ' $i "$DIR" $i $host
+			printf '{name: d%d, path: %s/d%d.%s}, ' $i "$DIR" $i "$host"
 		done
 		echo ']}'
 	done
@@ -146,7 +147,7 @@ test_devices() {
 
 test_refused() {
 	DISKS=60
-	pair_yaml > "$DIR/etc/data.yaml"
+	pair_yaml "" > "$DIR/etc/data.yaml"
 	said=$(hamirror config check data@a 2>&1) && fail "60 devices fit into 8M: $said"
 	[[ $said == *": memory: is 8M, too little for the devices of 60 disks"* ]] ||
 		fail "the key is not named: $said"

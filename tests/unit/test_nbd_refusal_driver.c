@@ -124,9 +124,8 @@ START_TEST(without_files_it_waits)
 	none.rlim_cur = 1; /* poll() wants one */
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
 	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(connect(fd[i], (struct sockaddr *)&address,
-					 sizeof address),
-				 0);
+		ck_assert_int_eq(
+			connect(fd[i], (struct sockaddr *)&address, sizeof address), 0);
 	ck_assert(nbd_memory_expect(&memory, "a client was refused: this process may "
 					     "open no more files (RLIMIT_NOFILE)"));
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
