@@ -26,7 +26,7 @@
 #include "mirror/disk_open_driver.h"
 #include "mirror/io_driver.h"
 
-/* More than the core has under way (its bounds in internal.h add up to less);
+/* More than the core has under way (its bounds in engine_bounds.h add up to less);
  * what is above waits, in order. */
 #define OPERATION_COUNT 768u
 
@@ -230,7 +230,8 @@ static void open_failed_task(struct io_task *t)
 	opened(io_driver_container(t, struct disk_driver, open_failed_task));
 }
 
-/* In the actions of a step: what cannot begin is said after them. */
+/* In the actions of a step: the failure of an operation that cannot begin is reported
+ * after them. */
 static void open_fails(struct disk_driver *d, int32_t error)
 {
 	d->found = (struct mirror_devices){ .error = error };

@@ -1,19 +1,18 @@
-/* engine_read.c - reads: the disk, with what is not yet home laid over it.
+/* engine_read.c - reads: the disk, with records that are not yet home laid over it.
  *
- * A read that overlaps a record that is not acknowledged waits for it, since
- * its reader could pass on what it saw (G1, D5). Everything that overlaps is noted,
- * with its data, before the disk is asked, and laid over the answer in the order of
- * sequences: a record that goes home meanwhile does no harm, nor does one half of
- * which the disk had when it was read.
+ * A read that overlaps an unacknowledged record waits for it, since its reader could pass
+ * on the new data (G1, D5). All overlapping records are noted, with their data, before
+ * the disk is asked, and laid over the answer in the order of sequences. So a record that
+ * goes home meanwhile does no harm, even if the disk had only half of it when it was
+ * read.
  */
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 static struct engine_read *free_read(struct mirror_engine *m)
 {
 	for (uint32_t i = 0; i < READS_MAX; i++)
-		if (!m->reads[i].used)
-			return &m->reads[i];
+		if (!m->memory.reads[i].used)
+			return &m->memory.reads[i];
 	return NULL;
 }
 
@@ -88,8 +87,8 @@ static bool begin(struct mirror_engine *m, struct mirror_request *q, uint32_t di
 
 	if (rd == NULL)
 		return false;
-	count = mirror_index_collect(&m->index[disk], offset_bytes, length_bytes, found,
-				     READ_OVERLAPS_MAX);
+	count = mirror_index_collect(&m->open.index[disk], offset_bytes, length_bytes,
+				     found, READ_OVERLAPS_MAX);
 	if (count < 0)
 		return false; /* so many: wait until some are home */
 	for (int i = 0; i < count; i++)
@@ -131,11 +130,11 @@ bool mirror_read_start(struct mirror_engine *m, struct mirror_request *q)
 {
 	struct engine_read *rd;
 
-	if (mirror_ack_acknowledged(&m->ack) < m->read_floor)
+	if (mirror_ack_acknowledged(&m->open.requests.ack) < m->open.requests.read_floor)
 		return false;
-	if (mirror_index_newest_overlap(&m->index[q->disk], q->offset_bytes,
+	if (mirror_index_newest_overlap(&m->open.index[q->disk], q->offset_bytes,
 					q->length_bytes) >
-	    mirror_ack_acknowledged(&m->ack))
+	    mirror_ack_acknowledged(&m->open.requests.ack))
 		return false;
 	if (!begin(m, q, q->disk, q->offset_bytes, q->length_bytes, q->data, &rd))
 		return false;
@@ -160,14 +159,14 @@ bool mirror_read_refresh(struct mirror_engine *m, uint32_t site, uint32_t link,
 	return true;
 }
 
-/* Clients' reads under way: their device operations end by themselves, what they
- * bring is answered with `result`. */
+/* Fail clients' reads under way with `result`: their device operations end by
+ * themselves. */
 void mirror_reads_fail(struct mirror_engine *m, int32_t result)
 {
 	for (uint32_t i = 0; i < READS_MAX; i++)
-		if (m->reads[i].used && m->reads[i].request != NULL &&
-		    m->reads[i].failed == 0)
-			m->reads[i].failed = result;
+		if (m->memory.reads[i].used && m->memory.reads[i].request != NULL &&
+		    m->memory.reads[i].failed == 0)
+			m->memory.reads[i].failed = result;
 }
 
 void mirror_read_io(struct mirror_engine *m, struct mirror_io *io)

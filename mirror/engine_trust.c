@@ -1,24 +1,24 @@
 /* engine_trust.c - how long clients wait for a copy, and when they wait for it again (D3, G7).
  *
- * copy-timeout belongs to what a copy has not confirmed. It begins when there is
- * something that the copy could have, and only a confirmation of more than ever before
- * begins it anew: a link that is made, greets and sends heartbeats proves nothing about
+ * copy-timeout belongs to the records that a copy has not confirmed. It begins when there
+ * are records that the copy could have, and only a confirmation of more than ever before
+ * begins it anew. A link that is made, greets and sends heartbeats proves nothing about
  * records, which may be too large for the path.
  *
  *   mark      what could be confirmed          nothing new for copy-timeout
  *   logged    all that is sent to copies       lost
  *   durable   all that is durable here         lost
  *
- * A copy that is out is let in when it has confirmed all that was there when its link
- * began, and takes what it is sent. One that was lost more than once in a short time is
- * not waited for again for a while, twice as long each time; nor is its refresh begun,
- * which clients may wait for. It makes good for one loss in GOOD_TIMES copy-timeout of
- * being waited for. An operator's `refresh` forgives all of them.
+ * A copy that is out is let in when it has confirmed all records that existed when its
+ * link began, and takes the records that it is sent. Clients do not wait for a while for
+ * a copy that was lost more than once in a short time, twice as long each time; nor is
+ * its refresh begun, for which clients may have to wait. It makes good for one loss in
+ * GOOD_TIMES copy-timeout of being waited for. An operator's `refresh` forgives all of
+ * them.
  */
 #include <stdio.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 #define BACK_OFF_DOUBLED_MAX 4u /* copy-timeout, then 2, 4, 8, 16 times that */
 #define GOOD_TIMES 32u
@@ -49,35 +49,35 @@ static void lacks(struct mirror_engine *m, struct engine_owed *o, uint64_t wante
 		o->since_ns = m->now_ns;
 }
 
-/* What is not even in a log write yet is not owed: it is not sent before. */
+/* A record that is not even in a log write is not owed: it is not sent before. */
 static void look(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_trust *t = &m->peer[site].trust;
+	struct engine_trust *t = &m->open.peer[site].trust;
 
-	lacks(m, &t->logged, m->next_to_log - 1);
-	lacks(m, &t->durable, m->durable);
+	lacks(m, &t->logged, m->open.marks.next_to_log - 1);
+	lacks(m, &t->durable, m->open.marks.durable);
 	if (t->logged.since_ns == 0 && t->durable.since_ns == 0 &&
 	    mirror_trust_flows(m, site))
-		m->peer[site].lost_told = false;
+		m->open.peer[site].lost_told = false;
 }
 
-/* A new generation: what the copy has is not known yet. */
+/* A new generation: the copy's marks are not known yet. */
 void mirror_trust_serve(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_trust *t = &m->peer[site].trust;
+	struct engine_trust *t = &m->open.peer[site].trust;
 
 	t->logged = t->durable = (struct engine_owed){ 0 };
 	t->good_ns = 0;
 }
 
-/* Its welcome tells what it has. Another process of its host may have less than the one
- * before, as may one that nobody waits for; but that it came is no progress. */
+/* The copy's welcome tells its marks. Another process of its host may have less than the
+ * one before, as may a copy that nobody waits for; but its coming is no progress. */
 void mirror_trust_begins(struct mirror_engine *m, uint32_t number)
 {
-	struct engine_peer *p = &m->peer[m->link[number].site];
+	struct engine_peer *p = &m->open.peer[m->link[number].site];
 	struct engine_trust *t = &p->trust;
 
-	m->link[number].began_at = m->last_sequence;
+	m->link[number].began_at = m->open.marks.last;
 	t->behind_told = false;
 	has(m, &t->logged, p->marks.logged);
 	has(m, &t->durable, p->marks.durable);
@@ -87,7 +87,7 @@ void mirror_trust_begins(struct mirror_engine *m, uint32_t number)
 
 void mirror_trust_confirmed(struct mirror_engine *m, uint32_t site, bool refreshed)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	struct engine_trust *t = &p->trust;
 	const bool logged = has(m, &t->logged, p->marks.logged);
 
@@ -99,11 +99,11 @@ void mirror_trust_confirmed(struct mirror_engine *m, uint32_t site, bool refresh
 
 bool mirror_trust_flows(const struct mirror_engine *m, uint32_t site)
 {
-	const struct engine_peer *p = &m->peer[site];
+	const struct engine_peer *p = &m->open.peer[site];
 
 	if (p->link == MIRROR_LINK_NONE || m->link[p->link].use != LINK_STREAM_OUT)
 		return false;
-	return p->phase != REFRESH_NONE || p->trust.logged.since_ns == 0 ||
+	return p->refresh.phase != REFRESH_NONE || p->trust.logged.since_ns == 0 ||
 	       m->now_ns < p->trust.logged.since_ns + FLOW_NS;
 }
 
@@ -111,7 +111,7 @@ bool mirror_trust_flows(const struct mirror_engine *m, uint32_t site)
 
 void mirror_trust_lost(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_trust *t = &m->peer[site].trust;
+	struct engine_trust *t = &m->open.peer[site].trust;
 	uint32_t doubled;
 
 	t->good_ns = 0;
@@ -130,13 +130,13 @@ void mirror_trust_lost(struct mirror_engine *m, uint32_t site)
 
 void mirror_trust_forgive(struct mirror_engine *m, uint32_t site)
 {
-	m->peer[site].trust.lost_count = 0;
-	m->peer[site].trust.again_ns = 0;
+	m->open.peer[site].trust.lost_count = 0;
+	m->open.peer[site].trust.again_ns = 0;
 }
 
 bool mirror_trust_allows(struct mirror_engine *m, uint32_t site)
 {
-	const struct engine_trust *t = &m->peer[site].trust;
+	const struct engine_trust *t = &m->open.peer[site].trust;
 
 	if (m->now_ns >= t->again_ns)
 		return true;
@@ -146,7 +146,7 @@ bool mirror_trust_allows(struct mirror_engine *m, uint32_t site)
 
 bool mirror_trust_may_enter(struct mirror_engine *m, uint32_t site)
 {
-	const struct engine_peer *p = &m->peer[site];
+	const struct engine_peer *p = &m->open.peer[site];
 
 	return mirror_trust_allows(m, site) && mirror_trust_flows(m, site) &&
 	       p->marks.logged >= m->link[p->link].began_at;
@@ -170,7 +170,7 @@ static void make_good(struct mirror_engine *m, struct engine_trust *t)
 /* D3, backwards: a copy that writes wait for is gone. */
 static void tell_lost(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	struct fact *f;
 
 	if ((!p->waited && p->candidate_count == 0) || p->lost_told)
@@ -183,13 +183,13 @@ static void tell_lost(struct mirror_engine *m, uint32_t site)
 		 p->text[0] != 0 ? p->text : "no link to it could be made");
 }
 
-/* What clients wait for, it has by the end of its refresh only: which needs room in this
- * log, and that what is in the log goes home; both come by answers. So they do not wait
- * for it, as for any that is not current: the map and the superblock say so, and are
- * durable (G5). */
+/* The copy would have the records that clients wait for only at the end of its refresh.
+ * The refresh needs room in this log, and records of the log to go home; both come by
+ * answers. So clients do not wait for it, as for any copy that is not current: the map
+ * and the superblock say so, durably (G5). */
 void mirror_trust_behind(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	struct fact *f;
 
 	if ((!p->waited && p->candidate_count == 0) || p->trust.behind_told)
@@ -213,7 +213,7 @@ static bool waited_long(const struct mirror_engine *m, const struct engine_owed 
 /* It has no link for longer than a new one takes. */
 static void check_link(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 
 	if ((p->link != MIRROR_LINK_NONE && m->link[p->link].use == LINK_STREAM_OUT) ||
 	    (!p->waited && p->candidate_count == 0) || p->lost_told)
@@ -242,10 +242,11 @@ static bool is_overdue(struct mirror_engine *m, const struct engine_owed *o)
 static void check_owed(struct mirror_engine *m, uint32_t site)
 {
 	static const char text[] = "nothing was confirmed for copy-timeout";
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	struct engine_trust *t = &p->trust;
 
-	if (!mirror_ack_waits_for(&m->ack, site) || p->phase != REFRESH_NONE ||
+	if (!mirror_ack_waits_for(&m->open.requests.ack, site) ||
+	    p->refresh.phase != REFRESH_NONE ||
 	    (!is_overdue(m, &t->logged) && !is_overdue(m, &t->durable)))
 		return;
 	if (t->logged.since_ns != 0)
@@ -262,12 +263,12 @@ static void check_owed(struct mirror_engine *m, uint32_t site)
 void mirror_trust_pump(struct mirror_engine *m)
 {
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
-		if (s == m->site || m->failed)
+		if (s == m->open.site || m->open.failed)
 			continue;
 		if (m->state != ENGINE_STARTING)
 			look(m, s);
-		if (mirror_ack_waits_for(&m->ack, s))
-			make_good(m, &m->peer[s].trust);
+		if (mirror_ack_waits_for(&m->open.requests.ack, s))
+			make_good(m, &m->open.peer[s].trust);
 		check_owed(m, s);
 		check_link(m, s);
 	}

@@ -1,15 +1,18 @@
-/* engine_undo.c - `cluster: none`: what a production would undo here, and the operator's
- * word for it.
+<<<<<<< HEAD
+/* engine_undo.c - what a production would undo here, and the operator's word for it.
+=======
+/* engine_undo.c - `cluster: none`: writes that following a production would undo here,
+ * and the operator's consent.
+>>>>>>> 59c8d596649022aa707d9d9fe3b37d836af3ad7e
  *
- * After a force what this site wrote on its own may have been acknowledged, and the
- * production that was forced does not have it. To follow that production undoes it. So
- * its stream is refused, and the refusal names what would go, until the operator gives
- * it up (`connect --discard`). The word counts for one stream.
+ * After a force, writes that this site made on its own may have been acknowledged, and
+ * the forced production does not have them. To follow that production undoes them. So its
+ * stream is refused, and the refusal names the loss, until the operator accepts it
+ * (`connect --discard`). The consent counts for one stream.
  */
 #include <stdio.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 #define TIME_TEXT_BYTES 32u
 
@@ -37,18 +40,21 @@ static void time_text(uint64_t ns, char text[TIME_TEXT_BYTES])
 static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 		      size_t size)
 {
-	uint64_t at = keep > m->home_flushed ? keep : m->home_flushed, bytes = 0;
+	uint64_t at = keep > m->open.marks.home_flushed ? keep :
+							  m->open.marks.home_flushed,
+		 bytes = 0;
 	char first[TIME_TEXT_BYTES] = "", last[TIME_TEXT_BYTES] = "";
 
-	if (keep >= m->home_flushed)
-		time_text(m->records[(keep + 1) % RECORDS_MAX].header.time_ns, first);
-	if (m->last_time_ns != 0)
-		time_text(m->last_time_ns, last);
-	while (at++ < m->last_sequence)
-		bytes += m->records[at % RECORDS_MAX].header.length_bytes;
+	if (keep >= m->open.marks.home_flushed)
+		time_text(m->memory.records[(keep + 1) % RECORDS_MAX].header.time_ns,
+			  first);
+	if (m->open.marks.time_ns != 0)
+		time_text(m->open.marks.time_ns, last);
+	while (at++ < m->open.marks.last)
+		bytes += m->memory.records[at % RECORDS_MAX].header.length_bytes;
 	mirror_text(text, size, "records %llu to %llu (%s%llu KiB%s%s%s%s)",
-		    (unsigned long long)keep + 1, (unsigned long long)m->last_sequence,
-		    keep < m->home_flushed ? "at least " : "",
+		    (unsigned long long)keep + 1, (unsigned long long)m->open.marks.last,
+		    keep < m->open.marks.home_flushed ? "at least " : "",
 		    (unsigned long long)(bytes + 1023) / 1024,
 		    first[0] != 0 ? ", from " : "", first,
 		    last[0] == 0  ? "" :
@@ -57,63 +63,89 @@ static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 		    last);
 }
 
+<<<<<<< HEAD
 /* Would following that history undo what was acknowledged? */
+static bool undoes(const struct mirror_judgement *j)
+=======
+/* Would following that history undo acknowledged writes? */
 static bool undoes(const struct mirror_engine *m, const struct mirror_judgement *j)
+>>>>>>> 59c8d596649022aa707d9d9fe3b37d836af3ad7e
 {
-	if (j->keep_sequence >= m->last_sequence)
-		return j->verdict == MIRROR_VERDICT_FORKED;
 	return j->verdict == MIRROR_VERDICT_FORKED ||
-	       (j->verdict == MIRROR_VERDICT_CONTINUES &&
-		(j->reasons >> GENERATION_FORCED & 1) != 0);
+	       (j->verdict == MIRROR_VERDICT_CONTINUES && j->forced);
 }
 
 static void tell(struct mirror_engine *m, uint32_t site, const char *text)
 {
 	struct fact *f;
 
-	if (strcmp(m->undo_text, text) == 0)
+	if (strcmp(m->open.undo.text, text) == 0)
 		return;
-	snprintf(m->undo_text, sizeof m->undo_text, "%s", text);
+	snprintf(m->open.undo.text, sizeof m->open.undo.text, "%s", text);
 	f = mirror_engine_fact(m, FACT_UNDO);
 	f->site = site;
 	snprintf(f->text, sizeof f->text, "%s", text);
 }
 
-/* A production has said `h`. True: to follow it needs the operator's word, `text` says
- * what for; the members' side is told. */
+/* A production has sent hello `h`. True: to follow it needs the operator's consent;
+ * `text` names the loss, and the members' side is told. */
 bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, char *text,
 		       size_t size)
 {
 	struct mirror_judgement j;
 	char what[120];
 
-	if (m->config->cluster || h->purpose != MIRROR_HELLO_STREAM)
+	if (h->purpose != MIRROR_HELLO_STREAM)
 		return false;
-	mirror_history_judge(&m->sb.history, m->last_sequence, &h->history, &j);
-	if (!undoes(m, &j)) {
+	mirror_history_judge(&m->open.sb.history, m->open.marks.last, &h->history, &j);
+	if (!undoes(&j)) {
 		tell(m, h->site, "");
 		return false;
 	}
-	if ((m->undo_allowed >> h->site & 1) != 0)
+	if ((m->open.undo.allowed >> h->site & 1) != 0)
 		return false;
 	undo_text(m, j.keep_sequence, what, sizeof what);
 	mirror_text(text, size,
 		    "%s%s of site %s would be undone by following %s, which was promoted "
 		    "without them",
 		    j.verdict == MIRROR_VERDICT_FORKED ? "SplitBrain: " : "",
-		    j.keep_sequence < m->last_sequence ? what : "a promotion",
-		    mirror_engine_site_name(m, m->site),
+		    j.keep_sequence < m->open.marks.last ? what : "a promotion",
+		    mirror_engine_site_name(m, m->open.site),
 		    mirror_engine_site_name(m, h->site));
 	tell(m, h->site, text);
 	return true;
 }
 
+<<<<<<< HEAD
+/* A promotion of this site, not by force, by a chain that so judges our log: true, it
+ * would undo something, and `text` names that. */
+bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,
+		       char *text, size_t size)
+{
+	char what[120];
+
+	if (!undoes(j) || m->open.prepare.order.force)
+		return false;
+	undo_text(m, j->keep_sequence, what, sizeof what);
+	mirror_text(
+		text, size,
+		"%s of site %s are not part of the history that it would go on with, "
+		"which a force began without them: promote another site, and give them "
+		"up here",
+		what, mirror_engine_site_name(m, m->open.site));
+	return true;
+}
+
 /* Has the operator given up what parts this site from the one that says `h`? Once. */
+=======
+/* Has the operator given up the writes that part this site from the production of `h`?
+ * Counts once. */
+>>>>>>> 59c8d596649022aa707d9d9fe3b37d836af3ad7e
 bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h)
 {
-	if ((m->undo_allowed >> h->site & 1) == 0)
+	if ((m->open.undo.allowed >> h->site & 1) == 0)
 		return false;
-	m->undo_allowed &= ~(1u << h->site);
+	m->open.undo.allowed &= ~(1u << h->site);
 	tell(m, h->site, "");
 	return true;
 }

@@ -1,17 +1,16 @@
-/* check_g1.c - G1, durability: what is acknowledged is logged at production and at every
- * current copy, and what is flushed is durable there, on the device too; what a read
- * shows is logged likewise; a flush that fails ends the use of its device. A read shows
- * whole sectors, and in each the newest write that was acknowledged before it was asked,
- * or a later one. Current counts by every view that may be in effect, the undecided ones
- * of this production among them. D5: a read of what was recovered likewise; W5: it is
- * found while it is replayed.
- * That nothing acknowledged is gone later, check_g4.c sees whenever somebody serves.
+/* check_g1.c - G1, durability: an acknowledged write is logged at production and at every
+ * current copy, and a flushed one is durable there, on the device too. Data that a read
+ * shows is logged likewise. A flush that fails ends the use of its device. A read shows
+ * whole sectors, and in each the newest write that was acknowledged before the read was
+ * asked, or a later one. Copies are current by every view that may be in effect, undecided
+ * ones of this production included. D5: the same holds for a read of recovered records;
+ * W5: a read finds them while they are replayed.
+ * check_g4.c sees, whenever a site serves, that nothing acknowledged is gone later.
  */
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 #define STABLE_LOOK 32u /* so many records before a flush are looked at */
@@ -27,13 +26,13 @@ static void check_stable(struct sim *w, uint32_t node, uint64_t sequence)
 	struct mirror_engine *m = w->node[node].engine;
 	const struct sim_site *site = &w->site[w->node[node].site];
 
-	for (uint32_t i = 0; i < STABLE_LOOK && sequence > m->home_flushed &&
-			     !site->tainted && m->durable >= sequence;
+	for (uint32_t i = 0; i < STABLE_LOOK && sequence > m->open.marks.home_flushed &&
+			     !site->tainted && m->open.marks.durable >= sequence;
 	     i++, sequence--) {
 		const struct mirror_record *r = mirror_engine_record(m, sequence);
 
 		if (r->header.data_bytes > 0 &&
-		    mirror_header_data_crc(&m->sb.mirror, &r->header,
+		    mirror_header_data_crc(&m->open.sb.mirror, &r->header,
 					   site->log.stable + r->log_position) !=
 			    r->header.crc) {
 			sim_violate(w, "G1",
@@ -53,25 +52,26 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 	const struct mirror_engine *m;
 
 	if (!v->site[site].current || host < 0 || v->site[site].host.node != host ||
-	    v->production_incarnation != w->node[node].engine->incarnation)
+	    v->production_incarnation != w->node[node].engine->open.incarnation)
 		return;
 	m = w->node[host].engine;
-	if (m->state != ENGINE_IDLE || m->failed || m->cut_step != CUT_NONE ||
-	    m->incarnation != v->site[site].current_incarnation)
+	if (m->state != ENGINE_IDLE || m->open.failed || m->open.cut.step != CUT_NONE ||
+	    m->open.incarnation != v->site[site].current_incarnation)
 		return;
-	if (m->logged < sequence)
+	if (m->open.marks.logged < sequence)
 		sim_violate(w, guarantee,
 			    "n%u answers with sequence %llu, and copy %u, current by "
 			    "view %llu, has logged up to %llu",
 			    node + 1, (unsigned long long)sequence, site,
-			    (unsigned long long)v->ballot, (unsigned long long)m->logged);
-	else if (flush && m->durable < sequence)
+			    (unsigned long long)v->ballot,
+			    (unsigned long long)m->open.marks.logged);
+	else if (flush && m->open.marks.durable < sequence)
 		sim_violate(w, "G1",
 			    "n%u acknowledges flush %llu, and at copy %u, current by "
 			    "view %llu, %llu is durable",
 			    node + 1, (unsigned long long)sequence, site,
 			    (unsigned long long)v->ballot,
-			    (unsigned long long)m->durable);
+			    (unsigned long long)m->open.marks.durable);
 	else if (flush)
 		check_stable(w, (uint32_t)host, sequence);
 }
@@ -91,7 +91,7 @@ static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool f
 		if (v == NULL || v->ballot < mine->ballot)
 			continue;
 		for (uint32_t s = 0; s < w->plan.site_count; s++)
-			if (s != w->node[node].engine->site)
+			if (s != w->node[node].engine->open.site)
 				check_copy(w, node, v, s, sequence, flush, guarantee);
 	}
 }
@@ -99,22 +99,27 @@ static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool f
 /* A flush to which nothing was stamped: all before it was durable already. */
 static void check_empty_flush(struct sim *w, uint32_t node, const struct sim_request *r)
 {
-	if (w->node[node].engine->durable < r->floor_sequence)
+	if (w->node[node].engine->open.marks.durable < r->floor_sequence)
 		sim_violate(w, "G1", "a flush after sequence %llu finds nothing to do",
 			    (unsigned long long)r->floor_sequence);
 	else
 		check_copies(w, node, r->floor_sequence, true, "G1");
 }
 
-/* In the history that ends with `g`, a flush's mark has that number. */
+/* In the history that ends with `g`, that number is a flush's mark, or no client's: of the
+ * mark that a demote leaves, or of a refresh. */
 static bool is_mark(const struct sim *w, const struct sim_generation *g,
 		    uint64_t sequence)
 {
+	uint64_t at;
+
 	while (sequence <= g->cut && g->parent >= 0)
 		g = &w->generation[g->parent];
-	return sequence > g->cut && sequence - g->cut - 1 < g->room &&
-	       g->write[sequence - g->cut - 1].known &&
-	       g->write[sequence - g->cut - 1].type == MIRROR_REQUEST_FLUSH;
+	if (sequence <= g->cut)
+		return false;
+	at = sequence - g->cut - 1;
+	return at >= g->room || !g->write[at].known ||
+	       g->write[at].type == MIRROR_REQUEST_FLUSH;
 }
 
 /* The record that has to be safe for this answer. A flush stands for what is before its
@@ -136,7 +141,8 @@ static void note_told(struct sim *w, uint32_t node, struct sim_generation *g,
 		      uint64_t sequence)
 {
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
-		if ((s == w->node[node].site || w->node[node].engine->peer[s].waited) &&
+		if ((s == w->node[node].site ||
+		     w->node[node].engine->open.peer[s].waited) &&
 		    sequence > g->told[s]) {
 			g->told[s] = sequence;
 			g->told_power_cuts[s] = w->site[s].power_cuts;
@@ -155,19 +161,24 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 		return;
 	}
 	sequence = promised(w, g, q);
-	if (m->logged < sequence || (is_flush(q) && m->durable < sequence) ||
-	    (is_flush(q) && m->durable < r->floor_sequence))
+	if (m->open.marks.logged < sequence ||
+	    (is_flush(q) && m->open.marks.durable < sequence) ||
+	    (is_flush(q) && m->open.marks.durable < r->floor_sequence))
 		sim_violate(w, "G1",
 			    "sequence %llu is acknowledged; logged %llu, durable %llu",
 			    (unsigned long long)q->sequence,
-			    (unsigned long long)m->logged,
-			    (unsigned long long)m->durable);
+			    (unsigned long long)m->open.marks.logged,
+			    (unsigned long long)m->open.marks.durable);
 	else if (is_flush(q))
 		check_stable(w, node, sequence);
 	check_copies(w, node, sequence, is_flush(q), "G1");
 	note_told(w, node, g, sequence);
 	if (q->sequence > g->answered)
 		g->answered = q->sequence;
+	if (sequence > g->said)
+		g->said = sequence;
+	if (is_flush(q) && sequence > g->said_flushed)
+		g->said_flushed = sequence;
 	if (sequence > g->acknowledged && sequence > g->cut) {
 		g->acknowledged = sequence;
 		for (uint32_t s = 0; s < w->plan.site_count; s++)
@@ -200,8 +211,8 @@ static bool is_replayed(const struct sim *w, uint32_t node, const struct sim_tou
 {
 	const struct mirror_engine *m = w->node[node].engine;
 
-	return t->sequence <= history_newest(&m->sb.history)->cut &&
-	       t->sequence > m->home_flushed;
+	return t->sequence <= history_newest(&m->open.sb.history)->cut &&
+	       t->sequence > m->open.marks.home_flushed;
 }
 
 static void check_sector(struct sim *w, uint32_t node, const struct sim_request *r,
@@ -273,7 +284,7 @@ static void io_ended(struct sim *w, uint32_t node, const struct sim_op *op,
 {
 	const struct mirror_engine *m = w->node[node].engine;
 
-	if (op->op == MIRROR_IO_FLUSH && result < 0 && !m->failed &&
+	if (op->op == MIRROR_IO_FLUSH && result < 0 && !m->open.failed &&
 	    m->state != ENGINE_CLOSING && m->state != ENGINE_CLOSED)
 		sim_violate(w, "G1", "a flush of site %u failed, and n%u goes on with it",
 			    op->site, node + 1);

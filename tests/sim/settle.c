@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/internal.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 #define TOGETHER_NS (120 * SIM_S)
@@ -141,6 +141,18 @@ static bool replace_tainted(struct sim *w)
 	return true;
 }
 
+/* Who was forced past keeps what only it has until it is given up. */
+static void give_up(struct sim *w)
+{
+	const struct cluster_command c = { .type = CLUSTER_COMMAND_CONNECT,
+					   .site = -1,
+					   .discard = true };
+
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (w->node[n].running && w->node[n].core->role.undo_text[0] != 0)
+			sim_operator(w, n, &c);
+}
+
 /* What the operator does about what `status` asks for. */
 static void help(struct sim *w, uint64_t since_ns)
 {
@@ -151,8 +163,10 @@ static void help(struct sim *w, uint64_t since_ns)
 
 	if (serving < 0 || w->command_count + 10 > SIM_COMMANDS_MAX)
 		return;
-	if (!w->plan.alone) /* there operator.c does */
+	if (!w->plan.alone) { /* there operator.c does */
 		sim_command(w, (uint32_t)serving, CLUSTER_COMMAND_CONNECT, false, -1);
+		give_up(w);
+	}
 	if (w->now_ns < since_ns + CONSENT_NS)
 		return;
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
@@ -187,7 +201,7 @@ static void describe(struct sim *w, char *text, size_t size)
 						 "link %d data %d",
 						 (int)a->state, a->waited, a->lost,
 						 a->disconnected, (int)a->link[1 - n],
-						 (int)at->engine->data);
+						 (int)at->engine->open.data);
 	}
 }
 
@@ -229,8 +243,8 @@ static bool is_home(struct sim *w)
 		const int32_t n = w->site[s].open_node;
 		const struct mirror_engine *m = n < 0 ? NULL : w->node[n].engine;
 
-		if (m == NULL || m->last_sequence != p->last_sequence ||
-		    m->home_flushed != m->last_sequence)
+		if (m == NULL || m->open.marks.last != p->open.marks.last ||
+		    m->open.marks.home_flushed != m->open.marks.last)
 			return false;
 	}
 	return true;

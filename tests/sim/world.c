@@ -8,9 +8,10 @@
 #include "tests/sim/sim.h"
 
 const struct sim_checker *const sim_checkers[] = {
-	&sim_check_g1, &sim_check_g2, &sim_check_bare, &sim_check_g3,    &sim_check_g4,
-	&sim_check_g5, &sim_check_g6, &sim_check_g7,   &sim_check_g8,    &sim_check_d,
-	&sim_check_d3, &sim_check_d5, &sim_check_w,    &sim_check_alone, NULL,
+	&sim_check_g1, &sim_check_g2,    &sim_check_bare, &sim_check_g3,
+	&sim_check_g4, &sim_check_g5,    &sim_check_g6,   &sim_check_g7,
+	&sim_check_g8, &sim_check_d,     &sim_check_d3,   &sim_check_d5,
+	&sim_check_w,  &sim_check_alone, &sim_check_undo, NULL,
 };
 
 #define WALL_NS (1700000000 * SIM_S) /* of the wall clocks at first */
@@ -313,6 +314,7 @@ void sim_destroy(struct sim *w)
 {
 	const uint64_t sectors = w->plan.disk_count * w->plan.disk_bytes / SIM_SECTOR;
 
+	sim_sum_tell(w);
 	for (uint32_t i = 0; i < w->node_count; i++) {
 		if (w->node[i].running)
 			sim_node_kill(w, i);

@@ -268,8 +268,8 @@ START_TEST(a_view_lifts_refusals)
 	ck_assert(pair_demote(p, 1, 1000));
 	pair_run(p, 20000);
 	ck_assert(!pair_is_level(p, 0));
-	ck_assert_int_eq(p->site[0].engine->peer[1].state, LINK_DOWN);
-	ck_assert_int_eq(p->site[0].engine->peer[2].state, LINK_DOWN);
+	ck_assert_int_eq(p->site[0].engine->open.peer[1].state, LINK_DOWN);
+	ck_assert_int_eq(p->site[0].engine->open.peer[2].state, LINK_DOWN);
 	p->ballot++;
 	for (uint32_t i = 0; i < 3; i++)
 		pair_view(p, i);
@@ -326,9 +326,29 @@ static void expect_same_disks(struct pair *p)
 	pair_expect_equal(p, 0, 1);
 }
 
-/* A site whose records a force gave up may have them at home, with nothing in its log
- * to put in their place: it is no production before another has mended it (D8, G4). By
- * force it is, and then the others are sent what it holds there (G5). */
+/* `hamirror connect --discard` on site 0, which is to follow site 1. */
+static void give_up(struct pair *p)
+{
+	const struct order o = { .type = ORDER_MARK, .id = 9, .discard = 1u << 1 };
+
+	ck_assert_int_eq(p->site[0].last[FACT_PREPARED].error, -EXDEV);
+	ck_assert(pair_promote(p, 1, 0, false));
+	pair_link_all(p, 1);
+	ck_assert(pair_wait_fact(p, 0, FACT_UNDO, 1, 100000));
+	pair_order(p, 0, &o);
+	ck_assert(pair_wait_fact(p, 0, FACT_STORED, 1, 100000));
+}
+
+static bool is_cut(struct pair *p, uint32_t site)
+{
+	return mirror_map_count(p->site[site].engine->open.map, site) > 0 &&
+	       p->site[site].engine->open.cut.step == CUT_NONE;
+}
+
+/* A site whose records a force gave up keeps them until an operator gives them up, too.
+ * It may have them at home, with nothing in its log to put in their place: it is no
+ * production before another has mended it (D8, G4). By force it is, and then the others
+ * are sent what it holds there (G5). */
 START_TEST(who_holds_what_was_given_up_is_not_promoted)
 {
 	struct pair *p = pair_level((uint64_t)_i + 11060, 2, LOG_BYTES);
@@ -346,7 +366,12 @@ START_TEST(who_holds_what_was_given_up_is_not_promoted)
 		p->bare_check_every = 0; /* what it holds was never of one history */
 	ck_assert_int_eq(pair_promote(p, 0, 0, force), force);
 	if (!force) {
+		give_up(p);
+		ck_assert(pair_run_until(p, 100000, is_cut, 0));
+		pair_crash(p, 1, false);
+		ck_assert(!pair_promote(p, 0, 0, false));
 		ck_assert_int_eq(p->site[0].last[FACT_PREPARED].error, -ENODATA);
+		pair_start(p, 1);
 		ck_assert(pair_promote(p, 1, 0, false));
 	}
 	pair_link_all(p, force ? 0 : 1);
@@ -387,8 +412,8 @@ START_TEST(stale_production_is_refused)
 	p->cut[0] = false;
 	pair_link(p, 1, 2);
 	pair_load(p, 1, 5000);
-	ck_assert_int_eq(p->site[0].engine->peer[1].state, LINK_DOWN);
-	ck_assert_int_eq(p->site[0].engine->peer[2].state, LINK_DOWN);
+	ck_assert_int_eq(p->site[0].engine->open.peer[1].state, LINK_DOWN);
+	ck_assert_int_eq(p->site[0].engine->open.peer[2].state, LINK_DOWN);
 	ck_assert_uint_gt(p->answered_count, answered);
 	pair_depose(p, 0);
 	pair_link_all(p, 1);
@@ -400,7 +425,7 @@ END_TEST
 
 static bool is_split(struct pair *p, uint32_t site)
 {
-	return strstr(p->site[site].engine->peer[1].text, "SplitBrain") != NULL;
+	return strstr(p->site[site].engine->open.peer[1].text, "SplitBrain") != NULL;
 }
 
 /* Both sites were forced: neither takes from the other, and nothing is changed. */
@@ -423,14 +448,15 @@ START_TEST(forked_histories_change_nothing)
 	p->bare_check_every = 0;
 	ck_assert(pair_promote(p, 0, 0, true));
 	pair_start(p, 1);
-	after = p->site[1].engine->sb.history;
-	last = p->site[1].engine->last_sequence;
+	after = p->site[1].engine->open.sb.history;
+	last = p->site[1].engine->open.marks.last;
 	pair_link_all(p, 0);
 	ck_assert(pair_run_until(p, 100000, is_split, 0));
 	pair_run(p, 3000);
-	ck_assert_uint_eq(p->site[1].engine->last_sequence, last);
-	ck_assert_uint_eq(mirror_map_count(p->site[1].engine->map, 1), 0);
-	ck_assert_int_eq(memcmp(&after, &p->site[1].engine->sb.history, sizeof after), 0);
+	ck_assert_uint_eq(p->site[1].engine->open.marks.last, last);
+	ck_assert_uint_eq(mirror_map_count(p->site[1].engine->open.map, 1), 0);
+	ck_assert_int_eq(
+		memcmp(&after, &p->site[1].engine->open.sb.history, sizeof after), 0);
 	pair_destroy(p);
 }
 END_TEST
