@@ -472,7 +472,7 @@ uint64_t mirror_engine_disk_bytes(const struct mirror_engine *m, uint32_t disk)
 
 uint32_t mirror_engine_disk_sector_bytes(const struct mirror_engine *m, uint32_t disk)
 {
-	const uint32_t bytes = m->sb.disks.entry[disk].sector_bytes;
+	const uint32_t bytes = m->open.sb.disks.entry[disk].sector_bytes;
 
 	return bytes > MIRROR_SECTOR_BYTES ? bytes : MIRROR_SECTOR_BYTES;
 }
