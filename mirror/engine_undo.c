@@ -1,9 +1,5 @@
-<<<<<<< HEAD
-/* engine_undo.c - what a production would undo here, and the operator's word for it.
-=======
-/* engine_undo.c - `cluster: none`: writes that following a production would undo here,
- * and the operator's consent.
->>>>>>> 59c8d596649022aa707d9d9fe3b37d836af3ad7e
+/* engine_undo.c - writes that following a production would undo here, and the operator's
+ * consent.
  *
  * After a force, writes that this site made on its own may have been acknowledged, and
  * the forced production does not have them. To follow that production undoes them. So its
@@ -63,13 +59,8 @@ static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 		    last);
 }
 
-<<<<<<< HEAD
-/* Would following that history undo what was acknowledged? */
-static bool undoes(const struct mirror_judgement *j)
-=======
 /* Would following that history undo acknowledged writes? */
-static bool undoes(const struct mirror_engine *m, const struct mirror_judgement *j)
->>>>>>> 59c8d596649022aa707d9d9fe3b37d836af3ad7e
+static bool undoes(const struct mirror_judgement *j)
 {
 	return j->verdict == MIRROR_VERDICT_FORKED ||
 	       (j->verdict == MIRROR_VERDICT_CONTINUES && j->forced);
@@ -116,7 +107,6 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 	return true;
 }
 
-<<<<<<< HEAD
 /* A promotion of this site, not by force, by a chain that so judges our log: true, it
  * would undo something, and `text` names that. */
 bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,
@@ -137,10 +127,6 @@ bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgem
 }
 
 /* Has the operator given up what parts this site from the one that says `h`? Once. */
-=======
-/* Has the operator given up the writes that part this site from the production of `h`?
- * Counts once. */
->>>>>>> 59c8d596649022aa707d9d9fe3b37d836af3ad7e
 bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h)
 {
 	if ((m->open.undo.allowed >> h->site & 1) == 0)
