@@ -1,12 +1,12 @@
-/* protect.h - what this process asks of the kernel for the day on which memory is short.
+/* protect.h - protections that this process asks of the kernel against short memory.
  *
- * Its pages are not to be swapped out, perhaps to its own disk; the kernel is not to wait for
- * writes to the mirror before it gives the mirror memory; and who serves the disk of a file
- * system is not to be the first that is killed. The kernel may refuse each of them, as in a
- * container: that is told once in the event log, always in the status, and in `why` while a
- * device of this machine stands, which is when writes may stand still for good.
+ * Its pages must not be swapped out, perhaps to its own disk. The kernel must not wait for
+ * writes to the mirror before it gives the mirror memory. And a process that serves the disk
+ * of a file system must not be the first victim. The kernel may refuse each of them, as in a
+ * container. The event log tells that once, the status always, and `why` while a device of
+ * this machine stands, because then writes may stand still for good.
  *
- * Source: DESIGN 3 (G7).
+ * Source: docs/rules.md (G7).
  */
 #ifndef AGENT_PROTECT_H
 #define AGENT_PROTECT_H

@@ -26,7 +26,7 @@
 #include "mirror/disk_open_driver.h"
 #include "mirror/io_driver.h"
 
-/* More than the core has under way (its bounds in internal.h add up to less);
+/* More than the core has under way (its bounds in engine_bounds.h add up to less);
  * what is above waits, in order. */
 #define OPERATION_COUNT 768u
 

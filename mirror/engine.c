@@ -1,4 +1,4 @@
-/* engine.c - one event in, actions out: see engine.h and internal.h.
+/* engine.c - one event in, actions out: see engine.h and engine_state.h.
  *
  *   state      OPEN     PREPARE    SERVE     DEMOTE    DEPOSE   CLOSE
  *   closed     opening  refused    refused   done      -        done
@@ -13,8 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 static bool state_change_is_legal(enum engine_state from, enum engine_state to)
 {
@@ -69,21 +68,21 @@ struct fact *mirror_engine_fact(struct mirror_engine *m, enum fact_type type)
 {
 	struct fact *f;
 
-	assert(m->fact_tail - m->fact_head < FACTS_WAITING_MAX);
-	f = &m->facts[m->fact_tail++ % FACTS_WAITING_MAX];
+	assert(m->facts.tail - m->facts.head < FACTS_WAITING_MAX);
+	f = &m->facts.waiting[m->facts.tail++ % FACTS_WAITING_MAX];
 	memset(f, 0, sizeof *f);
 	f->type = type;
-	f->site = m->site;
+	f->site = m->open.site;
 	return f;
 }
 
 static void facts_out(struct mirror_engine *m)
 {
-	while (m->fact_head != m->fact_tail &&
+	while (m->facts.head != m->facts.tail &&
 	       m->out->fact_count < MIRROR_FACTS_PER_STEP_MAX)
 		m->out->fact[m->out->fact_count++] =
-			m->facts[m->fact_head++ % FACTS_WAITING_MAX];
-	if (m->fact_head != m->fact_tail)
+			m->facts.waiting[m->facts.head++ % FACTS_WAITING_MAX];
+	if (m->facts.head != m->facts.tail)
 		mirror_engine_wake(m, m->now_ns);
 }
 
@@ -95,7 +94,7 @@ void mirror_engine_event(struct mirror_engine *m, const char *object, const char
 
 	/* An event is for people: one that finds no room is dropped, a fact that
 	 * the members wait for never is. */
-	if (m->fact_tail - m->fact_head >= FACTS_WAITING_MAX / 2)
+	if (m->facts.tail - m->facts.head >= FACTS_WAITING_MAX / 2)
 		return;
 	f = mirror_engine_fact(m, FACT_EVENT);
 	snprintf(f->object, sizeof f->object, "%s", object);
@@ -131,22 +130,22 @@ static void fail(struct mirror_engine *m, int32_t error, const char *links,
 	struct fact *f;
 	va_list args;
 
-	if (m->failed)
+	if (m->open.failed)
 		return;
-	m->failed = true;
+	m->open.failed = true;
 	va_start(args, format);
-	vsnprintf(m->failed_text, sizeof m->failed_text, format, args);
+	vsnprintf(m->open.failed_text, sizeof m->open.failed_text, format, args);
 	va_end(args);
 	f = mirror_engine_fact(m, FACT_DEVICE_FAILED);
 	f->error = error;
-	snprintf(f->text, sizeof f->text, "%s", m->failed_text);
+	snprintf(f->text, sizeof f->text, "%s", m->open.failed_text);
 	mirror_links_close_all(m, links);
 }
 
 void mirror_device_name(const struct mirror_engine *m, uint32_t device, char *name,
 			size_t size)
 {
-	const struct config_site *site = &m->config->site[m->site];
+	const struct config_site *site = &m->config->site[m->open.site];
 
 	if (device == MIRROR_IO_LOG)
 		snprintf(name, size, "writelog %s", site->writelog);
@@ -179,7 +178,7 @@ void mirror_engine_hung(struct mirror_engine *m, const char *text)
 void mirror_engine_damage(struct mirror_engine *m, const char *text)
 {
 	fail(m, -EBADMSG, "the writelog of this site is damaged", "writelog %.100s: %s",
-	     m->config->site[m->site].writelog, text);
+	     m->config->site[m->open.site].writelog, text);
 }
 
 void mirror_engine_set_data(struct mirror_engine *m, enum data_state data,
@@ -187,10 +186,10 @@ void mirror_engine_set_data(struct mirror_engine *m, enum data_state data,
 {
 	struct fact *f;
 
-	if (m->data == data && strcmp(m->data_text, text) == 0)
+	if (m->open.data == data && strcmp(m->open.data_text, text) == 0)
 		return;
-	m->data = data;
-	snprintf(m->data_text, sizeof m->data_text, "%s", text);
+	m->open.data = data;
+	snprintf(m->open.data_text, sizeof m->open.data_text, "%s", text);
 	if (m->state == ENGINE_OPENING)
 		return; /* FACT_OPENED says it */
 	f = mirror_engine_fact(m, FACT_DATA);
@@ -213,113 +212,8 @@ uint64_t mirror_engine_random(struct mirror_engine *m)
 
 struct mirror_record *mirror_engine_record(struct mirror_engine *m, uint64_t sequence)
 {
-	assert(sequence > m->home_flushed && sequence <= m->last_sequence);
-	return &m->records[sequence % RECORDS_MAX];
-}
-
-static uint64_t buffer_number(const struct mirror_engine *m, const uint8_t *data)
-{
-	return (uint64_t)(data - mirror_pool_region(m->pool)) / MIRROR_POOL_BUFFER_MIN;
-}
-
-void mirror_buffer_ref(struct mirror_engine *m, const uint8_t *data)
-{
-	m->buffer_refs[buffer_number(m, data)]++;
-}
-
-void mirror_buffer_unref(struct mirror_engine *m, uint8_t *data)
-{
-	uint16_t *refs = &m->buffer_refs[buffer_number(m, data)];
-
-	assert(*refs > 0);
-	if (--*refs == 0)
-		mirror_buffer_put(m, data);
-}
-
-/* A buffer for what everything else may wait for: a replay, a greeting. */
-uint8_t *mirror_buffer_get(struct mirror_engine *m, uint32_t bytes)
-{
-	uint8_t *data = mirror_pool_get(m->pool, bytes);
-
-	if (data == NULL && m->reserve_count > 0)
-		data = m->reserve[--m->reserve_count];
-	return data;
-}
-
-/* The reserve is filled up before the pool gets anything back. */
-void mirror_buffer_put(struct mirror_engine *m, uint8_t *data)
-{
-	if (m->reserve_count < RESERVE_BUFFERS &&
-	    mirror_pool_buffer_bytes(m->pool, data) == MIRROR_POOL_BUFFER_MAX)
-		m->reserve[m->reserve_count++] = data;
-	else
-		mirror_pool_put(m->pool, data);
-}
-
-bool mirror_buffers_are_short(const struct mirror_engine *m)
-{
-	return mirror_pool_bytes_free(m->pool) < mirror_pool_bytes_total(m->pool) / 8;
-}
-
-/* ---- superblock ---------------------------------------------------------- */
-
-uint64_t mirror_superblock_want(struct mirror_engine *m)
-{
-	if (m->sb_wanted == m->sb_writing)
-		m->sb_wanted++;
-	return m->sb_wanted;
-}
-
-bool mirror_superblock_has(const struct mirror_engine *m, uint64_t ticket)
-{
-	return m->sb_written >= ticket;
-}
-
-void mirror_superblock_pump(struct mirror_engine *m)
-{
-	uint32_t length;
-
-	if (m->failed || m->sb_busy || m->sb_wanted == m->sb_written || m->close_asked ||
-	    m->state == ENGINE_CLOSED || m->open_step < OPEN_WRITE)
-		return;
-	m->sb.write_counter++;
-	mirror_superblock_hints(m);
-	m->sb_proves = m->sb.hold.active ? 0 : m->sb.durable.sequence;
-	length = (uint32_t)mirror_superblock_encode(&m->sb, m->sb_buffer);
-	m->sb_writing = m->sb_wanted;
-	m->sb_busy = true;
-	m->sb_iov = (struct iovec){ m->sb_buffer, length };
-	m->sb_io = (struct mirror_io){
-		.op = MIRROR_IO_WRITE,
-		.device = MIRROR_IO_LOG,
-		.offset_bytes = m->sb.write_counter % 2 * MIRROR_SUPERBLOCK_BYTES,
-		.length_bytes = length,
-		.iov = &m->sb_iov,
-		.iov_count = 1,
-		.purpose = IO_SUPERBLOCK,
-	};
-	mirror_engine_submit(m, &m->sb_io);
-}
-
-static void superblock_io(struct mirror_engine *m, struct mirror_io *io)
-{
-	if (io->result < 0) {
-		m->sb_busy = false;
-		mirror_engine_fail(m, MIRROR_IO_LOG, io->result,
-				   "writing the superblock");
-	} else if (io->purpose == IO_SUPERBLOCK) {
-		io->op = MIRROR_IO_FLUSH;
-		io->purpose = IO_SUPERBLOCK_FLUSH;
-		io->iov_count = 0;
-		io->length_bytes = 0;
-		mirror_engine_submit(m, io);
-	} else {
-		m->sb_busy = false;
-		m->sb_written = m->sb_writing;
-		mirror_ring_release(m->ring, m->sb_tail_position);
-		if (m->proven < m->sb_proves)
-			m->proven = m->sb_proves;
-	}
+	assert(sequence > m->open.marks.home_flushed && sequence <= m->open.marks.last);
+	return &m->memory.records[sequence % RECORDS_MAX];
 }
 
 /* ---- events -------------------------------------------------------------- */
@@ -336,7 +230,7 @@ static void io_done(struct mirror_engine *m, struct mirror_io *io)
 		break;
 	case IO_SUPERBLOCK:
 	case IO_SUPERBLOCK_FLUSH:
-		superblock_io(m, io);
+		mirror_superblock_io(m, io);
 		break;
 	case IO_LOG_WRITE:
 	case IO_LOG_PAD:
@@ -396,7 +290,7 @@ static void take_order(struct mirror_engine *m, const struct order *o)
 		mirror_depose(m, "another host was promoted");
 		break;
 	case ORDER_LEASE:
-		m->lease_until_ns = o->until_ns;
+		m->open.requests.lease_until_ns = o->until_ns;
 		break;
 	case ORDER_WAIT:
 		mirror_wait_order(m, o);
@@ -491,13 +385,25 @@ static void pump(struct mirror_engine *m)
 static uint64_t progress(const struct mirror_engine *m)
 {
 	const uint64_t parts[] = {
-		m->state,         m->open_step,      m->cut_step,
-		m->leap_step,     m->prepare_step,   m->greeting_step,
-		m->bypass_step,   m->sb_wanted,      m->home_flushed,
-		m->home_done,     m->home_reset_due, m->next_to_log,
-		m->last_sequence, m->stream_link,    m->roll_link,
-		m->map_changes,   m->copy_end,       mirror_ack_acknowledged(&m->ack),
-		m->pending_count,
+		m->state,
+		m->open.opening.step,
+		m->open.cut.step,
+		m->open.leap.step,
+		m->open.prepare.step,
+		m->open.greeting.step,
+		m->open.bypass.step,
+		m->open.writer.wanted,
+		m->open.marks.home_flushed,
+		m->open.marks.home,
+		m->open.home.reset_due,
+		m->open.marks.next_to_log,
+		m->open.marks.last,
+		m->open.copy.stream_link,
+		m->open.prepare.roll_link,
+		m->open.maps.changes,
+		m->open.copy.end,
+		mirror_ack_acknowledged(&m->open.requests.ack),
+		m->open.requests.pending_count,
 	};
 	uint64_t sum = 0;
 
@@ -537,29 +443,29 @@ void mirror_step(struct mirror_engine *m, const struct mirror_event *event,
 	take_event(m, event);
 	pump_all(m);
 	facts_out(m);
-	out->site = m->site;
+	out->site = m->open.site;
 	m->out = NULL;
 }
 
 struct mirror_pool *mirror_engine_pool(struct mirror_engine *m)
 {
-	return m->pool;
+	return m->buffers.pool;
 }
 
 bool mirror_engine_takes_requests(const struct mirror_engine *m)
 {
-	return m->requests_waiting.head == NULL;
+	return m->open.requests.waiting.head == NULL;
 }
 
 uint64_t mirror_engine_lease_until_ns(const struct mirror_engine *m)
 {
-	return m->lease_until_ns;
+	return m->open.requests.lease_until_ns;
 }
 
 uint64_t mirror_engine_disk_bytes(const struct mirror_engine *m, uint32_t disk)
 {
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING ||
-	    disk >= m->disk_count)
+	    disk >= m->open.disk_count)
 		return 0;
-	return m->sb.disks.entry[disk].size_bytes;
+	return m->open.sb.disks.entry[disk].size_bytes;
 }

@@ -1,8 +1,7 @@
 /* engine_close.c - close a site (D6): all I/O ends, links and clients go, then the
  * devices are closed; only after that is it said that they are. What is not home
  * stays in the log and is found by the next open. */
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 void mirror_close_order(struct mirror_engine *m, const struct order *o)
 {
@@ -10,16 +9,17 @@ void mirror_close_order(struct mirror_engine *m, const struct order *o)
 		mirror_engine_fact(m, FACT_CLOSED)->order_id = o->id;
 		return;
 	}
-	m->close_order_id = o->id;
+	m->open.closing.order_id = o->id;
 	if (m->state == ENGINE_CLOSING)
 		return;
 	if (m->state >= ENGINE_STARTING && m->state <= ENGINE_DEMOTING) {
 		mirror_requests_fail(m, -ESHUTDOWN);
 		mirror_reads_fail(m, -ESHUTDOWN);
-		m->clients_wanted = false;
+		m->clients.wanted = false;
 	}
 	/* What is known to be home need not be read, nor is it in doubt, when it opens. */
-	if (m->open_step == OPEN_DONE && m->home_flushed > m->sb.home.sequence)
+	if (m->open.opening.step == OPEN_DONE &&
+	    m->open.marks.home_flushed > m->open.sb.home.sequence)
 		mirror_superblock_want(m);
 	mirror_links_close_all(m, "this host closes the site");
 	mirror_engine_set_state(m, ENGINE_CLOSING);
@@ -27,18 +27,20 @@ void mirror_close_order(struct mirror_engine *m, const struct order *o)
 
 void mirror_close_pump(struct mirror_engine *m)
 {
-	if (m->state != ENGINE_CLOSING || m->io_count > 0 || m->close_asked ||
-	    (!m->failed && m->open_step == OPEN_DONE && m->sb_wanted != m->sb_written) ||
-	    m->devices_asked || /* their answer comes first */
+	if (m->state != ENGINE_CLOSING || m->open.watch.count > 0 ||
+	    m->open.closing.asked ||
+	    (!m->open.failed && m->open.opening.step == OPEN_DONE &&
+	     m->open.writer.wanted != m->open.writer.written) ||
+	    m->open.opening.devices_asked || /* their answer comes first */
 	    !mirror_links_are_gone(m))
 		return;
-	m->close_asked = true;
+	m->open.closing.asked = true;
 	m->out->close_devices = true;
 }
 
 void mirror_closed(struct mirror_engine *m)
 {
-	const uint64_t id = m->close_order_id;
+	const uint64_t id = m->open.closing.order_id;
 
 	mirror_engine_set_state(m, ENGINE_CLOSED);
 	mirror_open_refused(m);

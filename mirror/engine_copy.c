@@ -7,19 +7,19 @@
  */
 #include <stdio.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 
-	m->stream_link = number;
-	l->map_due = mirror_map_count(m->map, m->site) > 0; /* as our answer has said */
+	m->open.copy.stream_link = number;
+	l->map_due = mirror_map_count(m->open.map, m->open.site) >
+		     0; /* as our answer has said */
 	l->map_cursor = 0;
 	l->confirmed = (struct site_marks){ UINT64_MAX, UINT64_MAX, UINT64_MAX };
 	mirror_proven_limit(m);
-	m->peer[l->site].proven_durable = l->hello.marks.durable; /* of this one */
+	m->open.peer[l->site].proven_durable = l->hello.marks.durable; /* of this one */
 	mirror_peer_set(m, l->site, LINK_CONNECTED, "");
 }
 
@@ -27,33 +27,33 @@ void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number)
  * one (D8) is no part of the history any more: it proves nothing for this one. */
 void mirror_proven_limit(struct mirror_engine *m)
 {
-	const struct history *h = &m->sb.history;
+	const struct history *h = &m->open.sb.history;
 	const struct generation *g = history_newest(h);
 	uint64_t lowest = UINT64_MAX;
 
 	for (uint32_t i = h->count;
-	     i-- > 0 && !uuid_equal(&h->entry[i].id, &m->proven_generation);)
+	     i-- > 0 && !uuid_equal(&h->entry[i].id, &m->open.proven_generation);)
 		if (h->entry[i].cut < lowest)
 			lowest = h->entry[i].cut;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (m->peer[s].proven_durable > lowest)
-			m->peer[s].proven_durable = lowest;
+		if (m->open.peer[s].proven_durable > lowest)
+			m->open.peer[s].proven_durable = lowest;
 	if (g != NULL)
-		m->proven_generation = g->id;
+		m->open.proven_generation = g->id;
 }
 
 void mirror_copy_stream_lost(struct mirror_engine *m, const char *text)
 {
-	const uint32_t site = m->link[m->stream_link].site;
+	const uint32_t site = m->link[m->open.copy.stream_link].site;
 
-	m->stream_link = MIRROR_LINK_NONE;
-	m->home_reset_due = true;
-	m->copy_end = 0;
+	m->open.copy.stream_link = MIRROR_LINK_NONE;
+	m->open.home.reset_due = true;
+	m->open.copy.end = 0;
 	mirror_records_drop_unlogged(m);
-	if (m->last_sequence != m->clean_sequence)
-		m->clean_due = false; /* what is lacking comes no more */
-	if (m->leap_step == LEAP_HOME) {
-		m->leap_step = LEAP_NONE;
+	if (m->open.marks.last != m->open.copy.clean_sequence)
+		m->open.copy.clean_due = false; /* what is lacking comes no more */
+	if (m->open.leap.step == LEAP_HOME) {
+		m->open.leap.step = LEAP_NONE;
 		mirror_leap_forget(m);
 	}
 	if (site < m->config->site_count)
@@ -68,40 +68,41 @@ static void map_refreshed(struct mirror_engine *m, const struct mirror_header *h
 			  uint32_t production)
 {
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->site && s != production)
+		if (s != m->open.site && s != production)
 			mirror_maps_set(m, s, h->disk, h->offset_bytes, h->length_bytes);
 }
 
 static bool take_record(struct mirror_engine *m, const struct mirror_received *rx)
 {
-	const struct history *chain = m->state == ENGINE_PREPARING ? &m->prepare.history :
-								     &m->sb.history;
+	const struct history *chain = m->state == ENGINE_PREPARING ?
+					      &m->open.prepare.order.history :
+					      &m->open.sb.history;
 	struct mirror_header h;
 	struct mirror_record *r;
 
 	if (mirror_wire_decode_record(rx->body, rx->body_bytes, rx->data, rx->data_bytes,
-				      &m->sb.mirror, &m->sb.disks, &h) != 0 ||
-	    h.sequence != m->last_sequence + 1)
+				      &m->open.sb.mirror, &m->open.sb.disks, &h) != 0 ||
+	    h.sequence != m->open.marks.last + 1)
 		return false;
-	if (h.generation < m->last_generation ||
-	    (h.generation == m->last_generation && h.group < m->last_group) ||
+	if (h.generation < m->open.marks.generation ||
+	    (h.generation == m->open.marks.generation && h.group < m->open.marks.group) ||
 	    !mirror_history_holds(chain, h.sequence, h.generation)) {
 		mirror_engine_event(
 			m, "gate", "older-group",
 			"group %llu of generation %llu came after group %llu of generation %llu",
 			(unsigned long long)h.group, (unsigned long long)h.generation,
-			(unsigned long long)m->last_group,
-			(unsigned long long)m->last_generation);
+			(unsigned long long)m->open.marks.group,
+			(unsigned long long)m->open.marks.generation);
 		return false;
 	}
-	if (m->last_sequence - m->home_flushed >= RECORDS_MAX)
+	if (m->open.marks.last - m->open.marks.home_flushed >= RECORDS_MAX)
 		return false;
-	r = &m->records[h.sequence % RECORDS_MAX];
+	r = &m->memory.records[h.sequence % RECORDS_MAX];
 	r->header = h;
 	mirror_record_admit(m, r, rx->data, MIRROR_RECORD_STAMPED);
 	m->received_data = NULL;
-	m->counters.records_received++;
-	if (m->sb.hold.active && (h.flags & MIRROR_RECORD_REFRESH) != 0)
+	m->open.counters.records_received++;
+	if (m->open.sb.hold.active && (h.flags & MIRROR_RECORD_REFRESH) != 0)
 		map_refreshed(m, &h, m->link[rx->link].site);
 	return true;
 }
@@ -110,12 +111,12 @@ static bool take_record(struct mirror_engine *m, const struct mirror_received *r
  * everything, proven to be durable at that site? */
 static bool is_level_here(const struct mirror_engine *m, uint32_t site)
 {
-	const struct mirror_superblock_site *s = &m->sb.sites[site];
-	const uint64_t proven = m->peer[site].proven_durable;
+	const struct mirror_superblock_site *s = &m->open.sb.sites[site];
+	const uint64_t proven = m->open.peer[site].proven_durable;
 
 	return (s->map_state == MIRROR_MAP_ALL_DIRTY || s->map_position > 0) &&
 	       proven > 0 && proven >= s->map_position &&
-	       proven + 1 >= mirror_ring_oldest_sequence(m->ring) &&
+	       proven + 1 >= mirror_ring_oldest_sequence(m->open.ring) &&
 	       !mirror_copy_holds(m);
 }
 
@@ -130,19 +131,22 @@ static bool take_marks(struct mirror_engine *m, const struct mirror_received *r)
 		if (marks.durable[s] > marks.sequence)
 			return false;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->site && marks.durable[s] > m->peer[s].proven_durable)
-			m->peer[s].proven_durable = marks.durable[s];
+		if (s != m->open.site &&
+		    marks.durable[s] > m->open.peer[s].proven_durable)
+			m->open.peer[s].proven_durable = marks.durable[s];
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->site && is_level_here(m, s))
+		if (s != m->open.site && is_level_here(m, s))
 			mirror_maps_clear(m, s);
-	m->copy_behind = marks.sequence > m->last_sequence ?
-				 marks.sequence - m->last_sequence :
-				 0;
+	m->open.copy.behind = marks.sequence > m->open.marks.last ?
+				      marks.sequence - m->open.marks.last :
+				      0;
 	/* While it catches up, groups that are durable in the log go home
 	 * together: then disk and log together keep the order (step 2). */
-	together = m->config->order == CONFIG_ORDER_LOG || m->copy_behind > COPY_TOGETHER;
-	if (together != m->gate.together && !m->home_reset_due)
-		mirror_group_set_together(&m->gate, together, &m->gate_issue);
+	together = m->config->order == CONFIG_ORDER_LOG ||
+		   m->open.copy.behind > COPY_TOGETHER;
+	if (together != m->open.home.gate.together && !m->open.home.reset_due)
+		mirror_group_set_together(&m->open.home.gate, together,
+					  &m->open.home.gate_issue);
 	return true;
 }
 
@@ -150,13 +154,13 @@ static void send_ready(struct mirror_engine *m, int32_t error, const char *text)
 {
 	struct mirror_refresh_ready ready = {
 		.error = error,
-		.room_blocks = error == 0 ? m->leap_room_blocks : 0,
+		.room_blocks = error == 0 ? m->open.leap.room_blocks : 0,
 	};
-	struct mirror_frame *f = mirror_frame_get(m, m->stream_link);
+	struct mirror_frame *f = mirror_frame_get(m, m->open.copy.stream_link);
 
 	snprintf(ready.text, sizeof ready.text, "%s", text);
 	if (f == NULL) {
-		mirror_link_close(m, m->stream_link, "no frame is free");
+		mirror_link_close(m, m->open.copy.stream_link, "no frame is free");
 		return;
 	}
 	mirror_wire_refresh_ready(f, &ready);
@@ -168,13 +172,13 @@ static void send_ready(struct mirror_engine *m, int32_t error, const char *text)
 static bool hold_fits(struct mirror_engine *m, const struct mirror_refresh_begin *b,
 		      char *text, size_t size)
 {
-	const uint64_t room = mirror_ring_bytes(m->ring) -
-			      mirror_ring_used_bytes(m->ring);
+	const uint64_t room = mirror_ring_bytes(m->open.ring) -
+			      mirror_ring_used_bytes(m->open.ring);
 	const uint64_t need = b->bytes + b->extents * MIRROR_BLOCK_BYTES +
 			      mirror_log_kept_bytes(m);
 
 	if (need <= room && b->extents <= RECORDS_MAX / 2) {
-		m->leap_room_blocks = (uint32_t)((room - need) / MIRROR_BLOCK_BYTES);
+		m->open.leap.room_blocks = (uint32_t)((room - need) / MIRROR_BLOCK_BYTES);
 		return true;
 	}
 	snprintf(text, size,
@@ -189,10 +193,10 @@ static bool take_begin(struct mirror_engine *m, const struct mirror_received *r)
 	struct mirror_refresh_begin b;
 
 	if (mirror_wire_decode_refresh_begin(r->body, r->body_bytes, &b) != 0 ||
-	    b.first_sequence <= m->last_sequence || m->leap_step != LEAP_NONE ||
-	    m->sb.hold.active)
+	    b.first_sequence <= m->open.marks.last || m->open.leap.step != LEAP_NONE ||
+	    m->open.sb.hold.active)
 		return false;
-	m->copy_end = 0;
+	m->open.copy.end = 0;
 	mirror_leap_start(m, &b);
 	return true;
 }
@@ -201,7 +205,8 @@ static bool take_begin(struct mirror_engine *m, const struct mirror_received *r)
  * lifts it is durable. */
 bool mirror_copy_holds(const struct mirror_engine *m)
 {
-	return m->sb.hold.active || !mirror_superblock_has(m, m->lift_ticket);
+	return m->open.sb.hold.active ||
+	       !mirror_superblock_has(m, m->open.copy.lift_ticket);
 }
 
 /* Everything before is at home and the log as empty as it gets: is the hold
@@ -211,18 +216,18 @@ bool mirror_copy_may_begin(struct mirror_engine *m, const struct mirror_refresh_
 {
 	char text[FACT_TEXT_MAX];
 
-	*hold = !m->sb.blank;
+	*hold = !m->open.sb.blank;
 	if (*hold && !hold_fits(m, b, text, sizeof text)) {
 		if ((b->flags & MIRROR_REFRESH_INCONSISTENT_OK) == 0) {
 			mirror_engine_set_data(m, DATA_OUTDATED, text);
-			if (m->stream_link != MIRROR_LINK_NONE)
+			if (m->open.copy.stream_link != MIRROR_LINK_NONE)
 				send_ready(m, -ENOSPC, text);
 			return false;
 		}
 		*hold = false;
 	}
 	if (!*hold)
-		m->leap_room_blocks = MIRROR_REFRESH_ROOM_UNBOUND;
+		m->open.leap.room_blocks = MIRROR_REFRESH_ROOM_UNBOUND;
 	mirror_engine_set_data(
 		m, *hold ? DATA_OUTDATED : DATA_INCONSISTENT,
 		*hold ? "being refreshed; it keeps its last consistent image until the end" :
@@ -235,9 +240,9 @@ static bool take_end(struct mirror_engine *m, const struct mirror_received *r)
 	struct mirror_refresh_end end;
 
 	if (mirror_wire_decode_refresh_end(r->body, r->body_bytes, &end) != 0 ||
-	    !m->sb.hold.active || end.sequence > m->last_sequence)
+	    !m->open.sb.hold.active || end.sequence > m->open.marks.last)
 		return false;
-	m->copy_end = end.sequence > 0 ? end.sequence : 1;
+	m->open.copy.end = end.sequence > 0 ? end.sequence : 1;
 	return true;
 }
 
@@ -247,9 +252,9 @@ static bool take_demoted(struct mirror_engine *m, const struct mirror_received *
 
 	if (mirror_wire_decode_demoted(r->body, r->body_bytes, &demoted) != 0)
 		return false;
-	m->clean_generation = demoted.generation;
-	m->clean_sequence = demoted.sequence;
-	m->clean_due = true;
+	m->open.copy.clean_generation = demoted.generation;
+	m->open.copy.clean_sequence = demoted.sequence;
+	m->open.copy.clean_due = true;
 	return true;
 }
 
@@ -301,7 +306,7 @@ static void send_own_map(struct mirror_engine *m, struct engine_link *l)
 {
 	while (l->map_due) {
 		struct mirror_map_chunk chunk;
-		struct mirror_frame *f = mirror_frame_get(m, m->stream_link);
+		struct mirror_frame *f = mirror_frame_get(m, m->open.copy.stream_link);
 		uint8_t *data = mirror_buffer_get(m, MIRROR_WIRE_DATA_MAX);
 		size_t bytes;
 
@@ -312,8 +317,8 @@ static void send_own_map(struct mirror_engine *m, struct engine_link *l)
 				mirror_buffer_put(m, data);
 			return;
 		}
-		bytes = mirror_map_export(m->map, m->site, &l->map_cursor, &chunk, data,
-					  MIRROR_WIRE_DATA_MAX);
+		bytes = mirror_map_export(m->open.map, m->open.site, &l->map_cursor,
+					  &chunk, data, MIRROR_WIRE_DATA_MAX);
 		mirror_wire_map(f, &chunk, data, bytes);
 		mirror_buffer_ref(m, data);
 		f->owner = m;
@@ -326,13 +331,14 @@ static void send_own_map(struct mirror_engine *m, struct engine_link *l)
 static void confirm(struct mirror_engine *m, struct engine_link *l)
 {
 	struct mirror_confirm c = {
-		.marks = { m->logged, m->durable, m->home_flushed },
-		.held_count = m->gate.held_count,
+		.marks = { m->open.marks.logged, m->open.marks.durable,
+			   m->open.marks.home_flushed },
+		.held_count = m->open.home.gate.held_count,
 		.held = mirror_copy_holds(m),
 	};
 	/* Nobody waits for a flush mark to be logged, only for what is before it. */
-	const bool news = m->logged < l->confirmed.logged ||
-			  mirror_log_flush_target(m, m->logged + 1) >
+	const bool news = m->open.marks.logged < l->confirmed.logged ||
+			  mirror_log_flush_target(m, m->open.marks.logged + 1) >
 				  l->confirmed.logged ||
 			  c.marks.durable != l->confirmed.durable ||
 			  c.held != l->confirmed_held;
@@ -342,9 +348,9 @@ static void confirm(struct mirror_engine *m, struct engine_link *l)
 		mirror_engine_wake(m, l->last_sent_ns + HEARTBEAT_NS);
 		return;
 	}
-	if (m->leap_step == LEAP_SUPERBLOCK)
+	if (m->open.leap.step == LEAP_SUPERBLOCK)
 		return; /* the marks leap when the hold stands */
-	f = mirror_frame_get(m, m->stream_link);
+	f = mirror_frame_get(m, m->open.copy.stream_link);
 	if (f == NULL)
 		return;
 	mirror_wire_confirm(f, &c);
@@ -357,33 +363,33 @@ static void confirm(struct mirror_engine *m, struct engine_link *l)
  * would keep a log write under way for ever. */
 bool mirror_copy_lift_is_due(const struct mirror_engine *m)
 {
-	return m->copy_end != 0 && m->durable >= m->copy_end && m->sb.hold.active &&
-	       m->stream_link != MIRROR_LINK_NONE;
+	return m->open.copy.end != 0 && m->open.marks.durable >= m->open.copy.end &&
+	       m->open.sb.hold.active && m->open.copy.stream_link != MIRROR_LINK_NONE;
 }
 
 /* The refresh has ended and all of it is durable here: from now on it counts. */
 static void lift_hold(struct mirror_engine *m)
 {
-	const uint32_t production = m->link[m->stream_link].site;
+	const uint32_t production = m->link[m->open.copy.stream_link].site;
 
-	if (m->log_parts > 0 || m->sb_busy || !mirror_maps_have(m, mirror_maps_want(m)))
+	if (m->open.log.parts > 0 || m->open.writer.busy ||
+	    !mirror_maps_have(m, mirror_maps_want(m)))
 		return;
-	m->sb.hold.active = false;
-	m->sb.refresh.kind = MIRROR_REFRESH_NONE;
-	m->sb.blank = false;
-	m->sb.log_epoch++;
-	mirror_ring_set_epoch(m->ring, m->sb.log_epoch);
-	m->copy_end = 0;
-	if (mirror_map_count(m->map, m->site) > 0)
-		mirror_maps_clear(m, m->site);
+	mirror_store_hold_ends(m);
+	mirror_store_whole(m);
+	mirror_store_next_epoch(m);
+	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
+	m->open.copy.end = 0;
+	if (mirror_map_count(m->open.map, m->open.site) > 0)
+		mirror_maps_clear(m, m->open.site);
 	/* What the log leapt over is in the maps of the others, see take_record(). */
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->site && s != production &&
-		    m->sb.sites[s].map_position < m->leap_begin.first_sequence - 1)
-			m->sb.sites[s].map_position = m->leap_begin.first_sequence - 1;
-	if (m->sb.sites[production].map_state == MIRROR_MAP_ALL_DIRTY)
+		if (s != m->open.site && s != production)
+			mirror_store_map_position(m, s,
+						  m->open.leap.begin.first_sequence - 1);
+	if (m->open.sb.sites[production].map_state == MIRROR_MAP_ALL_DIRTY)
 		mirror_maps_clear(m, production);
-	m->epoch_ticket = m->lift_ticket = mirror_superblock_want(m);
+	m->open.copy.lift_ticket = mirror_superblock_want(m);
 	mirror_engine_set_data(m, DATA_CONSISTENT, "");
 	mirror_engine_event(m, "refresh", "lift-hold",
 			    "the refresh has ended and is durable");
@@ -391,50 +397,52 @@ static void lift_hold(struct mirror_engine *m)
 
 static void store_clean(struct mirror_engine *m)
 {
-	if (!m->clean_due || m->durable < m->clean_sequence ||
-	    m->last_sequence != m->clean_sequence)
+	if (!m->open.copy.clean_due ||
+	    m->open.marks.durable < m->open.copy.clean_sequence ||
+	    m->open.marks.last != m->open.copy.clean_sequence)
 		return;
-	m->clean_due = false;
-	m->sb.clean.set = true;
-	m->sb.clean.generation = m->clean_generation;
-	m->sb.clean.sequence = m->clean_sequence;
+	m->open.copy.clean_due = false;
+	mirror_store_clean(m, &m->open.copy.clean_generation,
+			   m->open.copy.clean_sequence);
 	mirror_superblock_want(m);
 	mirror_engine_event(m, "generation", "clean-end",
 			    "production was demoted cleanly at sequence %llu",
-			    (unsigned long long)m->clean_sequence);
+			    (unsigned long long)m->open.copy.clean_sequence);
 }
 
 /* Nothing is freed above a hold: what the log cannot take now it never will, unless
  * it has all of the refresh and the hold is about to be lifted. */
 static bool hold_is_full(const struct mirror_engine *m)
 {
-	const bool ends = m->copy_end != 0 && m->next_to_log > m->copy_end;
+	const bool ends = m->open.copy.end != 0 &&
+			  m->open.marks.next_to_log > m->open.copy.end;
 
-	return m->sb.hold.active && !m->sb.blank && m->leap_step == LEAP_NONE && !ends &&
-	       ((m->log_full && m->log_parts == 0 &&
-		 m->next_to_log <= m->last_sequence) ||
-		m->last_sequence - m->home_flushed > RECORDS_MAX - 64);
+	return m->open.sb.hold.active && !m->open.sb.blank &&
+	       m->open.leap.step == LEAP_NONE && !ends &&
+	       ((m->open.log.full && m->open.log.parts == 0 &&
+		 m->open.marks.next_to_log <= m->open.marks.last) ||
+		m->open.marks.last - m->open.marks.home_flushed > RECORDS_MAX - 64);
 }
 
 void mirror_copy_pump(struct mirror_engine *m)
 {
 	struct engine_link *l;
 
-	if (m->failed)
+	if (m->open.failed)
 		return;
 	store_clean(m);
-	if (mirror_leap_pump(m) && m->stream_link != MIRROR_LINK_NONE) {
+	if (mirror_leap_pump(m) && m->open.copy.stream_link != MIRROR_LINK_NONE) {
 		send_ready(m, 0, "");
 	}
-	if (m->state == ENGINE_IDLE && m->sb.hold.active &&
-	    m->stream_link == MIRROR_LINK_NONE && m->cut_step == CUT_NONE &&
-	    m->leap_step == LEAP_NONE)
+	if (m->state == ENGINE_IDLE && m->open.sb.hold.active &&
+	    m->open.copy.stream_link == MIRROR_LINK_NONE &&
+	    m->open.cut.step == CUT_NONE && m->open.leap.step == LEAP_NONE)
 		mirror_cut_to_hold(m, "the refresh was cut short");
-	if (m->stream_link == MIRROR_LINK_NONE)
+	if (m->open.copy.stream_link == MIRROR_LINK_NONE)
 		return;
-	l = &m->link[m->stream_link];
+	l = &m->link[m->open.copy.stream_link];
 	if (hold_is_full(m)) {
-		mirror_link_close(m, m->stream_link,
+		mirror_link_close(m, m->open.copy.stream_link,
 				  "the writelog has no more room to hold the refresh");
 		return;
 	}
@@ -450,15 +458,18 @@ void mirror_marks_pump(struct mirror_engine *m)
 	struct fact *f;
 
 	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING ||
-	    (m->marks_told.logged == m->logged && m->marks_told.durable == m->durable &&
-	     m->marks_told.home == m->home_flushed))
+	    (m->open.told.marks.logged == m->open.marks.logged &&
+	     m->open.told.marks.durable == m->open.marks.durable &&
+	     m->open.told.marks.home == m->open.marks.home_flushed))
 		return;
-	if (m->now_ns < m->marks_due_ns) {
-		mirror_engine_wake(m, m->marks_due_ns);
+	if (m->now_ns < m->open.told.due_ns) {
+		mirror_engine_wake(m, m->open.told.due_ns);
 		return;
 	}
-	m->marks_due_ns = m->now_ns + 200 * NS_PER_MS;
-	m->marks_told = (struct site_marks){ m->logged, m->durable, m->home_flushed };
+	m->open.told.due_ns = m->now_ns + 200 * NS_PER_MS;
+	m->open.told.marks = (struct site_marks){ m->open.marks.logged,
+						  m->open.marks.durable,
+						  m->open.marks.home_flushed };
 	f = mirror_engine_fact(m, FACT_MARKS);
-	f->marks = m->marks_told;
+	f->marks = m->open.told.marks;
 }

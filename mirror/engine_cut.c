@@ -12,14 +12,14 @@
  * the log forgets them; the refresh sends them again. Above a hold nothing went
  * home (W6), so nothing is marked.
  */
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 static bool is_quiet(const struct mirror_engine *m)
 {
-	return mirror_home_is_quiet(m) && m->log_parts == 0 && !m->log_flushing &&
-	       m->disk_flush_covers == 0 && m->bypass_step == BYPASS_NONE &&
-	       !m->headers_reading && !m->sb_busy;
+	return mirror_home_is_quiet(m) && m->open.log.parts == 0 &&
+	       !m->open.log.flushing && m->open.free.flush_covers == 0 &&
+	       m->open.bypass.step == BYPASS_NONE && !m->open.headers.reading &&
+	       !m->open.writer.busy;
 }
 
 /* Keep what is up to `keep`. `home`: what goes may be at home. `adopt`: the
@@ -27,32 +27,28 @@ static bool is_quiet(const struct mirror_engine *m)
 void mirror_cut_start(struct mirror_engine *m, uint64_t keep, bool home,
 		      const struct history *adopt)
 {
-	assert(m->cut_step == CUT_NONE && keep <= m->last_sequence);
-	m->cut_step = CUT_QUIET;
-	m->cut_keep = keep;
-	m->cut_next = keep + 1;
-	m->cut_home = home;
-	m->cut_history = adopt != NULL ? *adopt : m->sb.history;
+	assert(m->open.cut.step == CUT_NONE && keep <= m->open.marks.last);
+	m->open.cut.step = CUT_QUIET;
+	m->open.cut.keep = keep;
+	m->open.cut.next = keep + 1;
+	m->open.cut.home = home;
+	m->open.cut.history = adopt != NULL ? *adopt : m->open.sb.history;
 }
 
 /* W6: a refresh was cut short. A blank copy starts over, from nothing. */
 void mirror_cut_to_hold(struct mirror_engine *m, const char *text)
 {
-	if (m->cut_step != CUT_NONE)
+	if (m->open.cut.step != CUT_NONE)
 		return;
 	mirror_engine_event(m, "refresh", "drop-above-hold", "%s: back to sequence %llu",
-			    text, (unsigned long long)m->sb.hold.sequence);
-	mirror_cut_start(m, m->sb.hold.sequence, false, NULL);
+			    text, (unsigned long long)m->open.sb.hold.sequence);
+	mirror_cut_start(m, m->open.sb.hold.sequence, false, NULL);
 }
 
 /* Take a record out of every table. */
 static void drop_record(struct mirror_engine *m, struct mirror_record *r)
 {
-	const struct mirror_header *h = &r->header;
-
-	if (h->type != MIRROR_RECORD_FLUSH &&
-	    m->disk_sequence[h->disk] >= h->disk_sequence)
-		m->disk_sequence[h->disk] = h->disk_sequence - 1;
+	mirror_marks_unplaced(&m->open.marks, &r->header);
 	mirror_record_forget(m, r);
 }
 
@@ -60,20 +56,19 @@ static void drop_record(struct mirror_engine *m, struct mirror_record *r)
  * So a log without room cannot keep the next link waiting. */
 void mirror_records_drop_unlogged(struct mirror_engine *m)
 {
-	if (m->last_sequence < m->next_to_log)
+	if (m->open.marks.last < m->open.marks.next_to_log)
 		return;
-	while (m->last_sequence >= m->next_to_log) {
-		drop_record(m, mirror_engine_record(m, m->last_sequence));
-		m->last_sequence--;
+	while (m->open.marks.last >= m->open.marks.next_to_log) {
+		drop_record(m, mirror_engine_record(m, m->open.marks.last));
+		mirror_marks_drop(&m->open.marks);
 	}
-	m->last_generation = 0; /* the next record may be of any */
-	m->last_group = 0;
+	mirror_marks_any_generation(&m->open.marks);
 }
 
 void mirror_record_forget(struct mirror_engine *m, struct mirror_record *r)
 {
 	if (r->indexed) {
-		mirror_index_remove(&m->index[r->header.disk], r);
+		mirror_index_remove(&m->open.index[r->header.disk], r);
 		r->indexed = false;
 	}
 	if (r->data != NULL) {
@@ -89,27 +84,22 @@ void mirror_record_forget(struct mirror_engine *m, struct mirror_record *r)
 static void drop_from_table(struct mirror_engine *m)
 {
 	mirror_home_reset(m);
-	m->home_reset_due = false;
-	while (m->last_sequence > m->cut_keep && m->last_sequence > m->home_flushed) {
-		struct mirror_record *r = mirror_engine_record(m, m->last_sequence);
+	m->open.home.reset_due = false;
+	while (m->open.marks.last > m->open.cut.keep &&
+	       m->open.marks.last > m->open.marks.home_flushed) {
+		struct mirror_record *r = mirror_engine_record(m, m->open.marks.last);
 
-		if (m->cut_home && r->header.length_bytes > 0)
-			mirror_maps_set(m, m->site, r->header.disk,
+		if (m->open.cut.home && r->header.length_bytes > 0)
+			mirror_maps_set(m, m->open.site, r->header.disk,
 					r->header.offset_bytes, r->header.length_bytes);
-		if (m->cut_home)
-			mirror_evidence_touch(&m->sb.evidence, &r->header);
+		if (m->open.cut.home)
+			mirror_disks_dropped(m, &r->header);
 		drop_record(m, r);
-		m->last_sequence--;
+		mirror_marks_drop(&m->open.marks);
 	}
-	mirror_evidence_cut(&m->sb.evidence, m->cut_keep);
-	m->next_to_log = m->last_sequence + 1;
-	if (m->logged > m->last_sequence)
-		m->logged = m->last_sequence;
-	if (m->durable > m->last_sequence)
-		m->durable = m->last_sequence;
-	if (m->home_done > m->last_sequence)
-		m->home_done = m->last_sequence;
-	m->cut_step = CUT_HEADERS;
+	mirror_disks_cut(m, m->open.cut.keep);
+	mirror_marks_cut(&m->open.marks);
+	m->open.cut.step = CUT_HEADERS;
 }
 
 /* Does the map of `site` know every extent that was freed beyond the cut? It does
@@ -117,11 +107,11 @@ static void drop_from_table(struct mirror_engine *m)
  * no later than the cut. */
 static bool map_knows_freed(const struct mirror_engine *m, uint32_t site, uint64_t oldest)
 {
-	const struct mirror_superblock_site *s = &m->sb.sites[site];
+	const struct mirror_superblock_site *s = &m->open.sb.sites[site];
 
 	return s->map_state == MIRROR_MAP_VALID && s->map_position + 1 >= oldest &&
-	       m->peer[site].proven_durable > 0 &&
-	       m->peer[site].proven_durable <= m->cut_keep;
+	       m->open.peer[site].proven_durable > 0 &&
+	       m->open.peer[site].proven_durable <= m->open.cut.keep;
 }
 
 /* What was freed from the log went into the maps of the sites that lacked it: one
@@ -129,30 +119,31 @@ static bool map_knows_freed(const struct mirror_engine *m, uint32_t site, uint64
  * proven to have anything: nothing here is known to be right. */
 static void mark_freed(struct mirror_engine *m)
 {
-	const uint64_t oldest = mirror_ring_oldest_sequence(m->ring);
+	const uint64_t oldest = mirror_ring_oldest_sequence(m->open.ring);
 
-	m->cut_next = oldest;
+	m->open.cut.next = oldest;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->site && map_knows_freed(m, s, oldest)) {
-			mirror_maps_merge(m, m->site, s);
+		if (s != m->open.site && map_knows_freed(m, s, oldest)) {
+			mirror_maps_merge(m, m->open.site, s);
 			return;
 		}
-	mirror_maps_set_all(m, m->site);
+	mirror_maps_set_all(m, m->open.site);
 }
 
 static void read_headers(struct mirror_engine *m)
 {
-	if (m->headers_reading)
+	if (m->open.headers.reading)
 		return;
-	if (m->cut_home && m->cut_next < mirror_ring_oldest_sequence(m->ring))
+	if (m->open.cut.home &&
+	    m->open.cut.next < mirror_ring_oldest_sequence(m->open.ring))
 		mark_freed(m);
-	if (!m->cut_home || m->cut_next > m->home_flushed) {
-		m->cut_ticket = mirror_maps_want(m);
-		m->cut_step = CUT_MAP;
+	if (!m->open.cut.home || m->open.cut.next > m->open.marks.home_flushed) {
+		m->open.cut.ticket = mirror_maps_want(m);
+		m->open.cut.step = CUT_MAP;
 		return;
 	}
-	if (!mirror_headers_read(m, m->cut_next, HEADERS_CUT))
-		m->cut_next++; /* a leap: nothing stands there */
+	if (!mirror_headers_read(m, m->open.cut.next, HEADERS_CUT))
+		m->open.cut.next++; /* a leap: nothing stands there */
 }
 
 void mirror_cut_headers(struct mirror_engine *m, const struct mirror_header *headers,
@@ -161,71 +152,66 @@ void mirror_cut_headers(struct mirror_engine *m, const struct mirror_header *hea
 	for (uint32_t i = 0; i < count; i++) {
 		const struct mirror_header *h = &headers[i];
 
-		if (h->sequence < m->cut_next)
+		if (h->sequence < m->open.cut.next)
 			continue;
-		m->cut_next = h->sequence + 1;
+		m->open.cut.next = h->sequence + 1;
 		if (h->length_bytes == 0)
 			continue;
-		mirror_maps_set(m, m->site, h->disk, h->offset_bytes, h->length_bytes);
-		if (m->disk_sequence[h->disk] >= h->disk_sequence)
-			m->disk_sequence[h->disk] = h->disk_sequence - 1;
+		mirror_maps_set(m, m->open.site, h->disk, h->offset_bytes,
+				h->length_bytes);
+		mirror_marks_unplaced(&m->open.marks, h);
 	}
 }
 
-static void set_sequence(struct mirror_engine *m, uint64_t sequence)
+/* The marks stand at `sequence`, where the log goes on: so do those who follow them. */
+static void go_on(struct mirror_engine *m, uint64_t sequence)
 {
-	m->last_sequence = sequence;
-	m->next_to_log = sequence + 1;
-	m->logged = sequence;
-	m->durable = m->durable < sequence ? m->durable : sequence;
-	m->home_flushed = m->home_flushed < sequence ? m->home_flushed : sequence;
-	m->home_done = m->home_flushed;
-	m->home_next = m->home_flushed + 1;
-	m->mark_written = m->mark_logged = 0;
-	m->proven = m->proven < sequence ? m->proven : sequence;
-	m->sb_proves = m->sb_proves < sequence ? m->sb_proves : sequence;
+	m->open.home.next = m->open.marks.home_flushed + 1;
+	m->open.log.mark_written = m->open.log.mark_logged = 0;
+	mirror_superblock_proves(m, sequence);
 	mirror_maps_limit(m, sequence);
-	assert(m->bypass_step == BYPASS_NONE); /* none began since all was quiet */
+	assert(m->open.bypass.step == BYPASS_NONE); /* none began since all was quiet */
 }
 
 static void restart(struct mirror_engine *m)
 {
-	const uint64_t position = mirror_ring_truncate_after(m->ring, m->cut_keep);
+	const uint64_t position = mirror_ring_truncate_after(m->open.ring,
+							     m->open.cut.keep);
 
-	if (mirror_superblock_restart(&m->sb, position, m->cut_keep) != 0) {
+	if (mirror_store_restart(m, position, m->open.cut.keep) != 0) {
 		mirror_engine_damage(m, "too many cuts are alive in this log; create it "
 					"anew for a full refresh");
 		return;
 	}
-	set_sequence(m, m->cut_keep);
-	m->last_generation = 0; /* the next record may be of any */
-	m->last_group = 0;
-	m->sb.history = m->cut_history;
+	mirror_marks_restart(&m->open.marks, m->open.cut.keep);
+	go_on(m, m->open.cut.keep);
+	mirror_marks_any_generation(&m->open.marks);
+	mirror_store_history(m, &m->open.cut.history);
 	mirror_proven_limit(m);
-	m->sb.hold.active = false;
-	m->sb.refresh.kind = MIRROR_REFRESH_NONE;
-	mirror_ring_set_epoch(m->ring, m->sb.log_epoch);
-	m->cut_ticket = mirror_superblock_want(m);
-	m->cut_step = CUT_SUPERBLOCK;
+	mirror_store_hold_ends(m);
+	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
+	m->open.cut.ticket = mirror_superblock_want(m);
+	m->open.cut.step = CUT_SUPERBLOCK;
 }
 
 void mirror_cut_pump(struct mirror_engine *m)
 {
-	if (m->failed)
+	if (m->open.failed)
 		return;
-	if (m->cut_step == CUT_QUIET && is_quiet(m))
+	if (m->open.cut.step == CUT_QUIET && is_quiet(m))
 		drop_from_table(m);
-	if (m->cut_step == CUT_HEADERS)
+	if (m->open.cut.step == CUT_HEADERS)
 		read_headers(m);
-	if (m->cut_step == CUT_MAP && mirror_maps_have(m, m->cut_ticket))
+	if (m->open.cut.step == CUT_MAP && mirror_maps_have(m, m->open.cut.ticket))
 		restart(m);
-	if (m->cut_step == CUT_SUPERBLOCK && mirror_superblock_has(m, m->cut_ticket)) {
-		m->cut_step = CUT_NONE;
+	if (m->open.cut.step == CUT_SUPERBLOCK &&
+	    mirror_superblock_has(m, m->open.cut.ticket)) {
+		m->open.cut.step = CUT_NONE;
 		mirror_engine_set_data(m,
-				       m->sb.blank ? DATA_INCONSISTENT :
-				       mirror_map_count(m->map, m->site) > 0 ?
-						     DATA_OUTDATED :
-						     DATA_CONSISTENT,
+				       m->open.sb.blank ? DATA_INCONSISTENT :
+				       mirror_map_count(m->open.map, m->open.site) > 0 ?
+							  DATA_OUTDATED :
+							  DATA_CONSISTENT,
 				       "the writelog was cut back");
 	}
 }
@@ -237,81 +223,72 @@ void mirror_cut_pump(struct mirror_engine *m)
  * first sequence become durable together. */
 void mirror_leap_start(struct mirror_engine *m, const struct mirror_refresh_begin *b)
 {
-	assert(m->leap_step == LEAP_NONE && b->first_sequence > m->last_sequence);
-	m->leap_step = LEAP_HOME;
-	m->leap_begin = *b;
-	m->home_wanted = m->last_sequence;
+	assert(m->open.leap.step == LEAP_NONE && b->first_sequence > m->open.marks.last);
+	m->open.leap.step = LEAP_HOME;
+	m->open.leap.begin = *b;
+	m->open.home.wanted = m->open.marks.last;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		m->peer[s].map_to = m->last_sequence; /* engine_free.c: bypass */
+		m->open.peer[s].refresh.map_to =
+			m->open.marks.last; /* engine_free.c: bypass */
 }
 
 void mirror_leap_forget(struct mirror_engine *m)
 {
-	m->home_wanted = 0;
+	m->open.home.wanted = 0;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		m->peer[s].map_to = 0;
+		m->open.peer[s].refresh.map_to = 0;
 }
 
 static bool leap_is_ready(struct mirror_engine *m)
 {
-	if (m->home_flushed != m->last_sequence || m->log_parts > 0 || m->log_flushing ||
-	    m->bypass_step != BYPASS_NONE)
+	if (m->open.marks.home_flushed != m->open.marks.last || m->open.log.parts > 0 ||
+	    m->open.log.flushing || m->open.bypass.step != BYPASS_NONE)
 		return false;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->site && mirror_free_covered(m, s) < m->last_sequence)
+		if (s != m->open.site && mirror_free_covered(m, s) < m->open.marks.last)
 			return false;
-	if (m->freed_bytes > 0) {
-		m->freed_bytes = 0;
+	if (m->open.free.freed_bytes > 0) {
+		m->open.free.freed_bytes = 0;
 		mirror_superblock_want(m);
 	}
-	return mirror_superblock_has(m, m->sb_wanted);
+	return mirror_superblock_has(m, m->open.writer.wanted);
 }
 
 static void leap(struct mirror_engine *m)
 {
-	const uint64_t position = mirror_ring_head_position(m->ring);
-	const uint64_t first = m->leap_begin.first_sequence;
+	const uint64_t position = mirror_ring_head_position(m->open.ring);
+	const uint64_t first = m->open.leap.begin.first_sequence;
 	bool hold;
 
 	mirror_leap_forget(m);
-	if (!mirror_copy_may_begin(m, &m->leap_begin, &hold)) {
-		m->leap_step = LEAP_NONE;
+	if (!mirror_copy_may_begin(m, &m->open.leap.begin, &hold)) {
+		m->open.leap.step = LEAP_NONE;
 		return;
 	}
-	m->sb.hold.active = true;
-	m->sb.hold.generation = m->last_generation;
-	m->sb.hold.sequence = m->last_sequence;
-	m->sb.hold.position = position;
-	m->sb.refresh.kind = hold ? MIRROR_REFRESH_HELD : MIRROR_REFRESH_BLANK;
-	if (!hold) {
-		m->sb.blank = true;
-		mirror_evidence_forget_samples(&m->sb.evidence);
+	mirror_store_hold(m, position, hold);
+	if (first == m->open.marks.last + 1) {
+		mirror_store_next_epoch(m);
+	} else if (mirror_store_restart(m, position, first - 1) != 0) {
+		mirror_engine_damage(m, "too many cuts are alive in this log");
+		return;
+	} else {
+		mirror_ring_leap(m->open.ring, first);
+		mirror_marks_leap(&m->open.marks, first - 1);
+		go_on(m, first - 1);
 	}
-	m->sb.refresh.source = history_newest(&m->sb.history)->id;
-	m->sb.log_epoch++;
-	if (first > m->last_sequence + 1) {
-		m->sb.log_epoch--;
-		if (mirror_superblock_restart(&m->sb, position, first - 1) != 0) {
-			mirror_engine_damage(m, "too many cuts are alive in this log");
-			return;
-		}
-		mirror_ring_leap(m->ring, first);
-		m->home_flushed = first - 1;
-		m->durable = first - 1;
-		set_sequence(m, first - 1);
-	}
-	mirror_ring_set_epoch(m->ring, m->sb.log_epoch);
-	m->leap_ticket = mirror_superblock_want(m);
-	m->leap_step = LEAP_SUPERBLOCK;
+	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
+	m->open.leap.ticket = mirror_superblock_want(m);
+	m->open.leap.step = LEAP_SUPERBLOCK;
 }
 
 /* True when the hold stands and the stream may begin. */
 bool mirror_leap_pump(struct mirror_engine *m)
 {
-	if (m->leap_step == LEAP_HOME && leap_is_ready(m))
+	if (m->open.leap.step == LEAP_HOME && leap_is_ready(m))
 		leap(m);
-	if (m->leap_step == LEAP_SUPERBLOCK && mirror_superblock_has(m, m->leap_ticket)) {
-		m->leap_step = LEAP_NONE;
+	if (m->open.leap.step == LEAP_SUPERBLOCK &&
+	    mirror_superblock_has(m, m->open.leap.ticket)) {
+		m->open.leap.step = LEAP_NONE;
 		return true;
 	}
 	return false;

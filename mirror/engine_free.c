@@ -6,8 +6,7 @@
  * being served by a link; see bypass below. Freed room is used only after a
  * superblock whose tail lies beyond it is durable (ring.h).
  */
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 #define BYPASS_ROUND_MAX 256u /* descriptors read before a round is stored */
 #define HINT_BYTES_MIN                                                                   \
@@ -19,71 +18,75 @@
 
 static bool disk_flush_is_due(const struct mirror_engine *m)
 {
-	if (m->home_done == m->home_flushed)
+	if (m->open.marks.home == m->open.marks.home_flushed)
 		return false;
-	return m->now_ns >= m->disks_dirty_since_ns + HOME_FLUSH_NS ||
-	       m->home_done - m->home_flushed > RECORDS_MAX / 4 ||
-	       m->home_wanted > m->home_flushed || mirror_ring_used_percent(m->ring) > 50;
+	return m->now_ns >= m->open.free.dirty_since_ns + HOME_FLUSH_NS ||
+	       m->open.marks.home - m->open.marks.home_flushed > RECORDS_MAX / 4 ||
+	       m->open.home.wanted > m->open.marks.home_flushed ||
+	       mirror_ring_used_percent(m->open.ring) > 50;
 }
 
 static void disks_flushed(struct mirror_engine *m)
 {
-	while (m->home_flushed < m->disk_flush_covers) {
-		struct mirror_record *r = mirror_engine_record(m, m->home_flushed + 1);
+	while (m->open.marks.home_flushed < m->open.free.flush_covers) {
+		struct mirror_record *r = mirror_engine_record(
+			m, m->open.marks.home_flushed + 1);
 
 		mirror_lag_note(m, &r->header);
 		mirror_disks_homed(m, r);
 		mirror_record_set_state(r, MIRROR_RECORD_FREE);
-		m->home_flushed++;
+		mirror_marks_home_flushed(&m->open.marks);
 	}
-	m->disk_flush_covers = 0;
+	m->open.free.flush_covers = 0;
 }
 
 static void flush_disks(struct mirror_engine *m)
 {
-	m->disk_flush_covers = m->home_done;
-	m->disks_dirty_since_ns = 0;
-	for (uint32_t i = 0; i < m->disk_count; i++) {
-		struct mirror_io *io = &m->disk_flush_io[i];
+	m->open.free.flush_covers = m->open.marks.home;
+	m->open.free.dirty_since_ns = 0;
+	for (uint32_t i = 0; i < m->open.disk_count; i++) {
+		struct mirror_io *io = &m->open.free.flush_io[i];
 
-		if (!m->disk_dirty[i])
+		if (!m->open.free.disk_dirty[i])
 			continue;
-		m->disk_dirty[i] = false;
+		m->open.free.disk_dirty[i] = false;
 		*io = (struct mirror_io){
 			.op = MIRROR_IO_FLUSH,
 			.device = i,
 			.purpose = IO_DISK_FLUSH,
 		};
 		mirror_engine_submit(m, io);
-		m->disk_flushes_running++;
-		m->counters.disk_flushes++;
+		m->open.free.flushes_running++;
+		m->open.counters.disk_flushes++;
 	}
-	if (m->disk_flushes_running == 0)
+	if (m->open.free.flushes_running == 0)
 		disks_flushed(m);
 }
 
 void mirror_free_io(struct mirror_engine *m, struct mirror_io *io)
 {
-	m->disk_flushes_running--;
+	m->open.free.flushes_running--;
 	if (io->result < 0)
 		mirror_engine_fail(m, io->device, io->result, "flushing");
-	if (m->disk_flushes_running == 0 && !m->failed)
+	if (m->open.free.flushes_running == 0 && !m->open.failed)
 		disks_flushed(m);
 }
 
 static void pump_disks(struct mirror_engine *m)
 {
-	while (m->home_done < m->last_sequence &&
-	       mirror_engine_record(m, m->home_done + 1)->state == MIRROR_RECORD_HOME)
-		m->home_done++;
-	if (m->disk_flush_covers != 0 || m->home_done == m->home_flushed)
+	while (m->open.marks.home < m->open.marks.last &&
+	       mirror_engine_record(m, m->open.marks.home + 1)->state ==
+		       MIRROR_RECORD_HOME)
+		mirror_marks_home(&m->open.marks);
+	if (m->open.free.flush_covers != 0 ||
+	    m->open.marks.home == m->open.marks.home_flushed)
 		return;
-	if (m->disks_dirty_since_ns == 0)
-		m->disks_dirty_since_ns = m->now_ns; /* flush marks only */
+	if (m->open.free.dirty_since_ns == 0)
+		m->open.free.dirty_since_ns = m->now_ns; /* flush marks only */
 	if (disk_flush_is_due(m))
 		flush_disks(m);
 	else
-		mirror_engine_wake(m, m->disks_dirty_since_ns + HOME_FLUSH_NS);
+		mirror_engine_wake(m, m->open.free.dirty_since_ns + HOME_FLUSH_NS);
 }
 
 /* ---- the log ------------------------------------------------------------- */
@@ -91,8 +94,8 @@ static void pump_disks(struct mirror_engine *m)
 /* All records up to here need not be kept for `site`. */
 uint64_t mirror_free_covered(const struct mirror_engine *m, uint32_t site)
 {
-	const struct mirror_superblock_site *s = &m->sb.sites[site];
-	const struct engine_peer *p = &m->peer[site];
+	const struct mirror_superblock_site *s = &m->open.sb.sites[site];
+	const struct engine_peer *p = &m->open.peer[site];
 
 	if (s->map_state == MIRROR_MAP_ALL_DIRTY)
 		return UINT64_MAX;
@@ -102,8 +105,8 @@ uint64_t mirror_free_covered(const struct mirror_engine *m, uint32_t site)
 /* Linked, and its stream has not begun, or waits for the operator's consent. */
 static bool stands_still(const struct mirror_engine *m, uint32_t site)
 {
-	return m->peer[site].phase == REFRESH_MAPPING ||
-	       m->peer[site].phase == REFRESH_REFUSED;
+	return m->open.peer[site].refresh.phase == REFRESH_MAPPING ||
+	       m->open.peer[site].refresh.phase == REFRESH_REFUSED;
 }
 
 /* Does the log wait for this linked copy? As long as clients do, or as it takes what it
@@ -111,17 +114,18 @@ static bool stands_still(const struct mirror_engine *m, uint32_t site)
  * count. */
 static bool is_waited_out(const struct mirror_engine *m, uint32_t site)
 {
-	return mirror_ack_waits_for(&m->ack, site) || mirror_trust_flows(m, site);
+	return mirror_ack_waits_for(&m->open.requests.ack, site) ||
+	       mirror_trust_flows(m, site);
 }
 
 static uint64_t covered(struct mirror_engine *m)
 {
-	uint64_t all = m->home_flushed;
+	uint64_t all = m->open.marks.home_flushed;
 
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->site && mirror_free_covered(m, s) < all)
+		if (s != m->open.site && mirror_free_covered(m, s) < all)
 			all = mirror_free_covered(m, s);
-	if (mirror_ring_used_percent(m->ring) > NEVER_WAIT_PERCENT)
+	if (mirror_ring_used_percent(m->open.ring) > NEVER_WAIT_PERCENT)
 		return all;
 	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++)
 		if (((m->link[i].use == LINK_STREAM_OUT &&
@@ -133,61 +137,35 @@ static uint64_t covered(struct mirror_engine *m)
 	return all;
 }
 
-/* What the next superblock says of the moment. Called as it is encoded. */
-void mirror_superblock_hints(struct mirror_engine *m)
-{
-	struct mirror_superblock *sb = &m->sb;
-	uint64_t position, sequence, epoch;
-
-	mirror_ring_tail(m->ring, &position, &sequence, &epoch);
-	mirror_superblock_set_tail(sb, position, sequence, epoch);
-	m->sb_tail_position = position;
-	sb->head_position = mirror_ring_head_position(m->ring);
-	if (!sb->hold.active) {
-		sb->durable = (struct mirror_mark){ m->last_generation, m->durable };
-		sb->home = (struct mirror_mark){ m->last_generation, m->home_flushed };
-		sb->next_sequence = m->durable + 1;
-	}
-	sb->last_time_ns = m->last_time_ns;
-	for (uint32_t i = 0; i < m->disk_count; i++)
-		sb->disks.entry[i].sequence = m->disk_sequence[i];
-	for (uint32_t s = 0; s < m->config->site_count; s++) {
-		const bool away = s != m->site && m->peer[s].link == MIRROR_LINK_NONE;
-
-		if (!away)
-			sb->sites[s].since_ns = 0;
-		else if (sb->sites[s].since_ns == 0)
-			sb->sites[s].since_ns = m->wall_ns;
-	}
-}
-
 /* Much has been logged since the superblock told what is home. It is written with the
  * tail too, but that stands while the log is kept for a site that is away. */
 static bool hint_is_due(const struct mirror_engine *m)
 {
-	uint64_t bytes = mirror_ring_bytes(m->ring) / 64;
+	uint64_t bytes = mirror_ring_bytes(m->open.ring) / 64;
 
 	if (bytes < HINT_BYTES_MIN)
 		bytes = HINT_BYTES_MIN;
 	if (bytes > HINT_BYTES_MAX)
 		bytes = HINT_BYTES_MAX;
-	return !m->sb_busy && m->home_flushed > m->sb.home.sequence &&
-	       mirror_ring_head_position(m->ring) >= m->sb.head_position + bytes;
+	return !m->open.writer.busy &&
+	       m->open.marks.home_flushed > m->open.sb.home.sequence &&
+	       mirror_ring_head_position(m->open.ring) >=
+		       m->open.sb.head_position + bytes;
 }
 
 static void pump_ring(struct mirror_engine *m)
 {
 	uint64_t freed;
 
-	if (m->sb.hold.active && !m->sb.blank)
+	if (m->open.sb.hold.active && !m->open.sb.blank)
 		return;
-	freed = mirror_ring_free_to(m->ring, covered(m));
-	m->freed_bytes += freed;
-	if (m->freed_bytes >= mirror_ring_bytes(m->ring) / 16 ||
-	    (m->freed_bytes > 0 && mirror_ring_used_percent(m->ring) > 50 &&
-	     !m->sb_busy) ||
+	freed = mirror_ring_free_to(m->open.ring, covered(m));
+	m->open.free.freed_bytes += freed;
+	if (m->open.free.freed_bytes >= mirror_ring_bytes(m->open.ring) / 16 ||
+	    (m->open.free.freed_bytes > 0 &&
+	     mirror_ring_used_percent(m->open.ring) > 50 && !m->open.writer.busy) ||
 	    hint_is_due(m)) {
-		m->freed_bytes = 0;
+		m->open.free.freed_bytes = 0;
 		mirror_superblock_want(m);
 	}
 }
@@ -200,41 +178,44 @@ static bool site_is_behind(const struct mirror_engine *m, uint32_t site)
 	 * is put out, unless it is held: what it takes in counts only at the end.
 	 * A copy does not wait for production, whose marks come down a line that
 	 * waits for this very log. */
-	return site != m->site && mirror_free_covered(m, site) < m->home_flushed &&
-	       (m->peer[site].link == MIRROR_LINK_NONE || m->peer[site].held ||
+	return site != m->open.site &&
+	       mirror_free_covered(m, site) < m->open.marks.home_flushed &&
+	       (m->open.peer[site].link == MIRROR_LINK_NONE || m->open.peer[site].held ||
 		stands_still(m, site) || !is_waited_out(m, site) ||
 		m->state == ENGINE_IDLE);
 }
 
 static bool bypass_is_due(const struct mirror_engine *m)
 {
-	const bool full = mirror_ring_used_percent(m->ring) >=
+	const bool full = mirror_ring_used_percent(m->open.ring) >=
 				  m->config->bypass_at_percent ||
-			  (m->log_full && m->next_to_log <= m->last_sequence);
+			  (m->open.log.full &&
+			   m->open.marks.next_to_log <= m->open.marks.last);
 
-	if ((m->sb.hold.active && !m->sb.blank) || m->cut_step != CUT_NONE)
+	if ((m->open.sb.hold.active && !m->open.sb.blank) || m->open.cut.step != CUT_NONE)
 		return false;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		if (site_is_behind(m, s) &&
-		    (full || mirror_free_covered(m, s) < m->peer[s].map_to))
+		    (full || mirror_free_covered(m, s) < m->open.peer[s].refresh.map_to))
 			return true;
 	return false;
 }
 
 static void bypass_store(struct mirror_engine *m)
 {
-	m->bypass_step = BYPASS_MAP;
-	m->bypass_ticket = mirror_maps_want(m);
+	m->open.bypass.step = BYPASS_MAP;
+	m->open.bypass.ticket = mirror_maps_want(m);
 }
 
-/* Read the descriptor that holds bypass_next; engine_maps.c hands its headers to
+/* Read the descriptor that holds bypass.next; engine_maps.c hands its headers to
  * mirror_bypass_headers(). */
 static void bypass_read(struct mirror_engine *m)
 {
-	if (m->headers_reading)
+	if (m->open.headers.reading)
 		return;
-	if (m->bypass_round == BYPASS_ROUND_MAX || m->bypass_next > m->home_flushed ||
-	    !mirror_headers_read(m, m->bypass_next, HEADERS_BYPASS))
+	if (m->open.bypass.round == BYPASS_ROUND_MAX ||
+	    m->open.bypass.next > m->open.marks.home_flushed ||
+	    !mirror_headers_read(m, m->open.bypass.next, HEADERS_BYPASS))
 		bypass_store(m);
 }
 
@@ -244,37 +225,39 @@ void mirror_bypass_headers(struct mirror_engine *m, const struct mirror_header *
 	for (uint32_t i = 0; i < count; i++) {
 		const struct mirror_header *h = &headers[i];
 
-		if (h->sequence < m->bypass_next || h->sequence > m->home_flushed)
+		if (h->sequence < m->open.bypass.next ||
+		    h->sequence > m->open.marks.home_flushed)
 			continue;
-		m->bypass_next = h->sequence + 1;
+		m->open.bypass.next = h->sequence + 1;
 		for (uint32_t s = 0; s < m->config->site_count; s++)
-			if ((m->bypass_sites >> s & 1) != 0 && h->length_bytes > 0)
+			if ((m->open.bypass.sites >> s & 1) != 0 && h->length_bytes > 0)
 				mirror_maps_set(m, s, h->disk, h->offset_bytes,
 						h->length_bytes);
 	}
-	m->bypass_round++;
+	m->open.bypass.round++;
 }
 
 static void bypass_begin(struct mirror_engine *m)
 {
-	m->bypass_step = BYPASS_HEADERS;
-	m->bypass_next = mirror_ring_oldest_sequence(m->ring);
-	m->bypass_round = 0;
-	m->bypass_sites = 0;
+	m->open.bypass.step = BYPASS_HEADERS;
+	m->open.bypass.next = mirror_ring_oldest_sequence(m->open.ring);
+	m->open.bypass.round = 0;
+	m->open.bypass.sites = 0;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		if (site_is_behind(m, s))
-			m->bypass_sites |= 1u << s;
+			m->open.bypass.sites |= 1u << s;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if ((m->bypass_sites >> s & 1) != 0 && m->sb.sites[s].map_position == 0)
+		if ((m->open.bypass.sites >> s & 1) != 0 &&
+		    m->open.sb.sites[s].map_position == 0)
 			mirror_engine_event(
 				m, mirror_engine_site_name(m, s), "bypass",
 				"the log is %u%% full: the tracking map takes over",
-				mirror_ring_used_percent(m->ring));
+				mirror_ring_used_percent(m->open.ring));
 }
 
 static void pump_bypass(struct mirror_engine *m)
 {
-	switch (m->bypass_step) {
+	switch (m->open.bypass.step) {
 	case BYPASS_NONE:
 		if (bypass_is_due(m))
 			bypass_begin(m);
@@ -283,26 +266,25 @@ static void pump_bypass(struct mirror_engine *m)
 		bypass_read(m);
 		break;
 	case BYPASS_MAP:
-		if (!mirror_maps_have(m, m->bypass_ticket))
+		if (!mirror_maps_have(m, m->open.bypass.ticket))
 			break;
 		for (uint32_t s = 0; s < m->config->site_count; s++)
-			if ((m->bypass_sites >> s & 1) != 0 &&
-			    m->sb.sites[s].map_position < m->bypass_next - 1)
-				m->sb.sites[s].map_position = m->bypass_next - 1;
-		m->bypass_ticket = mirror_superblock_want(m);
-		m->bypass_step = BYPASS_SUPERBLOCK;
+			if ((m->open.bypass.sites >> s & 1) != 0)
+				mirror_store_map_position(m, s, m->open.bypass.next - 1);
+		m->open.bypass.ticket = mirror_superblock_want(m);
+		m->open.bypass.step = BYPASS_SUPERBLOCK;
 		break;
 	case BYPASS_SUPERBLOCK:
-		if (mirror_superblock_has(m, m->bypass_ticket))
-			m->bypass_step = BYPASS_NONE;
+		if (mirror_superblock_has(m, m->open.bypass.ticket))
+			m->open.bypass.step = BYPASS_NONE;
 		break;
 	}
 }
 
 void mirror_free_pump(struct mirror_engine *m)
 {
-	if (m->failed || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING ||
-	    m->cut_step > CUT_QUIET || m->leap_step == LEAP_SUPERBLOCK)
+	if (m->open.failed || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING ||
+	    m->open.cut.step > CUT_QUIET || m->open.leap.step == LEAP_SUPERBLOCK)
 		return;
 	pump_disks(m);
 	pump_ring(m);

@@ -13,8 +13,7 @@
  */
 #include <stdio.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 #define SPLIT_BRAIN                                                                      \
 	"SplitBrain: both sites have written since they were last together; "            \
@@ -24,30 +23,31 @@
 static void fill_hello(struct mirror_engine *m, uint32_t number, struct mirror_hello *h,
 		       enum mirror_hello_purpose purpose)
 {
-	const struct generation *g = history_newest(&m->sb.history);
+	const struct generation *g = history_newest(&m->open.sb.history);
 
 	*h = (struct mirror_hello){
 		.version_min = MIRROR_WIRE_VERSION,
 		.version_max = MIRROR_WIRE_VERSION,
 		.purpose = purpose,
-		.mirror = m->sb.mirror,
-		.lineage = m->sb.lineage,
-		.site_id = m->sb.site_id,
-		.log = m->sb.log,
-		.site = m->site,
-		.incarnation = m->incarnation,
-		.ballot = m->view_ballot,
+		.mirror = m->open.sb.mirror,
+		.lineage = m->open.sb.lineage,
+		.site_id = m->open.sb.site_id,
+		.log = m->open.sb.log,
+		.site = m->open.site,
+		.incarnation = m->open.incarnation,
+		.ballot = m->open.serve.view_ballot,
 		.config_hash = m->config->hash,
-		.marks = { m->logged, m->durable, m->home_flushed },
-		.oldest_sequence = mirror_ring_oldest_sequence(m->ring),
-		.next_sequence = m->last_sequence + 1,
-		.data = m->data,
+		.marks = { m->open.marks.logged, m->open.marks.durable,
+			   m->open.marks.home_flushed },
+		.oldest_sequence = mirror_ring_oldest_sequence(m->open.ring),
+		.next_sequence = m->open.marks.last + 1,
+		.data = m->open.data,
 		.serving = m->state >= ENGINE_STARTING && m->state <= ENGINE_DEMOTING,
-		.blank = m->sb.blank,
-		.own_map_extents = mirror_map_count(m->map, m->site),
+		.blank = m->open.sb.blank,
+		.own_map_extents = mirror_map_count(m->open.map, m->open.site),
 		.data_max_bytes = MIRROR_RECORD_DATA_MAX,
-		.history = m->sb.history,
-		.disks = m->sb.disks,
+		.history = m->open.sb.history,
+		.disks = m->open.sb.disks,
 	};
 	for (uint32_t i = 0; i < sizeof h->nonce; i += 8) {
 		uint64_t r = mirror_engine_random(m);
@@ -55,17 +55,17 @@ static void fill_hello(struct mirror_engine *m, uint32_t number, struct mirror_h
 		memcpy(h->nonce + i, &r, 8);
 	}
 	mirror_rights_hello(m, number, h);
-	snprintf(h->mirror_name, sizeof h->mirror_name, "%s", m->sb.mirror_name);
+	snprintf(h->mirror_name, sizeof h->mirror_name, "%s", m->open.sb.mirror_name);
 	snprintf(h->site_name, sizeof h->site_name, "%s",
-		 mirror_engine_site_name(m, m->site));
+		 mirror_engine_site_name(m, m->open.site));
 	if (g != NULL) {
 		h->generation = g->id;
 		h->generation_ordinal = g->ordinal;
 	}
 	if (purpose == MIRROR_HELLO_ROLL && m->state == ENGINE_PREPARING) {
-		h->generation = m->prepare.generation;
-		h->ballot = m->prepare.ballot;
-		h->history = m->prepare.history;
+		h->generation = m->open.prepare.order.generation;
+		h->ballot = m->open.prepare.order.ballot;
+		h->history = m->open.prepare.order.history;
 	}
 }
 
@@ -83,10 +83,10 @@ static bool send_hello(struct mirror_engine *m, uint32_t number,
 		mirror_frame_drop(m, f);
 		return false;
 	}
-	fill_hello(m, number, &m->hello_scratch, purpose);
+	fill_hello(m, number, &m->memory.hello_scratch, purpose);
 	mirror_buffer_ref(m, data);
-	mirror_wire_hello(f, type, &m->hello_scratch, data,
-			  mirror_wire_hello_data(&m->hello_scratch, data));
+	mirror_wire_hello(f, type, &m->memory.hello_scratch, data,
+			  mirror_wire_hello_data(&m->memory.hello_scratch, data));
 	f->owner = m;
 	mirror_frame_send(m, f);
 	return true;
@@ -105,11 +105,12 @@ static void refuse(struct mirror_engine *m, uint32_t number, enum mirror_refuse_
 		mirror_frame_send(m, f);
 	}
 	/* Who is refused comes again, twice a second: the same is said once. */
-	if (strcmp(m->refused_text, text) != 0)
+	if (strcmp(m->open.greeting.refused_text, text) != 0)
 		mirror_engine_event(m, "link", "refuse-hello", "%s", text);
-	snprintf(m->refused_text, sizeof m->refused_text, "%s", text);
-	if (m->greeting_link == number)
-		m->greeting_link = MIRROR_LINK_NONE;
+	snprintf(m->open.greeting.refused_text, sizeof m->open.greeting.refused_text,
+		 "%s", text);
+	if (m->open.greeting.link == number)
+		m->open.greeting.link = MIRROR_LINK_NONE;
 	m->link[number].closing = true;
 	snprintf(m->link[number].closing_text, sizeof m->link[number].closing_text, "%s",
 		 text);
@@ -123,7 +124,7 @@ static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 			  char *text, size_t size)
 {
 	const bool maker = h->purpose == MIRROR_HELLO_PROBE && uuid_is_zero(&h->mirror);
-	const char *own = mirror_engine_site_name(m, m->site);
+	const char *own = mirror_engine_site_name(m, m->open.site);
 
 	if (h->version_min > MIRROR_WIRE_VERSION ||
 	    h->version_max < MIRROR_WIRE_VERSION) {
@@ -134,16 +135,16 @@ static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 			 MIRROR_WIRE_VERSION);
 		return MIRROR_REFUSE_OTHER_VERSION;
 	}
-	if (strcmp(h->mirror_name, m->sb.mirror_name) != 0 ||
-	    (!maker && !uuid_equal(&h->mirror, &m->sb.mirror))) {
+	if (strcmp(h->mirror_name, m->open.sb.mirror_name) != 0 ||
+	    (!maker && !uuid_equal(&h->mirror, &m->open.sb.mirror))) {
 		snprintf(text, size,
 			 "%s of mirror %s and %s of mirror %s are of different mirrors",
-			 h->site_name, h->mirror_name, own, m->sb.mirror_name);
+			 h->site_name, h->mirror_name, own, m->open.sb.mirror_name);
 		return MIRROR_REFUSE_OTHER_MIRROR;
 	}
 	if (maker)
 		return 0;
-	if (!uuid_equal(&h->lineage, &m->sb.lineage)) {
+	if (!uuid_equal(&h->lineage, &m->open.sb.lineage)) {
 		snprintf(text, size, "%s and %s are of different lineages of this mirror",
 			 h->site_name, own);
 		return MIRROR_REFUSE_OTHER_LINEAGE;
@@ -156,7 +157,7 @@ static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 			 h->site_name, own, m->config->mirror);
 		return MIRROR_REFUSE_OTHER_CONFIG;
 	}
-	if (h->site >= m->config->site_count || h->site == m->site) {
+	if (h->site >= m->config->site_count || h->site == m->open.site) {
 		snprintf(text, size,
 			 "one that calls itself site %s called %s, in whose file that is "
 			 "no other site",
@@ -170,14 +171,15 @@ static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 static int check_generation(struct mirror_engine *m, const struct mirror_hello *h,
 			    char *text, size_t size)
 {
-	const struct generation *known = history_newest(&m->view_history);
+	const struct generation *known = history_newest(&m->open.serve.view_history);
 	struct mirror_judgement j;
 
-	if (!uuid_is_zero(&m->sb.refusal.generation) &&
-	    mirror_history_find(&h->history, &m->sb.refusal.generation) == NULL &&
+	if (!uuid_is_zero(&m->open.sb.refusal.generation) &&
+	    mirror_history_find(&h->history, &m->open.sb.refusal.generation) == NULL &&
 	    !mirror_promise_allows(m, h->site) &&
-	    (h->purpose != MIRROR_HELLO_ROLL || h->ballot <= m->sb.refusal.ballot)) {
-		mirror_history_judge(&m->sb.history, m->last_sequence, &h->history, &j);
+	    (h->purpose != MIRROR_HELLO_ROLL || h->ballot <= m->open.sb.refusal.ballot)) {
+		mirror_history_judge(&m->open.sb.history, m->open.marks.last, &h->history,
+				     &j);
 		if (j.verdict == MIRROR_VERDICT_FORKED) {
 			snprintf(text, size, "%s", SPLIT_BRAIN);
 			return MIRROR_REFUSE_SPLIT_BRAIN;
@@ -186,7 +188,7 @@ static int check_generation(struct mirror_engine *m, const struct mirror_hello *
 			 "generation %llu of %s is older than the one that %s has "
 			 "promised to follow",
 			 (unsigned long long)h->generation_ordinal, h->site_name,
-			 mirror_engine_site_name(m, m->site));
+			 mirror_engine_site_name(m, m->open.site));
 		return MIRROR_REFUSE_GENERATION;
 	}
 	/* Without members there is no view; our log is judged instead. */
@@ -204,27 +206,28 @@ static int check_generation(struct mirror_engine *m, const struct mirror_hello *
 static int check_state(struct mirror_engine *m, const struct mirror_hello *h, char *text,
 		       size_t size)
 {
-	if (m->failed) {
-		snprintf(text, size, "%s", m->failed_text);
+	if (m->open.failed) {
+		snprintf(text, size, "%s", m->open.failed_text);
 		return MIRROR_REFUSE_DAMAGED;
 	}
 	if (m->state != ENGINE_IDLE) {
-		snprintf(text, size, "site %s %s", mirror_engine_site_name(m, m->site),
+		snprintf(text, size, "site %s %s",
+			 mirror_engine_site_name(m, m->open.site),
 			 m->state == ENGINE_PREPARING ? "is being promoted" :
 			 m->state == ENGINE_CLOSING   ? "is being closed" :
 							"is production");
 		return MIRROR_REFUSE_NOT_COPY;
 	}
-	if (h->purpose == MIRROR_HELLO_STREAM && m->sb.sites[h->site].disconnected) {
+	if (h->purpose == MIRROR_HELLO_STREAM && m->open.sb.sites[h->site].disconnected) {
 		snprintf(text, size,
 			 "%s was put out on %s by a disconnect: `hamirror connect %s %s` "
 			 "there allows it again",
 			 mirror_engine_site_name(m, h->site),
-			 mirror_engine_site_name(m, m->site), m->config->instance,
+			 mirror_engine_site_name(m, m->open.site), m->config->instance,
 			 mirror_engine_site_name(m, h->site));
 		return MIRROR_REFUSE_DISCONNECTED;
 	}
-	return mirror_hello_check_disks(&h->disks, &m->sb.disks, text, size) == 0 ?
+	return mirror_hello_check_disks(&h->disks, &m->open.sb.disks, text, size) == 0 ?
 		       0 :
 		       MIRROR_REFUSE_DISKS_DIFFER;
 }
@@ -240,7 +243,7 @@ static bool take_hello(struct mirror_engine *m, const struct mirror_received *r)
 	    mirror_wire_decode_hello(r->body, r->body_bytes, r->data, r->data_bytes,
 				     &l->hello) != 0)
 		return false;
-	if (m->ring == NULL || m->state == ENGINE_OPENING) {
+	if (m->open.ring == NULL || m->state == ENGINE_OPENING) {
 		refuse(m, r->link, MIRROR_REFUSE_NOT_COPY,
 		       "the devices of this site are not open on this node");
 		return true;
@@ -261,7 +264,7 @@ static bool take_hello(struct mirror_engine *m, const struct mirror_received *r)
 		snprintf(text, sizeof text, "%s", undo);
 		code = MIRROR_REFUSE_UNDO;
 	}
-	if (code == 0 && m->greeting_link != MIRROR_LINK_NONE) {
+	if (code == 0 && m->open.greeting.link != MIRROR_LINK_NONE) {
 		snprintf(text, sizeof text, "another connection is being judged");
 		code = MIRROR_REFUSE_BUSY;
 	}
@@ -269,18 +272,18 @@ static bool take_hello(struct mirror_engine *m, const struct mirror_received *r)
 		refuse(m, r->link, (enum mirror_refuse_code)code, text);
 		return true;
 	}
-	m->greeting_link = r->link;
-	m->greeting_step = GREETING_QUIET;
-	if (m->stream_link != MIRROR_LINK_NONE)
-		mirror_link_close(m, m->stream_link,
+	m->open.greeting.link = r->link;
+	m->open.greeting.step = GREETING_QUIET;
+	if (m->open.copy.stream_link != MIRROR_LINK_NONE)
+		mirror_link_close(m, m->open.copy.stream_link,
 				  "a newer connection takes its place");
 	return true;
 }
 
 void mirror_greeting_lost(struct mirror_engine *m)
 {
-	m->greeting_link = MIRROR_LINK_NONE;
-	m->greeting_step = GREETING_NONE;
+	m->open.greeting.link = MIRROR_LINK_NONE;
+	m->open.greeting.step = GREETING_NONE;
 }
 
 /* No generation in common: nothing here is proven to be production's. */
@@ -289,8 +292,8 @@ static void adopt_foreign(struct mirror_engine *m, const struct mirror_hello *h)
 	mirror_engine_event(m, "writelog", "D8-unknown",
 			    "no generation in common with "
 			    "production: a full refresh is needed");
-	if (!m->sb.blank)
-		mirror_maps_set_all(m, m->site);
+	if (!m->open.sb.blank)
+		mirror_maps_set_all(m, m->open.site);
 	mirror_cut_start(m, 0, false, &h->history);
 }
 
@@ -299,11 +302,12 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 	struct mirror_judgement j;
 	char text[FACT_TEXT_MAX];
 
-	mirror_history_judge(&m->sb.history, m->last_sequence, &l->hello.history, &j);
-	m->greeting_step = GREETING_STORE;
+	mirror_history_judge(&m->open.sb.history, m->open.marks.last, &l->hello.history,
+			     &j);
+	m->open.greeting.step = GREETING_STORE;
 	switch (j.verdict) {
 	case MIRROR_VERDICT_CONTINUES:
-		if (j.keep_sequence < m->last_sequence &&
+		if (j.keep_sequence < m->open.marks.last &&
 		    l->purpose == MIRROR_HELLO_STREAM) {
 			mirror_undo_takes(m, &l->hello);
 			mirror_engine_event(
@@ -311,30 +315,30 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 				"records %llu to %llu were never part of production's history "
 				"and are undone",
 				(unsigned long long)j.keep_sequence + 1,
-				(unsigned long long)m->last_sequence);
+				(unsigned long long)m->open.marks.last);
 			mirror_cut_start(m, j.keep_sequence, true, &l->hello.history);
 		}
-		l->send_end = j.keep_sequence < m->last_sequence ? j.keep_sequence :
-								   m->last_sequence;
+		l->send_end = j.keep_sequence < m->open.marks.last ? j.keep_sequence :
+								     m->open.marks.last;
 		break;
 	case MIRROR_VERDICT_AHEAD:
 		mirror_text(text, sizeof text,
 			    "the history of %s is an older part of that of %s",
-			    l->hello.site_name, mirror_engine_site_name(m, m->site));
-		refuse(m, m->greeting_link, MIRROR_REFUSE_GENERATION, text);
-		m->greeting_step = GREETING_NONE;
+			    l->hello.site_name, mirror_engine_site_name(m, m->open.site));
+		refuse(m, m->open.greeting.link, MIRROR_REFUSE_GENERATION, text);
+		m->open.greeting.step = GREETING_NONE;
 		break;
 	case MIRROR_VERDICT_FORKED:
 		if (mirror_undo_takes(m, &l->hello)) {
 			mirror_engine_event(m, "writelog", "discard",
 					    "records %llu to %llu are given up",
 					    (unsigned long long)j.keep_sequence + 1,
-					    (unsigned long long)m->last_sequence);
+					    (unsigned long long)m->open.marks.last);
 			mirror_cut_start(m, j.keep_sequence, true, &l->hello.history);
 			break;
 		}
-		refuse(m, m->greeting_link, MIRROR_REFUSE_SPLIT_BRAIN, SPLIT_BRAIN);
-		m->greeting_step = GREETING_NONE;
+		refuse(m, m->open.greeting.link, MIRROR_REFUSE_SPLIT_BRAIN, SPLIT_BRAIN);
+		m->open.greeting.step = GREETING_NONE;
 		break;
 	case MIRROR_VERDICT_UNKNOWN:
 		if (l->purpose == MIRROR_HELLO_STREAM) {
@@ -343,9 +347,9 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 			mirror_text(text, sizeof text,
 				    "%s and %s have no generation in common",
 				    l->hello.site_name,
-				    mirror_engine_site_name(m, m->site));
-			refuse(m, m->greeting_link, MIRROR_REFUSE_GENERATION, text);
-			m->greeting_step = GREETING_NONE;
+				    mirror_engine_site_name(m, m->open.site));
+			refuse(m, m->open.greeting.link, MIRROR_REFUSE_GENERATION, text);
+			m->open.greeting.step = GREETING_NONE;
 		}
 		break;
 	}
@@ -355,32 +359,30 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
  * no copy may have larger ones. Else the sides would not fit any more once they change. */
 static void take_sectors(struct mirror_engine *m, const struct mirror_hello *h)
 {
-	for (uint32_t i = 0; i < m->sb.disks.count; i++)
-		m->sb.disks.entry[i].sector_bytes = h->disks.entry[i].sector_bytes;
+	for (uint32_t i = 0; i < m->open.sb.disks.count; i++)
+		mirror_store_sector(m, i, h->disks.entry[i].sector_bytes);
 }
 
 static void store(struct mirror_engine *m, struct engine_link *l)
 {
 	if (l->purpose == MIRROR_HELLO_ROLL) {
-		m->sb.refusal.generation = l->hello.generation;
-		m->sb.refusal.ballot = l->hello.ballot;
-		m->sb.handed_over = !m->config->cluster;
+		mirror_store_refusal(m, &l->hello.generation, l->hello.ballot);
+		mirror_store_handed_over(m, !m->config->cluster);
 		mirror_refusal_review(m); /* a later view may be in effect by now */
 	} else {
-		m->sb.history = l->hello.history;
+		mirror_store_history(m, &l->hello.history);
 		take_sectors(m, &l->hello);
 		mirror_proven_limit(m);
-		m->sb.clean.set = false;
-		m->sb.handed_over = false;
-		m->clean_due = false;
-		if (mirror_history_find(&l->hello.history, &m->sb.refusal.generation) !=
-			    NULL ||
+		mirror_store_not_clean(m);
+		m->open.copy.clean_due = false;
+		if (mirror_history_find(&l->hello.history,
+					&m->open.sb.refusal.generation) != NULL ||
 		    mirror_promise_allows(m, l->hello.site))
-			memset(&m->sb.refusal, 0, sizeof m->sb.refusal);
+			mirror_store_no_refusal(m);
 	}
-	m->greeting_ticket = mirror_superblock_want(m);
-	m->greeting_map_ticket = mirror_maps_want(m);
-	m->greeting_step = GREETING_ANSWER;
+	m->open.greeting.ticket = mirror_superblock_want(m);
+	m->open.greeting.map_ticket = mirror_maps_want(m);
+	m->open.greeting.step = GREETING_ANSWER;
 }
 
 static void answer(struct mirror_engine *m, uint32_t number)
@@ -389,8 +391,8 @@ static void answer(struct mirror_engine *m, uint32_t number)
 
 	if (!send_hello(m, number, MIRROR_FRAME_WELCOME, l->purpose))
 		return;
-	m->greeting_link = MIRROR_LINK_NONE;
-	m->greeting_step = GREETING_NONE;
+	m->open.greeting.link = MIRROR_LINK_NONE;
+	m->open.greeting.step = GREETING_NONE;
 	l->last_heard_ns = m->now_ns;
 	if (l->purpose == MIRROR_HELLO_ROLL) {
 		l->use = LINK_ROLL_OUT;
@@ -398,7 +400,7 @@ static void answer(struct mirror_engine *m, uint32_t number)
 		mirror_roll_answered(m, number);
 	} else {
 		l->use = LINK_STREAM_IN;
-		m->refused_text[0] = '\0';
+		m->open.greeting.refused_text[0] = '\0';
 		mirror_copy_stream_begins(m, number);
 	}
 }
@@ -407,22 +409,23 @@ static void pump_greeting(struct mirror_engine *m)
 {
 	struct engine_link *l;
 
-	if (m->greeting_link == MIRROR_LINK_NONE || m->failed)
+	if (m->open.greeting.link == MIRROR_LINK_NONE || m->open.failed)
 		return;
-	l = &m->link[m->greeting_link];
-	if (m->greeting_step == GREETING_QUIET && m->cut_step == CUT_NONE &&
-	    m->leap_step == LEAP_NONE && !m->home_reset_due && mirror_log_is_idle(m)) {
-		if (m->sb.hold.active)
+	l = &m->link[m->open.greeting.link];
+	if (m->open.greeting.step == GREETING_QUIET && m->open.cut.step == CUT_NONE &&
+	    m->open.leap.step == LEAP_NONE && !m->open.home.reset_due &&
+	    mirror_log_is_idle(m)) {
+		if (m->open.sb.hold.active)
 			mirror_cut_to_hold(m, "a new connection begins");
 		else
 			judge(m, l);
 	}
-	if (m->greeting_step == GREETING_STORE && m->cut_step == CUT_NONE)
+	if (m->open.greeting.step == GREETING_STORE && m->open.cut.step == CUT_NONE)
 		store(m, l);
-	if (m->greeting_step == GREETING_ANSWER &&
-	    mirror_superblock_has(m, m->greeting_ticket) &&
-	    mirror_maps_have(m, m->greeting_map_ticket))
-		answer(m, m->greeting_link);
+	if (m->open.greeting.step == GREETING_ANSWER &&
+	    mirror_superblock_has(m, m->open.greeting.ticket) &&
+	    mirror_maps_have(m, m->open.greeting.map_ticket))
+		answer(m, m->open.greeting.link);
 }
 
 /* ---- connector ----------------------------------------------------------- */
@@ -432,20 +435,20 @@ static void refused(struct mirror_engine *m, uint32_t number,
 {
 	struct engine_link *l = &m->link[number];
 
-	if (number == m->probe_link) {
-		m->probe_link = MIRROR_LINK_NONE;
+	if (number == m->open.probe.link) {
+		m->open.probe.link = MIRROR_LINK_NONE;
 		mirror_probe_done(m, NULL,
 				  r->code == MIRROR_REFUSE_NOT_COPY ? -EAGAIN :
 								      -ECONNREFUSED,
 				  r->text);
 	}
-	if (number == m->roll_link)
+	if (number == m->open.prepare.roll_link)
 		mirror_prepare_rolled(m, l->site, false,
 				      r->code == MIRROR_REFUSE_NOT_COPY ||
 					      r->code == MIRROR_REFUSE_BUSY,
 				      r->text);
 	if (l->purpose == MIRROR_HELLO_STREAM) {
-		struct engine_peer *p = &m->peer[l->site];
+		struct engine_peer *p = &m->open.peer[l->site];
 
 		if (strcmp(p->text, r->text) != 0)
 			mirror_engine_event(m, mirror_engine_site_name(m, l->site),
@@ -493,8 +496,8 @@ static bool take_welcome(struct mirror_engine *m, const struct mirror_received *
 	if (l->hello.site != l->site ||
 	    check_identity(m, &l->hello, text, sizeof text) != 0 ||
 	    (l->purpose == MIRROR_HELLO_STREAM &&
-	     mirror_hello_check_disks(&m->sb.disks, &l->hello.disks, text, sizeof text) !=
-		     0)) {
+	     mirror_hello_check_disks(&m->open.sb.disks, &l->hello.disks, text,
+				      sizeof text) != 0)) {
 		if (l->hello.site != l->site)
 			snprintf(text, sizeof text,
 				 "site %s answers where %s was expected",
@@ -510,7 +513,7 @@ bool mirror_greeting_received(struct mirror_engine *m, const struct mirror_recei
 {
 	if (!m->link[r->link].accepted)
 		return take_welcome(m, r);
-	if (r->link == m->greeting_link || m->link[r->link].closing ||
+	if (r->link == m->open.greeting.link || m->link[r->link].closing ||
 	    m->link[r->link].welcome_due)
 		return false; /* it speaks before it was answered */
 	return take_hello(m, r);

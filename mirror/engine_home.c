@@ -13,8 +13,7 @@
  * production's history to say (D8). Nor does a site that is being promoted, until its
  * own tail is judged and the log has no room for what it rolls forward.
  */
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 static bool is_copy(const struct mirror_engine *m)
 {
@@ -25,24 +24,28 @@ static bool is_copy(const struct mirror_engine *m)
  * could be taken for one. */
 static uint64_t proven(const struct mirror_engine *m)
 {
-	return m->sb.blank ? m->durable : m->proven;
+	return m->open.sb.blank ? m->open.marks.durable : m->open.marks.proven;
 }
 
 static uint64_t home_limit(const struct mirror_engine *m)
 {
-	if (m->failed || m->cut_step != CUT_NONE)
+	if (m->open.failed || m->open.cut.step != CUT_NONE)
 		return 0;
 	if (m->state == ENGINE_SERVING || m->state == ENGINE_DEMOTING) {
-		const uint64_t acknowledged = mirror_ack_acknowledged(&m->ack);
+		const uint64_t acknowledged = mirror_ack_acknowledged(
+			&m->open.requests.ack);
 
 		return proven(m) < acknowledged ? proven(m) : acknowledged;
 	}
 	if (m->state == ENGINE_PREPARING)
-		return m->prepare_step == PREPARE_ROLL && m->log_full ? proven(m) : 0;
-	if (!is_copy(m) || m->stream_link == MIRROR_LINK_NONE)
+		return m->open.prepare.step == PREPARE_ROLL && m->open.log.full ?
+			       proven(m) :
+			       0;
+	if (!is_copy(m) || m->open.copy.stream_link == MIRROR_LINK_NONE)
 		return 0;
-	if (mirror_copy_holds(m) && !m->sb.blank && m->sb.hold.sequence < m->proven)
-		return m->sb.hold.sequence;
+	if (mirror_copy_holds(m) && !m->open.sb.blank &&
+	    m->open.sb.hold.sequence < m->open.marks.proven)
+		return m->open.sb.hold.sequence;
 	return proven(m);
 }
 
@@ -51,7 +54,7 @@ static uint64_t home_limit(const struct mirror_engine *m)
 static bool start_replay(struct mirror_engine *m, struct mirror_record *r)
 {
 	for (uint32_t i = 0; i < REPLAYS_MAX; i++) {
-		struct engine_replay *p = &m->replays[i];
+		struct engine_replay *p = &m->memory.replays[i];
 		uint32_t bytes = (r->header.data_bytes + MIRROR_BLOCK_BYTES - 1) /
 				 MIRROR_BLOCK_BYTES * MIRROR_BLOCK_BYTES;
 
@@ -83,13 +86,13 @@ void mirror_replay_io(struct mirror_engine *m, struct mirror_io *io)
 	struct engine_replay *p = io->owner;
 	struct mirror_record *r = NULL;
 
-	if (p->sequence > m->home_flushed && p->sequence <= m->last_sequence)
+	if (p->sequence > m->open.marks.home_flushed && p->sequence <= m->open.marks.last)
 		r = mirror_engine_record(m, p->sequence);
 	p->sequence = 0;
 	if (io->result < 0) {
 		mirror_engine_fail(m, MIRROR_IO_LOG, io->result, "reading a record");
 	} else if (r != NULL && r->data == NULL) {
-		if (mirror_header_data_crc(&m->sb.mirror, &r->header, p->data) !=
+		if (mirror_header_data_crc(&m->open.sb.mirror, &r->header, p->data) !=
 		    r->header.crc) {
 			mirror_engine_damage(m, "a record that was whole at the start "
 						"is damaged now; use another site");
@@ -107,7 +110,7 @@ void mirror_replay_io(struct mirror_engine *m, struct mirror_io *io)
 static bool is_own_refresh(const struct mirror_engine *m, const struct mirror_record *r)
 {
 	return !is_copy(m) && (r->header.flags & MIRROR_RECORD_REFRESH) != 0 &&
-	       r->header.generation == history_newest(&m->sb.history)->ordinal;
+	       r->header.generation == history_newest(&m->open.sb.history)->ordinal;
 }
 
 static bool needs_replay(const struct mirror_engine *m, const struct mirror_record *r)
@@ -116,18 +119,19 @@ static bool needs_replay(const struct mirror_engine *m, const struct mirror_reco
 	       r->state == MIRROR_RECORD_LOGGED && !is_own_refresh(m, r);
 }
 
-/* Read ahead of home_next, so that homes need not wait for each read. */
+/* Read ahead of home.next, so that homes need not wait for each read. */
 static void pump_replay(struct mirror_engine *m, uint64_t limit)
 {
-	if (m->replay_next < m->home_next)
-		m->replay_next = m->home_next;
-	while (m->replay_next <= limit &&
-	       m->replay_next < m->home_next + 2 * REPLAYS_MAX) {
-		struct mirror_record *r = mirror_engine_record(m, m->replay_next);
+	if (m->open.home.replay_next < m->open.home.next)
+		m->open.home.replay_next = m->open.home.next;
+	while (m->open.home.replay_next <= limit &&
+	       m->open.home.replay_next < m->open.home.next + 2 * REPLAYS_MAX) {
+		struct mirror_record *r = mirror_engine_record(m,
+							       m->open.home.replay_next);
 
 		if (needs_replay(m, r) && !start_replay(m, r))
 			return;
-		m->replay_next++;
+		m->open.home.replay_next++;
 	}
 }
 
@@ -135,7 +139,7 @@ static void pump_replay(struct mirror_engine *m, uint64_t limit)
 
 static bool flushes_between_groups(const struct mirror_engine *m)
 {
-	return m->config->order == CONFIG_ORDER_FLUSH && !m->gate.together;
+	return m->config->order == CONFIG_ORDER_FLUSH && !m->open.home.gate.together;
 }
 
 /* Flush every disk that was written since it last was. False: none was, and no
@@ -144,61 +148,62 @@ static bool gate_flush(struct mirror_engine *m)
 {
 	if (!flushes_between_groups(m))
 		return false;
-	if (m->gate_flushes_running > 0)
+	if (m->open.home.gate_flushes_running > 0)
 		return true;
-	for (uint32_t i = 0; i < m->disk_count; i++) {
-		struct mirror_io *io = &m->gate_flush_io[i];
+	for (uint32_t i = 0; i < m->open.disk_count; i++) {
+		struct mirror_io *io = &m->open.home.gate_flush_io[i];
 
-		if (!m->gate_dirty[i])
+		if (!m->open.home.gate_dirty[i])
 			continue;
-		m->gate_dirty[i] = false;
+		m->open.home.gate_dirty[i] = false;
 		*io = (struct mirror_io){
 			.op = MIRROR_IO_FLUSH,
 			.device = i,
 			.purpose = IO_GATE_FLUSH,
 		};
 		mirror_engine_submit(m, io);
-		m->gate_flushes_running++;
-		m->counters.disk_flushes++;
+		m->open.home.gate_flushes_running++;
+		m->open.counters.disk_flushes++;
 	}
-	return m->gate_flushes_running > 0;
+	return m->open.home.gate_flushes_running > 0;
 }
 
 /* A record is at home. With `order: flush` the last one of a group is not done
  * before the disks that the group has written are flushed. */
 static void gate_done(struct mirror_engine *m, struct mirror_record *r)
 {
-	if (m->gate.outstanding_count == 1 && gate_flush(m))
-		m->gate_last = r->header;
+	if (m->open.home.gate.outstanding_count == 1 && gate_flush(m))
+		m->open.home.gate_last = r->header;
 	else
-		mirror_group_done(&m->gate, r, &m->gate_issue);
+		mirror_group_done(&m->open.home.gate, r, &m->open.home.gate_issue);
 }
 
 void mirror_gate_io(struct mirror_engine *m, struct mirror_io *io)
 {
-	struct mirror_record last = { .header = m->gate_last };
+	struct mirror_record last = { .header = m->open.home.gate_last };
 
-	m->gate_flushes_running--;
+	m->open.home.gate_flushes_running--;
 	if (io->result < 0)
 		mirror_engine_fail(m, io->device, io->result, "flushing");
-	if (m->failed || m->gate_flushes_running > 0 || m->gate_last.sequence == 0)
+	if (m->open.failed || m->open.home.gate_flushes_running > 0 ||
+	    m->open.home.gate_last.sequence == 0)
 		return;
 	/* Others of the group may have come home meanwhile, unflushed. */
-	if (m->gate.outstanding_count == 1 && gate_flush(m))
+	if (m->open.home.gate.outstanding_count == 1 && gate_flush(m))
 		return;
-	m->gate_last.sequence = 0;
-	mirror_group_done(&m->gate, &last, &m->gate_issue);
+	m->open.home.gate_last.sequence = 0;
+	mirror_group_done(&m->open.home.gate, &last, &m->open.home.gate_issue);
 }
 
 /* ---- home ---------------------------------------------------------------- */
 
 static void issue_op(struct mirror_engine *m, struct mirror_task_op *op)
 {
-	struct engine_home *h = m->homes_free;
+	struct engine_home_op *h = m->open.home.ops_free;
 	struct mirror_record *r = op->owner;
 
 	assert(h != NULL);
-	m->homes_free = h->next;
+	m->open.home.ops_free = h->next;
 	h->op = op;
 	h->io = (struct mirror_io){
 		.device = op->space,
@@ -238,14 +243,14 @@ static bool start_issued(struct mirror_engine *m)
 	struct mirror_record *r;
 	bool all = true;
 
-	while ((r = m->gate_issue.head) != NULL) {
-		if (mirror_tasks_add(m->tasks, r, &r->part_count, r->header.disk,
+	while ((r = m->open.home.gate_issue.head) != NULL) {
+		if (mirror_tasks_add(m->memory.tasks, r, &r->part_count, r->header.disk,
 				     r->header.offset_bytes, mirror_record_end(r),
 				     &issue) != 0) {
 			all = false;
 			break;
 		}
-		mirror_record_pop(&m->gate_issue);
+		mirror_record_pop(&m->open.home.gate_issue);
 	}
 	issue_ops(m, &issue);
 	return all;
@@ -257,14 +262,14 @@ static void set_home(struct mirror_engine *m, struct mirror_record *r)
 	r->partly_home = false;
 	r->sample_crc = mirror_evidence_crc(&r->header, r->data);
 	if (r->indexed) {
-		mirror_index_remove(&m->index[r->header.disk], r);
+		mirror_index_remove(&m->open.index[r->header.disk], r);
 		r->indexed = false;
 	}
 	if (r->data != NULL) {
 		mirror_buffer_unref(m, r->data);
 		r->data = NULL;
 	}
-	m->counters.records_homed++;
+	m->open.counters.records_homed++;
 }
 
 /* One record towards home. False: it has to wait, and so do all behind it. */
@@ -277,21 +282,22 @@ static bool advance(struct mirror_engine *m, struct mirror_record *r)
 		return true; /* before a reset, see mirror_home_reset() */
 	if (r->state != MIRROR_RECORD_LOGGED || needs_replay(m, r))
 		return false;
-	if (is_copy(m) && !mirror_group_in_progress(&m->gate) && gate_flush(m))
+	if (is_copy(m) && !mirror_group_in_progress(&m->open.home.gate) && gate_flush(m))
 		return false; /* what an earlier link or role left */
 	if (is_copy(m)) {
-		error = mirror_group_arrive(&m->gate, r, &m->gate_issue);
+		error = mirror_group_arrive(&m->open.home.gate, r,
+					    &m->open.home.gate_issue);
 		if (error == -ENOBUFS)
 			return false;
 		assert(error == 0); /* older ones were refused on receipt */
 	} else if (!there) {
-		mirror_record_push(&m->gate_issue, r);
+		mirror_record_push(&m->open.home.gate_issue, r);
 	}
 	mirror_record_set_state(r, MIRROR_RECORD_HOMING);
 	if (there)
 		set_home(m, r);
 	else
-		m->homing_count++;
+		m->open.home.homing_count++;
 	return true;
 }
 
@@ -299,21 +305,23 @@ void mirror_home_pump(struct mirror_engine *m)
 {
 	const uint64_t limit = home_limit(m);
 
-	if (m->home_reset_due && m->cut_step == CUT_NONE && mirror_home_is_quiet(m)) {
-		m->home_reset_due = false;
+	if (m->open.home.reset_due && m->open.cut.step == CUT_NONE &&
+	    mirror_home_is_quiet(m)) {
+		m->open.home.reset_due = false;
 		mirror_home_reset(m);
 	}
-	if (limit == 0 || m->home_reset_due)
+	if (limit == 0 || m->open.home.reset_due)
 		return;
-	if (m->home_next <= m->home_flushed)
-		m->home_next = m->home_flushed + 1; /* flushed since a reset */
+	if (m->open.home.next <= m->open.marks.home_flushed)
+		m->open.home.next = m->open.marks.home_flushed +
+				    1; /* flushed since a reset */
 	pump_replay(m, limit);
 	if (!start_issued(m))
 		return;
-	while (m->home_next <= limit && m->homing_count < HOME_OPS_MAX) {
-		if (!advance(m, mirror_engine_record(m, m->home_next)))
+	while (m->open.home.next <= limit && m->open.home.homing_count < HOME_OPS_MAX) {
+		if (!advance(m, mirror_engine_record(m, m->open.home.next)))
 			return;
-		m->home_next++;
+		m->open.home.next++;
 		if (!start_issued(m))
 			return;
 	}
@@ -321,29 +329,29 @@ void mirror_home_pump(struct mirror_engine *m)
 
 void mirror_home_io(struct mirror_engine *m, struct mirror_io *io)
 {
-	struct engine_home *h = io->owner;
+	struct engine_home_op *h = io->owner;
 	struct mirror_task_op_list issue = { 0 };
 	struct mirror_record *r = h->op->owner;
 
 	if (io->result < 0)
 		mirror_engine_fail(m, io->device, io->result, "writing");
-	if (m->failed)
+	if (m->open.failed)
 		return; /* never reported as done: nothing that waits
 					   for it may start */
 	/* Now, not when it was submitted: a flush that began in between need not
 	 * cover it. */
-	m->disk_dirty[io->device] = true;
-	if (m->disks_dirty_since_ns == 0)
-		m->disks_dirty_since_ns = m->now_ns;
-	m->gate_dirty[io->device] = true;
+	m->open.free.disk_dirty[io->device] = true;
+	if (m->open.free.dirty_since_ns == 0)
+		m->open.free.dirty_since_ns = m->now_ns;
+	m->open.home.gate_dirty[io->device] = true;
 	r->partly_home = true;
-	r = mirror_tasks_done(m->tasks, h->op, &issue);
-	h->next = m->homes_free;
-	m->homes_free = h;
+	r = mirror_tasks_done(m->memory.tasks, h->op, &issue);
+	h->next = m->open.home.ops_free;
+	m->open.home.ops_free = h;
 	if (r != NULL) {
-		m->homing_count--;
+		m->open.home.homing_count--;
 		set_home(m, r);
-		if (m->gate.outstanding_count > 0)
+		if (m->open.home.gate.outstanding_count > 0)
 			gate_done(m, r);
 	}
 	issue_ops(m, &issue);
@@ -356,9 +364,10 @@ void mirror_home_io(struct mirror_engine *m, struct mirror_io *io)
 bool mirror_home_is_quiet(const struct mirror_engine *m)
 {
 	for (uint32_t i = 0; i < REPLAYS_MAX; i++)
-		if (m->replays[i].sequence != 0)
+		if (m->memory.replays[i].sequence != 0)
 			return false;
-	return mirror_tasks_op_count(m->tasks) == 0 && m->gate_flushes_running == 0;
+	return mirror_tasks_op_count(m->memory.tasks) == 0 &&
+	       m->open.home.gate_flushes_running == 0;
 }
 
 /* Replays may have taken every buffer there is, those of the reserve too, and what they
@@ -366,9 +375,10 @@ bool mirror_home_is_quiet(const struct mirror_engine *m)
  * read from the log again. */
 static void give_back(struct mirror_engine *m)
 {
-	if (m->reserve_count == RESERVE_BUFFERS && !mirror_buffers_are_short(m))
+	if (m->buffers.reserve_count == RESERVE_BUFFERS && !mirror_buffers_are_short(m))
 		return;
-	for (uint64_t s = m->home_flushed + 1; s <= m->durable; s++) {
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.durable;
+	     s++) {
 		struct mirror_record *r = mirror_engine_record(m, s);
 
 		if (r->state != MIRROR_RECORD_LOGGED || r->data == NULL)
@@ -385,20 +395,22 @@ void mirror_home_reset(struct mirror_engine *m)
 	struct mirror_record *r;
 
 	assert(mirror_home_is_quiet(m));
-	mirror_group_drop(&m->gate, &m->gate_issue);
-	while ((r = mirror_record_pop(&m->gate_issue)) != NULL)
+	mirror_group_drop(&m->open.home.gate, &m->open.home.gate_issue);
+	while ((r = mirror_record_pop(&m->open.home.gate_issue)) != NULL)
 		;
-	for (uint64_t s = m->home_flushed + 1; s <= m->last_sequence; s++) {
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.last; s++) {
 		r = mirror_engine_record(m, s);
 		if (r->state == MIRROR_RECORD_HOMING)
 			mirror_record_set_state(r, MIRROR_RECORD_LOGGED);
 	}
 	give_back(m);
-	m->gate_last.sequence = 0;
-	m->homing_count = 0;
-	m->home_next = m->home_flushed + 1;
-	m->replay_next = 0;
-	mirror_group_init(&m->gate, (struct mirror_group_number){ 0 }, RECORDS_MAX);
-	mirror_group_set_together(&m->gate, m->config->order == CONFIG_ORDER_LOG,
-				  &m->gate_issue);
+	m->open.home.gate_last.sequence = 0;
+	m->open.home.homing_count = 0;
+	m->open.home.next = m->open.marks.home_flushed + 1;
+	m->open.home.replay_next = 0;
+	mirror_group_init(&m->open.home.gate, (struct mirror_group_number){ 0 },
+			  RECORDS_MAX);
+	mirror_group_set_together(&m->open.home.gate,
+				  m->config->order == CONFIG_ORDER_LOG,
+				  &m->open.home.gate_issue);
 }

@@ -11,19 +11,18 @@
  */
 #include <stdio.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 /* ---- frames -------------------------------------------------------------- */
 
 /* A frame for `link`, or NULL: none is free now, try again after a step. */
 struct mirror_frame *mirror_frame_get(struct mirror_engine *m, uint32_t link)
 {
-	struct mirror_frame *f = m->frames_free;
+	struct mirror_frame *f = m->memory.frames_free;
 
 	if (f == NULL || m->link[link].frame_count >= LINK_FRAMES_MAX)
 		return NULL;
-	m->frames_free = f->next;
+	m->memory.frames_free = f->next;
 	f->next = NULL;
 	f->link = link;
 	f->owner = NULL;
@@ -62,8 +61,8 @@ void mirror_frame_sent(struct mirror_engine *m, struct mirror_frame *f)
 /* Give back a frame that is not to be sent after all. */
 void mirror_frame_drop(struct mirror_engine *m, struct mirror_frame *f)
 {
-	f->next = m->frames_free;
-	m->frames_free = f;
+	f->next = m->memory.frames_free;
+	m->memory.frames_free = f;
 }
 
 static void link_lost(struct mirror_engine *m, uint32_t number, const char *text);
@@ -150,7 +149,7 @@ bool mirror_links_are_gone(const struct mirror_engine *m)
 void mirror_peer_set(struct mirror_engine *m, uint32_t site, enum link_state state,
 		     const char *text)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	struct fact *f;
 
 	if (p->state == state && strcmp(p->text, text) == 0)
@@ -171,18 +170,18 @@ static void link_lost(struct mirror_engine *m, uint32_t number, const char *text
 	struct engine_link *l = &m->link[number];
 	struct engine_peer *p;
 
-	if (number == m->stream_link)
+	if (number == m->open.copy.stream_link)
 		mirror_copy_stream_lost(m, text);
-	if (number == m->greeting_link)
+	if (number == m->open.greeting.link)
 		mirror_greeting_lost(m);
-	if (number == m->roll_link)
+	if (number == m->open.prepare.roll_link)
 		mirror_prepare_rolled(m, l->site, false, true, text);
-	if (number == m->probe_link)
+	if (number == m->open.probe.link)
 		mirror_probe_done(m, NULL,
 				  l->use == LINK_OPENING ? -EHOSTUNREACH : -EPROTO, text);
 	if (l->accepted || l->site >= CONFIG_SITE_COUNT_MAX)
 		return;
-	p = &m->peer[l->site];
+	p = &m->open.peer[l->site];
 	if (p->link != number)
 		return;
 	p->link = MIRROR_LINK_NONE;
@@ -231,7 +230,7 @@ void mirror_link_down(struct mirror_engine *m, uint32_t number, const char *text
 
 void mirror_link_order(struct mirror_engine *m, const struct order *o)
 {
-	struct engine_peer *p = &m->peer[o->site];
+	struct engine_peer *p = &m->open.peer[o->site];
 
 	if (o->type == ORDER_UNLINK) {
 		p->wanted = false;
@@ -253,22 +252,23 @@ void mirror_probe_order(struct mirror_engine *m, const struct order *o)
 {
 	struct order_peer peer = o->peer;
 
-	if (m->probe_link != MIRROR_LINK_NONE)
-		mirror_link_close(m, m->probe_link, "another question took its place");
-	m->probe_order_id = o->id;
-	m->probe_site = o->site;
+	if (m->open.probe.link != MIRROR_LINK_NONE)
+		mirror_link_close(m, m->open.probe.link,
+				  "another question took its place");
+	m->open.probe.order_id = o->id;
+	m->open.probe.site = o->site;
 	peer.site = o->site;
 	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING) {
 		mirror_probe_done(m, NULL, -ENODEV,
 				  "the devices of this site are not open");
 		return;
 	}
-	if (o->site == m->site) {
+	if (o->site == m->open.site) {
 		mirror_rights_probe(m);
 		return;
 	}
-	m->probe_link = mirror_link_connect(m, &peer, MIRROR_HELLO_PROBE);
-	if (m->probe_link == MIRROR_LINK_NONE)
+	m->open.probe.link = mirror_link_connect(m, &peer, MIRROR_HELLO_PROBE);
+	if (m->open.probe.link == MIRROR_LINK_NONE)
 		mirror_probe_done(m, NULL, -EAGAIN, "no link is free now");
 }
 
@@ -278,9 +278,9 @@ void mirror_probe_done(struct mirror_engine *m, const struct mirror_hello *hello
 {
 	struct fact *f = mirror_engine_fact(m, FACT_PEER);
 
-	m->probe_link = MIRROR_LINK_NONE;
-	f->order_id = m->probe_order_id;
-	f->site = m->probe_site;
+	m->open.probe.link = MIRROR_LINK_NONE;
+	f->order_id = m->open.probe.order_id;
+	f->site = m->open.probe.site;
 	f->error = error;
 	f->reached = error != -EHOSTUNREACH && error != -ENODEV;
 	snprintf(f->text, sizeof f->text, "%s", text);
@@ -338,7 +338,7 @@ void mirror_link_received(struct mirror_engine *m, const struct mirror_received 
 	}
 	/* Whoever keeps the buffer clears received_data. */
 	if (m->received_data != NULL)
-		mirror_pool_put(m->pool, m->received_data);
+		mirror_pool_put(m->buffers.pool, m->received_data);
 	m->received_data = NULL;
 }
 
@@ -348,9 +348,9 @@ bool mirror_engine_takes_frames(const struct mirror_engine *m, uint32_t link)
 
 	if (l->use != LINK_STREAM_IN && l->use != LINK_ROLL_IN)
 		return true;
-	return m->last_sequence - m->home_flushed < RECORDS_MAX - 16 &&
-	       m->last_sequence - m->logged < RECORDS_MAX / 8 &&
-	       m->cut_step == CUT_NONE && m->leap_step == LEAP_NONE;
+	return m->open.marks.last - m->open.marks.home_flushed < RECORDS_MAX - 16 &&
+	       m->open.marks.last - m->open.marks.logged < RECORDS_MAX / 8 &&
+	       m->open.cut.step == CUT_NONE && m->open.leap.step == LEAP_NONE;
 }
 
 /* ---- time ---------------------------------------------------------------- */
@@ -360,7 +360,8 @@ static void close_stalled(struct mirror_engine *m, uint32_t number)
 {
 	const uint32_t site = m->link[number].site;
 
-	if (m->peer[site].phase >= REFRESH_ASKED && m->peer[site].phase <= REFRESH_ENDING)
+	if (m->open.peer[site].refresh.phase >= REFRESH_ASKED &&
+	    m->open.peer[site].refresh.phase <= REFRESH_ENDING)
 		mirror_trust_lost(m, site);
 	mirror_link_close(m, number, "nothing was confirmed for copy-timeout");
 }
@@ -372,7 +373,7 @@ static void check_times(struct mirror_engine *m, uint32_t number)
 
 	if (l->use == LINK_FREE || l->use == LINK_ENDING)
 		return;
-	if (number == m->greeting_link)
+	if (number == m->open.greeting.link)
 		l->last_heard_ns = m->now_ns; /* it is we who make it wait */
 	if (m->now_ns >= l->last_heard_ns + limit)
 		mirror_link_close(m, number, "nothing was heard for copy-timeout");
@@ -384,7 +385,7 @@ static void check_times(struct mirror_engine *m, uint32_t number)
 
 static void connect_peer(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 
 	if (!p->wanted || p->link != MIRROR_LINK_NONE)
 		return;
@@ -406,7 +407,7 @@ void mirror_links_pump(struct mirror_engine *m)
 	if (m->state == ENGINE_SERVING || m->state == ENGINE_STARTING ||
 	    m->state == ENGINE_DEMOTING) {
 		for (uint32_t s = 0; s < m->config->site_count; s++) {
-			if (s == m->site || m->failed)
+			if (s == m->open.site || m->open.failed)
 				continue;
 			if (m->state == ENGINE_SERVING)
 				connect_peer(m, s);

@@ -15,8 +15,7 @@
  *             then they wait for it, for a time
  *   copying   wait beyond their share, or while the next read cannot begin
  */
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 #define RECORDS_SPARE 1024u /* of RECORDS_MAX, at the copy: marks, flushes, the end */
 #define UNBOUND UINT64_MAX
@@ -33,10 +32,10 @@ uint64_t mirror_pace_stream_bytes(const struct mirror_engine *m, uint64_t sequen
 {
 	struct mirror_ring_entry entry;
 
-	if (mirror_ring_find(m->ring, sequence, &entry) != 0)
+	if (mirror_ring_find(m->open.ring, sequence, &entry) != 0)
 		return 0;
-	return mirror_ring_head_position(m->ring) - entry.position +
-	       (m->last_sequence + 1 - sequence) * MIRROR_BLOCK_BYTES;
+	return mirror_ring_head_position(m->open.ring) - entry.position +
+	       (m->open.marks.last + 1 - sequence) * MIRROR_BLOCK_BYTES;
 }
 
 /* Is what the log holds for the copy little enough to come above its hold? A quarter of
@@ -44,87 +43,91 @@ uint64_t mirror_pace_stream_bytes(const struct mirror_engine *m, uint64_t sequen
  * because of what clients write. */
 bool mirror_pace_fits(const struct mirror_engine *m, uint32_t site)
 {
-	const struct engine_peer *p = &m->peer[site];
+	const struct engine_peer *p = &m->open.peer[site];
 	const uint64_t from = m->link[p->link].next_send;
-	const uint32_t part = p->refused_count == 1 ? 16 : 4;
+	const uint32_t part = p->refresh.refused_count == 1 ? 16 : 4;
 
-	return mirror_pace_stream_bytes(m, from) <= mirror_ring_bytes(m->ring) / part &&
-	       m->last_sequence + 1 - from <= RECORDS_MAX / part;
+	return mirror_pace_stream_bytes(m, from) <=
+		       mirror_ring_bytes(m->open.ring) / part &&
+	       m->open.marks.last + 1 - from <= RECORDS_MAX / part;
 }
 
 /* A hold is asked for. */
 void mirror_pace_begin(struct mirror_engine *m, uint32_t site, uint64_t extents)
 {
-	struct engine_peer *p = &m->peer[site];
-	const uint64_t logged = m->last_sequence + 1 - m->link[p->link].next_send;
+	struct engine_peer *p = &m->open.peer[site];
+	const uint64_t logged = m->open.marks.last + 1 - m->link[p->link].next_send;
 
-	p->room_records = RECORDS_MAX - RECORDS_SPARE - logged;
-	p->room_records -= extents < p->room_records ? extents : p->room_records;
-	p->room_bytes = 0;
-	p->spent_bytes = 0;
-	p->spent_records = 0;
-	p->all_read = false;
-	p->starved = p->outrun_count > 0;
-	p->mapping_ns = m->now_ns;
+	p->pace.room_records = RECORDS_MAX - RECORDS_SPARE - logged;
+	p->pace.room_records -= extents < p->pace.room_records ? extents :
+								 p->pace.room_records;
+	p->pace.room_bytes = 0;
+	p->pace.spent_bytes = 0;
+	p->pace.spent_records = 0;
+	p->refresh.all_read = false;
+	p->refresh.starved = p->refresh.outrun_count > 0;
+	p->refresh.mapping_ns = m->now_ns;
 }
 
 /* It prepares its hold, which clients wait for when they outran it before; the longer,
  * the more often, but not for ever. */
 void mirror_pace_asked(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
-	const uint32_t times = p->outrun_count < 3 ? p->outrun_count : 3;
-	const uint64_t until_ns = p->mapping_ns + (MAPPING_NS << times);
+	struct engine_peer *p = &m->open.peer[site];
+	const uint32_t times = p->refresh.outrun_count < 3 ? p->refresh.outrun_count : 3;
+	const uint64_t until_ns = p->refresh.mapping_ns + (MAPPING_NS << times);
 
 	if (m->now_ns >= until_ns)
-		p->starved = false;
-	else if (p->starved)
+		p->refresh.starved = false;
+	else if (p->refresh.starved)
 		mirror_engine_wake(m, until_ns);
 }
 
 /* The copy is ready. False: clients have written more meanwhile than it can take in. */
 bool mirror_pace_ready(struct mirror_engine *m, uint32_t site, uint32_t room_blocks)
 {
-	struct engine_peer *p = &m->peer[site];
-	const uint64_t percent = mirror_ring_used_percent(m->ring);
-	const uint64_t extents = p->refresh_total *
+	struct engine_peer *p = &m->open.peer[site];
+	const uint64_t percent = mirror_ring_used_percent(m->open.ring);
+	const uint64_t extents = p->refresh.total *
 				 (MIRROR_EXTENT_BYTES + MIRROR_BLOCK_BYTES);
 	uint64_t own = 0;
 
-	p->starved = false;
-	p->room_bytes = (uint64_t)room_blocks * MIRROR_BLOCK_BYTES;
+	p->refresh.starved = false;
+	p->pace.room_bytes = (uint64_t)room_blocks * MIRROR_BLOCK_BYTES;
 	if (room_blocks == MIRROR_REFRESH_ROOM_UNBOUND)
-		p->room_bytes = p->room_records = UNBOUND;
-	p->outrun_count++;
-	if (p->spent_bytes > p->room_bytes || p->spent_records > p->room_records)
+		p->pace.room_bytes = p->pace.room_records = UNBOUND;
+	p->refresh.outrun_count++;
+	if (p->pace.spent_bytes > p->pace.room_bytes ||
+	    p->pace.spent_records > p->pace.room_records)
 		return false;
-	p->outrun_count = 0;
+	p->refresh.outrun_count = 0;
 	/* All of it in this log too, if that can be (P4-71): then no map takes over. */
 	if (percent < m->config->bypass_at_percent)
 		own = (m->config->bypass_at_percent - percent) *
-		      (mirror_ring_bytes(m->ring) / 100);
-	if (own > extents && own - extents < p->room_bytes - p->spent_bytes)
-		p->room_bytes = p->spent_bytes + (own - extents);
+		      (mirror_ring_bytes(m->open.ring) / 100);
+	if (own > extents && own - extents < p->pace.room_bytes - p->pace.spent_bytes)
+		p->pace.room_bytes = p->pace.spent_bytes + (own - extents);
 	return true;
 }
 
 void mirror_pace_spend(struct mirror_engine *m, const struct mirror_header *h)
 {
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
-		struct engine_peer *p = &m->peer[s];
+		struct engine_peer *p = &m->open.peer[s];
 
-		if (p->phase != REFRESH_ASKED && p->phase != REFRESH_COPYING)
+		if (p->refresh.phase != REFRESH_ASKED &&
+		    p->refresh.phase != REFRESH_COPYING)
 			continue;
-		p->spent_bytes += log_bytes(h);
-		p->spent_records++;
+		p->pace.spent_bytes += log_bytes(h);
+		p->pace.spent_records++;
 	}
 }
 
 /* Has more than half of `room`, and the other half's share of what is done, gone? */
 static bool is_ahead(const struct engine_peer *p, uint64_t spent, uint64_t room)
 {
-	const uint64_t total = p->refresh_total > 0 ? p->refresh_total : 1;
-	const uint64_t done = p->refresh_done < total ? p->refresh_done : total;
+	const uint64_t total = p->refresh.total > 0 ? p->refresh.total : 1;
+	const uint64_t done = p->refresh.done < total ? p->refresh.done : total;
 
 	return room != UNBOUND && spent >= room / 2 + room / 512 * (done * 256 / total);
 }
@@ -135,13 +138,13 @@ bool mirror_pace_waits(const struct mirror_engine *m)
 	if (m->state != ENGINE_SERVING)
 		return false;
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
-		const struct engine_peer *p = &m->peer[s];
+		const struct engine_peer *p = &m->open.peer[s];
 
-		if (p->starved)
+		if (p->refresh.starved)
 			return true;
-		if (p->phase == REFRESH_COPYING && !p->all_read &&
-		    (is_ahead(p, p->spent_bytes, p->room_bytes) ||
-		     is_ahead(p, p->spent_records, p->room_records)))
+		if (p->refresh.phase == REFRESH_COPYING && !p->refresh.all_read &&
+		    (is_ahead(p, p->pace.spent_bytes, p->pace.room_bytes) ||
+		     is_ahead(p, p->pace.spent_records, p->pace.room_records)))
 			return true;
 	}
 	return false;

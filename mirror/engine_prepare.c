@@ -13,23 +13,22 @@
  */
 #include <stdio.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 static void prepared(struct mirror_engine *m, int32_t error, const char *text)
 {
 	struct fact *f = mirror_engine_fact(m, FACT_PREPARED);
 
-	f->order_id = m->prepare.id;
+	f->order_id = m->open.prepare.order.id;
 	f->error = error;
-	f->sequence = m->last_sequence;
-	f->reached_sites = m->prepare_reached;
-	f->level_sites = m->prepare_level & m->prepare_reached;
-	f->busy_sites = m->prepare_busy & ~m->prepare_reached;
-	f->history = m->prepare.history;
+	f->sequence = m->open.marks.last;
+	f->reached_sites = m->open.prepare.reached;
+	f->level_sites = m->open.prepare.level & m->open.prepare.reached;
+	f->busy_sites = m->open.prepare.busy & ~m->open.prepare.reached;
+	f->history = m->open.prepare.order.history;
 	snprintf(f->text, sizeof f->text, "%s", text);
-	m->prepare_step = PREPARE_NONE;
-	m->prepared = error == 0;
+	m->open.prepare.step = PREPARE_NONE;
+	m->open.prepare.done = error == 0;
 	if (error != 0 && m->state == ENGINE_PREPARING) {
 		mirror_engine_set_state(m, ENGINE_IDLE);
 		mirror_refusal_review(m);
@@ -38,13 +37,13 @@ static void prepared(struct mirror_engine *m, int32_t error, const char *text)
 
 void mirror_prepare_order(struct mirror_engine *m, const struct order *o)
 {
-	m->prepare = *o;
-	m->prepare_reached = 0;
-	m->prepare_tried = 0;
-	m->prepare_level = m->prepare_busy = 0;
-	m->prepare_text[0] = '\0';
-	if (m->failed) {
-		prepared(m, -EIO, m->failed_text);
+	m->open.prepare.order = *o;
+	m->open.prepare.reached = 0;
+	m->open.prepare.tried = 0;
+	m->open.prepare.level = m->open.prepare.busy = 0;
+	m->open.prepare.text[0] = '\0';
+	if (m->open.failed) {
+		prepared(m, -EIO, m->open.failed_text);
 		return;
 	}
 	if (m->state != ENGINE_IDLE && m->state != ENGINE_PREPARING) {
@@ -56,8 +55,8 @@ void mirror_prepare_order(struct mirror_engine *m, const struct order *o)
 	}
 	if (m->state == ENGINE_IDLE)
 		mirror_engine_set_state(m, ENGINE_PREPARING);
-	m->prepared = false;
-	m->prepare_step = PREPARE_QUIET;
+	m->open.prepare.done = false;
+	m->open.prepare.step = PREPARE_QUIET;
 	mirror_links_close_all(m, "this site is being promoted");
 }
 
@@ -66,18 +65,20 @@ static void judge_self(struct mirror_engine *m)
 {
 	struct mirror_judgement j;
 
-	mirror_history_judge(&m->sb.history, m->last_sequence, &m->prepare.history, &j);
+	mirror_history_judge(&m->open.sb.history, m->open.marks.last,
+			     &m->open.prepare.order.history, &j);
 	switch (j.verdict) {
 	case MIRROR_VERDICT_CONTINUES:
-		if (j.keep_sequence < m->last_sequence) {
+		if (j.keep_sequence < m->open.marks.last) {
 			mirror_engine_event(
 				m, "writelog", "cut-own-tail",
 				"records %llu to %llu lie beyond the cut of a later generation",
 				(unsigned long long)j.keep_sequence + 1,
-				(unsigned long long)m->last_sequence);
-			mirror_cut_start(m, j.keep_sequence, true, &m->prepare.history);
+				(unsigned long long)m->open.marks.last);
+			mirror_cut_start(m, j.keep_sequence, true,
+					 &m->open.prepare.order.history);
 		}
-		m->prepare_step = PREPARE_REFUSE;
+		m->open.prepare.step = PREPARE_REFUSE;
 		break;
 	case MIRROR_VERDICT_AHEAD: /* it opened a generation that never took effect */
 	case MIRROR_VERDICT_FORKED:
@@ -86,8 +87,8 @@ static void judge_self(struct mirror_engine *m)
 			 "members' history does not know");
 		break;
 	case MIRROR_VERDICT_UNKNOWN:
-		if (m->prepare.force)
-			m->prepare_step = PREPARE_REFUSE;
+		if (m->open.prepare.order.force)
+			m->open.prepare.step = PREPARE_REFUSE;
 		else
 			prepared(m, -ESTALE,
 				 "this site has no generation in common with "
@@ -98,9 +99,11 @@ static void judge_self(struct mirror_engine *m)
 
 static void step_quiet(struct mirror_engine *m)
 {
-	if (!mirror_home_is_quiet(m) || !mirror_log_is_idle(m) || m->cut_step != CUT_NONE)
+	if (!mirror_home_is_quiet(m) || !mirror_log_is_idle(m) ||
+	    m->open.cut.step != CUT_NONE)
 		return;
-	if (m->sb.blank) { /* by force neither: a mixture would be served as an image */
+	/* By force neither: a mixture would be served as an image. */
+	if (m->open.sb.blank) {
 		prepared(
 			m, -ENODATA,
 			"its refresh has not ended, and its disks hold a mixture of old "
@@ -110,27 +113,29 @@ static void step_quiet(struct mirror_engine *m)
 		return;
 	}
 	if (!m->config->cluster)
-		m->prepare.history = m->sb.history; /* there is no view's chain */
+		m->open.prepare.order.history =
+			m->open.sb.history; /* there is no view's chain */
 	mirror_home_reset(m);
-	m->home_reset_due = false;
-	m->prepare_step = PREPARE_CUT;
-	if (m->sb.hold.active)
+	m->open.home.reset_due = false;
+	m->open.prepare.step = PREPARE_CUT;
+	if (m->open.sb.hold.active)
 		mirror_cut_to_hold(m, "a promotion ends the refresh that was under way");
 }
 
 static void refuse(struct mirror_engine *m)
 {
-	m->sb.refusal.generation = m->prepare.generation;
-	m->sb.refusal.ballot = m->prepare.ballot;
-	m->prepare_ticket = mirror_superblock_want(m);
-	m->prepare_step = PREPARE_ROLL;
+	mirror_store_refusal(m, &m->open.prepare.order.generation,
+			     m->open.prepare.order.ballot);
+	m->open.prepare.ticket = mirror_superblock_want(m);
+	m->open.prepare.step = PREPARE_ROLL;
 }
 
 /* Is a part of the disks what a generation that was given up has left there, with
  * nothing in the log to put in its place? Another site has it. */
 static bool is_patchy(struct mirror_engine *m)
 {
-	if (mirror_map_count(m->map, m->site) == 0 || m->prepare.force)
+	if (mirror_map_count(m->open.map, m->open.site) == 0 ||
+	    m->open.prepare.order.force)
 		return false;
 	prepared(m, -ENODATA,
 		 "part of this site's disks belongs to a history that was given up; it "
@@ -141,10 +146,10 @@ static bool is_patchy(struct mirror_engine *m)
 /* The next source that has not been tried yet; NULL when none is left. */
 static const struct order_peer *next_source(struct mirror_engine *m)
 {
-	for (uint32_t i = 0; i < m->prepare.source_count; i++)
-		if ((m->prepare_tried >> i & 1) == 0) {
-			m->prepare_tried |= 1u << i;
-			return &m->prepare.source[i];
+	for (uint32_t i = 0; i < m->open.prepare.order.source_count; i++)
+		if ((m->open.prepare.tried >> i & 1) == 0) {
+			m->open.prepare.tried |= 1u << i;
+			return &m->open.prepare.order.source[i];
 		}
 	return NULL;
 }
@@ -153,26 +158,26 @@ static void step_roll(struct mirror_engine *m)
 {
 	const struct order_peer *source;
 
-	if (!mirror_superblock_has(m, m->prepare_ticket) ||
-	    m->roll_link != MIRROR_LINK_NONE)
+	if (!mirror_superblock_has(m, m->open.prepare.ticket) ||
+	    m->open.prepare.roll_link != MIRROR_LINK_NONE)
 		return;
 	source = next_source(m);
 	if (source == NULL) {
-		m->prepare_step = PREPARE_FLUSH;
+		m->open.prepare.step = PREPARE_FLUSH;
 		return;
 	}
-	m->roll_link = mirror_link_connect(m, source, MIRROR_HELLO_ROLL);
+	m->open.prepare.roll_link = mirror_link_connect(m, source, MIRROR_HELLO_ROLL);
 }
 
 /* The link of a roll-forward ended, well or not; `busy`: another time it may. */
 void mirror_prepare_rolled(struct mirror_engine *m, uint32_t site, bool complete,
 			   bool busy, const char *text)
 {
-	m->roll_link = MIRROR_LINK_NONE;
+	m->open.prepare.roll_link = MIRROR_LINK_NONE;
 	if (!complete)
 		mirror_records_drop_unlogged(m);
 	if (complete)
-		m->prepare_reached |= 1u << site;
+		m->open.prepare.reached |= 1u << site;
 	else
 		mirror_roll_failed(m, site, busy, text);
 	mirror_engine_event(m, mirror_engine_site_name(m, site), "roll-forward", "%s",
@@ -181,20 +186,22 @@ void mirror_prepare_rolled(struct mirror_engine *m, uint32_t site, bool complete
 
 void mirror_prepare_pump(struct mirror_engine *m)
 {
-	if (m->state != ENGINE_PREPARING || m->failed)
+	if (m->state != ENGINE_PREPARING || m->open.failed)
 		return;
-	if (m->prepare_step == PREPARE_QUIET)
+	if (m->open.prepare.step == PREPARE_QUIET)
 		step_quiet(m);
-	if (m->prepare_step == PREPARE_CUT && m->cut_step == CUT_NONE)
+	if (m->open.prepare.step == PREPARE_CUT && m->open.cut.step == CUT_NONE)
 		judge_self(m);
-	if (m->prepare_step == PREPARE_REFUSE && m->cut_step == CUT_NONE && !is_patchy(m))
+	if (m->open.prepare.step == PREPARE_REFUSE && m->open.cut.step == CUT_NONE &&
+	    !is_patchy(m))
 		refuse(m);
-	if (m->prepare_step == PREPARE_ROLL)
+	if (m->open.prepare.step == PREPARE_ROLL)
 		step_roll(m);
-	if (m->prepare_step == PREPARE_FLUSH && m->durable == m->last_sequence)
-		prepared(m, 0, m->prepare_text);
-	else if (m->prepare_step == PREPARE_FLUSH)
-		m->flush_now = true;
+	if (m->open.prepare.step == PREPARE_FLUSH &&
+	    m->open.marks.durable == m->open.marks.last)
+		prepared(m, 0, m->open.prepare.text);
+	else if (m->open.prepare.step == PREPARE_FLUSH)
+		m->open.log.flush_now = true;
 }
 
 /* ---- serve --------------------------------------------------------------- */
@@ -214,68 +221,68 @@ void mirror_serve_failed(struct mirror_engine *m, uint64_t order_id, int32_t err
  * do not see that it is new: they all wait for that much. */
 static void begin_answers(struct mirror_engine *m)
 {
-	uint64_t base = m->home_flushed;
+	uint64_t base = m->open.marks.home_flushed;
 
-	m->read_floor = m->home_flushed;
-	for (uint64_t s = m->home_flushed + 1; s <= m->last_sequence; s++)
+	m->open.requests.read_floor = m->open.marks.home_flushed;
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.last; s++)
 		if (mirror_engine_record(m, s)->state == MIRROR_RECORD_HOME)
-			m->read_floor = s;
+			m->open.requests.read_floor = s;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (m->peer[s].waited && m->peer[s].proven_durable < base)
-			base = m->peer[s].proven_durable;
-	mirror_ack_reset(&m->ack, base);
+		if (m->open.peer[s].waited && m->open.peer[s].proven_durable < base)
+			base = m->open.peer[s].proven_durable;
+	mirror_ack_reset(&m->open.requests.ack, base);
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (m->peer[s].waited)
-			mirror_ack_add(&m->ack, s);
+		if (m->open.peer[s].waited)
+			mirror_ack_add(&m->open.requests.ack, s);
 }
 
 /* By force, what the disks hold is the truth, and the other sites miss it where it was
  * given up before: their maps are durable before ours forgets (engine_demote.c). */
 static void make_true(struct mirror_engine *m)
 {
-	m->serve_map_ticket = 0;
-	if (mirror_map_count(m->map, m->site) == 0)
+	m->open.serve.map_ticket = 0;
+	if (mirror_map_count(m->open.map, m->open.site) == 0)
 		return;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->site) {
-			mirror_maps_merge(m, s, m->site);
-			m->sb.sites[s].map_due = true;
+		if (s != m->open.site) {
+			mirror_maps_merge(m, s, m->open.site);
+			mirror_store_map_due(m, s);
 		}
-	m->serve_map_ticket = mirror_maps_want(m);
-	mirror_engine_event(m, "generation", "force",
-			    "%llu extents of a history that was given up are true again: "
-			    "the other sites are sent them",
-			    (unsigned long long)mirror_map_count(m->map, m->site));
+	m->open.serve.map_ticket = mirror_maps_want(m);
+	mirror_engine_event(
+		m, "generation", "force",
+		"%llu extents of a history that was given up are true again: "
+		"the other sites are sent them",
+		(unsigned long long)mirror_map_count(m->open.map, m->open.site));
 }
 
 void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 {
 	const struct generation *g = history_newest(&o->history);
 
-	if (m->state != ENGINE_PREPARING || !m->prepared || m->failed || g == NULL ||
-	    g->cut != m->last_sequence) {
+	if (m->state != ENGINE_PREPARING || !m->open.prepare.done || m->open.failed ||
+	    g == NULL || g->cut != m->open.marks.last) {
 		mirror_serve_failed(m, o->id, -EINVAL,
-				    m->failed ?
-					    m->failed_text :
+				    m->open.failed ?
+					    m->open.failed_text :
 					    "nothing was prepared for this generation");
 		return;
 	}
 	mirror_engine_set_state(m, ENGINE_STARTING);
-	m->serve_order_id = o->id;
-	m->sb.history = o->history;
+	m->open.serve.order_id = o->id;
+	mirror_store_history(m, &o->history);
 	mirror_proven_limit(m);
-	m->sb.clean.set = false;
-	m->sb.handed_over = false;
-	m->view_ballot = o->ballot;
-	m->view_history = o->history;
-	mirror_stamp_init(&m->stamp, g->ordinal, m->last_sequence, m->disk_sequence,
-			  m->disk_count);
-	m->home_reset_due = true; /* from a copy's order to production's */
+	mirror_store_not_clean(m);
+	m->open.serve.view_ballot = o->ballot;
+	m->open.serve.view_history = o->history;
+	mirror_stamp_init(&m->open.requests.stamp, g->ordinal, m->open.marks.last,
+			  m->open.marks.disk, m->open.disk_count);
+	m->open.home.reset_due = true; /* from a copy's order to production's */
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
-		struct engine_peer *p = &m->peer[s];
+		struct engine_peer *p = &m->open.peer[s];
 
-		p->waited = s != m->site && (o->sites >> s & 1) != 0;
-		m->sb.sites[s].current = !m->config->cluster && p->waited;
+		p->waited = s != m->open.site && (o->sites >> s & 1) != 0;
+		mirror_store_current(m, s, !m->config->cluster && p->waited);
 		p->candidate_from = 0;
 		p->candidate_count = 0;
 		p->lost_told = false;
@@ -286,7 +293,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 	}
 	begin_answers(m);
 	make_true(m);
-	m->serve_ticket = mirror_superblock_want(m);
+	m->open.serve.ticket = mirror_superblock_want(m);
 	mirror_engine_set_data(m, DATA_UP_TO_DATE, "");
 	mirror_engine_event(m, "generation", "serve",
 			    "generation %llu begins after "
@@ -299,10 +306,10 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 {
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
-		struct engine_peer *p = &m->peer[s];
+		struct engine_peer *p = &m->open.peer[s];
 		const bool in = (o->sites >> s & 1) != 0;
 
-		if (s == m->site || (p->waited == in && p->candidate_from == 0))
+		if (s == m->open.site || (p->waited == in && p->candidate_from == 0))
 			continue;
 		if (!in && !p->waited &&
 		    (p->candidate_count == 0 ? p->link != MIRROR_LINK_NONE :
@@ -312,13 +319,13 @@ void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 		p->candidate_count = 0;
 		p->waited = in;
 		if (!m->config->cluster) {
-			m->sb.sites[s].current = in;
+			mirror_store_current(m, s, in);
 			mirror_superblock_want(m);
 		}
 		if (in) {
-			mirror_ack_add(&m->ack, s);
+			mirror_ack_add(&m->open.requests.ack, s);
 		} else {
-			mirror_ack_remove(&m->ack, s);
+			mirror_ack_remove(&m->open.requests.ack, s);
 			mirror_engine_event(m, mirror_engine_site_name(m, s), "wait-set",
 					    "writes no longer wait for this copy");
 		}
@@ -327,21 +334,22 @@ void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 
 static void lift_refusal(struct mirror_engine *m)
 {
-	memset(&m->sb.refusal, 0, sizeof m->sb.refusal);
+	mirror_store_no_refusal(m);
 	mirror_superblock_want(m);
 }
 
 void mirror_refusal_review(struct mirror_engine *m)
 {
 	if (m->state <= ENGINE_OPENING || m->state == ENGINE_PREPARING ||
-	    uuid_is_zero(&m->sb.refusal.generation))
+	    uuid_is_zero(&m->open.sb.refusal.generation))
 		return;
 	if (mirror_promise_is_void(m)) {
 		lift_refusal(m);
 		return;
 	}
-	if (m->view_ballot <= m->sb.refusal.ballot ||
-	    mirror_history_find(&m->view_history, &m->sb.refusal.generation) != NULL)
+	if (m->open.serve.view_ballot <= m->open.sb.refusal.ballot ||
+	    mirror_history_find(&m->open.serve.view_history,
+				&m->open.sb.refusal.generation) != NULL)
 		return;
 	lift_refusal(m);
 	mirror_engine_event(m, "refusal", "lift-refusal",
@@ -350,9 +358,9 @@ void mirror_refusal_review(struct mirror_engine *m)
 
 void mirror_view_order(struct mirror_engine *m, const struct order *o)
 {
-	if (o->ballot < m->view_ballot)
+	if (o->ballot < m->open.serve.view_ballot)
 		return;
-	m->view_ballot = o->ballot;
-	m->view_history = o->history;
+	m->open.serve.view_ballot = o->ballot;
+	m->open.serve.view_history = o->history;
 	mirror_refusal_review(m);
 }

@@ -6,14 +6,13 @@
  * sequences: a record that goes home meanwhile does no harm, nor does one half of
  * which the disk had when it was read.
  */
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 static struct engine_read *free_read(struct mirror_engine *m)
 {
 	for (uint32_t i = 0; i < READS_MAX; i++)
-		if (!m->reads[i].used)
-			return &m->reads[i];
+		if (!m->memory.reads[i].used)
+			return &m->memory.reads[i];
 	return NULL;
 }
 
@@ -88,8 +87,8 @@ static bool begin(struct mirror_engine *m, struct mirror_request *q, uint32_t di
 
 	if (rd == NULL)
 		return false;
-	count = mirror_index_collect(&m->index[disk], offset_bytes, length_bytes, found,
-				     READ_OVERLAPS_MAX);
+	count = mirror_index_collect(&m->open.index[disk], offset_bytes, length_bytes,
+				     found, READ_OVERLAPS_MAX);
 	if (count < 0)
 		return false; /* so many: wait until some are home */
 	for (int i = 0; i < count; i++)
@@ -131,11 +130,11 @@ bool mirror_read_start(struct mirror_engine *m, struct mirror_request *q)
 {
 	struct engine_read *rd;
 
-	if (mirror_ack_acknowledged(&m->ack) < m->read_floor)
+	if (mirror_ack_acknowledged(&m->open.requests.ack) < m->open.requests.read_floor)
 		return false;
-	if (mirror_index_newest_overlap(&m->index[q->disk], q->offset_bytes,
+	if (mirror_index_newest_overlap(&m->open.index[q->disk], q->offset_bytes,
 					q->length_bytes) >
-	    mirror_ack_acknowledged(&m->ack))
+	    mirror_ack_acknowledged(&m->open.requests.ack))
 		return false;
 	if (!begin(m, q, q->disk, q->offset_bytes, q->length_bytes, q->data, &rd))
 		return false;
@@ -165,9 +164,9 @@ bool mirror_read_refresh(struct mirror_engine *m, uint32_t site, uint32_t link,
 void mirror_reads_fail(struct mirror_engine *m, int32_t result)
 {
 	for (uint32_t i = 0; i < READS_MAX; i++)
-		if (m->reads[i].used && m->reads[i].request != NULL &&
-		    m->reads[i].failed == 0)
-			m->reads[i].failed = result;
+		if (m->memory.reads[i].used && m->memory.reads[i].request != NULL &&
+		    m->memory.reads[i].failed == 0)
+			m->memory.reads[i].failed = result;
 }
 
 void mirror_read_io(struct mirror_engine *m, struct mirror_io *io)

@@ -15,15 +15,14 @@
  */
 #include <stdio.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 static void begin_catching_up(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 
-	p->phase = REFRESH_NONE;
-	p->chase_ns = 0;
+	p->refresh.phase = REFRESH_NONE;
+	p->refresh.chase_ns = 0;
 	m->link[p->link].sending = true;
 	mirror_peer_set(m, site, LINK_CATCHING_UP, "the log holds what it misses");
 }
@@ -31,16 +30,15 @@ static void begin_catching_up(struct mirror_engine *m, uint32_t site)
 static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 			  const struct mirror_hello *h)
 {
-	struct mirror_superblock_site *s = &m->sb.sites[site];
+	const struct mirror_superblock_site *s = &m->open.sb.sites[site];
 
 	if (h->blank || mirror_lost_proven(m, site, h->next_sequence)) {
-		s->map_state = MIRROR_MAP_ALL_DIRTY;
-		s->map_position = m->durable; /* the rest may be lost with the cache */
+		mirror_store_map_all(m, site);
 		mirror_superblock_want(m);
 	}
 	if (mirror_had_all(m, site, h)) {
 		if (s->map_position > 0 || s->map_state == MIRROR_MAP_ALL_DIRTY ||
-		    mirror_map_count(m->map, site) > 0)
+		    mirror_map_count(m->open.map, site) > 0)
 			mirror_maps_clear(m, site);
 		return false;
 	}
@@ -48,19 +46,19 @@ static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 		mirror_maps_set_all(m, site);
 		return true;
 	}
-	return h->own_map_extents > 0 || mirror_map_count(m->map, site) > 0 ||
-	       h->next_sequence < mirror_ring_oldest_sequence(m->ring);
+	return h->own_map_extents > 0 || mirror_map_count(m->open.map, site) > 0 ||
+	       h->next_sequence < mirror_ring_oldest_sequence(m->open.ring);
 }
 
 /* The map is to stand for all that is at home, rather than that the copy's hold has
  * to have room for much of a full log (engine_free.c). */
 void mirror_refresh_map(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 
-	p->phase = REFRESH_MAPPING;
-	p->mapping_ns = m->now_ns;
-	p->map_to = mirror_pace_fits(m, site) ? 0 : m->home_flushed;
+	p->refresh.phase = REFRESH_MAPPING;
+	p->refresh.mapping_ns = m->now_ns;
+	p->refresh.map_to = mirror_pace_fits(m, site) ? 0 : m->open.marks.home_flushed;
 }
 
 /* A copy has welcomed us: from where, and how? */
@@ -68,24 +66,24 @@ void mirror_production_begins(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 	const struct mirror_hello *h = &l->hello;
-	struct engine_peer *p = &m->peer[l->site];
-	const uint64_t oldest = mirror_ring_oldest_sequence(m->ring);
+	struct engine_peer *p = &m->open.peer[l->site];
+	const uint64_t oldest = mirror_ring_oldest_sequence(m->open.ring);
 	const uint64_t logged = h->next_sequence - 1;
 	const uint64_t durable = h->marks.durable < logged ? h->marks.durable : logged;
 	bool refresh;
 
-	if (h->next_sequence > m->last_sequence + 1) {
+	if (h->next_sequence > m->open.marks.last + 1) {
 		mirror_link_close(m, number, "it has records that we do not have");
 		return;
 	}
 	refresh = needs_refresh(m, l->site, h);
 	p->incarnation = h->incarnation;
 	p->held = false;
-	p->refused_count = 0;
+	p->refresh.refused_count = 0;
 	p->marks = (struct site_marks){ logged, durable, h->marks.home };
 	p->proven_durable = durable;
-	mirror_ack_forget_site(&m->ack, l->site);
-	mirror_ack_set_site(&m->ack, l->site, logged, durable);
+	mirror_ack_forget_site(&m->open.requests.ack, l->site);
+	mirror_ack_set_site(&m->open.requests.ack, l->site, logged, durable);
 	l->next_send = h->next_sequence > oldest ? h->next_sequence : oldest;
 	l->progress_ns = m->now_ns;
 	mirror_trust_begins(m, number);
@@ -101,14 +99,14 @@ void mirror_production_begins(struct mirror_engine *m, uint32_t number)
 
 void mirror_refresh_stop(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 
-	p->phase = REFRESH_NONE;
-	p->map_to = 0;
-	p->starved = false;
+	p->refresh.phase = REFRESH_NONE;
+	p->refresh.map_to = 0;
+	p->refresh.starved = false;
 	if (p->candidate_from != 0 && p->candidate_count == 0) {
 		p->candidate_from = 0; /* nobody was told of it */
-		mirror_ack_remove(&m->ack, site);
+		mirror_ack_remove(&m->open.requests.ack, site);
 	}
 }
 
@@ -118,12 +116,9 @@ void mirror_refresh_stop(struct mirror_engine *m, uint32_t site)
  * for what is at home, and the log is kept for the rest like for any other copy (G5). */
 static void begin_full(struct mirror_engine *m, uint32_t site)
 {
-	struct mirror_superblock_site *s = &m->sb.sites[site];
-
-	s->map_state = MIRROR_MAP_VALID;
-	s->map_position = m->home_flushed;
+	mirror_store_map_filled(m, site);
 	mirror_superblock_want(m);
-	m->link[m->peer[site].link].next_send = m->home_flushed + 1;
+	m->link[m->open.peer[site].link].next_send = m->open.marks.home_flushed + 1;
 }
 
 /* Are maps and superblock durable as they are? While clients write so much that this is
@@ -131,22 +126,24 @@ static void begin_full(struct mirror_engine *m, uint32_t site)
 static bool maps_stand(struct mirror_engine *m, struct engine_peer *p)
 {
 	if (mirror_maps_have(m, mirror_maps_want(m)) &&
-	    mirror_superblock_has(m, m->sb_wanted) && m->bypass_step == BYPASS_NONE)
+	    mirror_superblock_has(m, m->open.writer.wanted) &&
+	    m->open.bypass.step == BYPASS_NONE)
 		return true;
-	if (m->now_ns >= p->mapping_ns + MAPPING_NS)
-		p->starved = true;
+	if (m->now_ns >= p->refresh.mapping_ns + MAPPING_NS)
+		p->refresh.starved = true;
 	else
-		mirror_engine_wake(m, p->mapping_ns + MAPPING_NS);
+		mirror_engine_wake(m, p->refresh.mapping_ns + MAPPING_NS);
 	return false;
 }
 
 static void ask(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	struct engine_link *l = &m->link[p->link];
 	struct mirror_refresh_begin b = {
 		.flags = MIRROR_REFRESH_BLANK_OK |
-			 (p->inconsistent_ok ? MIRROR_REFRESH_INCONSISTENT_OK : 0),
+			 (p->refresh.inconsistent_ok ? MIRROR_REFRESH_INCONSISTENT_OK :
+						       0),
 	};
 	struct mirror_frame *f;
 
@@ -155,17 +152,18 @@ static void ask(struct mirror_engine *m, uint32_t site)
 	mirror_trust_behind(m, site);
 	if (!mirror_trust_allows(m, site))
 		return;
-	if (m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY)
+	if (m->open.sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY)
 		begin_full(m, site);
-	else if (mirror_free_covered(m, site) < p->map_to)
+	else if (mirror_free_covered(m, site) < p->refresh.map_to)
 		return;
-	else if (m->sb.sites[site].map_position >= l->next_send)
-		l->next_send = m->sb.sites[site].map_position + 1;
-	b.extents = mirror_map_count(m->map, site);
+	else if (m->open.sb.sites[site].map_position >= l->next_send)
+		l->next_send = m->open.sb.sites[site].map_position + 1;
+	b.extents = mirror_map_count(m->open.map, site);
 	b.first_sequence = l->next_send;
-	p->starved = !mirror_pace_fits(m, site);
-	if (p->starved) {
-		p->map_to = m->home_flushed; /* clients wait until it stands for more */
+	p->refresh.starved = !mirror_pace_fits(m, site);
+	if (p->refresh.starved) {
+		/* clients wait until it stands for more */
+		p->refresh.map_to = m->open.marks.home_flushed;
 		return;
 	}
 	f = mirror_frame_get(m, p->link);
@@ -176,12 +174,12 @@ static void ask(struct mirror_engine *m, uint32_t site)
 	mirror_pace_begin(m, site, b.extents);
 	mirror_wire_refresh_begin(f, &b);
 	mirror_frame_send(m, f);
-	p->phase = REFRESH_ASKED;
-	p->map_to = 0;
-	p->map_cursor = 0;
-	p->refresh_end = 0;
-	p->refresh_done = 0;
-	p->refresh_total = b.extents;
+	p->refresh.phase = REFRESH_ASKED;
+	p->refresh.map_to = 0;
+	p->refresh.map_cursor = 0;
+	p->refresh.end = 0;
+	p->refresh.done = 0;
+	p->refresh.total = b.extents;
 	l->progress_ns = m->now_ns;
 	mirror_peer_set(m, site, LINK_REFRESHING, "waiting for its hold");
 	mirror_engine_event(m, mirror_engine_site_name(m, site), "refresh",
@@ -192,17 +190,17 @@ static void ask(struct mirror_engine *m, uint32_t site)
 static bool take_ready(struct mirror_engine *m, uint32_t number,
 		       const struct mirror_received *r)
 {
-	struct engine_peer *p = &m->peer[m->link[number].site];
+	struct engine_peer *p = &m->open.peer[m->link[number].site];
 	struct mirror_refresh_ready ready;
 	char text[FACT_TEXT_MAX];
 
 	if (mirror_wire_decode_refresh_ready(r->body, r->body_bytes, &ready) != 0 ||
-	    p->phase != REFRESH_ASKED)
+	    p->refresh.phase != REFRESH_ASKED)
 		return false;
 	if (ready.error != 0) {
-		p->phase = REFRESH_REFUSED;
-		p->starved = false;
-		p->refused_count++;
+		p->refresh.phase = REFRESH_REFUSED;
+		p->refresh.starved = false;
+		p->refresh.refused_count++;
 		p->retry_at_ns = m->now_ns + REFUSED_NS;
 		mirror_text(
 			text, sizeof text,
@@ -219,7 +217,7 @@ static bool take_ready(struct mirror_engine *m, uint32_t number,
 				  "has room for: it is asked anew");
 		return true;
 	}
-	p->phase = REFRESH_COPYING;
+	p->refresh.phase = REFRESH_COPYING;
 	p->held = true;
 	m->link[number].sending = true;
 	mirror_peer_set(m, m->link[number].site, LINK_REFRESHING, "being refreshed");
@@ -231,10 +229,10 @@ static bool take_ready(struct mirror_engine *m, uint32_t number,
 bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
 			   uint64_t offset_bytes, uint64_t length_bytes)
 {
-	if (m->refresh_read_count == 0)
+	if (m->open.reading.refresh_count == 0)
 		return false;
 	for (uint32_t i = 0; i < READS_MAX; i++) {
-		const struct engine_read *rd = &m->reads[i];
+		const struct engine_read *rd = &m->memory.reads[i];
 
 		if (rd->used && rd->request == NULL && rd->disk == disk &&
 		    offset_bytes < rd->offset_bytes + rd->length_bytes &&
@@ -247,47 +245,49 @@ bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
 /* A refresh yields to the log (P4-71): above bypass-at the maps take over first. */
 static bool has_room(const struct mirror_engine *m)
 {
-	return m->last_sequence - m->home_flushed < RECORDS_MAX / 2 &&
-	       mirror_ring_used_percent(m->ring) < m->config->bypass_at_percent;
+	return m->open.marks.last - m->open.marks.home_flushed < RECORDS_MAX / 2 &&
+	       mirror_ring_used_percent(m->open.ring) < m->config->bypass_at_percent;
 }
 
 /* Of the pool it takes a part, but one buffer at any time. */
 static bool has_buffers(const struct mirror_engine *m, const struct engine_peer *p)
 {
-	return p->refresh_reads == 0 ||
-	       mirror_pool_bytes_free(m->pool) > mirror_pool_bytes_total(m->pool) / 4;
+	return p->refresh.reads == 0 ||
+	       mirror_pool_bytes_free(m->buffers.pool) >
+		       mirror_pool_bytes_total(m->buffers.pool) / 4;
 }
 
 /* Begin reading the next extents. False: clients have to wait until that is possible
  * (engine_pace.c). */
 static bool copy_extents(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	struct mirror_map_run run;
 
-	while (p->refresh_reads < REFRESH_READS_MAX && !p->all_read) {
+	while (p->refresh.reads < REFRESH_READS_MAX && !p->refresh.all_read) {
 		uint8_t *data;
 
-		if (!mirror_map_next(m->map, site, p->map_cursor, MIRROR_RECORD_DATA_MAX,
-				     &run)) {
-			p->all_read = true; /* what is set from now on is in the stream */
+		if (!mirror_map_next(m->open.map, site, p->refresh.map_cursor,
+				     MIRROR_RECORD_DATA_MAX, &run)) {
+			p->refresh.all_read =
+				true; /* what is set from now on is in the stream */
 			return true;
 		}
 		if (!has_room(m))
-			return p->refresh_reads > 0;
-		data = has_buffers(m, p) ?
-			       mirror_pool_get(m->pool, (uint32_t)run.length_bytes) :
-			       NULL;
+			return p->refresh.reads > 0;
+		data = has_buffers(m, p) ? mirror_pool_get(m->buffers.pool,
+							   (uint32_t)run.length_bytes) :
+					   NULL;
 		if (data == NULL)
 			return true; /* others who wait may hold what it takes */
 		if (!mirror_read_refresh(m, site, p->link, run.disk, run.offset_bytes,
 					 run.length_bytes, data)) {
-			mirror_pool_put(m->pool, data);
-			return p->refresh_reads > 0;
+			mirror_pool_put(m->buffers.pool, data);
+			return p->refresh.reads > 0;
 		}
-		p->map_cursor = run.next_extent;
-		p->refresh_reads++;
-		m->refresh_read_count++;
+		p->refresh.map_cursor = run.next_extent;
+		p->refresh.reads++;
+		m->open.reading.refresh_count++;
 	}
 	return true;
 }
@@ -295,9 +295,10 @@ static bool copy_extents(struct mirror_engine *m, uint32_t site)
 /* True from the last refresh record on, until END is sent. */
 bool mirror_refresh_ends(const struct mirror_engine *m, uint32_t site)
 {
-	const struct engine_peer *p = &m->peer[site];
+	const struct engine_peer *p = &m->open.peer[site];
 
-	return p->phase == REFRESH_COPYING && p->all_read && p->refresh_reads == 0;
+	return p->refresh.phase == REFRESH_COPYING && p->refresh.all_read &&
+	       p->refresh.reads == 0;
 }
 
 static bool is_zero(const uint8_t *data, uint64_t length)
@@ -308,7 +309,7 @@ static bool is_zero(const uint8_t *data, uint64_t length)
 void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 			      int32_t result)
 {
-	struct engine_peer *p = &m->peer[rd->refresh_site];
+	struct engine_peer *p = &m->open.peer[rd->refresh_site];
 	struct mirror_header h = {
 		.type = MIRROR_RECORD_WRITE,
 		.flags = MIRROR_RECORD_REFRESH,
@@ -318,52 +319,52 @@ void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 		.data_bytes = (uint32_t)rd->length_bytes,
 	};
 
-	p->refresh_reads--;
-	m->refresh_read_count--;
-	if (result != 0 || p->phase != REFRESH_COPYING || p->link != rd->refresh_link ||
-	    m->state != ENGINE_SERVING) {
-		mirror_pool_put(m->pool, rd->data);
+	p->refresh.reads--;
+	m->open.reading.refresh_count--;
+	if (result != 0 || p->refresh.phase != REFRESH_COPYING ||
+	    p->link != rd->refresh_link || m->state != ENGINE_SERVING) {
+		mirror_pool_put(m->buffers.pool, rd->data);
 		return;
 	}
 	if (is_zero(rd->data, rd->length_bytes)) {
 		h.type = MIRROR_RECORD_ZERO; /* holes stay holes */
 		h.flags |= MIRROR_RECORD_MAY_DEALLOCATE;
 		h.data_bytes = 0;
-		mirror_pool_put(m->pool, rd->data);
+		mirror_pool_put(m->buffers.pool, rd->data);
 		rd->data = NULL;
 	}
 	mirror_record_stamp(m, &h, rd->data);
-	p->refresh_end = m->last_sequence;
-	p->refresh_done += (rd->length_bytes + MIRROR_EXTENT_BYTES - 1) /
+	p->refresh.end = m->open.marks.last;
+	p->refresh.done += (rd->length_bytes + MIRROR_EXTENT_BYTES - 1) /
 			   MIRROR_EXTENT_BYTES;
 }
 
 static void end_copying(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
-	struct mirror_refresh_end end = { .sequence = p->refresh_end };
+	struct engine_peer *p = &m->open.peer[site];
+	struct mirror_refresh_end end = { .sequence = p->refresh.end };
 	struct mirror_frame *f;
 
-	if (!mirror_refresh_ends(m, site) || m->link[p->link].next_send <= p->refresh_end)
+	if (!mirror_refresh_ends(m, site) || m->link[p->link].next_send <= p->refresh.end)
 		return;
 	f = mirror_frame_get(m, p->link);
 	if (f == NULL)
 		return;
 	mirror_wire_refresh_end(f, &end);
 	mirror_frame_send(m, f);
-	p->phase = REFRESH_ENDING;
+	p->refresh.phase = REFRESH_ENDING;
 }
 
 static void refresh_pump(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 
-	switch (p->phase) {
+	switch (p->refresh.phase) {
 	case REFRESH_MAPPING:
 		ask(m, site);
 		break;
 	case REFRESH_COPYING:
-		p->starved = !copy_extents(m, site);
+		p->refresh.starved = !copy_extents(m, site);
 		end_copying(m, site);
 		break;
 	case REFRESH_REFUSED:
@@ -383,11 +384,11 @@ static void refresh_pump(struct mirror_engine *m, uint32_t site)
 
 void mirror_refresh_pump(struct mirror_engine *m)
 {
-	if (m->failed || m->state != ENGINE_SERVING)
+	if (m->open.failed || m->state != ENGINE_SERVING)
 		return;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (m->peer[s].link != MIRROR_LINK_NONE &&
-		    m->link[m->peer[s].link].use == LINK_STREAM_OUT)
+		if (m->open.peer[s].link != MIRROR_LINK_NONE &&
+		    m->link[m->open.peer[s].link].use == LINK_STREAM_OUT)
 			refresh_pump(m, s);
 }
 
@@ -397,7 +398,7 @@ static void confirmed(struct mirror_engine *m, uint32_t number,
 		      const struct mirror_confirm *c)
 {
 	struct engine_link *l = &m->link[number];
-	struct engine_peer *p = &m->peer[l->site];
+	struct engine_peer *p = &m->open.peer[l->site];
 
 	if (c->marks.logged > p->marks.logged || l->next_send == c->marks.logged + 1 ||
 	    !l->sending)
@@ -410,19 +411,20 @@ static void confirmed(struct mirror_engine *m, uint32_t number,
 	mirror_trust_confirmed(m, l->site, false);
 	/* From here on the log waits for it again; maps that took over while it was
 	 * held stand until it has all of that too. */
-	if (p->phase == REFRESH_ENDING && c->marks.durable >= p->refresh_end)
+	if (p->refresh.phase == REFRESH_ENDING && c->marks.durable >= p->refresh.end)
 		p->held = false;
-	if (p->phase == REFRESH_ENDING && !p->held &&
-	    c->marks.durable >= m->sb.sites[l->site].map_position) {
-		p->phase = REFRESH_NONE;
-		p->inconsistent_ok = false;
+	if (p->refresh.phase == REFRESH_ENDING && !p->held &&
+	    c->marks.durable >= m->open.sb.sites[l->site].map_position) {
+		p->refresh.phase = REFRESH_NONE;
+		p->refresh.inconsistent_ok = false;
 		mirror_maps_clear(m, l->site);
 		mirror_engine_event(m, mirror_engine_site_name(m, l->site), "refreshed",
 				    "all of the refresh is durable there");
 		begin_catching_up(m, l->site);
 		mirror_trust_confirmed(m, l->site, true);
-	} else if (p->phase == REFRESH_NONE && m->sb.sites[l->site].map_position > 0 &&
-		   m->sb.sites[l->site].map_position <= c->marks.durable) {
+	} else if (p->refresh.phase == REFRESH_NONE &&
+		   m->open.sb.sites[l->site].map_position > 0 &&
+		   m->open.sb.sites[l->site].map_position <= c->marks.durable) {
 		mirror_maps_clear(m, l->site);
 	}
 }
@@ -436,9 +438,10 @@ static bool take_confirm(struct mirror_engine *m, uint32_t number,
 	if (mirror_wire_decode_confirm(r->body, r->body_bytes, &c) != 0)
 		return false;
 	/* A hold that leaps says marks of a stream that has not begun to count. */
-	if (!c.held && m->peer[l->site].phase != REFRESH_ASKED &&
+	if (!c.held && m->open.peer[l->site].refresh.phase != REFRESH_ASKED &&
 	    (c.marks.logged >= l->next_send ||
-	     mirror_ack_set_site(&m->ack, l->site, c.marks.logged, c.marks.durable) != 0))
+	     mirror_ack_set_site(&m->open.requests.ack, l->site, c.marks.logged,
+				 c.marks.durable) != 0))
 		return false;
 	confirmed(m, number, &c);
 	return true;
@@ -450,7 +453,7 @@ static bool take_map(struct mirror_engine *m, uint32_t number,
 	struct engine_link *l = &m->link[number];
 	struct mirror_map_chunk chunk;
 
-	if (!l->map_due || m->peer[l->site].phase != REFRESH_MAPPING ||
+	if (!l->map_due || m->open.peer[l->site].refresh.phase != REFRESH_MAPPING ||
 	    mirror_wire_decode_map(r->body, r->body_bytes, r->data, r->data_bytes,
 				   &chunk) != 0)
 		return false;
@@ -491,13 +494,13 @@ bool mirror_production_received(struct mirror_engine *m, const struct mirror_rec
  * now or not: the generation before may have answered it. */
 static void enter(struct mirror_engine *m, uint32_t site)
 {
-	const uint64_t recovered = history_newest(&m->sb.history)->cut;
-	struct engine_peer *p = &m->peer[site];
+	const uint64_t recovered = history_newest(&m->open.sb.history)->cut;
+	struct engine_peer *p = &m->open.peer[site];
 	struct fact *f;
 
 	if (p->candidate_from == 0) {
-		mirror_ack_add(&m->ack, site);
-		p->candidate_from = mirror_ack_acknowledged(&m->ack) + 1;
+		mirror_ack_add(&m->open.requests.ack, site);
+		p->candidate_from = mirror_ack_acknowledged(&m->open.requests.ack) + 1;
 		if (p->candidate_from <= recovered)
 			p->candidate_from = recovered + 1;
 	}
@@ -528,37 +531,37 @@ bool mirror_chase_is_short(uint64_t behind, uint64_t taken, uint64_t count,
 static bool is_outrun(struct mirror_engine *m, struct engine_peer *p, uint64_t behind)
 {
 	const uint64_t limit_ms = m->config->copy_timeout_ms;
-	const uint64_t taken = p->marks.logged - p->chase_logged;
+	const uint64_t taken = p->marks.logged - p->refresh.chase_logged;
 
-	if (p->chase_ns != 0 && m->now_ns < p->chase_ns + CHASE_NS) {
-		mirror_engine_wake(m, p->chase_ns + CHASE_NS);
+	if (p->refresh.chase_ns != 0 && m->now_ns < p->refresh.chase_ns + CHASE_NS) {
+		mirror_engine_wake(m, p->refresh.chase_ns + CHASE_NS);
 		return false;
 	}
-	if (p->chase_ns == 0 || behind <= p->chase_behind / 2)
-		p->chase_count = 0;
-	else if (p->chase_count * CHASE_NS < limit_ms * NS_PER_MS)
-		p->chase_count++;
-	p->chase_ns = m->now_ns;
-	p->chase_behind = behind;
-	p->chase_logged = p->marks.logged;
-	return mirror_chase_is_short(behind, taken, p->chase_count, limit_ms);
+	if (p->refresh.chase_ns == 0 || behind <= p->refresh.chase_behind / 2)
+		p->refresh.chase_count = 0;
+	else if (p->refresh.chase_count * CHASE_NS < limit_ms * NS_PER_MS)
+		p->refresh.chase_count++;
+	p->refresh.chase_ns = m->now_ns;
+	p->refresh.chase_behind = behind;
+	p->refresh.chase_logged = p->marks.logged;
+	return mirror_chase_is_short(behind, taken, p->refresh.chase_count, limit_ms);
 }
 
 void mirror_production_pump(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
-	struct engine_peer *p = &m->peer[l->site];
+	struct engine_peer *p = &m->open.peer[l->site];
 	uint64_t behind;
 
-	if (l->use != LINK_STREAM_OUT || p->phase != REFRESH_NONE || !l->sending ||
-	    m->state != ENGINE_SERVING)
+	if (l->use != LINK_STREAM_OUT || p->refresh.phase != REFRESH_NONE ||
+	    !l->sending || m->state != ENGINE_SERVING)
 		return;
-	behind = m->last_sequence - p->marks.logged;
+	behind = m->open.marks.last - p->marks.logged;
 	if (p->state != LINK_CONNECTED &&
 	    (behind <= LEVEL_RECORDS || is_outrun(m, p, behind)))
 		mirror_peer_set(m, l->site, LINK_CONNECTED, "");
 	if (p->state == LINK_CONNECTED && !p->waited && m->config->mode == CONFIG_SYNC &&
-	    !m->sb.sites[l->site].disconnected &&
+	    !m->open.sb.sites[l->site].disconnected &&
 	    (p->candidate_from != 0 || mirror_trust_may_enter(m, l->site)))
 		enter(m, l->site);
 }

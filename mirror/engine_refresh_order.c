@@ -2,15 +2,14 @@
 #include <errno.h>
 #include <string.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 /* One copy's part of the answer; true when it is being refreshed. Consent counts for the
  * refresh that waits or is under way, never for a later one. */
 static bool order_one(struct mirror_engine *m, uint32_t site, bool inconsistent,
 		      char *text, size_t size)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	const char *name = mirror_engine_site_name(m, site);
 
 	if (m->state != ENGINE_SERVING) {
@@ -20,7 +19,7 @@ static bool order_one(struct mirror_engine *m, uint32_t site, bool inconsistent,
 		return false;
 	}
 	mirror_trust_forgive(m, site);
-	if (p->phase == REFRESH_NONE) {
+	if (p->refresh.phase == REFRESH_NONE) {
 		mirror_text(text, size,
 			    p->state == LINK_CONNECTED ?
 				    "%s: every record reaches it, so "
@@ -34,8 +33,8 @@ static bool order_one(struct mirror_engine *m, uint32_t site, bool inconsistent,
 		return false;
 	}
 	if (inconsistent)
-		p->inconsistent_ok = true;
-	if (p->phase != REFRESH_REFUSED) {
+		p->refresh.inconsistent_ok = true;
+	if (p->refresh.phase != REFRESH_REFUSED) {
 		mirror_text(text, size, "%s: it is being refreshed", name);
 		return true;
 	}

@@ -9,8 +9,7 @@
  * Source: docs/sources.md (paper 000, Figs. 4 and 5); docs/rules.md (G1, D7);
  * docs/write-path.md (production, steps 1 to 5).
  */
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 #define ROOM_MARGIN 64u /* records kept for refreshes and flush marks */
 
@@ -39,7 +38,7 @@ struct mirror_request *mirror_request_pop(struct mirror_request_list *list)
 
 static bool lease_holds(const struct mirror_engine *m)
 {
-	return m->now_ns < m->lease_until_ns && !m->failed &&
+	return m->now_ns < m->open.requests.lease_until_ns && !m->open.failed &&
 	       (m->state == ENGINE_SERVING || m->state == ENGINE_DEMOTING);
 }
 
@@ -49,14 +48,15 @@ void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
 {
 	r->result = result;
 	if (result == 0 && !lease_holds(m))
-		request_push(&m->answers_held, r);
+		request_push(&m->open.requests.answers_held, r);
 	else
 		request_push(&m->out->answer, r);
 }
 
 static bool has_room(const struct mirror_engine *m)
 {
-	return m->last_sequence - m->home_flushed < RECORDS_MAX - ROOM_MARGIN &&
+	return m->open.marks.last - m->open.marks.home_flushed <
+		       RECORDS_MAX - ROOM_MARGIN &&
 	       !mirror_pace_waits(m);
 }
 
@@ -68,14 +68,14 @@ struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
 {
 	struct mirror_record *r;
 
-	assert(m->last_sequence - m->home_flushed < RECORDS_MAX);
-	r = &m->records[(m->last_sequence + 1) % RECORDS_MAX];
+	assert(m->open.marks.last - m->open.marks.home_flushed < RECORDS_MAX);
+	r = &m->memory.records[(m->open.marks.last + 1) % RECORDS_MAX];
 	assert(r->state == MIRROR_RECORD_FREE && r->data == NULL);
 	r->header = *header;
-	mirror_stamp_next(&m->stamp, &r->header);
+	mirror_stamp_next(&m->open.requests.stamp, &r->header);
 	r->header.time_ns = m->wall_ns;
-	r->header.crc = mirror_header_data_crc(&m->sb.mirror, &r->header, data);
-	m->counters.groups = r->header.group;
+	r->header.crc = mirror_header_data_crc(&m->open.sb.mirror, &r->header, data);
+	m->open.counters.groups = r->header.group;
 	mirror_record_admit(m, r, data, MIRROR_RECORD_STAMPED);
 	return r;
 }
@@ -84,19 +84,14 @@ struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
 void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8_t *data,
 			 enum mirror_record_state state)
 {
-	assert(r->header.sequence == m->last_sequence + 1);
-	m->last_sequence = r->header.sequence;
-	m->last_generation = r->header.generation;
-	m->last_group = r->header.group;
-	m->last_time_ns = r->header.time_ns;
+	mirror_marks_append(&m->open.marks, &r->header);
 	mirror_record_set_state(r, state);
 	r->data = data;
 	r->request = NULL;
 	if (data != NULL)
 		mirror_buffer_ref(m, data);
 	if (r->header.type != MIRROR_RECORD_FLUSH) {
-		m->disk_sequence[r->header.disk] = r->header.disk_sequence;
-		mirror_index_insert(&m->index[r->header.disk], r);
+		mirror_index_insert(&m->open.index[r->header.disk], r);
 		r->indexed = true;
 	}
 }
@@ -115,18 +110,18 @@ static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 	case MIRROR_REQUEST_WRITE:
 		h.type = MIRROR_RECORD_WRITE;
 		h.data_bytes = (uint32_t)q->length_bytes;
-		m->counters.writes++;
-		m->counters.write_bytes += q->length_bytes;
+		m->open.counters.writes++;
+		m->open.counters.write_bytes += q->length_bytes;
 		break;
 	case MIRROR_REQUEST_ZERO:
 		h.type = MIRROR_RECORD_ZERO;
 		if (q->may_deallocate)
 			h.flags |= MIRROR_RECORD_MAY_DEALLOCATE;
-		m->counters.writes++;
+		m->open.counters.writes++;
 		break;
 	case MIRROR_REQUEST_FLUSH:
 		h = (struct mirror_header){ .type = MIRROR_RECORD_FLUSH };
-		m->counters.flushes++;
+		m->open.counters.flushes++;
 		break;
 	case MIRROR_REQUEST_READ:
 		assert(!"a read is not stamped");
@@ -135,17 +130,17 @@ static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 	q->sequence = mirror_record_stamp(m, &h, data)->header.sequence;
 	mirror_pace_spend(m, &h);
 	if (q->fua || q->type == MIRROR_REQUEST_FLUSH)
-		request_push(&m->flushes_pending, q);
+		request_push(&m->open.requests.flushes_pending, q);
 	else
-		request_push(&m->writes_pending, q);
-	m->pending_count++;
+		request_push(&m->open.requests.writes_pending, q);
+	m->open.requests.pending_count++;
 }
 
 /* A flush with nothing before it that is not yet stable needs no record. */
 static bool flush_is_idle(struct mirror_engine *m)
 {
-	return mirror_ack_flushed(&m->ack) >=
-	       mirror_log_flush_target(m, m->last_sequence + 1);
+	return mirror_ack_flushed(&m->open.requests.ack) >=
+	       mirror_log_flush_target(m, m->open.marks.last + 1);
 }
 
 static bool may_begin(struct mirror_engine *m, const struct mirror_request *q)
@@ -168,17 +163,18 @@ static void begin(struct mirror_engine *m, struct mirror_request *q)
 void mirror_request_take(struct mirror_engine *m, struct mirror_request *q)
 {
 	q->sequence = 0;
-	if (m->state != ENGINE_SERVING || m->failed) {
+	if (m->state != ENGINE_SERVING || m->open.failed) {
 		mirror_request_answer(m, q, -ESHUTDOWN);
 		return;
 	}
 	if (q->type == MIRROR_REQUEST_READ) {
-		m->counters.reads++;
-		m->counters.read_bytes += q->length_bytes;
-		if (m->reads_waiting.head != NULL || !mirror_read_start(m, q))
-			request_push(&m->reads_waiting, q);
-	} else if (m->requests_waiting.head != NULL || !may_begin(m, q)) {
-		request_push(&m->requests_waiting, q);
+		m->open.counters.reads++;
+		m->open.counters.read_bytes += q->length_bytes;
+		if (m->open.requests.reads_waiting.head != NULL ||
+		    !mirror_read_start(m, q))
+			request_push(&m->open.requests.reads_waiting, q);
+	} else if (m->open.requests.waiting.head != NULL || !may_begin(m, q)) {
+		request_push(&m->open.requests.waiting, q);
 	} else {
 		begin(m, q);
 	}
@@ -191,21 +187,22 @@ void mirror_requests_pump(struct mirror_engine *m)
 
 	if (m->state != ENGINE_SERVING && m->state != ENGINE_DEMOTING)
 		return;
-	while (m->requests_waiting.head != NULL && may_begin(m, m->requests_waiting.head))
-		begin(m, mirror_request_pop(&m->requests_waiting));
-	if (m->reads_waiting.head == NULL)
+	while (m->open.requests.waiting.head != NULL &&
+	       may_begin(m, m->open.requests.waiting.head))
+		begin(m, mirror_request_pop(&m->open.requests.waiting));
+	if (m->open.requests.reads_waiting.head == NULL)
 		return;
-	while ((q = mirror_request_pop(&m->reads_waiting)) != NULL)
+	while ((q = mirror_request_pop(&m->open.requests.reads_waiting)) != NULL)
 		if (!mirror_read_start(m, q))
 			request_push(&again, q);
-	m->reads_waiting = again;
+	m->open.requests.reads_waiting = again;
 }
 
 /* ---- acknowledge --------------------------------------------------------- */
 
 static void acknowledge(struct mirror_engine *m, struct mirror_request *q)
 {
-	m->pending_count--;
+	m->open.requests.pending_count--;
 	mirror_request_answer(m, q, 0);
 }
 
@@ -214,26 +211,26 @@ static void acknowledge(struct mirror_engine *m, struct mirror_request *q)
  * known any more, and to close the current one is always safe. */
 static void close_group(struct mirror_engine *m, uint64_t sequence)
 {
-	mirror_stamp_acknowledge(&m->stamp,
-				 sequence <= m->home_flushed ?
-					 m->stamp.group :
+	mirror_stamp_acknowledge(&m->open.requests.stamp,
+				 sequence <= m->open.marks.home_flushed ?
+					 m->open.requests.stamp.group :
 					 mirror_engine_record(m, sequence)->header.group);
 }
 
 static void close_acknowledged(struct mirror_engine *m)
 {
-	const uint64_t acknowledged = mirror_ack_acknowledged(&m->ack);
+	const uint64_t acknowledged = mirror_ack_acknowledged(&m->open.requests.ack);
 
-	if (acknowledged == m->acknowledged_seen)
+	if (acknowledged == m->open.requests.closed)
 		return;
-	m->acknowledged_seen = acknowledged;
+	m->open.requests.closed = acknowledged;
 	close_group(m, acknowledged);
 }
 
 /* What is to be durable when a flush, or a write with FUA, is answered. */
 static uint64_t stable_sequence(struct mirror_engine *m, const struct mirror_request *q)
 {
-	if (q->type != MIRROR_REQUEST_FLUSH || q->sequence <= m->home_flushed)
+	if (q->type != MIRROR_REQUEST_FLUSH || q->sequence <= m->open.marks.home_flushed)
 		return q->sequence;
 	return mirror_log_flush_target(m, q->sequence);
 }
@@ -244,19 +241,20 @@ void mirror_ack_pump(struct mirror_engine *m)
 
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
 		return;
-	mirror_ack_set_own(&m->ack, m->logged, m->durable);
+	mirror_ack_set_own(&m->open.requests.ack, m->open.marks.logged,
+			   m->open.marks.durable);
 	if (!lease_holds(m))
 		return;
 	close_acknowledged(m);
-	while ((q = m->writes_pending.head) != NULL &&
-	       q->sequence <= mirror_ack_acknowledged(&m->ack))
-		acknowledge(m, mirror_request_pop(&m->writes_pending));
-	while ((q = m->flushes_pending.head) != NULL &&
-	       stable_sequence(m, q) <= mirror_ack_flushed(&m->ack)) {
+	while ((q = m->open.requests.writes_pending.head) != NULL &&
+	       q->sequence <= mirror_ack_acknowledged(&m->open.requests.ack))
+		acknowledge(m, mirror_request_pop(&m->open.requests.writes_pending));
+	while ((q = m->open.requests.flushes_pending.head) != NULL &&
+	       stable_sequence(m, q) <= mirror_ack_flushed(&m->open.requests.ack)) {
 		close_group(m, q->sequence); /* a mark may not be logged yet */
-		acknowledge(m, mirror_request_pop(&m->flushes_pending));
+		acknowledge(m, mirror_request_pop(&m->open.requests.flushes_pending));
 	}
-	while ((q = mirror_request_pop(&m->answers_held)) != NULL)
+	while ((q = mirror_request_pop(&m->open.requests.answers_held)) != NULL)
 		mirror_request_answer(m, q, 0);
 }
 
@@ -275,12 +273,12 @@ static void fail_list(struct mirror_engine *m, struct mirror_request_list *list,
  * log: like any write cut off by a crash it may be found there later. */
 void mirror_requests_fail(struct mirror_engine *m, int32_t result)
 {
-	fail_list(m, &m->requests_waiting, result);
-	fail_list(m, &m->writes_pending, result);
-	fail_list(m, &m->flushes_pending, result);
-	fail_list(m, &m->reads_waiting, result);
-	fail_list(m, &m->answers_held, result);
-	m->pending_count = 0;
+	fail_list(m, &m->open.requests.waiting, result);
+	fail_list(m, &m->open.requests.writes_pending, result);
+	fail_list(m, &m->open.requests.flushes_pending, result);
+	fail_list(m, &m->open.requests.reads_waiting, result);
+	fail_list(m, &m->open.requests.answers_held, result);
+	m->open.requests.pending_count = 0;
 }
 
 static void drop_client(struct mirror_engine *m, struct mirror_request_list *list,
@@ -302,6 +300,6 @@ static void drop_client(struct mirror_engine *m, struct mirror_request_list *lis
  * connection that has no stamp yet is dropped (docs/rules.md). */
 void mirror_client_gone(struct mirror_engine *m, const void *client)
 {
-	drop_client(m, &m->requests_waiting, client);
-	drop_client(m, &m->reads_waiting, client);
+	drop_client(m, &m->open.requests.waiting, client);
+	drop_client(m, &m->open.requests.reads_waiting, client);
 }

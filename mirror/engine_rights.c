@@ -22,15 +22,14 @@
  */
 #include <stdio.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 /* The copy lost what it once said it had, and the log has given it up: nothing
  * says which extents these were. */
 bool mirror_lost_proven(const struct mirror_engine *m, uint32_t site, uint64_t needed)
 {
-	return needed < mirror_ring_oldest_sequence(m->ring) &&
-	       needed <= m->peer[site].proven_durable;
+	return needed < mirror_ring_oldest_sequence(m->open.ring) &&
+	       needed <= m->open.peer[site].proven_durable;
 }
 
 /* Not blank, nothing of its own unproven, and durable beyond all that the map stands
@@ -38,12 +37,12 @@ bool mirror_lost_proven(const struct mirror_engine *m, uint32_t site, uint64_t n
 bool mirror_had_all(const struct mirror_engine *m, uint32_t site,
 		    const struct mirror_hello *h)
 {
-	const struct mirror_superblock_site *s = &m->sb.sites[site];
+	const struct mirror_superblock_site *s = &m->open.sb.sites[site];
 
 	return !h->blank && h->own_map_extents == 0 && !s->map_due &&
 	       h->marks.durable >= s->map_position &&
 	       h->next_sequence > s->map_position &&
-	       h->next_sequence >= mirror_ring_oldest_sequence(m->ring);
+	       h->next_sequence >= mirror_ring_oldest_sequence(m->open.ring);
 }
 
 /* How many extents of `site`, which says `h` of itself, cannot be sent from this log:
@@ -51,26 +50,26 @@ bool mirror_had_all(const struct mirror_engine *m, uint32_t site,
 uint64_t mirror_missed_extents(const struct mirror_engine *m, uint32_t site,
 			       const struct mirror_hello *h)
 {
-	const uint64_t tracked = mirror_map_count(m->map, site) + h->own_map_extents;
+	const uint64_t tracked = mirror_map_count(m->open.map, site) + h->own_map_extents;
 
 	if (h->blank || mirror_lost_proven(m, site, h->next_sequence))
 		return UINT64_MAX;
 	if (mirror_had_all(m, site, h))
 		return 0;
-	if (m->sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY)
+	if (m->open.sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY)
 		return UINT64_MAX;
-	if (tracked == 0 && h->next_sequence < mirror_ring_oldest_sequence(m->ring))
+	if (tracked == 0 && h->next_sequence < mirror_ring_oldest_sequence(m->open.ring))
 		return UINT64_MAX;
 	return tracked;
 }
 
 bool mirror_is_clean(const struct mirror_engine *m)
 {
-	const struct generation *g = history_newest(&m->sb.history);
+	const struct generation *g = history_newest(&m->open.sb.history);
 
-	return m->sb.clean.set && g != NULL &&
-	       uuid_equal(&g->id, &m->sb.clean.generation) &&
-	       m->last_sequence == m->sb.clean.sequence;
+	return m->open.sb.clean.set && g != NULL &&
+	       uuid_equal(&g->id, &m->open.sb.clean.generation) &&
+	       m->open.marks.last == m->open.sb.clean.sequence;
 }
 
 /* What our hello says of us to the site at the other end of a link. */
@@ -81,12 +80,12 @@ void mirror_rights_hello(const struct mirror_engine *m, uint32_t number,
 
 	h->promoting = m->state == ENGINE_PREPARING;
 	h->clean = mirror_is_clean(m);
-	if (!m->config->cluster && h->ballot < m->sb.refusal.ballot)
-		h->ballot = m->sb.refusal.ballot;
-	if (l->site >= m->config->site_count || l->site == m->site)
+	if (!m->config->cluster && h->ballot < m->open.sb.refusal.ballot)
+		h->ballot = m->open.sb.refusal.ballot;
+	if (l->site >= m->config->site_count || l->site == m->open.site)
 		return;
-	h->put_out = m->sb.sites[l->site].disconnected;
-	if (l->accepted && m->map != NULL)
+	h->put_out = m->open.sb.sites[l->site].disconnected;
+	if (l->accepted && m->open.map != NULL)
 		h->tracked_extents = mirror_missed_extents(m, l->site, &l->hello);
 }
 
@@ -95,22 +94,24 @@ void mirror_rights_probe(struct mirror_engine *m)
 {
 	struct fact *f = mirror_engine_fact(m, FACT_PEER);
 
-	f->order_id = m->probe_order_id;
-	f->site = m->site;
-	f->error = m->failed ? -EIO : 0;
-	snprintf(f->text, sizeof f->text, "%s", m->failed_text);
+	f->order_id = m->open.probe.order_id;
+	f->site = m->open.site;
+	f->error = m->open.failed ? -EIO : 0;
+	snprintf(f->text, sizeof f->text, "%s", m->open.failed_text);
 	f->reached = true;
-	f->incarnation = m->incarnation;
+	f->incarnation = m->open.incarnation;
 	f->clean = mirror_is_clean(m);
-	f->handed_over = m->sb.handed_over;
-	f->data = m->data;
-	f->marks = (struct site_marks){ m->last_sequence, m->durable, m->home_flushed };
-	f->lineage = m->sb.lineage;
-	f->history = m->sb.history;
-	f->ballot = m->view_ballot > m->sb.refusal.ballot ? m->view_ballot :
-							    m->sb.refusal.ballot;
-	for (uint32_t s = 0; s < m->sb.site_count; s++)
-		if (m->sb.sites[s].disconnected)
+	f->handed_over = m->open.sb.handed_over;
+	f->data = m->open.data;
+	f->marks = (struct site_marks){ m->open.marks.last, m->open.marks.durable,
+					m->open.marks.home_flushed };
+	f->lineage = m->open.sb.lineage;
+	f->history = m->open.sb.history;
+	f->ballot = m->open.serve.view_ballot > m->open.sb.refusal.ballot ?
+			    m->open.serve.view_ballot :
+			    m->open.sb.refusal.ballot;
+	for (uint32_t s = 0; s < m->open.sb.site_count; s++)
+		if (m->open.sb.sites[s].disconnected)
 			f->disconnected |= 1ull << s;
 }
 
@@ -121,9 +122,9 @@ void mirror_rights_probe(struct mirror_engine *m)
 static bool is_level(const struct mirror_engine *m, uint32_t site,
 		     const struct mirror_hello *h)
 {
-	return !h->put_out && !m->sb.sites[site].disconnected &&
+	return !h->put_out && !m->open.sb.sites[site].disconnected &&
 	       mirror_missed_extents(m, site, h) == 0 &&
-	       (h->next_sequence > m->last_sequence || m->sb.sites[site].current);
+	       (h->next_sequence > m->open.marks.last || m->open.sb.sites[site].current);
 }
 
 /* We are a source. Nothing is sent to a site whose log ours cannot follow: it has heard
@@ -145,8 +146,8 @@ bool mirror_roll_welcomed(struct mirror_engine *m, uint32_t number)
 		"its log does not hold all that this site lacks: that takes a refresh";
 
 	if (is_level(m, l->site, h))
-		m->prepare_level |= 1u << l->site;
-	m->roll_end = h->next_sequence - 1;
+		m->open.prepare.level |= 1u << l->site;
+	m->open.prepare.roll_end = h->next_sequence - 1;
 	if (m->config->cluster || h->tracked_extents == 0)
 		return true;
 	mirror_prepare_rolled(m, l->site, false, false, refresh);
@@ -161,12 +162,12 @@ bool mirror_roll_is_whole(const struct mirror_engine *m, uint32_t number,
 {
 	const struct history *theirs = &m->link[number].hello.history;
 	const struct generation *a = history_newest(theirs),
-				*b = history_newest(&m->prepare.history);
+				*b = history_newest(&m->open.prepare.order.history);
 
-	if (sequence != m->last_sequence)
+	if (sequence != m->open.marks.last)
 		return false;
 	return a == NULL || b == NULL || !uuid_equal(&a->id, &b->id) ||
-	       sequence >= m->roll_end;
+	       sequence >= m->open.prepare.roll_end;
 }
 
 /* Not refused for good: it is busy, or the line broke. */
@@ -174,8 +175,8 @@ void mirror_roll_failed(struct mirror_engine *m, uint32_t site, bool busy,
 			const char *text)
 {
 	if (busy)
-		m->prepare_busy |= 1u << site;
-	mirror_text(m->prepare_text, sizeof m->prepare_text, "%s: %s",
+		m->open.prepare.busy |= 1u << site;
+	mirror_text(m->open.prepare.text, sizeof m->open.prepare.text, "%s: %s",
 		    mirror_engine_site_name(m, site), text);
 }
 
@@ -184,7 +185,7 @@ void mirror_roll_failed(struct mirror_engine *m, uint32_t site, bool busy,
 /* The site to whose promotion the refusal belongs: a ballot names its node. */
 static uint32_t promised_site(const struct mirror_engine *m)
 {
-	const uint64_t node = m->sb.refusal.ballot & 0xff;
+	const uint64_t node = m->open.sb.refusal.ballot & 0xff;
 
 	return node < m->config->node_count ? (uint32_t)m->config->node[node].site :
 					      UINT32_MAX;
@@ -200,8 +201,9 @@ bool mirror_promise_allows(const struct mirror_engine *m, uint32_t site)
 /* A promotion of this very site that has come to nothing. */
 bool mirror_promise_is_void(const struct mirror_engine *m)
 {
-	return !m->config->cluster && promised_site(m) == m->site &&
-	       mirror_history_find(&m->sb.history, &m->sb.refusal.generation) == NULL;
+	return !m->config->cluster && promised_site(m) == m->open.site &&
+	       mirror_history_find(&m->open.sb.history, &m->open.sb.refusal.generation) ==
+		       NULL;
 }
 
 /* ---- demote ---------------------------------------------------------------- */
@@ -215,9 +217,9 @@ uint32_t mirror_heir(const struct mirror_engine *m)
 	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++) {
 		const struct engine_link *l = &m->link[i];
 
-		if (l->use == LINK_STREAM_OUT && m->peer[l->site].link == i &&
-		    m->peer[l->site].phase == REFRESH_NONE &&
-		    m->peer[l->site].marks.durable >= m->last_sequence)
+		if (l->use == LINK_STREAM_OUT && m->open.peer[l->site].link == i &&
+		    m->open.peer[l->site].refresh.phase == REFRESH_NONE &&
+		    m->open.peer[l->site].marks.durable >= m->open.marks.last)
 			return 1u << l->site;
 	}
 	return 0;

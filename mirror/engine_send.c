@@ -5,29 +5,29 @@
  * The line is never waited for: a bounded queue per link, and what does not fit
  * is read from the log later.
  */
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 static uint64_t send_limit(const struct mirror_engine *m, const struct engine_link *l)
 {
 	if (l->use == LINK_ROLL_OUT)
-		return l->send_end < m->logged ? l->send_end : m->logged;
+		return l->send_end < m->open.marks.logged ? l->send_end :
+							    m->open.marks.logged;
 	if (!l->sending)
 		return 0;
 	/* The END of a refresh follows its last record: a full log waits for it. */
 	if (mirror_refresh_ends(m, l->site) &&
-	    m->peer[l->site].refresh_end < m->next_to_log)
-		return m->peer[l->site].refresh_end;
+	    m->open.peer[l->site].refresh.end < m->open.marks.next_to_log)
+		return m->open.peer[l->site].refresh.end;
 	/* In a log write under way at least: so a copy is never ahead of this log
 	 * by more than one batch, which a restart can take in (D5). */
-	return m->next_to_log - 1;
+	return m->open.marks.next_to_log - 1;
 }
 
 static bool in_memory(struct mirror_engine *m, uint64_t sequence)
 {
 	const struct mirror_record *r;
 
-	if (sequence <= m->home_flushed)
+	if (sequence <= m->open.marks.home_flushed)
 		return false;
 	r = mirror_engine_record(m, sequence);
 	return r->state != MIRROR_RECORD_HOME &&
@@ -51,7 +51,7 @@ static bool send_record(struct mirror_engine *m, uint32_t number,
 	}
 	mirror_frame_send(m, f);
 	m->link[number].next_send = h->sequence + 1;
-	m->counters.records_sent++;
+	m->open.counters.records_sent++;
 	return true;
 }
 
@@ -74,18 +74,18 @@ static void read_ahead(struct mirror_engine *m, uint32_t number)
 
 	if (l->read_pin_count > 0)
 		return; /* the buffer is still being sent */
-	if (mirror_ring_find(m->ring, l->next_send, &entry) != 0) {
+	if (mirror_ring_find(m->open.ring, l->next_send, &entry) != 0) {
 		mirror_link_close(m, number,
 				  "the log no longer holds what this copy misses");
 		return;
 	}
 	bytes = (uint64_t)entry.block_count * MIRROR_BLOCK_BYTES;
 	next = entry;
-	while (mirror_ring_next(m->ring, &next) == 0 && next.count > 0 &&
-	       next.first_sequence <= m->logged &&
+	while (mirror_ring_next(m->open.ring, &next) == 0 && next.count > 0 &&
+	       next.first_sequence <= m->open.marks.logged &&
 	       next.position == entry.position + bytes &&
-	       mirror_ring_device_offset(m->ring, next.position) ==
-		       mirror_ring_device_offset(m->ring, entry.position) + bytes &&
+	       mirror_ring_device_offset(m->open.ring, next.position) ==
+		       mirror_ring_device_offset(m->open.ring, entry.position) + bytes &&
 	       bytes + (uint64_t)next.block_count * MIRROR_BLOCK_BYTES <= LINK_READ_BYTES)
 		bytes += (uint64_t)next.block_count * MIRROR_BLOCK_BYTES;
 	l->reading = true;
@@ -96,7 +96,7 @@ static void read_ahead(struct mirror_engine *m, uint32_t number)
 	l->read_io = (struct mirror_io){
 		.op = MIRROR_IO_READ,
 		.device = MIRROR_IO_LOG,
-		.offset_bytes = mirror_ring_device_offset(m->ring, entry.position),
+		.offset_bytes = mirror_ring_device_offset(m->open.ring, entry.position),
 		.length_bytes = bytes,
 		.iov = &l->read_iov,
 		.iov_count = 1,
@@ -123,10 +123,8 @@ void mirror_send_io(struct mirror_engine *m, struct mirror_io *io)
 static void damaged_for_copy(struct mirror_engine *m, uint32_t number)
 {
 	const uint32_t site = m->link[number].site;
-	struct mirror_superblock_site *s = &m->sb.sites[site];
 
-	s->map_state = MIRROR_MAP_ALL_DIRTY;
-	s->map_position = m->durable;
+	mirror_store_map_all(m, site);
 	mirror_superblock_want(m);
 	mirror_engine_event(m, mirror_engine_site_name(m, site), "damaged-for-copy",
 			    "a record that it misses is damaged in this log, and at home "
@@ -144,7 +142,8 @@ static bool send_descriptor(struct mirror_engine *m, uint32_t number)
 	uint8_t *at = l->read_buffer + l->read_position;
 	uint8_t *data = at + MIRROR_BLOCK_BYTES;
 
-	if (mirror_descriptor_decode(at, &m->sb.log, &m->sb.disks, &d, headers) != 0 ||
+	if (mirror_descriptor_decode(at, &m->open.sb.log, &m->open.sb.disks, &d,
+				     headers) != 0 ||
 	    l->read_position + d.total_bytes > l->read_bytes) {
 		mirror_engine_damage(m, "a descriptor that was whole at the start is "
 					"damaged now; use another site");
@@ -155,9 +154,10 @@ static bool send_descriptor(struct mirror_engine *m, uint32_t number)
 		const struct mirror_header *h = &headers[i];
 
 		if (h->sequence == l->next_send && h->sequence <= send_limit(m, l)) {
-			if (mirror_header_data_crc(&m->sb.mirror, h, data) != h->crc) {
+			if (mirror_header_data_crc(&m->open.sb.mirror, h, data) !=
+			    h->crc) {
 				if (l->use == LINK_STREAM_OUT &&
-				    h->sequence <= m->home_flushed) {
+				    h->sequence <= m->open.marks.home_flushed) {
 					damaged_for_copy(m, number);
 					return false;
 				}
@@ -182,7 +182,7 @@ static bool send_from_log(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 
-	if (l->reading || l->next_send > m->logged)
+	if (l->reading || l->next_send > m->open.marks.logged)
 		return false;
 	if (l->read_ready)
 		return send_descriptor(m, number);
@@ -194,8 +194,8 @@ static void send_records(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 
-	while (!m->failed && l->use != LINK_ENDING && l->next_send <= send_limit(m, l) &&
-	       l->byte_count < LINK_BYTES_MAX) {
+	while (!m->open.failed && l->use != LINK_ENDING &&
+	       l->next_send <= send_limit(m, l) && l->byte_count < LINK_BYTES_MAX) {
 		bool sent;
 
 		if (l->read_ready)
@@ -215,15 +215,16 @@ static void send_marks(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 	struct mirror_marks marks = {
-		.acknowledged = mirror_ack_acknowledged(&m->ack),
-		.sequence = m->last_sequence,
+		.acknowledged = mirror_ack_acknowledged(&m->open.requests.ack),
+		.sequence = m->open.marks.last,
 		.time_ns = m->wall_ns,
 	};
 	struct mirror_frame *f;
 	bool news = false;
 
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
-		marks.durable[s] = s == m->site ? m->durable : m->peer[s].proven_durable;
+		marks.durable[s] = s == m->open.site ? m->open.marks.durable :
+						       m->open.peer[s].proven_durable;
 		news |= marks.durable[s] != l->marks_sent.durable[s];
 	}
 	if (m->now_ns < l->marks_sent_ns + (news ? MARKS_NS : HEARTBEAT_NS)) {

@@ -17,8 +17,7 @@
  */
 #include <stdio.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 #define BACK_OFF_DOUBLED_MAX 4u /* copy-timeout, then 2, 4, 8, 16 times that */
 #define GOOD_TIMES 32u
@@ -52,19 +51,19 @@ static void lacks(struct mirror_engine *m, struct engine_owed *o, uint64_t wante
 /* What is not even in a log write yet is not owed: it is not sent before. */
 static void look(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_trust *t = &m->peer[site].trust;
+	struct engine_trust *t = &m->open.peer[site].trust;
 
-	lacks(m, &t->logged, m->next_to_log - 1);
-	lacks(m, &t->durable, m->durable);
+	lacks(m, &t->logged, m->open.marks.next_to_log - 1);
+	lacks(m, &t->durable, m->open.marks.durable);
 	if (t->logged.since_ns == 0 && t->durable.since_ns == 0 &&
 	    mirror_trust_flows(m, site))
-		m->peer[site].lost_told = false;
+		m->open.peer[site].lost_told = false;
 }
 
 /* A new generation: what the copy has is not known yet. */
 void mirror_trust_serve(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_trust *t = &m->peer[site].trust;
+	struct engine_trust *t = &m->open.peer[site].trust;
 
 	t->logged = t->durable = (struct engine_owed){ 0 };
 	t->good_ns = 0;
@@ -74,10 +73,10 @@ void mirror_trust_serve(struct mirror_engine *m, uint32_t site)
  * before, as may one that nobody waits for; but that it came is no progress. */
 void mirror_trust_begins(struct mirror_engine *m, uint32_t number)
 {
-	struct engine_peer *p = &m->peer[m->link[number].site];
+	struct engine_peer *p = &m->open.peer[m->link[number].site];
 	struct engine_trust *t = &p->trust;
 
-	m->link[number].began_at = m->last_sequence;
+	m->link[number].began_at = m->open.marks.last;
 	t->behind_told = false;
 	has(m, &t->logged, p->marks.logged);
 	has(m, &t->durable, p->marks.durable);
@@ -87,7 +86,7 @@ void mirror_trust_begins(struct mirror_engine *m, uint32_t number)
 
 void mirror_trust_confirmed(struct mirror_engine *m, uint32_t site, bool refreshed)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	struct engine_trust *t = &p->trust;
 	const bool logged = has(m, &t->logged, p->marks.logged);
 
@@ -99,11 +98,11 @@ void mirror_trust_confirmed(struct mirror_engine *m, uint32_t site, bool refresh
 
 bool mirror_trust_flows(const struct mirror_engine *m, uint32_t site)
 {
-	const struct engine_peer *p = &m->peer[site];
+	const struct engine_peer *p = &m->open.peer[site];
 
 	if (p->link == MIRROR_LINK_NONE || m->link[p->link].use != LINK_STREAM_OUT)
 		return false;
-	return p->phase != REFRESH_NONE || p->trust.logged.since_ns == 0 ||
+	return p->refresh.phase != REFRESH_NONE || p->trust.logged.since_ns == 0 ||
 	       m->now_ns < p->trust.logged.since_ns + FLOW_NS;
 }
 
@@ -111,7 +110,7 @@ bool mirror_trust_flows(const struct mirror_engine *m, uint32_t site)
 
 void mirror_trust_lost(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_trust *t = &m->peer[site].trust;
+	struct engine_trust *t = &m->open.peer[site].trust;
 	uint32_t doubled;
 
 	t->good_ns = 0;
@@ -130,13 +129,13 @@ void mirror_trust_lost(struct mirror_engine *m, uint32_t site)
 
 void mirror_trust_forgive(struct mirror_engine *m, uint32_t site)
 {
-	m->peer[site].trust.lost_count = 0;
-	m->peer[site].trust.again_ns = 0;
+	m->open.peer[site].trust.lost_count = 0;
+	m->open.peer[site].trust.again_ns = 0;
 }
 
 bool mirror_trust_allows(struct mirror_engine *m, uint32_t site)
 {
-	const struct engine_trust *t = &m->peer[site].trust;
+	const struct engine_trust *t = &m->open.peer[site].trust;
 
 	if (m->now_ns >= t->again_ns)
 		return true;
@@ -146,7 +145,7 @@ bool mirror_trust_allows(struct mirror_engine *m, uint32_t site)
 
 bool mirror_trust_may_enter(struct mirror_engine *m, uint32_t site)
 {
-	const struct engine_peer *p = &m->peer[site];
+	const struct engine_peer *p = &m->open.peer[site];
 
 	return mirror_trust_allows(m, site) && mirror_trust_flows(m, site) &&
 	       p->marks.logged >= m->link[p->link].began_at;
@@ -170,7 +169,7 @@ static void make_good(struct mirror_engine *m, struct engine_trust *t)
 /* D3, backwards: a copy that writes wait for is gone. */
 static void tell_lost(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	struct fact *f;
 
 	if ((!p->waited && p->candidate_count == 0) || p->lost_told)
@@ -189,7 +188,7 @@ static void tell_lost(struct mirror_engine *m, uint32_t site)
  * durable (G5). */
 void mirror_trust_behind(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	struct fact *f;
 
 	if ((!p->waited && p->candidate_count == 0) || p->trust.behind_told)
@@ -213,7 +212,7 @@ static bool waited_long(const struct mirror_engine *m, const struct engine_owed 
 /* It has no link for longer than a new one takes. */
 static void check_link(struct mirror_engine *m, uint32_t site)
 {
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 
 	if ((p->link != MIRROR_LINK_NONE && m->link[p->link].use == LINK_STREAM_OUT) ||
 	    (!p->waited && p->candidate_count == 0) || p->lost_told)
@@ -242,10 +241,11 @@ static bool is_overdue(struct mirror_engine *m, const struct engine_owed *o)
 static void check_owed(struct mirror_engine *m, uint32_t site)
 {
 	static const char text[] = "nothing was confirmed for copy-timeout";
-	struct engine_peer *p = &m->peer[site];
+	struct engine_peer *p = &m->open.peer[site];
 	struct engine_trust *t = &p->trust;
 
-	if (!mirror_ack_waits_for(&m->ack, site) || p->phase != REFRESH_NONE ||
+	if (!mirror_ack_waits_for(&m->open.requests.ack, site) ||
+	    p->refresh.phase != REFRESH_NONE ||
 	    (!is_overdue(m, &t->logged) && !is_overdue(m, &t->durable)))
 		return;
 	if (t->logged.since_ns != 0)
@@ -262,12 +262,12 @@ static void check_owed(struct mirror_engine *m, uint32_t site)
 void mirror_trust_pump(struct mirror_engine *m)
 {
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
-		if (s == m->site || m->failed)
+		if (s == m->open.site || m->open.failed)
 			continue;
 		if (m->state != ENGINE_STARTING)
 			look(m, s);
-		if (mirror_ack_waits_for(&m->ack, s))
-			make_good(m, &m->peer[s].trust);
+		if (mirror_ack_waits_for(&m->open.requests.ack, s))
+			make_good(m, &m->open.peer[s].trust);
 		check_owed(m, s);
 		check_link(m, s);
 	}

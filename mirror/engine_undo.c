@@ -8,8 +8,7 @@
  */
 #include <stdio.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 #define TIME_TEXT_BYTES 32u
 
@@ -37,23 +36,23 @@ static void time_text(uint64_t ns, char text[TIME_TEXT_BYTES])
 static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 		      size_t size)
 {
-	uint64_t at = keep > m->home_flushed ? keep : m->home_flushed, bytes = 0;
+	uint64_t at = keep > m->open.marks.home_flushed ? keep : m->open.marks.home_flushed, bytes = 0;
 	char first[TIME_TEXT_BYTES] = "", last[TIME_TEXT_BYTES] = "", much[40];
 
-	if (keep >= m->home_flushed)
-		time_text(m->records[(keep + 1) % RECORDS_MAX].header.time_ns, first);
-	if (m->last_time_ns != 0)
-		time_text(m->last_time_ns, last);
-	while (at++ < m->last_sequence)
-		bytes += m->records[at % RECORDS_MAX].header.length_bytes;
-	if (bytes == 0 && keep < m->home_flushed)
+	if (keep >= m->open.marks.home_flushed)
+		time_text(m->memory.records[(keep + 1) % RECORDS_MAX].header.time_ns, first);
+	if (m->open.marks.time_ns != 0)
+		time_text(m->open.marks.time_ns, last);
+	while (at++ < m->open.marks.last)
+		bytes += m->memory.records[at % RECORDS_MAX].header.length_bytes;
+	if (bytes == 0 && keep < m->open.marks.home_flushed)
 		mirror_text(much, sizeof much, "of a size that is not known");
 	else
 		mirror_text(much, sizeof much, "%s%llu KiB",
-			    keep < m->home_flushed ? "at least " : "",
+			    keep < m->open.marks.home_flushed ? "at least " : "",
 			    (unsigned long long)(bytes + 1023) / 1024);
 	mirror_text(text, size, "records %llu to %llu (%s%s%s%s%s)",
-		    (unsigned long long)keep + 1, (unsigned long long)m->last_sequence,
+		    (unsigned long long)keep + 1, (unsigned long long)m->open.marks.last,
 		    much, first[0] != 0 ? ", from " : "", first,
 		    last[0] == 0  ? "" :
 		    first[0] != 0 ? " to " :
@@ -64,7 +63,7 @@ static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 /* Would following that history undo what was acknowledged? */
 static bool undoes(const struct mirror_engine *m, const struct mirror_judgement *j)
 {
-	if (j->keep_sequence >= m->last_sequence)
+	if (j->keep_sequence >= m->open.marks.last)
 		return j->verdict == MIRROR_VERDICT_FORKED;
 	return j->verdict == MIRROR_VERDICT_FORKED ||
 	       (j->verdict == MIRROR_VERDICT_CONTINUES &&
@@ -75,9 +74,9 @@ static void tell(struct mirror_engine *m, uint32_t site, const char *text)
 {
 	struct fact *f;
 
-	if (strcmp(m->undo_text, text) == 0)
+	if (strcmp(m->open.undo.text, text) == 0)
 		return;
-	snprintf(m->undo_text, sizeof m->undo_text, "%s", text);
+	snprintf(m->open.undo.text, sizeof m->open.undo.text, "%s", text);
 	f = mirror_engine_fact(m, FACT_UNDO);
 	f->site = site;
 	snprintf(f->text, sizeof f->text, "%s", text);
@@ -93,20 +92,20 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 
 	if (m->config->cluster || h->purpose != MIRROR_HELLO_STREAM)
 		return false;
-	mirror_history_judge(&m->sb.history, m->last_sequence, &h->history, &j);
+	mirror_history_judge(&m->open.sb.history, m->open.marks.last, &h->history, &j);
 	if (!undoes(m, &j)) {
 		tell(m, h->site, "");
 		return false;
 	}
-	if ((m->undo_allowed >> h->site & 1) != 0)
+	if ((m->open.undo.allowed >> h->site & 1) != 0)
 		return false;
 	undo_text(m, j.keep_sequence, what, sizeof what);
 	mirror_text(text, size,
 		    "%s%s of site %s would be undone by following %s, which was promoted "
 		    "without them",
 		    j.verdict == MIRROR_VERDICT_FORKED ? "SplitBrain: " : "",
-		    j.keep_sequence < m->last_sequence ? what : "a promotion",
-		    mirror_engine_site_name(m, m->site),
+		    j.keep_sequence < m->open.marks.last ? what : "a promotion",
+		    mirror_engine_site_name(m, m->open.site),
 		    mirror_engine_site_name(m, h->site));
 	tell(m, h->site, text);
 	return true;
@@ -115,9 +114,9 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 /* Has the operator given up what parts this site from the one that says `h`? Once. */
 bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h)
 {
-	if ((m->undo_allowed >> h->site & 1) == 0)
+	if ((m->open.undo.allowed >> h->site & 1) == 0)
 		return false;
-	m->undo_allowed &= ~(1u << h->site);
+	m->open.undo.allowed &= ~(1u << h->site);
 	tell(m, h->site, "");
 	return true;
 }

@@ -6,14 +6,13 @@
  *   older than device-timeout    FACT_DEVICE_FAILED             as after an error
  *
  * Operations under way are a list in the order in which they began. A look each second,
- * while there are any, walks it: they are bounded (internal.h). Their memory stays ours
+ * while there are any, walks it: they are bounded (engine_bounds.h). Their memory stays ours
  * until they end, whatever was given up, and the devices are not closed before (D6).
  *
  * Large zeroings take their time on a device that is well. Such a one is allowed more by
  * its size, as much as a slow device would need to have it written.
  */
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 
 #define ZERO_BYTES_PER_MS (10u * 1024) /* 10 MiB a second */
 
@@ -21,29 +20,29 @@ void mirror_watch_begin(struct mirror_engine *m, struct mirror_io *io)
 {
 	io->begun_ns = m->now_ns;
 	io->newer = NULL;
-	io->older = m->io_newest;
-	if (m->io_newest != NULL)
-		m->io_newest->newer = io;
+	io->older = m->open.watch.newest;
+	if (m->open.watch.newest != NULL)
+		m->open.watch.newest->newer = io;
 	else
-		m->io_oldest = io;
-	m->io_newest = io;
-	m->io_count++;
-	if (m->look_at_ns == 0)
-		m->look_at_ns = m->now_ns + DEVICE_LOOK_NS;
+		m->open.watch.oldest = io;
+	m->open.watch.newest = io;
+	m->open.watch.count++;
+	if (m->open.watch.look_at_ns == 0)
+		m->open.watch.look_at_ns = m->now_ns + DEVICE_LOOK_NS;
 }
 
 void mirror_watch_end(struct mirror_engine *m, struct mirror_io *io)
 {
-	assert(m->io_count > 0);
-	m->io_count--;
+	assert(m->open.watch.count > 0);
+	m->open.watch.count--;
 	if (io->older != NULL)
 		io->older->newer = io->newer;
 	else
-		m->io_oldest = io->newer;
+		m->open.watch.oldest = io->newer;
 	if (io->newer != NULL)
 		io->newer->older = io->older;
 	else
-		m->io_newest = io->older;
+		m->open.watch.newest = io->older;
 }
 
 static uint64_t allowed_more_ns(const struct mirror_io *io)
@@ -64,7 +63,8 @@ static const struct mirror_io *latest(const struct mirror_engine *m, uint64_t *l
 	const struct mirror_io *found = NULL;
 
 	*late_ns = 0;
-	for (const struct mirror_io *io = m->io_oldest; io != NULL; io = io->newer) {
+	for (const struct mirror_io *io = m->open.watch.oldest; io != NULL;
+	     io = io->newer) {
 		const uint64_t age = age_ns(m, io->begun_ns, allowed_more_ns(io));
 
 		if (found == NULL || age > *late_ns) {
@@ -95,13 +95,13 @@ uint64_t mirror_watch_text(const struct mirror_engine *m, char *text, size_t siz
 	const struct mirror_io *io = latest(m, &late_ns);
 
 	text[0] = 0;
-	if (m->devices_asked) {
-		late_ns = age_ns(m, m->devices_asked_ns, 0);
+	if (m->open.opening.devices_asked) {
+		late_ns = age_ns(m, m->open.opening.devices_asked_ns, 0);
 		if (late_ns >= told_ns(m))
 			mirror_text(text, size,
 				    "a device of site %s hangs: its open has not been "
 				    "answered",
-				    mirror_engine_site_name(m, m->site));
+				    mirror_engine_site_name(m, m->open.site));
 		return late_ns;
 	}
 	if (io == NULL || late_ns < told_ns(m))
@@ -119,15 +119,15 @@ static void look(struct mirror_engine *m)
 	const uint64_t late_ns = mirror_watch_text(m, text, sizeof text);
 	struct fact *f;
 
-	if (m->hangs_told != (text[0] != 0)) {
-		m->hangs_told = !m->hangs_told;
+	if (m->open.watch.told != (text[0] != 0)) {
+		m->open.watch.told = !m->open.watch.told;
 		f = mirror_engine_fact(m, FACT_DEVICE_HANGS);
-		f->age_ms = m->hangs_told ? late_ns / NS_PER_MS : 0;
+		f->age_ms = m->open.watch.told ? late_ns / NS_PER_MS : 0;
 		mirror_text(f->text, sizeof f->text, "%s",
-			    m->hangs_told ? text : "all of them answer again");
+			    m->open.watch.told ? text : "all of them answer again");
 	}
 	/* An open is given up by the driver, which knows its device. */
-	if (limit_ns > 0 && late_ns >= limit_ns && !m->devices_asked)
+	if (limit_ns > 0 && late_ns >= limit_ns && !m->open.opening.devices_asked)
 		mirror_engine_hung(m, text);
 }
 
@@ -143,14 +143,16 @@ static void fail_clients(struct mirror_engine *m)
 
 void mirror_watch_pump(struct mirror_engine *m)
 {
-	if (m->look_at_ns != 0 && m->now_ns >= m->look_at_ns) {
+	if (m->open.watch.look_at_ns != 0 && m->now_ns >= m->open.watch.look_at_ns) {
 		look(m);
-		m->look_at_ns = m->io_count > 0 || m->devices_asked || m->hangs_told ?
-					m->now_ns + DEVICE_LOOK_NS :
-					0;
+		m->open.watch.look_at_ns =
+			m->open.watch.count > 0 || m->open.opening.devices_asked ||
+					m->open.watch.told ?
+				m->now_ns + DEVICE_LOOK_NS :
+				0;
 	}
-	if (m->look_at_ns != 0)
-		mirror_engine_wake(m, m->look_at_ns);
-	if (m->failed)
+	if (m->open.watch.look_at_ns != 0)
+		mirror_engine_wake(m, m->open.watch.look_at_ns);
+	if (m->open.failed)
 		fail_clients(m);
 }

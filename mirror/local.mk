@@ -8,31 +8,62 @@ libmirror_la_SOURCES = \
 	mirror/disk_table.h \
 	mirror/engine.c \
 	mirror/engine.h \
+	mirror/engine_bounds.h \
+	mirror/engine_buffers.c \
+	mirror/engine_buffers.h \
 	mirror/engine_close.c \
+	mirror/engine_close.h \
 	mirror/engine_copy.c \
+	mirror/engine_copy.h \
 	mirror/engine_create.c \
 	mirror/engine_cut.c \
+	mirror/engine_cut.h \
 	mirror/engine_demote.c \
+	mirror/engine_demote.h \
 	mirror/engine_disks.c \
+	mirror/engine_disks.h \
 	mirror/engine_free.c \
+	mirror/engine_free.h \
 	mirror/engine_greet.c \
+	mirror/engine_greet.h \
 	mirror/engine_home.c \
+	mirror/engine_home.h \
 	mirror/engine_link.c \
+	mirror/engine_link.h \
 	mirror/engine_log.c \
+	mirror/engine_log.h \
 	mirror/engine_maps.c \
+	mirror/engine_maps.h \
+	mirror/engine_marks.c \
+	mirror/engine_marks.h \
 	mirror/engine_open.c \
+	mirror/engine_open.h \
 	mirror/engine_pace.c \
-	mirror/engine_trust.c \
+	mirror/engine_pace.h \
 	mirror/engine_prepare.c \
+	mirror/engine_prepare.h \
 	mirror/engine_read.c \
+	mirror/engine_read.h \
 	mirror/engine_refresh.c \
+	mirror/engine_refresh.h \
 	mirror/engine_refresh_order.c \
 	mirror/engine_request.c \
+	mirror/engine_request.h \
 	mirror/engine_rights.c \
+	mirror/engine_rights.h \
 	mirror/engine_send.c \
+	mirror/engine_send.h \
+	mirror/engine_state.h \
 	mirror/engine_status.c \
+	mirror/engine_status.h \
+	mirror/engine_superblock.c \
+	mirror/engine_superblock.h \
+	mirror/engine_trust.c \
+	mirror/engine_trust.h \
 	mirror/engine_undo.c \
+	mirror/engine_undo.h \
 	mirror/engine_watch.c \
+	mirror/engine_watch.h \
 	mirror/evidence.c \
 	mirror/evidence.h \
 	mirror/format.c \
@@ -43,7 +74,6 @@ libmirror_la_SOURCES = \
 	mirror/history.h \
 	mirror/index.c \
 	mirror/index.h \
-	mirror/internal.h \
 	mirror/io.h \
 	mirror/map.c \
 	mirror/map.h \
@@ -63,7 +93,6 @@ libmirror_la_SOURCES = \
 	mirror/nbd_piece.c \
 	mirror/nbd_piece.h \
 	mirror/nbd_reply.c \
-	mirror/parts.h \
 	mirror/pool.c \
 	mirror/pool.h \
 	mirror/pool_create.c \

@@ -226,6 +226,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/setup.c \
 	tests/sim/shrink.c \
 	tests/sim/sim.h \
+	tests/sim/sum.c \
 	tests/sim/world.c
 tests_sim_sim_LDADD = libmirror.la libcluster.la libcommon.la
 EXTRA_DIST += tests/sim/README.md tests/sim/check tests/sim/check_scenarios
@@ -235,64 +236,8 @@ TESTS += tests/sim/check tests/sim/check_scenarios
 EXTRA_DIST += \
 	tests/sim/mutate \
 	tests/sim/seeds \
-	tests/sim/mutants/ack-before-copies-logged.patch \
-	tests/sim/mutants/answer-before-persisted.patch \
-	tests/sim/mutants/bypass-forgets-records.patch \
-	tests/sim/mutants/clean-end-claimed.patch \
-	tests/sim/mutants/clean-end-not-reached.patch \
-	tests/sim/mutants/cut-short-refresh-kept.patch \
-	tests/sim/mutants/damage-taken-for-end.patch \
-	tests/sim/mutants/devices-pass-unreleased.patch \
-	tests/sim/mutants/enters-unproven.patch \
-	tests/sim/mutants/flush-before-copies-durable.patch \
-	tests/sim/mutants/flush-finds-nothing.patch \
-	tests/sim/mutants/freed-before-flushed.patch \
-	tests/sim/mutants/freed-unseen-by-copy.patch \
-	tests/sim/mutants/gate-without-flush.patch \
-	tests/sim/mutants/generation-not-checked.patch \
-	tests/sim/mutants/grant-after-promise.patch \
-	tests/sim/mutants/group-never-closed.patch \
-	tests/sim/mutants/group-one-write-early.patch \
-	tests/sim/mutants/half-is-majority.patch \
-	tests/sim/mutants/hold-lifted-early.patch \
-	tests/sim/mutants/home-before-copies.patch \
-	tests/sim/mutants/home-before-durable.patch \
-	tests/sim/mutants/late-notice-counts.patch \
-	tests/sim/mutants/lease-by-one-grant.patch \
-	tests/sim/mutants/lease-not-waited-out.patch \
-	tests/sim/mutants/lease-outlived.patch \
-	tests/sim/mutants/lease-runs-from-grant.patch \
-	tests/sim/mutants/line-queue-unbounded.patch \
-	tests/sim/mutants/log-flush-retried.patch \
-	tests/sim/mutants/log-flush-skipped.patch \
-	tests/sim/mutants/logged-taken-for-durable.patch \
-	tests/sim/mutants/lost-copy-not-waited-for.patch \
-	tests/sim/mutants/lost-link-given-up.patch \
-	tests/sim/mutants/map-cleared-early.patch \
-	tests/sim/mutants/map-outlives-cut.patch \
-	tests/sim/mutants/minority-decides.patch \
-	tests/sim/mutants/no-mark-when-idle.patch \
-	tests/sim/mutants/older-stream-taken.patch \
-	tests/sim/mutants/older-superblock.patch \
-	tests/sim/mutants/opened-without-flush.patch \
-	tests/sim/mutants/promote-not-current.patch \
-	tests/sim/mutants/proposal-not-waited-for.patch \
-	tests/sim/mutants/reads-pass-the-log.patch \
-	tests/sim/mutants/recovered-is-acknowledged.patch \
-	tests/sim/mutants/refresh-goes-home.patch \
-	tests/sim/mutants/refresh-without-hold.patch \
-	tests/sim/mutants/refusal-not-kept.patch \
-	tests/sim/mutants/refusal-not-stored.patch \
-	tests/sim/mutants/replay-skips-first.patch \
-	tests/sim/mutants/roll-forward-skipped.patch \
-	tests/sim/mutants/scan-skips-data.patch \
-	tests/sim/mutants/scan-takes-leftovers.patch \
-	tests/sim/mutants/tail-home-not-marked.patch \
-	tests/sim/mutants/tail-not-undone.patch \
-	tests/sim/mutants/tie-after-restart.patch \
-	tests/sim/mutants/tie-without-fencing.patch \
-	tests/sim/mutants/unreached-stays-current.patch \
-	tests/sim/mutants/waiting-request-forgotten.patch
+	tests/sim/transcripts \
+	tests/sim/mutants
 
 log_model = tests/unit/log_model.c tests/unit/log_model.h
 tests_unit_test_scan_SOURCES = tests/unit/test_scan.c $(log_model)
@@ -362,6 +307,7 @@ lint_checks = \
 	tests/lint/check_hints \
 	tests/lint/check_includes \
 	tests/lint/check_man \
+	tests/lint/check_owners \
 	tests/lint/check_scripts \
 	tests/lint/check_sizes \
 	tests/lint/check_symbols \

@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "mirror/internal.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 struct range {
@@ -143,10 +143,11 @@ static void check_image(struct sim *w, uint32_t site)
 
 static bool is_in_order(const struct sim *w, const struct mirror_engine *m)
 {
-	return m->state == ENGINE_IDLE && sim_is_image(m) && !m->sb.hold.active &&
-	       mirror_map_count(m->map, m->site) == 0 &&
-	       m->config->order != CONFIG_ORDER_LOG && m->copy_behind <= COPY_TOGETHER &&
-	       sim_generation_of(w, m) >= 0 && !w->patched;
+	return m->state == ENGINE_IDLE && sim_is_image(m) && !m->open.sb.hold.active &&
+	       mirror_map_count(m->open.map, m->open.site) == 0 &&
+	       m->config->order != CONFIG_ORDER_LOG &&
+	       m->open.copy.behind <= COPY_TOGETHER && sim_generation_of(w, m) >= 0 &&
+	       !w->patched;
 }
 
 /* The disks obey the order when all that was there as the order began is home. */
@@ -159,15 +160,15 @@ static void mirror(struct sim *w, uint32_t node)
 		return;
 	if (!is_in_order(w, m) || s->tainted || s->consent) {
 		s->bare = false;
-		s->bare_from = m->last_sequence;
+		s->bare_from = m->open.marks.last;
 		return;
 	}
 	s->bare_generation = sim_generation_of(w, m);
 	if (s->bare_from == UINT64_MAX)
-		s->bare_from = m->last_sequence;
+		s->bare_from = m->open.marks.last;
 	if (!s->bare &&
-	    (w->plan.order == CONFIG_ORDER_FLUSH ? m->home_flushed : m->home_done) >=
-		    s->bare_from) {
+	    (w->plan.order == CONFIG_ORDER_FLUSH ? m->open.marks.home_flushed :
+						   m->open.marks.home) >= s->bare_from) {
 		s->bare = true;
 		s->bare_power_cuts = s->power_cuts;
 	}

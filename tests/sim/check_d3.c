@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 /* ---- in ---------------------------------------------------------------------------- */
@@ -23,9 +22,9 @@ static const struct mirror_engine *counted(const struct sim *w, const struct vie
 	if (host < 0 || w->site[site].tainted || w->site[site].consent)
 		return NULL;
 	m = w->node[host].engine;
-	mine = history_newest(&m->sb.history);
-	if (m->state != ENGINE_IDLE || m->failed || m->cut_step != CUT_NONE ||
-	    m->incarnation != v->site[site].current_incarnation || mine == NULL ||
+	mine = history_newest(&m->open.sb.history);
+	if (m->state != ENGINE_IDLE || m->open.failed || m->open.cut.step != CUT_NONE ||
+	    m->open.incarnation != v->site[site].current_incarnation || mine == NULL ||
 	    !uuid_equal(&mine->id, &cluster_view_generation(v)->id))
 		return NULL;
 	return m;
@@ -45,13 +44,14 @@ static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t lengt
 		const struct mirror_engine *copy = v->site[s].current ? counted(w, v, s) :
 									NULL;
 
-		if (copy == NULL || copy->durable + 1 >= v->site[s].current_from)
+		if (copy == NULL ||
+		    copy->open.marks.durable + 1 >= v->site[s].current_from)
 			continue;
 		sim_violate(w, "D3",
 			    "n%u proposes that site %u is current from %llu on, and it "
 			    "has %llu durable",
 			    node + 1, s, (unsigned long long)v->site[s].current_from,
-			    (unsigned long long)copy->durable);
+			    (unsigned long long)copy->open.marks.durable);
 	}
 }
 
@@ -61,11 +61,11 @@ static void check_waits(struct sim *w, uint32_t node, const struct view *v)
 {
 	const struct mirror_engine *m = w->node[node].engine;
 
-	if (v->production_incarnation != m->incarnation)
+	if (v->production_incarnation != m->open.incarnation)
 		return;
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
-		if (s != m->site && v->site[s].current &&
-		    !mirror_ack_waits_for(&m->ack, s))
+		if (s != m->open.site && v->site[s].current &&
+		    !mirror_ack_waits_for(&m->open.requests.ack, s))
 			sim_violate(w, "D3",
 				    "n%u answers a write and does not wait for site %u, "
 				    "current by view %llu",

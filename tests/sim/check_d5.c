@@ -4,15 +4,14 @@
  * what was recovered is not shown too early, check_g1.c.)
  */
 #include "cluster/internal.h"
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 static const struct order_peer *source_of(const struct mirror_engine *m, uint32_t site)
 {
-	for (uint32_t i = 0; i < m->prepare.source_count; i++)
-		if (m->prepare.source[i].site == site)
-			return &m->prepare.source[i];
+	for (uint32_t i = 0; i < m->open.prepare.order.source_count; i++)
+		if (m->open.prepare.order.source[i].site == site)
+			return &m->open.prepare.order.source[i];
 	return NULL;
 }
 
@@ -27,9 +26,9 @@ static const struct mirror_engine *asked(const struct sim *w,
 	if (source == NULL || host < 0 || w->site[site].tainted)
 		return NULL;
 	copy = w->node[host].engine;
-	return (copy->incarnation == source->incarnation || w->plan.alone) &&
-			       copy->state == ENGINE_IDLE && !copy->failed &&
-			       copy->cut_step == CUT_NONE ?
+	return (copy->open.incarnation == source->incarnation || w->plan.alone) &&
+			       copy->state == ENGINE_IDLE && !copy->open.failed &&
+			       copy->open.cut.step == CUT_NONE ?
 		       copy :
 		       NULL;
 }
@@ -40,22 +39,24 @@ static void check_source(struct sim *w, uint32_t node, uint32_t site,
 	const struct mirror_engine *m = w->node[node].engine;
 	struct mirror_judgement j;
 
-	if (copy->sb.refusal.ballot > m->prepare.ballot ||
-	    copy->view_ballot > m->prepare.ballot)
+	if (copy->open.sb.refusal.ballot > m->open.prepare.order.ballot ||
+	    copy->open.serve.view_ballot > m->open.prepare.order.ballot)
 		return; /* it has answered a later one since, or this one has lost */
-	if (!uuid_equal(&copy->sb.refusal.generation, &m->prepare.generation)) {
+	if (!uuid_equal(&copy->open.sb.refusal.generation,
+			&m->open.prepare.order.generation)) {
 		sim_violate(w, "D5",
 			    "n%u has rolled forward from site %u, which has not stored "
 			    "the refusal",
 			    node + 1, site);
 		return;
 	}
-	mirror_history_judge(&copy->sb.history, copy->logged, &m->prepare.history, &j);
-	if (j.verdict == MIRROR_VERDICT_CONTINUES && j.keep_sequence > m->last_sequence)
+	mirror_history_judge(&copy->open.sb.history, copy->open.marks.logged,
+			     &m->open.prepare.order.history, &j);
+	if (j.verdict == MIRROR_VERDICT_CONTINUES && j.keep_sequence > m->open.marks.last)
 		sim_violate(w, "D5",
 			    "n%u has prepared a generation that begins after %llu, and "
 			    "site %u, which it reached, holds up to %llu",
-			    node + 1, (unsigned long long)m->last_sequence, site,
+			    node + 1, (unsigned long long)m->open.marks.last, site,
 			    (unsigned long long)j.keep_sequence);
 }
 

@@ -10,8 +10,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 #define STABLE_LOOK 32u /* so many records before a flush are looked at */
@@ -27,13 +26,13 @@ static void check_stable(struct sim *w, uint32_t node, uint64_t sequence)
 	struct mirror_engine *m = w->node[node].engine;
 	const struct sim_site *site = &w->site[w->node[node].site];
 
-	for (uint32_t i = 0; i < STABLE_LOOK && sequence > m->home_flushed &&
-			     !site->tainted && m->durable >= sequence;
+	for (uint32_t i = 0; i < STABLE_LOOK && sequence > m->open.marks.home_flushed &&
+			     !site->tainted && m->open.marks.durable >= sequence;
 	     i++, sequence--) {
 		const struct mirror_record *r = mirror_engine_record(m, sequence);
 
 		if (r->header.data_bytes > 0 &&
-		    mirror_header_data_crc(&m->sb.mirror, &r->header,
+		    mirror_header_data_crc(&m->open.sb.mirror, &r->header,
 					   site->log.stable + r->log_position) !=
 			    r->header.crc) {
 			sim_violate(w, "G1",
@@ -53,25 +52,26 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 	const struct mirror_engine *m;
 
 	if (!v->site[site].current || host < 0 || v->site[site].host.node != host ||
-	    v->production_incarnation != w->node[node].engine->incarnation)
+	    v->production_incarnation != w->node[node].engine->open.incarnation)
 		return;
 	m = w->node[host].engine;
-	if (m->state != ENGINE_IDLE || m->failed || m->cut_step != CUT_NONE ||
-	    m->incarnation != v->site[site].current_incarnation)
+	if (m->state != ENGINE_IDLE || m->open.failed || m->open.cut.step != CUT_NONE ||
+	    m->open.incarnation != v->site[site].current_incarnation)
 		return;
-	if (m->logged < sequence)
+	if (m->open.marks.logged < sequence)
 		sim_violate(w, guarantee,
 			    "n%u answers with sequence %llu, and copy %u, current by "
 			    "view %llu, has logged up to %llu",
 			    node + 1, (unsigned long long)sequence, site,
-			    (unsigned long long)v->ballot, (unsigned long long)m->logged);
-	else if (flush && m->durable < sequence)
+			    (unsigned long long)v->ballot,
+			    (unsigned long long)m->open.marks.logged);
+	else if (flush && m->open.marks.durable < sequence)
 		sim_violate(w, "G1",
 			    "n%u acknowledges flush %llu, and at copy %u, current by "
 			    "view %llu, %llu is durable",
 			    node + 1, (unsigned long long)sequence, site,
 			    (unsigned long long)v->ballot,
-			    (unsigned long long)m->durable);
+			    (unsigned long long)m->open.marks.durable);
 	else if (flush)
 		check_stable(w, (uint32_t)host, sequence);
 }
@@ -91,7 +91,7 @@ static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool f
 		if (v == NULL || v->ballot < mine->ballot)
 			continue;
 		for (uint32_t s = 0; s < w->plan.site_count; s++)
-			if (s != w->node[node].engine->site)
+			if (s != w->node[node].engine->open.site)
 				check_copy(w, node, v, s, sequence, flush, guarantee);
 	}
 }
@@ -99,7 +99,7 @@ static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool f
 /* A flush to which nothing was stamped: all before it was durable already. */
 static void check_empty_flush(struct sim *w, uint32_t node, const struct sim_request *r)
 {
-	if (w->node[node].engine->durable < r->floor_sequence)
+	if (w->node[node].engine->open.marks.durable < r->floor_sequence)
 		sim_violate(w, "G1", "a flush after sequence %llu finds nothing to do",
 			    (unsigned long long)r->floor_sequence);
 	else
@@ -136,7 +136,8 @@ static void note_told(struct sim *w, uint32_t node, struct sim_generation *g,
 		      uint64_t sequence)
 {
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
-		if ((s == w->node[node].site || w->node[node].engine->peer[s].waited) &&
+		if ((s == w->node[node].site ||
+		     w->node[node].engine->open.peer[s].waited) &&
 		    sequence > g->told[s]) {
 			g->told[s] = sequence;
 			g->told_power_cuts[s] = w->site[s].power_cuts;
@@ -155,13 +156,14 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 		return;
 	}
 	sequence = promised(w, g, q);
-	if (m->logged < sequence || (is_flush(q) && m->durable < sequence) ||
-	    (is_flush(q) && m->durable < r->floor_sequence))
+	if (m->open.marks.logged < sequence ||
+	    (is_flush(q) && m->open.marks.durable < sequence) ||
+	    (is_flush(q) && m->open.marks.durable < r->floor_sequence))
 		sim_violate(w, "G1",
 			    "sequence %llu is acknowledged; logged %llu, durable %llu",
 			    (unsigned long long)q->sequence,
-			    (unsigned long long)m->logged,
-			    (unsigned long long)m->durable);
+			    (unsigned long long)m->open.marks.logged,
+			    (unsigned long long)m->open.marks.durable);
 	else if (is_flush(q))
 		check_stable(w, node, sequence);
 	check_copies(w, node, sequence, is_flush(q), "G1");
@@ -200,8 +202,8 @@ static bool is_replayed(const struct sim *w, uint32_t node, const struct sim_tou
 {
 	const struct mirror_engine *m = w->node[node].engine;
 
-	return t->sequence <= history_newest(&m->sb.history)->cut &&
-	       t->sequence > m->home_flushed;
+	return t->sequence <= history_newest(&m->open.sb.history)->cut &&
+	       t->sequence > m->open.marks.home_flushed;
 }
 
 static void check_sector(struct sim *w, uint32_t node, const struct sim_request *r,
@@ -273,7 +275,7 @@ static void io_ended(struct sim *w, uint32_t node, const struct sim_op *op,
 {
 	const struct mirror_engine *m = w->node[node].engine;
 
-	if (op->op == MIRROR_IO_FLUSH && result < 0 && !m->failed &&
+	if (op->op == MIRROR_IO_FLUSH && result < 0 && !m->open.failed &&
 	    m->state != ENGINE_CLOSING && m->state != ENGINE_CLOSED)
 		sim_violate(w, "G1", "a flush of site %u failed, and n%u goes on with it",
 			    op->site, node + 1);

@@ -12,8 +12,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 #include "mirror/status.h"
 #include "tests/sim/sim.h"
 
@@ -190,7 +189,7 @@ static void check_hangs(struct sim *w)
 					       n->frozen_until_ns;
 
 		if (o->used && o->io != NULL && w->config.device_timeout_ms > 0 &&
-		    !n->engine->failed &&
+		    !n->engine->open.failed &&
 		    w->now_ns > since + w->config.device_timeout_ms * SIM_MS + NOTICE_NS)
 			sim_violate(
 				w, "G7",

@@ -8,8 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 /* ---- records ------------------------------------------------------------------------- */
@@ -34,15 +33,16 @@ static const char *what_is_wrong(const struct sim *w, const struct mirror_engine
 				 const struct mirror_record *r)
 {
 	const struct mirror_header *h = &r->header;
-	const uint8_t *data = w->site[m->site].log.now + r->log_position;
+	const uint8_t *data = w->site[m->open.site].log.now + r->log_position;
 	const struct sim_write *write;
 	uint64_t number = 0;
 
-	if (h->data_bytes > 0 && mirror_header_data_crc(&m->sb.mirror, h, data) != h->crc)
+	if (h->data_bytes > 0 &&
+	    mirror_header_data_crc(&m->open.sb.mirror, h, data) != h->crc)
 		return "is torn";
 	if ((h->flags & MIRROR_RECORD_REFRESH) != 0)
 		return NULL;
-	if (!mirror_history_holds(&m->sb.history, h->sequence, h->generation))
+	if (!mirror_history_holds(&m->open.sb.history, h->sequence, h->generation))
 		return "is of a generation that its history does not name for it";
 	write = written(w, sim_generation_of(w, m), h->sequence);
 	if (h->data_bytes > 0)
@@ -58,13 +58,13 @@ static void check_found(struct sim *w, uint32_t node)
 {
 	struct mirror_engine *m = w->node[node].engine;
 
-	for (uint64_t s = m->home_flushed + 1; s <= m->last_sequence; s++) {
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.last; s++) {
 		const char *wrong = what_is_wrong(w, m, mirror_engine_record(m, s));
 
 		if (wrong == NULL)
 			continue;
 		sim_violate(w, "G8", "site %u opens with sequence %llu, which %s",
-			    m->site, (unsigned long long)s, wrong);
+			    m->open.site, (unsigned long long)s, wrong);
 		return;
 	}
 }
@@ -129,11 +129,11 @@ static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
 	    mirror_superblock_decode(s->log.now + io->offset_bytes, &there, text,
 				     sizeof text) != 0)
 		return;
-	if (there.write_counter >= m->sb.write_counter)
+	if (there.write_counter >= m->open.sb.write_counter)
 		sim_violate(w, "G8",
 			    "site %u writes superblock %llu over one that is as new: it "
 			    "has gone by an older one",
-			    m->site, (unsigned long long)m->sb.write_counter);
+			    m->open.site, (unsigned long long)m->open.sb.write_counter);
 }
 
 const struct sim_checker sim_check_g8 = { .name = "G8", .fact = fact, .io = io };

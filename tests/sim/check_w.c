@@ -10,8 +10,7 @@
  */
 #include <string.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 /* The mark that a scan would know of if it found this record torn, or 0: none. */
@@ -24,12 +23,13 @@ static uint64_t proof(const struct mirror_engine *m, const struct sim_site *s,
 	struct mirror_ring_entry e;
 	char text[256];
 
-	if (mirror_ring_find(m->ring, sequence, &e) != 0)
+	if (mirror_ring_find(m->open.ring, sequence, &e) != 0)
 		return 0;
-	while (mirror_ring_next(m->ring, &e) == 0)
-		if (mirror_descriptor_decode(s->log.stable + mirror_ring_device_offset(
-								     m->ring, e.position),
-					     &m->sb.log, NULL, &d, headers) == 0 &&
+	while (mirror_ring_next(m->open.ring, &e) == 0)
+		if (mirror_descriptor_decode(
+			    s->log.stable +
+				    mirror_ring_device_offset(m->open.ring, e.position),
+			    &m->open.sb.log, NULL, &d, headers) == 0 &&
 		    d.position == e.position && d.durable >= sequence)
 			return d.durable;
 	for (uint32_t slot = 0; slot < 2; slot++)
@@ -53,16 +53,16 @@ static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
 {
 	const struct mirror_engine *m = w->node[node].engine;
 	struct sim_site *s = &w->site[w->node[node].site];
-	const struct engine_home *h = io->owner;
+	const struct engine_home_op *h = io->owner;
 	const struct mirror_record *r;
 
 	if (io->purpose != IO_HOME || io->device == MIRROR_IO_LOG)
 		return;
 	r = h->op->owner;
-	if (r->header.sequence > m->durable)
+	if (r->header.sequence > m->open.marks.durable)
 		sim_violate(w, "W1", "sequence %llu goes home, and %llu is durable",
 			    (unsigned long long)r->header.sequence,
-			    (unsigned long long)m->durable);
+			    (unsigned long long)m->open.marks.durable);
 	else if (io->op == MIRROR_IO_WRITE && !s->tainted &&
 		 memcmp(s->log.stable + r->log_position, r->data, r->header.data_bytes) !=
 			 0)
@@ -70,17 +70,17 @@ static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
 			    "sequence %llu goes home, and its record is not on "
 			    "stable storage",
 			    (unsigned long long)r->header.sequence);
-	else if (!s->tainted && !m->sb.blank && !mirror_copy_holds(m) &&
+	else if (!s->tainted && !m->open.sb.blank && !mirror_copy_holds(m) &&
 		 !is_proven(m, s, r->header.sequence))
 		sim_violate(w, "W1",
 			    "sequence %llu goes home, and no mark on stable storage "
 			    "proves its record",
 			    (unsigned long long)r->header.sequence);
-	if (m->sb.hold.active && !m->sb.blank && !s->consent &&
-	    r->header.sequence > m->sb.hold.sequence)
+	if (m->open.sb.hold.active && !m->open.sb.blank && !s->consent &&
+	    r->header.sequence > m->open.sb.hold.sequence)
 		sim_violate(w, "W6", "sequence %llu goes home above the hold at %llu",
 			    (unsigned long long)r->header.sequence,
-			    (unsigned long long)m->sb.hold.sequence);
+			    (unsigned long long)m->open.sb.hold.sequence);
 }
 
 /* ---- W2: flushed at home -------------------------------------------------------- */
@@ -109,19 +109,20 @@ static void check_flushed(struct sim *w, uint32_t node, uint64_t from)
 		if (w->node[n].running && w->node[n].clients)
 			sim_note_all(w, n);
 	sim_limits(w, (uint32_t)g, limit);
-	for (uint64_t s = from + 1; s <= m->home_flushed; s++) {
-		const struct mirror_header *h = &m->records[s % RECORDS_MAX].header;
+	for (uint64_t s = from + 1; s <= m->open.marks.home_flushed; s++) {
+		const struct mirror_header *h =
+			&m->memory.records[s % RECORDS_MAX].header;
 
 		if (h->sequence != s || h->type == MIRROR_RECORD_FLUSH ||
 		    (h->flags & MIRROR_RECORD_REFRESH) != 0)
 			continue;
 		for (uint64_t at = 0; at < h->length_bytes; at += SIM_SECTOR)
-			if (!is_stable(w, &w->site[m->site].disk[h->disk], h,
+			if (!is_stable(w, &w->site[m->open.site].disk[h->disk], h,
 				       h->offset_bytes + at, limit)) {
 				sim_violate(w, "W2",
 					    "site %u counts sequence %llu as home and "
 					    "flushed, and it is not on stable storage",
-					    m->site, (unsigned long long)s);
+					    m->open.site, (unsigned long long)s);
 				return;
 			}
 	}
@@ -131,10 +132,11 @@ static void watch_home(struct sim *w, uint32_t node, struct sim_site *s)
 {
 	const struct mirror_engine *m = w->node[node].engine;
 
-	if (s->home_checked < m->home_flushed && m->leap_step == LEAP_NONE &&
-	    m->cut_step == CUT_NONE && !s->tainted && !s->consent)
+	if (s->home_checked < m->open.marks.home_flushed &&
+	    m->open.leap.step == LEAP_NONE && m->open.cut.step == CUT_NONE &&
+	    !s->tainted && !s->consent)
 		check_flushed(w, node, s->home_checked);
-	s->home_checked = m->home_flushed;
+	s->home_checked = m->open.marks.home_flushed;
 }
 
 /* ---- W4: a mark when idle -------------------------------------------------------- */
@@ -142,12 +144,15 @@ static void watch_home(struct sim *w, uint32_t node, struct sim_site *s)
 /* Nothing else will carry the durable mark, and nothing keeps a write of it back. */
 static bool mark_is_due(const struct mirror_engine *m)
 {
-	return m->mark_written < m->durable && m->durable == m->logged &&
-	       m->next_to_log > m->last_sequence && m->log_parts == 0 && !m->failed &&
-	       m->cut_step == CUT_NONE && m->leap_step == LEAP_NONE &&
-	       (!m->sb.hold.active || m->sb.blank) && !mirror_copy_lift_is_due(m) &&
-	       mirror_superblock_has(m, m->epoch_ticket) &&
-	       mirror_ring_room_bytes(m->ring) > 2 * MIRROR_BLOCK_BYTES;
+	return m->open.log.mark_written < m->open.marks.durable &&
+	       m->open.marks.durable == m->open.marks.logged &&
+	       m->open.marks.next_to_log > m->open.marks.last && m->open.log.parts == 0 &&
+	       !m->open.failed && m->open.cut.step == CUT_NONE &&
+	       m->open.leap.step == LEAP_NONE &&
+	       (!m->open.sb.hold.active || m->open.sb.blank) &&
+	       !mirror_copy_lift_is_due(m) &&
+	       mirror_superblock_has(m, m->open.copy.lift_ticket) &&
+	       mirror_ring_room_bytes(m->open.ring) > 2 * MIRROR_BLOCK_BYTES;
 }
 
 static void watch_mark(struct sim *w, uint32_t node, struct sim_site *s)
@@ -164,8 +169,8 @@ static void watch_mark(struct sim *w, uint32_t node, struct sim_site *s)
 		sim_violate(w, "W4",
 			    "the log of site %u is idle for 10 ms: %llu is durable, and "
 			    "its last mark says %llu",
-			    n->site, (unsigned long long)n->engine->durable,
-			    (unsigned long long)n->engine->mark_written);
+			    n->site, (unsigned long long)n->engine->open.marks.durable,
+			    (unsigned long long)n->engine->open.log.mark_written);
 }
 
 static void look(struct sim *w)
@@ -183,17 +188,18 @@ static void look(struct sim *w)
  * behind them. */
 static void watch_lost(struct sim *w, const struct mirror_engine *m, struct sim_site *s)
 {
-	if (s->lost_bytes == 0 || m->log_parts > 0 || m->sb.hold.active ||
-	    m->cut_step != CUT_NONE || m->leap_step != LEAP_NONE)
+	if (s->lost_bytes == 0 || m->open.log.parts > 0 || m->open.sb.hold.active ||
+	    m->open.cut.step != CUT_NONE || m->open.leap.step != LEAP_NONE)
 		return;
-	for (uint64_t q = m->home_flushed + 1; q <= m->mark_written; q++) {
-		const struct mirror_record *r = &m->records[q % RECORDS_MAX];
+	for (uint64_t q = m->open.marks.home_flushed + 1; q <= m->open.log.mark_written;
+	     q++) {
+		const struct mirror_record *r = &m->memory.records[q % RECORDS_MAX];
 
 		if (r->header.sequence != q || r->header.data_bytes == 0 ||
 		    r->log_position < s->lost_offset ||
 		    r->log_position >= s->lost_offset + s->lost_bytes)
 			continue;
-		s->marked = m->mark_written;
+		s->marked = m->open.log.mark_written;
 		s->marked_generation = sim_generation_of(w, m);
 		s->marked_power_cuts = s->power_cuts;
 		s->lost_bytes = 0;
@@ -208,16 +214,16 @@ static void watch_lost(struct sim *w, const struct mirror_engine *m, struct sim_
 /* It is cut off, or all of the refresh is there, and durable. */
 static void watch_hold(struct sim *w, const struct mirror_engine *m, struct sim_site *s)
 {
-	if (m->sb.hold.active) {
+	if (m->open.sb.hold.active) {
 		s->held = true;
 		return;
 	}
-	if (s->held && m->cut_step == CUT_NONE &&
-	    (!s->refresh_ended || m->durable < s->refresh_end))
+	if (s->held && m->open.cut.step == CUT_NONE &&
+	    (!s->refresh_ended || m->open.marks.durable < s->refresh_end))
 		sim_violate(w, "W6",
 			    "site %u lifts its hold with %llu durable, and the refresh "
 			    "ends with %llu",
-			    m->site, (unsigned long long)m->durable,
+			    m->open.site, (unsigned long long)m->open.marks.durable,
 			    (unsigned long long)s->refresh_end);
 	s->held = s->refresh_ended = false;
 }
@@ -241,7 +247,7 @@ static void mirror(struct sim *w, uint32_t node)
 	const struct mirror_engine *m = w->node[node].engine;
 	struct sim_site *s = &w->site[w->node[node].site];
 
-	if (m->state == ENGINE_OPENING || m->cut_step != CUT_NONE)
+	if (m->state == ENGINE_OPENING || m->open.cut.step != CUT_NONE)
 		s->home_proven = 0;
 	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING) {
 		s->held = s->refresh_ended = false;
@@ -253,10 +259,12 @@ static void mirror(struct sim *w, uint32_t node)
 	watch_lost(w, m, s);
 	s->durable_generation = sim_generation_of(w, m);
 	/* Lifted: not before the superblock that says so is durable (W6). */
-	s->durable = mirror_copy_holds(m) && m->sb.hold.sequence < m->durable ?
-			     m->sb.hold.sequence :
-			     m->durable;
-	if (m->cut_step != CUT_NONE || m->leap_step != LEAP_NONE || m->sb.blank)
+	s->durable = mirror_copy_holds(m) &&
+				     m->open.sb.hold.sequence < m->open.marks.durable ?
+			     m->open.sb.hold.sequence :
+			     m->open.marks.durable;
+	if (m->open.cut.step != CUT_NONE || m->open.leap.step != LEAP_NONE ||
+	    m->open.sb.blank)
 		s->durable = 0;
 }
 
@@ -265,17 +273,19 @@ static void check_claim(struct sim *w, uint32_t node, const struct sim_site *sit
 {
 	struct mirror_engine *m = w->node[node].engine;
 
-	for (uint64_t s = m->home_flushed + 1; s <= m->durable; s++) {
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.durable;
+	     s++) {
 		const struct mirror_record *r = mirror_engine_record(m, s);
 
 		if (r->header.data_bytes > 0 &&
-		    mirror_header_data_crc(&m->sb.mirror, &r->header,
+		    mirror_header_data_crc(&m->open.sb.mirror, &r->header,
 					   site->log.stable + r->log_position) !=
 			    r->header.crc) {
 			sim_violate(w, "W3",
 				    "site %u opens with %llu durable, and sequence %llu "
 				    "is not on stable storage",
-				    m->site, (unsigned long long)m->durable,
+				    m->open.site,
+				    (unsigned long long)m->open.marks.durable,
 				    (unsigned long long)s);
 			return;
 		}
@@ -299,7 +309,7 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 			    (unsigned long long)f->marks.durable);
 	if (s->tainted)
 		return;
-	s->home_checked = w->node[node].engine->home_flushed;
+	s->home_checked = w->node[node].engine->open.marks.home_flushed;
 	check_claim(w, node, s);
 	if (s->durable == 0 ||
 	    sim_generation_of(w, w->node[node].engine) != s->durable_generation)

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 void sim_device_make(struct sim_device *d, uint64_t bytes)
@@ -403,14 +402,14 @@ static uint64_t rot_sector(struct sim *w, uint32_t site)
 		return any;
 	m = w->node[host].engine;
 	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING ||
-	    m->durable <= m->home_flushed + back)
+	    m->open.marks.durable <= m->open.marks.home_flushed + back)
 		return any;
-	r = mirror_engine_record(m, m->durable - back);
+	r = mirror_engine_record(m, m->open.marks.durable - back);
 	if (r->header.data_bytes == 0)
 		return any;
-	if (m->mark_written >= r->header.sequence && m->log_parts == 0 &&
-	    !m->sb.hold.active) { /* W4: a mark stands behind it */
-		w->site[site].marked = m->mark_written;
+	if (m->open.log.mark_written >= r->header.sequence && m->open.log.parts == 0 &&
+	    !m->open.sb.hold.active) { /* W4: a mark stands behind it */
+		w->site[site].marked = m->open.log.mark_written;
 		w->site[site].marked_generation = sim_generation_of(w, m);
 		w->site[site].marked_power_cuts = w->site[site].power_cuts;
 	}

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 /* ---- generations -------------------------------------------------------------- */
@@ -21,7 +20,7 @@ int32_t sim_generation_find(const struct sim *w, const struct uuid *id)
 
 int32_t sim_generation_of(const struct sim *w, const struct mirror_engine *m)
 {
-	const struct generation *g = history_newest(&m->sb.history);
+	const struct generation *g = history_newest(&m->open.sb.history);
 
 	return g == NULL ? -1 : sim_generation_find(w, &g->id);
 }
@@ -122,7 +121,7 @@ void sim_note(struct sim *w, uint32_t node, struct sim_request *r)
 	assert(w->node[node].served_generation > 0);
 	r->generation = (uint32_t)w->node[node].served_generation - 1;
 	g = &w->generation[r->generation];
-	h = &m->records[q->sequence % RECORDS_MAX].header;
+	h = &m->memory.records[q->sequence % RECORDS_MAX].header;
 	assert(h->sequence == q->sequence && q->sequence > g->cut);
 	write = write_at(g, q->sequence);
 	if (write->known && write->number != r->number)
@@ -205,17 +204,17 @@ bool sim_says_twice(const struct sim_sector *s, uint64_t number)
 /* What is above the hold of a refresh does not count yet (W6). */
 static uint64_t last_held(const struct mirror_engine *m)
 {
-	return m->sb.hold.active ? m->sb.hold.sequence : m->logged;
+	return m->open.sb.hold.active ? m->open.sb.hold.sequence : m->open.marks.logged;
 }
 
 bool sim_is_image(const struct mirror_engine *m)
 {
 	return m->state != ENGINE_CLOSED && m->state != ENGINE_OPENING &&
-	       m->state != ENGINE_CLOSING && !m->failed && m->map != NULL &&
-	       !m->sb.blank && m->cut_step == CUT_NONE && m->leap_step == LEAP_NONE &&
-	       m->sb.history.count > 0 &&
+	       m->state != ENGINE_CLOSING && !m->open.failed && m->open.map != NULL &&
+	       !m->open.sb.blank && m->open.cut.step == CUT_NONE &&
+	       m->open.leap.step == LEAP_NONE && m->open.sb.history.count > 0 &&
 	       /* rolled forward from a generation that it will be told of later */
-	       m->last_generation <= history_newest(&m->sb.history)->ordinal;
+	       m->open.marks.generation <= history_newest(&m->open.sb.history)->ordinal;
 }
 
 /* What is home, with the log laid over it, read straight from the engine's tables. */
@@ -227,7 +226,7 @@ static uint8_t *actual(struct sim *w, uint32_t node, uint32_t disk)
 
 	assert(image != NULL);
 	memcpy(image, site->disk[disk].now, w->plan.disk_bytes);
-	for (uint64_t s = m->home_flushed + 1; s <= last_held(m); s++) {
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= last_held(m); s++) {
 		const struct mirror_record *r = mirror_engine_record(m, s);
 
 		/* One that is home already is laid over too, as a restart would: an
@@ -248,7 +247,7 @@ static uint8_t *actual(struct sim *w, uint32_t node, uint32_t disk)
 /* An extent that the site itself knows it has to be sent again. */
 static bool is_owed(const struct mirror_engine *m, uint32_t disk, uint64_t offset)
 {
-	return mirror_map_covers(m->map, m->site, disk, offset, SIM_SECTOR);
+	return mirror_map_covers(m->open.map, m->open.site, disk, offset, SIM_SECTOR);
 }
 
 static void compare(struct sim *w, uint32_t node, uint32_t disk, const uint64_t *limit,
@@ -272,12 +271,13 @@ static void compare(struct sim *w, uint32_t node, uint32_t disk, const uint64_t 
 			w, guarantee,
 			"site %s at sequence %llu: disk %u sector %llu holds write "
 			"%llu, and its history says %llu (sequence %llu); home %llu%s",
-			w->config.site[m->site].name, (unsigned long long)last_held(m),
-			disk, (unsigned long long)i / SIM_SECTOR,
-			(unsigned long long)have, (unsigned long long)want,
+			w->config.site[m->open.site].name,
+			(unsigned long long)last_held(m), disk,
+			(unsigned long long)i / SIM_SECTOR, (unsigned long long)have,
+			(unsigned long long)want,
 			(unsigned long long)(t != NULL ? t->sequence : 0),
-			(unsigned long long)m->home_flushed,
-			m->sb.hold.active ? ", held" : "");
+			(unsigned long long)m->open.marks.home_flushed,
+			m->open.sb.hold.active ? ", held" : "");
 		break;
 	}
 	free(image);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/internal.h"
+#include "mirror/engine_state.h"
 #include "mirror/wire.h"
 #include "tests/sim/sim.h"
 
@@ -128,8 +128,8 @@ static bool read_record(const struct mirror_engine *m, const struct sim_parcel *
 	       head.type == MIRROR_FRAME_RECORD &&
 	       mirror_wire_decode_record(p->bytes + MIRROR_WIRE_HEADER_BYTES,
 					 head.body_bytes, p->bytes + p->head_bytes,
-					 p->data_bytes, &m->sb.mirror, &m->sb.disks,
-					 h) == 0;
+					 p->data_bytes, &m->open.sb.mirror,
+					 &m->open.sb.disks, h) == 0;
 }
 
 /* It takes the place of the oldest of the newer half, or of any of the others. */
@@ -158,7 +158,7 @@ static struct sim_parcel *find_stale(struct sim *w, const struct mirror_engine *
 	struct mirror_header real;
 	uint64_t found = SIM_STALE_MAX;
 
-	if (w->plan.stale_one_in == 0 || w->settling || m->map == NULL ||
+	if (w->plan.stale_one_in == 0 || w->settling || m->open.map == NULL ||
 	    !read_record(m, p, &real))
 		return NULL;
 	for (uint64_t i = 0; i < SIM_STALE_MAX; i++)
@@ -182,7 +182,7 @@ static struct sim_parcel *find_stale(struct sim *w, const struct mirror_engine *
 /* It was refused: nothing of it is among the receiver's records. */
 static void check_stale(struct sim *w, uint32_t node, uint64_t sequence, uint64_t before)
 {
-	if (sequence > before && w->node[node].engine->last_sequence >= sequence)
+	if (sequence > before && w->node[node].engine->open.marks.last >= sequence)
 		sim_violate(w, "G8", "n%u takes a record of another time, sequence %llu",
 			    node + 1, (unsigned long long)sequence);
 }
@@ -213,7 +213,7 @@ static bool deliver(struct sim *w, struct sim_connection *c, uint32_t to)
 {
 	struct sim_end *e = &c->end[to];
 	struct mirror_engine *m = w->node[e->node].engine;
-	const uint64_t before = m->last_sequence;
+	const uint64_t before = m->open.marks.last;
 	uint64_t sequence = 0;
 	struct sim_parcel *p = e->head, *stale;
 	struct mirror_received r = { .link = e->link };

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/internal.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 #define LEAVE_NS (10 * SIM_S)
@@ -252,7 +252,7 @@ void sim_mirror_step(struct sim *w, uint32_t node, struct mirror_event *e)
 	e->now_ns = sim_clock(w, node);
 	e->wall_ns = sim_wall(w, node);
 	mirror_step(n->engine, e, &out);
-	w->count.steps_mirror++;
+	sim_sum(w, node, &out);
 	take_actions(w, node, &out);
 	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
 		if (sim_checkers[i]->mirror != NULL)
@@ -571,7 +571,7 @@ bool sim_node_serves(const struct sim *w, uint32_t node)
 {
 	const struct sim_node *n = &w->node[node];
 
-	return n->running && n->clients && !n->engine->failed &&
+	return n->running && n->clients && !n->engine->open.failed &&
 	       (n->engine->state == ENGINE_SERVING ||
 		n->engine->state == ENGINE_DEMOTING);
 }

@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 #define PERIOD_NS (20 * SIM_MS)
@@ -49,8 +48,8 @@ bool sim_pair_is_forked(const struct sim *w)
 
 	if (!w->node[0].open || !w->node[1].open)
 		return false;
-	a = &w->node[0].engine->sb.history;
-	b = &w->node[1].engine->sb.history;
+	a = &w->node[0].engine->open.sb.history;
+	b = &w->node[1].engine->open.sb.history;
 	return a->count > 0 && b->count > 0 && !leads_to(a, b) && !leads_to(b, a);
 }
 
@@ -68,7 +67,8 @@ bool sim_pair_is_together(const struct sim *w)
 	       a->lost == 0 && a->disconnected == 0 &&
 	       w->node[1 - serving].core->alone->disconnected == 0 &&
 	       a->link[1 - serving] == LINK_CONNECTED && copy->state == ENGINE_IDLE &&
-	       copy->data >= DATA_CONSISTENT && !copy->sb.blank && !copy->sb.hold.active;
+	       copy->open.data >= DATA_CONSISTENT && !copy->open.sb.blank &&
+	       !copy->open.sb.hold.active;
 }
 
 /* ---- what he does -------------------------------------------------------------------- */

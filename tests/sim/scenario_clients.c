@@ -1,6 +1,6 @@
 /* scenario_clients.c - traces in which a client is told too early, or is heard twice. */
 #include "cluster/internal.h"
-#include "mirror/internal.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 40u
@@ -17,13 +17,15 @@ static void unacknowledged_read(struct sim_scene *s)
 	s->sequence = s->write->request.sequence;
 	s->read = sim_scene_read(s, 0, SECTOR);
 	WHILE(s, 300, sim_read_not_told, "the read waits");
-	EXPECT(s, sim_scene_engine(s, 0)->durable >= s->sequence && !s->write->told,
+	EXPECT(s,
+	       sim_scene_engine(s, 0)->open.marks.durable >= s->sequence &&
+		       !s->write->told,
 	       "the write is durable at production and not acknowledged");
 	sim_machine_reset(s->w, 0);
 	sim_stall(s->w, 0, 1, false);
 	if (!sim_scene_takeover(s, 1))
 		return;
-	EXPECT(s, sim_scene_engine(s, 1)->last_sequence < s->sequence,
+	EXPECT(s, sim_scene_engine(s, 1)->open.marks.last < s->sequence,
 	       "the copy never had the write");
 }
 
@@ -35,8 +37,8 @@ static bool is_read_by_refresh(struct sim_scene *s)
 	const struct mirror_engine *m = sim_scene_engine(s, 0);
 
 	for (uint32_t i = 0; i < READS_MAX; i++)
-		if (m->reads[i].used && m->reads[i].request == NULL) {
-			s->sequence = m->reads[i].offset_bytes / SIM_SECTOR;
+		if (m->memory.reads[i].used && m->memory.reads[i].request == NULL) {
+			s->sequence = m->memory.reads[i].offset_bytes / SIM_SECTOR;
 			return true;
 		}
 	return false;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/internal.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/scenario.h"
 
 #define FOREIGN "of another machine"
@@ -61,7 +61,7 @@ static void accept_blank(struct sim_scene *s, uint32_t disk)
 
 static const struct mirror_evidence *evidence(struct sim_scene *s)
 {
-	return &sim_scene_engine(s, s->site)->sb.evidence;
+	return &sim_scene_engine(s, s->site)->open.sb.evidence;
 }
 
 /* Of both disks something is known that can be told from the other. */
@@ -69,7 +69,8 @@ static bool is_sampled(struct sim_scene *s)
 {
 	const struct mirror_engine *m = sim_scene_engine(s, s->site);
 
-	return m->open_step == OPEN_DONE && m->sb_wanted == m->sb_written &&
+	return m->open.opening.step == OPEN_DONE &&
+	       m->open.writer.wanted == m->open.writer.written &&
 	       mirror_evidence_count(evidence(s), 0) > 0 &&
 	       mirror_evidence_count(evidence(s), 1) > 0;
 }
@@ -169,8 +170,9 @@ static void blank(struct sim_scene *s)
 	sim_node_start(s->w, s->site);
 	UNTIL(s, 8000, is_open, "it is opened, as a blank one");
 	EXPECT(s,
-	       sim_scene_engine(s, s->site)->sb.blank ||
-		       sim_scene_engine(s, s->site)->stream_link != MIRROR_LINK_NONE,
+	       sim_scene_engine(s, s->site)->open.sb.blank ||
+		       sim_scene_engine(s, s->site)->open.copy.stream_link !=
+			       MIRROR_LINK_NONE,
 	       "and is to be refreshed");
 }
 

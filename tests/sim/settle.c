@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/internal.h"
+#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 #define TOGETHER_NS (120 * SIM_S)
@@ -187,7 +187,7 @@ static void describe(struct sim *w, char *text, size_t size)
 						 "link %d data %d",
 						 (int)a->state, a->waited, a->lost,
 						 a->disconnected, (int)a->link[1 - n],
-						 (int)at->engine->data);
+						 (int)at->engine->open.data);
 	}
 }
 
@@ -229,8 +229,8 @@ static bool is_home(struct sim *w)
 		const int32_t n = w->site[s].open_node;
 		const struct mirror_engine *m = n < 0 ? NULL : w->node[n].engine;
 
-		if (m == NULL || m->last_sequence != p->last_sequence ||
-		    m->home_flushed != m->last_sequence)
+		if (m == NULL || m->open.marks.last != p->open.marks.last ||
+		    m->open.marks.home_flushed != m->open.marks.last)
 			return false;
 	}
 	return true;

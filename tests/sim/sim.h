@@ -387,6 +387,7 @@ struct sim {
 	char violation[400]; /* the first, or "" */
 	char guarantee[8];
 	bool trace, settling;
+	uint32_t sum; /* of what the engines asked for, while it is traced */
 };
 
 /* ---- world.c ---- */
@@ -418,6 +419,12 @@ void sim_setup_logs(struct sim *w);
 /* `hamirror create --copy-of`, over a log that cannot be used. */
 void sim_setup_log_again(struct sim *w, uint32_t site);
 void sim_setup_self(struct sim *w, uint32_t node);
+
+/* ---- sum.c ---- */
+
+/* Count a step, and add its actions to the transcript's sum; before they are taken. */
+void sim_sum(struct sim *w, uint32_t node, const struct mirror_actions *out);
+void sim_sum_tell(struct sim *w);
 
 /* ---- node.c ---- */
 

@@ -313,6 +313,7 @@ void sim_destroy(struct sim *w)
 {
 	const uint64_t sectors = w->plan.disk_count * w->plan.disk_bytes / SIM_SECTOR;
 
+	sim_sum_tell(w);
 	for (uint32_t i = 0; i < w->node_count; i++) {
 		if (w->node[i].running)
 			sim_node_kill(w, i);

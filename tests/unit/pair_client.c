@@ -47,6 +47,7 @@ static void expect_later_group(struct pair *p, uint32_t slot)
 static void note(struct pair *p, uint32_t slot)
 {
 	const struct mirror_request *q = &p->request[slot];
+	const struct mirror_engine *m;
 	const struct mirror_header *h;
 
 	if (q->sequence == 0 || q->type == MIRROR_REQUEST_READ ||
@@ -55,7 +56,8 @@ static void note(struct pair *p, uint32_t slot)
 	if (p->journal[q->sequence % PAIR_JOURNAL_MAX].group != 0)
 		return;
 	ck_assert_uint_lt(q->sequence, PAIR_JOURNAL_MAX);
-	h = &p->site[p->client_site].engine->records[q->sequence % RECORDS_MAX].header;
+	m = p->site[p->client_site].engine;
+	h = &m->memory.records[q->sequence % RECORDS_MAX].header;
 	ck_assert_uint_eq(h->sequence, q->sequence);
 	p->journal[q->sequence] = (struct pair_write){
 		.generation = h->generation,
@@ -225,20 +227,21 @@ void pair_expect_idle(struct pair *p, uint32_t site)
 	uint64_t missing;
 
 	for (uint64_t i = 0; i < count; i++)
-		if (m->buffer_refs[i] != 0)
+		if (m->buffers.refs[i] != 0)
 			ck_abort_msg("site %u: buffer %llu has %u references", site,
-				     (unsigned long long)i, m->buffer_refs[i]);
-	missing = mirror_pool_bytes_total(m->pool) - mirror_pool_bytes_free(m->pool);
-	if (m->reserve_count != RESERVE_BUFFERS ||
+				     (unsigned long long)i, m->buffers.refs[i]);
+	missing = mirror_pool_bytes_total(m->buffers.pool) -
+		  mirror_pool_bytes_free(m->buffers.pool);
+	if (m->buffers.reserve_count != RESERVE_BUFFERS ||
 	    missing != RESERVE_BUFFERS * MIRROR_POOL_BUFFER_MAX)
 		ck_abort_msg("site %u: the pool misses %llu bytes, %u kept", site,
-			     (unsigned long long)missing, m->reserve_count);
-	for (const struct mirror_frame *f = m->frames_free; f != NULL; f = f->next)
+			     (unsigned long long)missing, m->buffers.reserve_count);
+	for (const struct mirror_frame *f = m->memory.frames_free; f != NULL; f = f->next)
 		frames++;
 	ck_assert_uint_eq(frames, FRAMES_MAX);
-	ck_assert_uint_eq(m->io_count, 0);
+	ck_assert_uint_eq(m->open.watch.count, 0);
 	for (uint32_t i = 0; i < READS_MAX; i++)
-		ck_assert(!m->reads[i].used);
+		ck_assert(!m->memory.reads[i].used);
 	mirror_engine_check(m);
 }
 
@@ -270,7 +273,7 @@ static void expected(struct pair *p, uint64_t last, uint8_t *image[PAIR_DISKS])
 /* What is above the hold of a refresh does not count yet (W6). */
 static uint64_t last_held(const struct mirror_engine *m)
 {
-	return m->sb.hold.active ? m->sb.hold.sequence : m->logged;
+	return m->open.sb.hold.active ? m->open.sb.hold.sequence : m->open.marks.logged;
 }
 
 /* Home, with the log laid over it, read straight from the engine's tables. */
@@ -280,7 +283,7 @@ static void actual(struct pair *p, uint32_t site, uint8_t *image[PAIR_DISKS])
 
 	for (uint32_t d = 0; d < PAIR_DISKS; d++)
 		memcpy(image[d], p->site[site].disk[d].now, p->span_bytes);
-	for (uint64_t s = m->home_flushed + 1; s <= last_held(m); s++) {
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= last_held(m); s++) {
 		const struct mirror_record *r = mirror_engine_record(m, s);
 		uint8_t *at = image[r->header.disk] + r->header.offset_bytes;
 
@@ -323,7 +326,7 @@ void pair_expect_history(struct pair *p, uint32_t site)
 					site, d, (unsigned long long)i / SECTOR,
 					(unsigned long long)a, (unsigned long long)b,
 					(unsigned long long)last_held(m),
-					(unsigned long long)m->home_flushed);
+					(unsigned long long)m->open.marks.home_flushed);
 			}
 		free(want[d]);
 		free(have[d]);
@@ -334,7 +337,8 @@ bool pair_is_home(struct pair *p, uint32_t site)
 {
 	const struct mirror_engine *m = p->site[site].engine;
 
-	return m->home_flushed == m->last_sequence && p->site[site].io_count == 0;
+	return m->open.marks.home_flushed == m->open.marks.last &&
+	       p->site[site].io_count == 0;
 }
 
 void pair_expect_equal(struct pair *p, uint32_t a, uint32_t b)

@@ -202,16 +202,17 @@ void pair_expect_bare_image(struct pair *p, uint32_t site)
 
 static bool is_in_order(struct pair *p, struct mirror_engine *m)
 {
-	const struct generation *own = history_newest(&m->sb.history);
+	const struct generation *own = history_newest(&m->open.sb.history);
 
 	/* What it has beyond the cut of a generation that it does not know yet is no
 	 * part of the history any more. */
 	if (own == NULL || !uuid_equal(&own->id, &history_newest(&p->history)->id))
 		return false;
-	return m->state == ENGINE_IDLE && !m->sb.hold.active && !m->sb.blank &&
-	       m->cut_step == CUT_NONE && m->leap_step == LEAP_NONE &&
-	       mirror_map_count(m->map, m->site) == 0 &&
-	       m->config->order != CONFIG_ORDER_LOG && m->copy_behind <= COPY_TOGETHER;
+	return m->state == ENGINE_IDLE && !m->open.sb.hold.active && !m->open.sb.blank &&
+	       m->open.cut.step == CUT_NONE && m->open.leap.step == LEAP_NONE &&
+	       mirror_map_count(m->open.map, m->open.site) == 0 &&
+	       m->config->order != CONFIG_ORDER_LOG &&
+	       m->open.copy.behind <= COPY_TOGETHER;
 }
 
 void pair_order_started(struct pair *p, uint32_t site)
@@ -226,15 +227,16 @@ void pair_order_watch(struct pair *p, uint32_t site)
 	struct pair_site *s = &p->site[site];
 	struct mirror_engine *m = s->engine;
 
-	if (m->state == ENGINE_CLOSED || m->state == ENGINE_OPENING || m->map == NULL) {
+	if (m->state == ENGINE_CLOSED || m->state == ENGINE_OPENING ||
+	    m->open.map == NULL) {
 		pair_order_started(p, site);
 	} else if (!is_in_order(p, m)) {
 		s->bare = false;
-		s->bare_from = m->last_sequence;
+		s->bare_from = m->open.marks.last;
 	} else {
 		if (s->bare_from == UINT64_MAX)
-			s->bare_from = m->last_sequence;
-		s->bare |= m->home_done >= s->bare_from;
+			s->bare_from = m->open.marks.last;
+		s->bare |= m->open.marks.home >= s->bare_from;
 	}
 }
 

@@ -40,7 +40,8 @@ static bool is_idle(struct pair *p, uint32_t site)
 
 	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++)
 		frames += m->link[i].frame_count;
-	return frames == 0 && m->io_count == 0 && m->home_flushed == m->last_sequence;
+	return frames == 0 && m->open.watch.count == 0 &&
+	       m->open.marks.home_flushed == m->open.marks.last;
 }
 
 void pair_settle(struct pair *p, uint32_t production)
@@ -126,17 +127,18 @@ static bool is_unjudged(struct pair *p, const struct mirror_engine *m)
 {
 	const struct generation *newest = history_newest(&p->history);
 
-	return mirror_history_find(&m->sb.history, &newest->id) == NULL &&
-	       m->last_sequence > newest->cut;
+	return mirror_history_find(&m->open.sb.history, &newest->id) == NULL &&
+	       m->open.marks.last > newest->cut;
 }
 
 void pair_expect_image(struct pair *p, uint32_t site)
 {
 	const struct mirror_engine *m = p->site[site].engine;
 
-	if (m == NULL || m->map == NULL || m->state < ENGINE_IDLE || m->sb.blank ||
-	    m->cut_step != CUT_NONE || m->leap_step != LEAP_NONE ||
-	    mirror_map_count(m->map, m->site) > 0 || is_unjudged(p, m))
+	if (m == NULL || m->open.map == NULL || m->state < ENGINE_IDLE ||
+	    m->open.sb.blank || m->open.cut.step != CUT_NONE ||
+	    m->open.leap.step != LEAP_NONE ||
+	    mirror_map_count(m->open.map, m->open.site) > 0 || is_unjudged(p, m))
 		return;
 	pair_expect_history(p, site);
 }

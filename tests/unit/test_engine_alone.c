@@ -107,17 +107,17 @@ START_TEST(a_clean_end_is_handed_over)
 	begin_level(_i);
 	demote();
 	ck_assert_uint_eq(p->site[0].last[FACT_DEMOTED].level_sites, 2);
-	ck_assert(engine(0)->sb.handed_over);
+	ck_assert(engine(0)->open.sb.handed_over);
 	pair_run(p, 2000);
 	ck_assert(mirror_is_clean(engine(1)));
-	ck_assert(!engine(1)->sb.handed_over);
+	ck_assert(!engine(1)->open.sb.handed_over);
 	/* ... until the copy has promised to follow another promotion */
 	pair_crash(p, 0, true);
 	pair_start(p, 0);
-	ck_assert(engine(0)->sb.handed_over);
+	ck_assert(engine(0)->open.sb.handed_over);
 	ck_assert(pair_promote(p, 0, 2, false));
-	ck_assert(engine(1)->sb.handed_over);
-	ck_assert(!engine(0)->sb.handed_over);
+	ck_assert(engine(1)->open.sb.handed_over);
+	ck_assert(!engine(0)->open.sb.handed_over);
 	pair_destroy(p);
 }
 END_TEST
@@ -127,7 +127,7 @@ START_TEST(a_clean_end_without_a_level_copy_is_kept)
 	went_on_alone(_i, 2000);
 	ck_assert_uint_eq(p->site[0].last[FACT_DEMOTED].level_sites, 0);
 	ck_assert(mirror_is_clean(engine(0)));
-	ck_assert(!engine(0)->sb.handed_over);
+	ck_assert(!engine(0)->open.sb.handed_over);
 	ck_assert(!mirror_is_clean(engine(1)));
 	pair_destroy(p);
 }
@@ -143,15 +143,15 @@ START_TEST(a_roll_forward_goes_to_the_end)
 	ck_assert_int_eq(f->error, 0);
 	ck_assert_uint_eq(f->reached_sites, 1);
 	ck_assert_uint_eq(f->level_sites, 0); /* it refuses links: it was put out */
-	ck_assert_uint_eq(f->sequence, engine(0)->last_sequence);
+	ck_assert_uint_eq(f->sequence, engine(0)->open.marks.last);
 	pair_destroy(p);
 }
 END_TEST
 
 static bool log_went_on(struct pair *q, uint32_t site)
 {
-	return mirror_ring_oldest_sequence(q->site[0].engine->ring) >
-	       q->site[1].engine->last_sequence + 1 + site;
+	return mirror_ring_oldest_sequence(q->site[0].engine->open.ring) >
+	       q->site[1].engine->open.marks.last + 1 + site;
 }
 
 /* The log has given up a part of it: nothing was fetched, and it is not read as done. */
@@ -162,7 +162,7 @@ START_TEST(what_the_log_gave_up_is_no_roll_forward)
 
 	begin_level(_i);
 	put_out();
-	end = engine(1)->last_sequence;
+	end = engine(1)->open.marks.last;
 	p->client_on = true;
 	ck_assert(pair_run_until(p, 2000000, log_went_on, 0));
 	demote();
@@ -209,7 +209,7 @@ START_TEST(nothing_is_undone_unasked)
 	uint64_t end;
 
 	went_on_alone(_i, 1000);
-	end = engine(0)->last_sequence;
+	end = engine(0)->open.marks.last;
 	ck_assert(pair_promote(p, 1, 0, true));
 	ck_assert_uint_lt(history_newest(&p->history)->cut, end);
 	pair_link(p, 1, 0);
@@ -217,7 +217,7 @@ START_TEST(nothing_is_undone_unasked)
 	ck_assert_ptr_nonnull(strstr(p->site[0].last[FACT_UNDO].text, "records"));
 	mark(0, 0, 0); /* `connect` alone */
 	pair_run(p, 20000);
-	ck_assert_uint_eq(engine(0)->last_sequence, end);
+	ck_assert_uint_eq(engine(0)->open.marks.last, end);
 	ck_assert(!pair_is_level(p, 1));
 	mark(0, 0, 2);
 	ck_assert(pair_run_until(p, 800000, pair_is_level, 1));

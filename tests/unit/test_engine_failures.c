@@ -228,7 +228,7 @@ static bool log_is_full(struct pair *p, uint32_t site)
 {
 	const struct mirror_engine *m = p->site[site].engine;
 
-	return m->log_full && m->last_sequence >= m->next_to_log;
+	return m->open.log.full && m->open.marks.last >= m->open.marks.next_to_log;
 }
 
 /* A copy's disks are stuck until its log is full and more has come than it can log.
@@ -253,12 +253,12 @@ END_TEST
 
 static bool pool_is_empty(struct pair *p, uint32_t site)
 {
-	return mirror_pool_bytes_free(p->site[site].engine->pool) == 0;
+	return mirror_pool_bytes_free(p->site[site].engine->buffers.pool) == 0;
 }
 
 static bool reserve_is_empty(struct pair *p, uint32_t site)
 {
-	return p->site[site].engine->reserve_count == 0;
+	return p->site[site].engine->buffers.reserve_count == 0;
 }
 
 /* Every other one of the smallest buffers: larger ones come from the reserve alone. */
@@ -279,7 +279,7 @@ static uint32_t take_every_other(struct mirror_pool *pool, uint8_t **taken)
 
 static bool is_linked(struct pair *p, uint32_t site)
 {
-	return p->site[site].engine->stream_link != MIRROR_LINK_NONE;
+	return p->site[site].engine->open.copy.stream_link != MIRROR_LINK_NONE;
 }
 
 /* A copy has much to replay, its disks are stuck, and its reads of the log have taken all
@@ -300,14 +300,14 @@ START_TEST(replays_give_back_what_greetings_need)
 	pair_start(p, 1);
 	if (_i % 2 == 0) {
 		ck_assert(pair_run_until(p, 200000, is_linked, 1));
-		count = take_every_other(p->site[1].engine->pool, taken);
+		count = take_every_other(p->site[1].engine->buffers.pool, taken);
 	}
 	ck_assert(pair_run_until(p, 200000,
 				 _i % 2 == 0 ? reserve_is_empty : pool_is_empty, 1));
 	p->cut[1] = true;
 	pair_run(p, 500);
 	while (count > 0)
-		mirror_pool_put(p->site[1].engine->pool, taken[--count]);
+		mirror_pool_put(p->site[1].engine->buffers.pool, taken[--count]);
 	p->site[1].disk[0].stuck = p->site[1].disk[1].stuck = false;
 	pair_run(p, 2000);
 	p->cut[1] = false;
@@ -380,7 +380,7 @@ END_TEST
 /* The newest record that is at home, or 0: none that the log still needs. */
 static uint64_t newest_home(struct mirror_engine *m)
 {
-	for (uint64_t s = m->last_sequence; s > m->home_flushed; s--) {
+	for (uint64_t s = m->open.marks.last; s > m->open.marks.home_flushed; s--) {
 		const struct mirror_record *r = mirror_engine_record(m, s);
 
 		if (r->state == MIRROR_RECORD_HOME && r->header.data_bytes > 0)

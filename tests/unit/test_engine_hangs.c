@@ -77,7 +77,7 @@ START_TEST(production_gives_up_and_the_copy_takes_over)
 	expect_named(p->site[0].last[FACT_DEVICE_FAILED].text, log);
 	answered = p->answered_count;
 	pair_run(p, 200);
-	ck_assert_uint_eq(p->site[0].engine->pending_count, 0);
+	ck_assert_uint_eq(p->site[0].engine->open.requests.pending_count, 0);
 	p->client_on = false;
 	ck_assert(pair_demote(p, 0, 3600000));
 	ck_assert(is_demoted(p, 0) && !p->site[0].last[FACT_DEMOTED].clean);

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/internal.h"
-#include "mirror/parts.h"
+#include "mirror/engine_state.h"
 #include "tests/unit/pair_play.h"
 
 #ifndef SEEDS
@@ -27,7 +26,7 @@ static void allow(struct pair *p, uint32_t production, uint32_t copy)
 
 static bool is_refused_or_level(struct pair *p, uint32_t site)
 {
-	return p->site[site].engine->peer[1].phase == REFRESH_REFUSED ||
+	return p->site[site].engine->open.peer[1].refresh.phase == REFRESH_REFUSED ||
 	       pair_is_level(p, site);
 }
 
@@ -44,7 +43,8 @@ static void come_back(struct pair *p, uint32_t production, uint32_t copy)
 static bool is_made_level(struct pair *p, uint32_t site)
 {
 	return pair_is_level(p, site) && p->site[1].up &&
-	       p->site[1].engine->state == ENGINE_IDLE && !p->site[1].engine->sb.blank;
+	       p->site[1].engine->state == ENGINE_IDLE &&
+	       !p->site[1].engine->open.sb.blank;
 }
 
 /* The log of a copy that is waited for is made anew, and no log holds a refresh: that
@@ -78,22 +78,22 @@ START_TEST(damage_in_what_only_a_copy_misses)
 	uint64_t at, sequence;
 
 	pair_crash(p, 1, false);
-	sequence = m->last_sequence + 1;
+	sequence = m->open.marks.last + 1;
 	pair_load(p, 0, 6000);
 	p->client_on = false;
 	ck_assert(pair_run_until(p, 200000, pair_is_home, 0));
-	ck_assert_uint_gt(m->sb.home.sequence, sequence + 20);
+	ck_assert_uint_gt(m->open.sb.home.sequence, sequence + 20);
 	do
-		ck_assert_int_eq(mirror_ring_find(m->ring, sequence++, &entry), 0);
+		ck_assert_int_eq(mirror_ring_find(m->open.ring, sequence++, &entry), 0);
 	while (entry.count == 0 || entry.block_count < 2);
-	at = mirror_ring_device_offset(m->ring, entry.position) + MIRROR_BLOCK_BYTES;
+	at = mirror_ring_device_offset(m->open.ring, entry.position) + MIRROR_BLOCK_BYTES;
 	pair_crash(p, 0, false);
 	p->site[0].log.now[at] ^= 1;
 	p->site[0].log.stable[at] ^= 1;
 	pair_start(p, 1);
 	pair_start(p, 0);
 	ck_assert(pair_promote(p, 0, 0, false));
-	ck_assert_uint_gt(p->site[0].engine->scan->result.skipped_bytes, 0);
+	ck_assert_uint_gt(p->site[0].engine->memory.scan->result.skipped_bytes, 0);
 	pair_link_all(p, 0);
 	ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
 	ck_assert_uint_eq(p->site[0].fact_count[FACT_DEVICE_FAILED], 0);
@@ -131,7 +131,7 @@ static void expect_answer(struct pair *p, bool inconsistent, int32_t error,
 
 static bool map_took_over(struct pair *p, uint32_t site)
 {
-	return p->site[site].engine->sb.sites[1].map_position > 0;
+	return p->site[site].engine->open.sb.sites[1].map_position > 0;
 }
 
 static void away(struct pair *p, uint32_t more_steps)
@@ -197,8 +197,8 @@ END_TEST
 
 static bool is_refreshing(struct pair *p, uint32_t site)
 {
-	return p->site[site].engine->peer[1].phase == REFRESH_COPYING ||
-	       p->site[site].engine->peer[1].phase == REFRESH_ENDING;
+	return p->site[site].engine->open.peer[1].refresh.phase == REFRESH_COPYING ||
+	       p->site[site].engine->open.peer[1].refresh.phase == REFRESH_ENDING;
 }
 
 static void cut_line(struct pair *p, uint32_t site)
@@ -322,7 +322,7 @@ START_TEST(no_map_stands_for_what_a_log_has_lost)
 		pair_crash(p, 1, false);
 		restart_production(p, false);
 		m = p->site[0].engine;
-		ck_assert_uint_le(m->sb.sites[1].map_position, m->last_sequence);
+		ck_assert_uint_le(m->open.sb.sites[1].map_position, m->open.marks.last);
 	}
 	pair_destroy(p);
 }
@@ -330,7 +330,7 @@ END_TEST
 
 static bool is_refreshed(struct pair *p, uint32_t site)
 {
-	return p->site[site].engine->peer[1].phase == REFRESH_NONE;
+	return p->site[site].engine->open.peer[1].refresh.phase == REFRESH_NONE;
 }
 
 /* G7: clients that write as fast as they can to the very extents that are refreshed,

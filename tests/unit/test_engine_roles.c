@@ -268,8 +268,8 @@ START_TEST(a_view_lifts_refusals)
 	ck_assert(pair_demote(p, 1, 1000));
 	pair_run(p, 20000);
 	ck_assert(!pair_is_level(p, 0));
-	ck_assert_int_eq(p->site[0].engine->peer[1].state, LINK_DOWN);
-	ck_assert_int_eq(p->site[0].engine->peer[2].state, LINK_DOWN);
+	ck_assert_int_eq(p->site[0].engine->open.peer[1].state, LINK_DOWN);
+	ck_assert_int_eq(p->site[0].engine->open.peer[2].state, LINK_DOWN);
 	p->ballot++;
 	for (uint32_t i = 0; i < 3; i++)
 		pair_view(p, i);
@@ -387,8 +387,8 @@ START_TEST(stale_production_is_refused)
 	p->cut[0] = false;
 	pair_link(p, 1, 2);
 	pair_load(p, 1, 5000);
-	ck_assert_int_eq(p->site[0].engine->peer[1].state, LINK_DOWN);
-	ck_assert_int_eq(p->site[0].engine->peer[2].state, LINK_DOWN);
+	ck_assert_int_eq(p->site[0].engine->open.peer[1].state, LINK_DOWN);
+	ck_assert_int_eq(p->site[0].engine->open.peer[2].state, LINK_DOWN);
 	ck_assert_uint_gt(p->answered_count, answered);
 	pair_depose(p, 0);
 	pair_link_all(p, 1);
@@ -400,7 +400,7 @@ END_TEST
 
 static bool is_split(struct pair *p, uint32_t site)
 {
-	return strstr(p->site[site].engine->peer[1].text, "SplitBrain") != NULL;
+	return strstr(p->site[site].engine->open.peer[1].text, "SplitBrain") != NULL;
 }
 
 /* Both sites were forced: neither takes from the other, and nothing is changed. */
@@ -423,14 +423,15 @@ START_TEST(forked_histories_change_nothing)
 	p->bare_check_every = 0;
 	ck_assert(pair_promote(p, 0, 0, true));
 	pair_start(p, 1);
-	after = p->site[1].engine->sb.history;
-	last = p->site[1].engine->last_sequence;
+	after = p->site[1].engine->open.sb.history;
+	last = p->site[1].engine->open.marks.last;
 	pair_link_all(p, 0);
 	ck_assert(pair_run_until(p, 100000, is_split, 0));
 	pair_run(p, 3000);
-	ck_assert_uint_eq(p->site[1].engine->last_sequence, last);
-	ck_assert_uint_eq(mirror_map_count(p->site[1].engine->map, 1), 0);
-	ck_assert_int_eq(memcmp(&after, &p->site[1].engine->sb.history, sizeof after), 0);
+	ck_assert_uint_eq(p->site[1].engine->open.marks.last, last);
+	ck_assert_uint_eq(mirror_map_count(p->site[1].engine->open.map, 1), 0);
+	ck_assert_int_eq(
+		memcmp(&after, &p->site[1].engine->open.sb.history, sizeof after), 0);
 	pair_destroy(p);
 }
 END_TEST

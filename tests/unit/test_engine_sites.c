@@ -180,7 +180,7 @@ END_TEST
 
 static bool is_mapped(struct pair *p, uint32_t site)
 {
-	return p->site[0].engine->sb.sites[site].map_position > 0;
+	return p->site[0].engine->open.sb.sites[site].map_position > 0;
 }
 
 static bool is_waited(struct pair *p, uint32_t site)
@@ -243,7 +243,7 @@ START_TEST(a_copy_without_what_was_recovered_is_not_current)
 	p->site[0].fact_count[FACT_COPY_READY] = 0;
 	pair_link_all(p, 0);
 	ck_assert(pair_run_until(p, 400000, is_ready_told, 2));
-	ck_assert_uint_ge(p->site[2].engine->durable, p->acknowledged);
+	ck_assert_uint_ge(p->site[2].engine->open.marks.durable, p->acknowledged);
 	ck_assert_uint_gt(p->site[0].last[FACT_COPY_READY].sequence, cut);
 	p->cut[1] = false;
 	pair_settle(p, 0);
@@ -294,7 +294,7 @@ START_TEST(the_lag_of_an_absent_copy_grows)
 {
 	static struct mirror_status before, now;
 	struct pair *p = pair_level((uint64_t)_i + 4400, 2, 2u << 20);
-	const uint64_t home = p->site[0].engine->home_flushed;
+	const uint64_t home = p->site[0].engine->open.marks.home_flushed;
 
 	p->client_site = 0;
 	p->client_on = true;
@@ -309,7 +309,7 @@ START_TEST(the_lag_of_an_absent_copy_grows)
 		ck_assert_uint_le(now.sites[1].lag_bytes, 8ull << 20);
 		before = now;
 	}
-	ck_assert_uint_gt(p->site[0].engine->home_flushed,
+	ck_assert_uint_gt(p->site[0].engine->open.marks.home_flushed,
 			  home + now.sites[1].lag_groups);
 	ck_assert_uint_gt(now.sites[1].map_extents, 0);
 	p->cut[1] = false;

@@ -1,0 +1,201 @@
+/* engine_state.h - the engine: what its parts share, and the state of each, which its own
+ * header declares beside its functions. For the engine_*.c files only.
+ *
+ * The engine is level-triggered: an event changes state, then the pump
+ * (engine.c) asks each part in turn what can be done now. A part's pump may be called at
+ * any time and does nothing when there is nothing to do, so no wake-up between
+ * parts can be lost. The order of a write: engine_request (stamp) ->
+ * engine_log (append, flush) -> engine_send (to the copies) -> engine_refresh (the
+ * copies' confirmations) -> engine_request (answer) -> engine_home (bring home) ->
+ * engine_free (flush, give the log back).
+ */
+#ifndef MIRROR_ENGINE_STATE_H
+#define MIRROR_ENGINE_STATE_H
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "mirror/descriptor.h"
+#include "mirror/engine.h"
+#include "mirror/engine_bounds.h"
+#include "mirror/engine_buffers.h"
+#include "mirror/engine_close.h"
+#include "mirror/engine_copy.h"
+#include "mirror/engine_cut.h"
+#include "mirror/engine_demote.h"
+#include "mirror/engine_disks.h"
+#include "mirror/engine_free.h"
+#include "mirror/engine_greet.h"
+#include "mirror/engine_home.h"
+#include "mirror/engine_link.h"
+#include "mirror/engine_log.h"
+#include "mirror/engine_maps.h"
+#include "mirror/engine_marks.h"
+#include "mirror/engine_open.h"
+#include "mirror/engine_pace.h"
+#include "mirror/engine_prepare.h"
+#include "mirror/engine_read.h"
+#include "mirror/engine_refresh.h"
+#include "mirror/engine_request.h"
+#include "mirror/engine_rights.h"
+#include "mirror/engine_send.h"
+#include "mirror/engine_status.h"
+#include "mirror/engine_superblock.h"
+#include "mirror/engine_trust.h"
+#include "mirror/engine_undo.h"
+#include "mirror/engine_watch.h"
+#include "mirror/history.h"
+#include "mirror/index.h"
+#include "mirror/map.h"
+#include "mirror/pool.h"
+#include "mirror/record.h"
+#include "mirror/ring.h"
+#include "mirror/scan.h"
+#include "mirror/superblock.h"
+#include "mirror/task.h"
+#include "mirror/wire.h"
+
+enum engine_state {
+	ENGINE_CLOSED,    /* no device open */
+	ENGINE_OPENING,   /* devices, superblock, maps, scan: engine_open.c */
+	ENGINE_IDLE,      /* open: a copy, or a production between two periods */
+	ENGINE_PREPARING, /* D4, D5: cut, refuse, roll forward */
+	ENGINE_STARTING,  /* generation in effect, clients being let in */
+	ENGINE_SERVING,
+	ENGINE_DEMOTING, /* no new requests, draining */
+	ENGINE_CLOSING,
+};
+
+/* What a mirror_io was for: the handler in engine.c's table. */
+enum io_purpose {
+	IO_OPEN,   /* superblocks, maps, scan reads, recovery flush */
+	IO_SAMPLE, /* a block of a disk, compared at an open */
+	IO_SUPERBLOCK,
+	IO_SUPERBLOCK_FLUSH,
+	IO_LOG_WRITE,
+	IO_LOG_PAD,
+	IO_LOG_FLUSH,
+	IO_MAP,
+	IO_MAP_FLUSH,
+	IO_HOME,
+	IO_REPLAY, /* log read of a record whose data is not in memory */
+	IO_DISK_FLUSH,
+	IO_GATE_FLUSH, /* order: flush, between groups */
+	IO_READ,
+	IO_LINK_READ,
+	IO_HEADERS, /* descriptor blocks re-read: bypass and truncation */
+};
+
+/* Facts and events that wait for a step with room for them. */
+struct engine_facts {
+	struct fact waiting[FACTS_WAITING_MAX];
+	uint64_t head, tail;
+};
+
+/* Tables and blocks that the parts work in, taken once. */
+struct engine_memory {
+	struct mirror_record *records; /* by sequence: (marks.home_flushed, marks.last] */
+	struct engine_read *reads;
+	struct engine_replay *replays;
+	struct engine_home_op *homes;
+	struct mirror_frame *frames, *frames_free;
+	struct mirror_tasks *tasks;
+	struct mirror_scan *scan;
+	uint8_t *scan_buffer, *sb_buffer, *map_block, *headers_block;
+	uint8_t *batch_blocks; /* descriptors, the pad's, one of zeroes */
+	struct mirror_superblock sb_scratch;
+	struct mirror_hello hello_scratch;
+};
+
+/* One open of a site, from ORDER_OPEN until its devices are closed. What a part keeps
+ * from one open to the next is no part of this: mirror_engine_reset() empties it. */
+struct engine_open {
+	uint32_t site;
+	uint64_t incarnation;
+	bool failed; /* a device failed: nothing goes on */
+	char failed_text[FACT_TEXT_MAX];
+	enum data_state data;
+	char data_text[FACT_TEXT_MAX];
+	struct mirror_devices devices;
+	uint32_t disk_count;
+	struct mirror_ring *ring;
+	struct mirror_map *map;
+	struct mirror_superblock sb; /* as it should be there */
+	struct engine_superblock_writer writer;
+	struct engine_opening opening;
+	struct engine_disk disk[CONFIG_DISK_COUNT_MAX];
+	struct engine_closing closing;
+	struct engine_watch watch;
+	struct engine_marks marks;
+	struct engine_requests requests;
+	struct mirror_index index[CONFIG_DISK_COUNT_MAX]; /* of records not yet home */
+	struct engine_reading reading;
+	struct engine_log log;
+	struct engine_home home;
+	struct engine_free free;
+	struct engine_bypass bypass;
+	struct engine_maps maps;
+	struct engine_headers headers;
+	struct engine_cut cut;
+	struct engine_leap leap;
+	struct engine_peer peer[CONFIG_SITE_COUNT_MAX];
+	struct uuid proven_generation; /* the peers' `proven_durable` is of its history */
+	struct engine_greeting greeting;
+	struct engine_undo undo;
+	struct engine_copy copy;
+	struct engine_told told;
+	struct engine_prepare prepare;
+	struct engine_serve serve;
+	struct engine_demote demote;
+	struct engine_probe probe;
+	struct engine_mark mark;
+	struct mirror_status counters; /* only its counters are used */
+};
+
+struct mirror_engine {
+	const struct config *config;
+	struct mirror_seed seed;
+	uint64_t random_counter;
+	enum engine_state state;
+	/* of the event being taken: */
+	uint64_t now_ns, wall_ns;
+	struct mirror_actions *out;
+	uint8_t *received_data; /* of the frame */
+	struct engine_facts facts;
+	struct engine_buffers buffers;
+	struct engine_memory memory;
+	struct engine_link link[MIRROR_LINK_COUNT_MAX];
+	uint64_t ready_count; /* never starts over: see order.ready_seen */
+	struct engine_clients clients;
+	struct engine_open open;
+};
+
+void mirror_engine_set_state(struct mirror_engine *m, enum engine_state state);
+void mirror_engine_submit(struct mirror_engine *m, struct mirror_io *io);
+void mirror_engine_wake(struct mirror_engine *m, uint64_t at_ns);
+struct fact *mirror_engine_fact(struct mirror_engine *m, enum fact_type type);
+void mirror_engine_event(struct mirror_engine *m, const char *object, const char *rule,
+			 const char *format, ...) __attribute__((format(printf, 4, 5)));
+const char *mirror_engine_site_name(const struct mirror_engine *m, uint32_t site);
+void mirror_engine_fail(struct mirror_engine *m, uint32_t device, int32_t error,
+			const char *what);
+void mirror_engine_hung(struct mirror_engine *m, const char *text);
+void mirror_engine_damage(struct mirror_engine *m, const char *text);
+#define MIRROR_DEVICE_NAME_MAX (CONFIG_PATH_MAX + CONFIG_NAME_MAX + 16)
+/* "writelog PATH", "disk NAME (PATH)": of a mirror_io's `device`. */
+void mirror_device_name(const struct mirror_engine *m, uint32_t device, char *name,
+			size_t size);
+void mirror_engine_set_data(struct mirror_engine *m, enum data_state data,
+			    const char *text);
+uint64_t mirror_engine_random(struct mirror_engine *m);
+struct mirror_record *mirror_engine_record(struct mirror_engine *m, uint64_t sequence);
+
+void mirror_text(char *text, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* engine_create.c */
+void mirror_engine_reset(struct mirror_engine *m);
+
+#endif
