@@ -36,11 +36,14 @@ static void time_text(uint64_t ns, char text[TIME_TEXT_BYTES])
 static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 		      size_t size)
 {
-	uint64_t at = keep > m->open.marks.home_flushed ? keep : m->open.marks.home_flushed, bytes = 0;
+	uint64_t at = keep > m->open.marks.home_flushed ? keep :
+							  m->open.marks.home_flushed,
+		 bytes = 0;
 	char first[TIME_TEXT_BYTES] = "", last[TIME_TEXT_BYTES] = "", much[40];
 
 	if (keep >= m->open.marks.home_flushed)
-		time_text(m->memory.records[(keep + 1) % RECORDS_MAX].header.time_ns, first);
+		time_text(m->memory.records[(keep + 1) % RECORDS_MAX].header.time_ns,
+			  first);
 	if (m->open.marks.time_ns != 0)
 		time_text(m->open.marks.time_ns, last);
 	while (at++ < m->open.marks.last)
