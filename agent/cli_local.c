@@ -17,55 +17,62 @@
 #define TEXT_MAX 1024
 #define PING_WAIT_MS 10000
 
-static enum cli_exit create(const struct cli_arguments *a)
+/* Do `work` as this node of the configuration, and print what it says. */
+static enum cli_exit with_config(const struct cli_arguments *a,
+				 int (*work)(const struct cli_arguments *a,
+					     const struct config *config, uint32_t node,
+					     char *text, size_t text_size))
 {
 	struct config *config;
 	char text[TEXT_MAX] = "";
 	uint32_t node = 0;
 	enum cli_exit status = cli_config_load(a, &config, &node);
 
-	if (status == CLI_DONE) {
-		const struct create_options options = {
-			.config = config,
-			.node = node,
-			.instance = a->instance.name,
-			.copy_of = a->copy_of,
-			.identity = a->identity,
-		};
-
-		if (agent_create(&options, text, sizeof text) == 0)
-			puts(text);
-		else
-			status = cli_fail(CLI_REFUSED, "%s: %s", a->instance.name, text);
-	}
+	if (status == CLI_DONE && work(a, config, node, text, sizeof text) == 0)
+		puts(text);
+	else if (status == CLI_DONE)
+		status = cli_fail(CLI_REFUSED, "%s: %s", a->instance.name, text);
 	free(config);
 	return status;
 }
 
+static int create_here(const struct cli_arguments *a, const struct config *config,
+		       uint32_t node, char *text, size_t text_size)
+{
+	const struct create_options options = {
+		.config = config,
+		.node = node,
+		.instance = a->instance.name,
+		.copy_of = a->copy_of,
+		.identity = a->identity,
+	};
+
+	return agent_create(&options, text, text_size);
+}
+
+static enum cli_exit create(const struct cli_arguments *a)
+{
+	return with_config(a, create_here);
+}
+
 /* ---- accept ---------------------------------------------------------------- */
+
+static int accept_here(const struct cli_arguments *a, const struct config *config,
+		       uint32_t node, char *text, size_t text_size)
+{
+	const struct accept_options options = {
+		.config = config,
+		.node = node,
+		.disk = a->operand[1],
+		.blank = (a->given & CLI_BLANK) != 0,
+	};
+
+	return agent_accept(&options, text, text_size);
+}
 
 static enum cli_exit accept_disk(const struct cli_arguments *a)
 {
-	struct config *config;
-	char text[TEXT_MAX] = "";
-	uint32_t node = 0;
-	enum cli_exit status = cli_config_load(a, &config, &node);
-
-	if (status == CLI_DONE) {
-		const struct accept_options options = {
-			.config = config,
-			.node = node,
-			.disk = a->operand[1],
-			.blank = (a->given & CLI_BLANK) != 0,
-		};
-
-		if (agent_accept(&options, text, sizeof text) == 0)
-			puts(text);
-		else
-			status = cli_fail(CLI_REFUSED, "%s: %s", a->instance.name, text);
-	}
-	free(config);
-	return status;
+	return with_config(a, accept_here);
 }
 
 /* ---- start ----------------------------------------------------------------- */
