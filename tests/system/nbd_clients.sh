@@ -142,7 +142,7 @@ over_memory() {
 	exec 9> "$DIR/end"
 	await 10 [ -S "$DIR/nbd" ] || fail "nbd_memory does not listen"
 	say "over disks of memory"
-	use "$DIR/nbd" wal
+	use "$DIR/nbd" db
 	all_clients
 	exec 9>&-
 	wait $MEMORY_PID || fail "nbd_memory: $?"
