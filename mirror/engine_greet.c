@@ -262,7 +262,7 @@ static bool take_hello(struct mirror_engine *m, const struct mirror_received *r)
 		return true;
 	}
 	m->open.greeting.link = r->link;
-	m->open.greeting.step = GREETING_QUIET;
+	MIRROR_SET(m, greeting.step, GREETING_QUIET);
 	if (m->open.copy.stream_link != MIRROR_LINK_NONE)
 		mirror_link_close(m, m->open.copy.stream_link,
 				  "a newer connection takes its place");
@@ -272,7 +272,7 @@ static bool take_hello(struct mirror_engine *m, const struct mirror_received *r)
 void mirror_greeting_lost(struct mirror_engine *m)
 {
 	m->open.greeting.link = MIRROR_LINK_NONE;
-	m->open.greeting.step = GREETING_NONE;
+	MIRROR_SET(m, greeting.step, GREETING_NONE);
 }
 
 /* No generation in common: nothing here is proven to be production's. */
@@ -292,7 +292,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 
 	mirror_history_judge(&m->open.sb.history, m->open.marks.last, &l->hello.history,
 			     &j);
-	m->open.greeting.step = GREETING_STORE;
+	MIRROR_SET(m, greeting.step, GREETING_STORE);
 	switch (j.verdict) {
 	case MIRROR_VERDICT_CONTINUES:
 		if (j.keep_sequence < m->open.marks.last &&
@@ -312,7 +312,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 	case MIRROR_VERDICT_AHEAD:
 		refuse(m, m->open.greeting.link, MIRROR_REFUSE_GENERATION,
 		       "its history is an older part of this site's");
-		m->open.greeting.step = GREETING_NONE;
+		MIRROR_SET(m, greeting.step, GREETING_NONE);
 		break;
 	case MIRROR_VERDICT_FORKED:
 		if (mirror_undo_takes(m, &l->hello)) {
@@ -324,7 +324,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 			break;
 		}
 		refuse(m, m->open.greeting.link, MIRROR_REFUSE_SPLIT_BRAIN, SPLIT_BRAIN);
-		m->open.greeting.step = GREETING_NONE;
+		MIRROR_SET(m, greeting.step, GREETING_NONE);
 		break;
 	case MIRROR_VERDICT_UNKNOWN:
 		if (l->purpose == MIRROR_HELLO_STREAM) {
@@ -332,7 +332,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 		} else {
 			refuse(m, m->open.greeting.link, MIRROR_REFUSE_GENERATION,
 			       "this site has no generation in common with it");
-			m->open.greeting.step = GREETING_NONE;
+			MIRROR_SET(m, greeting.step, GREETING_NONE);
 		}
 		break;
 	}
@@ -365,7 +365,7 @@ static void store(struct mirror_engine *m, struct engine_link *l)
 	}
 	m->open.greeting.ticket = mirror_superblock_want(m);
 	m->open.greeting.map_ticket = mirror_maps_want(m);
-	m->open.greeting.step = GREETING_ANSWER;
+	MIRROR_SET(m, greeting.step, GREETING_ANSWER);
 }
 
 static void answer(struct mirror_engine *m, uint32_t number)
@@ -375,7 +375,7 @@ static void answer(struct mirror_engine *m, uint32_t number)
 	if (!send_hello(m, number, MIRROR_FRAME_WELCOME, l->purpose))
 		return;
 	m->open.greeting.link = MIRROR_LINK_NONE;
-	m->open.greeting.step = GREETING_NONE;
+	MIRROR_SET(m, greeting.step, GREETING_NONE);
 	l->last_heard_ns = m->now_ns;
 	if (l->purpose == MIRROR_HELLO_ROLL) {
 		l->use = LINK_ROLL_OUT;
