@@ -57,17 +57,6 @@
 #include "mirror/task.h"
 #include "mirror/wire.h"
 
-enum engine_state {
-	ENGINE_CLOSED,    /* no device open */
-	ENGINE_OPENING,   /* devices, superblock, maps, scan: engine_open.c */
-	ENGINE_IDLE,      /* open: a copy, or a production between two periods */
-	ENGINE_PREPARING, /* D4, D5: cut, refuse, roll forward */
-	ENGINE_STARTING,  /* generation in effect, clients being let in */
-	ENGINE_SERVING,
-	ENGINE_DEMOTING, /* no new requests, draining */
-	ENGINE_CLOSING,
-};
-
 /* What a mirror_io was for: the handler in engine.c's table. */
 enum io_purpose {
 	IO_OPEN,   /* superblocks, maps, scan reads, recovery flush */
