@@ -18,12 +18,14 @@
 
 #include <qb/qbloop.h>
 
+#include "agent/files.h"
+
 #define LINE_BYTES 1024
 
 /* After `force` a helper has only to close; then it and its server are killed. */
 #define FORCE_NS 5000000000ull
 
-enum disk_state {
+enum attach_state {
 	DISK_DETACHED,
 	DISK_ATTACHING,
 	DISK_ATTACHED,
@@ -34,7 +36,7 @@ enum disk_state {
 struct disk {
 	struct agent_attach *attach;
 	uint32_t index;
-	enum disk_state state;
+	enum attach_state state;
 	char device[64]; /* what the link names, once attached */
 	bool free;       /* CHECKING: it may be taken away */
 	pid_t pid;
@@ -49,7 +51,7 @@ struct agent_attach {
 	struct qb_loop *loop;
 	const struct config *config;
 	struct agent_attach_owner owner;
-	char socket[PATH_MAX], run[PATH_MAX], devices[PATH_MAX];
+	char socket[PATH_MAX], run[PATH_MAX], devices[PATH_MAX], words[PATH_MAX];
 	enum work work;
 	bool force;
 	int error;    /* of the work under way, or 0 */
@@ -73,7 +75,7 @@ static void judge_later(struct agent_attach *a);
 
 /* ---- a helper ----------------------------------------------------------------------- */
 
-static bool change_is_legal(enum disk_state from, enum disk_state to)
+static bool change_is_legal(enum attach_state from, enum attach_state to)
 {
 	switch (to) {
 	case DISK_DETACHED:
@@ -90,7 +92,7 @@ static bool change_is_legal(enum disk_state from, enum disk_state to)
 	return false;
 }
 
-static void set_state(struct disk *d, enum disk_state state)
+static void set_state(struct disk *d, enum attach_state state)
 {
 	assert(change_is_legal(d->state, state));
 	d->state = state;
@@ -239,18 +241,22 @@ static int32_t helper_ended(int32_t fd, int32_t revents, void *data)
 {
 	struct disk *d = data;
 	struct agent_attach *a = d->attach;
-	const enum disk_state before = d->state;
+	const enum attach_state before = d->state;
+	char end[64] = "has ended", text[96];
+	int status;
 
 	(void)fd;
 	(void)revents;
 	while (listen_to(d)) /* its last words */
 		;
-	waitpid(d->pid, NULL, 0);
+	if (waitpid(d->pid, &status, 0) == d->pid)
+		agent_process_end_format(status, end, sizeof end);
 	close_ends(d);
 	remove_link(d);
 	set_state(d, DISK_DETACHED);
+	snprintf(text, sizeof text, "its helper %s", end);
 	if (before == DISK_ATTACHING || before == DISK_ATTACHED)
-		went_wrong(d, -EIO, "its helper has ended");
+		went_wrong(d, -EIO, text);
 	if (before == DISK_ATTACHED && a->work == WORK_NONE) {
 		a->error = 0;
 		a->owner.lost(a->owner.owner, a->text);
@@ -266,10 +272,9 @@ static int spawn(struct disk *d, int fd)
 	struct agent_attach *a = d->attach;
 	char helper[] = AGENT_ATTACH_HELPER, program[] = "hamirrord";
 	char export[CONFIG_NAME_MAX], folder[PATH_MAX + 80], link[PATH_MAX + 80];
-	char front_end[8];
-	char *argv[] = {
-		program, helper, a->socket, export, folder, link, front_end, NULL
-	};
+	char front_end[8], words[PATH_MAX + 80];
+	char *argv[] = { program, helper,    a->socket, export, folder,
+			 link,    front_end, words,     NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t set;
@@ -279,6 +284,7 @@ static int spawn(struct disk *d, int fd)
 	snprintf(export, sizeof export, "%s", name_of(d));
 	snprintf(folder, sizeof folder, "%s/%s.fuse", a->run, export);
 	link_path(d, link);
+	snprintf(words, sizeof words, "%s.%s", a->words, export);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
@@ -335,7 +341,7 @@ static int start_helper(struct disk *d)
 
 /* ---- the work under way ------------------------------------------------------------------- */
 
-static uint32_t count_in(const struct agent_attach *a, enum disk_state state)
+static uint32_t count_in(const struct agent_attach *a, enum attach_state state)
 {
 	uint32_t count = 0;
 
@@ -465,6 +471,8 @@ int agent_attach_open(struct qb_loop *loop, const struct config *config,
 		rc = agent_path(instance, AGENT_PATH_RUN, a->run);
 	if (rc == 0)
 		rc = agent_path(instance, AGENT_PATH_DEVICES, a->devices);
+	if (rc == 0)
+		rc = agent_path(instance, AGENT_PATH_CRASH, a->words);
 	if (rc < 0) {
 		free(a);
 		return rc;

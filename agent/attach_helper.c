@@ -16,6 +16,8 @@
 
 #include "agent/attach.h"
 #include "agent/attach_mounts.h"
+#include "agent/last_words.h"
+#include "common/config.h"
 
 /* For a predecessor's helper to end, which only has to close. */
 #define LOCK_MS 10000
@@ -333,10 +335,11 @@ int agent_attach_helper(int argc, char **argv)
 	struct attach_disk d = {
 		.lock_fd = -1, .server_pid_fd = -1, .device_fd = -1, .watch_fd = -1
 	};
+	char who[CONFIG_NAME_MAX + 24];
 	bool force = true;
 	int rc;
 
-	if (argc != 7) {
+	if (argc != 8) {
 		fprintf(stderr, "%s is not for use by hand\n", AGENT_ATTACH_HELPER);
 		return 2;
 	}
@@ -346,6 +349,8 @@ int agent_attach_helper(int argc, char **argv)
 	d.link = argv[5];
 	d.front_end = argv[6];
 	signal(SIGPIPE, SIG_IGN);
+	snprintf(who, sizeof who, "helper of disk %s", d.export);
+	agent_last_words_open(who, "", argv[7]);
 	rc = attach(&d);
 	if (rc == 0) {
 		say_attached(&d);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/attach_helper.h"
+#include "agent/files.h"
 
 static void output_path(const struct attach_disk *d, char path[PATH_MAX])
 {
@@ -118,12 +119,19 @@ static void forget(struct attach_disk *d)
 
 bool attach_process_has_ended(struct attach_disk *d)
 {
+	char end[64];
+	int status = 0;
+
 	if (d->server_pid == 0)
 		return true;
-	if (waitpid(d->server_pid, NULL, WNOHANG) == 0)
+	if (waitpid(d->server_pid, &status, WNOHANG) == 0)
 		return false;
 	read_text(d);
 	forget(d);
+	if (d->text[0] == '\0') {
+		agent_process_end_format(status, end, sizeof end);
+		snprintf(d->text, sizeof d->text, "its server %s", end);
+	}
 	return true;
 }
 

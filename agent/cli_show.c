@@ -198,6 +198,14 @@ static void print_log(json_t *s, FILE *out)
 		text_at(log, "path"));
 }
 
+static void print_last_run(json_t *s, FILE *out)
+{
+	json_t *last = json_object_get(s, "last_run");
+
+	if (json_is_object(last))
+		fprintf(out, "\n%s.\n", text_at(last, "text"));
+}
+
 static void print_why(json_t *s, FILE *out)
 {
 	json_t *why = json_object_get(s, "why"), *text;
@@ -230,4 +238,5 @@ void cli_status_show(json_t *s, FILE *out)
 	}
 	print_log(s, out);
 	print_why(s, out);
+	print_last_run(s, out);
 }

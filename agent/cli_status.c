@@ -9,7 +9,9 @@
 #include "agent/cli_daemon.h"
 #include "agent/cli_json.h"
 #include "agent/cli_show.h"
+#include "agent/last_run.h"
 #include "agent/log_file.h"
+#include "agent/status.h"
 
 #define TEXT_MAX 1024
 #define ANSWER_WAIT_S 15 /* the daemon gives its I/O thread 2 s */
@@ -39,6 +41,7 @@ static json_t *offline_status(const struct agent_instance *instance,
 			      const struct config *config, uint32_t node)
 {
 	const bool created = is_created(config, node);
+	struct agent_last_run last;
 	char why[TEXT_MAX];
 
 	if (created)
@@ -51,10 +54,12 @@ static json_t *offline_status(const struct agent_instance *instance,
 			"This site has no writelog yet; `hamirror create %s%s` makes it.",
 			instance->name,
 			config->node[node].site > 0 ? " --copy-of HOST" : "");
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:[s]}", "mirror",
+	agent_last_run_read(instance, &last);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:[s], s:o}", "mirror",
 			 config->mirror, "instance", instance->name, "version",
 			 PACKAGE_VERSION, "host", config->node[node].name, "mode",
-			 created ? "stopped" : "setup", "serving", 0, "why", why);
+			 created ? "stopped" : "setup", "serving", 0, "why", why,
+			 "last_run", agent_status_last_run(&last));
 }
 
 /* ---- the file that a daemon runs on ---------------------------------------- */
@@ -255,7 +260,7 @@ static enum cli_exit status_of_all(const struct cli_arguments *a)
 		if (status != NULL)
 			result = print_status(a, status, result);
 		json_decref(status);
-		/* A mirror that is down is told, and no failure of this look. */
+		/* A mirror that is down is shown as such; the command has not failed. */
 		if (result == CLI_REFUSED || result == CLI_USAGE)
 			worst = result;
 	}
@@ -305,10 +310,14 @@ static enum cli_exit why(const struct cli_arguments *a)
 	compare_file(&a->instance, reply);
 	list = json_object_get(reply, "why");
 	if (result != CLI_DONE || (a->given & CLI_JSON) != 0 ||
-	    json_array_size(list) == 0)
+	    json_array_size(list) == 0) {
+		/* Its text ends with the notes. */
 		cli_reply_print(a, reply, result);
-	else
+	} else {
 		json_array_foreach(list, i, text) puts(json_string_value(text));
+		list = json_object_get(reply, "notes");
+		json_array_foreach(list, i, text) puts(json_string_value(text));
+	}
 	json_decref(reply);
 	return result;
 }

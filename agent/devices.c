@@ -12,12 +12,12 @@
 /* Each client may have one, and a signal. */
 #define COMMANDS_MAX (AGENT_CLIENTS_MAX + 1)
 
-enum devices_state {
-	DEVICES_NONE,
-	DEVICES_STARTING,
-	DEVICES_STANDING,
-	DEVICES_RELEASING,
-	DEVICES_DROPPING,
+enum device_nodes_state {
+	NODES_NONE,
+	NODES_STARTING,
+	NODES_STANDING,
+	NODES_RELEASING,
+	NODES_DROPPING,
 };
 
 enum stage {
@@ -36,7 +36,7 @@ struct entry {
 struct agent_devices {
 	struct agent_devices_owner owner;
 	struct agent_attach *attach;
-	enum devices_state state;
+	enum device_nodes_state state;
 	bool serves;
 	bool failed; /* the last start failed, or a device was lost */
 	struct entry entry[COMMANDS_MAX];
@@ -48,17 +48,17 @@ static bool releases(const struct cluster_command *command)
 	       command->type == CLUSTER_COMMAND_STOP;
 }
 
-static void set_state(struct agent_devices *d, enum devices_state state)
+static void set_state(struct agent_devices *d, enum device_nodes_state state)
 {
 	static const uint8_t legal[] = {
-		[DEVICES_NONE] = 1 << DEVICES_STARTING,
-		[DEVICES_STARTING] = 1 << DEVICES_NONE | 1 << DEVICES_STANDING |
-				     1 << DEVICES_DROPPING,
-		[DEVICES_STANDING] = 1 << DEVICES_NONE | 1 << DEVICES_RELEASING |
-				     1 << DEVICES_DROPPING,
-		[DEVICES_RELEASING] = 1 << DEVICES_NONE | 1 << DEVICES_STANDING |
-				      1 << DEVICES_DROPPING,
-		[DEVICES_DROPPING] = 1 << DEVICES_NONE,
+		[NODES_NONE] = 1 << NODES_STARTING,
+		[NODES_STARTING] = 1 << NODES_NONE | 1 << NODES_STANDING |
+				   1 << NODES_DROPPING,
+		[NODES_STANDING] = 1 << NODES_NONE | 1 << NODES_RELEASING |
+				   1 << NODES_DROPPING,
+		[NODES_RELEASING] = 1 << NODES_NONE | 1 << NODES_STANDING |
+				    1 << NODES_DROPPING,
+		[NODES_DROPPING] = 1 << NODES_NONE,
 	};
 
 	assert((legal[d->state] >> state & 1) != 0);
@@ -135,7 +135,7 @@ static bool refuse_waiting(struct agent_devices *d, const char *why)
 
 static void drop(struct agent_devices *d)
 {
-	set_state(d, DEVICES_DROPPING);
+	set_state(d, NODES_DROPPING);
 	agent_attach_stop(d->attach, true);
 	end_promotions(d, "they are taken away again");
 }
@@ -143,32 +143,32 @@ static void drop(struct agent_devices *d)
 static void pump(struct agent_devices *d)
 {
 	switch (d->state) {
-	case DEVICES_NONE:
+	case NODES_NONE:
 		go_on(d);
 		/* A command that went on may have changed all that. */
-		if (d->state != DEVICES_NONE || !d->serves || d->failed ||
+		if (d->state != NODES_NONE || !d->serves || d->failed ||
 		    someone(d, false))
 			return;
-		set_state(d, DEVICES_STARTING);
+		set_state(d, NODES_STARTING);
 		agent_attach_start(d->attach);
 		break;
-	case DEVICES_STARTING:
+	case NODES_STARTING:
 		if (!d->serves || someone(d, true))
 			drop(d);
 		break;
-	case DEVICES_STANDING:
+	case NODES_STANDING:
 		if (!d->serves) {
 			drop(d);
 		} else if (someone(d, true)) {
-			set_state(d, DEVICES_RELEASING);
+			set_state(d, NODES_RELEASING);
 			agent_attach_stop(d->attach, false);
 		}
 		break;
-	case DEVICES_RELEASING:
+	case NODES_RELEASING:
 		if (!d->serves)
 			drop(d);
 		break;
-	case DEVICES_DROPPING:
+	case NODES_DROPPING:
 		break;
 	}
 }
@@ -187,7 +187,7 @@ static void tell_stand(struct agent_devices *d)
 static void started(struct agent_devices *d, int error, const char *text)
 {
 	d->failed = error != 0;
-	set_state(d, error != 0 ? DEVICES_NONE : DEVICES_STANDING);
+	set_state(d, error != 0 ? NODES_NONE : NODES_STANDING);
 	if (error != 0)
 		d->owner.tell(d->owner.owner, "change", text);
 	else
@@ -198,10 +198,10 @@ static void started(struct agent_devices *d, int error, const char *text)
 static void released(struct agent_devices *d, int error, const char *text)
 {
 	if (error == 0) {
-		set_state(d, DEVICES_NONE);
+		set_state(d, NODES_NONE);
 		d->owner.tell(d->owner.owner, "destroy", "the devices are gone");
 	} else if (error == -EBUSY && !refuse_waiting(d, text)) {
-		set_state(d, DEVICES_STANDING);
+		set_state(d, NODES_STANDING);
 	} else {
 		/* Users lose the data that could not be written; an event tells it. */
 		d->owner.tell(d->owner.owner, "change", text);
@@ -214,18 +214,18 @@ static void done(void *owner, int error, const char *text)
 	struct agent_devices *d = owner;
 
 	switch (d->state) {
-	case DEVICES_STARTING:
+	case NODES_STARTING:
 		started(d, error, text);
 		break;
-	case DEVICES_RELEASING:
+	case NODES_RELEASING:
 		released(d, error, text);
 		break;
-	case DEVICES_DROPPING:
-		set_state(d, DEVICES_NONE);
+	case NODES_DROPPING:
+		set_state(d, NODES_NONE);
 		d->owner.tell(d->owner.owner, "destroy", "the devices are gone");
 		break;
-	case DEVICES_NONE:
-	case DEVICES_STANDING:
+	case NODES_NONE:
+	case NODES_STANDING:
 		assert(false);
 	}
 	pump(d);
@@ -237,8 +237,8 @@ static void lost(void *owner, const char *text)
 
 	d->failed = true;
 	d->owner.tell(d->owner.owner, "destroy", text);
-	if (d->state == DEVICES_STANDING && !agent_attach_is_active(d->attach))
-		set_state(d, DEVICES_NONE);
+	if (d->state == NODES_STANDING && !agent_attach_is_active(d->attach))
+		set_state(d, NODES_NONE);
 	pump(d);
 }
 
@@ -270,7 +270,7 @@ static struct entry *find(struct agent_devices *d, uint64_t id)
 static void try_again(struct agent_devices *d)
 {
 	d->failed = false;
-	if (d->state == DEVICES_STANDING)
+	if (d->state == NODES_STANDING)
 		drop(d);
 	else
 		pump(d);
@@ -307,7 +307,7 @@ void agent_devices_reply(struct agent_devices *d, uint64_t id, int exit_status,
 	if (e == NULL)
 		return;
 	if (e->command.type == CLUSTER_COMMAND_PROMOTE && exit_status == 0 && d->serves &&
-	    !d->failed && d->state != DEVICES_STANDING) {
+	    !d->failed && d->state != NODES_STANDING) {
 		e->stage = STAGE_ENDED;
 		snprintf(e->text, sizeof e->text, "%s", text);
 		return;
@@ -336,8 +336,8 @@ const struct status_device *agent_devices_list(const struct agent_devices *d)
 const char *agent_devices_text(const struct agent_devices *d)
 {
 	/* A release that was refused has left a text behind, too. */
-	return d->state == DEVICES_STANDING && !d->failed ? "" :
-							    agent_attach_text(d->attach);
+	return d->state == NODES_STANDING && !d->failed ? "" :
+							  agent_attach_text(d->attach);
 }
 
 int agent_devices_open(struct qb_loop *loop, const struct config *config,

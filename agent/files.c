@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +35,7 @@ static bool is_file(enum agent_path which)
 	case AGENT_PATH_CONTROL:
 	case AGENT_PATH_NBD:
 	case AGENT_PATH_LOG:
+	case AGENT_PATH_CRASH:
 		return true;
 	case AGENT_PATH_STATE:
 	case AGENT_PATH_RUN:
@@ -238,6 +240,15 @@ void agent_process_begin(void)
 	umask(S_IWGRP | S_IWOTH);
 	/* Linux before 5.9 has no such call, and is too old for the rest. */
 	close_range(STDERR_FILENO + 1, ~0u, 0);
+}
+
+void agent_process_end_format(int status, char *text, size_t text_size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, text_size, "was ended by signal %d (%s)", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, text_size, "ended with status %d", WEXITSTATUS(status));
 }
 
 /* ---- the pid file ------------------------------------------------------------------ */

@@ -33,6 +33,10 @@ int agent_lock_holder(const struct agent_instance *instance, pid_t *pid);
  * the umask it was given, so that files get the modes that are asked for. */
 void agent_process_begin(void);
 
+/* How a child ended, from its status of waitpid(2): "was ended by signal 9 (Killed)" or "ended
+ * with status 1". */
+void agent_process_end_format(int status, char *text, size_t text_size);
+
 /* The file RUN_DIR/INSTANCE/pid, by which people and programs find the daemon. */
 int agent_pid_write(const struct agent_instance *instance, char *text, size_t text_size);
 /* Make it, and its directory, again if it is gone. Returns as agent_lock_keep(). */

@@ -21,8 +21,6 @@
 #include <string.h>
 #include <sysexits.h>
 #include <syslog.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,11 +31,13 @@
 #include "agent/control.h"
 #include "agent/events.h"
 #include "agent/files.h"
+#include "agent/last_run.h"
 #include "agent/log.h"
 #include "agent/node.h"
 #include "agent/notify.h"
 #include "agent/paths.h"
 #include "agent/presence.h"
+#include "agent/protect.h"
 #include "agent/request.h"
 #include "agent/verb.h"
 #include "mirror/status.h"
@@ -68,6 +68,8 @@ struct daemon {
 	struct agent_control *control;
 	struct agent_node *node;
 	struct agent_presence presence;
+	struct agent_protection protections[AGENT_PROTECTION_COUNT];
+	struct agent_run run;
 	int status; /* to exit with */
 	bool ending;
 };
@@ -146,42 +148,7 @@ static int arguments(struct daemon *d, int argc, char **argv)
 	return -1;
 }
 
-/* ---- memory and configuration ------------------------------------------------------ */
-
-/* If memory that a write needs were swapped out, writes would deadlock. They would also
- * deadlock if we waited for memory that the kernel frees by writing to us (G7); threads
- * inherit the setting against that. Pages are locked on their first use, so the unused
- * parts of libraries and the pool of a mirror that serves nothing cost no memory;
- * agent_io_populate() takes the pool before clients write. */
-static void lock_memory(const struct daemon *d)
-{
-	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
-		agent_log(LOG_WARNING,
-			  "%s: memory cannot be locked (%s): under memory pressure "
-			  "writes may stall; allow it (LimitMEMLOCK=infinity)",
-			  d->instance.name, strerror(errno));
-	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0)
-		agent_log(LOG_WARNING,
-			  "%s: when memory is short the kernel may wait for writes to "
-			  "us (PR_SET_IO_FLUSHER: %s)",
-			  d->instance.name, strerror(errno));
-}
-
-/* A process that serves the disk of a file system must not be the first victim when memory
- * is short. The helpers and their servers inherit this. */
-static void escape_killer(const struct daemon *d)
-{
-	static const char path[] = "/proc/self/oom_score_adj", least[] = "-1000";
-	const int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, least, sizeof least - 1) < 0)
-		agent_log(LOG_WARNING,
-			  "%s: when memory is short the kernel may kill this process "
-			  "(%s: %s)",
-			  d->instance.name, path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-}
+/* ---- configuration ------------------------------------------------------------------- */
 
 static bool load_config(struct daemon *d)
 {
@@ -219,6 +186,7 @@ static void failed(void *owner, const char *text)
 	struct daemon *d = owner;
 
 	complain(d, "%s: %s; this process ends", d->instance.name, text);
+	agent_run_note(&d->run, text);
 	d->status = EX_TEMPFAIL;
 	end(d);
 }
@@ -264,6 +232,7 @@ static void be_ready(struct daemon *d)
 {
 	const int null = d->ready_fd < 0 ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	d->run.stood = true;
 	if (d->foreground)
 		agent_notify("READY=1");
 	if (d->ready_fd < 0)
@@ -296,6 +265,7 @@ static void opened(void *owner, int error, const char *text)
 		return;
 	}
 	complain(d, "%s: %s", d->instance.name, text);
+	agent_run_note(&d->run, text);
 	d->status = EXIT_REFUSED;
 	end(d);
 }
@@ -332,6 +302,8 @@ static int open_node(struct daemon *d, char *text, size_t text_size)
 		.instance = &d->instance,
 		.self = d->self,
 		.events = d->events,
+		.protections = d->protections,
+		.last_run = &d->run.last,
 		.owner = { replied, status_came, opened, failed, d },
 	};
 	const int error = agent_node_open(&setup, &d->node, text, text_size);
@@ -348,18 +320,35 @@ static bool passes(int error)
 	       error == -EIO;
 }
 
-/* Something of the control socket, for the events. */
-static void told(void *owner, const char *text)
+static void tell(const struct daemon *d, const char *object, const char *text)
 {
-	const struct daemon *d = owner;
 	struct timespec t;
 	struct agent_event e = {
-		.verb = "change", .object = "control", .text = text, .rule = ""
+		.verb = "change", .object = object, .text = text, .rule = ""
 	};
 
 	clock_gettime(CLOCK_REALTIME, &t);
 	e.wall_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 	agent_events_add(d->events, &e);
+}
+
+/* Something of the control socket. */
+static void told(void *owner, const char *text)
+{
+	tell(owner, "control", text);
+}
+
+/* Once: the status has it for as long as we live. */
+static void tell_protections(const struct daemon *d)
+{
+	char text[512];
+
+	for (uint32_t i = 0; i < AGENT_PROTECTION_COUNT; i++) {
+		if (!agent_protection_is_missing(&d->protections[i]))
+			continue;
+		agent_protection_format(&d->protections[i], i, text, sizeof text);
+		tell(d, "memory", text);
+	}
 }
 
 static void client_asks(void *owner, struct agent_client *c, json_t *request)
@@ -454,14 +443,15 @@ static int open_all(struct daemon *d)
 		complain(d, "%s", text);
 		return EXIT_REFUSED;
 	}
-	lock_memory(d);
-	escape_killer(d);
+	agent_run_begin(&d->instance, &d->run);
+	agent_protect(d->protections);
 	d->loop = qb_loop_create();
 	if (d->loop == NULL || !watch_signals(d) || !open_events(d) ||
 	    !open_requests(d)) {
 		complain(d, "%s: no memory", d->instance.name);
 		return EX_TEMPFAIL;
 	}
+	tell_protections(d);
 	error = agent_pid_write(&d->instance, text, sizeof text);
 	if (error == 0)
 		error = open_node(d, text, sizeof text);
@@ -489,6 +479,7 @@ static void close_all(struct daemon *d)
 	if (d->loop != NULL)
 		qb_loop_destroy(d->loop);
 	free(d->config);
+	agent_run_end(&d->instance, &d->run, d->status);
 	/* The process whose pid the file names ends now. */
 	if (d->lock_fd >= 0 && ftruncate(d->lock_fd, 0) != 0)
 		agent_log(LOG_WARNING, "%s: lock: %s", d->instance.name, strerror(errno));
@@ -500,13 +491,17 @@ static void close_all(struct daemon *d)
 /* Wait for the daemon to stand or fall, and exit as it says. */
 static void wait_for_daemon(pid_t pid, int ready_fd)
 {
+	char byte, end[64];
 	int status;
-	char byte;
 
 	if (read(ready_fd, &byte, 1) == 1)
 		_exit(0);
-	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+	if (waitpid(pid, &status, 0) != pid)
+		_exit(EX_TEMPFAIL);
+	if (WIFEXITED(status))
 		_exit(WEXITSTATUS(status));
+	agent_process_end_format(status, end, sizeof end);
+	fprintf(stderr, "hamirrord: the daemon %s before it stood\n", end);
 	_exit(EX_TEMPFAIL);
 }
 

@@ -16,7 +16,9 @@
 #include <unistd.h>
 #include <qb/qbloop.h>
 
+#include "agent/last_words.h"
 #include "common/queue.h"
+#include "common/signals_driver.h"
 #include "mirror/engine.h"
 #include "mirror/io_driver.h"
 #include "mirror/nbd_driver.h"
@@ -123,13 +125,14 @@ void agent_io_ublk_fail(struct agent_io *io, uint32_t disk)
 	ublk_driver_fail(io->ublk, disk);
 }
 
-void agent_io_populate(struct agent_io *io)
+int agent_io_populate(struct agent_io *io)
 {
 	const struct mirror_pool *pool = mirror_engine_pool(io->engine);
 
-	/* Kernels before 5.14 do not know it; there the pages come in one by one. */
-	madvise(mirror_pool_region(pool), mirror_pool_bytes_total(pool),
-		MADV_POPULATE_WRITE);
+	return madvise(mirror_pool_region(pool), mirror_pool_bytes_total(pool),
+		       MADV_POPULATE_WRITE) == 0 ?
+		       0 :
+		       -errno;
 }
 
 void agent_io_queues_get(struct agent_io *io, struct mirror_status_queue *queue)
@@ -152,13 +155,12 @@ void agent_io_queues_get(struct agent_io *io, struct mirror_status_queue *queue)
 static int start_thread(struct agent_io *io)
 {
 	pthread_attr_t attr;
-	sigset_t all, before;
+	sigset_t before;
 	int error;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	common_signals_block(&before);
 	error = pthread_create(&io->thread, &attr, io_driver_run, io->driver);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
@@ -214,6 +216,45 @@ static int open_front_end(struct agent_io *io, const struct agent_instance *inst
 	return error != 0 ? error : ublk_driver_create(io->driver, &io->ublk);
 }
 
+/* For its last words. They belong to the I/O thread, which is past counting by then. */
+static void count_on(struct agent_io *io)
+{
+	const struct mirror_status *m = mirror_engine_counters(io->engine);
+	const struct io_driver_counters *i = io_driver_counters(io->driver);
+	const struct nbd_driver_counters *n = nbd_driver_counters(io->nbd);
+	const struct {
+		const char *name;
+		const uint64_t *value;
+	} counter[] = {
+		{ "writes", &m->writes },
+		{ "reads", &m->reads },
+		{ "flushes", &m->flushes },
+		{ "write_bytes", &m->write_bytes },
+		{ "read_bytes", &m->read_bytes },
+		{ "groups", &m->groups },
+		{ "log_writes", &m->log_writes },
+		{ "log_flushes", &m->log_flushes },
+		{ "disk_flushes", &m->disk_flushes },
+		{ "records_sent", &m->records_sent },
+		{ "records_received", &m->records_received },
+		{ "records_homed", &m->records_homed },
+		{ "io_enters", &i->enter_count },
+		{ "io_turns", &i->turn_count },
+		{ "io_submissions", &i->submission_count },
+		{ "io_completions", &i->completion_count },
+		{ "io_steps", &i->step_count },
+		{ "io_orders", &i->order_count },
+		{ "io_facts", &i->fact_count },
+		{ "io_answers", &i->answer_count },
+		{ "io_answers_late", &i->answer_late_count },
+		{ "nbd_accepted", &n->accepted_count },
+		{ "nbd_requests", &n->request_count },
+	};
+
+	for (size_t c = 0; c < sizeof counter / sizeof counter[0]; c++)
+		agent_last_words_count(counter[c].name, counter[c].value);
+}
+
 static const char *hint(int error)
 {
 	if (error == -ENOMEM)
@@ -249,6 +290,7 @@ int agent_io_open(struct qb_loop *loop, const struct config *config,
 		agent_io_close(io);
 		return error;
 	}
+	count_on(io);
 	*out = io;
 	return 0;
 }
@@ -272,6 +314,7 @@ void agent_io_close(struct agent_io *io)
 {
 	if (io == NULL)
 		return;
+	agent_last_words_forget();
 	if (io->running) {
 		io_driver_stop(io->driver);
 		pthread_join(io->thread, NULL);

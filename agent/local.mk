@@ -36,6 +36,10 @@ libagent_la_SOURCES = \
 	agent/files.h \
 	agent/io.c \
 	agent/io.h \
+	agent/last_run.c \
+	agent/last_run.h \
+	agent/last_words.c \
+	agent/last_words.h \
 	agent/log.c \
 	agent/log.h \
 	agent/log_file.c \
@@ -50,6 +54,8 @@ libagent_la_SOURCES = \
 	agent/presence.h \
 	agent/probe.c \
 	agent/probe.h \
+	agent/protect.c \
+	agent/protect.h \
 	agent/reach.c \
 	agent/reach.h \
 	agent/request.c \
@@ -62,6 +68,8 @@ libagent_la_SOURCES = \
 	agent/self.h \
 	agent/status.c \
 	agent/status_exists.c \
+	agent/status_past.c \
+	agent/status_protect.c \
 	agent/status_waits.c \
 	agent/status.h \
 	agent/verb.c \

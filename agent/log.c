@@ -6,6 +6,8 @@
 #include <syslog.h>
 #include <qb/qblog.h>
 
+#include "agent/last_words.h"
+
 /* libqb selects lines by the name of their source file. Ours use this name. */
 #define SOURCE "hamirror"
 #define LINE_MAX_BYTES 1200
@@ -33,6 +35,7 @@ void agent_log(int priority, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
+	agent_last_words_note(text);
 	qb_log_from_external_source(__func__, SOURCE, "%s", (uint8_t)priority, __LINE__,
 				    0, text);
 }

@@ -17,6 +17,7 @@
 #include "agent/corosync.h"
 #include "agent/devices.h"
 #include "agent/io.h"
+#include "agent/protect.h"
 #include "agent/reach.h"
 #include "agent/self.h"
 #include "agent/words.h"
@@ -234,6 +235,8 @@ static void status_done(struct agent_node *n, const struct mirror_status *mirror
 		.queue = queue,
 		.devices = agent_devices_list(n->devices),
 		.attach_text = agent_devices_text(n->devices),
+		.protections = n->setup.protections,
+		.last_run = n->setup.last_run,
 	};
 
 	if (n->status_timed)
@@ -317,7 +320,8 @@ static void fact_arrived(void *owner, const struct fact *fact)
 		break;
 	case FACT_SERVING:
 		if (fact->error == 0) {
-			agent_io_populate(n->io);
+			agent_protect_pool(n->setup.protections,
+					   agent_io_populate(n->io));
 			agent_devices_serve(n->devices, true);
 		}
 		break;

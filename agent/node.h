@@ -23,7 +23,9 @@
 #include "common/config.h"
 
 struct qb_loop;
+struct agent_last_run;
 struct agent_node;
+struct agent_protection;
 
 struct agent_node_owner {
 	/* Command `id` ended; CLI's exit status. May give further commands. */
@@ -44,6 +46,8 @@ struct agent_node_setup {
 	const struct agent_instance *instance;
 	uint32_t self; /* index in config->node */
 	struct agent_events *events;
+	struct agent_protection *protections;  /* the pool's is filled when we serve */
+	const struct agent_last_run *last_run; /* for the status */
 	struct agent_node_owner owner;
 };
 

@@ -92,6 +92,8 @@ int agent_path(const struct agent_instance *instance, enum agent_path which,
 		[AGENT_PATH_NBD] = { "HAMIRROR_RUN_DIR", "/run/hamirror", "/nbd", false },
 		[AGENT_PATH_LOG] = { "HAMIRROR_LOG_DIR", "/var/log/hamirror", ".log",
 				     false },
+		[AGENT_PATH_CRASH] = { "HAMIRROR_LOG_DIR", "/var/log/hamirror", ".crash",
+				       false },
 		[AGENT_PATH_DEVICES] = { "HAMIRROR_DEV_DIR", "/dev/hamirror", "", true },
 	};
 	const char *directory = getenv(paths[which].variable);

@@ -5,6 +5,7 @@
  *   state             /var/lib/hamirror/INSTANCE       HAMIRROR_STATE_DIR
  *   while it runs     /run/hamirror/INSTANCE           HAMIRROR_RUN_DIR
  *   log file          /var/log/hamirror/INSTANCE.log   HAMIRROR_LOG_DIR
+ *   last words        /var/log/hamirror/INSTANCE.crash HAMIRROR_LOG_DIR
  *   device links      /dev/hamirror/NAME/DISK          HAMIRROR_DEV_DIR
  *
  * The variables on the right replace the first part (/etc/hamirror and so on).
@@ -38,11 +39,12 @@ int agent_instance_parse(const char *name, struct agent_instance *instance, char
 
 enum agent_path {
 	AGENT_PATH_CONFIG,  /* the file */
-	AGENT_PATH_STATE,   /* the directory: voter.0, voter.1, lock */
+	AGENT_PATH_STATE,   /* the directory: voter.0, voter.1, lock, run */
 	AGENT_PATH_RUN,     /* the directory: pid, control, nbd */
 	AGENT_PATH_CONTROL, /* the control socket (docs/control.md) */
 	AGENT_PATH_NBD,     /* the socket; each disk is an export of it */
 	AGENT_PATH_LOG,     /* the file */
+	AGENT_PATH_CRASH,   /* the file (last_words.h) */
 	AGENT_PATH_DEVICES, /* the directory of the links */
 };
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/log_file.h"
+#include "common/signals_driver.h"
 
 #define LOOK_S 5
 
@@ -122,7 +123,7 @@ static void *look_run(void *data)
 static bool look_start(struct look *l)
 {
 	pthread_condattr_t clock;
-	sigset_t all, before;
+	sigset_t before;
 	pthread_t thread;
 	int error;
 
@@ -131,8 +132,7 @@ static bool look_start(struct look *l)
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&l->ended_or_left, &clock);
 	pthread_condattr_destroy(&clock);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	common_signals_block(&before);
 	error = pthread_create(&thread, NULL, look_run, l);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error == 0)

@@ -303,19 +303,28 @@ static void begin_events(struct pending *p, const struct status_input *status)
 
 /* ---- status ---------------------------------------------------------------------- */
 
+static size_t add_lines(char *text, size_t text_size, size_t at, const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list) && at < text_size; i++)
+		at += (size_t)snprintf(text + at, text_size - at, "%s%s",
+				       at > 0 ? "\n" : "",
+				       json_string_value(json_array_get(list, i)));
+	return at;
+}
+
 static void reply_why(struct agent_client *c, const struct status_input *status)
 {
 	json_t *reply = json_object(), *why = agent_status_why(status);
-	char text[8192];
-	size_t at = 0;
+	json_t *notes = agent_status_notes(status);
+	char text[8192] = "All is well.";
+	size_t at = json_array_size(why) == 0 ? strlen(text) : 0;
 
-	for (size_t i = 0; i < json_array_size(why) && at < sizeof text; i++)
-		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s",
-				       i > 0 ? "\n" : "",
-				       json_string_value(json_array_get(why, i)));
+	at = add_lines(text, sizeof text, at, why);
+	add_lines(text, sizeof text, at, notes);
 	json_object_set_new(reply, "why", why);
+	json_object_set_new(reply, "notes", notes);
 	json_object_set_new(reply, "config", agent_status_config(status));
-	agent_client_reply(c, reply, 0, at > 0 ? text : "All is well.");
+	agent_client_reply(c, reply, 0, text);
 }
 
 static void reply_status(struct agent_client *c, const struct status_input *status)

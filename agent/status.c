@@ -368,6 +368,7 @@ static void put_here(json_t *o, const struct status_input *in)
 	put(o, "disks", disks(in));
 	put(o, "log", log_state(in));
 	put(o, "queues", queues(in));
+	put(o, "protections", agent_status_protections(in));
 }
 
 static void put_engine(json_t *o, const struct mirror_status *m)
@@ -440,6 +441,7 @@ json_t *agent_status_json(const struct status_input *in)
 	put_here(o, in);
 	put_engine(o, in->mirror);
 	put(o, "why", agent_status_why(in));
+	put(o, "last_run", agent_status_last_run(in->last_run));
 	return o;
 }
 
@@ -549,6 +551,7 @@ json_t *agent_status_why(const struct status_input *in)
 	why_members(in, list);
 	why_sites(in, list);
 	why_here(in, list);
+	agent_status_memory(in, list);
 	agent_status_waits(in, list);
 	return list;
 }

@@ -22,6 +22,8 @@ struct status_device {
 };
 
 struct agent_event;
+struct agent_last_run;
+struct agent_protection;
 struct mirror_status;
 struct mirror_status_queue;
 
@@ -37,6 +39,8 @@ struct status_input {
 	const char *listen_text;             /* why the line is not listened on, or "" */
 	const char *corosync_text;           /* which of its times do not fit, or "" */
 	const char *attach_text;             /* why devices do not stand, or "" */
+	const struct agent_protection *protections; /* protect.h; NULL: not known */
+	const struct agent_last_run *last_run;      /* last_run.h; NULL: not known */
 	bool fencer_connected;
 	uint64_t voter_write_last_us, voter_write_max_us; /* 0: none yet */
 	uint32_t queue_count;
@@ -53,6 +57,19 @@ json_t *agent_status_config(const struct status_input *in);
 json_t *agent_status_why(const struct status_input *in);
 /* The part of it that says what is waited for, and how long yet; for agent_status_why(). */
 void agent_status_waits(const struct status_input *in, json_t *list);
+
+/* What the kernel gave for the day on which memory is short: a list for the status, the
+ * sentences of `why` for what it did not, and one of these. */
+json_t *agent_status_protections(const struct status_input *in);
+void agent_status_memory(const struct status_input *in, json_t *list);
+void agent_protection_format(const struct agent_protection *p, uint32_t id, char *text,
+			     size_t text_size);
+
+/* How the run before this one ended: as an object for the status, or null where there was
+ * none; and, if it was not in order, a sentence for `notes` of `why`: what is past is not a
+ * state that is not the good one. */
+json_t *agent_status_last_run(const struct agent_last_run *last);
+json_t *agent_status_notes(const struct status_input *in);
 
 /* Production and its current copies have every acknowledged write. */
 bool agent_status_is_current(const struct status_input *in, uint32_t site);

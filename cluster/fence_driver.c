@@ -29,6 +29,7 @@
 #include <qb/qbloop.h>
 
 #include "cluster/names.h"
+#include "common/signals_driver.h"
 
 #define RETRY_MS 3000
 #define HISTORY_TIMEOUT_S 10
@@ -234,13 +235,12 @@ static int32_t notice_readable(int32_t fd, int32_t revents, void *data)
 static int start_thread(struct cluster_fence *f)
 {
 	pthread_attr_t attr;
-	sigset_t all, before;
+	sigset_t before;
 	int error;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	common_signals_block(&before);
 	error = pthread_create(&f->thread, &attr, fence_thread, f);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);

@@ -28,7 +28,7 @@
 #define TICK_NS (1000 * NS_PER_MS)                    /* when nothing is awaited */
 #define RESEND_NS (500 * NS_PER_MS)                   /* a round's messages, unanswered */
 #define ROUND_NS (5000 * NS_PER_MS)                   /* then the round is given up */
-#define HOLD_NS (3000 * NS_PER_MS)           /* others leave a proposer alone so long */
+#define YIELD_NS (3000 * NS_PER_MS)          /* others leave a proposer alone so long */
 #define WORK_OVERDUE_NS (3000 * NS_PER_MS)   /* the coordinator sleeps: others step in */
 #define BACKOFF_NS (20 * NS_PER_MS)          /* after a lost race, by backup order */
 #define ANNOUNCE_NS (30000 * NS_PER_MS)      /* again, though nothing changed */
@@ -158,7 +158,7 @@ struct role {
 	uint64_t open_id, close_id, prepare_id, serve_id, demote_id; /* orders out */
 	uint64_t open_at_ns;                                         /* not before */
 	uint32_t open_failures; /* in a row, of devices that no one holds */
-	bool failed;         /* a device failed: none is opened again */
+	bool failed;            /* a device failed: none is opened again */
 	uint32_t hangs;      /* ANNOUNCE_HANGS: one does not answer, none closes; 0 */
 	bool barred;         /* our disks are not those of the site's host */
 	bool closing_wanted; /* deposed, handed over, or to stop */
@@ -274,7 +274,7 @@ struct cluster_core {
 	struct announce announced; /* as last sent */
 	bool state_due;            /* joiners have not got the state yet */
 	uint64_t state_ring;       /* the ring in which we sent it */
-	uint64_t behind_ns;        /* when we look again for a member without the newest view */
+	uint64_t behind_ns; /* when we look again for a member without the newest view */
 	bool ends_due;             /* we know of an end that the state lacked */
 	bool disks_due;
 	bool stopping;
@@ -298,9 +298,9 @@ struct cluster_core {
 	struct tally tally;
 	struct together together;
 	struct {
-		uint64_t ballot; /* someone else's round; 0: none */
+		uint64_t ballot; /* of another proposer, left alone till then; 0: none */
 		uint64_t until_ns;
-	} hold;
+	} yield;
 	bool confirm_due;       /* the ring changed: a round is to confirm the view */
 	bool confirm_own;       /* we gave up a promotion: free the voters' promises */
 	uint64_t work_since_ns; /* a round is called for since; 0: none */

@@ -62,8 +62,8 @@ static void node_leaves(struct cluster_core *c, struct peer *p)
 	n = &c->node[p->node];
 	p->node = VIEW_NONE;
 	set_member(c, n, false);
-	if (cluster_view_ballot_node(c->hold.ballot) == (uint32_t)(n - c->node))
-		c->hold.ballot = 0;
+	if (cluster_view_ballot_node(c->yield.ballot) == (uint32_t)(n - c->node))
+		c->yield.ballot = 0;
 }
 
 static void peer_leaves(struct cluster_core *c, const struct cluster_address *a)

@@ -277,8 +277,8 @@ void cluster_round_others(struct cluster_core *c, uint64_t ballot)
 {
 	if (c->round.state != ROUND_IDLE && c->round.ballot < ballot)
 		cluster_round_give_up(c, backoff_ns(c));
-	c->hold.ballot = ballot;
-	c->hold.until_ns = c->now_ns + HOLD_NS;
+	c->yield.ballot = ballot;
+	c->yield.until_ns = c->now_ns + YIELD_NS;
 }
 
 void cluster_round_refuse(struct cluster_core *c, const struct message *m)
@@ -339,8 +339,8 @@ void cluster_round_in_effect(struct cluster_core *c, const struct view *v)
 	cluster_round_seen(c, v->ballot);
 	if (c->role.undecided_ballot <= v->ballot)
 		c->role.undecided_sites = 0;
-	if (c->hold.ballot <= v->ballot)
-		c->hold.ballot = 0;
+	if (c->yield.ballot <= v->ballot)
+		c->yield.ballot = 0;
 	c->work_since_ns = 0;
 	c->confirm_own = false;
 	cluster_role_in_effect(c, first ? NULL : &c->before);
@@ -465,7 +465,7 @@ static void idle_pump(struct cluster_core *c)
 {
 	const struct view *newest = cluster_vote_newest(c);
 	const bool promotes = c->promote.state == PROMOTE_ROUND;
-	const int32_t holder = (int32_t)cluster_view_ballot_node(c->hold.ballot);
+	const int32_t rival = (int32_t)cluster_view_ballot_node(c->yield.ballot);
 	bool can;
 
 	if (newest == NULL || c->persist_failed)
@@ -479,9 +479,9 @@ static void idle_pump(struct cluster_core *c)
 		return;
 	if (can && !promotes && !is_called_for(c))
 		return;
-	if (c->hold.ballot != 0 && c->node[holder].member &&
-	    c->now_ns < c->hold.until_ns) {
-		cluster_wake(c, c->hold.until_ns);
+	if (c->yield.ballot != 0 && c->node[rival].member &&
+	    c->now_ns < c->yield.until_ns) {
+		cluster_wake(c, c->yield.until_ns);
 		return;
 	}
 	if (c->now_ns < c->round_at_ns) {

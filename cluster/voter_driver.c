@@ -24,6 +24,7 @@
 #include <qb/qbloop.h>
 
 #include "cluster/voter.h"
+#include "common/signals_driver.h"
 
 #define PATH_BYTES 512
 #define STACK_BYTES (128 * 1024)
@@ -243,13 +244,12 @@ static int32_t done_readable(int32_t fd, int32_t revents, void *data)
 static int start_thread(struct cluster_voter_writer *w)
 {
 	pthread_attr_t attr;
-	sigset_t all, before;
+	sigset_t before;
 	int error;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	common_signals_block(&before);
 	error = pthread_create(&w->thread, &attr, writer_thread, w);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);

@@ -71,8 +71,8 @@ struct config {
 	struct config_node node[CONFIG_NODE_COUNT_MAX];
 	uint32_t site_count;
 	struct config_site site[CONFIG_SITE_COUNT_MAX];
-	uint64_t hash;                      /* of what all nodes must agree on */
-	uint64_t node_hash, site_hash;      /* of its parts, to tell what differs */
+	uint64_t hash;                      /* of the settings that all nodes must agree on */
+	uint64_t node_hash, site_hash;      /* of its parts, to name a difference */
 	char file[CONFIG_PATH_MAX];         /* that it was read from, absolute; or "" */
 	uint32_t file_crc;                  /* of its bytes */
 };

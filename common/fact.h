@@ -1,4 +1,4 @@
-/* fact.h - what the I/O side tells the members' side. The mirror core emits
+/* fact.h - facts: reports of the I/O side to the members' side. The mirror core emits
  * facts; agent/node.c carries them to the cluster core. They answer orders
  * (common/order.h) or report what happened unasked. */
 #ifndef COMMON_FACT_H
@@ -29,8 +29,8 @@ enum fact_type {
 	FACT_DATA,          /* our own data state changed: data, text says why */
 	FACT_MARKS,         /* our marks, at most every 200 ms while they move */
 	FACT_DEVICE_FAILED, /* a device failed: text names it; the site must detach */
-	FACT_UNDO,          /* `cluster: none`: text says what following production `site`
-			       would undo here, and waits for ORDER_MARK; "": nothing */
+	FACT_UNDO,          /* `cluster: none`: text names writes that following production
+			       `site` would undo; waits for ORDER_MARK; "": none */
 	FACT_DEVICE_HANGS,  /* text names a device of this site that has not answered for
 			       age_ms; 0: all answer again. DEVICE_FAILED with
 			       -ETIMEDOUT follows after device-timeout */
@@ -68,12 +68,12 @@ struct fact {
 	uint32_t busy_sites;        /* PREPARED: those that may answer another time */
 	bool clean;                 /* DEMOTED, PEER, OPENED: drained and marked clean */
 	bool serving;               /* PEER: it is production itself */
-	bool reached;               /* PEER: someone answers there, whatever it says */
+	bool reached;               /* PEER: a process answers there, even if it refuses */
 	bool promoting;             /* PEER: its own promotion is being prepared */
 	bool handed_over;           /* PEER of our own site: another may have been promoted
 				       since without asking it */
 	uint64_t tracked_extents;   /* PEER: we miss so many that its log does not hold;
-				       UINT64_MAX: who knows how many */
+				       UINT64_MAX: not known */
 	uint64_t ballot;            /* PEER: the greatest that it knows */
 	bool behind;                /* COPY_LOST: our log's marks, durable, say that it
 				       is not current: nothing need wait for it */

@@ -1,4 +1,4 @@
-/* identity.h - uuids and generations: what names a mirror and its history. */
+/* identity.h - uuids and generations: the names of a mirror and of its history. */
 #ifndef COMMON_IDENTITY_H
 #define COMMON_IDENTITY_H
 

@@ -11,3 +11,5 @@ libcommon_la_SOURCES = \
 	common/queue.c \
 	common/queue.h
 libcommon_la_LIBADD = $(ISAL_LIBS)
+# For the drivers of all folders, and no core's.
+EXTRA_DIST += common/signals_driver.h

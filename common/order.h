@@ -1,4 +1,4 @@
-/* order.h - what the members' side tells the I/O side to do. The cluster core
+/* order.h - orders of the members' side to the I/O side. The cluster core
  * decides; agent/node.c carries the order to the mirror core. */
 #ifndef COMMON_ORDER_H
 #define COMMON_ORDER_H
@@ -57,7 +57,7 @@ struct order {
 				      is always answered by a WAIT in the end. */
 	uint32_t wait_ms;          /* DEMOTE: fail frozen I/O after */
 	bool inconsistent;         /* REFRESH: --allow-inconsistent */
-	uint32_t discard; /* MARK: bit per site that may undo what is here only */
+	uint32_t discard; /* MARK: bit per site that may undo writes that are here only */
 	bool force;                /* PREPARE: roll-forward sources may be missing */
 	struct uuid generation;    /* PREPARE: id of the one to be opened */
 	struct order_peer peer;    /* LINK, PROBE */

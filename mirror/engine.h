@@ -121,6 +121,9 @@ bool mirror_engine_takes_frames(const struct mirror_engine *m, uint32_t link);
  * with their connection when clients are closed. */
 uint64_t mirror_engine_lease_until_ns(const struct mirror_engine *m);
 
+/* The counters that a status has (status.h), as they run: nothing else of it is set. */
+const struct mirror_status *mirror_engine_counters(const struct mirror_engine *m);
+
 /* Size in bytes of a disk as clients see it; 0 while not serving. */
 uint64_t mirror_engine_disk_bytes(const struct mirror_engine *m, uint32_t disk);
 

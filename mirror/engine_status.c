@@ -262,3 +262,8 @@ void mirror_engine_check(const struct mirror_engine *m)
 	for (uint32_t i = 0; i < m->open.disk_count; i++)
 		mirror_index_check(&m->open.index[i]);
 }
+
+const struct mirror_status *mirror_engine_counters(const struct mirror_engine *m)
+{
+	return &m->open.counters;
+}

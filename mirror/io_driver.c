@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common/signals_driver.h"
 #include "mirror/io_private_driver.h"
 
 #define NS_PER_S 1000000000ull
@@ -349,11 +349,7 @@ static bool turn(struct io_driver *d, bool may_wait)
 
 static void begin(struct io_driver *d)
 {
-	sigset_t all;
-
-	/* Signals are the control thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	common_signals_block(NULL);
 	if (d->ring_disabled) {
 		/* io_uring_enable_rings(3), which liburing 2.3 forgets to export. */
 		long rc = syscall(SYS_io_uring_register, d->ring.ring_fd,

@@ -37,6 +37,7 @@ unit_tests = \
 	tests/unit/test_index \
 	tests/unit/test_io_driver \
 	tests/unit/test_join \
+	tests/unit/test_last_words \
 	tests/unit/test_lease \
 	tests/unit/test_link_driver \
 	tests/unit/test_link_listen_driver \
@@ -144,6 +145,7 @@ tests_unit_test_control_LDADD = $(agent_test_libraries)
 tests_unit_test_create_LDADD = $(agent_test_libraries)
 tests_unit_test_devices_LDADD = $(agent_test_libraries)
 tests_unit_test_events_LDADD = $(agent_test_libraries)
+tests_unit_test_last_words_LDADD = $(agent_test_libraries)
 tests_unit_test_request_LDADD = $(agent_test_libraries)
 tests_unit_test_node_LDADD = $(agent_test_libraries)
 tests_unit_test_paths_LDADD = $(agent_test_libraries)

@@ -61,6 +61,17 @@ ends_with() {
 
 prevents_restart() { [[ " $(setting RestartPreventExitStatus) " == *" $1 "* ]]; }
 
+# Nothing in it takes away what the daemon asks for when memory is short.
+test_memory() {
+	[ "$(setting LimitMEMLOCK)" = infinity ] || fail "memory cannot be locked"
+	[ "$(setting OOMScoreAdjust)" = -1000 ] || fail "it may be killed for memory"
+	[[ -z "$(setting CapabilityBoundingSet)" ||
+		"$(setting CapabilityBoundingSet)" == *CAP_SYS_RESOURCE* ]] ||
+		fail "no CAP_SYS_RESOURCE: $(setting CapabilityBoundingSet)"
+	[ -z "$(setting User)$(setting PrivateUsers)" ] || fail "it does not run as root"
+	say "ok: it may ask for all that it needs when memory is short"
+}
+
 test_ready() {
 	pair_yaml "" > "$DIR/etc/data.yaml"
 	pair_devices
@@ -106,6 +117,7 @@ test_tried_again() {
 }
 
 test_verify
+test_memory
 test_ready
 test_refused
 test_tried_again

@@ -1,10 +1,13 @@
 /* test_status.c - the status: empty "why" when all is well, a sentence for each
  * state that is not the good one, and the words of docs/control.md. */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/events.h"
+#include "agent/last_run.h"
+#include "agent/protect.h"
 #include "agent/status.h"
 #include "agent/words.h"
 #include "mirror/status.h"
@@ -123,6 +126,100 @@ START_TEST(all_is_well)
 	ck_assert(
 		json_is_null(get(json_array_get(get(status, "sites"), 0), "lag_bytes")));
 	json_decref(status);
+}
+END_TEST
+
+static struct status_device device[1];
+static struct agent_protection protections[AGENT_PROTECTION_COUNT];
+
+/* As in a container: the kernel refuses two of three. */
+static void refuse_protections(void)
+{
+	setup();
+	protections[AGENT_PROTECT_MEMORY_LOCK] = (struct agent_protection){
+		.tried = true, .got = "locked"
+	};
+	protections[AGENT_PROTECT_IO_FLUSHER] = (struct agent_protection){ .tried = true,
+									   .error = EPERM,
+									   .got = "off" };
+	protections[AGENT_PROTECT_OOM_SCORE] = (struct agent_protection){ .tried = true,
+									  .error = EACCES,
+									  .got = "0" };
+	protections[AGENT_PROTECT_POOL] = (struct agent_protection){ 0 };
+	input.protections = protections;
+	input.devices = device;
+}
+
+/* Only while a device of this machine stands: then its memory may wait for us. */
+START_TEST(what_is_not_protected_is_said_where_it_matters)
+{
+	json_t *why, *list, *flusher;
+
+	refuse_protections();
+	device[0] = (struct status_device){ 0 };
+	why = agent_status_why(&input);
+	ck_assert_uint_eq(json_array_size(why), 0);
+	json_decref(why);
+	strcpy(device[0].path, "/dev/hamirror/data/db");
+	strcpy(device[0].front_end, "nbd");
+	why = agent_status_why(&input);
+	ck_assert_uint_eq(json_array_size(why), 2);
+	ck_assert_str_eq(
+		json_string_value(json_array_get(why, 0)),
+		"The disks are devices here, by nbd, and io-flusher was asked for and is off "
+		"(Operation not permitted): when memory is short the kernel may have this "
+		"process wait for writes that it is to take itself: all stands still then, "
+		"for good. It needs CAP_SYS_RESOURCE; hamirrord(8), MEMORY, says more.");
+	json_decref(why);
+	cluster.serving_here = false;
+	why = agent_status_why(&input);
+	ck_assert_uint_eq(json_array_size(why), 0);
+	json_decref(why);
+	list = agent_status_protections(&input);
+	ck_assert_uint_eq(json_array_size(list), AGENT_PROTECTION_COUNT);
+	flusher = json_array_get(list, AGENT_PROTECT_IO_FLUSHER);
+	ck_assert_str_eq(json_string_value(get(flusher, "name")), "io-flusher");
+	ck_assert_str_eq(json_string_value(get(flusher, "got")), "off");
+	ck_assert_str_eq(json_string_value(get(flusher, "error")),
+			 "Operation not permitted");
+	ck_assert(json_is_null(
+		get(json_array_get(list, AGENT_PROTECT_MEMORY_LOCK), "error")));
+	ck_assert(json_is_null(get(json_array_get(list, AGENT_PROTECT_POOL), "got")));
+	json_decref(list);
+}
+END_TEST
+
+/* Past, and no state: `why` has it beside its list, unless it was in order. */
+START_TEST(the_last_run_is_a_note)
+{
+	struct agent_last_run past = { .end = AGENT_RUN_KILLED,
+				       .text = "The last run ended without a word" };
+	json_t *notes, *o, *why;
+
+	input.last_run = &past;
+	notes = agent_status_notes(&input);
+	ck_assert_uint_eq(json_array_size(notes), 1);
+	json_decref(notes);
+	why = agent_status_why(&input);
+	ck_assert_uint_eq(json_array_size(why), 0);
+	json_decref(why);
+	o = agent_status_last_run(&past);
+	ck_assert_str_eq(json_string_value(get(o, "ended")), "killed");
+	ck_assert(json_is_null(get(o, "time")));
+	json_decref(o);
+	past = (struct agent_last_run){ .end = AGENT_RUN_ORDERLY,
+					.wall_ns = 1000000000,
+					.text = "The last run ended in order" };
+	notes = agent_status_notes(&input);
+	ck_assert_uint_eq(json_array_size(notes), 0);
+	json_decref(notes);
+	o = agent_status_last_run(&past);
+	ck_assert_str_eq(json_string_value(get(o, "time")), "1970-01-01T00:00:01.000Z");
+	json_decref(o);
+	past = (struct agent_last_run){ .end = AGENT_RUN_NONE };
+	o = agent_status_last_run(&past);
+	ck_assert(json_is_null(o));
+	json_decref(o);
 }
 END_TEST
 
@@ -256,6 +353,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, all_is_well);
 	tcase_add_test(tc, every_bad_state_has_its_sentence);
+	tcase_add_test(tc, what_is_not_protected_is_said_where_it_matters);
+	tcase_add_test(tc, the_last_run_is_a_note);
 	tcase_add_test(tc, reasons_of_a_link_are_given_once);
 	tcase_add_test(tc, a_copy_shows_no_lag);
 	tcase_add_test(tc, text_cut_inside_a_character_is_still_json);
