@@ -1,10 +1,10 @@
-/* engine_undo.c - `cluster: none`: what a production would undo here, and the operator's
- * word for it.
+/* engine_undo.c - `cluster: none`: writes that following a production would undo here,
+ * and the operator's consent.
  *
- * After a force what this site wrote on its own may have been acknowledged, and the
- * production that was forced does not have it. To follow that production undoes it. So
- * its stream is refused, and the refusal names what would go, until the operator gives
- * it up (`connect --discard`). The word counts for one stream.
+ * After a force, writes that this site made on its own may have been acknowledged, and
+ * the forced production does not have them. To follow that production undoes them. So its
+ * stream is refused, and the refusal names the loss, until the operator accepts it
+ * (`connect --discard`). The consent counts for one stream.
  */
 #include <stdio.h>
 
@@ -59,7 +59,7 @@ static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 		    last);
 }
 
-/* Would following that history undo what was acknowledged? */
+/* Would following that history undo acknowledged writes? */
 static bool undoes(const struct mirror_engine *m, const struct mirror_judgement *j)
 {
 	if (j->keep_sequence >= m->open.marks.last)
@@ -81,8 +81,8 @@ static void tell(struct mirror_engine *m, uint32_t site, const char *text)
 	snprintf(f->text, sizeof f->text, "%s", text);
 }
 
-/* A production has said `h`. True: to follow it needs the operator's word, `text` says
- * what for; the members' side is told. */
+/* A production has sent hello `h`. True: to follow it needs the operator's consent;
+ * `text` names the loss, and the members' side is told. */
 bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, char *text,
 		       size_t size)
 {
@@ -110,7 +110,8 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 	return true;
 }
 
-/* Has the operator given up what parts this site from the one that says `h`? Once. */
+/* Has the operator given up the writes that part this site from the production of `h`?
+ * Counts once. */
 bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h)
 {
 	if ((m->open.undo.allowed >> h->site & 1) == 0)

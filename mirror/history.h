@@ -59,9 +59,8 @@ struct mirror_judgement {
 	const char *rule;           /* "D8-continues", ...: for `rule=` */
 };
 
-/* What becomes of our log, which ends at own_last_sequence, when we follow the chain
- * `theirs` (production's, or the view's). Both must have passed
- * mirror_history_check(). */
+/* Judge our log, which ends at own_last_sequence, if we follow the chain `theirs`
+ * (production's, or the view's). Both must have passed mirror_history_check(). */
 void mirror_history_judge(const struct history *own, uint64_t own_last_sequence,
 			  const struct history *theirs, struct mirror_judgement *out);
 

@@ -1,11 +1,11 @@
-/* check_g1.c - G1, durability: what is acknowledged is logged at production and at every
- * current copy, and what is flushed is durable there, on the device too; what a read
- * shows is logged likewise; a flush that fails ends the use of its device. A read shows
- * whole sectors, and in each the newest write that was acknowledged before it was asked,
- * or a later one. Current counts by every view that may be in effect, the undecided ones
- * of this production among them. D5: a read of what was recovered likewise; W5: it is
- * found while it is replayed.
- * That nothing acknowledged is gone later, check_g4.c sees whenever somebody serves.
+/* check_g1.c - G1, durability: an acknowledged write is logged at production and at every
+ * current copy, and a flushed one is durable there, on the device too. Data that a read
+ * shows is logged likewise. A flush that fails ends the use of its device. A read shows
+ * whole sectors, and in each the newest write that was acknowledged before the read was
+ * asked, or a later one. Copies are current by every view that may be in effect, undecided
+ * ones of this production included. D5: the same holds for a read of recovered records;
+ * W5: a read finds them while they are replayed.
+ * check_g4.c sees, whenever a site serves, that nothing acknowledged is gone later.
  */
 #include <string.h>
 

@@ -1,8 +1,8 @@
-/* check_g3.c - G3, one production: nobody answers once another was promoted, and nobody
- * begins to serve while another still holds a lease, nor has one again once another has
- * begun; and a generation is of one process. After a force two lineages may live.
- * D7: a lease runs from when it was asked for, by the grants of a majority; and no voter
- * grants one that has promised a proposal of another member since.
+/* check_g3.c - G3, one production: no host answers once another was promoted; no host
+ * begins to serve while another still holds a lease, and none gets a lease again once
+ * another has begun; a generation is of one process. After a force two lineages may live.
+ * D7: a lease runs from the moment when it was asked for, by the grants of a majority; and
+ * no voter grants a lease after it has promised a proposal of another member.
  */
 #include <string.h>
 
