@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/log_file.h"
+#include "agent/scout.h"
 #include "mirror/disk_open_driver.h"
 
 struct acceptance {
@@ -48,8 +49,11 @@ static int take(struct acceptance *a)
 {
 	const uint32_t site = (uint32_t)(a->site - a->o->config->site);
 	char why[256];
-	int error = disk_set_open(a->site, &a->devices, &a->found);
+	int error = agent_scout_site(a->site, a->text, a->text_size);
 
+	if (error != 0)
+		return error;
+	error = disk_set_open(a->site, &a->devices, &a->found);
 	if (error != 0) {
 		snprintf(a->text, a->text_size, "%s", a->found.text);
 		return error;
@@ -113,7 +117,7 @@ static void tell(const struct acceptance *a)
 					 "";
 
 	snprintf(a->text, a->text_size,
-		 "disk %s (%s) was %s, and is %s from now on%s. Next: hamirror start %s",
+		 "disk %s (%s) was %s, and is %s from now on%s. Next: `hamirror start %s`",
 		 a->o->disk, a->site->disk[a->disk].path,
 		 a->known[0] != '\0' ? a->known : "not known",
 		 found[0] != '\0' ? found : "what stands there", next,

@@ -94,8 +94,9 @@ static void format_lag(json_t *site, char *text, size_t size)
 	if (number_at(site, "lag_bytes") == 0 && number_at(site, "lag_groups") == 0)
 		snprintf(text, size, "none");
 	else
-		snprintf(text, size, "%s, %lld groups, %lld ms", bytes,
+		snprintf(text, size, "%s, %lld group%s, %lld ms", bytes,
 			 (long long)number_at(site, "lag_groups"),
+			 number_at(site, "lag_groups") == 1 ? "" : "s",
 			 (long long)number_at(site, "lag_ms"));
 }
 
@@ -123,7 +124,9 @@ static void site_cell(json_t *site, int column, char *text, size_t size)
 		snprintf(text, size, "%s", text_at(site, members[column]));
 	else if (column == 4)
 		snprintf(text, size, "%s",
-			 json_is_true(json_object_get(site, "current")) ? "yes" : "no");
+			 !known(site, "current")                        ? "-" :
+			 json_is_true(json_object_get(site, "current")) ? "yes" :
+									  "no");
 	else if (column == 5)
 		format_link(site, text, size);
 	else
@@ -177,7 +180,10 @@ static void print_production(json_t *s, FILE *out)
 		fprintf(out, "production: %s on %s", text_at(production, "site"),
 			text_at(production, "host"));
 	else
-		fputs("production: none", out);
+		fputs(strcmp(text_at(s, "cluster"), "none") == 0 ?
+			      "production: not known here" :
+			      "production: none",
+		      out);
 	if (json_is_true(json_object_get(s, "serving")))
 		fputs(", served here", out);
 	if (json_is_true(json_object_get(s, "frozen")))

@@ -18,6 +18,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "agent/scout.h"
+
 #define PHYSICAL_COUNT_MAX 32
 #define STACK_DEPTH_MAX 16
 #define GRACE_MS 15000u
@@ -134,8 +136,14 @@ static void warn_of_site(const struct config_site *site, const struct warner *w)
 {
 	struct physical log_under, disk_under;
 	struct stat log, disk;
-	bool have_log = find(w, "writelog", site->writelog, &log);
+	char text[512];
+	bool have_log;
 
+	if (agent_scout_site(site, text, sizeof text) != 0) {
+		warn(w, CONFIG_FAULT, "%s", text);
+		return;
+	}
+	have_log = find(w, "writelog", site->writelog, &log);
 	if (have_log && S_ISREG(log.st_mode) && log.st_size < WRITELOG_BYTES_MIN)
 		warn(w, CONFIG_FAULT,
 		     "writelog: %s has %lld bytes; it needs at least 2 MiB, and room "

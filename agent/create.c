@@ -19,6 +19,7 @@
 #include "agent/log_file.h"
 #include "agent/paths.h"
 #include "agent/probe.h"
+#include "agent/scout.h"
 #include "agent/self.h"
 #include "agent/words.h"
 #include "cluster/cluster.h"
@@ -438,13 +439,13 @@ static void tell(struct creation *c)
 		snprintf(
 			c->text, c->text_size,
 			"the writelog of site %s of mirror %s (%s) is made; "
-			"its disks are filled when it is connected. Next: hamirror start %s",
+			"its disks are filled when it is connected. Next: `hamirror start %s`",
 			c->config->site[c->site].name, c->config->mirror, id,
 			c->instance.name);
 	else
 		snprintf(c->text, c->text_size,
 			 "mirror %s (%s) is made, with its disks at site %s "
-			 "as they are. Next: hamirror start %s",
+			 "as they are. Next: `hamirror start %s`",
 			 c->config->mirror, id, c->config->site[c->site].name,
 			 c->instance.name);
 }
@@ -470,6 +471,8 @@ int agent_create(const struct create_options *o, char *text, size_t text_size)
 	/* A copy's host may have been a member, and a voter, before. */
 	if (error == 0 && !c->copy)
 		error = check_voter_file(c);
+	if (error == 0)
+		error = agent_scout_site(&c->config->site[c->site], text, text_size);
 	if (error == 0)
 		error = check_log_content(c);
 	if (error == 0)

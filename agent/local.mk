@@ -64,6 +64,8 @@ libagent_la_SOURCES = \
 	agent/scan.h \
 	agent/scan_head.c \
 	agent/scan_head.h \
+	agent/scout.c \
+	agent/scout.h \
 	agent/self.c \
 	agent/self.h \
 	agent/status.c \

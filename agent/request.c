@@ -397,7 +397,10 @@ static void score(struct agent_requests *r, struct agent_client *c)
 		return;
 	}
 	agent_node_members_get(r->node, s);
-	if (s->promotion_score == INT32_MIN) {
+	if (!r->setup.config->cluster) {
+		answer(c, 1,
+		       "there are no scores without a cluster: an operator promotes");
+	} else if (s->promotion_score == INT32_MIN) {
 		answer(c, 1, "this node may not be promoted%s%s",
 		       s->text[0] != '\0' ? ": " : "", s->text);
 	} else {
@@ -414,6 +417,8 @@ static void fenced(struct agent_requests *r, struct agent_client *c, json_t *req
 
 	if (node == NULL)
 		answer(c, 2, "fenced needs the name of a node");
+	else if (!r->setup.config->cluster)
+		answer(c, 1, "without a cluster nobody is fenced: nothing waits for it");
 	else if (agent_node_fenced(r->node, node) != 0)
 		answer(c, 1, "mirror %s has no node %s", r->setup.config->mirror, node);
 	else

@@ -14,6 +14,7 @@
 
 #include "agent/events.h"
 #include "agent/scan_head.h"
+#include "agent/scout.h"
 #include "mirror/map.h"
 #include "mirror/scan.h"
 
@@ -262,7 +263,9 @@ int agent_scan(const struct scan_options *o, FILE *out, char *text, size_t text_
 	}
 	x->options = o;
 	x->out = out;
-	error = agent_log_file_open(o->path, &x->file, text, text_size);
+	error = agent_scout("writelog", o->path, text, text_size);
+	if (error == 0)
+		error = agent_log_file_open(o->path, &x->file, text, text_size);
 	if (error == -ENODATA || error == -EBADMSG || error == -EPROTO)
 		error = -EILSEQ;
 	if (error == 0)

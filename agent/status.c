@@ -161,6 +161,12 @@ bool agent_status_is_current(const struct status_input *in, uint32_t s)
 	       (c->production_site == (int32_t)s && c->production_node >= 0);
 }
 
+bool agent_status_current_is_known(const struct status_input *in, uint32_t s)
+{
+	return in->config->cluster || in->cluster->serving_here ||
+	       in->cluster->sites[s].current;
+}
+
 /* Of any copy; null where only production knows. */
 static json_t *largest_lag(const struct status_input *in)
 {
@@ -196,7 +202,10 @@ static json_t *site(const struct status_input *in, uint32_t s)
 	put(o, "host", node_name(in, c->host));
 	put(o, "members", members);
 	put_text(o, "data", agent_data_text(c->data));
-	put(o, "current", json_boolean(agent_status_is_current(in, s)));
+	put(o, "current",
+	    agent_status_current_is_known(in, s) ?
+		    json_boolean(agent_status_is_current(in, s)) :
+		    json_null());
 	put(o, "link",
 	    c->role == CLUSTER_SITE_COPY ? json_string(agent_link_text(c->link)) :
 					   json_null());
@@ -469,12 +478,24 @@ static void why_members(const struct status_input *in, json_t *list)
 		const struct cluster_status_node *c = &in->cluster->nodes[n];
 		const char *name = in->config->node[n].name;
 
-		if (!c->member)
+		/* Without a cluster there are no members: the sites say it. */
+		if (!c->member && in->config->cluster)
 			say(list, "%s is not a member%s%s.", name,
 			    c->text[0] != '\0' ? ": " : "", c->text);
 		else if (c->text[0] != '\0')
 			say(list, "%s: %s", name, c->text);
 	}
+}
+
+/* A site at the other end of a link that is down, without a cluster. */
+static void unlinked(json_t *list, const char *name, const char *text,
+		     const struct mirror_status_site *m)
+{
+	const char *link = m != NULL ? m->link_text : "";
+
+	if (text[0] != '\0' || link[0] != '\0')
+		say(list, "Site %s: %s%s%s", name, text,
+		    text[0] != '\0' && link[0] != '\0' ? "; its link: " : "", link);
 }
 
 static void why_sites(const struct status_input *in, json_t *list)
@@ -491,7 +512,9 @@ static void why_sites(const struct status_input *in, json_t *list)
 					   m->link_text :
 					   c->text;
 
-		if (c->host < 0 && m != NULL && m->link_text[0] != '\0')
+		if (c->host < 0 && !in->config->cluster)
+			unlinked(list, name, text, m);
+		else if (c->host < 0 && m != NULL && m->link_text[0] != '\0')
 			say(list, "Site %s has no host%s%s; its link: %s", name,
 			    text[0] != '\0' ? ": " : "", text, m->link_text);
 		else if (c->host < 0)

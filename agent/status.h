@@ -73,6 +73,8 @@ json_t *agent_status_notes(const struct status_input *in);
 
 /* Production and its current copies have every acknowledged write. */
 bool agent_status_is_current(const struct status_input *in, uint32_t site);
+/* Without a cluster only production knows which copies writes wait for. */
+bool agent_status_current_is_known(const struct status_input *in, uint32_t site);
 
 /* What stands now, as events of the verb `exists`, for `hamirror events`: each is
  * handed to `add` with `data`. The object of the last one is "-". */

@@ -77,7 +77,9 @@ void agent_status_exists(const struct status_input *in,
 		       c->sites[s].host < 0 ? "none" :
 					      config->node[c->sites[s].host].name,
 		       agent_data_text(c->sites[s].data),
-		       yes_no(agent_status_is_current(in, s)),
+		       !agent_status_current_is_known(in, s) ?
+			       "unknown" :
+			       yes_no(agent_status_is_current(in, s)),
 		       c->sites[s].role == CLUSTER_SITE_COPY ? " link:" : "",
 		       c->sites[s].role == CLUSTER_SITE_COPY ?
 			       agent_link_text(c->sites[s].link) :

@@ -135,6 +135,16 @@ const char *cluster_node_name(const struct cluster_core *c, int32_t node)
 	return c->config->node[node].name;
 }
 
+void cluster_instance_of(const struct cluster_core *c, int32_t node,
+			 char name[2 * CONFIG_NAME_MAX])
+{
+	if (strchr(c->config->instance, '@') == NULL)
+		snprintf(name, 2 * CONFIG_NAME_MAX, "%s", c->config->mirror);
+	else
+		snprintf(name, 2 * CONFIG_NAME_MAX, "%s@%s", c->config->mirror,
+			 cluster_node_name(c, node));
+}
+
 const char *cluster_site_name(const struct cluster_core *c, int32_t site)
 {
 	if (site < 0 || site >= (int32_t)c->config->site_count)

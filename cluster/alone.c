@@ -100,16 +100,22 @@ uint32_t cluster_alone_peers(const struct cluster_core *c)
 	return ((1u << c->config->site_count) - 1) & ~(1u << c->alone->site);
 }
 
-/* The first host that is listed for a site. */
+/* The first host that is listed for a site, or VIEW_NONE. */
+int32_t cluster_alone_node(const struct cluster_core *c, uint32_t site)
+{
+	for (uint32_t n = 0; n < c->config->node_count; n++)
+		if (c->config->node[n].site == (int32_t)site)
+			return (int32_t)n;
+	return VIEW_NONE;
+}
+
 void cluster_alone_peer_fill(const struct cluster_core *c, uint32_t site,
 			     struct order_peer *to)
 {
-	uint32_t n = 0;
+	const int32_t n = cluster_alone_node(c, site);
 
-	while (n < c->config->node_count && c->config->node[n].site != (int32_t)site)
-		n++;
 	to->site = site;
-	if (n == c->config->node_count)
+	if (n == VIEW_NONE)
 		return;
 	to->port = c->config->node[n].port;
 	memcpy(to->host, c->config->node[n].name, sizeof to->host);
@@ -353,11 +359,13 @@ static void refresh(struct cluster_core *c, const struct cluster_command *comman
 	struct order *o;
 
 	if (a->state != ALONE_SERVING) {
-		cluster_alone_reply(c, 1, "only production can refresh a copy");
+		cluster_alone_reply(c, 1,
+				    "this site is not production, and only production "
+				    "refreshes a copy");
 		return;
 	}
 	if (sites == 0) {
-		cluster_alone_reply(c, 1, "that is not the other site");
+		cluster_alone_refuse_site(c);
 		return;
 	}
 	o = cluster_order(c, ORDER_REFRESH);
@@ -429,8 +437,10 @@ static void take_command(struct cluster_core *c, const struct cluster_command *c
 	}
 	if (a->busy || a->stopping) {
 		cluster_reply(c, command->id, 1,
-			      a->stopping ? "this member is stopping" :
-					    "another command is under way");
+			      a->stopping ?
+				      "this member is stopping" :
+				      "another command is under way here: try again "
+				      "when it has ended");
 		return;
 	}
 	a->busy = true;

@@ -63,7 +63,7 @@ struct alone {
 	uint64_t stop_id;
 	uint32_t mark_sites; /* CONNECT, DISCONNECT: as they will be */
 	char text[256];      /* the fault here, or "" */
-	char undo_text[256]; /* the loss that waits for `connect --discard`, or "" */
+	char undo_text[FACT_TEXT_MAX]; /* the loss that waits for `connect --discard`, or "" */
 	uint32_t undo_site;
 	char loss_text[300]; /* the loss that the force accepts */
 };
@@ -72,9 +72,13 @@ void cluster_alone_set_state(struct alone *a, enum alone_state state);
 /* The command under way ends, if there is one. */
 void cluster_alone_reply(struct cluster_core *c, int32_t exit_status, const char *text);
 uint32_t cluster_alone_peers(const struct cluster_core *c);
+int32_t cluster_alone_node(const struct cluster_core *c, uint32_t site);
 void cluster_alone_peer_fill(const struct cluster_core *c, uint32_t site,
 			     struct order_peer *to);
 void cluster_alone_close(struct cluster_core *c);
+/* The site that a link to this one comes from: only production makes one. VIEW_NONE:
+ * there is none. */
+int32_t cluster_alone_production(const struct cluster_core *c);
 /* Start and stop mirroring as the state calls for. */
 void cluster_alone_links(struct cluster_core *c);
 
@@ -84,6 +88,8 @@ void cluster_alone_copy_changed(struct cluster_core *c, const struct fact *f);
 /* The sites that a command is about; 0: none that it may name. */
 uint32_t cluster_alone_sites(const struct cluster_core *c,
 			     const struct cluster_command *command);
+/* The reply to a command about a site that it may not name. */
+void cluster_alone_refuse_site(struct cluster_core *c);
 /* CONNECT, DISCONNECT: begin, and their mark is durable. */
 void cluster_alone_mark(struct cluster_core *c, const struct cluster_command *command);
 void cluster_alone_stored(struct cluster_core *c, const struct fact *f);

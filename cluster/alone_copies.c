@@ -67,12 +67,23 @@ static bool may_connect(struct cluster_core *c, const struct cluster_command *co
 			uint32_t sites)
 {
 	struct alone *a = c->alone;
-	char text[400];
+	char text[FACT_TEXT_MAX + 320];
 
 	if (command->discard && a->state == ALONE_SERVING) {
 		cluster_alone_reply(c, 1,
-				    "this node is production and keeps what it has: the "
-				    "site that is to give up what it wrote is told to");
+				    "this site is production and keeps what it has: say "
+				    "this on the site that is to give up what it wrote");
+		return false;
+	}
+	/* Consent without a question would be taken for a later loss. */
+	if (command->discard &&
+	    (a->undo_text[0] == 0 || (sites >> a->undo_site & 1) == 0)) {
+		snprintf(
+			text, sizeof text,
+			"no production asks this site to give anything up; one that does "
+			"is named by `hamirror why %s`, with the records",
+			c->config->instance);
+		cluster_alone_reply(c, 1, text);
 		return false;
 	}
 	if (command->discard || a->undo_text[0] == 0 || (sites >> a->undo_site & 1) == 0)
@@ -82,6 +93,39 @@ static bool may_connect(struct cluster_core *c, const struct cluster_command *co
 		 c->config->instance, cluster_site_name(c, (int32_t)a->undo_site));
 	cluster_alone_reply(c, 1, text);
 	return false;
+}
+
+/* What a copy puts out is production, and its link stands. */
+static bool may_disconnect(struct cluster_core *c, uint32_t sites)
+{
+	const int32_t production = cluster_alone_production(c);
+	char text[320], instance[2 * CONFIG_NAME_MAX];
+	int32_t node;
+
+	if (c->alone->state == ALONE_SERVING || production == VIEW_NONE ||
+	    (sites >> production & 1) == 0)
+		return true;
+	node = cluster_alone_node(c, (uint32_t)production);
+	cluster_instance_of(c, node, instance);
+	snprintf(text, sizeof text,
+		 "%s is production, and this site its copy: a copy is put out there, by "
+		 "`hamirror disconnect %s %s` on %s",
+		 cluster_site_name(c, production), instance,
+		 cluster_site_name(c, (int32_t)c->alone->site),
+		 cluster_node_name(c, node));
+	cluster_alone_reply(c, 1, text);
+	return false;
+}
+
+void cluster_alone_refuse_site(struct cluster_core *c)
+{
+	const uint32_t own = c->alone->site;
+	char text[160];
+
+	snprintf(text, sizeof text, "%s is this site itself: name the other one, %s",
+		 cluster_site_name(c, (int32_t)own),
+		 cluster_site_name(c, own == 0 ? 1 : 0));
+	cluster_alone_reply(c, 1, text);
 }
 
 uint32_t cluster_alone_sites(const struct cluster_core *c,
@@ -100,10 +144,11 @@ void cluster_alone_mark(struct cluster_core *c, const struct cluster_command *co
 	struct order *o;
 
 	if (sites == 0) {
-		cluster_alone_reply(c, 1, "that is not the other site");
+		cluster_alone_refuse_site(c);
 		return;
 	}
-	if (command->type == CLUSTER_COMMAND_CONNECT && !may_connect(c, command, sites))
+	if (command->type == CLUSTER_COMMAND_CONNECT ? !may_connect(c, command, sites) :
+						       !may_disconnect(c, sites))
 		return;
 	a->mark_sites = command->type == CLUSTER_COMMAND_DISCONNECT ?
 				a->disconnected | sites :
@@ -117,7 +162,7 @@ void cluster_alone_mark(struct cluster_core *c, const struct cluster_command *co
 void cluster_alone_stored(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
-	char text[320];
+	char text[FACT_TEXT_MAX + 64];
 
 	if (!a->busy || f->order_id != a->mark_id)
 		return;
@@ -137,9 +182,13 @@ void cluster_alone_stored(struct cluster_core *c, const struct fact *f)
 	if (a->command.discard && a->undo_text[0] != 0)
 		snprintf(text, sizeof text, "allowed again; given up: %s", a->undo_text);
 	else
-		snprintf(text, sizeof text, "%s",
-			 a->command.type == CLUSTER_COMMAND_DISCONNECT ?
-				 "put out: writes go on without it and are tracked" :
-				 "allowed again");
+		snprintf(
+			text, sizeof text, "%s",
+			a->command.type == CLUSTER_COMMAND_CONNECT ?
+				"allowed again" :
+			a->state == ALONE_SERVING ?
+				"put out: writes go on without it and are tracked" :
+				"put out: no link from it is taken here; where this site "
+				"was production, it may be promoted without it");
 	cluster_alone_reply(c, 0, text);
 }

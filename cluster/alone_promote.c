@@ -116,7 +116,7 @@ static void own_log(struct cluster_core *c, const struct fact *f)
 void cluster_alone_peer(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
-	char text[240];
+	char text[320], instance[2 * CONFIG_NAME_MAX];
 
 	if ((a->state != ALONE_PROBING && a->state != ALONE_CONFIRMING) ||
 	    f->site >= c->config->site_count || f->order_id != a->probe_id)
@@ -126,10 +126,11 @@ void cluster_alone_peer(struct cluster_core *c, const struct fact *f)
 		return;
 	}
 	if (f->error == 0 && f->serving) {
+		cluster_instance_of(c, cluster_alone_node(c, f->site), instance);
 		snprintf(text, sizeof text,
-			 "%s serves: demote it there first (--force does not "
+			 "%s serves: `hamirror demote %s` there first (--force does not "
 			 "override that)",
-			 cluster_site_name(c, (int32_t)f->site));
+			 cluster_site_name(c, (int32_t)f->site), instance);
 		refuse(c, "alone-peer-serves", text);
 		return;
 	}
@@ -311,7 +312,10 @@ static bool all_allow(struct cluster_core *c, uint32_t rolled)
 			continue;
 		if (!a->force) {
 			snprintf(text + strlen(text), sizeof text - strlen(text),
-				 "; `hamirror promote %s --force` goes on without it",
+				 "; %s`hamirror promote %s --force` goes on without it",
+				 a->peer[s].error != 0 && !a->peer[s].reached ?
+					 "start it there, or " :
+					 "",
 				 c->config->instance);
 			refuse(c, "alone-peer", text);
 			return false;

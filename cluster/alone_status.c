@@ -3,8 +3,7 @@
 
 #include "cluster/alone.h"
 
-/* A site that does not serve is linked to production only. */
-static int32_t linked_production(const struct cluster_core *c)
+int32_t cluster_alone_production(const struct cluster_core *c)
 {
 	for (uint32_t s = 0; s < c->config->site_count; s++)
 		if (c->alone->link[s] >= LINK_CATCHING_UP)
@@ -22,6 +21,26 @@ static const char *lost_name(const struct cluster_core *c)
 	return cluster_site_name(c, (int32_t)s);
 }
 
+/* It does not serve, and has no link. */
+static void unlinked_text(const struct cluster_core *c, char *text, size_t size)
+{
+	uint32_t out = 0;
+
+	while (out < c->config->site_count && (c->alone->disconnected >> out & 1) == 0)
+		out++;
+	if (out < c->config->site_count)
+		snprintf(
+			text, size,
+			"this site is not promoted, and takes no link from %s, which was "
+			"put out here: `hamirror connect %s %s` allows it again",
+			cluster_site_name(c, (int32_t)out), c->config->instance,
+			cluster_site_name(c, (int32_t)out));
+	else
+		snprintf(text, size,
+			 "this site is not promoted, and no link comes from another one: "
+			 "whether that serves is not known here");
+}
+
 static void alone_text(const struct cluster_core *c, char *text, size_t size)
 {
 	const struct alone *a = c->alone;
@@ -32,8 +51,8 @@ static void alone_text(const struct cluster_core *c, char *text, size_t size)
 		snprintf(text, size, "the devices of this site are being opened");
 	else if (a->lost != 0)
 		snprintf(text, size,
-			 "writes wait for %s, which is gone: `hamirror disconnect %s "
-			 "%s` goes on without it",
+			 "writes wait for %s, which cannot be reached: `hamirror "
+			 "disconnect %s %s` goes on without it",
 			 lost_name(c), c->config->instance, lost_name(c));
 	else if (a->state == ALONE_PROBING)
 		snprintf(text, size, "promoting: asking the other site");
@@ -41,13 +60,12 @@ static void alone_text(const struct cluster_core *c, char *text, size_t size)
 		 a->state == ALONE_STARTING)
 		snprintf(text, size, "promoting: preparing the writelog");
 	else if (a->undo_text[0] != 0 && a->state != ALONE_SERVING)
-		snprintf(text, size, "%.180s: `hamirror connect %s %s --discard`",
+		snprintf(text, size,
+			 "%s: `hamirror connect %s %s --discard` gives them up",
 			 a->undo_text, c->config->instance,
 			 cluster_site_name(c, (int32_t)a->undo_site));
-	else if (a->state != ALONE_SERVING && linked_production(c) == VIEW_NONE)
-		snprintf(text, size,
-			 "no production: it is not promoted here, and no link "
-			 "to another site is up");
+	else if (a->state != ALONE_SERVING && cluster_alone_production(c) == VIEW_NONE)
+		unlinked_text(c, text, size);
 }
 
 /* A link tells which node is at its other end: a node of that site, and production itself
@@ -88,7 +106,8 @@ static void peer_fill(const struct cluster_core *c, uint32_t s, bool serves,
 			 "again",
 			 c->config->instance, cluster_site_name(c, (int32_t)s));
 	else if ((a->lost & bit) != 0)
-		snprintf(to->text, sizeof to->text, "gone, and writes wait for it");
+		snprintf(to->text, sizeof to->text,
+			 "cannot be reached, and writes wait for it");
 	else if (!to->current)
 		snprintf(to->text, sizeof to->text,
 			 "not caught up: writes do not wait for it");
@@ -98,14 +117,15 @@ static void own_fill(const struct cluster_core *c, bool serves,
 		     struct cluster_status_site *to)
 {
 	const struct alone *a = c->alone;
-	const int32_t production = linked_production(c);
+	const int32_t production = cluster_alone_production(c);
 
 	to->role = serves ? CLUSTER_SITE_PRODUCTION : CLUSTER_SITE_COPY;
 	to->host = a->data != DATA_DISKLESS ? (int32_t)c->self.node : VIEW_NONE;
 	to->current = serves;
 	if (!serves && production != VIEW_NONE)
 		to->link = a->link[production];
-	to->data = a->data;
+	/* Only production is sure to have all. */
+	to->data = !serves && a->data == DATA_UP_TO_DATE ? DATA_CONSISTENT : a->data;
 	to->marks = a->marks;
 }
 
@@ -116,7 +136,8 @@ void cluster_alone_status(const struct cluster_core *c, struct cluster_status *s
 	const bool serves = a->state == ALONE_SERVING || a->state == ALONE_DEMOTING;
 
 	status->quorate = true;
-	status->view_in_effect = newest != NULL || linked_production(c) != VIEW_NONE;
+	status->view_in_effect = newest != NULL ||
+				 cluster_alone_production(c) != VIEW_NONE;
 	status->mirror = a->mirror;
 	status->lineage = a->lineage;
 	status->history = a->history;

@@ -199,7 +199,7 @@ struct cluster_status {
 	bool promoting_here;        /* a promotion is under way; text says what it waits for */
 	uint64_t lease_left_ms;
 	int32_t promotion_score;    /* of this node; INT32_MIN: remove it */
-	char text[256];             /* why nothing serves, or what is awaited, or "" */
+	char text[512];             /* why nothing serves, or what is awaited, or "" */
 	uint32_t node_count, site_count;
 	struct cluster_status_node nodes[CONFIG_NODE_COUNT_MAX];
 	struct cluster_status_site sites[CONFIG_SITE_COUNT_MAX];

@@ -57,7 +57,8 @@ struct command *cluster_command_add(struct cluster_core *c,
 	struct command *w = command_place(c, command->type);
 
 	if (w == NULL) {
-		cluster_reply(c, command->id, 1, "too many commands wait already");
+		cluster_reply(c, command->id, 1,
+			      "too many commands wait already: try again");
 		return NULL;
 	}
 	*w = (struct command){
@@ -254,21 +255,26 @@ static uint32_t sites_of(const struct cluster_core *c,
 
 void cluster_command_site(struct cluster_core *c, const struct cluster_command *command)
 {
-	const struct view *v = cluster_vote_in_effect(c);
 	const uint32_t sites = sites_of(c, command);
+	const int32_t serving = cluster_status_serving_node(c);
 	struct command *w;
 	struct order *o;
 
 	if (c->role.serve != SERVE_SERVING) {
-		cluster_reply(c, command->id, 1,
-			      "only the production host can do that: %s",
-			      v == NULL || v->production_node == VIEW_NONE ?
-				      "there is none" :
-				      cluster_node_name(c, v->production_node));
+		cluster_reply(c, command->id, 1, "only production's host does that: %s",
+			      serving == VIEW_NONE ? "none serves at this moment" :
+						     cluster_node_name(c, serving));
 		return;
 	}
 	if (sites == 0) {
-		cluster_reply(c, command->id, 1, "that is not a copy");
+		cluster_reply(c, command->id, 1, "%s is production's own site, no copy",
+			      cluster_site_name(c, (int32_t)c->role.site));
+		return;
+	}
+	if (command->discard) {
+		cluster_reply(c, command->id, 1,
+			      "--discard is for `cluster: none`: in a cluster nothing "
+			      "waits for it");
 		return;
 	}
 	w = cluster_command_add(c, command, sites);

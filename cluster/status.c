@@ -36,7 +36,7 @@ static void voters_away(const struct cluster_core *c, const struct view *v, char
 static void undecided_text(const struct cluster_core *c, const struct view *v,
 			   uint32_t here, char *text, size_t size)
 {
-	char away[100];
+	char away[200];
 
 	voters_away(c, v, away, sizeof away);
 	if (v->voters.count == 1)
@@ -86,7 +86,9 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 		snprintf(text, size,
 			 "the voter file cannot be written: this node does not vote");
 	else if (!c->joined)
-		snprintf(text, size, "waiting for the members' group");
+		snprintf(text, size,
+			 "this node waits until Corosync takes it into the group of the "
+			 "mirror's nodes");
 	else if (c->refused_text[0] != 0 && c->peer_count > 1 &&
 		 !c->node[c->self.node].member)
 		snprintf(text, size, "%s", c->refused_text);
@@ -119,7 +121,9 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 	else if (c->role.text[0] != 0)
 		snprintf(text, size, "%.255s", c->role.text);
 	else if (serving == VIEW_NONE)
-		snprintf(text, size, "no production host: %s may be promoted",
+		snprintf(text, size,
+			 "nothing serves: no host of %s, or of a current copy, is "
+			 "promoted",
 			 cluster_site_name(c, v->production_site));
 }
 
@@ -224,9 +228,11 @@ static void node_fill(const struct cluster_core *c, uint32_t n,
 		snprintf(to->text, sizeof to->text, "%s", from->text);
 	else if (!from->member)
 		snprintf(to->text, sizeof to->text, "%s",
-			 from->fenced_boot != 0 ? "it was fenced" :
+			 from->fenced_boot != 0 && !from->unsaid &&
+					 from->fenced_boot == from->seen_boot ?
+				 "it was fenced" :
 			 !from->known || (from->said.flags & ANNOUNCE_STOPPING) == 0 ?
-						  "" :
+				 "" :
 			 to->voter ? "it left in order; its vote is missed" :
 				     "it left in order; its vote is not missed");
 	else if (from->said.epoch == 0)

@@ -182,15 +182,10 @@ static bool hold_fits(struct mirror_engine *m, const struct mirror_refresh_begin
 		m->open.leap.room_blocks = (uint32_t)((room - need) / MIRROR_BLOCK_BYTES);
 		return true;
 	}
-	snprintf(
-		text, size,
-		"to keep its last consistent image until the refresh ends, the "
-		"writelog of site %s needs %llu MiB and has %llu MiB: enlarge it, or let the "
-		"image be inconsistent meanwhile: `hamirror refresh %s %s "
-		"--allow-inconsistent` on production's host",
-		mirror_engine_site_name(m, m->open.site),
-		(unsigned long long)(need >> 20) + 1, (unsigned long long)(room >> 20),
-		m->config->mirror, mirror_engine_site_name(m, m->open.site));
+	snprintf(text, size,
+		 "to keep its last consistent image until the refresh ends its writelog "
+		 "needs %llu MiB and has %llu MiB: enlarge it",
+		 (unsigned long long)(need >> 20) + 1, (unsigned long long)(room >> 20));
 	return false;
 }
 

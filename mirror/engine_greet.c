@@ -118,44 +118,50 @@ static void refuse(struct mirror_engine *m, uint32_t number, enum mirror_refuse_
 
 /* ---- acceptor ------------------------------------------------------------ */
 
-/* Judge by the hello alone. 0, or a code and the sentence. */
+/* What can be told from the hello alone. 0, or a code and the sentence. It is read on both
+ * sides, so it names both. */
 static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 			  char *text, size_t size)
 {
 	const bool maker = h->purpose == MIRROR_HELLO_PROBE && uuid_is_zero(&h->mirror);
+	const char *own = mirror_engine_site_name(m, m->open.site);
 
 	if (h->version_min > MIRROR_WIRE_VERSION ||
 	    h->version_max < MIRROR_WIRE_VERSION) {
 		snprintf(text, size,
-			 "it speaks versions %u to %u of the line's protocol, "
-			 "we speak %u: upgrade the older one",
-			 h->version_min, h->version_max, MIRROR_WIRE_VERSION);
+			 "%s speaks versions %u to %u of the line's protocol, "
+			 "%s version %u: upgrade the older one",
+			 h->site_name, h->version_min, h->version_max, own,
+			 MIRROR_WIRE_VERSION);
 		return MIRROR_REFUSE_OTHER_VERSION;
 	}
 	if (strcmp(h->mirror_name, m->open.sb.mirror_name) != 0 ||
 	    (!maker && !uuid_equal(&h->mirror, &m->open.sb.mirror))) {
-		snprintf(text, size, "it belongs to another mirror (%s)", h->mirror_name);
+		snprintf(text, size,
+			 "%s of mirror %s and %s of mirror %s are of different mirrors",
+			 h->site_name, h->mirror_name, own, m->open.sb.mirror_name);
 		return MIRROR_REFUSE_OTHER_MIRROR;
 	}
 	if (maker)
 		return 0;
 	if (!uuid_equal(&h->lineage, &m->open.sb.lineage)) {
-		snprintf(text, size, "it belongs to another lineage of this mirror");
+		snprintf(text, size, "%s and %s are of different lineages of this mirror",
+			 h->site_name, own);
 		return MIRROR_REFUSE_OTHER_LINEAGE;
 	}
 	/* A question is answered even so: the asker must hear that we serve. */
 	if (h->config_hash != m->config->hash && h->purpose != MIRROR_HELLO_PROBE) {
 		snprintf(text, size,
-			 "its configuration differs from ours: make "
-			 "%s.yaml the same on every node",
-			 m->config->mirror);
+			 "the configurations of %s and %s differ: make %s.yaml the same "
+			 "on every node and start hamirror there again",
+			 h->site_name, own, m->config->mirror);
 		return MIRROR_REFUSE_OTHER_CONFIG;
 	}
 	if (h->site >= m->config->site_count || h->site == m->open.site) {
 		snprintf(text, size,
-			 "it says that it is site %s, which we are or do not "
-			 "know",
-			 h->site_name);
+			 "one that calls itself site %s called %s, in whose file that is "
+			 "no other site",
+			 h->site_name, own);
 		return MIRROR_REFUSE_UNKNOWN_PEER;
 	}
 	return 0;
@@ -179,17 +185,18 @@ static int check_generation(struct mirror_engine *m, const struct mirror_hello *
 			return MIRROR_REFUSE_SPLIT_BRAIN;
 		}
 		snprintf(text, size,
-			 "its generation %llu is older than the one that this "
-			 "site has promised to follow",
-			 (unsigned long long)h->generation_ordinal);
+			 "generation %llu of %s is older than the one that %s has "
+			 "promised to follow",
+			 (unsigned long long)h->generation_ordinal, h->site_name,
+			 mirror_engine_site_name(m, m->open.site));
 		return MIRROR_REFUSE_GENERATION;
 	}
 	/* Without members there is no view; our log is judged instead. */
 	if (m->config->cluster && known != NULL &&
 	    mirror_history_find(&h->history, &known->id) == NULL) {
 		snprintf(text, size,
-			 "its generation %llu was followed by generation %llu",
-			 (unsigned long long)h->generation_ordinal,
+			 "generation %llu of %s was followed by generation %llu",
+			 (unsigned long long)h->generation_ordinal, h->site_name,
 			 (unsigned long long)known->ordinal);
 		return MIRROR_REFUSE_GENERATION;
 	}
@@ -212,7 +219,11 @@ static int check_state(struct mirror_engine *m, const struct mirror_hello *h, ch
 		return MIRROR_REFUSE_NOT_COPY;
 	}
 	if (h->purpose == MIRROR_HELLO_STREAM && m->open.sb.sites[h->site].disconnected) {
-		snprintf(text, size, "site %s was disconnected here by the operator",
+		snprintf(text, size,
+			 "%s was put out on %s by a disconnect: `hamirror connect %s %s` "
+			 "there allows it again",
+			 mirror_engine_site_name(m, h->site),
+			 mirror_engine_site_name(m, m->open.site), m->config->instance,
 			 mirror_engine_site_name(m, h->site));
 		return MIRROR_REFUSE_DISCONNECTED;
 	}
@@ -289,6 +300,7 @@ static void adopt_foreign(struct mirror_engine *m, const struct mirror_hello *h)
 static void judge(struct mirror_engine *m, struct engine_link *l)
 {
 	struct mirror_judgement j;
+	char text[FACT_TEXT_MAX];
 
 	mirror_history_judge(&m->open.sb.history, m->open.marks.last, &l->hello.history,
 			     &j);
@@ -310,8 +322,10 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 								     m->open.marks.last;
 		break;
 	case MIRROR_VERDICT_AHEAD:
-		refuse(m, m->open.greeting.link, MIRROR_REFUSE_GENERATION,
-		       "its history is an older part of this site's");
+		mirror_text(text, sizeof text,
+			    "the history of %s is an older part of that of %s",
+			    l->hello.site_name, mirror_engine_site_name(m, m->open.site));
+		refuse(m, m->open.greeting.link, MIRROR_REFUSE_GENERATION, text);
 		MIRROR_SET(m, greeting.step, GREETING_NONE);
 		break;
 	case MIRROR_VERDICT_FORKED:
@@ -330,8 +344,11 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 		if (l->purpose == MIRROR_HELLO_STREAM) {
 			adopt_foreign(m, &l->hello);
 		} else {
-			refuse(m, m->open.greeting.link, MIRROR_REFUSE_GENERATION,
-			       "this site has no generation in common with it");
+			mirror_text(text, sizeof text,
+				    "%s and %s have no generation in common",
+				    l->hello.site_name,
+				    mirror_engine_site_name(m, m->open.site));
+			refuse(m, m->open.greeting.link, MIRROR_REFUSE_GENERATION, text);
 			MIRROR_SET(m, greeting.step, GREETING_NONE);
 		}
 		break;

@@ -193,6 +193,7 @@ static bool take_ready(struct mirror_engine *m, uint32_t number,
 {
 	struct engine_peer *p = &m->open.peer[m->link[number].site];
 	struct mirror_refresh_ready ready;
+	char text[FACT_TEXT_MAX];
 
 	if (mirror_wire_decode_refresh_ready(r->body, r->body_bytes, &ready) != 0 ||
 	    p->refresh.phase != REFRESH_ASKED)
@@ -202,7 +203,13 @@ static bool take_ready(struct mirror_engine *m, uint32_t number,
 		p->refresh.starved = false;
 		p->refresh.refused_count++;
 		p->retry_at_ns = m->now_ns + REFUSED_NS;
-		mirror_peer_set(m, m->link[number].site, LINK_REFRESHING, ready.text);
+		mirror_text(
+			text, sizeof text,
+			"%s; or `hamirror refresh %s %s --allow-inconsistent` lets the "
+			"image be inconsistent meanwhile",
+			ready.text, m->config->instance,
+			mirror_engine_site_name(m, m->link[number].site));
+		mirror_peer_set(m, m->link[number].site, LINK_REFRESHING, text);
 		return true;
 	}
 	if (!mirror_pace_ready(m, m->link[number].site, ready.room_blocks)) {

@@ -13,16 +13,22 @@ static bool order_one(struct mirror_engine *m, uint32_t site, bool inconsistent,
 	const char *name = mirror_engine_site_name(m, site);
 
 	if (m->state != ENGINE_SERVING) {
-		mirror_text(text, size, "%s: only production refreshes a copy", name);
+		mirror_text(text, size,
+			    "%s: this site is not production, which alone refreshes",
+			    name);
 		return false;
 	}
 	mirror_trust_forgive(m, site);
 	if (p->refresh.phase == REFRESH_NONE) {
 		mirror_text(text, size,
-			    p->state == LINK_CONNECTED   ? "%s: every record reaches it" :
+			    p->state == LINK_CONNECTED ?
+				    "%s: every record reaches it, so "
+				    "there is nothing to refresh" :
 			    p->state == LINK_CATCHING_UP ? "%s: the writelog holds what "
-							   "it misses" :
-							   "%s: its link is down",
+							   "it misses, so it needs no "
+							   "refresh" :
+							   "%s: its link is down; it is "
+							   "refreshed when that is up",
 			    name);
 		return false;
 	}
@@ -32,7 +38,7 @@ static bool order_one(struct mirror_engine *m, uint32_t site, bool inconsistent,
 		mirror_text(text, size, "%s: it is being refreshed", name);
 		return true;
 	}
-	mirror_text(text, size, "%s: it is asked again", name);
+	mirror_text(text, size, "%s: its refresh is tried again", name);
 	mirror_refresh_map(m, site);
 	return true;
 }
@@ -45,7 +51,7 @@ void mirror_refresh_order(struct mirror_engine *m, const struct order *o)
 	f->order_id = o->id;
 	f->error = -EALREADY;
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
-		char text[2 * CONFIG_NAME_MAX];
+		char text[CONFIG_NAME_MAX + 80];
 
 		if ((o->sites >> s & 1) == 0)
 			continue;

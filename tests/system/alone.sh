@@ -2,85 +2,11 @@
 # alone.sh - two sites without a cluster, both on this machine: made, written, switched
 # over, cut off, killed and started again, by the command alone.
 set -u
-# shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
-. "$(dirname "$(readlink -f "$0")")/lab.sh"
+# shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
+. "$(dirname "$(readlink -f "$0")")/pair.sh"
 
-DISK_MIB=32
-for tool in qemu-io nbdcopy cmp python3; do
-	[ -n "$(command -v $tool)" ] || skip "$tool is not installed (tests/packages lists all)"
-done
-[ -x "$BUILD/hamirrord" ] || fail "no hamirrord in $BUILD"
-
-# Under a path that needs no quoting in NBD URIs.
-DIR=$(mktemp -d "${TMPDIR:-/tmp}/hamirror-alone.XXXXXX") || exit 1
-export HAMIRROR_CONFIG_DIR=$DIR/etc HAMIRROR_STATE_DIR=$DIR/state HAMIRROR_RUN_DIR=$DIR/run
-export HAMIRROR_LOG_DIR=$DIR/log HAMIRROR_DEV_DIR=$DIR/dev
-PATH=$(readlink -f "$BUILD"):$PATH
-
-daemon_pid() { cat "$DIR/run/data@$1/pid" 2> /dev/null; }
-
-end() {
-	local status=$? host
-	trap - EXIT
-	for host in a b; do
-		kill -9 "$(daemon_pid $host)" 2> /dev/null
-	done
-	if [ $status != 0 ] && [ $status != 77 ]; then
-		tail -n 40 "$DIR"/log/* >&2
-		for host in a b; do
-			[ ! -e "$DIR/$host.err" ] || tail -n 20 "$DIR/$host.err" >&2
-		done
-		echo "everything is in $DIR" >&2
-	else
-		rm -rf "$DIR"
-	fi
-	exit $status
-}
-trap end EXIT
-trap 'exit 130' INT TERM HUP
-
-# ---- verbs --------------------------------------------------------------------------
-
-# hamirror COMMAND data@HOST ...: must succeed.
-run() {
-	local command=$1 host=$2; shift 2
-	hamirror "$command" "data@$host" "$@" || fail "hamirror $command data@$host $*: $?"
-}
-
-# ... must be refused (1), with the words $1.
-refused() {
-	local words=$1 command=$2 host=$3 said status; shift 3
-	said=$(hamirror "$command" "data@$host" "$@" 2>&1)
-	status=$?
-	[ $status = 1 ] || fail "hamirror $command data@$host $*: $status, not refused: $said"
-	[[ $said == *$words* ]] || fail "hamirror $command data@$host $*: no '$words' in: $said"
-}
-
-uri() { echo "nbd+unix:///db?socket=$DIR/run/data@$1/nbd"; }
-
-# Write pattern $2 over $4 from $3 on, as a client of host $1, and flush.
-write() {
-	qemu-io -f raw -t writeback -c "write -P $2 $3 $4" -c flush "$(uri "$1")" \
-		> "$DIR/qemu-io" || { cat "$DIR/qemu-io"; fail "write on $1"; }
-}
-reads() { qemu-io -f raw -r -c "read -P $2 $3 $4" "$(uri "$1")" > "$DIR/qemu-io" &&
-	! grep -q "Pattern verification failed" "$DIR/qemu-io"; }
-
-# Member $3 of site $2 as host $1 sees it; of the status itself with $2 empty.
-field() {
-	hamirror status "data@$1" --json 2> /dev/null | python3 -c '
-import json, sys
-status = json.load(sys.stdin)
-for part in [s for s in status["sites"] if s["name"] == sys.argv[1]] or [status]:
-    print(part[sys.argv[2]])
-' "$2" "$3" 2> /dev/null
-}
-
-is_current() { [ "$(field "$1" "$2" current) $(field "$1" "$2" data)" = "True UpToDate" ]; }
-is_level() { is_current "$1" "$2" && [ "$(field "$1" "$2" lag_bytes)" = 0 ]; }
-
-# Both images alike, once what is under way is home.
-images_are_equal() { cmp -s "$DIR/db.a" "$DIR/db.b"; }
+DISK_MIB=32 LOG_MIB=16
+pair_begin nbdcopy
 
 export_is_disk() {
 	nbdcopy "$(uri a)" - | cmp -s -n $((DISK_MIB << 20)) - "$DIR/db.a"
@@ -89,27 +15,8 @@ export_is_disk() {
 # ---- the story ------------------------------------------------------------------------
 
 configure() {
-	mkdir -p "$HAMIRROR_CONFIG_DIR"
-	cat > "$HAMIRROR_CONFIG_DIR/data.yaml" <<-END
-	mirror: data
-	cluster: none
-	mode: sync
-	attach: none
-	frozen-timeout: 5000
-	copy-timeout: 2000
-	sites:
-	  - name: paris
-	    hosts: [a]
-	    writelog: $DIR/log.a
-	    disks: [{name: db, path: $DIR/db.a}]
-	  - name: lyon
-	    hosts: [b]
-	    writelog: $DIR/log.b
-	    disks: [{name: db, path: $DIR/db.b}]
-	addresses: {a: "127.0.0.1:$(free_port)", b: "127.0.0.1:$(free_port)"}
-	END
-	truncate -s ${DISK_MIB}M "$DIR/db.a" "$DIR/db.b"
-	truncate -s 16M "$DIR/log.a" "$DIR/log.b"
+	pair_yaml "" > "$DIR/etc/data.yaml"
+	pair_devices
 	# what is on the first disk is kept, what is on the other is overwritten
 	head -c 3M /dev/urandom | dd of="$DIR/db.a" bs=1M seek=5 conv=notrunc status=none
 	head -c 3M /dev/urandom | dd of="$DIR/db.b" bs=1M seek=9 conv=notrunc status=none
@@ -137,7 +44,7 @@ create_both() {
 
 test_first_promotion() {
 	run promote a
-	await 20 is_current a lyon || fail "lyon did not become current: $(hamirror why data@a)"
+	current_again a lyon
 	await 10 images_are_equal || fail "the copy is not like the original after its refresh"
 	cmp "$DIR/db.a" "$DIR/adopted" || fail "adopting changed the disk"
 	say "ok: adopted, refreshed, current"
@@ -150,7 +57,7 @@ test_writes() {
 	reads a 0x11 1M 1M || fail "not read back"
 	# what is answered goes home once the log has proven it
 	await 10 export_is_disk || fail "nbdcopy differs"
-	await 10 is_level a lyon || fail "lyon did not catch up"
+	current_again a lyon
 	await 10 images_are_equal || fail "images differ after writes"
 	refused "" promote b
 	say "ok: written and mirrored"
@@ -162,20 +69,13 @@ test_switch_over() {
 	run promote b
 	reads b 0x11 1M 1M || fail "b lost what was written on a"
 	write b 0x44 6M 1M
-	await 20 is_current b paris || fail "paris did not become current: $(hamirror why data@b)"
+	current_again b paris
 	await 10 images_are_equal || fail "images differ after the switch"
 	run demote b
 	run promote a
-	await 20 is_current a lyon || fail "lyon did not come back: $(hamirror why data@a)"
+	current_again a lyon
 	reads a 0x44 6M 1M || fail "a lost what was written on b"
 	say "ok: switched over and back"
-}
-
-kill_daemon() {
-	local pid
-	pid=$(daemon_pid "$1")
-	kill -9 "$pid" || fail "no daemon to kill on $1"
-	while [ -d "/proc/$pid" ] && ! grep -qs "^State:.Z" "/proc/$pid/status"; do sleep 0.02; done
 }
 
 test_production_killed() {
@@ -184,7 +84,7 @@ test_production_killed() {
 	run start a
 	run promote a
 	reads a 0x55 8M 1M || fail "a lost a flushed write by its kill"
-	await 20 is_current a lyon || fail "lyon did not come back: $(hamirror why data@a)"
+	current_again a lyon
 	await 10 images_are_equal || fail "images differ after the kill"
 	say "ok: production killed and started again"
 }
@@ -201,12 +101,10 @@ test_copy_killed() {
 	run start b
 	[ "$(field a lyon current)" = False ] || fail "lyon came back though it is put out"
 	run connect a lyon
-	await 20 is_current a lyon || fail "lyon did not come back: $(hamirror why data@a)"
+	current_again a lyon
 	await 10 images_are_equal || fail "images differ after the disconnection"
 	say "ok: copy killed, put out, taken back"
 }
-
-is_frozen() { [ "$(field a '' frozen)" = True ]; }
 
 # Both are told at once, the line whole: one at most serves, and it is the level image.
 test_promoted_together() {
@@ -224,7 +122,7 @@ test_promoted_together() {
 		[ "$on" != FalseFalse ] || fail "neither serves: $(cat "$DIR/pa" "$DIR/pb")"
 	done
 	[ "$(field a '' serving)" = True ] || { run demote b; run promote a; }
-	await 20 is_level a lyon || fail "lyon is not level: $(hamirror why data@a)"
+	current_again a lyon
 	say "ok: promoted together, one yields"
 }
 
@@ -244,11 +142,11 @@ test_nothing_undone_unasked() {
 	[ "$(field b paris current)" = False ] || fail "a was undone unasked"
 	run connect a lyon --discard
 	await 20 is_refreshed_or_level || fail "b does not refresh: $(hamirror why data@b)"
-	await 30 is_level b paris || fail "paris is not level: $(hamirror why data@b)"
+	current_again b paris
 	await 10 images_are_equal || fail "images differ after what was given up"
 	run demote b
 	run promote a
-	await 20 is_level a lyon || fail "lyon is not level: $(hamirror why data@a)"
+	current_again a lyon
 	say "ok: forced, asked, given up"
 }
 

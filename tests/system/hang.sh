@@ -123,4 +123,38 @@ day_copy() {
 	device_end
 }
 
-run_days "${*:-production_disk production_log answers_in_time copy}"
+# ---- commands --------------------------------------------------------------------------
+
+# `hamirror $2...` ends in its time, refused, and names the writelog of a.
+ends() {
+	local words=$1 command
+	shift
+	hamirror "$@" > "$DIR/said" 2>&1 &
+	command=$!
+	await 20 daemon_is_gone $command || { answer_all; fail "hamirror $*: hangs"; }
+	wait $command
+	[ $? = 1 ] || fail "hamirror $*: not refused: $(cat "$DIR/said")"
+	grep -qF "$words" "$DIR/said" || fail "hamirror $*: no '$words' in: $(cat "$DIR/said")"
+}
+answer_all() { kill -CONT "${servers[@]}"; }
+
+# A file system that does not answer holds no command.
+day_commands() {
+	local named="writelog ($DIR/log.a) has not answered"
+	pair_clean
+	pair_yaml "" > "$DIR/etc/data.yaml"
+	pair_devices
+	stoppable log.a
+	ln -sfn "$DIR/mnt/nbd" "$DIR/log.a"
+	kill -STOP "${servers[1]}"
+	ends "$named" config check data@a
+	ends "$named" create data@a
+	ends "$named" scan data@a
+	ends "$named" accept data@a db
+	answer_all
+	hamirror config check data@a > "$DIR/said" 2>&1 ||
+		fail "it answers, and is not valid: $(cat "$DIR/said")"
+	device_end
+}
+
+run_days "${*:-production_disk production_log answers_in_time copy commands}"

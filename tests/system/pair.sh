@@ -6,6 +6,7 @@
 
 DISK_MIB=${DISK_MIB:-16}
 LOG_MIB=${LOG_MIB:-8}
+DISKS=${DISKS:-db} # names
 
 daemon_pid() { cat "$DIR/run/data@$1/pid" 2> /dev/null; }
 
@@ -53,6 +54,17 @@ pair_end() {
 	exit $status
 }
 
+# Host $1's part of the configuration.
+pair_site() {
+	local disk list=''
+	for disk in $DISKS; do list="$list, {name: $disk, path: $DIR/$disk.$1}"; done
+	cat <<-END
+	    hosts: [$1]
+	    writelog: $DIR/log.$1
+	    disks: [${list#, }]
+	END
+}
+
 # The configuration to stdout; $1: lines added at the top level.
 pair_yaml() {
 	cat <<-END
@@ -64,21 +76,21 @@ pair_yaml() {
 	copy-timeout: 2000
 	sites:
 	  - name: paris
-	    hosts: [a]
-	    writelog: $DIR/log.a
-	    disks: [{name: db, path: $DIR/db.a}]
+	$(pair_site a)
 	  - name: lyon
-	    hosts: [b]
-	    writelog: $DIR/log.b
-	    disks: [{name: db, path: $DIR/db.b}]
+	$(pair_site b)
 	addresses: {a: "127.0.0.1:$PORT_A", b: "127.0.0.1:$PORT_B"}
 	${1:-}
 	END
 }
 
 pair_devices() {
-	rm -f "$DIR"/db.? "$DIR"/log.?
-	truncate -s "${DISK_MIB}M" "$DIR/db.a" "$DIR/db.b"
+	local disk
+	rm -f "$DIR"/log.?
+	for disk in $DISKS; do
+		rm -f "$DIR/$disk".?
+		truncate -s "${DISK_MIB}M" "$DIR/$disk.a" "$DIR/$disk.b"
+	done
 	truncate -s "${LOG_MIB}M" "$DIR/log.a" "$DIR/log.b"
 }
 
@@ -88,7 +100,7 @@ pair_clean() { rm -rf "$DIR/state" "$DIR/run" "$DIR/log" "$DIR/progress"; }
 # A pair that is made, a promoted and b current.
 pair_new() {
 	pair_clean
-	pair_yaml > "$DIR/etc/data.yaml"
+	pair_yaml "" > "$DIR/etc/data.yaml"
 	pair_devices
 	run create a
 	run start a
@@ -139,15 +151,17 @@ kill_daemon() {
 	await 10 daemon_is_gone "$pid" || fail "the daemon of $1 does not end"
 }
 
-uri() { echo "nbd+unix:///db?socket=$DIR/run/data@$1/nbd"; }
+# The disk $2 (db) of host $1.
+uri() { echo "nbd+unix:///${2:-db}?socket=$DIR/run/data@$1/nbd"; }
 
-# Write pattern $2 over $4 from $3 on, as a client of host $1, and flush.
+# Write pattern $2 over $4 from $3 on, as a client of host $1, and flush. $5: the disk.
 write() {
-	qemu-io -f raw -c "write -P $2 $3 $4" -c flush "$(uri "$1")" > "$DIR/qemu-io" 2>&1 ||
-		{ cat "$DIR/qemu-io"; fail "write on $1"; }
+	qemu-io -f raw -c "write -P $2 $3 $4" -c flush "$(uri "$1" "${5:-}")" \
+		> "$DIR/qemu-io" 2>&1 || { cat "$DIR/qemu-io"; fail "write on $1"; }
 }
 reads() {
-	qemu-io -f raw -r -c "read -P $2 $3 $4" "$(uri "$1")" > "$DIR/qemu-io" 2>&1 &&
+	qemu-io -f raw -r -c "read -P $2 $3 $4" "$(uri "$1" "${5:-}")" \
+		> "$DIR/qemu-io" 2>&1 &&
 		! grep -q "Pattern verification failed" "$DIR/qemu-io"
 }
 
@@ -167,8 +181,20 @@ is_frozen() { [ "$(field a '' frozen)" = True ]; }
 serves() { [ "$(field "$1" '' serving)" = True ]; }
 images_are_equal() { cmp -s "$DIR/db.a" "$DIR/db.b"; }
 
+# Both sites say the same of every site, as far as each knows; where not, what differs
+# is said.
+agree() {
+	local host
+	for host in a b; do
+		hamirror status data@$host --json > "$DIR/status.$host" 2>&1 || return 0
+	done
+	"$SYSTEM/agree" "$DIR/status.a" "$DIR/status.b" > "$DIR/agree"
+}
+agree_soon() { await 10 agree || fail "the sites contradict each other: $(cat "$DIR/agree")"; }
+
 current_again() {
 	await 30 is_level "$1" "$2" || fail "$2 did not become level: $(hamirror why "data@$1")"
+	agree_soon
 }
 
 stop_all() {
@@ -185,9 +211,14 @@ kill_all() {
 	done
 }
 
+# They agree, and once stopped so do their disks.
 alike() {
+	local disk
+	agree_soon
 	stop_all
-	cmp "$DIR/db.a" "$DIR/db.b" || fail "the disks differ"
+	for disk in $DISKS; do
+		cmp "$DIR/$disk.a" "$DIR/$disk.b" || fail "the disks differ"
+	done
 }
 
 # ---- days ---------------------------------------------------------------------------
@@ -201,6 +232,7 @@ run_days() {
 	for day in $1; do
 		started=${EPOCHREALTIME/./}
 		"day_$day"
+		agree_soon
 		kill_all
 		printf 'ok: %-20s %5d ms\n' "$day" $(((${EPOCHREALTIME/./} - started) / 1000))
 	done

@@ -5,6 +5,14 @@
 
 #include "tests/unit/alone_play.h"
 
+static const char *status_text(void)
+{
+	static struct cluster_status s;
+
+	cluster_status_get(core, now_ns, &s);
+	return s.text;
+}
+
 START_TEST(at_the_start_it_opens_and_waits_to_be_told)
 {
 	struct cluster_status s;
@@ -160,6 +168,65 @@ START_TEST(connect_asks_before_it_undoes)
 }
 END_TEST
 
+static void link_of_lyon(enum link_state link)
+{
+	struct fact f = { .type = FACT_LINK, .site = LYON, .link = link };
+
+	fact(&f);
+}
+
+/* A copy that put its production out would keep its link, and say that it had not. */
+START_TEST(a_copy_is_put_out_where_production_is)
+{
+	struct fact stored = { .type = FACT_STORED };
+
+	link_of_lyon(LINK_CONNECTED);
+	command(CLUSTER_COMMAND_DISCONNECT, false);
+	refused("`hamirror disconnect data paris` on n2");
+	ck_assert_ptr_null(ordered(ORDER_MARK));
+	link_of_lyon(LINK_DOWN);
+	command(CLUSTER_COMMAND_DISCONNECT, false);
+	answer(ORDER_MARK, &stored);
+	ck_assert_int_eq(reply.exit_status, 0);
+	ck_assert_ptr_nonnull(strstr(reply.text, "no link from it is taken"));
+	ck_assert_ptr_nonnull(strstr(status_text(), "`hamirror connect data lyon`"));
+}
+END_TEST
+
+/* Consent that is given before anyone has asked would be taken for a later loss. */
+START_TEST(nothing_is_given_up_before_it_is_asked)
+{
+	const struct cluster_command c = {
+		.type = CLUSTER_COMMAND_CONNECT, .id = 9, .site = -1, .discard = true
+	};
+	struct cluster_event e = { .type = CLUSTER_EVENT_COMMAND, .command = &c };
+
+	step(&e);
+	refused("asks");
+	ck_assert_ptr_null(ordered(ORDER_MARK));
+}
+END_TEST
+
+/* Its link may be down, and the other site serve. */
+START_TEST(a_site_without_a_link_does_not_say_that_nothing_serves)
+{
+	ck_assert_ptr_null(strstr(status_text(), "no production"));
+	ck_assert_ptr_nonnull(strstr(status_text(), "not known here"));
+}
+END_TEST
+
+/* It was production and has all of it; whether the other has more, it cannot know. */
+START_TEST(who_was_demoted_calls_nothing_up_to_date)
+{
+	struct fact data = { .type = FACT_DATA, .data = DATA_UP_TO_DATE };
+	struct cluster_status s;
+
+	fact(&data);
+	cluster_status_get(core, now_ns, &s);
+	ck_assert_int_eq(s.sites[0].data, DATA_CONSISTENT);
+}
+END_TEST
+
 START_TEST(a_demote_drains_and_says_so)
 {
 	struct fact demoted = { .type = FACT_DEMOTED, .clean = true };
@@ -294,6 +361,10 @@ int main(void)
 	tcase_add_test(tc, a_peer_that_is_refreshed_is_not_waited_for_until_it_is_level);
 	tcase_add_test(tc, connect_lifts_it_and_the_copy_is_waited_for_when_it_is_ready);
 	tcase_add_test(tc, connect_asks_before_it_undoes);
+	tcase_add_test(tc, a_copy_is_put_out_where_production_is);
+	tcase_add_test(tc, nothing_is_given_up_before_it_is_asked);
+	tcase_add_test(tc, a_site_without_a_link_does_not_say_that_nothing_serves);
+	tcase_add_test(tc, who_was_demoted_calls_nothing_up_to_date);
 	tcase_add_test(tc, a_demote_drains_and_says_so);
 	tcase_add_test(tc, a_stop_demotes_and_closes_first);
 	tcase_add_test(tc, a_promotion_whose_time_is_over_is_called_off);

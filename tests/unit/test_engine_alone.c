@@ -230,6 +230,26 @@ START_TEST(nothing_is_undone_unasked)
 }
 END_TEST
 
+/* Both sides show a refusal: it names both, and the command that ends it. */
+START_TEST(a_refusal_is_read_on_both_sides)
+{
+	const struct order unlink = { .type = ORDER_UNLINK, .site = 1 };
+	static struct mirror_status status;
+
+	begin_level(_i);
+	pair_order(p, 0, &unlink);
+	pair_run(p, 200);
+	mark(1, 1, 0);
+	pair_link_all(p, 0);
+	pair_run(p, 2000);
+	mirror_status_fill(engine(0), &status);
+	if (strcmp(status.sites[1].link_text,
+		   "s0 was put out on s1 by a disconnect: `hamirror connect pair s0` "
+		   "there allows it again") != 0)
+		ck_abort_msg("%s", status.sites[1].link_text);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("mirror");
@@ -245,6 +265,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_roll_forward_that_breaks_is_not_done, 0, SEEDS);
 	tcase_add_loop_test(tc, a_blank_site_is_not_promoted_by_force, 0, 2);
 	tcase_add_loop_test(tc, nothing_is_undone_unasked, 0, SEEDS);
+	tcase_add_test(tc, a_refusal_is_read_on_both_sides);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -182,7 +182,7 @@ START_TEST(a_command_is_answered_by_the_state)
 	ck_assert(!pair_is_level(p, 0));
 	mirror_status_fill(p->site[0].engine, &status);
 	ck_assert(status.sites[1].refresh_refused);
-	expect_answer(p, true, 0, "asked again");
+	expect_answer(p, true, 0, "tried again");
 	expect_answer(p, false, 0, "is being refreshed");
 	ck_assert(pair_run_until(p, 1600000, pair_is_level, 0));
 	pair_destroy(p);

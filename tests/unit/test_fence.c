@@ -216,6 +216,7 @@ END_TEST
  * that it is gone again says no more than before the fencing. */
 START_TEST(a_fencing_says_nothing_of_who_has_come_back_since)
 {
+	struct cluster_status status;
 	struct announce a;
 
 	two_voters(true);
@@ -232,6 +233,8 @@ START_TEST(a_fencing_says_nothing_of_who_has_come_back_since)
 	solo_tick(&t, 10000);
 	solo_persisted(&t);
 	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+	cluster_status_get(t.core, t.now_ns, &status);
+	ck_assert_str_ne(status.nodes[1].text, "it was fenced");
 }
 END_TEST
 

@@ -295,6 +295,35 @@ START_TEST(text_cut_inside_a_character_is_still_json)
 }
 END_TEST
 
+/* Without a cluster: nobody is a member, and the one end of a link knows little. */
+START_TEST(a_pair_says_only_what_it_knows)
+{
+	json_t *status;
+
+	config.cluster = false;
+	config.node_count = 2;
+	cluster.nodes[1].member = false;
+	cluster.sites[1].host = -1;
+	cluster.sites[1].current = true;
+	strcpy(cluster.sites[1].text, "cannot be reached, and writes wait for it");
+	strcpy(engine.sites[1].link_text, "Connection refused");
+	engine.sites[1].link = LINK_DOWN;
+	only_because("Site lyon: cannot be reached, and writes wait for it; its link: "
+		     "Connection refused.");
+	/* the copy does not know whether writes wait for it */
+	setup();
+	config.cluster = cluster.serving_here = engine.serving = false;
+	engine.site = 1;
+	cluster.sites[1].current = false;
+	cluster.sites[1].data = DATA_CONSISTENT;
+	status = agent_status_json(&input);
+	ck_assert(json_is_null(get(json_array_get(get(status, "sites"), 1), "current")));
+	ck_assert(json_is_true(get(json_array_get(get(status, "sites"), 0), "current")));
+	ck_assert_uint_eq(json_array_size(get(status, "why")), 0);
+	json_decref(status);
+}
+END_TEST
+
 static char last_object[64], site_text[2][256];
 static int count;
 
@@ -357,6 +386,7 @@ int main(void)
 	tcase_add_test(tc, the_last_run_is_a_note);
 	tcase_add_test(tc, reasons_of_a_link_are_given_once);
 	tcase_add_test(tc, a_copy_shows_no_lag);
+	tcase_add_test(tc, a_pair_says_only_what_it_knows);
 	tcase_add_test(tc, text_cut_inside_a_character_is_still_json);
 	tcase_add_test(tc, exists_ends_with_a_dash);
 	tcase_add_test(tc, uuids_are_read_as_they_are_written);
