@@ -64,11 +64,16 @@ void mirror_prepare_order(struct mirror_engine *m, const struct order *o)
 static void judge_self(struct mirror_engine *m)
 {
 	struct mirror_judgement j;
+	char text[FACT_TEXT_MAX];
 
 	mirror_history_judge(&m->open.sb.history, m->open.marks.last,
 			     &m->open.prepare.order.history, &j);
 	switch (j.verdict) {
 	case MIRROR_VERDICT_CONTINUES:
+		if (mirror_undo_keeps(m, &j, text, sizeof text)) {
+			prepared(m, -EXDEV, text);
+			break;
+		}
 		if (j.keep_sequence < m->open.marks.last) {
 			mirror_engine_event(
 				m, "writelog", "cut-own-tail",

@@ -60,13 +60,10 @@ static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 }
 
 /* Would following that history undo acknowledged writes? */
-static bool undoes(const struct mirror_engine *m, const struct mirror_judgement *j)
+static bool undoes(const struct mirror_judgement *j)
 {
-	if (j->keep_sequence >= m->open.marks.last)
-		return j->verdict == MIRROR_VERDICT_FORKED;
 	return j->verdict == MIRROR_VERDICT_FORKED ||
-	       (j->verdict == MIRROR_VERDICT_CONTINUES &&
-		(j->reasons >> GENERATION_FORCED & 1) != 0);
+	       (j->verdict == MIRROR_VERDICT_CONTINUES && j->forced);
 }
 
 static void tell(struct mirror_engine *m, uint32_t site, const char *text)
@@ -89,10 +86,10 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 	struct mirror_judgement j;
 	char what[120];
 
-	if (m->config->cluster || h->purpose != MIRROR_HELLO_STREAM)
+	if (h->purpose != MIRROR_HELLO_STREAM)
 		return false;
 	mirror_history_judge(&m->open.sb.history, m->open.marks.last, &h->history, &j);
-	if (!undoes(m, &j)) {
+	if (!undoes(&j)) {
 		tell(m, h->site, "");
 		return false;
 	}
@@ -107,6 +104,25 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 		    mirror_engine_site_name(m, m->open.site),
 		    mirror_engine_site_name(m, h->site));
 	tell(m, h->site, text);
+	return true;
+}
+
+/* A promotion of this site, not by force, by a chain that so judges our log: true, it
+ * would undo something, and `text` names that. */
+bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,
+		       char *text, size_t size)
+{
+	char what[120];
+
+	if (!undoes(j) || m->open.prepare.order.force)
+		return false;
+	undo_text(m, j->keep_sequence, what, sizeof what);
+	mirror_text(
+		text, size,
+		"%s of site %s are not part of the history that it would go on with, "
+		"which a force began without them: promote another site, and give them "
+		"up here",
+		what, mirror_engine_site_name(m, m->open.site));
 	return true;
 }
 

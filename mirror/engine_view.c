@@ -28,6 +28,9 @@ static void fill_steps(const struct mirror_engine *m, struct mirror_view *v)
 	v->opened = o->opening.step == OPEN_DONE;
 	v->preparing = o->prepare.step != PREPARE_NONE;
 	v->cutting = o->cut.step != CUT_NONE;
+	v->cut_keep = o->cut.keep;
+	v->cut_home = o->cut.home;
+	v->undo_text = o->undo.text;
 	v->leaping = o->leap.step != LEAP_NONE;
 	v->bypassing = o->bypass.step != BYPASS_NONE;
 	v->greeting = o->greeting.step != GREETING_NONE;

@@ -59,7 +59,10 @@ struct mirror_view {
 	const struct mirror_record *records;
 
 	bool preparing, cutting, leaping, bypassing, greeting; /* under way */
-	uint32_t log_parts;                                    /* log writes under way */
+	uint64_t cut_keep;     /* what is beyond it goes ... */
+	bool cut_home;         /* ... and may be at home */
+	const char *undo_text; /* the loss that waits for the operator, or "" */
+	uint32_t log_parts;    /* log writes under way */
 	uint64_t mark_written; /* durable mark last put into a descriptor */
 	bool epoch_stands;     /* the log's epoch is durable: appends may go on */
 	bool lift_is_due, holds;

@@ -51,9 +51,8 @@ struct mirror_judgement {
 				       is beyond it here is dropped and refreshed; AHEAD,
 				       FORKED: likewise, for information; UNKNOWN: 0 */
 	uint64_t dropped_count;     /* own_last_sequence - keep_sequence */
-	uint32_t reasons;           /* bit per enum generation_reason: of all generations
-				       after the common one in their chain */
-	uint32_t cut_reason;        /* of the one with the lowest cut; 0: none after */
+	bool forced;                /* a force was the first to give up some of it: that may
+				       have been acknowledged */
 	bool has_ancestor;
 	struct uuid ancestor;       /* the newest common generation */
 	const char *rule;           /* "D8-continues", ...: for `rule=` */
