@@ -118,8 +118,8 @@ static void refuse(struct mirror_engine *m, uint32_t number, enum mirror_refuse_
 
 /* ---- acceptor ------------------------------------------------------------ */
 
-/* What can be told from the hello alone. 0, or a code and the sentence. It is read on both
- * sides, so it names both. */
+/* Judge by the hello alone. 0, or a code and the sentence, which is read on both sides and
+ * so names both. */
 static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 			  char *text, size_t size)
 {

@@ -1,5 +1,5 @@
-/* engine_undo.c - `cluster: none`: writes that following a production would undo here,
- * and the operator's consent.
+/* engine_undo.c - writes that following a production would undo here, and the operator's
+ * consent.
  *
  * After a force, writes that this site made on its own may have been acknowledged, and
  * the forced production does not have them. To follow that production undoes them. So its
@@ -126,8 +126,7 @@ bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgem
 	return true;
 }
 
-/* Has the operator given up the writes that part this site from the production of `h`?
- * Counts once. */
+/* Has the operator given up what parts this site from the one that says `h`? Once. */
 bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h)
 {
 	if ((m->open.undo.allowed >> h->site & 1) == 0)

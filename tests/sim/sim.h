@@ -43,7 +43,6 @@
 
 #include "cluster/cluster.h"
 #include "common/config.h"
-#include "mirror/engine.h"
 #include "mirror/engine_bounds.h"
 #include "mirror/engine_view.h"
 #include "mirror/pool.h"
