@@ -116,12 +116,13 @@ static void tell(const struct acceptance *a)
 					 "is connected" :
 					 "";
 
-	snprintf(a->text, a->text_size,
-		 "disk %s (%s) was %s, and is %s from now on%s. Next: `hamirror start %s`",
-		 a->o->disk, a->site->disk[a->disk].path,
-		 a->known[0] != '\0' ? a->known : "not known",
-		 found[0] != '\0' ? found : "what stands there", next,
-		 a->o->config->instance);
+	snprintf(
+		a->text, a->text_size,
+		"disk %s (%s) was %s, and is %s from now on%s. Next: `hamirror start %s`",
+		a->o->disk, a->site->disk[a->disk].path,
+		a->known[0] != '\0' ? a->known : "not known",
+		found[0] != '\0' ? found : "what stands there", next,
+		a->o->config->instance);
 }
 
 int agent_accept(const struct accept_options *o, char *text, size_t text_size)

@@ -66,7 +66,8 @@ int agent_scout(const char *name, const char *path, char *text, size_t text_byte
 		error = -errno;
 	close(told[1]);
 	if (child < 0) {
-		snprintf(text, text_bytes, "no process can be made: %s", strerror(-error));
+		snprintf(text, text_bytes, "no process can be made: %s",
+			 strerror(-error));
 	} else if (!ends_in_time(child, told[0])) {
 		error = -ETIMEDOUT;
 		snprintf(text, text_bytes,

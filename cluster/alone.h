@@ -63,7 +63,8 @@ struct alone {
 	uint64_t stop_id;
 	uint32_t mark_sites; /* CONNECT, DISCONNECT: as they will be */
 	char text[256];      /* the fault here, or "" */
-	char undo_text[FACT_TEXT_MAX]; /* the loss that waits for `connect --discard`, or "" */
+	char undo_text
+		[FACT_TEXT_MAX]; /* the loss that waits for `connect --discard`, or "" */
 	uint32_t undo_site;
 	char loss_text[300]; /* the loss that the force accepts */
 };

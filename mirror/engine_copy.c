@@ -220,6 +220,7 @@ bool mirror_copy_may_begin(struct mirror_engine *m, const struct mirror_refresh_
 	*hold = !m->open.sb.blank;
 	if (*hold && !hold_fits(m, b, text, sizeof text)) {
 		if ((b->flags & MIRROR_REFRESH_INCONSISTENT_OK) == 0) {
+			mirror_engine_set_data(m, DATA_OUTDATED, text);
 			if (m->open.copy.stream_link != MIRROR_LINK_NONE)
 				send_ready(m, -ENOSPC, text);
 			return false;

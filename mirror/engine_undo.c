@@ -39,7 +39,7 @@ static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 	uint64_t at = keep > m->open.marks.home_flushed ? keep :
 							  m->open.marks.home_flushed,
 		 bytes = 0;
-	char first[TIME_TEXT_BYTES] = "", last[TIME_TEXT_BYTES] = "";
+	char first[TIME_TEXT_BYTES] = "", last[TIME_TEXT_BYTES] = "", much[40];
 
 	if (keep >= m->open.marks.home_flushed)
 		time_text(m->memory.records[(keep + 1) % RECORDS_MAX].header.time_ns,
@@ -48,11 +48,15 @@ static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 		time_text(m->open.marks.time_ns, last);
 	while (at++ < m->open.marks.last)
 		bytes += m->memory.records[at % RECORDS_MAX].header.length_bytes;
-	mirror_text(text, size, "records %llu to %llu (%s%llu KiB%s%s%s%s)",
+	if (bytes == 0 && keep < m->open.marks.home_flushed)
+		mirror_text(much, sizeof much, "of a size that is not known");
+	else
+		mirror_text(much, sizeof much, "%s%llu KiB",
+			    keep < m->open.marks.home_flushed ? "at least " : "",
+			    (unsigned long long)(bytes + 1023) / 1024);
+	mirror_text(text, size, "records %llu to %llu (%s%s%s%s%s)",
 		    (unsigned long long)keep + 1, (unsigned long long)m->open.marks.last,
-		    keep < m->open.marks.home_flushed ? "at least " : "",
-		    (unsigned long long)(bytes + 1023) / 1024,
-		    first[0] != 0 ? ", from " : "", first,
+		    much, first[0] != 0 ? ", from " : "", first,
 		    last[0] == 0  ? "" :
 		    first[0] != 0 ? " to " :
 				    ", the newest of ",

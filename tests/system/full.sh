@@ -30,12 +30,7 @@ small_site() {
 	pair_clean
 	pair_devices
 	truncate -s "${DISK_MIB}M" "$disk"
-	run create a
-	run start a
-	run create b --copy-of a
-	run start b
-	run promote a
-	current_again a lyon
+	pair_up
 	# The first refresh is at home, and the log knows: it is not replayed.
 	await 20 is_home a paris || fail "a does not bring all home: $(field a paris marks)"
 	await 20 is_home b lyon || fail "b does not bring all home: $(field b lyon marks)"

@@ -43,12 +43,7 @@ hang_pair() {
 	pair_yaml "device-timeout: 4000" > "$DIR/etc/data.yaml"
 	pair_devices
 	stoppable "$1"
-	run create a
-	run start a
-	run create b --copy-of a
-	run start b
-	run promote a
-	await 30 is_level a lyon || fail "lyon did not become current: $(hamirror why data@a)"
+	pair_up
 }
 
 # A client of a writes until it gets an error.

@@ -102,12 +102,17 @@ pair_new() {
 	pair_clean
 	pair_yaml "" > "$DIR/etc/data.yaml"
 	pair_devices
+	pair_up
+}
+
+# ... of the devices and the configuration that are there.
+pair_up() {
 	run create a
 	run start a
 	run create b --copy-of a
 	run start b
 	run promote a
-	await 20 is_level a lyon || fail "lyon did not become current: $(hamirror why data@a)"
+	current_again a lyon
 }
 
 # ---- looks -----------------------------------------------------------------------------

@@ -184,13 +184,19 @@ void serve(uint32_t reached, struct fact *f)
 	ck_assert_int_eq(reply.exit_status, 0);
 }
 
+/* A promotion begins; the other site says `f`. */
+void promotes(bool force, struct fact *f)
+{
+	command(CLUSTER_COMMAND_PROMOTE, force);
+	asked(f);
+}
+
 /* Lyon is there and its log is as long: promoted with it. */
 void promoted(void)
 {
 	struct fact f = { .history = history };
 
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	ck_assert_uint_eq(ordered(ORDER_PREPARE)->source_count, 1);
 	serve(1u << LYON, &f);
 }

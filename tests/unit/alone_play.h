@@ -33,6 +33,7 @@ void setup(void);
 void teardown(void);
 void peer(struct fact *f);
 void asked(struct fact *f);
+void promotes(bool force, struct fact *f);
 void prepared_as(uint32_t reached, uint32_t level, uint32_t busy);
 void refused(const char *why);
 void serve(uint32_t reached, struct fact *f);

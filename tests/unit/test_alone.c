@@ -301,8 +301,7 @@ START_TEST(a_demote_calls_a_promotion_off_while_it_is_prepared)
 	struct fact f = { .history = history };
 	struct fact late = { .type = FACT_PREPARED };
 
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	ck_assert_ptr_nonnull(ordered(ORDER_PREPARE));
 	command(CLUSTER_COMMAND_DEMOTE, false);
 	ck_assert_ptr_nonnull(ordered(ORDER_DEPOSE));
@@ -321,8 +320,7 @@ START_TEST(a_demote_follows_a_promotion_that_starts_to_serve)
 	struct fact f = { .history = history };
 	struct fact serving = { .type = FACT_SERVING };
 
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	prepared_as(1u << LYON, 1u << LYON, 0);
 	asked(&f);
 	give_up();

@@ -10,8 +10,7 @@ START_TEST(an_older_peer_is_no_source)
 	struct fact f = { .history = history };
 
 	f.history.count = 1;
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	ck_assert_uint_eq(ordered(ORDER_PREPARE)->source_count, 0);
 	serve(0, &f);
 }
@@ -23,11 +22,9 @@ START_TEST(a_newer_peer_makes_this_side_outdated)
 	struct fact f = { .history = history };
 
 	f.history.entry[f.history.count++] = made(3, 2, 3, LYON);
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	refused("outdated");
-	command(CLUSTER_COMMAND_PROMOTE, true);
-	asked(&f);
+	promotes(true, &f);
 	serve(0, &f);
 	ck_assert_ptr_nonnull(strstr(reply.text, "lost"));
 	ck_assert_uint_eq(history_newest(&ordered(ORDER_SERVE)->history)->reason,
@@ -40,8 +37,7 @@ START_TEST(two_sides_that_both_went_on_are_a_split_brain)
 	struct fact f = { .history = history };
 
 	f.history.entry[1] = made(7, 1, 2, LYON);
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	refused("SplitBrain");
 }
 END_TEST
@@ -53,8 +49,7 @@ START_TEST(what_the_log_says_now_counts)
 
 	f.history.entry[f.history.count++] = made(3, 2, 3, LYON);
 	own.history = f.history; /* we followed it */
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	ck_assert_uint_eq(ordered(ORDER_PREPARE)->source_count, 1);
 	ck_assert_uint_eq(ordered(ORDER_PREPARE)->history.count, 3);
 }
@@ -122,13 +117,11 @@ START_TEST(what_takes_a_refresh_refuses_it)
 
 	f.marks.logged = 129;
 	f.tracked_extents = 64;
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	refused("up to record 129, this site up to 100");
 	ck_assert_ptr_nonnull(strstr(reply.text, "4096 KiB"));
 	ck_assert_ptr_null(ordered(ORDER_PREPARE));
-	command(CLUSTER_COMMAND_PROMOTE, true);
-	asked(&f);
+	promotes(true, &f);
 	ck_assert_uint_eq(ordered(ORDER_PREPARE)->source_count, 1); /* bound by it */
 	serve(0, &f);
 	ck_assert_ptr_nonnull(strstr(reply.text, "up to record 129"));
@@ -144,8 +137,7 @@ START_TEST(what_is_tracked_for_us_counts_whatever_the_sequences)
 
 	f.marks.logged = 100;
 	f.tracked_extents = UINT64_MAX;
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	refused("cannot be known");
 }
 END_TEST
@@ -156,8 +148,7 @@ START_TEST(a_roll_forward_that_broke_is_not_done)
 	struct fact f = { .history = history };
 
 	f.marks.logged = 129;
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	for (int i = 0; i < 2; i++) {
 		prepared_as(0, 0, 1u << LYON);
 		asked(&f);
@@ -178,8 +169,7 @@ START_TEST(a_copy_that_is_not_level_is_not_waited_for)
 	struct fact f = { .history = history };
 	struct fact serving = { .type = FACT_SERVING };
 
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	prepared_as(1u << LYON, 0, 0);
 	asked(&f);
 	ck_assert_uint_eq(ordered(ORDER_SERVE)->sites, 0);
@@ -195,8 +185,7 @@ START_TEST(a_production_that_lost_its_log_vouches_for_nothing)
 	struct fact f = { .history = history };
 
 	own.history.entry[own.history.count++] = made(3, 2, 3, LYON);
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	refused("does not have generation 3");
 }
 END_TEST
@@ -233,8 +222,7 @@ START_TEST(of_two_at_once_the_first_in_the_file_goes_on)
 	struct fact busy = { .history = history, .promoting = true };
 	struct fact f = { .history = history };
 
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	prepared_as(0, 0, 1u << LYON); /* it is being promoted */
 	peer(&busy);
 	tick(200);
@@ -274,8 +262,7 @@ START_TEST(a_peer_that_serves_by_now_forbids_it)
 {
 	struct fact f = { .history = history };
 
-	command(CLUSTER_COMMAND_PROMOTE, true);
-	asked(&f);
+	promotes(true, &f);
 	prepared_as(0, 0, 1u << LYON);
 	f.serving = true;
 	peer(&f);
@@ -290,13 +277,11 @@ START_TEST(each_promotion_has_a_greater_ballot)
 	struct fact f = { .history = history, .ballot = 77 << 8 };
 	uint64_t first;
 
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	first = ordered(ORDER_PREPARE)->ballot;
 	ck_assert_uint_gt(first, f.ballot);
 	command(CLUSTER_COMMAND_DEMOTE, false);
-	command(CLUSTER_COMMAND_PROMOTE, false);
-	asked(&f);
+	promotes(false, &f);
 	ck_assert_uint_gt(ordered(ORDER_PREPARE)->ballot, first);
 }
 END_TEST

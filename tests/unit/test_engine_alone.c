@@ -72,6 +72,15 @@ static void demote(void)
 	ck_assert(p->site[0].last[FACT_DEMOTED].clean);
 }
 
+/* Site 0 wrote without the copy, which was put out, and was demoted. */
+static void went_on_alone(int seed, uint32_t steps)
+{
+	begin_level(seed);
+	put_out();
+	pair_load(p, 0, steps);
+	demote();
+}
+
 /* ORDER_PREPARE of site 1, rolling forward from site 0. */
 static const struct fact *prepare(bool force)
 {
@@ -115,10 +124,7 @@ END_TEST
 
 START_TEST(a_clean_end_without_a_level_copy_is_kept)
 {
-	begin_level(_i);
-	put_out();
-	pair_load(p, 0, 2000);
-	demote();
+	went_on_alone(_i, 2000);
 	ck_assert_uint_eq(p->site[0].last[FACT_DEMOTED].level_sites, 0);
 	ck_assert(mirror_is_clean(engine(0)));
 	ck_assert(!engine(0)->open.sb.handed_over);
@@ -132,10 +138,7 @@ START_TEST(a_roll_forward_goes_to_the_end)
 {
 	const struct fact *f;
 
-	begin_level(_i);
-	put_out();
-	pair_load(p, 0, 1000);
-	demote();
+	went_on_alone(_i, 1000);
 	f = prepare(false);
 	ck_assert_int_eq(f->error, 0);
 	ck_assert_uint_eq(f->reached_sites, 1);
@@ -177,10 +180,7 @@ START_TEST(a_roll_forward_that_breaks_is_not_done)
 {
 	const struct fact *f;
 
-	begin_level(_i);
-	put_out();
-	pair_load(p, 0, 3000);
-	demote();
+	went_on_alone(_i, 3000);
 	p->cut[0] = true;
 	f = prepare(false);
 	ck_assert_uint_eq(f->reached_sites, 0);
@@ -208,10 +208,7 @@ START_TEST(nothing_is_undone_unasked)
 {
 	uint64_t end;
 
-	begin_level(_i);
-	put_out();
-	pair_load(p, 0, 1000);
-	demote();
+	went_on_alone(_i, 1000);
 	end = engine(0)->open.marks.last;
 	ck_assert(pair_promote(p, 1, 0, true));
 	ck_assert_uint_lt(history_newest(&p->history)->cut, end);

@@ -182,6 +182,12 @@ START_TEST(a_command_is_answered_by_the_state)
 	ck_assert(!pair_is_level(p, 0));
 	mirror_status_fill(p->site[0].engine, &status);
 	ck_assert(status.sites[1].refresh_refused);
+	ck_assert_ptr_nonnull(strstr(status.sites[1].link_text,
+				     "`hamirror refresh pair s1 --allow-inconsistent`"));
+	/* ... and the copy knows that it is behind, and why it stays so */
+	mirror_status_fill(p->site[1].engine, &status);
+	ck_assert_int_eq(status.data, DATA_OUTDATED);
+	ck_assert_ptr_nonnull(strstr(status.data_text, "its writelog needs"));
 	expect_answer(p, true, 0, "tried again");
 	expect_answer(p, false, 0, "is being refreshed");
 	ck_assert(pair_run_until(p, 1600000, pair_is_level, 0));
