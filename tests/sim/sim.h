@@ -409,11 +409,7 @@ void sim_run(struct sim *w, uint64_t until_ns);
 bool sim_run_until(struct sim *w, uint64_t for_ns, bool (*done)(struct sim *w));
 uint64_t sim_random(struct sim *w, uint64_t below);
 /* The engine of a node as it is after its last step; NULL: its process is not there. */
-static inline const struct mirror_view *sim_view(const struct sim *w, uint32_t node)
-{
-	return w->node[node].engine != NULL ? &w->node[node].view : NULL;
-}
-
+const struct mirror_view *sim_view(const struct sim *w, uint32_t node);
 uint64_t sim_soon(struct sim *w, uint64_t us_max);
 /* CLOCK_BOOTTIME of a node, and when it will show `clock_ns`. */
 uint64_t sim_clock(const struct sim *w, uint32_t node);
@@ -454,6 +450,8 @@ void sim_node_event(struct sim *w, const struct sim_event *e);
 /* An order to the engine, at once. */
 void sim_node_order(struct sim *w, uint32_t node, const struct order *o);
 void sim_cluster_step(struct sim *w, uint32_t node, struct cluster_event *e);
+/* Does the driver take in more before the core acts on an event of this type? */
+bool sim_is_followed(const struct sim *w, enum mirror_event_type type);
 void sim_mirror_step(struct sim *w, uint32_t node, struct mirror_event *e);
 uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type type,
 		     bool force, int32_t site);

@@ -56,6 +56,11 @@ uint64_t sim_time_of(const struct sim *w, uint32_t node, uint64_t clock_ns)
 	       2000;
 }
 
+const struct mirror_view *sim_view(const struct sim *w, uint32_t node)
+{
+	return w->node[node].engine != NULL ? &w->node[node].view : NULL;
+}
+
 void sim_trace(struct sim *w, const char *format, ...)
 {
 	va_list args;
@@ -342,4 +347,13 @@ void sim_destroy(struct sim *w)
 		free(w->generation[g].write);
 	free(w->sector);
 	free(w);
+}
+
+/* Of every other seed the driver takes in some events before the core acts on them. */
+bool sim_is_followed(const struct sim *w, enum mirror_event_type type)
+{
+	return w->seed % 2 != 0 &&
+	       (w->count.steps_mirror * 0x9e3779b97f4a7c15ull + w->seed) >> 63 != 0 &&
+	       (type == MIRROR_EVENT_IO || type == MIRROR_EVENT_REQUEST ||
+		type == MIRROR_EVENT_RECEIVED || type == MIRROR_EVENT_SENT);
 }
