@@ -42,6 +42,7 @@ void mirror_engine_set_state(struct mirror_engine *m, enum engine_state state)
 {
 	assert(state_change_is_legal(m->state, state));
 	m->state = state;
+	mirror_engine_changed(m);
 }
 
 void mirror_engine_submit(struct mirror_engine *m, struct mirror_io *io)
@@ -381,46 +382,14 @@ static void pump(struct mirror_engine *m)
 	mirror_watch_pump(m);
 }
 
-/* Parts later in the order may have made work for earlier ones. */
-static uint64_t progress(const struct mirror_engine *m)
-{
-	const uint64_t parts[] = {
-		m->state,
-		m->open.opening.step,
-		m->open.cut.step,
-		m->open.leap.step,
-		m->open.prepare.step,
-		m->open.greeting.step,
-		m->open.bypass.step,
-		m->open.writer.wanted,
-		m->open.marks.home_flushed,
-		m->open.marks.home,
-		m->open.home.reset_due,
-		m->open.marks.next_to_log,
-		m->open.marks.last,
-		m->open.copy.stream_link,
-		m->open.prepare.roll_link,
-		m->open.maps.changes,
-		m->open.copy.end,
-		mirror_ack_acknowledged(&m->open.requests.ack),
-		m->open.requests.pending_count,
-	};
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-		sum = (sum ^ parts[i]) * 0x9e3779b97f4a7c15ull;
-	return sum;
-}
-
 static void pump_all(struct mirror_engine *m)
 {
-	uint64_t before;
 	uint32_t rounds = 0;
 
 	do {
-		before = progress(m);
+		m->changed = false;
 		pump(m);
-	} while (before != progress(m) && ++rounds < PUMP_ROUNDS_MAX);
+	} while (m->changed && ++rounds < PUMP_ROUNDS_MAX);
 	if (rounds == PUMP_ROUNDS_MAX)
 		mirror_engine_wake(m, m->now_ns);
 }

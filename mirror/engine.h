@@ -21,6 +21,18 @@
 struct mirror_engine;
 struct mirror_pool;
 
+/* See the table at the head of engine.c. */
+enum engine_state {
+	ENGINE_CLOSED,    /* no device open */
+	ENGINE_OPENING,   /* devices, superblock, maps, scan: engine_open.c */
+	ENGINE_IDLE,      /* open: a copy, or a production between two periods */
+	ENGINE_PREPARING, /* D4, D5: cut, refuse, roll forward */
+	ENGINE_STARTING,  /* generation in effect, clients being let in */
+	ENGINE_SERVING,
+	ENGINE_DEMOTING, /* no new requests, draining */
+	ENGINE_CLOSING,
+};
+
 enum mirror_event_type {
 	MIRROR_EVENT_TICK,          /* wake_at_ns has come, or time just passed */
 	MIRROR_EVENT_ORDER,         /* from the members' side */

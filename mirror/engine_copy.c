@@ -13,7 +13,7 @@ void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 
-	m->open.copy.stream_link = number;
+	MIRROR_SET(m, copy.stream_link, number);
 	l->map_due = mirror_map_count(m->open.map, m->open.site) >
 		     0; /* as our answer has said */
 	l->map_cursor = 0;
@@ -47,14 +47,14 @@ void mirror_copy_stream_lost(struct mirror_engine *m, const char *text)
 {
 	const uint32_t site = m->link[m->open.copy.stream_link].site;
 
-	m->open.copy.stream_link = MIRROR_LINK_NONE;
-	m->open.home.reset_due = true;
-	m->open.copy.end = 0;
+	MIRROR_SET(m, copy.stream_link, MIRROR_LINK_NONE);
+	MIRROR_SET(m, home.reset_due, true);
+	MIRROR_SET(m, copy.end, 0);
 	mirror_records_drop_unlogged(m);
 	if (m->open.marks.last != m->open.copy.clean_sequence)
 		m->open.copy.clean_due = false; /* what is lacking comes no more */
 	if (m->open.leap.step == LEAP_HOME) {
-		m->open.leap.step = LEAP_NONE;
+		MIRROR_SET(m, leap.step, LEAP_NONE);
 		mirror_leap_forget(m);
 	}
 	if (site < m->config->site_count)
@@ -197,7 +197,7 @@ static bool take_begin(struct mirror_engine *m, const struct mirror_received *r)
 	    b.first_sequence <= m->open.marks.last || m->open.leap.step != LEAP_NONE ||
 	    m->open.sb.hold.active)
 		return false;
-	m->open.copy.end = 0;
+	MIRROR_SET(m, copy.end, 0);
 	mirror_leap_start(m, &b);
 	return true;
 }
@@ -243,7 +243,7 @@ static bool take_end(struct mirror_engine *m, const struct mirror_received *r)
 	if (mirror_wire_decode_refresh_end(r->body, r->body_bytes, &end) != 0 ||
 	    !m->open.sb.hold.active || end.sequence > m->open.marks.last)
 		return false;
-	m->open.copy.end = end.sequence > 0 ? end.sequence : 1;
+	MIRROR_SET(m, copy.end, end.sequence > 0 ? end.sequence : 1);
 	return true;
 }
 
@@ -381,7 +381,7 @@ static void lift_hold(struct mirror_engine *m)
 	mirror_store_whole(m);
 	mirror_store_next_epoch(m);
 	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
-	m->open.copy.end = 0;
+	MIRROR_SET(m, copy.end, 0);
 	if (mirror_map_count(m->open.map, m->open.site) > 0)
 		mirror_maps_clear(m, m->open.site);
 	/* The records that the log leapt over are in the maps of the other sites, see

@@ -28,7 +28,7 @@ void mirror_cut_start(struct mirror_engine *m, uint64_t keep, bool home,
 		      const struct history *adopt)
 {
 	assert(m->open.cut.step == CUT_NONE && keep <= m->open.marks.last);
-	m->open.cut.step = CUT_QUIET;
+	MIRROR_SET(m, cut.step, CUT_QUIET);
 	m->open.cut.keep = keep;
 	m->open.cut.next = keep + 1;
 	m->open.cut.home = home;
@@ -48,7 +48,7 @@ void mirror_cut_to_hold(struct mirror_engine *m, const char *text)
 /* Take a record out of every table. */
 static void drop_record(struct mirror_engine *m, struct mirror_record *r)
 {
-	mirror_marks_unplaced(&m->open.marks, &r->header);
+	mirror_marks_unplaced(m, &r->header);
 	mirror_record_forget(m, r);
 }
 
@@ -60,9 +60,9 @@ void mirror_records_drop_unlogged(struct mirror_engine *m)
 		return;
 	while (m->open.marks.last >= m->open.marks.next_to_log) {
 		drop_record(m, mirror_engine_record(m, m->open.marks.last));
-		mirror_marks_drop(&m->open.marks);
+		mirror_marks_drop(m);
 	}
-	mirror_marks_any_generation(&m->open.marks);
+	mirror_marks_any_generation(m);
 }
 
 void mirror_record_forget(struct mirror_engine *m, struct mirror_record *r)
@@ -84,7 +84,7 @@ void mirror_record_forget(struct mirror_engine *m, struct mirror_record *r)
 static void drop_from_table(struct mirror_engine *m)
 {
 	mirror_home_reset(m);
-	m->open.home.reset_due = false;
+	MIRROR_SET(m, home.reset_due, false);
 	while (m->open.marks.last > m->open.cut.keep &&
 	       m->open.marks.last > m->open.marks.home_flushed) {
 		struct mirror_record *r = mirror_engine_record(m, m->open.marks.last);
@@ -95,11 +95,11 @@ static void drop_from_table(struct mirror_engine *m)
 		if (m->open.cut.home)
 			mirror_disks_dropped(m, &r->header);
 		drop_record(m, r);
-		mirror_marks_drop(&m->open.marks);
+		mirror_marks_drop(m);
 	}
 	mirror_disks_cut(m, m->open.cut.keep);
-	mirror_marks_cut(&m->open.marks);
-	m->open.cut.step = CUT_HEADERS;
+	mirror_marks_cut(m);
+	MIRROR_SET(m, cut.step, CUT_HEADERS);
 }
 
 /* Does the map of `site` know every extent that was freed beyond the cut? It does
@@ -140,7 +140,7 @@ static void read_headers(struct mirror_engine *m)
 		mark_freed(m);
 	if (!m->open.cut.home || m->open.cut.next > m->open.marks.home_flushed) {
 		m->open.cut.ticket = mirror_maps_want(m);
-		m->open.cut.step = CUT_MAP;
+		MIRROR_SET(m, cut.step, CUT_MAP);
 		return;
 	}
 	if (!mirror_headers_read(m, m->open.cut.next, HEADERS_CUT))
@@ -160,7 +160,7 @@ void mirror_cut_headers(struct mirror_engine *m, const struct mirror_header *hea
 			continue;
 		mirror_maps_set(m, m->open.site, h->disk, h->offset_bytes,
 				h->length_bytes);
-		mirror_marks_unplaced(&m->open.marks, h);
+		mirror_marks_unplaced(m, h);
 	}
 }
 
@@ -185,15 +185,15 @@ static void restart(struct mirror_engine *m)
 					"anew for a full refresh");
 		return;
 	}
-	mirror_marks_restart(&m->open.marks, m->open.cut.keep);
+	mirror_marks_restart(m, m->open.cut.keep);
 	go_on(m, m->open.cut.keep);
-	mirror_marks_any_generation(&m->open.marks);
+	mirror_marks_any_generation(m);
 	mirror_store_history(m, &m->open.cut.history);
 	mirror_proven_limit(m);
 	mirror_store_hold_ends(m);
 	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
 	m->open.cut.ticket = mirror_superblock_want(m);
-	m->open.cut.step = CUT_SUPERBLOCK;
+	MIRROR_SET(m, cut.step, CUT_SUPERBLOCK);
 }
 
 void mirror_cut_pump(struct mirror_engine *m)
@@ -208,7 +208,7 @@ void mirror_cut_pump(struct mirror_engine *m)
 		restart(m);
 	if (m->open.cut.step == CUT_SUPERBLOCK &&
 	    mirror_superblock_has(m, m->open.cut.ticket)) {
-		m->open.cut.step = CUT_NONE;
+		MIRROR_SET(m, cut.step, CUT_NONE);
 		mirror_engine_set_data(m,
 				       m->open.sb.blank ? DATA_INCONSISTENT :
 				       mirror_map_count(m->open.map, m->open.site) > 0 ?
@@ -226,7 +226,7 @@ void mirror_cut_pump(struct mirror_engine *m)
 void mirror_leap_start(struct mirror_engine *m, const struct mirror_refresh_begin *b)
 {
 	assert(m->open.leap.step == LEAP_NONE && b->first_sequence > m->open.marks.last);
-	m->open.leap.step = LEAP_HOME;
+	MIRROR_SET(m, leap.step, LEAP_HOME);
 	m->open.leap.begin = *b;
 	m->open.home.wanted = m->open.marks.last;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
@@ -264,7 +264,7 @@ static void leap(struct mirror_engine *m)
 
 	mirror_leap_forget(m);
 	if (!mirror_copy_may_begin(m, &m->open.leap.begin, &hold)) {
-		m->open.leap.step = LEAP_NONE;
+		MIRROR_SET(m, leap.step, LEAP_NONE);
 		return;
 	}
 	mirror_store_hold(m, position, hold);
@@ -275,12 +275,12 @@ static void leap(struct mirror_engine *m)
 		return;
 	} else {
 		mirror_ring_leap(m->open.ring, first);
-		mirror_marks_leap(&m->open.marks, first - 1);
+		mirror_marks_leap(m, first - 1);
 		go_on(m, first - 1);
 	}
 	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
 	m->open.leap.ticket = mirror_superblock_want(m);
-	m->open.leap.step = LEAP_SUPERBLOCK;
+	MIRROR_SET(m, leap.step, LEAP_SUPERBLOCK);
 }
 
 /* True when the hold stands and the stream may begin. */
@@ -290,7 +290,7 @@ bool mirror_leap_pump(struct mirror_engine *m)
 		leap(m);
 	if (m->open.leap.step == LEAP_SUPERBLOCK &&
 	    mirror_superblock_has(m, m->open.leap.ticket)) {
-		m->open.leap.step = LEAP_NONE;
+		MIRROR_SET(m, leap.step, LEAP_NONE);
 		return true;
 	}
 	return false;

@@ -79,8 +79,8 @@ void mirror_become_idle(struct mirror_engine *m)
 {
 	mirror_engine_set_state(m, ENGINE_IDLE);
 	m->open.prepare.done = false;
-	m->open.prepare.step = PREPARE_NONE;
-	m->open.home.reset_due = true;
+	MIRROR_SET(m, prepare.step, PREPARE_NONE);
+	MIRROR_SET(m, home.reset_due, true);
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		mirror_refresh_stop(m, s);
 	mirror_refusal_review(m);

@@ -35,7 +35,7 @@ static void disks_flushed(struct mirror_engine *m)
 		mirror_lag_note(m, &r->header);
 		mirror_disks_homed(m, r);
 		mirror_record_set_state(r, MIRROR_RECORD_FREE);
-		mirror_marks_home_flushed(&m->open.marks);
+		mirror_marks_home_flushed(m);
 	}
 	m->open.free.flush_covers = 0;
 }
@@ -77,7 +77,7 @@ static void pump_disks(struct mirror_engine *m)
 	while (m->open.marks.home < m->open.marks.last &&
 	       mirror_engine_record(m, m->open.marks.home + 1)->state ==
 		       MIRROR_RECORD_HOME)
-		mirror_marks_home(&m->open.marks);
+		mirror_marks_home(m);
 	if (m->open.free.flush_covers != 0 ||
 	    m->open.marks.home == m->open.marks.home_flushed)
 		return;
@@ -204,7 +204,7 @@ static bool bypass_is_due(const struct mirror_engine *m)
 
 static void bypass_store(struct mirror_engine *m)
 {
-	m->open.bypass.step = BYPASS_MAP;
+	MIRROR_SET(m, bypass.step, BYPASS_MAP);
 	m->open.bypass.ticket = mirror_maps_want(m);
 }
 
@@ -240,7 +240,7 @@ void mirror_bypass_headers(struct mirror_engine *m, const struct mirror_header *
 
 static void bypass_begin(struct mirror_engine *m)
 {
-	m->open.bypass.step = BYPASS_HEADERS;
+	MIRROR_SET(m, bypass.step, BYPASS_HEADERS);
 	m->open.bypass.next = mirror_ring_oldest_sequence(m->open.ring);
 	m->open.bypass.round = 0;
 	m->open.bypass.sites = 0;
@@ -273,11 +273,11 @@ static void pump_bypass(struct mirror_engine *m)
 			if ((m->open.bypass.sites >> s & 1) != 0)
 				mirror_store_map_position(m, s, m->open.bypass.next - 1);
 		m->open.bypass.ticket = mirror_superblock_want(m);
-		m->open.bypass.step = BYPASS_SUPERBLOCK;
+		MIRROR_SET(m, bypass.step, BYPASS_SUPERBLOCK);
 		break;
 	case BYPASS_SUPERBLOCK:
 		if (mirror_superblock_has(m, m->open.bypass.ticket))
-			m->open.bypass.step = BYPASS_NONE;
+			MIRROR_SET(m, bypass.step, BYPASS_NONE);
 		break;
 	}
 }

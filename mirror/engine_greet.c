@@ -273,7 +273,7 @@ static bool take_hello(struct mirror_engine *m, const struct mirror_received *r)
 		return true;
 	}
 	m->open.greeting.link = r->link;
-	m->open.greeting.step = GREETING_QUIET;
+	MIRROR_SET(m, greeting.step, GREETING_QUIET);
 	if (m->open.copy.stream_link != MIRROR_LINK_NONE)
 		mirror_link_close(m, m->open.copy.stream_link,
 				  "a newer connection takes its place");
@@ -283,7 +283,7 @@ static bool take_hello(struct mirror_engine *m, const struct mirror_received *r)
 void mirror_greeting_lost(struct mirror_engine *m)
 {
 	m->open.greeting.link = MIRROR_LINK_NONE;
-	m->open.greeting.step = GREETING_NONE;
+	MIRROR_SET(m, greeting.step, GREETING_NONE);
 }
 
 /* No generation in common: nothing here is proven to be production's. */
@@ -304,7 +304,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 
 	mirror_history_judge(&m->open.sb.history, m->open.marks.last, &l->hello.history,
 			     &j);
-	m->open.greeting.step = GREETING_STORE;
+	MIRROR_SET(m, greeting.step, GREETING_STORE);
 	switch (j.verdict) {
 	case MIRROR_VERDICT_CONTINUES:
 		if (j.keep_sequence < m->open.marks.last &&
@@ -326,7 +326,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 			    "the history of %s is an older part of that of %s",
 			    l->hello.site_name, mirror_engine_site_name(m, m->open.site));
 		refuse(m, m->open.greeting.link, MIRROR_REFUSE_GENERATION, text);
-		m->open.greeting.step = GREETING_NONE;
+		MIRROR_SET(m, greeting.step, GREETING_NONE);
 		break;
 	case MIRROR_VERDICT_FORKED:
 		if (mirror_undo_takes(m, &l->hello)) {
@@ -338,7 +338,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 			break;
 		}
 		refuse(m, m->open.greeting.link, MIRROR_REFUSE_SPLIT_BRAIN, SPLIT_BRAIN);
-		m->open.greeting.step = GREETING_NONE;
+		MIRROR_SET(m, greeting.step, GREETING_NONE);
 		break;
 	case MIRROR_VERDICT_UNKNOWN:
 		if (l->purpose == MIRROR_HELLO_STREAM) {
@@ -349,7 +349,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 				    l->hello.site_name,
 				    mirror_engine_site_name(m, m->open.site));
 			refuse(m, m->open.greeting.link, MIRROR_REFUSE_GENERATION, text);
-			m->open.greeting.step = GREETING_NONE;
+			MIRROR_SET(m, greeting.step, GREETING_NONE);
 		}
 		break;
 	}
@@ -382,7 +382,7 @@ static void store(struct mirror_engine *m, struct engine_link *l)
 	}
 	m->open.greeting.ticket = mirror_superblock_want(m);
 	m->open.greeting.map_ticket = mirror_maps_want(m);
-	m->open.greeting.step = GREETING_ANSWER;
+	MIRROR_SET(m, greeting.step, GREETING_ANSWER);
 }
 
 static void answer(struct mirror_engine *m, uint32_t number)
@@ -392,7 +392,7 @@ static void answer(struct mirror_engine *m, uint32_t number)
 	if (!send_hello(m, number, MIRROR_FRAME_WELCOME, l->purpose))
 		return;
 	m->open.greeting.link = MIRROR_LINK_NONE;
-	m->open.greeting.step = GREETING_NONE;
+	MIRROR_SET(m, greeting.step, GREETING_NONE);
 	l->last_heard_ns = m->now_ns;
 	if (l->purpose == MIRROR_HELLO_ROLL) {
 		l->use = LINK_ROLL_OUT;

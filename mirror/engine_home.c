@@ -321,7 +321,7 @@ void mirror_home_pump(struct mirror_engine *m)
 
 	if (m->open.home.reset_due && m->open.cut.step == CUT_NONE &&
 	    mirror_home_is_quiet(m)) {
-		m->open.home.reset_due = false;
+		MIRROR_SET(m, home.reset_due, false);
 		mirror_home_reset(m);
 	}
 	if (limit == 0 || m->open.home.reset_due)

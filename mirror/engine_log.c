@@ -238,7 +238,7 @@ static void write_batch(struct mirror_engine *m)
 	m->open.log.batch_first = m->open.marks.next_to_log;
 	m->open.log.batch_last = b.next - 1;
 	m->open.log.batch_bytes = b.bytes;
-	mirror_marks_logging(&m->open.marks, b.next);
+	mirror_marks_logging(m, b.next);
 	m->open.log.batch_io = (struct mirror_io){
 		.op = MIRROR_IO_WRITE,
 		.device = MIRROR_IO_LOG,
@@ -425,7 +425,7 @@ static void batch_done(struct mirror_engine *m)
 		m->open.log.unflushed_since_ns = m->now_ns;
 	m->open.log.unflushed_bytes += m->open.log.batch_bytes;
 	if (!m->open.failed)
-		mirror_marks_logged(&m->open.marks, m->open.log.batch_last);
+		mirror_marks_logged(m, m->open.log.batch_last);
 	m->open.log.batch_last = 0;
 }
 
@@ -446,7 +446,7 @@ void mirror_log_io(struct mirror_engine *m, struct mirror_io *io)
 		if (io->result < 0)
 			mirror_engine_fail(m, MIRROR_IO_LOG, io->result, "flushing");
 		else
-			mirror_marks_flushed(&m->open.marks, m->open.log.flush_covers,
+			mirror_marks_flushed(m, m->open.log.flush_covers,
 					     m->open.log.flush_proves);
 		return;
 	}

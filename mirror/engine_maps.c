@@ -22,26 +22,33 @@ void mirror_maps_set(struct mirror_engine *m, uint32_t site, uint32_t disk,
 		     uint64_t offset_bytes, uint64_t length_bytes)
 {
 	if (mirror_map_set(m->open.map, site, disk, offset_bytes, length_bytes) > 0)
-		m->open.maps.changes++;
+		MIRROR_SET(m, maps.changes, m->open.maps.changes + 1);
 }
 
 void mirror_maps_set_all(struct mirror_engine *m, uint32_t site)
 {
 	mirror_map_set_all(m->open.map, site);
-	m->open.maps.changes++;
+	MIRROR_SET(m, maps.changes, m->open.maps.changes + 1);
 }
 
 void mirror_maps_merge(struct mirror_engine *m, uint32_t site, uint32_t from)
 {
 	mirror_map_merge(m->open.map, site, from);
-	m->open.maps.changes++;
+	MIRROR_SET(m, maps.changes, m->open.maps.changes + 1);
+}
+
+void mirror_maps_load(struct mirror_engine *m, uint32_t site, uint64_t block,
+		      const uint8_t *data)
+{
+	if (mirror_map_load(m->open.map, site, block, data) != 0)
+		MIRROR_SET(m, maps.changes, m->open.maps.changes + 1);
 }
 
 int mirror_maps_import(struct mirror_engine *m, uint32_t site,
 		       const struct mirror_map_chunk *chunk, const uint8_t *data,
 		       size_t data_bytes)
 {
-	m->open.maps.changes++;
+	MIRROR_SET(m, maps.changes, m->open.maps.changes + 1);
 	return mirror_map_import(m->open.map, site, chunk, data, data_bytes);
 }
 

@@ -35,6 +35,10 @@ void mirror_maps_set(struct mirror_engine *m, uint32_t site, uint32_t disk,
 		     uint64_t offset_bytes, uint64_t length_bytes);
 void mirror_maps_set_all(struct mirror_engine *m, uint32_t site);
 void mirror_maps_merge(struct mirror_engine *m, uint32_t site, uint32_t from);
+/* A block of a map, as it stands on the log device; one that is damaged (or `data` is
+ * NULL) is all dirty, and written anew. */
+void mirror_maps_load(struct mirror_engine *m, uint32_t site, uint64_t block,
+		      const uint8_t *data);
 int mirror_maps_import(struct mirror_engine *m, uint32_t site,
 		       const struct mirror_map_chunk *chunk, const uint8_t *data,
 		       size_t data_bytes);

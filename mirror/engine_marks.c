@@ -1,5 +1,11 @@
 /* engine_marks.c - the only writer of the sequence marks: see engine_marks.h. */
-#include "mirror/engine_marks.h"
+#include "mirror/engine_state.h"
+
+static struct engine_marks *change(struct mirror_engine *m)
+{
+	mirror_engine_changed(m);
+	return &m->open.marks;
+}
 
 static void lower(uint64_t *mark, uint64_t to)
 {
@@ -13,27 +19,33 @@ static void raise(uint64_t *mark, uint64_t to)
 		*mark = to;
 }
 
-void mirror_marks_begin(struct engine_marks *marks, uint64_t sequence)
+void mirror_marks_begin(struct mirror_engine *m, uint64_t sequence)
 {
+	struct engine_marks *marks = change(m);
+
 	marks->last = sequence;
 	marks->home_flushed = sequence;
 }
 
-void mirror_marks_found(struct engine_marks *marks, const struct mirror_header *h)
+void mirror_marks_found(struct mirror_engine *m, const struct mirror_header *h)
 {
-	raise(&marks->disk[h->disk], h->disk_sequence);
+	raise(&m->open.marks.disk[h->disk], h->disk_sequence);
 }
 
-void mirror_marks_recovered(struct engine_marks *marks)
+void mirror_marks_recovered(struct mirror_engine *m)
 {
+	struct engine_marks *marks = change(m);
+
 	marks->next_to_log = marks->last + 1;
 	marks->logged = marks->last;
 	marks->durable = marks->last;
 	marks->home = marks->home_flushed;
 }
 
-void mirror_marks_append(struct engine_marks *marks, const struct mirror_header *h)
+void mirror_marks_append(struct mirror_engine *m, const struct mirror_header *h)
 {
+	struct engine_marks *marks = change(m);
+
 	assert(h->sequence == marks->last + 1);
 	marks->last = h->sequence;
 	marks->generation = h->generation;
@@ -43,67 +55,81 @@ void mirror_marks_append(struct engine_marks *marks, const struct mirror_header 
 		marks->disk[h->disk] = h->disk_sequence;
 }
 
-void mirror_marks_logging(struct engine_marks *marks, uint64_t next)
+void mirror_marks_logging(struct mirror_engine *m, uint64_t next)
 {
+	struct engine_marks *marks = change(m);
+
 	assert(next <= marks->last + 1);
 	marks->next_to_log = next;
 }
 
-void mirror_marks_logged(struct engine_marks *marks, uint64_t sequence)
+void mirror_marks_logged(struct mirror_engine *m, uint64_t sequence)
 {
+	struct engine_marks *marks = &m->open.marks;
+
 	assert(sequence < marks->next_to_log);
 	marks->logged = sequence;
 }
 
-void mirror_marks_flushed(struct engine_marks *marks, uint64_t durable, uint64_t proven)
+void mirror_marks_flushed(struct mirror_engine *m, uint64_t durable, uint64_t proven)
 {
-	raise(&marks->durable, durable);
-	raise(&marks->proven, proven);
+	raise(&m->open.marks.durable, durable);
+	raise(&m->open.marks.proven, proven);
 }
 
-void mirror_marks_proved(struct engine_marks *marks, uint64_t sequence)
+void mirror_marks_proved(struct mirror_engine *m, uint64_t sequence)
 {
-	raise(&marks->proven, sequence);
+	raise(&m->open.marks.proven, sequence);
 }
 
-void mirror_marks_home(struct engine_marks *marks)
+void mirror_marks_home(struct mirror_engine *m)
 {
-	marks->home++;
+	change(m)->home++;
 }
 
-void mirror_marks_home_flushed(struct engine_marks *marks)
+void mirror_marks_home_flushed(struct mirror_engine *m)
 {
-	marks->home_flushed++;
+	change(m)->home_flushed++;
 }
 
-void mirror_marks_unplaced(struct engine_marks *marks, const struct mirror_header *h)
+void mirror_marks_unplaced(struct mirror_engine *m, const struct mirror_header *h)
 {
+	struct engine_marks *marks = &m->open.marks;
+
 	if (h->type != MIRROR_RECORD_FLUSH && marks->disk[h->disk] >= h->disk_sequence)
 		marks->disk[h->disk] = h->disk_sequence - 1;
 }
 
-void mirror_marks_drop(struct engine_marks *marks)
+void mirror_marks_drop(struct mirror_engine *m)
 {
+	struct engine_marks *marks = change(m);
+
 	assert(marks->last > marks->home_flushed);
 	marks->last--;
 }
 
-void mirror_marks_any_generation(struct engine_marks *marks)
+void mirror_marks_any_generation(struct mirror_engine *m)
 {
+	struct engine_marks *marks = &m->open.marks;
+
 	marks->generation = 0;
 	marks->group = 0;
 }
 
-void mirror_marks_cut(struct engine_marks *marks)
+void mirror_marks_cut(struct mirror_engine *m)
 {
+	struct engine_marks *marks = change(m);
+
 	marks->next_to_log = marks->last + 1;
 	lower(&marks->logged, marks->last);
 	lower(&marks->durable, marks->last);
 	lower(&marks->home, marks->last);
 }
 
-void mirror_marks_restart(struct engine_marks *marks, uint64_t sequence)
+void mirror_marks_restart(struct mirror_engine *m, uint64_t sequence)
 {
+	struct engine_marks *marks = change(m);
+
 	marks->last = sequence;
 	marks->next_to_log = sequence + 1;
 	marks->logged = sequence;
@@ -113,9 +139,11 @@ void mirror_marks_restart(struct engine_marks *marks, uint64_t sequence)
 	marks->home = marks->home_flushed;
 }
 
-void mirror_marks_leap(struct engine_marks *marks, uint64_t sequence)
+void mirror_marks_leap(struct mirror_engine *m, uint64_t sequence)
 {
+	struct engine_marks *marks = change(m);
+
 	marks->durable = sequence;
 	marks->home_flushed = sequence;
-	mirror_marks_restart(marks, sequence);
+	mirror_marks_restart(m, sequence);
 }

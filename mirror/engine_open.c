@@ -85,7 +85,7 @@ void mirror_open_order(struct mirror_engine *m, const struct order *o)
 	m->open.opening.order_id = o->id;
 	m->open.site = o->site;
 	m->open.incarnation = o->incarnation;
-	m->open.opening.step = OPEN_DEVICES;
+	MIRROR_SET(m, opening.step, OPEN_DEVICES);
 	m->out->open_devices = true;
 	m->open.opening.devices_asked = true;
 	m->open.opening.devices_asked_ns = m->now_ns;
@@ -107,7 +107,7 @@ void mirror_open_devices(struct mirror_engine *m, const struct mirror_devices *d
 	}
 	if (m->state == ENGINE_CLOSING)
 		return; /* told to close meanwhile */
-	m->open.opening.step = OPEN_STABLE;
+	MIRROR_SET(m, opening.step, OPEN_STABLE);
 	flush_log(m);
 }
 
@@ -184,7 +184,7 @@ static void superblock_read(struct mirror_engine *m)
 		return;
 	}
 	divide_space(m);
-	m->open.opening.step = OPEN_MAPS;
+	MIRROR_SET(m, opening.step, OPEN_MAPS);
 	m->open.opening.map_site = 0;
 	m->open.opening.map_block = 0;
 }
@@ -205,12 +205,9 @@ static void maps_loaded(struct mirror_engine *m, bool good)
 	const uint64_t count = map_blocks_now(m);
 
 	for (uint64_t i = 0; i < count; i++)
-		if (mirror_map_load(m->open.map, m->open.opening.map_site,
-				    m->open.opening.map_block + i,
-				    good ? m->memory.scan_buffer +
-						    i * MIRROR_MAP_BLOCK_BYTES :
-					   NULL) != 0)
-			m->open.maps.changes++;
+		mirror_maps_load(
+			m, m->open.opening.map_site, m->open.opening.map_block + i,
+			good ? m->memory.scan_buffer + i * MIRROR_MAP_BLOCK_BYTES : NULL);
 	m->open.opening.map_block += count;
 	if (m->open.opening.map_block < mirror_map_block_count(m->open.map))
 		return;
@@ -223,12 +220,11 @@ static void begin_scan(struct mirror_engine *m)
 	const uint64_t first = m->open.sb.tail_sequence;
 	const uint64_t home = m->open.sb.home.sequence;
 
-	m->open.opening.step = OPEN_SCAN;
+	MIRROR_SET(m, opening.step, OPEN_SCAN);
 	m->open.opening.scan_since_ns = m->now_ns;
 	mirror_ring_reset(m->open.ring, m->open.sb.tail_position, first > 0 ? first : 1,
 			  m->open.sb.tail_epoch);
-	mirror_marks_begin(&m->open.marks,
-			   first > 0 && home < first - 1 ? first - 1 : home);
+	mirror_marks_begin(m, first > 0 && home < first - 1 ? first - 1 : home);
 	mirror_scan_start(m->memory.scan, &m->open.sb, m->memory.scan_buffer, SCAN_BYTES,
 			  0);
 }
@@ -254,7 +250,7 @@ static void forget_home(struct mirror_engine *m, uint64_t sequence)
 	       m->open.marks.home_flushed < m->open.marks.last) {
 		mirror_record_forget(
 			m, mirror_engine_record(m, m->open.marks.home_flushed + 1));
-		mirror_marks_home_flushed(&m->open.marks);
+		mirror_marks_home_flushed(m);
 	}
 }
 
@@ -264,10 +260,10 @@ static bool found_record(struct mirror_engine *m, const struct mirror_header *h,
 	struct mirror_record *r;
 
 	mirror_disks_found(m, h);
-	mirror_marks_found(&m->open.marks, h);
+	mirror_marks_found(m, h);
 	if (h->sequence > m->open.marks.last + 1) { /* a leap: all before is home */
 		forget_home(m, m->open.marks.last);
-		mirror_marks_begin(&m->open.marks, h->sequence - 1);
+		mirror_marks_begin(m, h->sequence - 1);
 	}
 	if (h->sequence <= m->open.marks.home_flushed)
 		return true;
@@ -290,8 +286,7 @@ static bool found(struct mirror_engine *m)
 		mirror_ring_reset(m->open.ring, scan->result.tail_position,
 				  scan->result.tail_sequence, scan->result.tail_epoch);
 		if (m->open.marks.home_flushed < scan->result.tail_sequence - 1)
-			mirror_marks_begin(&m->open.marks,
-					   scan->result.tail_sequence - 1);
+			mirror_marks_begin(m, scan->result.tail_sequence - 1);
 	}
 	forget_home(m, d->home);
 	for (uint32_t i = 0; i < d->count; i++)
@@ -330,7 +325,7 @@ static void scan_ended(struct mirror_engine *m)
 	if (!m->open.opening.found) { /* nothing in the log is needed any more */
 		mirror_ring_reset(m->open.ring, r->tail_position, r->tail_sequence,
 				  r->tail_epoch);
-		mirror_marks_begin(&m->open.marks, r->last_sequence);
+		mirror_marks_begin(m, r->last_sequence);
 	}
 	forget_home(m, r->home);
 	take_proven(m, r->confirmed);
@@ -342,9 +337,9 @@ static void scan_ended(struct mirror_engine *m)
 		       m->open.marks.last > m->open.marks.home_flushed) {
 			mirror_record_forget(m,
 					     mirror_engine_record(m, m->open.marks.last));
-			mirror_marks_drop(&m->open.marks);
+			mirror_marks_drop(m);
 		}
-		mirror_marks_restart(&m->open.marks, m->open.sb.hold.sequence);
+		mirror_marks_restart(m, m->open.sb.hold.sequence);
 		error = mirror_store_restart(m, position, m->open.marks.last);
 		mirror_store_hold_ends(m);
 	} else if (mirror_ring_room_bytes(m->open.ring) == 0) {
@@ -362,10 +357,10 @@ static void scan_ended(struct mirror_engine *m)
 	}
 	mirror_ring_leap(m->open.ring, m->open.marks.last + 1);
 	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
-	mirror_marks_recovered(&m->open.marks);
+	mirror_marks_recovered(m);
 	mirror_maps_limit(m, m->open.marks.last);
 	mirror_store_incarnation(m);
-	m->open.opening.step = OPEN_WRITE;
+	MIRROR_SET(m, opening.step, OPEN_WRITE);
 	m->open.opening.ticket = mirror_superblock_want(m);
 }
 
@@ -397,7 +392,7 @@ static void pump_scan(struct mirror_engine *m)
 			       "version holds; use the version that wrote them");
 			return;
 		case MIRROR_SCAN_END:
-			m->open.opening.step = OPEN_DISKS;
+			MIRROR_SET(m, opening.step, OPEN_DISKS);
 			mirror_disks_begin(m);
 			return;
 		case MIRROR_SCAN_DAMAGED:
@@ -416,7 +411,7 @@ static void done(struct mirror_engine *m)
 {
 	struct fact *f;
 
-	m->open.opening.step = OPEN_DONE;
+	MIRROR_SET(m, opening.step, OPEN_DONE);
 	if (m->open.sb.blank)
 		mirror_engine_set_data(m, DATA_INCONSISTENT,
 				       "its first refresh has not ended yet");
@@ -429,7 +424,7 @@ static void done(struct mirror_engine *m)
 				       "a usable image of the moment of its last record");
 	mirror_engine_set_state(m, ENGINE_IDLE);
 	mirror_refusal_review(m);
-	m->open.home.reset_due = true;
+	MIRROR_SET(m, home.reset_due, true);
 	f = opened_fact(m, 0, m->memory.scan->result.text);
 	f->data = m->open.data;
 	f->marks = (struct site_marks){ m->open.marks.logged, m->open.marks.durable,
@@ -461,14 +456,14 @@ void mirror_open_pump(struct mirror_engine *m)
 		disks_compared(m);
 	if (m->open.opening.step == OPEN_WRITE &&
 	    mirror_superblock_has(m, m->open.opening.ticket)) {
-		m->open.opening.step = OPEN_WRITE_BOTH;
+		MIRROR_SET(m, opening.step, OPEN_WRITE_BOTH);
 		m->open.opening.ticket = mirror_superblock_want(m);
 	} else if (m->open.opening.step == OPEN_WRITE_BOTH &&
 		   mirror_superblock_has(m, m->open.opening.ticket)) {
-		m->open.opening.step = OPEN_MARK;
+		MIRROR_SET(m, opening.step, OPEN_MARK);
 		mirror_log_mark(m);
 	} else if (m->open.opening.step == OPEN_MARK && m->open.log.parts == 0) {
-		m->open.opening.step = OPEN_FLUSH;
+		MIRROR_SET(m, opening.step, OPEN_FLUSH);
 		flush_log(m);
 	}
 }
@@ -492,7 +487,7 @@ void mirror_open_io(struct mirror_engine *m, struct mirror_io *io)
 	}
 	switch (m->open.opening.step) {
 	case OPEN_STABLE:
-		m->open.opening.step = OPEN_SUPERBLOCK;
+		MIRROR_SET(m, opening.step, OPEN_SUPERBLOCK);
 		read_log(m, 0, MIRROR_SUPERBLOCK_AREA_BYTES, m->memory.scan_buffer);
 		break;
 	case OPEN_SUPERBLOCK:

@@ -27,7 +27,7 @@ static void prepared(struct mirror_engine *m, int32_t error, const char *text)
 	f->busy_sites = m->open.prepare.busy & ~m->open.prepare.reached;
 	f->history = m->open.prepare.order.history;
 	snprintf(f->text, sizeof f->text, "%s", text);
-	m->open.prepare.step = PREPARE_NONE;
+	MIRROR_SET(m, prepare.step, PREPARE_NONE);
 	m->open.prepare.done = error == 0;
 	if (error != 0 && m->state == ENGINE_PREPARING) {
 		mirror_engine_set_state(m, ENGINE_IDLE);
@@ -56,7 +56,7 @@ void mirror_prepare_order(struct mirror_engine *m, const struct order *o)
 	if (m->state == ENGINE_IDLE)
 		mirror_engine_set_state(m, ENGINE_PREPARING);
 	m->open.prepare.done = false;
-	m->open.prepare.step = PREPARE_QUIET;
+	MIRROR_SET(m, prepare.step, PREPARE_QUIET);
 	mirror_links_close_all(m, "this site is being promoted");
 }
 
@@ -83,7 +83,7 @@ static void judge_self(struct mirror_engine *m)
 			mirror_cut_start(m, j.keep_sequence, true,
 					 &m->open.prepare.order.history);
 		}
-		m->open.prepare.step = PREPARE_REFUSE;
+		MIRROR_SET(m, prepare.step, PREPARE_REFUSE);
 		break;
 	case MIRROR_VERDICT_AHEAD: /* it opened a generation that never took effect */
 	case MIRROR_VERDICT_FORKED:
@@ -93,7 +93,7 @@ static void judge_self(struct mirror_engine *m)
 		break;
 	case MIRROR_VERDICT_UNKNOWN:
 		if (m->open.prepare.order.force)
-			m->open.prepare.step = PREPARE_REFUSE;
+			MIRROR_SET(m, prepare.step, PREPARE_REFUSE);
 		else
 			prepared(m, -ESTALE,
 				 "this site has no generation in common with "
@@ -121,8 +121,8 @@ static void step_quiet(struct mirror_engine *m)
 		m->open.prepare.order.history =
 			m->open.sb.history; /* there is no view's chain */
 	mirror_home_reset(m);
-	m->open.home.reset_due = false;
-	m->open.prepare.step = PREPARE_CUT;
+	MIRROR_SET(m, home.reset_due, false);
+	MIRROR_SET(m, prepare.step, PREPARE_CUT);
 	if (m->open.sb.hold.active)
 		mirror_cut_to_hold(m, "a promotion ends the refresh that was under way");
 }
@@ -132,7 +132,7 @@ static void refuse(struct mirror_engine *m)
 	mirror_store_refusal(m, &m->open.prepare.order.generation,
 			     m->open.prepare.order.ballot);
 	m->open.prepare.ticket = mirror_superblock_want(m);
-	m->open.prepare.step = PREPARE_ROLL;
+	MIRROR_SET(m, prepare.step, PREPARE_ROLL);
 }
 
 /* Do our disks still hold blocks of an abandoned generation that the log cannot
@@ -168,17 +168,18 @@ static void step_roll(struct mirror_engine *m)
 		return;
 	source = next_source(m);
 	if (source == NULL) {
-		m->open.prepare.step = PREPARE_FLUSH;
+		MIRROR_SET(m, prepare.step, PREPARE_FLUSH);
 		return;
 	}
-	m->open.prepare.roll_link = mirror_link_connect(m, source, MIRROR_HELLO_ROLL);
+	MIRROR_SET(m, prepare.roll_link,
+		   mirror_link_connect(m, source, MIRROR_HELLO_ROLL));
 }
 
 /* The link of a roll-forward ended, well or not; `busy`: another time it may. */
 void mirror_prepare_rolled(struct mirror_engine *m, uint32_t site, bool complete,
 			   bool busy, const char *text)
 {
-	m->open.prepare.roll_link = MIRROR_LINK_NONE;
+	MIRROR_SET(m, prepare.roll_link, MIRROR_LINK_NONE);
 	if (!complete)
 		mirror_records_drop_unlogged(m);
 	if (complete)
@@ -238,7 +239,7 @@ static void begin_answers(struct mirror_engine *m)
 	mirror_ack_reset(&m->open.requests.ack, base);
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		if (m->open.peer[s].waited)
-			mirror_ack_add(&m->open.requests.ack, s);
+			mirror_requests_wait(m, s, true);
 }
 
 /* By force the disks' content counts. The other sites miss it where it had been given up
@@ -282,7 +283,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 	m->open.serve.view_history = o->history;
 	mirror_stamp_init(&m->open.requests.stamp, g->ordinal, m->open.marks.last,
 			  m->open.marks.disk, m->open.disk_count);
-	m->open.home.reset_due = true; /* from a copy's order to production's */
+	MIRROR_SET(m, home.reset_due, true); /* from a copy's order to production's */
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
 		struct engine_peer *p = &m->open.peer[s];
 
@@ -328,9 +329,9 @@ void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 			mirror_superblock_want(m);
 		}
 		if (in) {
-			mirror_ack_add(&m->open.requests.ack, s);
+			mirror_requests_wait(m, s, true);
 		} else {
-			mirror_ack_remove(&m->open.requests.ack, s);
+			mirror_requests_wait(m, s, false);
 			mirror_engine_event(m, mirror_engine_site_name(m, s), "wait-set",
 					    "writes no longer wait for this copy");
 		}

@@ -106,7 +106,7 @@ void mirror_refresh_stop(struct mirror_engine *m, uint32_t site)
 	p->refresh.starved = false;
 	if (p->candidate_from != 0 && p->candidate_count == 0) {
 		p->candidate_from = 0; /* nobody was told of it */
-		mirror_ack_remove(&m->open.requests.ack, site);
+		mirror_requests_wait(m, site, false);
 	}
 }
 
@@ -500,7 +500,7 @@ static void enter(struct mirror_engine *m, uint32_t site)
 	struct fact *f;
 
 	if (p->candidate_from == 0) {
-		mirror_ack_add(&m->open.requests.ack, site);
+		mirror_requests_wait(m, site, true);
 		p->candidate_from = mirror_ack_acknowledged(&m->open.requests.ack) + 1;
 		if (p->candidate_from <= recovered)
 			p->candidate_from = recovered + 1;

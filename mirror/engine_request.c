@@ -86,7 +86,7 @@ struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
 void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8_t *data,
 			 enum mirror_record_state state)
 {
-	mirror_marks_append(&m->open.marks, &r->header);
+	mirror_marks_append(m, &r->header);
 	mirror_record_set_state(r, state);
 	r->data = data;
 	r->request = NULL;
@@ -157,7 +157,7 @@ static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 		request_push(&m->open.requests.flushes_pending, q);
 	else
 		request_push(&m->open.requests.writes_pending, q);
-	m->open.requests.pending_count++;
+	MIRROR_SET(m, requests.pending_count, m->open.requests.pending_count + 1);
 }
 
 /* A flush with nothing before it that is not yet stable needs no record. */
@@ -228,7 +228,7 @@ void mirror_requests_pump(struct mirror_engine *m)
 
 static void acknowledge(struct mirror_engine *m, struct mirror_request *q)
 {
-	m->open.requests.pending_count--;
+	MIRROR_SET(m, requests.pending_count, m->open.requests.pending_count - 1);
 	mirror_request_answer(m, q, 0);
 }
 
@@ -261,14 +261,35 @@ static uint64_t stable_sequence(struct mirror_engine *m, const struct mirror_req
 	return mirror_log_flush_target(m, q->sequence);
 }
 
+/* Our own marks, or the set of those who are waited for, have changed. */
+static void see_acknowledged(struct mirror_engine *m, uint64_t before)
+{
+	if (mirror_ack_acknowledged(&m->open.requests.ack) != before)
+		mirror_engine_changed(m);
+}
+
+void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait)
+{
+	struct mirror_ack *ack = &m->open.requests.ack;
+	const uint64_t before = mirror_ack_acknowledged(ack);
+
+	if (wait)
+		mirror_ack_add(ack, site);
+	else
+		mirror_ack_remove(ack, site);
+	see_acknowledged(m, before);
+}
+
 void mirror_ack_pump(struct mirror_engine *m)
 {
+	struct mirror_ack *ack = &m->open.requests.ack;
+	const uint64_t before = mirror_ack_acknowledged(ack);
 	struct mirror_request *q;
 
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
 		return;
-	mirror_ack_set_own(&m->open.requests.ack, m->open.marks.logged,
-			   m->open.marks.durable);
+	mirror_ack_set_own(ack, m->open.marks.logged, m->open.marks.durable);
+	see_acknowledged(m, before);
 	if (!lease_holds(m))
 		return;
 	close_acknowledged(m);
@@ -304,7 +325,7 @@ void mirror_requests_fail(struct mirror_engine *m, int32_t result)
 	fail_list(m, &m->open.requests.flushes_pending, result);
 	fail_list(m, &m->open.requests.reads_waiting, result);
 	fail_list(m, &m->open.requests.answers_held, result);
-	m->open.requests.pending_count = 0;
+	MIRROR_SET(m, requests.pending_count, 0);
 }
 
 static void drop_client(struct mirror_engine *m, struct mirror_request_list *list,

@@ -36,6 +36,8 @@ void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8
 			 enum mirror_record_state state);
 void mirror_request_take(struct mirror_engine *m, struct mirror_request *q);
 void mirror_requests_pump(struct mirror_engine *m);
+/* Answers wait for `site` from now on, or no longer (ack.h). */
+void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait);
 void mirror_ack_pump(struct mirror_engine *m);
 void mirror_requests_fail(struct mirror_engine *m, int32_t result);
 void mirror_client_gone(struct mirror_engine *m, const void *client);

@@ -58,17 +58,6 @@
 #include "mirror/task.h"
 #include "mirror/wire.h"
 
-enum engine_state {
-	ENGINE_CLOSED,    /* no device open */
-	ENGINE_OPENING,   /* devices, superblock, maps, scan: engine_open.c */
-	ENGINE_IDLE,      /* open: a copy, or a production between two periods */
-	ENGINE_PREPARING, /* D4, D5: cut, refuse, roll forward */
-	ENGINE_STARTING,  /* generation in effect, clients being let in */
-	ENGINE_SERVING,
-	ENGINE_DEMOTING, /* no new requests, draining */
-	ENGINE_CLOSING,
-};
-
 /* What a mirror_io was for: the handler in engine.c's table. */
 enum io_purpose {
 	IO_OPEN,   /* superblocks, maps, scan reads, recovery flush */
@@ -163,6 +152,7 @@ struct mirror_engine {
 	/* of the event being taken: */
 	uint64_t now_ns, wall_ns;
 	struct mirror_actions *out;
+	bool changed; /* since the parts were asked last: see mirror_engine_changed() */
 	uint8_t *received_data; /* of the frame */
 	struct engine_facts facts;
 	struct engine_buffers buffers;
@@ -172,6 +162,24 @@ struct mirror_engine {
 	struct engine_clients clients;
 	struct engine_open open;
 };
+
+/* A part that comes later in the order of a write may have made work for an earlier one:
+ * all are asked again in this step. Whoever changes what another part's pump looks at says
+ * so, by a setter. */
+static inline void mirror_engine_changed(struct mirror_engine *m)
+{
+	m->changed = true;
+}
+
+/* The setter of a field of this open that needs no function of its own. */
+#define MIRROR_SET(m, field, value)                                                      \
+	do {                                                                             \
+		const __typeof__((m)->open.field) value_ = (value);                      \
+                                                                                         \
+		if ((m)->open.field != value_)                                           \
+			mirror_engine_changed(m);                                        \
+		(m)->open.field = value_;                                                \
+	} while (0)
 
 void mirror_engine_set_state(struct mirror_engine *m, enum engine_state state);
 void mirror_engine_submit(struct mirror_engine *m, struct mirror_io *io);

@@ -5,7 +5,7 @@
 uint64_t mirror_superblock_want(struct mirror_engine *m)
 {
 	if (m->open.writer.wanted == m->open.writer.writing)
-		m->open.writer.wanted++;
+		MIRROR_SET(m, writer.wanted, m->open.writer.wanted + 1);
 	return m->open.writer.wanted;
 }
 
@@ -88,7 +88,7 @@ void mirror_superblock_io(struct mirror_engine *m, struct mirror_io *io)
 		m->open.writer.busy = false;
 		m->open.writer.written = m->open.writer.writing;
 		mirror_ring_release(m->open.ring, m->open.writer.tail_position);
-		mirror_marks_proved(&m->open.marks, m->open.writer.proves);
+		mirror_marks_proved(m, m->open.writer.proves);
 	}
 }
 

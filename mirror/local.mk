@@ -62,6 +62,8 @@ libmirror_la_SOURCES = \
 	mirror/engine_trust.h \
 	mirror/engine_undo.c \
 	mirror/engine_undo.h \
+	mirror/engine_view.c \
+	mirror/engine_view.h \
 	mirror/engine_watch.c \
 	mirror/engine_watch.h \
 	mirror/evidence.c \

@@ -14,7 +14,8 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
+#include "mirror/history.h"
 #include "tests/sim/sim.h"
 
 /* ---- heard -------------------------------------------------------------------------- */
@@ -22,9 +23,9 @@
 /* The other site has answered the last question of this promotion. */
 static void received(struct sim *w, uint32_t node, const struct mirror_received *r)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
-	if (w->plan.alone && r->link == m->open.probe.link)
+	if (w->plan.alone && r->link == m->probe_link)
 		w->node[node].heard = true;
 }
 
@@ -51,7 +52,7 @@ static bool is_given_up(const struct sim *w, int32_t h, int32_t k)
 
 static bool serves(const struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
 	return w->node[node].running && m->state >= ENGINE_STARTING &&
 	       m->state <= ENGINE_DEMOTING;
@@ -73,28 +74,27 @@ static void check_one(struct sim *w, uint32_t node)
 /* It goes on without asking the other one only before it has promised that one. */
 static void watch_hand_over(struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
-	struct sim_site *s = &w->site[m->open.site];
-	const struct generation *newest = history_newest(&m->open.sb.history);
+	const struct mirror_view *m = sim_view(w, node);
+	struct sim_site *s = &w->site[m->site];
+	const struct generation *newest = history_newest(&m->sb->history);
 
 	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING || newest == NULL ||
-	    m->open.writer.wanted != m->open.writer.written || s->tainted)
+	    m->sb_wanted != m->sb_written || s->tainted)
 		return;
-	if (!m->open.sb.handed_over && uuid_equal(&s->handed_over, &newest->id))
+	if (!m->sb->handed_over && uuid_equal(&s->handed_over, &newest->id))
 		sim_violate(w, "G3",
 			    "site %u forgets that it has handed over after generation "
 			    "%llu",
-			    m->open.site, (unsigned long long)newest->ordinal);
-	if (!m->open.sb.handed_over && !uuid_is_zero(&m->open.sb.refusal.generation) &&
-	    (m->open.sb.refusal.ballot & 0xff) != m->open.site &&
-	    mirror_history_find(&m->open.sb.history, &m->open.sb.refusal.generation) ==
-		    NULL)
+			    m->site, (unsigned long long)newest->ordinal);
+	if (!m->sb->handed_over && !uuid_is_zero(&m->sb->refusal.generation) &&
+	    (m->sb->refusal.ballot & 0xff) != m->site &&
+	    mirror_history_find(&m->sb->history, &m->sb->refusal.generation) == NULL)
 		sim_violate(
 			w, "G3",
 			"site %u has promised to follow the other, and has not handed "
 			"over",
-			m->open.site);
-	s->handed_over = m->open.sb.handed_over ? newest->id : (struct uuid){ 0 };
+			m->site);
+	s->handed_over = m->sb->handed_over ? newest->id : (struct uuid){ 0 };
 }
 
 /* ---- G4 ------------------------------------------------------------------------------ */
@@ -138,19 +138,18 @@ static void check_generation(struct sim *w, uint32_t node, uint32_t of, uint64_t
 
 static void check_level(struct sim *w, uint32_t node, uint32_t site)
 {
-	const struct mirror_engine *m = w->node[node].engine;
-	const struct mirror_engine *copy = w->node[1 - node].engine;
+	const struct mirror_view *m = sim_view(w, node);
+	const struct mirror_view *copy = sim_view(w, 1 - node);
 
-	if (!w->node[1 - node].open || copy->state < ENGINE_IDLE || copy->open.failed)
+	if (!w->node[1 - node].open || copy->state < ENGINE_IDLE || copy->failed)
 		return;
 	/* A map may still stand here for what a copy that has every record had long ago. */
-	if (copy->open.sb.blank || copy->open.sb.hold.active ||
-	    m->open.sb.sites[site].map_due ||
-	    mirror_map_count(copy->open.map, site) > 0 ||
-	    (copy->open.marks.logged < m->open.marks.last &&
-	     (m->open.sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY ||
-	      mirror_map_count(m->open.map, site) > 0 ||
-	      copy->open.marks.logged + 1 < mirror_ring_oldest_sequence(m->open.ring))))
+	if (copy->sb->blank || copy->sb->hold.active || m->sb->sites[site].map_due ||
+	    mirror_map_count(copy->map, site) > 0 ||
+	    (copy->marks->logged < m->marks->last &&
+	     (m->sb->sites[site].map_state == MIRROR_MAP_ALL_DIRTY ||
+	      mirror_map_count(m->map, site) > 0 ||
+	      copy->marks->logged + 1 < mirror_ring_oldest_sequence(m->ring))))
 		sim_violate(w, "D3",
 			    "n%u begins with writes that wait for site %u, and that one "
 			    "needs a refresh",
@@ -194,18 +193,17 @@ static void order(struct sim *w, uint32_t node, const struct order *o)
 /* ---- G1 -------------------------------------------------------------------------------- */
 
 /* What the production of the link calls current, in this opening of the copy's devices. */
-static const struct mirror_engine *current_copy(const struct sim *w, uint32_t node)
+static const struct mirror_view *current_copy(const struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	const uint32_t site = 1 - node;
-	const struct engine_peer *p = &m->open.peer[site];
-	const struct mirror_engine *copy = w->node[site].engine;
+	const struct mirror_view_peer *p = &m->peer[site];
+	const struct mirror_view *copy = sim_view(w, site);
 
 	if ((w->node[node].core->alone->waited >> site & 1) == 0 ||
 	    p->link == MIRROR_LINK_NONE || !w->node[site].open ||
-	    copy->state != ENGINE_IDLE || copy->open.failed ||
-	    copy->open.cut.step != CUT_NONE ||
-	    m->link[p->link].hello.incarnation != copy->open.incarnation)
+	    copy->state != ENGINE_IDLE || copy->failed || copy->cutting ||
+	    m->link[p->link].hello->incarnation != copy->incarnation)
 		return NULL;
 	return copy;
 }
@@ -213,35 +211,35 @@ static const struct mirror_engine *current_copy(const struct sim *w, uint32_t no
 static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 {
 	const struct mirror_request *q = &r->request;
-	const struct mirror_engine *copy;
+	const struct mirror_view *copy;
 
 	if (!w->plan.alone || q->result != 0 || q->type != MIRROR_REQUEST_WRITE)
 		return;
 	copy = current_copy(w, node);
 	if (copy == NULL)
 		return;
-	if (copy->open.marks.logged < q->sequence ||
-	    (q->fua && copy->open.marks.durable < q->sequence))
+	if (copy->marks->logged < q->sequence ||
+	    (q->fua && copy->marks->durable < q->sequence))
 		sim_violate(w, "G1",
 			    "n%u acknowledges sequence %llu, and its current copy has "
 			    "%llu logged, %llu durable",
 			    node + 1, (unsigned long long)q->sequence,
-			    (unsigned long long)copy->open.marks.logged,
-			    (unsigned long long)copy->open.marks.durable);
+			    (unsigned long long)copy->marks->logged,
+			    (unsigned long long)copy->marks->durable);
 }
 
 /* ---- G3 and G6 -------------------------------------------------------------------------- */
 
 static void mirror(struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
 	if (w->plan.alone && w->node[node].open)
 		watch_hand_over(w, node);
-	if (w->node[node].open && m->state > ENGINE_OPENING && m->open.sb.blank &&
-	    m->open.data == DATA_UP_TO_DATE)
+	if (w->node[node].open && m->state > ENGINE_OPENING && m->sb->blank &&
+	    m->data == DATA_UP_TO_DATE)
 		sim_violate(w, "G6", "site %u has no image, and calls itself UpToDate",
-			    m->open.site);
+			    m->site);
 }
 
 const struct sim_checker sim_check_alone = {

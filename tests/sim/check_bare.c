@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 struct range {
@@ -141,34 +141,33 @@ static void check_image(struct sim *w, uint32_t site)
 
 /* ---- when ----------------------------------------------------------------------------- */
 
-static bool is_in_order(const struct sim *w, const struct mirror_engine *m)
+static bool is_in_order(const struct sim *w, const struct mirror_view *m)
 {
-	return m->state == ENGINE_IDLE && sim_is_image(m) && !m->open.sb.hold.active &&
-	       mirror_map_count(m->open.map, m->open.site) == 0 &&
-	       m->config->order != CONFIG_ORDER_LOG &&
-	       m->open.copy.behind <= COPY_TOGETHER && sim_generation_of(w, m) >= 0 &&
-	       !w->patched;
+	return m->state == ENGINE_IDLE && sim_is_image(m) && !m->sb->hold.active &&
+	       mirror_map_count(m->map, m->site) == 0 &&
+	       m->config->order != CONFIG_ORDER_LOG && m->behind <= COPY_TOGETHER &&
+	       sim_generation_of(w, m) >= 0 && !w->patched;
 }
 
 /* The disks obey the order when all that was there as the order began is home. */
 static void mirror(struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	struct sim_site *s = &w->site[w->node[node].site];
 
 	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING)
 		return;
 	if (!is_in_order(w, m) || s->tainted || s->consent) {
 		s->bare = false;
-		s->bare_from = m->open.marks.last;
+		s->bare_from = m->marks->last;
 		return;
 	}
 	s->bare_generation = sim_generation_of(w, m);
 	if (s->bare_from == UINT64_MAX)
-		s->bare_from = m->open.marks.last;
+		s->bare_from = m->marks->last;
 	if (!s->bare &&
-	    (w->plan.order == CONFIG_ORDER_FLUSH ? m->open.marks.home_flushed :
-						   m->open.marks.home) >= s->bare_from) {
+	    (w->plan.order == CONFIG_ORDER_FLUSH ? m->marks->home_flushed :
+						   m->marks->home) >= s->bare_from) {
 		s->bare = true;
 		s->bare_power_cuts = s->power_cuts;
 	}

@@ -18,7 +18,8 @@
 
 #include "cluster/internal.h"
 #include "common/crc.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
+#include "mirror/history.h"
 #include "tests/sim/sim.h"
 
 static uint32_t hash(struct sim *w, const struct view *v)
@@ -277,12 +278,12 @@ static const struct sim_generation *holder(const struct sim *w, int32_t g,
 
 static void check_log(struct sim *w, uint32_t node)
 {
-	struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	const int32_t g = sim_generation_of(w, m);
 
-	for (uint64_t s = m->open.marks.home_flushed + 1;
-	     g >= 0 && s <= m->open.marks.last; s++) {
-		const struct mirror_record *r = mirror_engine_record(m, s);
+	for (uint64_t s = m->marks->home_flushed + 1; g >= 0 && s <= m->marks->last;
+	     s++) {
+		const struct mirror_record *r = mirror_view_record(m, s);
 		const struct sim_generation *of = holder(w, g, s);
 
 		if (of == NULL || r->header.generation == of->ordinal)
@@ -290,7 +291,7 @@ static void check_log(struct sim *w, uint32_t node)
 		sim_violate(w, "D8",
 			    "site %u holds sequence %llu of generation %llu, and by its "
 			    "history it is of %llu",
-			    m->open.site, (unsigned long long)s,
+			    m->site, (unsigned long long)s,
 			    (unsigned long long)r->header.generation,
 			    (unsigned long long)of->ordinal);
 		return;
@@ -301,10 +302,9 @@ static void look(struct sim *w)
 {
 	watch_agree(w);
 	for (uint32_t n = 0; n < w->node_count; n++)
-		if (w->node[n].open && sim_is_image(w->node[n].engine) &&
-		    w->node[n].engine->state != ENGINE_PREPARING &&
-		    w->node[n].engine->open.greeting.step == GREETING_NONE &&
-		    !w->site[w->node[n].site].tainted)
+		if (w->node[n].open && sim_is_image(sim_view(w, n)) &&
+		    sim_view(w, n)->state != ENGINE_PREPARING &&
+		    !sim_view(w, n)->greeting && !w->site[w->node[n].site].tainted)
 			check_log(w, n);
 }
 
@@ -313,8 +313,8 @@ static void look(struct sim *w)
 /* What was cut off and had gone home is owed: the own map stands for it. */
 static void watch_cut(struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
-	const bool cut = w->node[node].open && m->open.cut.step != CUT_NONE;
+	const struct mirror_view *m = sim_view(w, node);
+	const bool cut = w->node[node].open && m->cutting;
 
 	if (w->node[node].cut && !cut)
 		sim_image_check(w, node, "D8");
@@ -323,15 +323,15 @@ static void watch_cut(struct sim *w, uint32_t node)
 
 /* Without views: the promotion was this site's own, and has come to nothing; or the site
  * that was promised has come with another generation. */
-static bool may_forget(const struct sim *w, const struct mirror_engine *m,
+static bool may_forget(const struct sim *w, const struct mirror_view *m,
 		       const struct sim_site *s)
 {
 	const uint32_t promised = (uint32_t)(s->refused_ballot & 0xff);
-	const struct generation *g = history_newest(&m->open.sb.history);
+	const struct generation *g = history_newest(&m->sb->history);
 
 	if (!w->plan.alone)
-		return m->open.serve.view_ballot > s->refused_ballot;
-	return promised == m->open.site || (g != NULL && g->site == promised);
+		return m->view_ballot > s->refused_ballot;
+	return promised == m->site || (g != NULL && g->site == promised);
 }
 
 /* A refusal stands until its generation is here, or one of a later view. Without views
@@ -339,26 +339,26 @@ static bool may_forget(const struct sim *w, const struct mirror_engine *m,
  * to the other one is the mark of having handed over (check_alone.c). */
 static void watch_refusal(struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
-	struct sim_site *s = &w->site[m->open.site];
+	const struct mirror_view *m = sim_view(w, node);
+	struct sim_site *s = &w->site[m->site];
 
 	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING)
 		return;
-	if (!uuid_is_zero(&m->open.sb.refusal.generation)) {
-		if ((w->plan.alone || m->open.sb.refusal.ballot > s->refused_ballot) &&
-		    m->open.writer.wanted == m->open.writer.written) {
-			s->refused = m->open.sb.refusal.generation;
-			s->refused_ballot = m->open.sb.refusal.ballot;
+	if (!uuid_is_zero(&m->sb->refusal.generation)) {
+		if ((w->plan.alone || m->sb->refusal.ballot > s->refused_ballot) &&
+		    m->sb_wanted == m->sb_written) {
+			s->refused = m->sb->refusal.generation;
+			s->refused_ballot = m->sb->refusal.ballot;
 		}
 		return;
 	}
 	if (s->refused_ballot != 0 && !s->tainted && !may_forget(w, m, s) &&
-	    mirror_history_find(&m->open.sb.history, &s->refused) == NULL)
+	    mirror_history_find(&m->sb->history, &s->refused) == NULL)
 		sim_violate(w, "D4",
 			    "site %u forgets the refusal of ballot %llu, and the newest "
 			    "view it was told of is %llu",
-			    m->open.site, (unsigned long long)s->refused_ballot,
-			    (unsigned long long)m->open.serve.view_ballot);
+			    m->site, (unsigned long long)s->refused_ballot,
+			    (unsigned long long)m->view_ballot);
 	s->refused_ballot = 0;
 }
 
@@ -402,32 +402,30 @@ static void check_leave(struct sim *w, uint32_t node)
 
 static void mirror(struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
-	const struct engine_link *l;
+	const struct mirror_view *m = sim_view(w, node);
+	const struct mirror_view_link *l;
 
 	watch_cut(w, node);
 	watch_refusal(w, node);
 
-	if (!w->node[node].open || m->open.copy.stream_link == MIRROR_LINK_NONE ||
-	    uuid_is_zero(&m->open.sb.refusal.generation))
+	if (!w->node[node].open || m->stream_link == MIRROR_LINK_NONE ||
+	    uuid_is_zero(&m->sb->refusal.generation))
 		return;
-	l = &m->link[m->open.copy.stream_link];
-	if (w->plan.alone && l->site == (m->open.sb.refusal.ballot & 0xff))
+	l = &m->link[m->stream_link];
+	if (w->plan.alone && l->site == (m->sb->refusal.ballot & 0xff))
 		return; /* it is the one that was promised */
-	if (mirror_history_find(&l->hello.history, &m->open.sb.refusal.generation) ==
-	    NULL)
+	if (mirror_history_find(&l->hello->history, &m->sb->refusal.generation) == NULL)
 		sim_violate(w, "D4",
 			    "site %u has promised to refuse what is older than its new "
 			    "generation, and takes a stream of generation %llu",
-			    m->open.site,
-			    (unsigned long long)l->hello.generation_ordinal);
+			    m->site, (unsigned long long)l->hello->generation_ordinal);
 }
 
 static void check_refusal(struct sim *w, uint32_t node)
 {
 	static struct mirror_superblock scratch, sb;
-	const struct mirror_engine *m = w->node[node].engine;
-	const struct sim_site *s = &w->site[m->open.site];
+	const struct mirror_view *m = sim_view(w, node);
+	const struct sim_site *s = &w->site[m->site];
 	char text[256];
 	uint32_t slot;
 
@@ -436,11 +434,11 @@ static void check_refusal(struct sim *w, uint32_t node)
 	if (mirror_superblock_choose(s->log.stable,
 				     s->log.stable + MIRROR_SUPERBLOCK_BYTES, &scratch,
 				     &sb, &slot, text, sizeof text) != 0 ||
-	    !uuid_equal(&sb.refusal.generation, &m->open.prepare.order.generation))
+	    !uuid_equal(&sb.refusal.generation, &m->prepare->generation))
 		sim_violate(w, "D4",
 			    "site %u has prepared a promotion, and its refusal is not on "
 			    "stable storage",
-			    m->open.site);
+			    m->site);
 }
 
 static void fact(struct sim *w, uint32_t node, const struct fact *f)

@@ -6,25 +6,25 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 /* ---- in ---------------------------------------------------------------------------- */
 
 /* The copy that the view counts is open, in this incarnation and in that history. */
-static const struct mirror_engine *counted(const struct sim *w, const struct view *v,
-					   uint32_t site)
+static const struct mirror_view *counted(const struct sim *w, const struct view *v,
+					 uint32_t site)
 {
 	const int32_t host = w->site[site].open_node;
 	const struct generation *mine;
-	const struct mirror_engine *m;
+	const struct mirror_view *m;
 
 	if (host < 0 || w->site[site].tainted || w->site[site].consent)
 		return NULL;
-	m = w->node[host].engine;
-	mine = history_newest(&m->open.sb.history);
-	if (m->state != ENGINE_IDLE || m->open.failed || m->open.cut.step != CUT_NONE ||
-	    m->open.incarnation != v->site[site].current_incarnation || mine == NULL ||
+	m = sim_view(w, host);
+	mine = history_newest(&m->sb->history);
+	if (m->state != ENGINE_IDLE || m->failed || m->cutting ||
+	    m->incarnation != v->site[site].current_incarnation || mine == NULL ||
 	    !uuid_equal(&mine->id, &cluster_view_generation(v)->id))
 		return NULL;
 	return m;
@@ -41,17 +41,16 @@ static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t lengt
 	    m.type != MESSAGE_PROPOSE || w->forced)
 		return;
 	for (uint32_t s = 0; s < w->plan.site_count; s++) {
-		const struct mirror_engine *copy = v->site[s].current ? counted(w, v, s) :
-									NULL;
+		const struct mirror_view *copy = v->site[s].current ? counted(w, v, s) :
+								      NULL;
 
-		if (copy == NULL ||
-		    copy->open.marks.durable + 1 >= v->site[s].current_from)
+		if (copy == NULL || copy->marks->durable + 1 >= v->site[s].current_from)
 			continue;
 		sim_violate(w, "D3",
 			    "n%u proposes that site %u is current from %llu on, and it "
 			    "has %llu durable",
 			    node + 1, s, (unsigned long long)v->site[s].current_from,
-			    (unsigned long long)copy->open.marks.durable);
+			    (unsigned long long)copy->marks->durable);
 	}
 }
 
@@ -59,13 +58,12 @@ static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t lengt
 
 static void check_waits(struct sim *w, uint32_t node, const struct view *v)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
-	if (v->production_incarnation != m->open.incarnation)
+	if (v->production_incarnation != m->incarnation)
 		return;
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
-		if (s != m->open.site && v->site[s].current &&
-		    !mirror_ack_waits_for(&m->open.requests.ack, s))
+		if (s != m->site && v->site[s].current && !m->peer[s].answers_wait)
 			sim_violate(w, "D3",
 				    "n%u answers a write and does not wait for site %u, "
 				    "current by view %llu",

@@ -4,73 +4,73 @@
  * two records; check_g1.c that recovered records are not shown too early.)
  */
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
+#include "mirror/history.h"
 #include "tests/sim/sim.h"
 
-static const struct order_peer *source_of(const struct mirror_engine *m, uint32_t site)
+static const struct order_peer *source_of(const struct mirror_view *m, uint32_t site)
 {
-	for (uint32_t i = 0; i < m->open.prepare.order.source_count; i++)
-		if (m->open.prepare.order.source[i].site == site)
-			return &m->open.prepare.order.source[i];
+	for (uint32_t i = 0; i < m->prepare->source_count; i++)
+		if (m->prepare->source[i].site == site)
+			return &m->prepare->source[i];
 	return NULL;
 }
 
 /* The host of `site` as it was asked: NULL: it is another one now, or busy. */
-static const struct mirror_engine *asked(const struct sim *w,
-					 const struct mirror_engine *m, uint32_t site)
+static const struct mirror_view *asked(const struct sim *w, const struct mirror_view *m,
+				       uint32_t site)
 {
 	const struct order_peer *source = source_of(m, site);
 	const int32_t host = w->site[site].open_node;
-	const struct mirror_engine *copy;
+	const struct mirror_view *copy;
 
 	if (source == NULL || host < 0 || w->site[site].tainted)
 		return NULL;
-	copy = w->node[host].engine;
-	return (copy->open.incarnation == source->incarnation || w->plan.alone) &&
-			       copy->state == ENGINE_IDLE && !copy->open.failed &&
-			       copy->open.cut.step == CUT_NONE ?
+	copy = sim_view(w, host);
+	return (copy->incarnation == source->incarnation || w->plan.alone) &&
+			       copy->state == ENGINE_IDLE && !copy->failed &&
+			       !copy->cutting ?
 		       copy :
 		       NULL;
 }
 
 static void check_source(struct sim *w, uint32_t node, uint32_t site,
-			 const struct mirror_engine *copy)
+			 const struct mirror_view *copy)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	struct mirror_judgement j;
 
-	if (copy->open.sb.refusal.ballot > m->open.prepare.order.ballot ||
-	    copy->open.serve.view_ballot > m->open.prepare.order.ballot)
+	if (copy->sb->refusal.ballot > m->prepare->ballot ||
+	    copy->view_ballot > m->prepare->ballot)
 		return; /* it has answered a later one since, or this one has lost */
-	if (!uuid_equal(&copy->open.sb.refusal.generation,
-			&m->open.prepare.order.generation)) {
+	if (!uuid_equal(&copy->sb->refusal.generation, &m->prepare->generation)) {
 		sim_violate(w, "D5",
 			    "n%u has rolled forward from site %u, which has not stored "
 			    "the refusal",
 			    node + 1, site);
 		return;
 	}
-	mirror_history_judge(&copy->open.sb.history, copy->open.marks.logged,
-			     &m->open.prepare.order.history, &j);
-	if (j.verdict == MIRROR_VERDICT_CONTINUES && j.keep_sequence > m->open.marks.last)
+	mirror_history_judge(&copy->sb->history, copy->marks->logged,
+			     &m->prepare->history, &j);
+	if (j.verdict == MIRROR_VERDICT_CONTINUES && j.keep_sequence > m->marks->last)
 		sim_violate(w, "D5",
 			    "n%u has prepared a generation that begins after %llu, and "
 			    "site %u, which it reached, holds up to %llu",
-			    node + 1, (unsigned long long)m->open.marks.last, site,
+			    node + 1, (unsigned long long)m->marks->last, site,
 			    (unsigned long long)j.keep_sequence);
 }
 
 static void fact(struct sim *w, uint32_t node, const struct fact *f)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
 	if (f->type != FACT_PREPARED || f->error != 0)
 		return;
 	w->node[node].reached_sites = f->reached_sites;
 	for (uint32_t s = 0; s < w->plan.site_count; s++) {
-		const struct mirror_engine *copy = (f->reached_sites >> s & 1) != 0 ?
-							   asked(w, m, s) :
-							   NULL;
+		const struct mirror_view *copy = (f->reached_sites >> s & 1) != 0 ?
+							 asked(w, m, s) :
+							 NULL;
 
 		if (copy != NULL)
 			check_source(w, node, s, copy);

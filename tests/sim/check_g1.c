@@ -10,7 +10,8 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/descriptor.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 #define STABLE_LOOK 32u /* so many records before a flush are looked at */
@@ -23,16 +24,16 @@ static bool is_flush(const struct mirror_request *q)
 /* What is said to be durable up to there is on the log's stable storage. */
 static void check_stable(struct sim *w, uint32_t node, uint64_t sequence)
 {
-	struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	const struct sim_site *site = &w->site[w->node[node].site];
 
-	for (uint32_t i = 0; i < STABLE_LOOK && sequence > m->open.marks.home_flushed &&
-			     !site->tainted && m->open.marks.durable >= sequence;
+	for (uint32_t i = 0; i < STABLE_LOOK && sequence > m->marks->home_flushed &&
+			     !site->tainted && m->marks->durable >= sequence;
 	     i++, sequence--) {
-		const struct mirror_record *r = mirror_engine_record(m, sequence);
+		const struct mirror_record *r = mirror_view_record(m, sequence);
 
 		if (r->header.data_bytes > 0 &&
-		    mirror_header_data_crc(&m->open.sb.mirror, &r->header,
+		    mirror_header_data_crc(&m->sb->mirror, &r->header,
 					   site->log.stable + r->log_position) !=
 			    r->header.crc) {
 			sim_violate(w, "G1",
@@ -49,29 +50,29 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 		       uint64_t sequence, bool flush, const char *guarantee)
 {
 	const int32_t host = w->site[site].open_node;
-	const struct mirror_engine *m;
+	const struct mirror_view *m;
 
 	if (!v->site[site].current || host < 0 || v->site[site].host.node != host ||
-	    v->production_incarnation != w->node[node].engine->open.incarnation)
+	    v->production_incarnation != sim_view(w, node)->incarnation)
 		return;
-	m = w->node[host].engine;
-	if (m->state != ENGINE_IDLE || m->open.failed || m->open.cut.step != CUT_NONE ||
-	    m->open.incarnation != v->site[site].current_incarnation)
+	m = sim_view(w, host);
+	if (m->state != ENGINE_IDLE || m->failed || m->cutting ||
+	    m->incarnation != v->site[site].current_incarnation)
 		return;
-	if (m->open.marks.logged < sequence)
+	if (m->marks->logged < sequence)
 		sim_violate(w, guarantee,
 			    "n%u answers with sequence %llu, and copy %u, current by "
 			    "view %llu, has logged up to %llu",
 			    node + 1, (unsigned long long)sequence, site,
 			    (unsigned long long)v->ballot,
-			    (unsigned long long)m->open.marks.logged);
-	else if (flush && m->open.marks.durable < sequence)
+			    (unsigned long long)m->marks->logged);
+	else if (flush && m->marks->durable < sequence)
 		sim_violate(w, "G1",
 			    "n%u acknowledges flush %llu, and at copy %u, current by "
 			    "view %llu, %llu is durable",
 			    node + 1, (unsigned long long)sequence, site,
 			    (unsigned long long)v->ballot,
-			    (unsigned long long)m->open.marks.durable);
+			    (unsigned long long)m->marks->durable);
 	else if (flush)
 		check_stable(w, (uint32_t)host, sequence);
 }
@@ -91,7 +92,7 @@ static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool f
 		if (v == NULL || v->ballot < mine->ballot)
 			continue;
 		for (uint32_t s = 0; s < w->plan.site_count; s++)
-			if (s != w->node[node].engine->open.site)
+			if (s != sim_view(w, node)->site)
 				check_copy(w, node, v, s, sequence, flush, guarantee);
 	}
 }
@@ -99,7 +100,7 @@ static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool f
 /* A flush to which nothing was stamped: all before it was durable already. */
 static void check_empty_flush(struct sim *w, uint32_t node, const struct sim_request *r)
 {
-	if (w->node[node].engine->open.marks.durable < r->floor_sequence)
+	if (sim_view(w, node)->marks->durable < r->floor_sequence)
 		sim_violate(w, "G1", "a flush after sequence %llu finds nothing to do",
 			    (unsigned long long)r->floor_sequence);
 	else
@@ -141,8 +142,7 @@ static void note_told(struct sim *w, uint32_t node, struct sim_generation *g,
 		      uint64_t sequence)
 {
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
-		if ((s == w->node[node].site ||
-		     w->node[node].engine->open.peer[s].waited) &&
+		if ((s == w->node[node].site || sim_view(w, node)->peer[s].waited) &&
 		    sequence > g->told[s]) {
 			g->told[s] = sequence;
 			g->told_power_cuts[s] = w->site[s].power_cuts;
@@ -152,7 +152,7 @@ static void note_told(struct sim *w, uint32_t node, struct sim_generation *g,
 static void check_write(struct sim *w, uint32_t node, const struct sim_request *r)
 {
 	const struct mirror_request *q = &r->request;
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	struct sim_generation *g = &w->generation[r->generation];
 	uint64_t sequence;
 
@@ -161,14 +161,14 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 		return;
 	}
 	sequence = promised(w, g, q);
-	if (m->open.marks.logged < sequence ||
-	    (is_flush(q) && m->open.marks.durable < sequence) ||
-	    (is_flush(q) && m->open.marks.durable < r->floor_sequence))
+	if (m->marks->logged < sequence ||
+	    (is_flush(q) && m->marks->durable < sequence) ||
+	    (is_flush(q) && m->marks->durable < r->floor_sequence))
 		sim_violate(w, "G1",
 			    "sequence %llu is acknowledged; logged %llu, durable %llu",
 			    (unsigned long long)q->sequence,
-			    (unsigned long long)m->open.marks.logged,
-			    (unsigned long long)m->open.marks.durable);
+			    (unsigned long long)m->marks->logged,
+			    (unsigned long long)m->marks->durable);
 	else if (is_flush(q))
 		check_stable(w, node, sequence);
 	check_copies(w, node, sequence, is_flush(q), "G1");
@@ -209,10 +209,10 @@ static const struct sim_touch *first_shown(const struct sim_sector *s, uint64_t 
 /* It was found by the open, and is not home yet. */
 static bool is_replayed(const struct sim *w, uint32_t node, const struct sim_touch *t)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
-	return t->sequence <= history_newest(&m->open.sb.history)->cut &&
-	       t->sequence > m->open.marks.home_flushed;
+	return t->sequence <= history_newest(&m->sb->history)->cut &&
+	       t->sequence > m->marks->home_flushed;
 }
 
 static void check_sector(struct sim *w, uint32_t node, const struct sim_request *r,
@@ -282,9 +282,9 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 static void io_ended(struct sim *w, uint32_t node, const struct sim_op *op,
 		     int32_t result)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
-	if (op->op == MIRROR_IO_FLUSH && result < 0 && !m->open.failed &&
+	if (op->op == MIRROR_IO_FLUSH && result < 0 && !m->failed &&
 	    m->state != ENGINE_CLOSING && m->state != ENGINE_CLOSED)
 		sim_violate(w, "G1", "a flush of site %u failed, and n%u goes on with it",
 			    op->site, node + 1);

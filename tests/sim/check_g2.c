@@ -3,14 +3,13 @@
  * W5, and while a refresh is held, G6. And the groups themselves: a client that writes
  * after an answer writes a later group (P0-3).
  */
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 static void look(struct sim *w)
 {
 	for (uint32_t n = 0; n < w->node_count && w->violation[0] == 0; n++) {
-		const bool held = w->node[n].open &&
-				  w->node[n].engine->open.sb.hold.active;
+		const bool held = w->node[n].open && sim_view(w, n)->sb->hold.active;
 
 		sim_image_check(w, n, held ? "G6" : "G2");
 	}

@@ -5,31 +5,31 @@
  */
 #include <assert.h>
 
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 /* What the copy has for certain of this generation's history. */
-static uint64_t held(const struct mirror_engine *m)
+static uint64_t held(const struct mirror_view *m)
 {
-	return m->open.sb.hold.active ? m->open.sb.hold.sequence : m->open.marks.durable;
+	return m->sb->hold.active ? m->sb->hold.sequence : m->marks->durable;
 }
 
-static bool follows(const struct mirror_engine *copy, const struct mirror_engine *m)
+static bool follows(const struct mirror_view *copy, const struct mirror_view *m)
 {
 	return copy->state >= ENGINE_IDLE && copy->state != ENGINE_CLOSING &&
-	       !copy->open.failed && copy->open.cut.step == CUT_NONE &&
-	       copy->open.leap.step == LEAP_NONE && copy->open.sb.history.count > 0 &&
-	       m->open.sb.history.count > 0 && !copy->open.sb.blank &&
-	       uuid_equal(&history_newest(&copy->open.sb.history)->id,
-			  &history_newest(&m->open.sb.history)->id);
+	       !copy->failed && !copy->cutting && !copy->leaping &&
+	       copy->sb->history.count > 0 && m->sb->history.count > 0 &&
+	       !copy->sb->blank &&
+	       uuid_equal(&history_newest(&copy->sb->history)->id,
+			  &history_newest(&m->sb->history)->id);
 }
 
 /* Its own map says that it has nothing of this history, and asks for everything
  * whatever is believed of it (D8-unknown). */
-static bool asks_for_all(const struct mirror_engine *copy)
+static bool asks_for_all(const struct mirror_view *copy)
 {
-	return mirror_map_count(copy->open.map, copy->open.site) ==
-	       mirror_map_extent_count(copy->open.map);
+	return mirror_map_count(copy->map, copy->site) ==
+	       mirror_map_extent_count(copy->map);
 }
 
 /* A write that the site does not have, beyond `held`, that the log has given up, up to
@@ -57,21 +57,20 @@ static uint64_t unmarked(const struct sim *w, uint32_t generation, uint64_t held
 }
 
 static void check_map(struct sim *w, uint32_t node, uint32_t generation, uint32_t site,
-		      const struct mirror_engine *copy)
+		      const struct mirror_view *copy)
 {
-	const struct mirror_engine *m = w->node[node].engine;
-	const uint64_t freed = mirror_ring_oldest_sequence(m->open.ring) - 1;
+	const struct mirror_view *m = sim_view(w, node);
+	const uint64_t freed = mirror_ring_oldest_sequence(m->ring) - 1;
 	uint64_t missing;
 
-	if (m->open.sb.sites[site].map_state == MIRROR_MAP_ALL_DIRTY ||
-	    freed <= held(copy))
+	if (m->sb->sites[site].map_state == MIRROR_MAP_ALL_DIRTY || freed <= held(copy))
 		return;
-	missing = unmarked(w, generation, held(copy), freed, m->open.map, site);
+	missing = unmarked(w, generation, held(copy), freed, m->map, site);
 	if (missing > 0)
 		sim_violate(w, m->state == ENGINE_SERVING ? "G5" : "W2",
 			    "site %u has up to %llu, the log of site %u begins after "
 			    "%llu, and nothing stands for sequence %llu",
-			    site, (unsigned long long)held(copy), m->open.site,
+			    site, (unsigned long long)held(copy), m->site,
 			    (unsigned long long)freed, (unsigned long long)missing);
 }
 
@@ -98,9 +97,8 @@ static uint64_t surely_held(const struct sim *w, uint32_t site, uint32_t generat
 {
 	static uint64_t limit[SIM_GENERATIONS_MAX];
 	const struct sim_site *s = &w->site[site];
-	const struct mirror_engine *copy = s->open_node >= 0 ?
-						   w->node[s->open_node].engine :
-						   NULL;
+	const struct mirror_view *copy = s->open_node >= 0 ? sim_view(w, s->open_node) :
+							     NULL;
 
 	if (s->tainted || s->consent || s->durable == 0 || s->durable_generation < 0 ||
 	    (copy != NULL && (!sim_is_image(copy) || asks_for_all(copy))))
@@ -125,10 +123,10 @@ static uint64_t given_up(const struct mirror_superblock *sb, uint32_t site)
 }
 
 /* What the superblock on stable storage gives up stands in the maps on stable storage. */
-static void check_stable(struct sim *w, const struct mirror_engine *m)
+static void check_stable(struct sim *w, const struct mirror_view *m)
 {
 	static struct mirror_superblock scratch, sb;
-	const uint8_t *log = w->site[m->open.site].log.stable;
+	const uint8_t *log = w->site[m->site].log.stable;
 	struct mirror_map *map = NULL;
 	char text[256];
 	uint32_t slot;
@@ -144,7 +142,7 @@ static void check_stable(struct sim *w, const struct mirror_engine *m)
 		const uint64_t have = surely_held(w, s, (uint32_t)g);
 		uint64_t missing;
 
-		if (s == m->open.site || freed <= have)
+		if (s == m->site || freed <= have)
 			continue;
 		if (map == NULL)
 			map = stable_maps(w, &sb);
@@ -154,7 +152,7 @@ static void check_stable(struct sim *w, const struct mirror_engine *m)
 				    "site %u has up to %llu, the superblock of site %u "
 				    "on stable storage gives up all up to %llu, and its "
 				    "map there does not name sequence %llu",
-				    s, (unsigned long long)have, m->open.site,
+				    s, (unsigned long long)have, m->site,
 				    (unsigned long long)freed,
 				    (unsigned long long)missing);
 	}
@@ -165,62 +163,60 @@ static void check_stable(struct sim *w, const struct mirror_engine *m)
 /* Each time that a superblock is durable. */
 static void mirror(struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
-	if (!w->node[node].open || m->open.writer.written == w->node[node].sb_seen)
+	if (!w->node[node].open || m->sb_written == w->node[node].sb_seen)
 		return;
-	w->node[node].sb_seen = m->open.writer.written;
-	if (!w->forced && !w->site[m->open.site].tainted && sim_is_image(m))
+	w->node[node].sb_seen = m->sb_written;
+	if (!w->forced && !w->site[m->site].tainted && sim_is_image(m))
 		check_stable(w, m);
 }
 
 /* ---- in memory --------------------------------------------------------------------- */
 
 /* A map stands for what came before, never for what is still to come. */
-static void check_positions(struct sim *w, const struct mirror_engine *m)
+static void check_positions(struct sim *w, const struct mirror_view *m)
 {
-	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING || m->open.failed ||
-	    m->open.cut.step != CUT_NONE || m->open.leap.step != LEAP_NONE)
+	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING || m->failed ||
+	    m->cutting || m->leaping)
 		return;
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
-		if (m->open.sb.sites[s].map_position > m->open.marks.last)
+		if (m->sb->sites[s].map_position > m->marks->last)
 			sim_violate(w, "G5",
 				    "at site %u the map of site %u stands for records up "
 				    "to %llu, and the last one is %llu",
-				    m->open.site, s,
-				    (unsigned long long)m->open.sb.sites[s].map_position,
-				    (unsigned long long)m->open.marks.last);
+				    m->site, s,
+				    (unsigned long long)m->sb->sites[s].map_position,
+				    (unsigned long long)m->marks->last);
 }
 
 static void look(struct sim *w)
 {
 	for (uint32_t n = 0; n < w->node_count; n++) {
-		const struct mirror_engine *m = w->node[n].engine;
+		const struct mirror_view *m = sim_view(w, n);
 
 		if (w->node[n].open)
 			check_positions(w, m);
 		if (!w->node[n].open || w->forced || !sim_is_image(m) ||
-		    m->open.sb.hold.active || sim_generation_of(w, m) < 0)
+		    m->sb->hold.active || sim_generation_of(w, m) < 0)
 			continue;
 		for (uint32_t s = 0; s < w->plan.site_count; s++) {
 			const int32_t host = w->site[s].open_node;
 
-			if (s == m->open.site || host < 0 || w->site[s].tainted ||
-			    w->site[s].consent || !follows(w->node[host].engine, m) ||
-			    asks_for_all(w->node[host].engine))
+			if (s == m->site || host < 0 || w->site[s].tainted ||
+			    w->site[s].consent || !follows(sim_view(w, host), m) ||
+			    asks_for_all(sim_view(w, host)))
 				continue;
-			if (m->open.peer[s].proven_durable > held(w->node[host].engine))
+			if (m->peer[s].proven_durable > held(sim_view(w, host)))
 				sim_violate(
 					w, "G5",
 					"site %u counts %llu as durable at site %u, and "
 					"%llu is",
-					m->open.site,
-					(unsigned long long)m->open.peer[s]
-						.proven_durable,
-					s,
-					(unsigned long long)held(w->node[host].engine));
+					m->site,
+					(unsigned long long)m->peer[s].proven_durable, s,
+					(unsigned long long)held(sim_view(w, host)));
 			check_map(w, n, (uint32_t)sim_generation_of(w, m), s,
-				  w->node[host].engine);
+				  sim_view(w, host));
 		}
 	}
 }

@@ -2,16 +2,16 @@
  * unless its operator allowed otherwise. (That the image is one while it is refreshed,
  * check_g2.c sees; here, as soon as the hold has ended, well or not.)
  */
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 static void fact(struct sim *w, uint32_t node, const struct fact *f)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	const struct sim_site *s = &w->site[w->node[node].site];
 
 	if ((f->type != FACT_DATA && f->type != FACT_OPENED) || f->error != 0 ||
-	    f->data != DATA_INCONSISTENT || m->open.sb.blank || s->consent || s->tainted)
+	    f->data != DATA_INCONSISTENT || m->sb->blank || s->consent || s->tainted)
 		return;
 	sim_violate(w, "G6", "site %u became Inconsistent: %s", w->node[node].site,
 		    f->text);
@@ -20,21 +20,21 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 /* "Blank" is for a site that never had an image, not for one that gives it up. */
 static void mirror(struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	struct sim_site *s = &w->site[w->node[node].site];
 
 	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING) {
 		s->was_held = false;
 		return;
 	}
-	if (s->was_held && !m->open.sb.hold.active)
+	if (s->was_held && !m->sb->hold.active)
 		sim_image_check(w, node, "G6");
-	s->was_held = m->open.sb.hold.active;
-	if (sim_is_image(m) && !mirror_copy_holds(m)) /* on the device too */
+	s->was_held = m->sb->hold.active;
+	if (sim_is_image(m) && !m->holds) /* on the device too */
 		s->had_image = true;
-	else if (m->open.sb.blank && s->had_image && s->allowed)
+	else if (m->sb->blank && s->had_image && s->allowed)
 		s->consent = true;
-	else if (m->open.sb.blank && s->had_image && !s->consent && !s->tainted)
+	else if (m->sb->blank && s->had_image && !s->consent && !s->tainted)
 		sim_violate(w, "G6", "site %u gives up the image that it had",
 			    w->node[node].site);
 }

@@ -12,7 +12,8 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_status.h"
+#include "mirror/engine_view.h"
 #include "mirror/status.h"
 #include "tests/sim/sim.h"
 
@@ -25,9 +26,9 @@
 static void check_queues(struct sim *w, uint32_t node)
 {
 	static struct mirror_status status;
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
-	mirror_status_fill(m, &status);
+	mirror_status_fill(w->node[node].engine, &status);
 	for (uint32_t i = 0; i < status.queue_count; i++) {
 		const struct mirror_status_queue *q = &status.queue[i];
 
@@ -189,7 +190,7 @@ static void check_hangs(struct sim *w)
 					       n->frozen_until_ns;
 
 		if (o->used && o->io != NULL && w->config.device_timeout_ms > 0 &&
-		    !n->engine->open.failed &&
+		    !n->view.failed &&
 		    w->now_ns > since + w->config.device_timeout_ms * SIM_MS + NOTICE_NS)
 			sim_violate(
 				w, "G7",

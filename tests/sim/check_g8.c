@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "mirror/engine_state.h"
+#include "mirror/descriptor.h"
+#include "mirror/engine_view.h"
+#include "mirror/history.h"
 #include "tests/sim/sim.h"
 
 /* ---- records ------------------------------------------------------------------------- */
@@ -28,20 +30,20 @@ static const struct sim_write *written(const struct sim *w, int32_t g, uint64_t 
 		       NULL;
 }
 
-static const char *what_is_wrong(const struct sim *w, const struct mirror_engine *m,
+static const char *what_is_wrong(const struct sim *w, const struct mirror_view *m,
 				 const struct mirror_record *r)
 {
 	const struct mirror_header *h = &r->header;
-	const uint8_t *data = w->site[m->open.site].log.now + r->log_position;
+	const uint8_t *data = w->site[m->site].log.now + r->log_position;
 	const struct sim_write *write;
 	uint64_t number = 0;
 
 	if (h->data_bytes > 0 &&
-	    mirror_header_data_crc(&m->open.sb.mirror, h, data) != h->crc)
+	    mirror_header_data_crc(&m->sb->mirror, h, data) != h->crc)
 		return "is torn";
 	if ((h->flags & MIRROR_RECORD_REFRESH) != 0)
 		return NULL;
-	if (!mirror_history_holds(&m->open.sb.history, h->sequence, h->generation))
+	if (!mirror_history_holds(&m->sb->history, h->sequence, h->generation))
 		return "is of a generation that its history does not name for it";
 	write = written(w, sim_generation_of(w, m), h->sequence);
 	if (h->data_bytes > 0)
@@ -55,15 +57,15 @@ static const char *what_is_wrong(const struct sim *w, const struct mirror_engine
 
 static void check_found(struct sim *w, uint32_t node)
 {
-	struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
-	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.last; s++) {
-		const char *wrong = what_is_wrong(w, m, mirror_engine_record(m, s));
+	for (uint64_t s = m->marks->home_flushed + 1; s <= m->marks->last; s++) {
+		const char *wrong = what_is_wrong(w, m, mirror_view_record(m, s));
 
 		if (wrong == NULL)
 			continue;
 		sim_violate(w, "G8", "site %u opens with sequence %llu, which %s",
-			    m->open.site, (unsigned long long)s, wrong);
+			    m->site, (unsigned long long)s, wrong);
 		return;
 	}
 }
@@ -105,7 +107,7 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 		check_disks(w, node, f);
 	if (f->type != FACT_OPENED || f->error != 0)
 		return;
-	if (sim_is_image(w->node[node].engine))
+	if (sim_is_image(sim_view(w, node)))
 		check_found(w, node);
 	if (!s->tainted)
 		return;
@@ -120,19 +122,19 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
 {
 	static struct mirror_superblock there;
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	const struct sim_site *s = &w->site[w->node[node].site];
 	char text[256];
 
-	if (io->purpose != IO_SUPERBLOCK || m->state != ENGINE_OPENING || s->tainted ||
+	if (!mirror_view_is_superblock(io) || m->state != ENGINE_OPENING || s->tainted ||
 	    mirror_superblock_decode(s->log.now + io->offset_bytes, &there, text,
 				     sizeof text) != 0)
 		return;
-	if (there.write_counter >= m->open.sb.write_counter)
+	if (there.write_counter >= m->sb->write_counter)
 		sim_violate(w, "G8",
 			    "site %u writes superblock %llu over one that is as new: it "
 			    "has gone by an older one",
-			    m->open.site, (unsigned long long)m->open.sb.write_counter);
+			    m->site, (unsigned long long)m->sb->write_counter);
 }
 
 const struct sim_checker sim_check_g8 = { .name = "G8", .fact = fact, .io = io };

@@ -4,7 +4,7 @@
  * here. Power may take what was not flushed from who took over, and its promotion says so
  * (D4): then only what was flushed counts.
  */
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 static bool power_failed(const struct sim *w, const struct sim_generation *g)
@@ -24,10 +24,10 @@ static bool any_tainted(const struct sim *w)
 }
 
 /* The site of `m` keeps what is up to `keep`. */
-static void check_cut(struct sim *w, const struct mirror_engine *m, uint64_t keep)
+static void check_cut(struct sim *w, const struct mirror_view *m, uint64_t keep)
 {
 	static uint64_t limit[SIM_GENERATIONS_MAX];
-	const struct sim_site *s = &w->site[m->open.site];
+	const struct sim_site *s = &w->site[m->site];
 
 	if (s->given_up || any_tainted(w) || w->voter_file_lost)
 		return;
@@ -42,7 +42,7 @@ static void check_cut(struct sim *w, const struct mirror_engine *m, uint64_t kee
 			sim_violate(w, "D8",
 				    "site %u keeps what is up to %llu, and %llu of "
 				    "generation %llu was acknowledged: nobody gave it up",
-				    m->open.site, (unsigned long long)keep,
+				    m->site, (unsigned long long)keep,
 				    (unsigned long long)said,
 				    (unsigned long long)g->ordinal);
 	}
@@ -50,23 +50,22 @@ static void check_cut(struct sim *w, const struct mirror_engine *m, uint64_t kee
 
 static void mirror(struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	struct sim_site *s = &w->site[w->node[node].site];
-	uint64_t keep = m->open.marks.next_to_log -
+	uint64_t keep = m->marks->next_to_log -
 			1; /* what no log write has begun for, is not had */
 
 	if (!w->node[node].open)
 		return;
-	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING || m->open.failed) {
+	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING || m->failed) {
 		s->tail_generation = -1;
 		return;
 	}
-	if (m->open.cut.step != CUT_NONE)
-		keep = m->open.cut.keep;
-	if (s->tail_generation >= 0 && m->open.cut.home && !s->cut_seen &&
-	    keep < s->tail_last)
+	if (m->cutting)
+		keep = m->cut_keep;
+	if (s->tail_generation >= 0 && m->cut_home && !s->cut_seen && keep < s->tail_last)
 		check_cut(w, m, keep);
-	s->cut_seen = m->open.cut.step != CUT_NONE;
+	s->cut_seen = m->cutting;
 	if (s->cut_seen)
 		return;
 	if (keep < s->tail_last)

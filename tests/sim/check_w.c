@@ -14,11 +14,12 @@
  */
 #include <string.h>
 
-#include "mirror/engine_state.h"
+#include "mirror/descriptor.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 /* The mark that a scan would know of if it found this record torn, or 0: none. */
-static uint64_t proof(const struct mirror_engine *m, const struct sim_site *s,
+static uint64_t proof(const struct mirror_view *m, const struct sim_site *s,
 		      uint64_t sequence)
 {
 	static struct mirror_superblock sb;
@@ -27,13 +28,12 @@ static uint64_t proof(const struct mirror_engine *m, const struct sim_site *s,
 	struct mirror_ring_entry e;
 	char text[256];
 
-	if (mirror_ring_find(m->open.ring, sequence, &e) != 0)
+	if (mirror_ring_find(m->ring, sequence, &e) != 0)
 		return 0;
-	while (mirror_ring_next(m->open.ring, &e) == 0)
-		if (mirror_descriptor_decode(
-			    s->log.stable +
-				    mirror_ring_device_offset(m->open.ring, e.position),
-			    &m->open.sb.log, NULL, &d, headers) == 0 &&
+	while (mirror_ring_next(m->ring, &e) == 0)
+		if (mirror_descriptor_decode(s->log.stable + mirror_ring_device_offset(
+								     m->ring, e.position),
+					     &m->sb->log, NULL, &d, headers) == 0 &&
 		    d.position == e.position && d.durable >= sequence)
 			return d.durable;
 	for (uint32_t slot = 0; slot < 2; slot++)
@@ -45,8 +45,7 @@ static uint64_t proof(const struct mirror_engine *m, const struct sim_site *s,
 	return 0;
 }
 
-static bool is_proven(const struct mirror_engine *m, struct sim_site *s,
-		      uint64_t sequence)
+static bool is_proven(const struct mirror_view *m, struct sim_site *s, uint64_t sequence)
 {
 	if (sequence > s->home_proven)
 		s->home_proven = proof(m, s, sequence);
@@ -55,18 +54,16 @@ static bool is_proven(const struct mirror_engine *m, struct sim_site *s,
 
 static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	struct sim_site *s = &w->site[w->node[node].site];
-	const struct engine_home_op *h = io->owner;
-	const struct mirror_record *r;
+	const struct mirror_record *r = mirror_view_homing(io);
 
-	if (io->purpose != IO_HOME || io->device == MIRROR_IO_LOG)
+	if (r == NULL)
 		return;
-	r = h->op->owner;
-	if (r->header.sequence > m->open.marks.durable)
+	if (r->header.sequence > m->marks->durable)
 		sim_violate(w, "W1", "sequence %llu goes home, and %llu is durable",
 			    (unsigned long long)r->header.sequence,
-			    (unsigned long long)m->open.marks.durable);
+			    (unsigned long long)m->marks->durable);
 	else if (io->op == MIRROR_IO_WRITE && !s->tainted &&
 		 memcmp(s->log.stable + r->log_position, r->data, r->header.data_bytes) !=
 			 0)
@@ -74,17 +71,17 @@ static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
 			    "sequence %llu goes home, and its record is not on "
 			    "stable storage",
 			    (unsigned long long)r->header.sequence);
-	else if (!s->tainted && !m->open.sb.blank && !mirror_copy_holds(m) &&
+	else if (!s->tainted && !m->sb->blank && !m->holds &&
 		 !is_proven(m, s, r->header.sequence))
 		sim_violate(w, "W1",
 			    "sequence %llu goes home, and no mark on stable storage "
 			    "proves its record",
 			    (unsigned long long)r->header.sequence);
-	if (m->open.sb.hold.active && !m->open.sb.blank && !s->consent &&
-	    r->header.sequence > m->open.sb.hold.sequence)
+	if (m->sb->hold.active && !m->sb->blank && !s->consent &&
+	    r->header.sequence > m->sb->hold.sequence)
 		sim_violate(w, "W6", "sequence %llu goes home above the hold at %llu",
 			    (unsigned long long)r->header.sequence,
-			    (unsigned long long)m->open.sb.hold.sequence);
+			    (unsigned long long)m->sb->hold.sequence);
 }
 
 /* ---- W2: flushed at home -------------------------------------------------------- */
@@ -104,7 +101,7 @@ static bool is_stable(const struct sim *w, const struct sim_device *d,
 static void check_flushed(struct sim *w, uint32_t node, uint64_t from)
 {
 	static uint64_t limit[SIM_GENERATIONS_MAX];
-	struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	const int32_t g = sim_generation_of(w, m);
 
 	if (g < 0)
@@ -113,20 +110,19 @@ static void check_flushed(struct sim *w, uint32_t node, uint64_t from)
 		if (w->node[n].running && w->node[n].clients)
 			sim_note_all(w, n);
 	sim_limits(w, (uint32_t)g, limit);
-	for (uint64_t s = from + 1; s <= m->open.marks.home_flushed; s++) {
-		const struct mirror_header *h =
-			&m->memory.records[s % RECORDS_MAX].header;
+	for (uint64_t s = from + 1; s <= m->marks->home_flushed; s++) {
+		const struct mirror_header *h = &m->records[s % RECORDS_MAX].header;
 
 		if (h->sequence != s || h->type == MIRROR_RECORD_FLUSH ||
 		    (h->flags & MIRROR_RECORD_REFRESH) != 0)
 			continue;
 		for (uint64_t at = 0; at < h->length_bytes; at += SIM_SECTOR)
-			if (!is_stable(w, &w->site[m->open.site].disk[h->disk], h,
+			if (!is_stable(w, &w->site[m->site].disk[h->disk], h,
 				       h->offset_bytes + at, limit)) {
 				sim_violate(w, "W2",
 					    "site %u counts sequence %llu as home and "
 					    "flushed, and it is not on stable storage",
-					    m->open.site, (unsigned long long)s);
+					    m->site, (unsigned long long)s);
 				return;
 			}
 	}
@@ -134,36 +130,33 @@ static void check_flushed(struct sim *w, uint32_t node, uint64_t from)
 
 static void watch_home(struct sim *w, uint32_t node, struct sim_site *s)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
-	if (s->home_checked < m->open.marks.home_flushed &&
-	    m->open.leap.step == LEAP_NONE && m->open.cut.step == CUT_NONE &&
+	if (s->home_checked < m->marks->home_flushed && !m->leaping && !m->cutting &&
 	    !s->tainted && !s->consent)
 		check_flushed(w, node, s->home_checked);
-	s->home_checked = m->open.marks.home_flushed;
+	s->home_checked = m->marks->home_flushed;
 }
 
 /* ---- W4: a mark when idle -------------------------------------------------------- */
 
 /* Nothing else will carry the durable mark, and nothing keeps a write of it back. */
-static bool mark_is_due(const struct mirror_engine *m)
+static bool mark_is_due(const struct mirror_view *m)
 {
-	return m->open.log.mark_written < m->open.marks.durable &&
-	       m->open.marks.durable == m->open.marks.logged &&
-	       m->open.marks.next_to_log > m->open.marks.last && m->open.log.parts == 0 &&
-	       !m->open.failed && m->open.cut.step == CUT_NONE &&
-	       m->open.leap.step == LEAP_NONE &&
-	       (!m->open.sb.hold.active || m->open.sb.blank) &&
-	       !mirror_copy_lift_is_due(m) &&
-	       mirror_superblock_has(m, m->open.copy.lift_ticket) &&
-	       mirror_ring_room_bytes(m->open.ring) > 2 * MIRROR_BLOCK_BYTES;
+	return m->mark_written < m->marks->durable &&
+	       m->marks->durable == m->marks->logged &&
+	       m->marks->next_to_log > m->marks->last && m->log_parts == 0 &&
+	       !m->failed && !m->cutting && !m->leaping &&
+	       (!m->sb->hold.active || m->sb->blank) && !m->lift_is_due &&
+	       m->epoch_stands &&
+	       mirror_ring_room_bytes(m->ring) > 2 * MIRROR_BLOCK_BYTES;
 }
 
 static void watch_mark(struct sim *w, uint32_t node, struct sim_site *s)
 {
 	const struct sim_node *n = &w->node[node];
 
-	if (!mark_is_due(n->engine)) {
+	if (!mark_is_due(&n->view)) {
 		s->mark_since_ns = 0;
 		return;
 	}
@@ -173,14 +166,14 @@ static void watch_mark(struct sim *w, uint32_t node, struct sim_site *s)
 		sim_violate(w, "W4",
 			    "the log of site %u is idle for 10 ms: %llu is durable, and "
 			    "its last mark says %llu",
-			    n->site, (unsigned long long)n->engine->open.marks.durable,
-			    (unsigned long long)n->engine->open.log.mark_written);
+			    n->site, (unsigned long long)n->view.marks->durable,
+			    (unsigned long long)n->view.mark_written);
 }
 
 static void look(struct sim *w)
 {
 	for (uint32_t n = 0; n < w->node_count; n++) {
-		const struct mirror_engine *m = w->node[n].engine;
+		const struct mirror_view *m = sim_view(w, n);
 
 		if (w->node[n].open && m->state >= ENGINE_IDLE &&
 		    m->state != ENGINE_CLOSING && w->now_ns >= w->node[n].frozen_until_ns)
@@ -190,20 +183,19 @@ static void look(struct sim *w)
 
 /* Records that the device said it had written and has not: from here on a mark stands
  * behind them. */
-static void watch_lost(struct sim *w, const struct mirror_engine *m, struct sim_site *s)
+static void watch_lost(struct sim *w, const struct mirror_view *m, struct sim_site *s)
 {
-	if (s->lost_bytes == 0 || m->open.log.parts > 0 || m->open.sb.hold.active ||
-	    m->open.cut.step != CUT_NONE || m->open.leap.step != LEAP_NONE)
+	if (s->lost_bytes == 0 || m->log_parts > 0 || m->sb->hold.active || m->cutting ||
+	    m->leaping)
 		return;
-	for (uint64_t q = m->open.marks.home_flushed + 1; q <= m->open.log.mark_written;
-	     q++) {
-		const struct mirror_record *r = &m->memory.records[q % RECORDS_MAX];
+	for (uint64_t q = m->marks->home_flushed + 1; q <= m->mark_written; q++) {
+		const struct mirror_record *r = &m->records[q % RECORDS_MAX];
 
 		if (r->header.sequence != q || r->header.data_bytes == 0 ||
 		    r->log_position < s->lost_offset ||
 		    r->log_position >= s->lost_offset + s->lost_bytes)
 			continue;
-		s->marked = m->open.log.mark_written;
+		s->marked = m->mark_written;
 		s->marked_generation = sim_generation_of(w, m);
 		s->marked_power_cuts = s->power_cuts;
 		s->lost_bytes = 0;
@@ -216,18 +208,18 @@ static void watch_lost(struct sim *w, const struct mirror_engine *m, struct sim_
 /* ---- W6: the hold ends ------------------------------------------------------------ */
 
 /* It is cut off, or all of the refresh is there, and durable. */
-static void watch_hold(struct sim *w, const struct mirror_engine *m, struct sim_site *s)
+static void watch_hold(struct sim *w, const struct mirror_view *m, struct sim_site *s)
 {
-	if (m->open.sb.hold.active) {
+	if (m->sb->hold.active) {
 		s->held = true;
 		return;
 	}
-	if (s->held && m->open.cut.step == CUT_NONE &&
-	    (!s->refresh_ended || m->open.marks.durable < s->refresh_end))
+	if (s->held && !m->cutting &&
+	    (!s->refresh_ended || m->marks->durable < s->refresh_end))
 		sim_violate(w, "W6",
 			    "site %u lifts its hold with %llu durable, and the refresh "
 			    "ends with %llu",
-			    m->open.site, (unsigned long long)m->open.marks.durable,
+			    m->site, (unsigned long long)m->marks->durable,
 			    (unsigned long long)s->refresh_end);
 	s->held = s->refresh_ended = false;
 }
@@ -248,10 +240,10 @@ static void received(struct sim *w, uint32_t node, const struct mirror_received 
 
 static void mirror(struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	struct sim_site *s = &w->site[w->node[node].site];
 
-	if (m->state == ENGINE_OPENING || m->open.cut.step != CUT_NONE)
+	if (m->state == ENGINE_OPENING || m->cutting)
 		s->home_proven = 0;
 	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING) {
 		s->held = s->refresh_ended = false;
@@ -263,33 +255,29 @@ static void mirror(struct sim *w, uint32_t node)
 	watch_lost(w, m, s);
 	s->durable_generation = sim_generation_of(w, m);
 	/* Lifted: not before the superblock that says so is durable (W6). */
-	s->durable = mirror_copy_holds(m) &&
-				     m->open.sb.hold.sequence < m->open.marks.durable ?
-			     m->open.sb.hold.sequence :
-			     m->open.marks.durable;
-	if (m->open.cut.step != CUT_NONE || m->open.leap.step != LEAP_NONE ||
-	    m->open.sb.blank)
+	s->durable = m->holds && m->sb->hold.sequence < m->marks->durable ?
+			     m->sb->hold.sequence :
+			     m->marks->durable;
+	if (m->cutting || m->leaping || m->sb->blank)
 		s->durable = 0;
 }
 
 /* What it found counts as durable: then it has to be. */
 static void check_claim(struct sim *w, uint32_t node, const struct sim_site *site)
 {
-	struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 
-	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.durable;
-	     s++) {
-		const struct mirror_record *r = mirror_engine_record(m, s);
+	for (uint64_t s = m->marks->home_flushed + 1; s <= m->marks->durable; s++) {
+		const struct mirror_record *r = mirror_view_record(m, s);
 
 		if (r->header.data_bytes > 0 &&
-		    mirror_header_data_crc(&m->open.sb.mirror, &r->header,
+		    mirror_header_data_crc(&m->sb->mirror, &r->header,
 					   site->log.stable + r->log_position) !=
 			    r->header.crc) {
 			sim_violate(w, "W3",
 				    "site %u opens with %llu durable, and sequence %llu "
 				    "is not on stable storage",
-				    m->open.site,
-				    (unsigned long long)m->open.marks.durable,
+				    m->site, (unsigned long long)m->marks->durable,
 				    (unsigned long long)s);
 			return;
 		}
@@ -305,7 +293,7 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 	s->mark_since_ns = 0;
 	if (s->tainted && s->marked > f->marks.durable &&
 	    s->marked_power_cuts == s->power_cuts &&
-	    sim_generation_of(w, w->node[node].engine) == s->marked_generation)
+	    sim_generation_of(w, sim_view(w, node)) == s->marked_generation)
 		sim_violate(w, "W4",
 			    "the log of site %u was damaged before a mark of %llu, and "
 			    "opens with %llu",
@@ -313,10 +301,10 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 			    (unsigned long long)f->marks.durable);
 	if (s->tainted)
 		return;
-	s->home_checked = w->node[node].engine->open.marks.home_flushed;
+	s->home_checked = sim_view(w, node)->marks->home_flushed;
 	check_claim(w, node, s);
 	if (s->durable == 0 ||
-	    sim_generation_of(w, w->node[node].engine) != s->durable_generation)
+	    sim_generation_of(w, sim_view(w, node)) != s->durable_generation)
 		return;
 	if (f->marks.durable < s->durable)
 		sim_violate(w, "W3", "site %u had %llu durable, and opens with %llu",

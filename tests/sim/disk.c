@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 void sim_device_make(struct sim_device *d, uint64_t bytes)
@@ -199,7 +199,7 @@ static bool is_opening(const struct sim *w, const struct sim_op *o)
 {
 	const struct sim_node *n = &w->node[o->node];
 
-	return n->running && n->process == o->process && n->engine->state < ENGINE_IDLE;
+	return n->running && n->process == o->process && n->view.state < ENGINE_IDLE;
 }
 
 static void apply_write(struct sim *w, struct sim_device *d, const struct sim_op *o)
@@ -395,21 +395,21 @@ static uint64_t rot_sector(struct sim *w, uint32_t site)
 	const int32_t host = w->site[site].open_node;
 	const uint64_t any = sim_random(w, w->site[site].log.bytes / SIM_SECTOR);
 	const uint64_t back = sim_random(w, 8);
-	struct mirror_engine *m;
+	const struct mirror_view *m;
 	const struct mirror_record *r;
 
 	if (host < 0)
 		return any;
-	m = w->node[host].engine;
+	m = sim_view(w, host);
 	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING ||
-	    m->open.marks.durable <= m->open.marks.home_flushed + back)
+	    m->marks->durable <= m->marks->home_flushed + back)
 		return any;
-	r = mirror_engine_record(m, m->open.marks.durable - back);
+	r = mirror_view_record(m, m->marks->durable - back);
 	if (r->header.data_bytes == 0)
 		return any;
-	if (m->open.log.mark_written >= r->header.sequence && m->open.log.parts == 0 &&
-	    !m->open.sb.hold.active) { /* W4: a mark stands behind it */
-		w->site[site].marked = m->open.log.mark_written;
+	if (m->mark_written >= r->header.sequence && m->log_parts == 0 &&
+	    !m->sb->hold.active) { /* W4: a mark stands behind it */
+		w->site[site].marked = m->mark_written;
 		w->site[site].marked_generation = sim_generation_of(w, m);
 		w->site[site].marked_power_cuts = w->site[site].power_cuts;
 	}

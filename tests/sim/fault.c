@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 #define MOMENT_LIMIT_NS (10 * SIM_S) /* then a fault strikes all the same */
@@ -311,11 +311,11 @@ static void strike(struct sim *w, const struct sim_fault *f)
 
 /* ---- moments -------------------------------------------------------------------------- */
 
-static bool is_chased(const struct mirror_engine *m)
+static bool is_chased(const struct mirror_view *m)
 {
 	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++)
-		if (m->state == ENGINE_SERVING && m->link[i].use == LINK_STREAM_OUT &&
-		    !m->open.peer[m->link[i].site].waited)
+		if (m->state == ENGINE_SERVING && m->link[i].streams_out &&
+		    !m->peer[m->link[i].site].waited)
 			return true;
 	return false;
 }
@@ -323,13 +323,13 @@ static bool is_chased(const struct mirror_engine *m)
 /* Nobody serves, and whoever asks this node to is refused, but for a force. */
 static bool needs_force(const struct sim *w, uint32_t node)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	const struct cluster_core *c = w->node[node].core;
 	const struct view *v = cluster_vote_in_effect(c);
 
 	if (w->plan.alone)
 		return m->state == ENGINE_IDLE && sim_serving(w) < 0 &&
-		       !m->open.sb.clean.set && !sim_pair_is_whole(w);
+		       !m->sb->clean.set && !sim_pair_is_whole(w);
 	return m->state == ENGINE_IDLE && c->quorate && v != NULL && sim_serving(w) < 0 &&
 	       (!cluster_round_can_decide(c) ||
 		cluster_promote_reason(c, v) == PROMOTE_NOT);
@@ -337,33 +337,32 @@ static bool needs_force(const struct sim *w, uint32_t node)
 
 static bool is_moment(const struct sim *w, uint32_t node, enum sim_moment moment)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	const struct cluster_core *c = w->node[node].core;
 
 	switch (moment) {
 	case SIM_IN_ROUND:
 		return c->round.state != ROUND_IDLE;
 	case SIM_IN_PREPARE:
-		return m->state == ENGINE_PREPARING &&
-		       m->open.prepare.step != PREPARE_NONE;
+		return m->state == ENGINE_PREPARING && m->preparing;
 	case SIM_IN_REFRESH:
-		return m->state != ENGINE_CLOSED && m->open.sb.hold.active;
+		return m->state != ENGINE_CLOSED && m->sb->hold.active;
 	case SIM_IN_CUT:
-		return m->open.cut.step != CUT_NONE || m->open.leap.step != LEAP_NONE;
+		return m->cutting || m->leaping;
 	case SIM_IN_GREETING:
-		return m->open.greeting.step != GREETING_NONE;
+		return m->greeting;
 	case SIM_IN_START:
 		return m->state == ENGINE_STARTING || m->state == ENGINE_DEMOTING;
 	case SIM_IN_BYPASS:
-		return m->open.bypass.step != BYPASS_NONE;
+		return m->bypassing;
 	case SIM_IN_REFUSAL:
 		return m->state == ENGINE_IDLE &&
-		       !uuid_is_zero(&m->open.sb.refusal.generation);
+		       !uuid_is_zero(&m->sb->refusal.generation);
 	case SIM_IN_CHASE:
 		return is_chased(m);
 	case SIM_IN_CLEAN:
 		return c->alone != NULL ?
-			       m->open.sb.clean.set :
+			       m->sb->clean.set :
 			       c->voter.has_in_effect && c->voter.in_effect.clean;
 	case SIM_IN_NEED:
 		return needs_force(w, node);
@@ -371,12 +370,12 @@ static bool is_moment(const struct sim *w, uint32_t node, enum sim_moment moment
 		return c->alone->state >= ALONE_PROBING &&
 		       c->alone->state < ALONE_STARTING;
 	case SIM_IN_ROLL:
-		return m->open.prepare.roll_link != MIRROR_LINK_NONE;
+		return m->roll_link != MIRROR_LINK_NONE;
 	case SIM_IN_FROZEN:
 		return c->alone->lost != 0;
 	case SIM_IN_CATCH_UP:
 		return m->state == ENGINE_SERVING &&
-		       m->open.peer[1 - m->open.site].state == LINK_CATCHING_UP;
+		       m->peer[1 - m->site].state == LINK_CATCHING_UP;
 	case SIM_AT_ONCE:
 	case SIM_MOMENTS:
 		break;

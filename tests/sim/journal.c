@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 /* ---- generations -------------------------------------------------------------- */
@@ -18,9 +18,9 @@ int32_t sim_generation_find(const struct sim *w, const struct uuid *id)
 	return -1;
 }
 
-int32_t sim_generation_of(const struct sim *w, const struct mirror_engine *m)
+int32_t sim_generation_of(const struct sim *w, const struct mirror_view *m)
 {
-	const struct generation *g = history_newest(&m->open.sb.history);
+	const struct generation *g = history_newest(&m->sb->history);
 
 	return g == NULL ? -1 : sim_generation_find(w, &g->id);
 }
@@ -110,7 +110,7 @@ static struct sim_write *write_at(struct sim_generation *g, uint64_t sequence)
 void sim_note(struct sim *w, uint32_t node, struct sim_request *r)
 {
 	const struct mirror_request *q = &r->request;
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	const struct mirror_header *h;
 	struct sim_generation *g;
 	struct sim_write *write;
@@ -121,7 +121,7 @@ void sim_note(struct sim *w, uint32_t node, struct sim_request *r)
 	assert(w->node[node].served_generation > 0);
 	r->generation = (uint32_t)w->node[node].served_generation - 1;
 	g = &w->generation[r->generation];
-	h = &m->memory.records[q->sequence % RECORDS_MAX].header;
+	h = &m->records[q->sequence % RECORDS_MAX].header;
 	assert(h->sequence == q->sequence && q->sequence > g->cut);
 	write = write_at(g, q->sequence);
 	if (write->known && write->number != r->number)
@@ -202,32 +202,31 @@ bool sim_says_twice(const struct sim_sector *s, uint64_t number)
 /* ---- what a site holds ------------------------------------------------------------ */
 
 /* What is above the hold of a refresh does not count yet (W6). */
-static uint64_t last_held(const struct mirror_engine *m)
+static uint64_t last_held(const struct mirror_view *m)
 {
-	return m->open.sb.hold.active ? m->open.sb.hold.sequence : m->open.marks.logged;
+	return m->sb->hold.active ? m->sb->hold.sequence : m->marks->logged;
 }
 
-bool sim_is_image(const struct mirror_engine *m)
+bool sim_is_image(const struct mirror_view *m)
 {
 	return m->state != ENGINE_CLOSED && m->state != ENGINE_OPENING &&
-	       m->state != ENGINE_CLOSING && !m->open.failed && m->open.map != NULL &&
-	       !m->open.sb.blank && m->open.cut.step == CUT_NONE &&
-	       m->open.leap.step == LEAP_NONE && m->open.sb.history.count > 0 &&
+	       m->state != ENGINE_CLOSING && !m->failed && m->map != NULL &&
+	       !m->sb->blank && !m->cutting && !m->leaping && m->sb->history.count > 0 &&
 	       /* rolled forward from a generation that it will be told of later */
-	       m->open.marks.generation <= history_newest(&m->open.sb.history)->ordinal;
+	       m->marks->generation <= history_newest(&m->sb->history)->ordinal;
 }
 
 /* What is home, with the log laid over it, read straight from the engine's tables. */
 static uint8_t *actual(struct sim *w, uint32_t node, uint32_t disk)
 {
-	struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	const struct sim_site *site = &w->site[w->node[node].site];
 	uint8_t *image = malloc(w->plan.disk_bytes);
 
 	assert(image != NULL);
 	memcpy(image, site->disk[disk].now, w->plan.disk_bytes);
-	for (uint64_t s = m->open.marks.home_flushed + 1; s <= last_held(m); s++) {
-		const struct mirror_record *r = mirror_engine_record(m, s);
+	for (uint64_t s = m->marks->home_flushed + 1; s <= last_held(m); s++) {
+		const struct mirror_record *r = mirror_view_record(m, s);
 
 		/* One that is home already is laid over too, as a restart would: an
 		 * older one below it may be home in part. */
@@ -245,15 +244,15 @@ static uint8_t *actual(struct sim *w, uint32_t node, uint32_t disk)
 }
 
 /* An extent that the site itself knows it has to be sent again. */
-static bool is_owed(const struct mirror_engine *m, uint32_t disk, uint64_t offset)
+static bool is_owed(const struct mirror_view *m, uint32_t disk, uint64_t offset)
 {
-	return mirror_map_covers(m->open.map, m->open.site, disk, offset, SIM_SECTOR);
+	return mirror_map_covers(m->map, m->site, disk, offset, SIM_SECTOR);
 }
 
 static void compare(struct sim *w, uint32_t node, uint32_t disk, const uint64_t *limit,
 		    const char *guarantee)
 {
-	const struct mirror_engine *m = w->node[node].engine;
+	const struct mirror_view *m = sim_view(w, node);
 	uint8_t *image = actual(w, node, disk);
 
 	for (uint64_t i = 0; i < w->plan.disk_bytes; i += SIM_SECTOR) {
@@ -271,13 +270,12 @@ static void compare(struct sim *w, uint32_t node, uint32_t disk, const uint64_t 
 			w, guarantee,
 			"site %s at sequence %llu: disk %u sector %llu holds write "
 			"%llu, and its history says %llu (sequence %llu); home %llu%s",
-			w->config.site[m->open.site].name,
-			(unsigned long long)last_held(m), disk,
-			(unsigned long long)i / SIM_SECTOR, (unsigned long long)have,
-			(unsigned long long)want,
+			w->config.site[m->site].name, (unsigned long long)last_held(m),
+			disk, (unsigned long long)i / SIM_SECTOR,
+			(unsigned long long)have, (unsigned long long)want,
 			(unsigned long long)(t != NULL ? t->sequence : 0),
-			(unsigned long long)m->open.marks.home_flushed,
-			m->open.sb.hold.active ? ", held" : "");
+			(unsigned long long)m->marks->home_flushed,
+			m->sb->hold.active ? ", held" : "");
 		break;
 	}
 	free(image);
@@ -286,7 +284,7 @@ static void compare(struct sim *w, uint32_t node, uint32_t disk, const uint64_t 
 bool sim_image_check(struct sim *w, uint32_t node, const char *guarantee)
 {
 	const struct sim_node *n = &w->node[node];
-	const struct mirror_engine *m = n->engine;
+	const struct mirror_view *m = &n->view;
 	static uint64_t limit[SIM_GENERATIONS_MAX];
 	int32_t g;
 

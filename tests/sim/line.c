@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "mirror/wire.h"
 #include "tests/sim/sim.h"
 
@@ -119,7 +119,7 @@ void sim_frame_send(struct sim *w, uint32_t node, struct mirror_frame *f)
 
 /* ---- records of another time ---------------------------------------------------- */
 
-static bool read_record(const struct mirror_engine *m, const struct sim_parcel *p,
+static bool read_record(const struct mirror_view *m, const struct sim_parcel *p,
 			struct mirror_header *h)
 {
 	struct mirror_wire_header head;
@@ -128,8 +128,8 @@ static bool read_record(const struct mirror_engine *m, const struct sim_parcel *
 	       head.type == MIRROR_FRAME_RECORD &&
 	       mirror_wire_decode_record(p->bytes + MIRROR_WIRE_HEADER_BYTES,
 					 head.body_bytes, p->bytes + p->head_bytes,
-					 p->data_bytes, &m->open.sb.mirror,
-					 &m->open.sb.disks, h) == 0;
+					 p->data_bytes, &m->sb->mirror, &m->sb->disks,
+					 h) == 0;
 }
 
 /* It takes the place of the oldest of the newer half, or of any of the others. */
@@ -152,13 +152,13 @@ static void keep_stale(struct sim *w, const struct sim_parcel *p,
 
 /* A record to be delivered instead of `p`: one of another generation that is next by
  * its sequence whenever there is one, any one now and then; else NULL. `sequence`: its. */
-static struct sim_parcel *find_stale(struct sim *w, const struct mirror_engine *m,
+static struct sim_parcel *find_stale(struct sim *w, const struct mirror_view *m,
 				     const struct sim_parcel *p, uint64_t *sequence)
 {
 	struct mirror_header real;
 	uint64_t found = SIM_STALE_MAX;
 
-	if (w->plan.stale_one_in == 0 || w->settling || m->open.map == NULL ||
+	if (w->plan.stale_one_in == 0 || w->settling || m->map == NULL ||
 	    !read_record(m, p, &real))
 		return NULL;
 	for (uint64_t i = 0; i < SIM_STALE_MAX; i++)
@@ -182,19 +182,19 @@ static struct sim_parcel *find_stale(struct sim *w, const struct mirror_engine *
 /* It was refused: nothing of it is among the receiver's records. */
 static void check_stale(struct sim *w, uint32_t node, uint64_t sequence, uint64_t before)
 {
-	if (sequence > before && w->node[node].engine->open.marks.last >= sequence)
+	if (sequence > before && sim_view(w, node)->marks->last >= sequence)
 		sim_violate(w, "G8", "n%u takes a record of another time, sequence %llu",
 			    node + 1, (unsigned long long)sequence);
 }
 
 /* False: the receiver has no buffer for it now. */
-static bool open_parcel(struct mirror_engine *m, const struct sim_parcel *p,
+static bool open_parcel(struct mirror_engine *engine, const struct sim_parcel *p,
 			struct mirror_received *r)
 {
 	struct mirror_wire_header h;
 
 	if (p->data_bytes > 0) {
-		r->data = mirror_pool_get(mirror_engine_pool(m), p->data_bytes);
+		r->data = mirror_pool_get(mirror_engine_pool(engine), p->data_bytes);
 		if (r->data == NULL)
 			return false;
 		memcpy(r->data, p->bytes + p->head_bytes, p->data_bytes);
@@ -212,17 +212,17 @@ static bool open_parcel(struct mirror_engine *m, const struct sim_parcel *p,
 static bool deliver(struct sim *w, struct sim_connection *c, uint32_t to)
 {
 	struct sim_end *e = &c->end[to];
-	struct mirror_engine *m = w->node[e->node].engine;
-	const uint64_t before = m->open.marks.last;
+	const struct mirror_view *m = sim_view(w, e->node);
+	const uint64_t before = m->marks->last;
 	uint64_t sequence = 0;
 	struct sim_parcel *p = e->head, *stale;
 	struct mirror_received r = { .link = e->link };
 	struct mirror_event event = { .type = MIRROR_EVENT_RECEIVED, .received = &r };
 
-	if (!mirror_engine_takes_frames(m, e->link))
+	if (!mirror_engine_takes_frames(w->node[e->node].engine, e->link))
 		return false;
 	stale = find_stale(w, m, p, &sequence);
-	if (!open_parcel(m, stale != NULL ? stale : p, &r))
+	if (!open_parcel(w->node[e->node].engine, stale != NULL ? stale : p, &r))
 		return false;
 	e->head = p->next;
 	if (e->head == NULL)

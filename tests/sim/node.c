@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/engine_state.h"
 #include "tests/sim/sim.h"
 
 #define LEAVE_NS (10 * SIM_S)
@@ -252,6 +251,7 @@ void sim_mirror_step(struct sim *w, uint32_t node, struct mirror_event *e)
 	e->now_ns = sim_clock(w, node);
 	e->wall_ns = sim_wall(w, node);
 	mirror_step(w->node[node].engine, e, &out);
+	mirror_view_fill(w->node[node].engine, &w->node[node].view);
 	sim_sum(w, node, &out);
 	take_actions(w, node, &out);
 	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
@@ -465,6 +465,7 @@ void sim_node_start(struct sim *w, uint32_t node)
 				 n->file_bytes, text, sizeof text);
 	n->engine = mirror_engine_create(&w->config, &seed);
 	assert(n->core != NULL && n->engine != NULL);
+	mirror_view_fill(n->engine, &n->view);
 	n->inbox.due_ns = n->out.due_ns = n->orders_due_ns = n->facts_due_ns = 0;
 	n->list_count = 0;
 	n->ring = n->delivered = 0;
@@ -571,9 +572,8 @@ bool sim_node_serves(const struct sim *w, uint32_t node)
 {
 	const struct sim_node *n = &w->node[node];
 
-	return n->running && n->clients && !n->engine->open.failed &&
-	       (n->engine->state == ENGINE_SERVING ||
-		n->engine->state == ENGINE_DEMOTING);
+	return n->running && n->clients && !n->view.failed &&
+	       (n->view.state == ENGINE_SERVING || n->view.state == ENGINE_DEMOTING);
 }
 
 bool sim_node_failed(const struct sim *w, uint32_t node)

@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
+#include "mirror/history.h"
 #include "tests/sim/sim.h"
 
 #define PERIOD_NS (20 * SIM_MS)
@@ -48,27 +49,27 @@ bool sim_pair_is_forked(const struct sim *w)
 
 	if (!w->node[0].open || !w->node[1].open)
 		return false;
-	a = &w->node[0].engine->open.sb.history;
-	b = &w->node[1].engine->open.sb.history;
+	a = &sim_view(w, 0)->sb->history;
+	b = &sim_view(w, 1)->sb->history;
 	return a->count > 0 && b->count > 0 && !leads_to(a, b) && !leads_to(b, a);
 }
 
 bool sim_pair_is_together(const struct sim *w)
 {
 	const int32_t serving = sim_serving(w);
-	const struct mirror_engine *copy;
+	const struct mirror_view *copy;
 	const struct alone *a;
 
 	if (serving < 0 || !is_there(w, 0) || !is_there(w, 1))
 		return false;
 	a = w->node[serving].core->alone;
-	copy = w->node[1 - serving].engine;
+	copy = sim_view(w, 1 - serving);
 	return a->state == ALONE_SERVING && a->waited == 1u << (1 - serving) &&
 	       a->lost == 0 && a->disconnected == 0 &&
 	       w->node[1 - serving].core->alone->disconnected == 0 &&
 	       a->link[1 - serving] == LINK_CONNECTED && copy->state == ENGINE_IDLE &&
-	       copy->open.data >= DATA_CONSISTENT && !copy->open.sb.blank &&
-	       !copy->open.sb.hold.active;
+	       copy->data >= DATA_CONSISTENT && !copy->sb->blank &&
+	       !copy->sb->hold.active;
 }
 
 /* ---- what he does -------------------------------------------------------------------- */

@@ -103,7 +103,7 @@ void sim_scene_promote(struct sim_scene *s, uint32_t node);
 bool sim_scene_takeover(struct sim_scene *s, uint32_t node);
 
 struct cluster_core *sim_scene_core(struct sim_scene *s, uint32_t node);
-struct mirror_engine *sim_scene_engine(struct sim_scene *s, uint32_t node);
+const struct mirror_view *sim_scene_engine(struct sim_scene *s, uint32_t node);
 /* What stands in a node's voter file: NULL: nothing that it has accepted. */
 const struct view *sim_scene_filed(struct sim_scene *s, uint32_t node);
 /* The view that the node knows in effect. */

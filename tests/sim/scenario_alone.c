@@ -3,7 +3,7 @@
  * the situation about, and say what a promotion has to answer there.
  */
 #include "cluster/alone.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/scenario.h"
 
 #define LOG_BYTES (2u << 20)
@@ -53,8 +53,8 @@ static bool both_have_ended(struct sim_scene *s)
 
 static bool both_are_clean(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 0)->open.sb.clean.set &&
-	       sim_scene_engine(s, 1)->open.sb.clean.set;
+	return sim_scene_engine(s, 0)->sb->clean.set &&
+	       sim_scene_engine(s, 1)->sb->clean.set;
 }
 
 static void promoted_at_once(struct sim_scene *s)
@@ -95,7 +95,7 @@ static void clean_end_twice(struct sim_scene *s)
 
 static bool is_mapped(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 0)->open.sb.sites[1].map_position > 0;
+	return sim_scene_engine(s, 0)->sb->sites[1].map_position > 0;
 }
 
 /* The copy is put out and misses more than production's log holds. */
@@ -113,7 +113,7 @@ static bool fall_behind(struct sim_scene *s)
 
 static bool follows(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 1)->open.copy.stream_link != MIRROR_LINK_NONE;
+	return sim_scene_engine(s, 1)->stream_link != MIRROR_LINK_NONE;
 }
 
 /* It is let in again; that goes on for as long as production's disk cannot be read. */
@@ -144,7 +144,7 @@ static void behind_copy_promoted(struct sim_scene *s)
 
 static bool rolls(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 1)->open.prepare.roll_link != MIRROR_LINK_NONE;
+	return sim_scene_engine(s, 1)->roll_link != MIRROR_LINK_NONE;
 }
 
 /* What the copy misses the log still holds; the line breaks while it takes that. */
@@ -168,7 +168,7 @@ static void roll_cut_off(struct sim_scene *s)
 
 static bool is_inconsistent(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 1)->open.sb.blank;
+	return sim_scene_engine(s, 1)->sb->blank;
 }
 
 static void inconsistent_forced(struct sim_scene *s)
@@ -219,7 +219,7 @@ static bool has_promised(struct sim_scene *s)
 	const struct uuid *opened = &sim_scene_core(s, 1)->role.generation;
 
 	return !uuid_is_zero(opened) &&
-	       uuid_equal(&sim_scene_engine(s, 0)->open.sb.refusal.generation, opened);
+	       uuid_equal(&sim_scene_engine(s, 0)->sb->refusal.generation, opened);
 }
 
 static bool is_level(struct sim_scene *s)
@@ -259,14 +259,12 @@ static void promise_outlived(struct sim_scene *s)
 
 static bool promises_itself(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	const struct mirror_view *m = sim_scene_engine(s, 0);
 
 	if (s->w->reply[s->id].done)
 		return true; /* it was late, and refused at once */
-	return m->state == ENGINE_PREPARING &&
-	       m->open.writer.wanted == m->open.writer.written &&
-	       uuid_equal(&m->open.sb.refusal.generation,
-			  &m->open.prepare.order.generation);
+	return m->state == ENGINE_PREPARING && m->sb_wanted == m->sb_written &&
+	       uuid_equal(&m->sb->refusal.generation, &m->prepare->generation);
 }
 
 /* n1 may go on without n2, which it put out; it promises n2, then begins a promotion of its

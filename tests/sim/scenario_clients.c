@@ -1,6 +1,6 @@
 /* scenario_clients.c - traces in which a client is told too early, or is heard twice. */
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 40u
@@ -18,14 +18,13 @@ static void unacknowledged_read(struct sim_scene *s)
 	s->read = sim_scene_read(s, 0, SECTOR);
 	WHILE(s, 300, sim_read_not_told, "the read waits");
 	EXPECT(s,
-	       sim_scene_engine(s, 0)->open.marks.durable >= s->sequence &&
-		       !s->write->told,
+	       sim_scene_engine(s, 0)->marks->durable >= s->sequence && !s->write->told,
 	       "the write is durable at production and not acknowledged");
 	sim_machine_reset(s->w, 0);
 	sim_stall(s->w, 0, 1, false);
 	if (!sim_scene_takeover(s, 1))
 		return;
-	EXPECT(s, sim_scene_engine(s, 1)->open.marks.last < s->sequence,
+	EXPECT(s, sim_scene_engine(s, 1)->marks->last < s->sequence,
 	       "the copy never had the write");
 }
 
@@ -34,14 +33,12 @@ static void unacknowledged_read(struct sim_scene *s)
 /* Where a refresh is reading: a write there waits, without a number. */
 static bool is_read_by_refresh(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	uint64_t offset;
 
-	for (uint32_t i = 0; i < READS_MAX; i++)
-		if (m->memory.reads[i].used && m->memory.reads[i].request == NULL) {
-			s->sequence = m->memory.reads[i].offset_bytes / SIM_SECTOR;
-			return true;
-		}
-	return false;
+	if (!mirror_view_refresh_read(s->w->node[0].engine, &offset))
+		return false;
+	s->sequence = offset / SIM_SECTOR;
+	return true;
 }
 
 static void sent_twice(struct sim_scene *s)

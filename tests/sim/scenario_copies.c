@@ -1,6 +1,6 @@
 /* scenario_copies.c - traces of a copy on its way into the current set (D3). */
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 150u
@@ -13,11 +13,11 @@ static bool is_out(struct sim_scene *s)
 /* Writes wait for it from a mark on, and it has not got the one before the mark. */
 static bool is_one_short(struct sim_scene *s)
 {
-	const struct engine_peer *p = &sim_scene_engine(s, 0)->open.peer[1];
+	const struct mirror_view_peer *p = &sim_scene_engine(s, 0)->peer[1];
 
 	return p->candidate_from == s->sequence + 1 &&
 	       p->proven_durable == s->sequence - 1 &&
-	       sim_scene_engine(s, 1)->open.marks.logged == s->sequence - 1;
+	       sim_scene_engine(s, 1)->marks->logged == s->sequence - 1;
 }
 
 static bool is_in(struct sim_scene *s)
@@ -28,11 +28,11 @@ static bool is_in(struct sim_scene *s)
 /* Level, and about to be waited for: production has held back since it was lost. */
 static bool is_due(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
-	const struct engine_peer *p = &m->open.peer[1];
+	const struct mirror_view *m = sim_scene_engine(s, 0);
+	const struct mirror_view_peer *p = &m->peer[1];
 
-	return p->state == LINK_CONNECTED && p->marks.logged == m->open.marks.last &&
-	       sim_clock(s->w, 0) + SIM_S / 4 > p->trust.again_ns;
+	return p->state == LINK_CONNECTED && p->logged == m->marks->last &&
+	       sim_clock(s->w, 0) + SIM_S / 4 > p->again_ns;
 }
 
 static bool lose(struct sim_scene *s)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/scenario.h"
 
 #define FOREIGN "of another machine"
@@ -61,16 +61,15 @@ static void accept_blank(struct sim_scene *s, uint32_t disk)
 
 static const struct mirror_evidence *evidence(struct sim_scene *s)
 {
-	return &sim_scene_engine(s, s->site)->open.sb.evidence;
+	return &sim_scene_engine(s, s->site)->sb->evidence;
 }
 
 /* Of both disks something is known that can be told from the other. */
 static bool is_sampled(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, s->site);
+	const struct mirror_view *m = sim_scene_engine(s, s->site);
 
-	return m->open.opening.step == OPEN_DONE &&
-	       m->open.writer.wanted == m->open.writer.written &&
+	return m->opened && m->sb_wanted == m->sb_written &&
 	       mirror_evidence_count(evidence(s), 0) > 0 &&
 	       mirror_evidence_count(evidence(s), 1) > 0;
 }
@@ -85,7 +84,7 @@ static bool is_refused(struct sim_scene *s)
 /* It may try again, and give up again. */
 static bool stays_closed(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, s->site);
+	const struct mirror_view *m = sim_scene_engine(s, s->site);
 
 	return m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING;
 }
@@ -170,9 +169,8 @@ static void blank(struct sim_scene *s)
 	sim_node_start(s->w, s->site);
 	UNTIL(s, 8000, is_open, "it is opened, as a blank one");
 	EXPECT(s,
-	       sim_scene_engine(s, s->site)->open.sb.blank ||
-		       sim_scene_engine(s, s->site)->open.copy.stream_link !=
-			       MIRROR_LINK_NONE,
+	       sim_scene_engine(s, s->site)->sb->blank ||
+		       sim_scene_engine(s, s->site)->stream_link != MIRROR_LINK_NONE,
 	       "and is to be refreshed");
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/scenario.h"
 
 static bool is_out(struct sim_scene *s)
@@ -14,17 +14,17 @@ static bool is_out(struct sim_scene *s)
 
 static bool asks(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 0)->open.undo.text[0] != 0;
+	return sim_scene_engine(s, 0)->undo_text[0] != 0;
 }
 
 static bool keeps(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 0)->open.marks.last >= s->sequence;
+	return sim_scene_engine(s, 0)->marks->last >= s->sequence;
 }
 
 static bool is_copy_again(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 0)->open.copy.stream_link != MIRROR_LINK_NONE;
+	return sim_scene_engine(s, 0)->stream_link != MIRROR_LINK_NONE;
 }
 
 static bool is_together(struct sim_scene *s)

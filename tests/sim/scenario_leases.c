@@ -1,6 +1,6 @@
 /* scenario_leases.c - traces in which an old production could go on answering (D6, D7). */
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 90u
@@ -40,7 +40,7 @@ static bool old_is_silent(struct sim_scene *s)
 
 static bool old_lease_is_over(struct sim_scene *s)
 {
-	return sim_clock(s->w, 0) >= mirror_engine_lease_until_ns(sim_scene_engine(s, 0));
+	return sim_clock(s->w, 0) >= mirror_engine_lease_until_ns(s->w->node[0].engine);
 }
 
 /* ---- a renewal in the queue of a stopped process -------------------- */
@@ -90,7 +90,7 @@ static void own_renewal(struct sim_scene *s)
 {
 	sim_hold(s->w, 0, SIM_HOLD_QUORUM);
 	sim_part(s->w, 1, true, true);
-	s->sequence = mirror_engine_lease_until_ns(sim_scene_engine(s, 0));
+	s->sequence = mirror_engine_lease_until_ns(s->w->node[0].engine);
 	if (!sim_scene_takeover(s, 1))
 		return;
 	UNTIL(s, LEASE_MS, granted_itself, "the old one grants itself a renewal");

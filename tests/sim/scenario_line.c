@@ -1,6 +1,6 @@
 /* scenario_line.c - traces of the lines: what waits there, and what comes late (G7, G8). */
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 190u
@@ -58,17 +58,16 @@ static bool is_out(struct sim_scene *s)
 	return !sim_scene_view(s, 0)->site[1].current;
 }
 
-static const struct engine_link *line(struct sim_scene *s)
+static const struct mirror_view_link *line(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	const struct mirror_view *m = sim_scene_engine(s, 0);
 
-	return m->open.peer[1].link != MIRROR_LINK_NONE ? &m->link[m->open.peer[1].link] :
-							  NULL;
+	return m->peer[1].link != MIRROR_LINK_NONE ? &m->link[m->peer[1].link] : NULL;
 }
 
 static bool begins(struct sim_scene *s)
 {
-	return line(s) != NULL && line(s)->use == LINK_STREAM_OUT;
+	return line(s) != NULL && line(s)->streams_out;
 }
 
 static bool is_full(struct sim_scene *s)
@@ -104,8 +103,7 @@ static void stalled_line(struct sim_scene *s)
 
 static bool stays_out(struct sim_scene *s)
 {
-	return is_out(s) &&
-	       !mirror_ack_waits_for(&sim_scene_engine(s, 0)->open.requests.ack, 1);
+	return is_out(s) && !sim_scene_engine(s, 0)->peer[1].answers_wait;
 }
 
 /* It connects, is greeted, sends heartbeats, and confirms nothing, again and again: it
@@ -130,7 +128,7 @@ static void small_frames_only(struct sim_scene *s)
 
 static bool greets(struct sim_scene *s)
 {
-	return line(s) != NULL && line(s)->use == LINK_GREETING;
+	return line(s) != NULL && line(s)->greets;
 }
 
 /* It is stopped: its system takes every connection, and none is greeted. The log runs
@@ -182,8 +180,7 @@ static void flapping(struct sim_scene *s)
 	EXPECT(s, s->w->now_ns > last + 40 * SIM_S, "late at last");
 	EXPECT(s, (s->w->now_ns - begin) / 4 > frozen, "most of the time nothing waits");
 	WHILE(s, 3000 * 32, is_current, "it behaves");
-	EXPECT(s, sim_scene_engine(s, 0)->open.peer[1].trust.lost_count < 6,
-	       "and makes good");
+	EXPECT(s, sim_scene_engine(s, 0)->peer[1].lost_count < 6, "and makes good");
 }
 
 const struct sim_scenario sim_scenarios_line[] = {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 170u
@@ -42,24 +42,24 @@ static bool goes_home(struct sim_scene *s)
 
 static bool is_all_home(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 2);
+	const struct mirror_view *m = sim_scene_engine(s, 2);
 
-	return m->open.marks.home_flushed == sim_scene_engine(s, 0)->open.marks.last;
+	return m->marks->home_flushed == sim_scene_engine(s, 0)->marks->last;
 }
 
 static bool is_judged(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 2)->open.greeting.link != MIRROR_LINK_NONE;
+	return sim_scene_engine(s, 2)->greeting_link != MIRROR_LINK_NONE;
 }
 
 static bool keeps_record(struct sim_scene *s)
 {
-	return goes_home(s) && sim_scene_engine(s, 2)->open.marks.last >= s->sequence;
+	return goes_home(s) && sim_scene_engine(s, 2)->marks->last >= s->sequence;
 }
 
 static bool is_cut(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 2)->open.copy.stream_link != MIRROR_LINK_NONE;
+	return sim_scene_engine(s, 2)->stream_link != MIRROR_LINK_NONE;
 }
 
 /* A copy is bringing home what production never acknowledged, when another takes over
@@ -79,7 +79,7 @@ static void home_outlives(struct sim_scene *s)
 	sim_stall(s->w, 0, 1, false);
 	if (!sim_scene_takeover(s, 1))
 		return;
-	EXPECT(s, sim_scene_engine(s, 1)->open.marks.last < s->sequence,
+	EXPECT(s, sim_scene_engine(s, 1)->marks->last < s->sequence,
 	       "another takes over without it");
 	s->write = sim_scene_write(s, 1, SECTOR + 1);
 	EXPECT(s, s->write != NULL, "another write is taken");
@@ -90,8 +90,8 @@ static void home_outlives(struct sim_scene *s)
 	sim_hold_device(s->w, 2, 0, 0);
 	UNTIL(s, 5000, is_cut, "the record is undone");
 	EXPECT(s,
-	       mirror_map_covers(sim_scene_engine(s, 2)->open.map, 2, 0,
-				 SECTOR * SIM_SECTOR, SIM_SECTOR),
+	       mirror_map_covers(sim_scene_engine(s, 2)->map, 2, 0, SECTOR * SIM_SECTOR,
+				 SIM_SECTOR),
 	       "its extent is marked to be sent again");
 }
 
@@ -99,9 +99,9 @@ static void home_outlives(struct sim_scene *s)
 
 static bool is_marked(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	const struct mirror_view *m = sim_scene_engine(s, 0);
 
-	return m->open.log.mark_written >= s->sequence && m->open.log.parts == 0;
+	return m->mark_written >= s->sequence && m->log_parts == 0;
 }
 
 static bool is_refused(struct sim_scene *s)
@@ -122,16 +122,16 @@ static bool stays_closed(struct sim_scene *s)
 static void damage(struct sim_scene *s)
 {
 	struct sim_device *log = &s->w->site[0].log;
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	const struct mirror_view *m = sim_scene_engine(s, 0);
 	uint64_t at;
 
 	if (!sim_scene_writes(s, 0, 9))
 		return;
 	s->node = 0;
-	s->sequence = m->open.marks.last;
+	s->sequence = m->marks->last;
 	UNTIL(s, 1000, is_marked, "all is durable, and marked so (W4)");
-	EXPECT(s, m->open.marks.home_flushed + 6 < m->open.marks.last, "it is not home");
-	at = m->memory.records[(m->open.marks.last - 5) % RECORDS_MAX].log_position;
+	EXPECT(s, m->marks->home_flushed + 6 < m->marks->last, "it is not home");
+	at = m->records[(m->marks->last - 5) % RECORDS_MAX].log_position;
 	if (s->w->seed % 2 == 0)
 		at -= MIRROR_BLOCK_BYTES;
 	sim_node_kill(s->w, 0);
@@ -150,7 +150,7 @@ static void damage(struct sim_scene *s)
 
 static bool is_home(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 0)->open.marks.home >= s->sequence;
+	return sim_scene_engine(s, 0)->marks->home >= s->sequence;
 }
 
 static void keep_all(struct sim_device *d)
@@ -165,16 +165,15 @@ static void keep_all(struct sim_device *d)
 static void damage_at_end(struct sim_scene *s)
 {
 	struct sim_device *log = &s->w->site[0].log, *disk = &s->w->site[0].disk[0];
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	const struct mirror_view *m = sim_scene_engine(s, 0);
 	uint64_t at;
 
 	if (!sim_scene_writes(s, 0, 2))
 		return;
 	s->sequence = s->write->request.sequence;
 	UNTIL(s, 1000, is_home, "both are at home");
-	EXPECT(s, m->open.marks.home_flushed < s->sequence - 1,
-	       "their records are needed");
-	at = m->memory.records[(s->sequence - 1) % RECORDS_MAX].log_position;
+	EXPECT(s, m->marks->home_flushed < s->sequence - 1, "their records are needed");
+	at = m->records[(s->sequence - 1) % RECORDS_MAX].log_position;
 	if (s->w->seed % 2 == 0) {
 		sim_node_kill(s->w, 0);
 	} else {
@@ -198,9 +197,9 @@ static void damage_at_end(struct sim_scene *s)
 
 static bool has_detached(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, s->node);
+	const struct mirror_view *m = sim_scene_engine(s, s->node);
 
-	return m->open.failed || m->state == ENGINE_CLOSED;
+	return m->failed || m->state == ENGINE_CLOSED;
 }
 
 static bool is_without(struct sim_scene *s)
@@ -238,12 +237,12 @@ static void failed_flush(struct sim_scene *s)
 
 static bool ends_with_mark(struct sim_scene *s)
 {
-	return is_marked(s) && sim_scene_engine(s, 0)->open.marks.durable == s->sequence;
+	return is_marked(s) && sim_scene_engine(s, 0)->marks->durable == s->sequence;
 }
 
 static bool is_logged(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 0)->open.marks.logged > s->sequence;
+	return sim_scene_engine(s, 0)->marks->logged > s->sequence;
 }
 
 static bool opens_again(struct sim_scene *s, const char *what)
@@ -252,7 +251,7 @@ static bool opens_again(struct sim_scene *s, const char *what)
 	s->node = 0;
 	return sim_scene_until(s, 5000, sim_agree, "all agree") &&
 	       sim_scene_until(s, 5000, sim_is_open, "its devices are open again") &&
-	       sim_scene_expect(s, sim_scene_engine(s, 0)->open.marks.last == s->sequence,
+	       sim_scene_expect(s, sim_scene_engine(s, 0)->marks->last == s->sequence,
 				what);
 }
 
@@ -261,26 +260,25 @@ static bool opens_again(struct sim_scene *s, const char *what)
  * stands right behind the end, with the number that comes next. */
 static void leftover(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	const struct mirror_view *m = sim_scene_engine(s, 0);
 	uint64_t mark, behind;
 
 	sim_node_kill(s->w, 1);
 	UNTIL(s, 8000, is_without, "the copy is not current any more");
 	if (!sim_scene_writes(s, 0, 1))
 		return;
-	s->sequence = m->open.marks.last;
+	s->sequence = m->marks->last;
 	s->node = 0;
 	UNTIL(s, 1000, sim_durable, "a write is durable");
 	sim_hold_device(s->w, 0, MIRROR_IO_LOG, 1u << MIRROR_IO_FLUSH);
 	UNTIL(s, 1000, ends_with_mark, "the log ends with a mark");
-	mark = mirror_ring_device_offset(m->open.ring,
-					 mirror_ring_previous_position(m->open.ring));
-	behind = mirror_ring_head_position(m->open.ring);
+	mark = mirror_ring_device_offset(m->ring, mirror_ring_previous_position(m->ring));
+	behind = mirror_ring_head_position(m->ring);
 	s->write = sim_scene_write(s, 0, SECTOR);
 	EXPECT(s, s->write != NULL, "another write is taken");
 	UNTIL(s, 1000, is_logged, "its record is in the log behind the mark");
 	EXPECT(s,
-	       m->open.marks.durable == s->sequence &&
+	       m->marks->durable == s->sequence &&
 		       s->w->site[0].log.dirty[mark / SIM_SECTOR] != 0,
 	       "neither is durable");
 	s->w->worst = true;
@@ -289,7 +287,7 @@ static void leftover(struct sim_scene *s)
 	if (!opens_again(s, "the log ends before the mark") || !sim_scene_takeover(s, 0))
 		return;
 	m = sim_scene_engine(s, 0);
-	EXPECT(s, mirror_ring_head_position(m->open.ring) == behind,
+	EXPECT(s, mirror_ring_head_position(m->ring) == behind,
 	       "what was left over stands where its log goes on");
 	sim_node_kill(s->w, 0);
 	opens_again(s, "what was left over is no part of the log");
@@ -304,7 +302,7 @@ static bool is_bare(struct sim_scene *s)
 
 static bool is_done(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 1)->open.marks.home >= s->sequence;
+	return sim_scene_engine(s, 1)->marks->home >= s->sequence;
 }
 
 /* With `order: flush` the first one is on stable storage before the second is written. */

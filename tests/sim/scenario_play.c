@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/scenario.h"
 
 #define BEGIN_MS 60000u
@@ -152,8 +152,8 @@ static bool is_out(struct sim_scene *s)
 
 static bool is_refreshed(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 0)->open.peer[1].refresh.phase == REFRESH_COPYING &&
-	       sim_scene_engine(s, 1)->open.sb.hold.active;
+	return sim_scene_engine(s, 0)->peer[1].phase == REFRESH_COPYING &&
+	       sim_scene_engine(s, 1)->sb->hold.active;
 }
 
 bool sim_scene_refresh(struct sim_scene *s)
@@ -165,7 +165,7 @@ bool sim_scene_refresh(struct sim_scene *s)
 	sim_node_kill(s->w, 1);
 	if (!sim_scene_until(s, 8000, is_out, "the copy is not current any more"))
 		return false;
-	while (sim_scene_engine(s, 0)->open.sb.sites[1].map_position == 0)
+	while (sim_scene_engine(s, 0)->sb->sites[1].map_position == 0)
 		if (!sim_scene_writes(s, 0, 50))
 			return false;
 	sim_hold_device(s->w, 0, 0, 1u << MIRROR_IO_READ);
@@ -230,9 +230,9 @@ struct cluster_core *sim_scene_core(struct sim_scene *s, uint32_t node)
 	return s->w->node[node].core;
 }
 
-struct mirror_engine *sim_scene_engine(struct sim_scene *s, uint32_t node)
+const struct mirror_view *sim_scene_engine(struct sim_scene *s, uint32_t node)
 {
-	return s->w->node[node].engine;
+	return sim_view(s->w, node);
 }
 
 const struct view *sim_scene_filed(struct sim_scene *s, uint32_t node)
@@ -289,12 +289,12 @@ bool sim_replied(struct sim_scene *s)
 
 bool sim_durable(struct sim_scene *s)
 {
-	return s->w->node[s->node].engine->open.marks.durable >= s->sequence;
+	return sim_view(s->w, s->node)->marks->durable >= s->sequence;
 }
 
 bool sim_lacks(struct sim_scene *s)
 {
-	return s->w->node[s->node].engine->open.marks.last < s->sequence;
+	return sim_view(s->w, s->node)->marks->last < s->sequence;
 }
 
 bool sim_serves(struct sim_scene *s)

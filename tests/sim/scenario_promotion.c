@@ -4,14 +4,14 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 70u
 
 static const struct generation *newest(struct sim_scene *s, uint32_t node)
 {
-	return history_newest(&sim_scene_engine(s, node)->open.sb.history);
+	return history_newest(&sim_scene_engine(s, node)->sb->history);
 }
 
 /* ---- a record that was recovered is read -------------------- */
@@ -62,8 +62,7 @@ static void sent_not_logged(struct sim_scene *s)
 	s->sequence = s->write->request.sequence;
 	s->node = 1;
 	UNTIL(s, 1000, sim_durable, "the copy has it");
-	EXPECT(s,
-	       sim_scene_engine(s, 0)->open.marks.logged < s->sequence && !s->write->told,
+	EXPECT(s, sim_scene_engine(s, 0)->marks->logged < s->sequence && !s->write->told,
 	       "production has not logged it");
 	s->w->worst = true;
 	sim_machine_reset(s->w, 0);
@@ -83,7 +82,7 @@ static void sent_not_logged(struct sim_scene *s)
 
 static bool is_copy_again(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 0)->open.copy.stream_link != MIRROR_LINK_NONE;
+	return sim_scene_engine(s, 0)->stream_link != MIRROR_LINK_NONE;
 }
 
 static bool is_current(struct sim_scene *s)
@@ -95,18 +94,18 @@ static bool is_current(struct sim_scene *s)
  * one. */
 static bool tail_is_between(struct sim_scene *s)
 {
-	const struct history *h = &sim_scene_engine(s, s->node)->open.sb.history;
-	const struct mirror_engine *old = sim_scene_engine(s, 0);
+	const struct history *h = &sim_scene_engine(s, s->node)->sb->history;
+	const struct mirror_view *old = sim_scene_engine(s, 0);
 
-	return h->count >= 2 && h->entry[h->count - 2].cut < old->open.marks.last &&
-	       history_newest(h)->cut > old->open.marks.last &&
+	return h->count >= 2 && h->entry[h->count - 2].cut < old->marks->last &&
+	       history_newest(h)->cut > old->marks->last &&
 	       uuid_equal(&h->entry[h->count - 2].parent, &newest(s, 0)->id);
 }
 
 /* The tail is gone when the old production is a copy again. */
 static void meet_again(struct sim_scene *s)
 {
-	const struct history *h = &sim_scene_engine(s, s->node)->open.sb.history;
+	const struct history *h = &sim_scene_engine(s, s->node)->sb->history;
 
 	EXPECT(s, tail_is_between(s), "the tail ends between two cuts");
 	s->sequence = h->entry[h->count - 2].cut;
@@ -114,8 +113,8 @@ static void meet_again(struct sim_scene *s)
 	sim_part(s->w, 0, true, true);
 	UNTIL(s, 10000, is_copy_again, "the old production is a copy");
 	EXPECT(s,
-	       mirror_map_count(sim_scene_engine(s, 0)->open.map, 0) > 0 ||
-		       sim_scene_engine(s, 0)->open.marks.last <= s->sequence,
+	       mirror_map_count(sim_scene_engine(s, 0)->map, 0) > 0 ||
+		       sim_scene_engine(s, 0)->marks->last <= s->sequence,
 	       "its tail is undone, back to the lowest cut");
 }
 
@@ -156,7 +155,7 @@ static void old_tail_three_sites(struct sim_scene *s)
  * and beyond the next one. */
 static bool cuts_fall(struct sim_scene *s)
 {
-	const struct history *h = &sim_scene_engine(s, 2)->open.sb.history;
+	const struct history *h = &sim_scene_engine(s, 2)->sb->history;
 
 	return h->count >= 2 && h->entry[h->count - 2].cut >= s->sequence &&
 	       history_newest(h)->cut < s->sequence &&
@@ -193,9 +192,9 @@ static void falling_cuts(struct sim_scene *s)
 	sim_part(s->w, 0, true, true);
 	UNTIL(s, 10000, is_copy_again, "the old production is a copy");
 	EXPECT(s,
-	       mirror_map_covers(sim_scene_engine(s, 0)->open.map, 0, 0,
-				 SECTOR * SIM_SECTOR, SIM_SECTOR) ||
-		       sim_scene_engine(s, 0)->open.marks.last <= s->sequence,
+	       mirror_map_covers(sim_scene_engine(s, 0)->map, 0, 0, SECTOR * SIM_SECTOR,
+				 SIM_SECTOR) ||
+		       sim_scene_engine(s, 0)->marks->last <= s->sequence,
 	       "its tail is undone, back to the lowest cut");
 }
 
@@ -206,7 +205,7 @@ static bool has_answered_roll(struct sim_scene *s)
 	const struct uuid *g = &sim_scene_core(s, 1)->role.generation;
 
 	return !uuid_is_zero(g) &&
-	       uuid_equal(&sim_scene_engine(s, 2)->open.sb.refusal.generation, g);
+	       uuid_equal(&sim_scene_engine(s, 2)->sb->refusal.generation, g);
 }
 
 static uint32_t parcels(const struct sim *w, uint32_t from, uint32_t to)

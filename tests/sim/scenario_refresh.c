@@ -2,22 +2,22 @@
 #include <errno.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/scenario.h"
 
 /* ---- cut short -------------------- */
 
 static bool is_dropped(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 1);
+	const struct mirror_view *m = sim_scene_engine(s, 1);
 
-	return s->w->node[1].open && m->state == ENGINE_IDLE && !m->open.sb.hold.active &&
-	       m->open.cut.step == CUT_NONE && m->open.marks.last == s->count;
+	return s->w->node[1].open && m->state == ENGINE_IDLE && !m->sb->hold.active &&
+	       !m->cutting && m->marks->last == s->count;
 }
 
 static bool keeps_hold(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 1)->open.sb.hold.active;
+	return sim_scene_engine(s, 1)->sb->hold.active;
 }
 
 /* The stream went on beside the refresh, and is logged above the hold. Then the line is
@@ -35,11 +35,10 @@ static void cut_short(struct sim_scene *s)
 	s->node = 1;
 	UNTIL(s, 2000, sim_durable, "the copy has it, above its hold");
 	UNTIL(s, 1000, sim_told, "it is acknowledged without the copy");
-	s->count = sim_scene_engine(s, 1)->open.sb.hold.sequence;
+	s->count = sim_scene_engine(s, 1)->sb->hold.sequence;
 	EXPECT(s,
-	       sim_scene_engine(s, 1)->open.sb.hold.active && s->count < s->sequence &&
-		       sim_scene_engine(s, 0)->open.peer[1].refresh.phase ==
-			       REFRESH_COPYING,
+	       sim_scene_engine(s, 1)->sb->hold.active && s->count < s->sequence &&
+		       sim_scene_engine(s, 0)->peer[1].phase == REFRESH_COPYING,
 	       "the refresh goes on");
 	WHILE(s, 500, keeps_hold, "where it stays");
 	sim_look(s->w);
@@ -78,10 +77,10 @@ static bool write_extents(struct sim_scene *s, uint64_t first)
 
 static bool has_freed(struct sim_scene *s, uint32_t node)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, node);
+	const struct mirror_view *m = sim_scene_engine(s, node);
 
-	return mirror_ring_oldest_sequence(m->open.ring) > s->sequence &&
-	       m->open.sb.sites[1].map_position >= s->sequence;
+	return mirror_ring_oldest_sequence(m->ring) > s->sequence &&
+	       m->sb->sites[1].map_position >= s->sequence;
 }
 
 /* Site 1 goes, and misses a write of each extent from this one on, which the logs of the
@@ -122,7 +121,7 @@ static void overflow(struct sim_scene *s)
 	for (uint32_t n = 0; n < 3; n += 2)
 		for (uint64_t i = extents / 2; i < extents; i++)
 			EXPECT(s,
-			       mirror_map_covers(sim_scene_engine(s, n)->open.map, 1, 0,
+			       mirror_map_covers(sim_scene_engine(s, n)->map, 1, 0,
 						 i * MIRROR_EXTENT_BYTES, SIM_SECTOR),
 			       "the maps stand for all that it missed");
 	sim_part(s->w, 0, true, true);
@@ -132,27 +131,27 @@ static void overflow(struct sim_scene *s)
 
 static bool has_detached(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	const struct mirror_view *m = sim_scene_engine(s, 0);
 
-	return m->open.failed || m->state == ENGINE_CLOSED;
+	return m->failed || m->state == ENGINE_CLOSED;
 }
 
 static bool has_no_map(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	const struct mirror_view *m = sim_scene_engine(s, 0);
 
-	return !m->open.failed && m->open.sb.sites[1].map_position < s->sequence &&
-	       mirror_ring_oldest_sequence(m->open.ring) <= s->sequence;
+	return !m->failed && m->sb->sites[1].map_position < s->sequence &&
+	       mirror_ring_oldest_sequence(m->ring) <= s->sequence;
 }
 
 static bool has_map(struct sim_scene *s)
 {
-	return !has_no_map(s) && sim_scene_engine(s, 0)->open.bypass.step == BYPASS_NONE;
+	return !has_no_map(s) && !sim_scene_engine(s, 0)->bypassing;
 }
 
 static bool begins_or_told(struct sim_scene *s)
 {
-	return s->write->told || sim_scene_engine(s, 0)->open.bypass.step != BYPASS_NONE;
+	return s->write->told || sim_scene_engine(s, 0)->bypassing;
 }
 
 /* The log overflows while a site is away, and what is written of its map does not end, or
@@ -161,17 +160,16 @@ static void unwritten(struct sim_scene *s)
 {
 	const bool fails = s->w->seed % 2 == 0;
 	struct sim_device *log = &s->w->site[0].log;
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	const struct mirror_view *m = sim_scene_engine(s, 0);
 
 	sim_node_kill(s->w, 1);
 	UNTIL(s, 8000, is_out, "the copy is not current any more");
-	sim_only_there(log, m->open.sb.sites[1].map_start_bytes,
-		       m->open.sb.sites[1].map_bytes);
+	sim_only_there(log, m->sb->sites[1].map_start_bytes, m->sb->sites[1].map_bytes);
 	log->fail = fails ? -EIO : 0;
 	log->fail_ops = 1u << MIRROR_IO_WRITE;
 	sim_hold_device(s->w, 0, MIRROR_IO_LOG, fails ? 0 : 1u << MIRROR_IO_WRITE);
-	s->sequence = m->open.marks.last + 1;
-	while (m->open.bypass.step == BYPASS_NONE) {
+	s->sequence = m->marks->last + 1;
+	while (!m->bypassing) {
 		s->write = sim_scene_write(s, 0, 0);
 		EXPECT(s, s->write != NULL, "the write is taken");
 		UNTIL(s, 5000, begins_or_told, "it is answered, or the log is full");
@@ -192,7 +190,7 @@ static void unwritten(struct sim_scene *s)
 static bool is_copy(struct sim_scene *s)
 {
 	return s->w->node[0].open &&
-	       sim_scene_engine(s, 0)->open.copy.stream_link != MIRROR_LINK_NONE;
+	       sim_scene_engine(s, 0)->stream_link != MIRROR_LINK_NONE;
 }
 
 /* What it missed is given up by force. The map of the old production stands for records
@@ -208,14 +206,14 @@ static void forced_back(struct sim_scene *s)
 	UNTIL(s, 8000, is_idle, "the copy is there again");
 	s->id = sim_command(s->w, 1, CLUSTER_COMMAND_PROMOTE, true, -1);
 	UNTIL(s, 20000, sim_serves, "it is promoted by force");
-	s->count = history_newest(&sim_scene_engine(s, 1)->open.sb.history)->cut;
+	s->count = history_newest(&sim_scene_engine(s, 1)->sb->history)->cut;
 	EXPECT(s, s->count < s->sequence, "without what it missed");
 	sim_node_start(s->w, 0);
 	if (!sim_scene_give_up(s, 0))
 		return;
 	UNTIL(s, 8000, is_copy, "the old production is a copy");
 	sim_look(s->w);
-	EXPECT(s, sim_scene_engine(s, 0)->open.sb.sites[1].map_position <= s->count,
+	EXPECT(s, sim_scene_engine(s, 0)->sb->sites[1].map_position <= s->count,
 	       "its map stands for nothing that is still to come");
 }
 
@@ -223,15 +221,14 @@ static void forced_back(struct sim_scene *s)
 
 static bool is_refused(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 0)->open.peer[1].refresh.phase == REFRESH_REFUSED;
+	return sim_scene_engine(s, 0)->peer[1].phase == REFRESH_REFUSED;
 }
 
 static bool keeps_image(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 1);
+	const struct mirror_view *m = sim_scene_engine(s, 1);
 
-	return !m->open.sb.blank && !m->open.sb.hold.active &&
-	       m->open.marks.last < s->sequence;
+	return !m->sb->blank && !m->sb->hold.active && m->marks->last < s->sequence;
 }
 
 /* Its log cannot hold what the refresh would bring. */
@@ -250,14 +247,14 @@ static void without_room(struct sim_scene *s)
 
 static bool takes_over(struct sim_scene *s)
 {
-	return sim_scene_engine(s, 0)->open.sb.sites[1].map_position > 0;
+	return sim_scene_engine(s, 0)->sb->sites[1].map_position > 0;
 }
 
 static bool is_copied(struct sim_scene *s)
 {
-	const struct engine_peer *p = &sim_scene_engine(s, 0)->open.peer[1];
+	const struct mirror_view_peer *p = &sim_scene_engine(s, 0)->peer[1];
 
-	return p->refresh.phase == REFRESH_COPYING || p->refresh.phase == REFRESH_ENDING;
+	return p->phase == REFRESH_COPYING || p->phase == REFRESH_ENDING;
 }
 
 /* Clients write all the time, more than a hold has room for while the copy's log takes
@@ -279,17 +276,16 @@ static void slow_hold(struct sim_scene *s)
 
 static bool is_home(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 0);
+	const struct mirror_view *m = sim_scene_engine(s, 0);
 
-	return m->open.marks.home_flushed == m->open.marks.last;
+	return m->marks->home_flushed == m->marks->last;
 }
 
 /* Its refresh is over, and production has all of it at home, for its part. */
 static bool is_in(struct sim_scene *s)
 {
 	return sim_scene_view(s, 0)->site[1].current &&
-	       sim_scene_engine(s, 0)->open.peer[1].refresh.phase == REFRESH_NONE &&
-	       is_home(s);
+	       sim_scene_engine(s, 0)->peer[1].phase == REFRESH_NONE && is_home(s);
 }
 
 static bool prepares(struct sim_scene *s)
@@ -314,13 +310,13 @@ static void brought(struct sim_scene *s)
 	sim_hold_device(s->w, 0, 0, 0);
 	UNTIL(s, 10000, is_in, "the refresh ends and the copy is current");
 	EXPECT(s, disk->write_count == writes, "production's own disk was not written");
-	s->sequence = sim_scene_engine(s, 0)->open.marks.last;
+	s->sequence = sim_scene_engine(s, 0)->marks->last;
 	sim_machine_reset(s->w, 0);
 	s->node = 1;
 	UNTIL(s, 5000, sim_agree, "the copy's host agrees with the witness");
 	sim_scene_promote(s, 1);
 	UNTIL(s, 5000, prepares, "it is being promoted");
-	EXPECT(s, sim_scene_engine(s, 1)->open.marks.home + 8 < s->sequence,
+	EXPECT(s, sim_scene_engine(s, 1)->marks->home + 8 < s->sequence,
 	       "with much that is not at home yet");
 	sim_hold_device(s->w, 1, 0, 0);
 	UNTIL(s, 5000, sim_serves, "it serves");
@@ -331,7 +327,7 @@ static void brought(struct sim_scene *s)
 static bool is_whole(struct sim_scene *s)
 {
 	return sim_scene_view(s, 0)->site[1].current &&
-	       !sim_scene_engine(s, 1)->open.sb.blank;
+	       !sim_scene_engine(s, 1)->sb->blank;
 }
 
 /* The logs are smaller than the disk, and clients write all the time. */
@@ -354,9 +350,9 @@ static void made_anew(struct sim_scene *s)
 
 static bool is_ending(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 1);
+	const struct mirror_view *m = sim_scene_engine(s, 1);
 
-	return !m->open.sb.blank && !m->open.sb.hold.active && mirror_copy_holds(m);
+	return !m->sb->blank && !m->sb->hold.active && m->holds;
 }
 
 /* Its superblock says so in memory, and on the device perhaps. */
@@ -369,7 +365,7 @@ static void ends_in_dark(struct sim_scene *s)
 	sim_node_start(s->w, 1);
 	UNTIL(s, 30000, is_out, "the copy is not current any more");
 	UNTIL(s, 30000, is_ending, "all of the refresh is there");
-	EXPECT(s, sim_scene_engine(s, 0)->open.peer[1].refresh.phase == REFRESH_ENDING,
+	EXPECT(s, sim_scene_engine(s, 0)->peer[1].phase == REFRESH_ENDING,
 	       "production does not count it yet");
 	sim_site_power(s->w, 1);
 	sim_node_start(s->w, 1);

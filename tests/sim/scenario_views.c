@@ -2,7 +2,8 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
+#include "mirror/history.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 110u
@@ -157,9 +158,7 @@ static void admitted_alone(struct sim_scene *s)
 	sim_release_all(s->w);
 	if (!sim_scene_takeover(s, 1))
 		return;
-	EXPECT(s,
-	       history_newest(&sim_scene_engine(s, 1)->open.sb.history)->cut <
-		       s->sequence,
+	EXPECT(s, history_newest(&sim_scene_engine(s, 1)->sb->history)->cut < s->sequence,
 	       "the copy is promoted without the write");
 }
 
@@ -170,18 +169,18 @@ static bool is_refused(struct sim_scene *s)
 	const struct uuid *g = &sim_scene_core(s, 1)->role.generation;
 
 	return !uuid_is_zero(g) && round_of(s, 1)->state == ROUND_ENGINE &&
-	       uuid_equal(&sim_scene_engine(s, 2)->open.sb.refusal.generation, g);
+	       uuid_equal(&sim_scene_engine(s, 2)->sb->refusal.generation, g);
 }
 
 static bool is_lifted(struct sim_scene *s)
 {
-	return uuid_is_zero(&sim_scene_engine(s, 2)->open.sb.refusal.generation);
+	return uuid_is_zero(&sim_scene_engine(s, 2)->sb->refusal.generation);
 }
 
 static bool third_is_current(struct sim_scene *s)
 {
 	return sim_scene_view(s, 0)->site[2].current &&
-	       sim_scene_engine(s, 2)->open.copy.stream_link != MIRROR_LINK_NONE;
+	       sim_scene_engine(s, 2)->stream_link != MIRROR_LINK_NONE;
 }
 
 /* The third site promised a generation that is never proposed; then the old production
@@ -384,10 +383,10 @@ static void forced_survivor(struct sim_scene *s)
 
 static bool streams_newest(struct sim_scene *s)
 {
-	const struct mirror_engine *m = sim_scene_engine(s, 1);
+	const struct mirror_view *m = sim_scene_engine(s, 1);
 
-	return m->open.copy.stream_link != MIRROR_LINK_NONE &&
-	       uuid_equal(&history_newest(&m->open.sb.history)->id,
+	return m->stream_link != MIRROR_LINK_NONE &&
+	       uuid_equal(&history_newest(&m->sb->history)->id,
 			  sim_scene_generation(s, 2));
 }
 
@@ -411,17 +410,17 @@ static void same_ordinal(struct sim_scene *s)
 			       cluster_view_generation(sim_scene_filed(s, 1))->ordinal,
 	       "two generations have the same ordinal");
 	UNTIL(s, 8000, streams_newest, "the first one's site follows the other");
-	EXPECT(s, uuid_is_zero(&sim_scene_engine(s, 1)->open.sb.refusal.generation),
+	EXPECT(s, uuid_is_zero(&sim_scene_engine(s, 1)->sb->refusal.generation),
 	       "its refusal is lifted");
 }
 
 static bool keeps_own(struct sim_scene *s)
 {
 	return s->w->node[0].open && s->w->node[1].open &&
-	       sim_scene_engine(s, 0)->open.marks.last >= s->sequence &&
-	       sim_scene_engine(s, 1)->open.marks.last >= s->count &&
-	       sim_scene_engine(s, 0)->open.copy.stream_link == MIRROR_LINK_NONE &&
-	       sim_scene_engine(s, 1)->open.copy.stream_link == MIRROR_LINK_NONE;
+	       sim_scene_engine(s, 0)->marks->last >= s->sequence &&
+	       sim_scene_engine(s, 1)->marks->last >= s->count &&
+	       sim_scene_engine(s, 0)->stream_link == MIRROR_LINK_NONE &&
+	       sim_scene_engine(s, 1)->stream_link == MIRROR_LINK_NONE;
 }
 
 static bool force(struct sim_scene *s, uint32_t node)
@@ -447,12 +446,12 @@ static void same_ordinal_forced(struct sim_scene *s)
 	UNTIL(s, 8000, sim_is_open, "the other one is production no more");
 	if (!force(s, 0))
 		return;
-	a = &sim_scene_engine(s, 0)->open.sb.history;
-	b = &sim_scene_engine(s, 1)->open.sb.history;
+	a = &sim_scene_engine(s, 0)->sb->history;
+	b = &sim_scene_engine(s, 1)->sb->history;
 	EXPECT(s, history_newest(a)->ordinal == history_newest(b)->ordinal,
 	       "two generations have the same ordinal");
-	s->sequence = sim_scene_engine(s, 0)->open.marks.last;
-	s->count = sim_scene_engine(s, 1)->open.marks.last;
+	s->sequence = sim_scene_engine(s, 0)->marks->last;
+	s->count = sim_scene_engine(s, 1)->marks->last;
 	sim_part(s->w, 0, true, true);
 	WHILE(s, 5000, keeps_own, "each side keeps its own");
 	mirror_history_judge(a, s->sequence, b, &j);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine_view.h"
 #include "tests/sim/sim.h"
 
 #define TOGETHER_NS (120 * SIM_S)
@@ -194,14 +194,14 @@ static void describe(struct sim *w, char *text, size_t size)
 			at->running ? (int)at->core->role.devices : -1,
 			at->running ? (int)at->core->promote.state : -1,
 			v != NULL ? (unsigned long long)v->ballot : 0,
-			at->running ? (int)at->engine->state : -1);
+			at->running ? (int)at->view.state : -1);
 		if (a != NULL && used < size)
 			used += (size_t)snprintf(text + used, size - used,
 						 " alone %d waited %x lost %x out %x "
 						 "link %d data %d",
 						 (int)a->state, a->waited, a->lost,
 						 a->disconnected, (int)a->link[1 - n],
-						 (int)at->engine->open.data);
+						 (int)at->view.data);
 	}
 }
 
@@ -242,18 +242,18 @@ static void come_together(struct sim *w)
 
 static bool is_home(struct sim *w)
 {
-	const struct mirror_engine *p;
+	const struct mirror_view *p;
 	const int32_t serving = sim_serving(w);
 
 	if (serving < 0)
 		return false;
-	p = w->node[serving].engine;
+	p = sim_view(w, serving);
 	for (uint32_t s = 0; s < w->plan.site_count; s++) {
 		const int32_t n = w->site[s].open_node;
-		const struct mirror_engine *m = n < 0 ? NULL : w->node[n].engine;
+		const struct mirror_view *m = n < 0 ? NULL : sim_view(w, n);
 
-		if (m == NULL || m->open.marks.last != p->open.marks.last ||
-		    m->open.marks.home_flushed != m->open.marks.last)
+		if (m == NULL || m->marks->last != p->marks->last ||
+		    m->marks->home_flushed != m->marks->last)
 			return false;
 	}
 	return true;

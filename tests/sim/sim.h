@@ -43,7 +43,8 @@
 
 #include "cluster/cluster.h"
 #include "common/config.h"
-#include "mirror/engine.h"
+#include "mirror/engine_bounds.h"
+#include "mirror/engine_view.h"
 #include "mirror/pool.h"
 #include "tests/sim/checker.h"
 #include "tests/sim/device.h"
@@ -220,6 +221,7 @@ struct sim_node {
 	uint32_t held;      /* bit per enum sim_hold */
 	/* engine */
 	struct mirror_engine *engine;
+	struct mirror_view view; /* of it, since its last step */
 	uint32_t site;
 	bool open, clients, closing;
 	struct mirror_request_list late;
@@ -406,6 +408,8 @@ void sim_at(struct sim *w, uint64_t at_ns, enum sim_event_type type, uint32_t no
 void sim_run(struct sim *w, uint64_t until_ns);
 bool sim_run_until(struct sim *w, uint64_t for_ns, bool (*done)(struct sim *w));
 uint64_t sim_random(struct sim *w, uint64_t below);
+/* The engine of a node as it is after its last step; NULL: its process is not there. */
+const struct mirror_view *sim_view(const struct sim *w, uint32_t node);
 uint64_t sim_soon(struct sim *w, uint64_t us_max);
 /* CLOCK_BOOTTIME of a node, and when it will show `clock_ns`. */
 uint64_t sim_clock(const struct sim *w, uint32_t node);
@@ -562,9 +566,9 @@ const struct sim_touch *sim_next_touch(const struct sim_sector *s,
 /* More than one touch, of any history, left `number` in the sector. */
 bool sim_says_twice(const struct sim_sector *s, uint64_t number);
 /* The generation that the site of an open engine is in: index, -1: unknown. */
-int32_t sim_generation_of(const struct sim *w, const struct mirror_engine *m);
+int32_t sim_generation_of(const struct sim *w, const struct mirror_view *m);
 /* It holds an image of its history: not blank, not being cut. */
-bool sim_is_image(const struct mirror_engine *m);
+bool sim_is_image(const struct mirror_view *m);
 /* Compare what the site of an open engine holds with its history. False: not now. */
 bool sim_image_check(struct sim *w, uint32_t node, const char *guarantee);
 

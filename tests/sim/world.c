@@ -56,6 +56,11 @@ uint64_t sim_time_of(const struct sim *w, uint32_t node, uint64_t clock_ns)
 	       2000;
 }
 
+const struct mirror_view *sim_view(const struct sim *w, uint32_t node)
+{
+	return w->node[node].engine != NULL ? &w->node[node].view : NULL;
+}
+
 void sim_trace(struct sim *w, const char *format, ...)
 {
 	va_list args;
