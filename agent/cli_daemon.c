@@ -287,7 +287,7 @@ const struct cli_command cli_daemon_commands[] = {
 	{ .name = "connect",
 	  .synopsis = "NAME [SITE] [--discard] [--json]",
 	  .summary = "Allow the link to a copy (all copies) again",
-	  .help = "  --discard   without a cluster: give up what only this site wrote\n"
+	  .help = "  --discard   give up what only this site wrote, which a force passed over\n"
 		  "  --json      the daemon's answer as it is\n",
 	  .options = CLI_DISCARD | CLI_JSON,
 	  .count_min = 1,

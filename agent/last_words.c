@@ -46,8 +46,8 @@ static struct {
 	char stack[STACK_BYTES];
 } last = { .spare_fd = -1 };
 
-/* Of these the process ends by itself, and nobody here wants it: orderly ends are SIGTERM
- * and SIGINT. SIGALRM: the devices do not let go (hamirrord.c). */
+/* The signals that end a process by default, except SIGTERM and SIGINT, which stop it in
+ * order. SIGALRM comes when the devices are not released in time (hamirrord.c). */
 static const struct deadly {
 	int number;
 	const char *name;
@@ -243,8 +243,8 @@ static void die(int number, siginfo_t *info, void *context)
 
 	(void)context;
 	if (!atomic_compare_exchange_strong(&last.dying, &nobody, syscall(SYS_gettid))) {
-		/* The words themselves failed; or another thread writes them, and ends
-		 * us too. */
+		/* A fault in this very handler; or another thread writes, and will end
+		 * the process. */
 		if (nobody == syscall(SYS_gettid))
 			end_by(number);
 		for (;;)
@@ -254,7 +254,7 @@ static void die(int number, siginfo_t *info, void *context)
 	o.fd[0] = open_file();
 	put_reason(&o, number, info);
 	put_backtrace(&o);
-	o.fd[1] = -1; /* a journal has the events already */
+	o.fd[1] = -1; /* a journal has the events */
 	put_events(&o);
 	put_counters(&o);
 	put(&o, "end\n");
@@ -265,7 +265,7 @@ static void die(int number, siginfo_t *info, void *context)
 
 /* ---- assertions ----------------------------------------------------------------------- */
 
-/* In place of libc's, whose text nobody sees: a daemon has no stderr. */
+/* Replaces the function of libc, which writes to stderr only: a daemon has none. */
 void __assert_fail(const char *assertion, const char *file, unsigned int line,
 		   const char *function)
 {
@@ -286,6 +286,8 @@ void agent_last_words_note(const char *line)
 
 	n->wall_ns = wall_now_ns();
 	snprintf(n->line, sizeof n->line, "%s", line);
+	for (char *c = strchr(n->line, '\n'); c != NULL; c = strchr(c, '\n'))
+		*c = ' ';
 }
 
 void agent_last_words_count(const char *name, const uint64_t *value)
@@ -324,7 +326,7 @@ void agent_last_words_open(const char *who, const char *run, const char *path)
 	snprintf(last.run, sizeof last.run, "%s", run);
 	set_path(path);
 	last.spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	backtrace(last.frame, 1); /* loads what it needs */
+	backtrace(last.frame, 1); /* loads its library now */
 	sigaltstack(&stack, NULL);
 	sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)

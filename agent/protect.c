@@ -54,8 +54,9 @@ static void note(struct agent_protection *p, int error, const char *got)
 	snprintf(p->got, sizeof p->got, "%s", got);
 }
 
-/* Locked on their first use, the libraries' unused parts and the pool of a mirror that
- * serves nothing cost no memory; agent_io_populate() takes the pool before that changes. */
+/* Pages are locked on their first use, so the unused parts of libraries and the pool of a
+ * mirror that serves nothing cost no memory; agent_io_populate() takes the pool before clients
+ * write. */
 static void lock_memory(struct agent_protection *p)
 {
 	const bool good = mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
@@ -70,7 +71,7 @@ static void become_flusher(struct agent_protection *p)
 	note(p, good ? 0 : errno, good ? "on" : "off");
 }
 
-/* As it is, whoever has set it: a service manager may have. */
+/* Read the score that is in force: a service manager may have set it. */
 static void read_score(char score[16])
 {
 	const int fd = open(OOM_PATH, O_RDONLY | O_CLOEXEC);

@@ -1,5 +1,5 @@
-/* status_protect.c - status and `why`: what the kernel gave this process for the day on
- * which memory is short (protect.h). */
+/* status_protect.c - status and `why`: is the daemon protected against a shortage of memory
+ * (protect.h)? */
 #include <stdio.h>
 #include <string.h>
 
@@ -50,7 +50,7 @@ static const char *front_end(const struct status_input *in)
 	return NULL;
 }
 
-/* Only a device of this machine has pages of this machine's memory wait for us. */
+/* Dirty pages of this machine wait for us only if one of its devices is ours. */
 void agent_status_memory(const struct status_input *in, json_t *list)
 {
 	const char *word = front_end(in);

@@ -10,6 +10,8 @@
  *                  RELEASE, REPLY             vote if another serves, REPLY
  *   CONNECT,     a view that says so,       refused: names the production host
  *   DISCONNECT     then REPLY
+ *   CONNECT      refused: production keeps     undo.c
+ *     --discard    what it has
  *   REFRESH      ORDER_REFRESH, then the    likewise
  *                  REPLY that FACT_REFRESH
  *                  says
@@ -24,8 +26,8 @@
 
 /* ---- the commands that wait ------------------------------------------------------ */
 
-static void command_end(struct cluster_core *c, struct command *w, int32_t exit_status,
-			const char *text)
+void cluster_command_end(struct cluster_core *c, struct command *w, int32_t exit_status,
+			 const char *text)
 {
 	w->used = false;
 	cluster_reply(c, w->id, exit_status, "%s", text);
@@ -47,7 +49,7 @@ static struct command *command_place(struct cluster_core *c,
 			oldest = w;
 	}
 	if (oldest != NULL)
-		command_end(c, oldest, 1, "asked again by a later command");
+		cluster_command_end(c, oldest, 1, "asked again by a later command");
 	return oldest;
 }
 
@@ -80,7 +82,7 @@ void cluster_command_refreshed(struct cluster_core *c, const struct fact *f)
 
 		if (w->used && w->type == CLUSTER_COMMAND_REFRESH &&
 		    w->order_id == f->order_id)
-			command_end(c, w, f->error == 0 ? 0 : 1, f->text);
+			cluster_command_end(c, w, f->error == 0 ? 0 : 1, f->text);
 	}
 }
 
@@ -89,7 +91,7 @@ void cluster_command_reply_all(struct cluster_core *c, enum cluster_command_type
 {
 	for (uint32_t i = 0; i < COMMANDS_MAX; i++)
 		if (c->command[i].used && c->command[i].type == type)
-			command_end(c, &c->command[i], exit_status, text);
+			cluster_command_end(c, &c->command[i], exit_status, text);
 }
 
 void cluster_command_give_up(struct cluster_core *c, uint64_t id)
@@ -111,9 +113,10 @@ void cluster_command_give_up(struct cluster_core *c, uint64_t id)
 	if (mine == NULL || c->promote.state == PROMOTE_START)
 		return;
 	if (others) {
-		command_end(c, mine, 1,
-			    "not promoted in the time given; it goes on, since another "
-			    "command waits for it");
+		cluster_command_end(
+			c, mine, 1,
+			"not promoted in the time given; it goes on, since another "
+			"command waits for it");
 		return;
 	}
 	snprintf(text, sizeof text, "not promoted in the time given%s%s: called off",
@@ -216,7 +219,7 @@ static void end_demote(struct cluster_core *c, struct command *w)
 			 (unsigned long long)r->demoted_end);
 	else
 		snprintf(text, sizeof text, "this node is not production");
-	command_end(c, w, 0, text);
+	cluster_command_end(c, w, 0, text);
 }
 
 static void end_stop(struct cluster_core *c, struct command *w)
@@ -236,7 +239,7 @@ static void end_stop(struct cluster_core *c, struct command *w)
 	if ((c->voter_dirty || c->persisting) && !c->persist_failed &&
 	    c->now_ns < w->begun_ns + DECIDE_NS)
 		return;
-	command_end(c, w, 0, "released what was hosted here");
+	cluster_command_end(c, w, 0, "released what was hosted here");
 }
 
 /* ---- copies by command --------------------------------------------------------------------- */
@@ -260,6 +263,18 @@ void cluster_command_site(struct cluster_core *c, const struct cluster_command *
 	struct command *w;
 	struct order *o;
 
+	if (command->type == CLUSTER_COMMAND_CONNECT && c->role.serve != SERVE_SERVING &&
+	    (command->discard || c->role.undo_text[0] != 0)) {
+		cluster_undo_command(c, command);
+		return;
+	}
+	if (command->discard) {
+		cluster_reply(
+			c, command->id, 1,
+			"this node is production and keeps what it has: the host of "
+			"the site that is to give up what it wrote is told to");
+		return;
+	}
 	if (c->role.serve != SERVE_SERVING) {
 		cluster_reply(c, command->id, 1, "only production's host does that: %s",
 			      serving == VIEW_NONE ? "none serves at this moment" :
@@ -302,13 +317,20 @@ static void end_site(struct cluster_core *c, struct command *w)
 
 	if ((v->disconnected & w->sites) == (out ? w->sites : 0)) {
 		*wanted &= ~w->sites;
-		command_end(c, w, 0,
-			    out ? "put out: writes go on without it and are tracked" :
-				  "allowed again");
+		cluster_command_end(
+			c, w, 0,
+			out ? "put out: writes go on without it and are tracked" :
+			      "allowed again");
 	} else if (c->role.serve != SERVE_SERVING || !is_waiting(c, w)) {
 		*wanted &= ~w->sites;
-		command_end(c, w, 1, "the members could not agree on it in time");
+		cluster_command_end(c, w, 1, "the members could not agree on it in time");
 	}
+}
+
+static void end_order(struct cluster_core *c, struct command *w)
+{
+	if (c->now_ns >= w->begun_ns + DECIDE_NS)
+		cluster_command_end(c, w, 1, "the I/O thread did not answer in time");
 }
 
 void cluster_demote_pump(struct cluster_core *c)
@@ -339,12 +361,13 @@ void cluster_demote_pump(struct cluster_core *c)
 			break;
 		case CLUSTER_COMMAND_CONNECT:
 		case CLUSTER_COMMAND_DISCONNECT:
-			end_site(c, w);
+			if (w->order_id != 0)
+				end_order(c, w);
+			else
+				end_site(c, w);
 			break;
 		case CLUSTER_COMMAND_REFRESH:
-			if (c->now_ns >= w->begun_ns + DECIDE_NS)
-				command_end(c, w, 1,
-					    "the I/O thread did not answer in time");
+			end_order(c, w);
 			break;
 		case CLUSTER_COMMAND_PROMOTE:
 			break;

@@ -195,6 +195,8 @@ struct role {
 	bool demoted_waited; /* it had waited older leases out */
 	uint64_t demoted_end, demoted_incarnation;
 	struct uuid demoted_generation;
+	uint32_t undo_site;  /* to follow that production here ... */
+	char undo_text[256]; /* ... undoes this, and asks first (undo.c); "": nothing */
 };
 
 enum promote_state {
@@ -245,7 +247,7 @@ struct command {
 	uint32_t sites;   /* CONNECT, DISCONNECT: awaited in the view */
 	uint32_t wait_ms; /* DEMOTE, STOP: of the drain */
 	bool demoted;     /* DEMOTE, STOP: production ended for it */
-	uint64_t order_id; /* REFRESH: of the order whose fact is awaited */
+	uint64_t order_id; /* REFRESH, CONNECT --discard: whose fact is awaited */
 	bool used;
 };
 
@@ -472,6 +474,9 @@ void cluster_demote_command(struct cluster_core *c,
 			    const struct cluster_command *command);
 void cluster_demote_fact(struct cluster_core *c, const struct fact *f);
 void cluster_demote_pump(struct cluster_core *c);
+/* It is answered, and its place is free. */
+void cluster_command_end(struct cluster_core *c, struct command *w, int32_t exit_status,
+			 const char *text);
 /* NULL: there is no place, and the command was answered so. */
 struct command *cluster_command_add(struct cluster_core *c,
 				    const struct cluster_command *command,
@@ -485,6 +490,16 @@ void cluster_command_give_up(struct cluster_core *c, uint64_t id);
 /* A demote or stop waits for the view that says so, within its time. */
 bool cluster_command_waits_view(const struct cluster_core *c);
 void cluster_command_site(struct cluster_core *c, const struct cluster_command *command);
+
+/* ---- undo.c ---- */
+
+void cluster_undo_fact(struct cluster_core *c, const struct fact *f);
+/* CONNECT of a node that does not serve: it is answered. */
+void cluster_undo_command(struct cluster_core *c, const struct cluster_command *command);
+/* ANNOUNCE_ASKS, or 0. */
+uint32_t cluster_undo_flag(const struct cluster_core *c);
+/* FACT_STORED: the command that gave something up ends. */
+void cluster_undo_stored(struct cluster_core *c, const struct fact *f);
 
 /* ---- generation.c ---- */
 

@@ -330,8 +330,8 @@ static void announce_fill(const struct cluster_core *c, struct announce *a)
 	a->site_hash = c->config->site_hash;
 	a->boot = c->self.boot;
 	a->flags = (r->devices == DEVICES_OPEN ? ANNOUNCE_OPEN : 0) |
-		   (serves ? ANNOUNCE_SERVING : 0) |
-		   (c->stopping ? ANNOUNCE_STOPPING : 0) | r->hangs |
+		   (serves ? ANNOUNCE_SERVING : 0) | r->hangs | cluster_undo_flag(c) |
+		   (c->stopping ? ANNOUNCE_STOPPING : 0) |
 		   (c->promote.state != PROMOTE_NONE ? ANNOUNCE_WANTS : 0);
 	a->reach = cluster_role_reach(c);
 	a->site = r->devices != DEVICES_CLOSED ? (int32_t)r->site : VIEW_NONE;

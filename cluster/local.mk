@@ -29,6 +29,7 @@ libcluster_la_SOURCES = \
 	cluster/round.c \
 	cluster/score.c \
 	cluster/status.c \
+	cluster/undo.c \
 	cluster/view.c \
 	cluster/view.h \
 	cluster/vote.c \

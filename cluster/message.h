@@ -41,9 +41,10 @@ enum message_type {
 #define ANNOUNCE_STOPPING (1u << 2)
 #define ANNOUNCE_WANTS (1u << 3) /* to be host: it is to be promoted */
 #define ANNOUNCE_HANGS (1u << 4) /* a device of `site` does not answer */
+#define ANNOUNCE_ASKS (1u << 5)  /* to follow production would undo something there */
 #define ANNOUNCE_FLAGS                                                                   \
 	(ANNOUNCE_OPEN | ANNOUNCE_SERVING | ANNOUNCE_STOPPING | ANNOUNCE_WANTS |         \
-	 ANNOUNCE_HANGS)
+	 ANNOUNCE_HANGS | ANNOUNCE_ASKS)
 
 struct announce {
 	char name[CONFIG_NAME_MAX];

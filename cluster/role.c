@@ -190,6 +190,7 @@ static void closed(struct cluster_core *c, const struct fact *f)
 	set_devices(c, DEVICES_CLOSED);
 	c->role.closing_wanted = false;
 	c->role.hangs = 0;
+	c->role.undo_text[0] = 0;
 	c->role.data = DATA_DISKLESS;
 	release(c, c->role.site, c->role.incarnation);
 	cluster_tell(c, "site", cluster_site_name(c, (int32_t)c->role.site),
@@ -243,10 +244,14 @@ void cluster_role_fact(struct cluster_core *c, const struct fact *f)
 	case FACT_DEVICE_HANGS:
 		c->role.hangs = f->age_ms != 0 ? ANNOUNCE_HANGS : 0;
 		break;
-	case FACT_PEER:
-	case FACT_STORED:
-	case FACT_STATUS:
 	case FACT_UNDO:
+		cluster_undo_fact(c, f);
+		break;
+	case FACT_STORED:
+		cluster_undo_stored(c, f);
+		break;
+	case FACT_PEER:
+	case FACT_STATUS:
 	case FACT_EVENT:
 		break; /* answers to orders that the members do not give */
 	}

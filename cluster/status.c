@@ -120,6 +120,10 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 			 "the voters grants it again");
 	else if (c->role.text[0] != 0)
 		snprintf(text, size, "%.255s", c->role.text);
+	else if (c->role.undo_text[0] != 0)
+		snprintf(text, size, "%.180s: `hamirror connect %s %s --discard`",
+			 c->role.undo_text, c->config->instance,
+			 cluster_site_name(c, (int32_t)c->role.undo_site));
 	else if (serving == VIEW_NONE)
 		snprintf(text, size,
 			 "nothing serves: no host of %s, or of a current copy, is "
@@ -151,8 +155,14 @@ static void copy_text(const struct cluster_core *c, const struct view *v, uint32
 		      enum link_state link, char *text, size_t size)
 {
 	const bool current = v->site[s].current;
+	const struct node *host = cluster_join_host_of(c, s);
 
-	if ((v->disconnected >> s & 1) != 0)
+	if (host != NULL && (host->said.flags & ANNOUNCE_ASKS) != 0)
+		snprintf(text, size,
+			 "holds what production lacks since a force, and asks before it "
+			 "undoes that: `hamirror why %s` on %s names it",
+			 c->config->mirror, cluster_node_name(c, v->site[s].host.node));
+	else if ((v->disconnected >> s & 1) != 0)
 		snprintf(text, size,
 			 "put out by a disconnect: `hamirror connect %s %s` on "
 			 "production's host allows it again",

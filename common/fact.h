@@ -29,8 +29,8 @@ enum fact_type {
 	FACT_DATA,          /* our own data state changed: data, text says why */
 	FACT_MARKS,         /* our marks, at most every 200 ms while they move */
 	FACT_DEVICE_FAILED, /* a device failed: text names it; the site must detach */
-	FACT_UNDO,          /* `cluster: none`: text names writes that following production
-			       `site` would undo; waits for ORDER_MARK; "": none */
+	FACT_UNDO,          /* text names writes that following production `site` would
+			       undo; waits for ORDER_MARK; "": none */
 	FACT_DEVICE_HANGS,  /* text names a device of this site that has not answered for
 			       age_ms; 0: all answer again. DEVICE_FAILED with
 			       -ETIMEDOUT follows after device-timeout */

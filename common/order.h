@@ -25,7 +25,8 @@ enum order_type {
 	ORDER_UNLINK,      /* production: close and forget that link */
 	ORDER_VIEW,        /* a view took effect: `ballot`, its `history`; lifts a
 			      refusal of lower ballot that it outdates (D4) */
-	ORDER_MARK,        /* `cluster: none`: store `sites` as put out: FACT_STORED */
+	ORDER_MARK,        /* `discard`, and `cluster: none`: store `sites` as put out:
+			      FACT_STORED */
 	ORDER_REFRESH,     /* refresh the copies in `sites` that wait for it, though
 			      `inconsistent`: FACT_REFRESH */
 	ORDER_FAIL_FROZEN, /* fail every request that waits for a copy or the lease */

@@ -14,8 +14,8 @@ static uint64_t greatest(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* Take the minimum over all that count. It can be below what was answered,
- * when a site was added or forgotten; what was answered stays so. */
+/* Take the minimum over all sites that count. It can be below an answered sequence when a
+ * site was added or forgotten; the answered sequence does not go back. */
 static void settle(struct mirror_ack *ack)
 {
 	struct mirror_ack_marks all = ack->own;

@@ -31,9 +31,9 @@ struct mirror_ack {
 	uint32_t waited;                    /* bit per site that is waited for */
 };
 
-/* Start a generation: no site is waited for, no site's marks are known, and
- * all up to and including `base` counts as acknowledged and flushed. What was
- * recovered beyond it counts as unacknowledged (D5). */
+/* Start a generation: no site is waited for, no site's marks are known, and all records
+ * up to and including `base` count as acknowledged and flushed. Recovered records beyond
+ * it count as unacknowledged (D5). */
 void mirror_ack_reset(struct mirror_ack *ack, uint64_t base);
 
 /* Our own log's marks; neither goes back and durable <= logged. */
@@ -45,8 +45,8 @@ void mirror_ack_set_own(struct mirror_ack *ack, uint64_t logged, uint64_t durabl
 int mirror_ack_set_site(struct mirror_ack *ack, uint32_t site, uint64_t logged,
 			uint64_t durable);
 
-/* The link to `site` is down: what it has is unknown until it says so again,
- * for it may come back without what was not durable. */
+/* The link to `site` is down: its marks are unknown until it sends them again, for it may
+ * come back without records that were not durable. */
 void mirror_ack_forget_site(struct mirror_ack *ack, uint32_t site);
 
 /* Wait for `site` from what is acknowledged now on, or no longer. Doing it

@@ -1,6 +1,6 @@
-/* descriptor.h - what stands in the log's ring: a descriptor block with up to
- * MIRROR_DESCRIPTOR_RECORDS_MAX record headers, then the records' data, each
- * padded to MIRROR_BLOCK_BYTES, in the order of the headers.
+/* descriptor.h - the entries of the log's ring: a descriptor block with up to
+ * MIRROR_DESCRIPTOR_RECORDS_MAX record headers, then the records' data, each padded to
+ * MIRROR_BLOCK_BYTES, in the order of the headers.
  *
  * Pure logic: no I/O, no allocation. Every decoder is safe on any bytes.
  *

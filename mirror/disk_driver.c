@@ -230,7 +230,8 @@ static void open_failed_task(struct io_task *t)
 	opened(io_driver_container(t, struct disk_driver, open_failed_task));
 }
 
-/* In the actions of a step: what cannot begin is said after them. */
+/* In the actions of a step: the failure of an operation that cannot begin is reported
+ * after them. */
 static void open_fails(struct disk_driver *d, int32_t error)
 {
 	d->found = (struct mirror_devices){ .error = error };

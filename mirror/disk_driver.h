@@ -1,9 +1,9 @@
 /* disk_driver.h - the site's devices on the ring: writelog and disks.
  *
  * Operations are submitted as they come and complete in any order; FLUSH covers
- * what had completed before it was submitted (the core orders the rest). What a
- * device cannot do is done another way with the same result: a hole that cannot
- * be punched is zeroed, and what cannot be zeroed is written with zeroes.
+ * operations that had completed before it was submitted (the core orders the rest). An
+ * operation that a device cannot do is done another way with the same result: a hole that
+ * cannot be punched is zeroed, and a range that cannot be zeroed is written with zeroes.
  */
 #ifndef MIRROR_DISK_DRIVER_H
 #define MIRROR_DISK_DRIVER_H
@@ -37,7 +37,7 @@ void disk_driver_destroy(struct disk_driver *d);
  * answers. They must be closed. */
 void disk_driver_open(struct disk_driver *d, uint32_t site);
 
-/* Wait for what is under way, close the devices: MIRROR_EVENT_DEVICES_CLOSED.
+/* Wait for the operations under way, then close the devices: MIRROR_EVENT_DEVICES_CLOSED.
  * Nothing may be submitted after this call (D6). */
 void disk_driver_close(struct disk_driver *d);
 

@@ -1,5 +1,5 @@
-/* disk_holder_driver.h - who has a device that could not be had: for a message
- * that tells the operator what to stop or unmount. Reads /proc and /sys. */
+/* disk_holder_driver.h - find the holder of a device that could not be opened, for a
+ * message that tells the operator what to stop or unmount. Reads /proc and /sys. */
 #ifndef MIRROR_DISK_HOLDER_DRIVER_H
 #define MIRROR_DISK_HOLDER_DRIVER_H
 
@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
-/* Describe who holds the device or file `st` (of stat(2)): "mounted on /srv/db;
- * unmount it first", "in use by process 123 (qemu)"; a plain "in use" when it
- * cannot be known. */
+/* Describe the holder of the device or file `st` (of stat(2)): "mounted on /srv/db;
+ * unmount it first", "in use by process 123 (qemu)"; a plain "in use" when it cannot be
+ * known. */
 void disk_holder_find(const struct stat *st, char *text, size_t bytes);
 
 /* True, with the same kind of text, when a loop device stands on the file `st`. */

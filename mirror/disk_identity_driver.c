@@ -17,8 +17,8 @@
 #define LINE_BYTES 512
 #define CRC_CHARACTERS 9 /* "#", and eight digits */
 
-/* As text of one word. Of one that is too long the end is kept, which is what tells a
- * volume from the next, and a checksum of the whole. */
+/* The text as one word. Of a long one the end is kept, which tells a volume from the
+ * next, and a checksum of the whole. */
 static void set(char identity[MIRROR_IDENTITY_BYTES], const char *kind, const char *value)
 {
 	char word[2 * LINE_BYTES];

@@ -122,8 +122,8 @@ const char *mirror_engine_site_name(const struct mirror_engine *m, uint32_t site
 static void fail(struct mirror_engine *m, int32_t error, const char *links,
 		 const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* G1: what failed once is not trusted again. Everything stops; the host
- * detaches (FACT_DEVICE_FAILED) and another of its site may take over. */
+/* G1: a device that failed once is not trusted again. Everything stops; the host detaches
+ * (FACT_DEVICE_FAILED) and another of its site may take over. */
 static void fail(struct mirror_engine *m, int32_t error, const char *links,
 		 const char *format, ...)
 {
@@ -164,8 +164,8 @@ void mirror_engine_fail(struct mirror_engine *m, uint32_t device, int32_t error,
 	     what, strerror(-error));
 }
 
-/* It may be written to long after, whatever is decided now: no other host opens it
- * before that has ended or this one was fenced (D6). */
+/* The device may carry out old writes long after, whatever is decided now. No other host
+ * opens it before they have ended or this node was fenced (D6). */
 void mirror_engine_hung(struct mirror_engine *m, const char *text)
 {
 	fail(m, -ETIMEDOUT, "a device of this site hangs",
@@ -359,7 +359,7 @@ static void take_event(struct mirror_engine *m, const struct mirror_event *e)
 	}
 }
 
-/* What can be done now, in the order of a write. */
+/* Let each part do all it can do now, in the order of a write. */
 static void pump(struct mirror_engine *m)
 {
 	mirror_open_pump(m);

@@ -21,7 +21,7 @@ void mirror_buffer_unref(struct mirror_engine *m, uint8_t *data)
 		mirror_buffer_put(m, data);
 }
 
-/* A buffer for what everything else may wait for: a replay, a greeting. */
+/* A buffer for work that all else may wait for: a replay, a greeting. */
 uint8_t *mirror_buffer_get(struct mirror_engine *m, uint32_t bytes)
 {
 	uint8_t *data = mirror_pool_get(m->buffers.pool, bytes);

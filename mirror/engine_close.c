@@ -1,6 +1,6 @@
 /* engine_close.c - close a site (D6): all I/O ends, links and clients go, then the
- * devices are closed; only after that is it said that they are. What is not home
- * stays in the log and is found by the next open. */
+ * devices are closed; only then is the close reported. Records that are not home stay in
+ * the log, and the next open finds them. */
 #include "mirror/engine_state.h"
 
 void mirror_close_order(struct mirror_engine *m, const struct order *o)
@@ -17,7 +17,8 @@ void mirror_close_order(struct mirror_engine *m, const struct order *o)
 		mirror_reads_fail(m, -ESHUTDOWN);
 		m->clients.wanted = false;
 	}
-	/* What is known to be home need not be read, nor is it in doubt, when it opens. */
+	/* Store how far records are home: the next open need not read these, nor doubt
+	 * them. */
 	if (m->open.opening.step == OPEN_DONE &&
 	    m->open.marks.home_flushed > m->open.sb.home.sequence)
 		mirror_superblock_want(m);

@@ -23,8 +23,9 @@ void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number)
 	mirror_peer_set(m, l->site, LINK_CONNECTED, "");
 }
 
-/* What a site was proven to have beyond the lowest cut of any generation after that
- * one (D8) is no part of the history any more: it proves nothing for this one. */
+/* Records of a site beyond the lowest cut of any generation after its own (D8) are no
+ * longer part of the history. A proof that it had them proves nothing for this
+ * generation. */
 void mirror_proven_limit(struct mirror_engine *m)
 {
 	const struct history *h = &m->open.sb.history;
@@ -62,8 +63,8 @@ void mirror_copy_stream_lost(struct mirror_engine *m, const char *text)
 
 /* ---- received ------------------------------------------------------------ */
 
-/* Other copies may lack what a refresh brings here at once, out of order: this log
- * never held it as it was written. */
+/* A refresh brings data here at once and out of order, and this log never held it as it
+ * was written. Other copies may lack it: set their maps. */
 static void map_refreshed(struct mirror_engine *m, const struct mirror_header *h,
 			  uint32_t production)
 {
@@ -167,8 +168,8 @@ static void send_ready(struct mirror_engine *m, int32_t error, const char *text)
 	mirror_frame_send(m, f);
 }
 
-/* W6: is there room for everything that comes above the hold? What is over is what
- * clients may write meanwhile (engine_pace.c). */
+/* W6: is there room for all records above the hold? The rest of the room is for clients'
+ * writes during the refresh (engine_pace.c). */
 static bool hold_fits(struct mirror_engine *m, const struct mirror_refresh_begin *b,
 		      char *text, size_t size)
 {
@@ -201,8 +202,8 @@ static bool take_begin(struct mirror_engine *m, const struct mirror_received *r)
 	return true;
 }
 
-/* W6: what is above the hold neither counts nor goes home until the superblock that
- * lifts it is durable. */
+/* W6: records above the hold neither count nor go home until the superblock that lifts it
+ * is durable. */
 bool mirror_copy_holds(const struct mirror_engine *m)
 {
 	return m->open.sb.hold.active ||
@@ -299,7 +300,7 @@ bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received 
 	return false;
 }
 
-/* ---- what a copy does by itself ------------------------------------------ */
+/* ---- a copy's own work ---------------------------------------------------- */
 
 /* The extents whose home is unproven here: production adds them to its map. */
 static void send_own_map(struct mirror_engine *m, struct engine_link *l)
@@ -336,7 +337,8 @@ static void confirm(struct mirror_engine *m, struct engine_link *l)
 		.held_count = m->open.home.gate.held_count,
 		.held = mirror_copy_holds(m),
 	};
-	/* Nobody waits for a flush mark to be logged, only for what is before it. */
+	/* Nobody waits for a flush record to be logged, only for the records before
+	 * it. */
 	const bool news = m->open.marks.logged < l->confirmed.logged ||
 			  mirror_log_flush_target(m, m->open.marks.logged + 1) >
 				  l->confirmed.logged ||
@@ -359,7 +361,7 @@ static void confirm(struct mirror_engine *m, struct engine_link *l)
 	l->confirmed_held = c.held;
 }
 
-/* ... and nothing is logged any more until it has been: a stream that never pauses
+/* ... and nothing more is logged until the hold is lifted: a stream that never pauses
  * would keep a log write under way for ever. */
 bool mirror_copy_lift_is_due(const struct mirror_engine *m)
 {
@@ -382,7 +384,8 @@ static void lift_hold(struct mirror_engine *m)
 	m->open.copy.end = 0;
 	if (mirror_map_count(m->open.map, m->open.site) > 0)
 		mirror_maps_clear(m, m->open.site);
-	/* What the log leapt over is in the maps of the others, see take_record(). */
+	/* The records that the log leapt over are in the maps of the other sites, see
+	 * take_record(). */
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		if (s != m->open.site && s != production)
 			mirror_store_map_position(m, s,
@@ -410,8 +413,8 @@ static void store_clean(struct mirror_engine *m)
 			    (unsigned long long)m->open.copy.clean_sequence);
 }
 
-/* Nothing is freed above a hold: what the log cannot take now it never will, unless
- * it has all of the refresh and the hold is about to be lifted. */
+/* Nothing is freed above a hold. So a record that the log cannot take now will never fit,
+ * unless the log has all of the refresh and the hold is about to be lifted. */
 static bool hold_is_full(const struct mirror_engine *m)
 {
 	const bool ends = m->open.copy.end != 0 &&
@@ -452,7 +455,7 @@ void mirror_copy_pump(struct mirror_engine *m)
 		lift_hold(m);
 }
 
-/* What the members are told of our marks, and what the status shows. */
+/* Our marks, for the members and the status. */
 void mirror_marks_pump(struct mirror_engine *m)
 {
 	struct fact *f;

@@ -1,7 +1,7 @@
 /* engine_create.c - all of the engine's memory, taken once, and its reset.
  *
- * Only the maps, the ring's index and nothing else are taken at an open, since
- * their sizes stand in the log.
+ * The maps and the ring's index alone are taken at an open, since their sizes stand in
+ * the log.
  */
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
-/* engine_cut.c - drop what lies beyond a cut, or above the hold of a refresh
- * that was cut short; and begin a log anew beyond a leap.
+/* engine_cut.c - drop records beyond a cut, or above the hold of a refresh that was cut
+ * short; and begin a log anew beyond a leap.
  *
  *   step        what is awaited                             next
  *   quiet       home, log, map and superblock writes        headers
@@ -7,10 +7,10 @@
  *   map         their extents durable in the own map (D8)   superblock
  *   superblock  the restart durable                         none
  *
- * What was at home beyond a cut has changed blocks that the new history knows
- * otherwise: their extents are marked in the map of the own site, durably, before
- * the log forgets them; the refresh sends them again. Above a hold nothing went
- * home (W6), so nothing is marked.
+ * Records beyond a cut that were at home have changed blocks which the new history knows
+ * otherwise. Their extents are set in the map of the own site, durably, before the log
+ * forgets them; the refresh sends them again. Above a hold nothing went home (W6), so
+ * nothing is set.
  */
 #include "mirror/engine_state.h"
 
@@ -22,8 +22,8 @@ static bool is_quiet(const struct mirror_engine *m)
 	       !m->open.writer.busy;
 }
 
-/* Keep what is up to `keep`. `home`: what goes may be at home. `adopt`: the
- * history from now on, or NULL to leave it. One cut at a time. */
+/* Keep records up to `keep`. `home`: dropped records may be at home. `adopt`: the history
+ * from now on, or NULL to leave it. One cut at a time. */
 void mirror_cut_start(struct mirror_engine *m, uint64_t keep, bool home,
 		      const struct history *adopt)
 {
@@ -52,8 +52,8 @@ static void drop_record(struct mirror_engine *m, struct mirror_record *r)
 	mirror_record_forget(m, r);
 }
 
-/* What a link has brought, and no log write has begun for: it was never confirmed.
- * So a log without room cannot keep the next link waiting. */
+/* Drop records that a link has brought and for which no log write has begun: they were
+ * never confirmed. So a log without room cannot keep the next link waiting. */
 void mirror_records_drop_unlogged(struct mirror_engine *m)
 {
 	if (m->open.marks.last < m->open.marks.next_to_log)
@@ -114,9 +114,10 @@ static bool map_knows_freed(const struct mirror_engine *m, uint32_t site, uint64
 	       m->open.peer[site].proven_durable <= m->open.cut.keep;
 }
 
-/* What was freed from the log went into the maps of the sites that lacked it: one
- * of them knows. Else a site has lost what it was proven to have, or none was ever
- * proven to have anything: nothing here is known to be right. */
+/* Records that were freed from the log went into the maps of the sites that lacked them,
+ * so one of those maps knows their extents. If none does, a site has lost data that it
+ * was proven to have, or no site was ever proven to have any: then nothing here is known
+ * to be right. */
 static void mark_freed(struct mirror_engine *m)
 {
 	const uint64_t oldest = mirror_ring_oldest_sequence(m->open.ring);
@@ -163,7 +164,8 @@ void mirror_cut_headers(struct mirror_engine *m, const struct mirror_header *hea
 	}
 }
 
-/* The marks stand at `sequence`, where the log goes on: so do those who follow them. */
+/* The marks are at `sequence`, where the log goes on. The state that follows them is set
+ * alike. */
 static void go_on(struct mirror_engine *m, uint64_t sequence)
 {
 	m->open.home.next = m->open.marks.home_flushed + 1;
@@ -216,7 +218,7 @@ void mirror_cut_pump(struct mirror_engine *m)
 	}
 }
 
-/* ---- leap: the log goes on beyond what it misses (W6) -------------------- */
+/* ---- leap: the log goes on beyond records that it misses (W6) ------------ */
 
 /* Begin a refresh: everything up to here goes home and is freed first, with the maps
  * standing for it where other sites lack it; then the hold and the leap to the stream's

@@ -73,8 +73,8 @@ void mirror_clients_done(struct mirror_engine *m, int32_t error)
 
 /* ---- demote, depose ------------------------------------------------------ */
 
-/* Not production any more: what is not home stays in the log until a link says
- * by D8 whether it stands. */
+/* No longer production: records that are not home stay in the log until a link says by D8
+ * whether they stand. */
 void mirror_become_idle(struct mirror_engine *m)
 {
 	mirror_engine_set_state(m, ENGINE_IDLE);
@@ -175,7 +175,7 @@ static void tell_heirs(struct mirror_engine *m)
 				  m->open.sb.clean.sequence);
 }
 
-/* Out of time, or nothing can be drained any more. */
+/* The time is over, or no more can be drained. */
 static void end_unclean(struct mirror_engine *m)
 {
 	if (m->open.failed)

@@ -1,9 +1,9 @@
-/* engine_disks.c - are these the site's disks? What the superblock knows of them
- * (evidence.h) is compared at each open, before anything is written, and kept up to date
- * with what goes home.
+/* engine_disks.c - are these the site's disks? Each open compares them with the
+ * superblock's evidence (evidence.h), before anything is written. Records that go home
+ * keep the evidence up to date.
  *
- * Each disk reads its samples one after the other, beside the others. A site whose first
- * refresh has not ended has no content to be known by, and is filled whatever it is.
+ * Each disk reads its samples one after the other, beside the other disks. A site whose
+ * first refresh has not ended has no content to be known by, and is filled in any case.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,14 +13,14 @@
 
 /* ---- opening -------------------------------------------------------------- */
 
-/* The scan has found a record. What is above a hold is dropped, and not at home (W6). */
+/* The scan has found a record. Records above a hold are dropped, and not at home (W6). */
 void mirror_disks_found(struct mirror_engine *m, const struct mirror_header *h)
 {
 	if (!m->open.sb.hold.active || h->sequence <= m->open.sb.hold.sequence)
 		mirror_evidence_touch(&m->open.sb.evidence, h);
 }
 
-/* A record that may be at home is cut off: its block is no evidence any more. */
+/* A record that may be at home is cut off: its block is evidence no longer. */
 void mirror_disks_dropped(struct mirror_engine *m, const struct mirror_header *h)
 {
 	mirror_evidence_touch(&m->open.sb.evidence, h);
@@ -128,7 +128,7 @@ static void say_refused(const struct mirror_engine *m, uint32_t disk,
 		    c->name, c->path, why, m->config->instance, c->name);
 }
 
-/* All is compared. True: they are the site's disks, and what is new of them is in the
+/* All is compared. True: they are the site's disks, and their new evidence is in the
  * superblock to be written; else `text` names the first that is not. */
 bool mirror_disks_judge(struct mirror_engine *m, char *text, size_t size)
 {

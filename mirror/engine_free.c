@@ -1,4 +1,4 @@
-/* engine_free.c - what is at home is flushed there, and the log given back.
+/* engine_free.c - flush records that are at home, and give their log back.
  *
  * W2: a record is freed after its blocks are at home, flushed, here, and for
  * each other site that site's durable mark covers it or this log's map stands
@@ -109,9 +109,9 @@ static bool stands_still(const struct mirror_engine *m, uint32_t site)
 	       m->open.peer[site].refresh.phase == REFRESH_REFUSED;
 }
 
-/* Does the log wait for this linked copy? As long as clients do, or as it takes what it
- * is sent; a link that is opened, greets or says nothing but that it is there does not
- * count. */
+/* Does the log wait for this linked copy? It does while clients wait for the copy, or
+ * while the copy takes the records that it is sent. A link that only opens, greets or
+ * sends heartbeats does not count. */
 static bool is_waited_out(const struct mirror_engine *m, uint32_t site)
 {
 	return mirror_ack_waits_for(&m->open.requests.ack, site) ||
@@ -137,8 +137,9 @@ static uint64_t covered(struct mirror_engine *m)
 	return all;
 }
 
-/* Much has been logged since the superblock told what is home. It is written with the
- * tail too, but that stands while the log is kept for a site that is away. */
+/* Much has been logged since the superblock told how far records are home. It is written
+ * with the tail too, but the tail does not move while the log is kept for a site that is
+ * away. */
 static bool hint_is_due(const struct mirror_engine *m)
 {
 	uint64_t bytes = mirror_ring_bytes(m->open.ring) / 64;
@@ -174,10 +175,10 @@ static void pump_ring(struct mirror_engine *m)
 
 static bool site_is_behind(const struct mirror_engine *m, uint32_t site)
 {
-	/* A linked copy is waited for while it is making progress, or until it
-	 * is put out, unless it is held: what it takes in counts only at the end.
-	 * A copy does not wait for production, whose marks come down a line that
-	 * waits for this very log. */
+	/* The log waits for a linked copy while it makes progress, or until it is put
+	 * out, unless a refresh holds it: its records count only at the end. A copy does
+	 * not wait for production, whose marks come down a line that waits for this very
+	 * log. */
 	return site != m->open.site &&
 	       mirror_free_covered(m, site) < m->open.marks.home_flushed &&
 	       (m->open.peer[site].link == MIRROR_LINK_NONE || m->open.peer[site].held ||

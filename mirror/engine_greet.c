@@ -1,8 +1,8 @@
-/* engine_greet.c - hello and welcome: who talks to whom, about which history.
+/* engine_greet.c - hello and welcome: the two ends of a link, and their histories.
  *
- * The acceptor judges, since it is its log that may have to give way: identity,
- * configuration, disks, refusal (D4), then D8 by the connector's chain. What it
- * must drop or store is durable before it answers. One greeting at a time.
+ * The acceptor judges, because its log may have to give way: identity, configuration,
+ * disks, refusal (D4), then D8 by the connector's chain. Drops and stores that follow are
+ * durable before it answers. One greeting at a time.
  *
  *   step    what is awaited                     next
  *   judge   the hello                           quiet; refuse; (probe) welcome
@@ -19,7 +19,7 @@
 	"SplitBrain: both sites have written since they were last together; "            \
 	"decide whose writes to keep"
 
-/* What we say of ourselves. */
+/* Fill in our own state. */
 static void fill_hello(struct mirror_engine *m, uint32_t number, struct mirror_hello *h,
 		       enum mirror_hello_purpose purpose)
 {
@@ -104,7 +104,7 @@ static void refuse(struct mirror_engine *m, uint32_t number, enum mirror_refuse_
 		mirror_wire_refuse(f, &r);
 		mirror_frame_send(m, f);
 	}
-	/* Who is refused comes again, twice a second: the same is said once. */
+	/* A refused site comes again twice a second: the same refusal is told once. */
 	if (strcmp(m->open.greeting.refused_text, text) != 0)
 		mirror_engine_event(m, "link", "refuse-hello", "%s", text);
 	snprintf(m->open.greeting.refused_text, sizeof m->open.greeting.refused_text,
@@ -118,8 +118,8 @@ static void refuse(struct mirror_engine *m, uint32_t number, enum mirror_refuse_
 
 /* ---- acceptor ------------------------------------------------------------ */
 
-/* What can be told from the hello alone. 0, or a code and the sentence. It is read on both
- * sides, so it names both. */
+/* Judge by the hello alone. 0, or a code and the sentence, which is read on both sides and
+ * so names both. */
 static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 			  char *text, size_t size)
 {
@@ -149,7 +149,7 @@ static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 			 h->site_name, own);
 		return MIRROR_REFUSE_OTHER_LINEAGE;
 	}
-	/* A question is answered even so: who asks is to hear that we serve. */
+	/* A question is answered even so: the asker must hear that we serve. */
 	if (h->config_hash != m->config->hash && h->purpose != MIRROR_HELLO_PROBE) {
 		snprintf(text, size,
 			 "the configurations of %s and %s differ: make %s.yaml the same "
@@ -167,7 +167,7 @@ static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 	return 0;
 }
 
-/* D4 and what the members' view says. */
+/* D4 and the members' view. */
 static int check_generation(struct mirror_engine *m, const struct mirror_hello *h,
 			    char *text, size_t size)
 {
@@ -355,8 +355,8 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 	}
 }
 
-/* A mirror has the larger sectors, whichever side serves: those of its first site, since
- * no copy may have larger ones. Else the sides would not fit any more once they change. */
+/* On both sites a mirror has the sectors of its first site: no copy may have larger ones.
+ * Otherwise the sites would no longer fit after they change roles. */
 static void take_sectors(struct mirror_engine *m, const struct mirror_hello *h)
 {
 	for (uint32_t i = 0; i < m->open.sb.disks.count; i++)

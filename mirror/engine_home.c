@@ -1,17 +1,15 @@
 /* engine_home.c - records on their way home, on both sites.
  *
- * Production: what is durable here and acknowledged, so that a block changes at
- * home only after the log here and every copy that is waited for, or a durable
- * record that stands for it, has it (W1, G5; the forked write of
- * docs/sources.md, paper 002). A copy:
- * what is durable in its log, up to the hold of a refresh (W6), in the order of
- * the gate (group.h). On both sites durable is not enough: a durable mark has to say
- * so. Else bits that flip in the record would pass for the torn end of the log,
- * with a disk that holds already what stands beyond that end. Both: overlapping
- * writes one after the other (task.h).
- * Without a link a copy brings nothing home: whether its tail stands is for
- * production's history to say (D8). Nor does a site that is being promoted, until its
- * own tail is judged and the log has no room for what it rolls forward.
+ * Production: records that are durable here and acknowledged. So a block changes at home
+ * only after the log here and every copy that is waited for, or a durable record that
+ * stands for it, has it (W1, G5; the forked write of docs/sources.md, paper 002). A copy:
+ * records that are durable in its log, up to the hold of a refresh (W6), in the order of
+ * the gate (group.h). On both sites durable is not enough: a durable mark has to say so.
+ * Otherwise a record whose bits flip would pass for the torn end of the log, while the
+ * disk already holds blocks from beyond that end. Both: overlapping writes one after the
+ * other (task.h). A copy without a link brings nothing home, because production's history
+ * says whether its tail stands (D8). Nor does a site that is being promoted, until its
+ * own tail is judged and the log has no room for the records that it rolls forward.
  */
 #include "mirror/engine_state.h"
 
@@ -20,8 +18,8 @@ static bool is_copy(const struct mirror_engine *m)
 	return m->state == ENGINE_IDLE || m->state == ENGINE_PREPARING;
 }
 
-/* What the log can prove to have been durable (W1, W4). A blank copy has no image that
- * could be taken for one. */
+/* The mark that the log can prove (W1, W4). A blank copy has no image that a wrong end
+ * could harm. */
 static uint64_t proven(const struct mirror_engine *m)
 {
 	return m->open.sb.blank ? m->open.marks.durable : m->open.marks.proven;
@@ -105,8 +103,8 @@ void mirror_replay_io(struct mirror_engine *m, struct mirror_io *io)
 	mirror_buffer_put(m, p->data);
 }
 
-/* A refresh record says what this site's disk and older records hold: once those are at
- * home so is it, unwritten. In a log it may also be from another production. */
+/* Our own refresh record repeats this site's disk and older records: once these are at
+ * home, so is it, unwritten. A log may also hold such records of another production. */
 static bool is_own_refresh(const struct mirror_engine *m, const struct mirror_record *r)
 {
 	return !is_copy(m) && (r->header.flags & MIRROR_RECORD_REFRESH) != 0 &&
@@ -236,7 +234,7 @@ static void issue_ops(struct mirror_engine *m, struct mirror_task_op_list *issue
 		issue_op(m, op);
 }
 
-/* Hand what the gate let start to the task groups, as far as they take it. */
+/* Hand records that the gate let start to the task groups, as far as they take them. */
 static bool start_issued(struct mirror_engine *m)
 {
 	struct mirror_task_op_list issue = { 0 };
@@ -370,9 +368,9 @@ bool mirror_home_is_quiet(const struct mirror_engine *m)
 	       m->open.home.gate_flushes_running == 0;
 }
 
-/* Replays may have taken every buffer there is, those of the reserve too, and what they
- * read does not go home now: but the next link's frames need some. What is durable is
- * read from the log again. */
+/* Replays may have taken every buffer, those of the reserve too, and their records do not
+ * go home now. But the next link's frames need buffers. Durable records are read from the
+ * log again. */
 static void give_back(struct mirror_engine *m)
 {
 	if (m->buffers.reserve_count == RESERVE_BUFFERS && !mirror_buffers_are_short(m))
@@ -388,8 +386,8 @@ static void give_back(struct mirror_engine *m)
 	}
 }
 
-/* Forget what is held or queued; it starts again when it may. Only when quiet.
- * Used when the role, and with it the rule that lets records go, changes. */
+/* Forget held and queued records; they start again when they may. Only when quiet. Used
+ * when the role changes, and with it the rule that lets records go. */
 void mirror_home_reset(struct mirror_engine *m)
 {
 	struct mirror_record *r;

@@ -1,4 +1,4 @@
-/* engine_link.c - the life of a connection, and what arrives on it.
+/* engine_link.c - the life of a connection, and the frames that arrive on it.
  *
  *   use         connector                    acceptor
  *   opening     CONNECT ordered              -
@@ -163,8 +163,8 @@ void mirror_peer_set(struct mirror_engine *m, uint32_t site, enum link_state sta
 	snprintf(f->text, sizeof f->text, "%s", text);
 }
 
-/* A connection ends, by us or by the peer: what stood on it falls. Called once
- * for each, whichever comes first of close and down. */
+/* A connection ends, by us or by the peer, and so does its use. Called once for each, at
+ * the first of close and down. */
 static void link_lost(struct mirror_engine *m, uint32_t number, const char *text)
 {
 	struct engine_link *l = &m->link[number];
@@ -272,7 +272,7 @@ void mirror_probe_order(struct mirror_engine *m, const struct order *o)
 		mirror_probe_done(m, NULL, -EAGAIN, "no link is free now");
 }
 
-/* `hello`: what the peer said, or NULL with an error. */
+/* `hello`: the peer's hello, or NULL with an error. */
 void mirror_probe_done(struct mirror_engine *m, const struct mirror_hello *hello,
 		       int32_t error, const char *text)
 {
@@ -336,7 +336,7 @@ void mirror_link_received(struct mirror_engine *m, const struct mirror_received 
 		mirror_engine_event(m, "link", "protocol", "%s", text);
 		mirror_link_close(m, r->link, text);
 	}
-	/* Whoever keeps the buffer clears received_data. */
+	/* A function that keeps the buffer clears received_data. */
 	if (m->received_data != NULL)
 		mirror_pool_put(m->buffers.pool, m->received_data);
 	m->received_data = NULL;

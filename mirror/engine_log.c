@@ -13,10 +13,10 @@
  * is flushed lazily. W4: each descriptor carries the durable mark, and when the log
  * falls idle a MARK descriptor carries it within MARK_IDLE_NS.
  *
- * W1: what goes home has a mark that proves it durable, and is durable itself (`proven`).
- * While records come, the next flush proves what the last one made durable; when they
- * cease, one more flush covers the mark, as lazily. A ring without room for a mark has the
- * superblock.
+ * W1: a record that goes home is durable, and a durable mark proves it (`proven`). While
+ * records come, the next flush proves the mark of the flush before. When they cease, one
+ * more flush covers the last mark, as lazily. In a ring without room for a mark the
+ * superblock carries it.
  */
 #include "mirror/engine_state.h"
 
@@ -174,7 +174,8 @@ static uint64_t batch_bound(const struct mirror_engine *m)
 	return bound < BATCH_BYTES_MAX ? bound : BATCH_BYTES_MAX;
 }
 
-/* Kept free at all times: a batch, the pad before it, and what batch_room() keeps. */
+/* Room that is kept free at all times: a batch, the pad before it, and the room that
+ * batch_room() keeps. */
 uint64_t mirror_log_kept_bytes(const struct mirror_engine *m)
 {
 	const uint64_t bytes = mirror_ring_bytes(m->open.ring);
@@ -411,9 +412,9 @@ static void batch_done(struct mirror_engine *m)
 		    (r->header.type == MIRROR_RECORD_FLUSH &&
 		     is_unflushed(m, mirror_log_flush_target(m, s))))
 			m->open.log.flush_now = true;
-		/* Read from the log later: what is above a hold, since nothing of it
-		 * goes home now (W6) and memory could not keep it all; and anything
-		 * when buffers run short, so that what is older can go home. */
+		/* These are read from the log later: records above a hold, since none of
+		 * them goes home now (W6) and memory could not keep them all; and any
+		 * record when buffers run short, so that older ones can go home. */
 		if (r->data != NULL && ((m->open.sb.hold.active && !m->open.sb.blank) ||
 					mirror_buffers_are_short(m))) {
 			mirror_buffer_unref(m, r->data);

@@ -1,9 +1,9 @@
-/* engine_maps.c - tracking maps written to the log device, and descriptors read
- * back for those who need their headers.
+/* engine_maps.c - write tracking maps to the log device, and read descriptors back for
+ * the parts that need their headers.
  *
- * A bit counts only when its block is written and flushed (G5): who sets bits
- * asks for a ticket and waits until the maps have it. Likewise a map's new epoch
- * is durable in the superblock before a block carries it (map.h).
+ * A bit counts only when its block is written and flushed (G5): a part that sets bits
+ * asks for a ticket and waits until the maps have it. Likewise a map's new epoch is
+ * durable in the superblock before a block carries it (map.h).
  */
 #include "mirror/engine_state.h"
 
@@ -113,8 +113,8 @@ void mirror_maps_io(struct mirror_engine *m, struct mirror_io *io)
 
 /* ---- headers of records that are in the log only ------------------------- */
 
-/* Read the descriptor that holds `sequence`, for `user`. False: it is not in the
- * log any more. One read at a time; the caller waits while headers.reading. */
+/* Read the descriptor that holds `sequence`, for `user`. False: the log no longer has it.
+ * One read at a time; the caller waits while headers.reading. */
 bool mirror_headers_read(struct mirror_engine *m, uint64_t sequence,
 			 enum headers_user user)
 {

@@ -1,9 +1,9 @@
 /* engine_marks.h - how far this site has come, each mark a sequence: all records up to it
  * are stamped, in a log write, logged, durable, proven, at home, flushed there.
  *
- * Read by all, written by the functions below alone: what one event does to the marks
- * stands in one place. Each is at most the one before it in that list, but for `proven`,
- * which a superblock may raise (W1), and for `home` while an open has not ended.
+ * All parts read them; only the functions below write them, so the effect of an event on
+ * the marks stands in one place. Each is at most the one before it in that list, except
+ * `proven`, which a superblock may raise (W1), and `home` while an open has not ended.
  *
  * Pure logic: no I/O, clock, allocation or logging.
  */
@@ -63,8 +63,8 @@ void mirror_marks_drop(struct engine_marks *marks);
 void mirror_marks_any_generation(struct engine_marks *marks);
 /* Records that were dropped are neither logged, nor durable, nor at home. */
 void mirror_marks_cut(struct engine_marks *marks);
-/* Nothing beyond `sequence` is known any more, and nothing up to it is missing in the
- * log: it goes on after it. */
+/* Records beyond `sequence` are forgotten, and none up to it is missing in the log, which
+ * goes on after it. */
 void mirror_marks_restart(struct engine_marks *marks, uint64_t sequence);
 /* As restart: all up to `sequence` counts as durable and at home (W6). */
 void mirror_marks_leap(struct engine_marks *marks, uint64_t sequence);

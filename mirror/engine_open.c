@@ -302,8 +302,8 @@ static bool found(struct mirror_engine *m)
 	return true;
 }
 
-/* What the log says that others have. It was said before any generation that begins at
- * the log's end or later. */
+/* The log's knowledge of other sites' records. It is older than any generation that
+ * begins at the log's end or later. */
 static void take_proven(struct mirror_engine *m, const uint64_t *confirmed)
 {
 	const struct history *h = &m->open.sb.history;
@@ -319,9 +319,9 @@ static void take_proven(struct mirror_engine *m, const uint64_t *confirmed)
 		m->open.proven_generation = history_newest(h)->id;
 }
 
-/* The scan is over: the log goes on here, under a new epoch. What stands above
- * the hold of a refresh that was cut short is dropped (W6); a blank copy drops
- * everything and starts over. */
+/* The scan is over: the log goes on here, under a new epoch. Records above the hold of a
+ * refresh that was cut short are dropped (W6); a blank copy drops everything and starts
+ * over. */
 static void scan_ended(struct mirror_engine *m)
 {
 	const struct mirror_scan_result *r = &m->memory.scan->result;

@@ -1,12 +1,12 @@
-/* engine_pace.c - what clients may write while a copy is refreshed (G7).
+/* engine_pace.c - how much clients may write while a copy is refreshed (G7).
  *
- * A held copy keeps everything above its hold in its log until the refresh ends (W6),
- * so what clients write meanwhile has a bound: what the copy's log has room for
- * besides the refresh (REFRESH_READY), and what keeps this log below bypass-at. Half
- * of it is theirs at once, the other half as the refresh gets on; then they wait for
- * it. They also wait, without any bound known, while a refresh cannot begin its next
- * read: it would find no room, or too much that is not home, for as long as they
- * write. When all extents are read nothing waits any more: what follows needs no hold.
+ * A held copy keeps everything above its hold in its log until the refresh ends (W6). So
+ * clients' writes meanwhile have a bound: the room that the copy's log has besides the
+ * refresh (REFRESH_READY), and the room that keeps this log below bypass-at. Half of it
+ * is theirs at once, the other half as the refresh gets on; then they wait for it. They
+ * also wait, without a known bound, while a refresh cannot begin its next read: as long
+ * as they write, it would find no room, or too much that is not home. When all extents
+ * are read nothing waits any longer: later records need no hold.
  *
  *   phase     clients
  *   mapping   wait while what the log holds for the copy is too much for a hold, until
@@ -20,14 +20,14 @@
 #define RECORDS_SPARE 1024u /* of RECORDS_MAX, at the copy: marks, flushes, the end */
 #define UNBOUND UINT64_MAX
 
-/* What a record takes of a log at most: a descriptor of its own, and its data. */
+/* The most that a record takes of a log: a descriptor of its own, and its data. */
 static uint64_t log_bytes(const struct mirror_header *h)
 {
 	return MIRROR_BLOCK_BYTES + mirror_data_padded_bytes(h->data_bytes);
 }
 
-/* What the copy's log takes at most for this log's records from `sequence` on: each in
- * a descriptor of its own. */
+/* The most that this log's records from `sequence` on take in the copy's log: each in a
+ * descriptor of its own. */
 uint64_t mirror_pace_stream_bytes(const struct mirror_engine *m, uint64_t sequence)
 {
 	struct mirror_ring_entry entry;
@@ -38,9 +38,9 @@ uint64_t mirror_pace_stream_bytes(const struct mirror_engine *m, uint64_t sequen
 	       (m->open.marks.last + 1 - sequence) * MIRROR_BLOCK_BYTES;
 }
 
-/* Is what the log holds for the copy little enough to come above its hold? A quarter of
- * the log; hardly any when that was refused, once: if it is refused again, it is not
- * because of what clients write. */
+/* Do the records that the log holds for the copy fit above its hold? A quarter of the
+ * log; much less after one refusal. If it is refused again, clients' writes are not the
+ * cause. */
 bool mirror_pace_fits(const struct mirror_engine *m, uint32_t site)
 {
 	const struct engine_peer *p = &m->open.peer[site];

@@ -1,8 +1,8 @@
 /* engine_prepare.c - becoming production: ORDER_PREPARE and ORDER_SERVE.
  *
- * D5's order: apply the cuts of the view's chain to the own log; store the
- * refusal (D4); roll forward what reachable current copies hold beyond it; then
- * the members propose the view; serve once it is in effect.
+ * D5's order: apply the cuts of the view's chain to the own log; store the refusal (D4);
+ * roll forward the records that reachable current copies hold beyond it; then the members
+ * propose the view; serve once it is in effect.
  *
  *   step     what is awaited                               next
  *   quiet    home writes, log writes, a cut under way      cut
@@ -64,11 +64,16 @@ void mirror_prepare_order(struct mirror_engine *m, const struct order *o)
 static void judge_self(struct mirror_engine *m)
 {
 	struct mirror_judgement j;
+	char text[FACT_TEXT_MAX];
 
 	mirror_history_judge(&m->open.sb.history, m->open.marks.last,
 			     &m->open.prepare.order.history, &j);
 	switch (j.verdict) {
 	case MIRROR_VERDICT_CONTINUES:
+		if (mirror_undo_keeps(m, &j, text, sizeof text)) {
+			prepared(m, -EXDEV, text);
+			break;
+		}
 		if (j.keep_sequence < m->open.marks.last) {
 			mirror_engine_event(
 				m, "writelog", "cut-own-tail",
@@ -130,8 +135,8 @@ static void refuse(struct mirror_engine *m)
 	m->open.prepare.step = PREPARE_ROLL;
 }
 
-/* Is a part of the disks what a generation that was given up has left there, with
- * nothing in the log to put in its place? Another site has it. */
+/* Do our disks still hold blocks of an abandoned generation that the log cannot
+ * overwrite? Another site has the right ones. */
 static bool is_patchy(struct mirror_engine *m)
 {
 	if (mirror_map_count(m->open.map, m->open.site) == 0 ||
@@ -216,9 +221,9 @@ void mirror_serve_failed(struct mirror_engine *m, uint64_t order_id, int32_t err
 	snprintf(f->text, sizeof f->text, "%s", text);
 }
 
-/* D5: what was recovered or rolled forward is not acknowledged before every copy
- * that is waited for has logged it. A part of it may be at home already, where reads
- * do not see that it is new: they all wait for that much. */
+/* D5: recovered and rolled-forward records are not acknowledged before every copy that is
+ * waited for has logged them. Some may be at home already, where reads do not see that
+ * they are new: all reads wait for that much. */
 static void begin_answers(struct mirror_engine *m)
 {
 	uint64_t base = m->open.marks.home_flushed;
@@ -236,8 +241,8 @@ static void begin_answers(struct mirror_engine *m)
 			mirror_ack_add(&m->open.requests.ack, s);
 }
 
-/* By force, what the disks hold is the truth, and the other sites miss it where it was
- * given up before: their maps are durable before ours forgets (engine_demote.c). */
+/* By force the disks' content counts. The other sites miss it where it had been given up
+ * before: their maps are durable before ours forgets (engine_demote.c). */
 static void make_true(struct mirror_engine *m)
 {
 	m->open.serve.map_ticket = 0;

@@ -1,10 +1,10 @@
-/* engine_read.c - reads: the disk, with what is not yet home laid over it.
+/* engine_read.c - reads: the disk, with records that are not yet home laid over it.
  *
- * A read that overlaps a record that is not acknowledged waits for it, since
- * its reader could pass on what it saw (G1, D5). Everything that overlaps is noted,
- * with its data, before the disk is asked, and laid over the answer in the order of
- * sequences: a record that goes home meanwhile does no harm, nor does one half of
- * which the disk had when it was read.
+ * A read that overlaps an unacknowledged record waits for it, since its reader could pass
+ * on the new data (G1, D5). All overlapping records are noted, with their data, before
+ * the disk is asked, and laid over the answer in the order of sequences. So a record that
+ * goes home meanwhile does no harm, even if the disk had only half of it when it was
+ * read.
  */
 #include "mirror/engine_state.h"
 
@@ -159,8 +159,8 @@ bool mirror_read_refresh(struct mirror_engine *m, uint32_t site, uint32_t link,
 	return true;
 }
 
-/* Clients' reads under way: their device operations end by themselves, what they
- * bring is answered with `result`. */
+/* Fail clients' reads under way with `result`: their device operations end by
+ * themselves. */
 void mirror_reads_fail(struct mirror_engine *m, int32_t result)
 {
 	for (uint32_t i = 0; i < READS_MAX; i++)

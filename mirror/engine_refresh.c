@@ -50,8 +50,8 @@ static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 	       h->next_sequence < mirror_ring_oldest_sequence(m->open.ring);
 }
 
-/* The map is to stand for all that is at home, rather than that the copy's hold has
- * to have room for much of a full log (engine_free.c). */
+/* Let the map cover everything already home, so that the copy's hold need not have room
+ * for much of a full log (engine_free.c). */
 void mirror_refresh_map(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_peer *p = &m->open.peer[site];
@@ -112,8 +112,9 @@ void mirror_refresh_stop(struct mirror_engine *m, uint32_t site)
 
 /* ---- the phases ---------------------------------------------------------- */
 
-/* It misses everything, and every bit is set and durable: from here on the map stands
- * for what is at home, and the log is kept for the rest like for any other copy (G5). */
+/* The copy misses everything, and every bit is set and durable. From here on the map
+ * stands for all records at home, and the log is kept for the rest as for any other copy
+ * (G5). */
 static void begin_full(struct mirror_engine *m, uint32_t site)
 {
 	mirror_store_map_filled(m, site);
@@ -224,8 +225,8 @@ static bool take_ready(struct mirror_engine *m, uint32_t number,
 	return true;
 }
 
-/* True while a refresh reads an extent that the range touches: a write there
- * would be sent before what is older than it. */
+/* True while a refresh reads an extent that the range touches: a write there would be
+ * sent before the older data. */
 bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
 			   uint64_t offset_bytes, uint64_t length_bytes)
 {
@@ -437,7 +438,7 @@ static bool take_confirm(struct mirror_engine *m, uint32_t number,
 
 	if (mirror_wire_decode_confirm(r->body, r->body_bytes, &c) != 0)
 		return false;
-	/* A hold that leaps says marks of a stream that has not begun to count. */
+	/* A copy whose hold leaps sends marks of a stream that does not count yet. */
 	if (!c.held && m->open.peer[l->site].refresh.phase != REFRESH_ASKED &&
 	    (c.marks.logged >= l->next_send ||
 	     mirror_ack_set_site(&m->open.requests.ack, l->site, c.marks.logged,
@@ -489,9 +490,9 @@ bool mirror_production_received(struct mirror_engine *m, const struct mirror_rec
 
 /* ---- entering the current set (D3) --------------------------------------- */
 
-/* Level enough: writes wait for it from here on, and when it has confirmed all
- * below durable, the members are told. What was recovered is below, answered again by
- * now or not: the generation before may have answered it. */
+/* The copy is level enough: writes wait for it from here on, and when it has confirmed
+ * all below durable, the members are told. Recovered records are below, acknowledged
+ * again by now or not, because the generation before may have acknowledged them. */
 static void enter(struct mirror_engine *m, uint32_t site)
 {
 	const uint64_t recovered = history_newest(&m->open.sb.history)->cut;
@@ -525,9 +526,9 @@ bool mirror_chase_is_short(uint64_t behind, uint64_t taken, uint64_t count,
 	return behind * chase_ms <= taken * wait_ms;
 }
 
-/* It takes as many records as clients write, or fewer, and so would not come nearer by
- * itself: for so many CHASE_NS none has halved what it is behind. Then clients wait for
- * what is about as long a work for it, copy-timeout at most (G7). */
+/* The copy is no faster than the clients, so it would not come nearer by itself: in none
+ * of the last `chase_count` periods of CHASE_NS has it halved its backlog. Then clients
+ * wait until it has about that much work done, copy-timeout at most (G7). */
 static bool is_outrun(struct mirror_engine *m, struct engine_peer *p, uint64_t behind)
 {
 	const uint64_t limit_ms = m->config->copy_timeout_ms;

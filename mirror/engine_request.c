@@ -206,9 +206,9 @@ static void acknowledge(struct mirror_engine *m, struct mirror_request *q)
 	mirror_request_answer(m, q, 0);
 }
 
-/* The group of what is answered is closed in the same step that queues the answer
- * (Fig. 5, 94). Home and flushed already (while there was no lease): its group is not
- * known any more, and to close the current one is always safe. */
+/* Close the group of an answered write in the same step that queues the answer (Fig. 5,
+ * 94). A record that is already home and flushed (while there was no lease) has lost its
+ * group; to close the group in progress is always safe. */
 static void close_group(struct mirror_engine *m, uint64_t sequence)
 {
 	mirror_stamp_acknowledge(&m->open.requests.stamp,
@@ -227,7 +227,7 @@ static void close_acknowledged(struct mirror_engine *m)
 	close_group(m, acknowledged);
 }
 
-/* What is to be durable when a flush, or a write with FUA, is answered. */
+/* The sequence that must be durable when a flush, or a write with FUA, is answered. */
 static uint64_t stable_sequence(struct mirror_engine *m, const struct mirror_request *q)
 {
 	if (q->type != MIRROR_REQUEST_FLUSH || q->sequence <= m->open.marks.home_flushed)
@@ -269,8 +269,8 @@ static void fail_list(struct mirror_engine *m, struct mirror_request_list *list,
 		mirror_request_answer(m, q, result);
 }
 
-/* Fail every request that is not yet answered. What was stamped stays in the
- * log: like any write cut off by a crash it may be found there later. */
+/* Fail every request that is not yet answered. Stamped ones stay in the log: like any
+ * write cut off by a crash they may be found there later. */
 void mirror_requests_fail(struct mirror_engine *m, int32_t result)
 {
 	fail_list(m, &m->open.requests.waiting, result);

@@ -1,8 +1,8 @@
-/* engine_rights.c - which site has all that was promised, and which may be promoted
- * without asking another.
+/* engine_rights.c - the site that has all promised data, and the site that may be
+ * promoted without asking another.
  *
- * What a site holds is told by its log and by the maps of the others, never by the
- * generation that it has followed: a copy follows a generation before it has any of it.
+ * A site's log and the maps of the others tell its data, never the generation that it has
+ * followed: a copy follows a generation before it has any of it.
  *
  * With members a view says which site is current. Without (`cluster: none`) the logs
  * say it, durably, before anything relies on it:
@@ -24,16 +24,16 @@
 
 #include "mirror/engine_state.h"
 
-/* The copy lost what it once said it had, and the log has given it up: nothing
- * says which extents these were. */
+/* The copy has lost records that it once said it had, and the log has given them up:
+ * nothing tells their extents. */
 bool mirror_lost_proven(const struct mirror_engine *m, uint32_t site, uint64_t needed)
 {
 	return needed < mirror_ring_oldest_sequence(m->open.ring) &&
 	       needed <= m->open.peer[site].proven_durable;
 }
 
-/* Not blank, nothing of its own unproven, and durable beyond all that the map stands
- * for: it had all of that, whatever the map says. */
+/* Not blank, nothing of its own unproven, and durable beyond all records that the map
+ * stands for: it had all of these, whatever the map says. */
 bool mirror_had_all(const struct mirror_engine *m, uint32_t site,
 		    const struct mirror_hello *h)
 {
@@ -72,7 +72,7 @@ bool mirror_is_clean(const struct mirror_engine *m)
 	       m->open.marks.last == m->open.sb.clean.sequence;
 }
 
-/* What our hello says of us to the site at the other end of a link. */
+/* Our part of a hello to the site at the other end of a link. */
 void mirror_rights_hello(const struct mirror_engine *m, uint32_t number,
 			 struct mirror_hello *h)
 {
@@ -89,7 +89,7 @@ void mirror_rights_hello(const struct mirror_engine *m, uint32_t number,
 		h->tracked_extents = mirror_missed_extents(m, l->site, &l->hello);
 }
 
-/* ORDER_PROBE of our own site: as what our hello would say. */
+/* ORDER_PROBE of our own site: as our hello would say. */
 void mirror_rights_probe(struct mirror_engine *m)
 {
 	struct fact *f = mirror_engine_fact(m, FACT_PEER);
@@ -117,8 +117,9 @@ void mirror_rights_probe(struct mirror_engine *m)
 
 /* ---- roll-forward ---------------------------------------------------------- */
 
-/* Will it have all that we have, if writes wait for it from the start? It holds all
- * already; or it was current, so lacks what was never answered, and the log has that. */
+/* Will the copy have all that we have, if writes wait for it from the start? It holds all
+ * already; or it was current, so it lacks only records that were never acknowledged, and
+ * the log has these. */
 static bool is_level(const struct mirror_engine *m, uint32_t site,
 		     const struct mirror_hello *h)
 {
@@ -127,8 +128,8 @@ static bool is_level(const struct mirror_engine *m, uint32_t site,
 	       (h->next_sequence > m->open.marks.last || m->open.sb.sites[site].current);
 }
 
-/* We are a source. Nothing is sent to a site whose log ours cannot follow: it has heard
- * so, and ends the link. */
+/* We are a source. A site whose log ours cannot follow is sent nothing: it was told so,
+ * and ends the link. */
 void mirror_roll_answered(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
@@ -137,7 +138,8 @@ void mirror_roll_answered(struct mirror_engine *m, uint32_t number)
 		l->send_end = l->next_send - 1;
 }
 
-/* A source has welcomed us. False: what it holds and we lack is not in its log. */
+/* A source has welcomed us. False: its log does not hold all the records that it has and
+ * we lack. */
 bool mirror_roll_welcomed(struct mirror_engine *m, uint32_t number)
 {
 	const struct engine_link *l = &m->link[number];
@@ -191,8 +193,8 @@ static uint32_t promised_site(const struct mirror_engine *m)
 					      UINT32_MAX;
 }
 
-/* Without views to lift it: the site that we have promised to follow may come with
- * another generation than that one, which then never was. */
+/* There are no views to lift the refusal. The site that we have promised to follow may
+ * come with another generation than the promised one, which then never existed. */
 bool mirror_promise_allows(const struct mirror_engine *m, uint32_t site)
 {
 	return !m->config->cluster && promised_site(m) == site;

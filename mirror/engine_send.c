@@ -1,9 +1,9 @@
 /* engine_send.c - records to a copy, and to a site that rolls forward.
  *
- * From memory while the record is there, else from the log, a large piece at a
- * time: what a disk holds now is never sent for what was written once (P4-30).
- * The line is never waited for: a bounded queue per link, and what does not fit
- * is read from the log later.
+ * From memory while the record is there, else from the log, a large piece at a time: the
+ * present content of a disk is never sent for an old write (P4-30). The line is never
+ * waited for: each link has a bounded queue, and records that do not fit are read from
+ * the log later.
  */
 #include "mirror/engine_state.h"
 
@@ -118,8 +118,8 @@ void mirror_send_io(struct mirror_engine *m, struct mirror_io *io)
 		l->read_ready = l->use == LINK_STREAM_OUT || l->use == LINK_ROLL_OUT;
 }
 
-/* What a copy misses stands no more in this log, as it was home here and so nobody needed
- * it to be whole when the log was opened. The copy gets all that the disks hold. */
+/* A record that a copy misses is damaged in this log. It was home here, so nobody needed
+ * it whole when the log was opened. The copy gets the whole content of the disks. */
 static void damaged_for_copy(struct mirror_engine *m, uint32_t number)
 {
 	const uint32_t site = m->link[number].site;

@@ -1,5 +1,6 @@
-/* engine_state.h - the engine: what its parts share, and the state of each, which its own
- * header declares beside its functions. For the engine_*.c files only.
+/* engine_state.h - the engine: the state that its parts share, and the state of each
+ * part, which that part's header declares beside its functions. For the engine_*.c files
+ * only.
  *
  * The engine is level-triggered: an event changes state, then the pump
  * (engine.c) asks each part in turn what can be done now. A part's pump may be called at
@@ -109,8 +110,8 @@ struct engine_memory {
 	struct mirror_hello hello_scratch;
 };
 
-/* One open of a site, from ORDER_OPEN until its devices are closed. What a part keeps
- * from one open to the next is no part of this: mirror_engine_reset() empties it. */
+/* One open of a site, from ORDER_OPEN until its devices are closed. State that a part
+ * keeps from one open to the next is not in it: mirror_engine_reset() empties it. */
 struct engine_open {
 	uint32_t site;
 	uint64_t incarnation;

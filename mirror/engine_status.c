@@ -75,8 +75,8 @@ static void fill_age(const struct mirror_engine *m, struct mirror_status_site *s
 	s->lag_groups = m->open.marks.group - before;
 }
 
-/* Age and size of what a site has not confirmed. Groups count from the generation's
- * beginning; what went before it is not counted. */
+/* Age and size of the records that a site has not confirmed. Groups count from the
+ * generation's beginning; earlier ones are not counted. */
 static void fill_lag(const struct mirror_engine *m, uint32_t site,
 		     struct mirror_status_site *s)
 {
@@ -131,7 +131,7 @@ static void fill_site(const struct mirror_engine *m, uint32_t site,
 		fill_lag(m, site, s);
 }
 
-/* G7: nothing waits where nobody can see for what. */
+/* G7: the status tells the cause of every wait. */
 static void fill_frozen(const struct mirror_engine *m, struct mirror_status *s)
 {
 	if (m->open.requests.pending_count == 0 &&

@@ -17,8 +17,8 @@ struct engine_mark {
 };
 
 void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s);
-/* A record is about to leave memory: what is the first that a site misses is noted, so
- * that its lag can still be told. */
+/* A record is about to leave memory: note the first record that a site misses, so that
+ * its lag can still be told. */
 void mirror_lag_note(struct mirror_engine *m, const struct mirror_header *leaves);
 void mirror_mark_order(struct mirror_engine *m, const struct order *o);
 void mirror_mark_pump(struct mirror_engine *m);

@@ -1,5 +1,5 @@
-/* engine_superblock.c - the superblock: what is to be stored, and how it is written, one
- * at a time, each flushed before it counts. See engine_superblock.h. */
+/* engine_superblock.c - the superblock: its content, and its writes, one at a time, each
+ * flushed before it counts. See engine_superblock.h. */
 #include "mirror/engine_state.h"
 
 uint64_t mirror_superblock_want(struct mirror_engine *m)
@@ -14,7 +14,7 @@ bool mirror_superblock_has(const struct mirror_engine *m, uint64_t ticket)
 	return m->open.writer.written >= ticket;
 }
 
-/* What the next superblock says of the moment. Called as it is encoded. */
+/* Note the state of the moment in the next superblock. Called as it is encoded. */
 static void tell_moment(struct mirror_engine *m)
 {
 	struct mirror_superblock *sb = &m->open.sb;

@@ -1,8 +1,8 @@
 /* engine_superblock.h - the superblock as it should be there, and its one writer.
  *
- * All read it; it is changed by the functions below alone, each named by what it is for
- * (its samples of the disks: engine_disks.h). A change counts once it is durable: who made
- * it asks for a ticket (want) and waits until the log device has it.
+ * All parts read it; only the functions below change it, each named by its intent
+ * (samples of the disks: engine_disks.h). A change counts once it is durable: the part
+ * that made it asks for a ticket (want) and waits until the log device has it.
  */
 #ifndef MIRROR_ENGINE_SUPERBLOCK_H
 #define MIRROR_ENGINE_SUPERBLOCK_H
@@ -58,8 +58,8 @@ void mirror_store_clean(struct mirror_engine *m, const struct uuid *generation,
 void mirror_store_not_clean(struct mirror_engine *m);
 void mirror_store_handed_over(struct mirror_engine *m, bool handed_over);
 
-/* W6: a refresh begins. What comes from now on, at `position` of the ring, counts when it
- * has ended; without `hold` the disks are a mixture until then. */
+/* W6: a refresh begins. Records from now on, at `position` of the ring, count when it has
+ * ended; without `hold` the disks are a mixture until then. */
 void mirror_store_hold(struct mirror_engine *m, uint64_t position, bool hold);
 /* It has ended, or was cut short. */
 void mirror_store_hold_ends(struct mirror_engine *m);
@@ -74,9 +74,9 @@ void mirror_store_maps_limit(struct mirror_engine *m, uint64_t sequence);
 uint64_t mirror_store_map_new(struct mirror_engine *m, uint32_t site);
 /* `site` misses everything that is durable here. */
 void mirror_store_map_all(struct mirror_engine *m, uint32_t site);
-/* ... and each bit of its map says so by now: it stands for what is at home. */
+/* ... and each bit of its map is set by now: the map stands for all records at home. */
 void mirror_store_map_filled(struct mirror_engine *m, uint32_t site);
-/* `site` misses what its map holds, whatever else it has. */
+/* `site` misses the extents of its map, whatever else it has. */
 void mirror_store_map_due(struct mirror_engine *m, uint32_t site);
 
 /* `cluster: none`: writes wait for the site; the operator put it out. */

@@ -1,19 +1,20 @@
 /* engine_trust.c - how long clients wait for a copy, and when they wait for it again (D3, G7).
  *
- * copy-timeout belongs to what a copy has not confirmed. It begins when there is
- * something that the copy could have, and only a confirmation of more than ever before
- * begins it anew: a link that is made, greets and sends heartbeats proves nothing about
+ * copy-timeout belongs to the records that a copy has not confirmed. It begins when there
+ * are records that the copy could have, and only a confirmation of more than ever before
+ * begins it anew. A link that is made, greets and sends heartbeats proves nothing about
  * records, which may be too large for the path.
  *
  *   mark      what could be confirmed          nothing new for copy-timeout
  *   logged    all that is sent to copies       lost
  *   durable   all that is durable here         lost
  *
- * A copy that is out is let in when it has confirmed all that was there when its link
- * began, and takes what it is sent. One that was lost more than once in a short time is
- * not waited for again for a while, twice as long each time; nor is its refresh begun,
- * which clients may wait for. It makes good for one loss in GOOD_TIMES copy-timeout of
- * being waited for. An operator's `refresh` forgives all of them.
+ * A copy that is out is let in when it has confirmed all records that existed when its
+ * link began, and takes the records that it is sent. Clients do not wait for a while for
+ * a copy that was lost more than once in a short time, twice as long each time; nor is
+ * its refresh begun, for which clients may have to wait. It makes good for one loss in
+ * GOOD_TIMES copy-timeout of being waited for. An operator's `refresh` forgives all of
+ * them.
  */
 #include <stdio.h>
 
@@ -48,7 +49,7 @@ static void lacks(struct mirror_engine *m, struct engine_owed *o, uint64_t wante
 		o->since_ns = m->now_ns;
 }
 
-/* What is not even in a log write yet is not owed: it is not sent before. */
+/* A record that is not even in a log write is not owed: it is not sent before. */
 static void look(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_trust *t = &m->open.peer[site].trust;
@@ -60,7 +61,7 @@ static void look(struct mirror_engine *m, uint32_t site)
 		m->open.peer[site].lost_told = false;
 }
 
-/* A new generation: what the copy has is not known yet. */
+/* A new generation: the copy's marks are not known yet. */
 void mirror_trust_serve(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_trust *t = &m->open.peer[site].trust;
@@ -69,8 +70,8 @@ void mirror_trust_serve(struct mirror_engine *m, uint32_t site)
 	t->good_ns = 0;
 }
 
-/* Its welcome tells what it has. Another process of its host may have less than the one
- * before, as may one that nobody waits for; but that it came is no progress. */
+/* The copy's welcome tells its marks. Another process of its host may have less than the
+ * one before, as may a copy that nobody waits for; but its coming is no progress. */
 void mirror_trust_begins(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_peer *p = &m->open.peer[m->link[number].site];
@@ -182,10 +183,10 @@ static void tell_lost(struct mirror_engine *m, uint32_t site)
 		 p->text[0] != 0 ? p->text : "no link to it could be made");
 }
 
-/* What clients wait for, it has by the end of its refresh only: which needs room in this
- * log, and that what is in the log goes home; both come by answers. So they do not wait
- * for it, as for any that is not current: the map and the superblock say so, and are
- * durable (G5). */
+/* The copy would have the records that clients wait for only at the end of its refresh.
+ * The refresh needs room in this log, and records of the log to go home; both come by
+ * answers. So clients do not wait for it, as for any copy that is not current: the map
+ * and the superblock say so, durably (G5). */
 void mirror_trust_behind(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_peer *p = &m->open.peer[site];

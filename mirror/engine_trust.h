@@ -7,7 +7,7 @@
 
 struct mirror_engine;
 
-/* What a copy owes: confirmations of what it could have had. */
+/* The confirmations that a copy owes: of records that it could have. */
 struct engine_owed {
 	uint64_t has;      /* the most that it has confirmed */
 	uint64_t since_ns; /* it lacks something, and no more has come; 0: nothing */
@@ -25,7 +25,8 @@ void mirror_trust_serve(struct mirror_engine *m, uint32_t site);
 void mirror_trust_begins(struct mirror_engine *m, uint32_t number);
 /* Its marks have changed; `refreshed`: by the end of a refresh. */
 void mirror_trust_confirmed(struct mirror_engine *m, uint32_t site, bool refreshed);
-/* Does it take what it is sent? Then the log is kept for it, and it may be waited for. */
+/* Does the copy take the records that it is sent? Then the log is kept for it, and it may
+ * be waited for. */
 bool mirror_trust_flows(const struct mirror_engine *m, uint32_t site);
 /* May clients begin to wait for the copy, or for its refresh? */
 bool mirror_trust_allows(struct mirror_engine *m, uint32_t site);

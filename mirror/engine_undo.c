@@ -1,10 +1,10 @@
-/* engine_undo.c - `cluster: none`: what a production would undo here, and the operator's
- * word for it.
+/* engine_undo.c - writes that following a production would undo here, and the operator's
+ * consent.
  *
- * After a force what this site wrote on its own may have been acknowledged, and the
- * production that was forced does not have it. To follow that production undoes it. So
- * its stream is refused, and the refusal names what would go, until the operator gives
- * it up (`connect --discard`). The word counts for one stream.
+ * After a force, writes that this site made on its own may have been acknowledged, and
+ * the forced production does not have them. To follow that production undoes them. So its
+ * stream is refused, and the refusal names the loss, until the operator accepts it
+ * (`connect --discard`). The consent counts for one stream.
  */
 #include <stdio.h>
 
@@ -63,14 +63,11 @@ static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 		    last);
 }
 
-/* Would following that history undo what was acknowledged? */
-static bool undoes(const struct mirror_engine *m, const struct mirror_judgement *j)
+/* Would following that history undo acknowledged writes? */
+static bool undoes(const struct mirror_judgement *j)
 {
-	if (j->keep_sequence >= m->open.marks.last)
-		return j->verdict == MIRROR_VERDICT_FORKED;
 	return j->verdict == MIRROR_VERDICT_FORKED ||
-	       (j->verdict == MIRROR_VERDICT_CONTINUES &&
-		(j->reasons >> GENERATION_FORCED & 1) != 0);
+	       (j->verdict == MIRROR_VERDICT_CONTINUES && j->forced);
 }
 
 static void tell(struct mirror_engine *m, uint32_t site, const char *text)
@@ -85,18 +82,18 @@ static void tell(struct mirror_engine *m, uint32_t site, const char *text)
 	snprintf(f->text, sizeof f->text, "%s", text);
 }
 
-/* A production has said `h`. True: to follow it needs the operator's word, `text` says
- * what for; the members' side is told. */
+/* A production has sent hello `h`. True: to follow it needs the operator's consent;
+ * `text` names the loss, and the members' side is told. */
 bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, char *text,
 		       size_t size)
 {
 	struct mirror_judgement j;
 	char what[120];
 
-	if (m->config->cluster || h->purpose != MIRROR_HELLO_STREAM)
+	if (h->purpose != MIRROR_HELLO_STREAM)
 		return false;
 	mirror_history_judge(&m->open.sb.history, m->open.marks.last, &h->history, &j);
-	if (!undoes(m, &j)) {
+	if (!undoes(&j)) {
 		tell(m, h->site, "");
 		return false;
 	}
@@ -111,6 +108,25 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 		    mirror_engine_site_name(m, m->open.site),
 		    mirror_engine_site_name(m, h->site));
 	tell(m, h->site, text);
+	return true;
+}
+
+/* A promotion of this site, not by force, by a chain that so judges our log: true, it
+ * would undo something, and `text` names that. */
+bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,
+		       char *text, size_t size)
+{
+	char what[120];
+
+	if (!undoes(j) || m->open.prepare.order.force)
+		return false;
+	undo_text(m, j->keep_sequence, what, sizeof what);
+	mirror_text(
+		text, size,
+		"%s of site %s are not part of the history that it would go on with, "
+		"which a force began without them: promote another site, and give them "
+		"up here",
+		what, mirror_engine_site_name(m, m->open.site));
 	return true;
 }
 

@@ -10,6 +10,7 @@
 #include "mirror/wire.h"
 
 struct mirror_engine;
+struct mirror_judgement;
 
 struct engine_undo {
 	uint32_t allowed; /* bit per site */
@@ -18,6 +19,8 @@ struct engine_undo {
 
 bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, char *text,
 		       size_t size);
+bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,
+		       char *text, size_t size);
 bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h);
 
 #endif

@@ -6,11 +6,12 @@
  *   older than device-timeout    FACT_DEVICE_FAILED             as after an error
  *
  * Operations under way are a list in the order in which they began. A look each second,
- * while there are any, walks it: they are bounded (engine_bounds.h). Their memory stays ours
- * until they end, whatever was given up, and the devices are not closed before (D6).
+ * while there are any, walks it: they are bounded (engine_bounds.h). Their memory stays
+ * ours until they end, even if they were given up, and the devices are not closed before
+ * (D6).
  *
- * Large zeroings take their time on a device that is well. Such a one is allowed more by
- * its size, as much as a slow device would need to have it written.
+ * A large zeroing takes long on a good device. It is allowed more time by its size, as
+ * much as a slow device would need to write it.
  */
 #include "mirror/engine_state.h"
 
@@ -131,8 +132,8 @@ static void look(struct mirror_engine *m)
 		mirror_engine_hung(m, text);
 }
 
-/* Who asks is told at once: nothing that the device would be needed for comes any more.
- * Reads under way have lent it their buffers and end with it. */
+/* Clients are told at once, because the device answers nothing more. Reads under way have
+ * lent it their buffers and end with it. */
 static void fail_clients(struct mirror_engine *m)
 {
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)

@@ -70,10 +70,11 @@ const struct mirror_sample *mirror_evidence_sample(const struct mirror_evidence 
 uint32_t mirror_evidence_count(const struct mirror_evidence *e, uint32_t disk);
 
 /* The checksum of the block of this record, whose data is `data`, that may become a
- * sample. 0: none does, since it has no data or reads as a blank disk does. */
+ * sample. 0: there is none, because the record has no data or reads as a blank disk
+ * does. */
 uint32_t mirror_evidence_crc(const struct mirror_header *h, const uint8_t *data);
 
-/* A record touches what it touches: samples of older ones do not count there. */
+/* A record changes its blocks: samples of older records do not count there. */
 void mirror_evidence_touch(struct mirror_evidence *e, const struct mirror_header *h);
 
 /* A record is at home and flushed, and all before it: touch, and take a sample of it if

@@ -54,9 +54,9 @@ static void start(struct mirror_group *g, struct mirror_record *r,
 	mirror_record_push(issue, r);
 }
 
-/* Start what is held for as long as it may. Each released record is treated
- * as a new one (166): the first of a group starts it, the others join it, and
- * the first of the next group ends this. */
+/* Start held records for as long as the gate lets them. Each released record is treated
+ * as a new one (166): the first of a group starts it, the others join it, and the first
+ * of the next group ends this. */
 static void release(struct mirror_group *g, struct mirror_record_queue *issue)
 {
 	while (g->hold.head != NULL && may_start(g, &g->hold.head->header)) {

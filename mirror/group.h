@@ -90,14 +90,14 @@ int mirror_group_arrive(struct mirror_group *g, struct mirror_record *r,
 void mirror_group_done(struct mirror_group *g, const struct mirror_record *r,
 		       struct mirror_record_queue *issue);
 
-/* Let groups go together, or one after the other again. Starts everything
- * held when it lets them; holds what arrives until all that is under way is
- * done when it no longer does. */
+/* Let groups go together, or one after the other again. In the first case all held
+ * records start; in the second later ones are held until all records under way are
+ * done. */
 void mirror_group_set_together(struct mirror_group *g, bool together,
 			       struct mirror_record_queue *issue);
 
-/* Give every held record back, on `dropped`, in arrival order, as if they had
- * never arrived. What was started is still awaited. */
+/* Give every held record back, on `dropped`, in arrival order, as if they had never
+ * arrived. Started records are still awaited. */
 void mirror_group_drop(struct mirror_group *g, struct mirror_record_queue *dropped);
 
 /* Abort if an invariant is broken. Called by every entry point and by sim. */

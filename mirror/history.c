@@ -99,21 +99,26 @@ int mirror_history_check(const struct history *h)
 	return 0;
 }
 
-/* Lower *keep to the lowest cut of the entries from `from` on. */
-static void apply_cuts(const struct history *h, uint32_t from, uint64_t *keep,
-		       uint32_t *cut_reason, uint32_t *reasons)
+/* Was a force the first of the entries from `from` on to give up some of what ends with
+ * `last`? What an earlier one gave up for another reason was never acknowledged. */
+static bool forced_first(const struct history *h, uint32_t from, uint64_t last)
 {
-	uint64_t lowest = UINT64_MAX;
-
 	for (uint32_t i = from; i < h->count; i++) {
-		*reasons |= 1u << h->entry[i].reason;
-		if (h->entry[i].cut < lowest) {
-			lowest = h->entry[i].cut;
-			*cut_reason = h->entry[i].reason;
-		}
+		if (h->entry[i].cut >= last)
+			continue;
+		if (h->entry[i].reason == GENERATION_FORCED)
+			return true;
+		last = h->entry[i].cut;
 	}
-	if (lowest < *keep)
-		*keep = lowest;
+	return false;
+}
+
+/* Lower *keep to the lowest cut of the entries from `from` on. */
+static void apply_cuts(const struct history *h, uint32_t from, uint64_t *keep)
+{
+	for (uint32_t i = from; i < h->count; i++)
+		if (h->entry[i].cut < *keep)
+			*keep = h->entry[i].cut;
 }
 
 /* Number of entries of `h` up to and including `id`, which is its ancestor: 0 stands
@@ -152,16 +157,17 @@ static bool may_be_dropped(const struct history *own, const struct history *thei
 void mirror_history_judge(const struct history *own, uint64_t own_last_sequence,
 			  const struct history *theirs, struct mirror_judgement *out)
 {
-	uint32_t ignored = 0;
+	uint32_t after;
 
 	*out = (struct mirror_judgement){ 0 };
 	out->has_ancestor = common_ancestor(own, theirs, &out->ancestor);
 	if (out->has_ancestor) {
 		out->keep_sequence = own_last_sequence;
-		apply_cuts(theirs, entries_through(theirs, &out->ancestor),
-			   &out->keep_sequence, &out->cut_reason, &out->reasons);
-		apply_cuts(own, entries_through(own, &out->ancestor), &out->keep_sequence,
-			   &ignored, &ignored);
+		after = entries_through(theirs, &out->ancestor);
+		out->forced = forced_first(theirs, after, own_last_sequence);
+		apply_cuts(theirs, after, &out->keep_sequence);
+		apply_cuts(own, entries_through(own, &out->ancestor),
+			   &out->keep_sequence);
 	}
 	out->dropped_count = own_last_sequence - out->keep_sequence;
 

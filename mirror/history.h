@@ -51,17 +51,15 @@ struct mirror_judgement {
 				       is beyond it here is dropped and refreshed; AHEAD,
 				       FORKED: likewise, for information; UNKNOWN: 0 */
 	uint64_t dropped_count;     /* own_last_sequence - keep_sequence */
-	uint32_t reasons;           /* bit per enum generation_reason: of all generations
-				       after the common one in their chain */
-	uint32_t cut_reason;        /* of the one with the lowest cut; 0: none after */
+	bool forced;                /* a force was the first to give up some of it: that may
+				       have been acknowledged */
 	bool has_ancestor;
 	struct uuid ancestor;       /* the newest common generation */
 	const char *rule;           /* "D8-continues", ...: for `rule=` */
 };
 
-/* What becomes of our log, which ends at own_last_sequence, when we follow the chain
- * `theirs` (production's, or the view's). Both must have passed
- * mirror_history_check(). */
+/* Judge our log, which ends at own_last_sequence, if we follow the chain `theirs`
+ * (production's, or the view's). Both must have passed mirror_history_check(). */
 void mirror_history_judge(const struct history *own, uint64_t own_last_sequence,
 			  const struct history *theirs, struct mirror_judgement *out);
 

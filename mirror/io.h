@@ -1,5 +1,5 @@
-/* io.h - what the mirror core asks of devices, clients and links, and what
- * they give back. The drivers (*_driver.c) and the simulator stand behind it. */
+/* io.h - the mirror core's requests to devices, clients and links, and their results. The
+ * drivers (*_driver.c) and the simulator stand behind it. */
 #ifndef MIRROR_IO_H
 #define MIRROR_IO_H
 

@@ -39,7 +39,7 @@ static void answer(struct io_driver *d, struct mirror_request *r)
 	f->answer(f, r);
 }
 
-/* Hand over what may leave; keep the rest as late. */
+/* Hand over the answers that may leave; keep the rest as late. */
 void io_answer_offer(struct io_driver *d)
 {
 	struct mirror_request *r;
@@ -63,7 +63,7 @@ void io_answer_offer(struct io_driver *d)
 	}
 }
 
-/* ORDER_FAIL_FROZEN: what waits here for a lease is as frozen as what waits in
+/* ORDER_FAIL_FROZEN: an answer that waits here for a lease is as frozen as a request in
  * the core, which has let go of it. */
 void io_answer_fail_late(struct io_driver *d)
 {
@@ -76,9 +76,9 @@ void io_answer_fail_late(struct io_driver *d)
 	}
 }
 
-/* The clients are dropped. What was acknowledged in time still leaves; an error
- * does not: a client that loses its connection can ask the next production, one
- * that was told of an error cannot. */
+/* The clients are dropped. Answers that were acknowledged in time still leave. An error
+ * does not: a client that loses its connection can ask the next production; a client that
+ * was told of an error cannot. */
 void io_answer_close(struct io_driver *d)
 {
 	struct mirror_request_list rest = { 0 };

@@ -36,8 +36,8 @@ static uint64_t clock_ns(clockid_t id)
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-/* What spares wake-ups and inter-processor interrupts, as far as the kernel has
- * it. A disabled ring is enabled by the thread that will be its only issuer. */
+/* Flags that spare wake-ups and inter-processor interrupts, as far as the kernel has
+ * them. A disabled ring is enabled by the thread that will be its only issuer. */
 static int ring_make(struct io_driver *d)
 {
 	static const unsigned int flags[] = {
@@ -224,7 +224,7 @@ static void execute_answers(struct io_driver *d, struct mirror_request_list *lis
 	*list = (struct mirror_request_list){ 0 };
 }
 
-/* Frames before link orders: what the core said before it closes a link is to
+/* Frames before link orders: frames that the core sent before it closes a link must
  * leave. Answers before the clients' end: the same. */
 static void execute(struct io_driver *d, struct mirror_actions *out)
 {
@@ -309,8 +309,8 @@ static void complete(struct io_driver *d)
 		d->counters.completion_per_turn_max = count;
 }
 
-/* Let everybody act on what the completions changed, until nothing changes any
- * more. Returns false when there may be more to do. */
+/* Let every part act on the changes that the completions made, until nothing changes.
+ * Returns false when there may be more to do. */
 static bool settle(struct io_driver *d)
 {
 	for (uint32_t pass = 0; pass < PASS_COUNT_MAX; pass++) {

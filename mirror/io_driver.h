@@ -201,12 +201,12 @@ struct io_job {
 };
 int io_driver_offload(struct io_driver *d, struct io_job *j);
 
-/* Wait no longer for a job whose work may not end: what it does not answer is a dead
- * name server, or a device. True: `done` is not called any more, the job and all that it
- * points to belong to its thread, and `left` is called there when the work ends, if ever
- * (the driver may be gone by then). False: it has ended, and `done` is about to be called.
- * Only so many are left behind at a time: beyond, io_driver_offload() of a job that has
- * `left` returns -EAGAIN. */
+/* Stop waiting for a job whose work may never end, because a dead name server or a device
+ * does not answer. True: `done` will not be called; the job and all that it points to
+ * belong to its thread, and `left` is called there when the work ends, if ever (the
+ * driver may be gone by then). False: it has ended, and `done` is about to be called.
+ * Only so many are left behind at a time: beyond that, io_driver_offload() of a job that
+ * has `left` returns -EAGAIN. */
 bool io_driver_leave(struct io_driver *d, struct io_job *j);
 
 /* Any thread: run `done` on the I/O thread. Not again before it runs. After the loop's

@@ -50,7 +50,8 @@ static void retry_expired(struct io_timer *t)
 	accept_arm(io_driver_container(t, struct nbd_listener, retry));
 }
 
-/* The socket gets its name once it listens: who finds it can connect. */
+/* The socket gets its name once it listens, so that every client that finds the name can
+ * connect. */
 static void fresh_path(const char *path, char fresh[PATH_MAX + 8])
 {
 	snprintf(fresh, PATH_MAX + 8, "%s.new", path);

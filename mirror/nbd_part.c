@@ -53,8 +53,8 @@ static uint32_t pool_size(uint32_t bytes)
 	return size;
 }
 
-/* May this connection take `bytes` more? See "Bounds" in nbd_client.h: what keeps it
- * going always; more only as long as it would leave as much to the others. */
+/* May this connection take `bytes` more? See "Bounds" in nbd_client.h: always as much as
+ * keeps it going; more only as long as it leaves as much to the others. */
 static bool may_hold(const struct mirror_nbd_client *c,
 		     const struct mirror_nbd_command *command, uint32_t bytes, bool read)
 {

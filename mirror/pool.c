@@ -10,7 +10,7 @@
 #define ORDER_COUNT MIRROR_POOL_ORDER_COUNT
 #define NONE UINT32_MAX
 
-/* Put `block` first in its order's list: what was used last is used next. */
+/* Put `block` first in its order's list: the buffer used last is used next. */
 static void list_add(struct mirror_pool *pool, uint32_t block, uint32_t order)
 {
 	const uint32_t next = pool->first_free[order];

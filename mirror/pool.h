@@ -31,7 +31,7 @@ void mirror_pool_destroy(struct mirror_pool *pool);
 uint8_t *mirror_pool_get(struct mirror_pool *pool, uint32_t bytes);
 void mirror_pool_put(struct mirror_pool *pool, uint8_t *buffer);
 
-/* What a buffer was taken with, rounded up: how much it really holds. */
+/* The size that a buffer was taken with, rounded up: how much it really holds. */
 uint32_t mirror_pool_buffer_bytes(const struct mirror_pool *pool, const uint8_t *buffer);
 
 uint64_t mirror_pool_bytes_free(const struct mirror_pool *pool);

@@ -106,8 +106,8 @@ void mirror_scan_read_failed(struct mirror_scan *scan)
 	scan->failed = true;
 }
 
-/* Take in what the caller read. A failed read is tried again block by block, so that
- * one bad sector costs no more than its block. */
+/* Take in the caller's read. A failed read is tried again block by block, so that one bad
+ * sector costs no more than its block. */
 static void take_read(struct mirror_scan *scan)
 {
 	if (!scan->reading)
@@ -247,8 +247,8 @@ static void end(struct mirror_scan *scan, uint64_t last_sequence, const char *re
 	mirror_scan_set_phase(scan, MIRROR_SCAN_PHASE_END);
 }
 
-/* A survey finds where the ring's content begins, not where the tail was. What lies
- * before it must be at home, else something in between is lost. */
+/* A survey finds where the ring's content begins, not where the tail was. Records before
+ * that place must be at home, else records between were lost. */
 static void end_or_gap(struct mirror_scan *scan, uint64_t last_sequence,
 		       const char *reason)
 {

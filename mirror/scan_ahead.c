@@ -99,8 +99,8 @@ void mirror_scan_survey_begin(struct mirror_scan *scan)
 	begin_pass(scan, 0);
 }
 
-/* Could it have been written at the cursor, in some lap, and is it not left over behind a
- * cut by what the cut dropped? */
+/* Could the descriptor have been written at the cursor, in some lap, and is it not a
+ * leftover of records that a cut dropped? */
 static bool belongs_here(const struct mirror_scan *scan)
 {
 	const struct mirror_descriptor *d = &scan->descriptor;
@@ -114,7 +114,7 @@ static bool belongs_here(const struct mirror_scan *scan)
 	       d->total_bytes <= ring_bytes - scan->cursor;
 }
 
-/* Is this place, epoch and sequence what comes right behind the run? */
+/* Do place, epoch and sequence follow right behind the run? */
 static bool follows(const struct mirror_scan *scan, const struct mirror_scan_run *run,
 		    uint64_t position, uint64_t epoch, uint64_t sequence)
 {
@@ -123,8 +123,8 @@ static bool follows(const struct mirror_scan *scan, const struct mirror_scan_run
 		mirror_scan_restart_in(scan, position, position + 1) != NULL);
 }
 
-/* Does it go beyond the highest mark? What begins beyond it does too, but the lowest that
- * does is taken, and if that leaves a gap it is found at the end. */
+/* Does the run go beyond the highest mark? Runs that begin beyond it do too, but the
+ * lowest that does is taken, and a gap that this leaves is found at the end. */
 static void weigh_run(struct mirror_scan *scan, const struct mirror_scan_run *run)
 {
 	const struct mirror_scan_run *best = &scan->best_run;
@@ -143,7 +143,7 @@ static void weigh_run(struct mirror_scan *scan, const struct mirror_scan_run *ru
 		scan->best_run = *run;
 }
 
-/* The run ends here. One that begins where the ring does waits: what ends at the ring's
+/* The run ends here. A run that begins where the ring begins waits: the run at the ring's
  * end may lead into it. */
 static void close_run(struct mirror_scan *scan)
 {
@@ -226,7 +226,7 @@ static void survey_end(struct mirror_scan *scan)
 	close_last_run(scan);
 	if (sb->tail_sequence != 0 &&
 	    scan->survey_end <= sb->tail_position + sb->ring_bytes) {
-		/* Nothing was written over what the hint points to: it is damaged. */
+		/* Nothing was written over the place of the hint: it is damaged. */
 		mirror_scan_conclude(scan);
 		return;
 	}
@@ -283,7 +283,7 @@ enum scan_next mirror_scan_survey_step(struct mirror_scan *scan)
 	case SCAN_DATA_READ:
 		return SCAN_READ;
 	case SCAN_DATA_GOOD:
-		/* Its data is skipped: what a client wrote is no descriptor. */
+		/* Its data is skipped: a client's data is no descriptor. */
 		if (scan->survey_pass == 0)
 			learn(scan);
 		else

@@ -207,8 +207,8 @@ void mirror_superblock_set_tail(struct mirror_superblock *sb, uint64_t position,
 	assert(position >= sb->tail_position || sb->tail_sequence == 0);
 	assert(sequence > 0);
 
-	/* What stands behind a restart has its epoch or a later one; the tail's must
-	 * go on saying so when the restart itself is forgotten. */
+	/* Descriptors behind a restart have its epoch or a later one; the tail's must
+	 * still say so when the restart itself is forgotten. */
 	while (passed < sb->restart_count && sb->restart[passed].position <= position) {
 		if (sb->restart[passed].epoch > epoch)
 			epoch = sb->restart[passed].epoch;

@@ -45,10 +45,10 @@ struct mirror_mark {
 	uint64_t sequence;
 };
 
-/* A place where the ring's sequences do not simply go on: what stands before
- * `position` counts up to `sequence` only; at `position` the log goes on with
- * sequence + 1, under `epoch` or later. A truncation steps back, a refresh that
- * begins beyond what is held leaps ahead. */
+/* A place where the ring's sequences do not simply go on: records before `position` count
+ * up to `sequence` only; at `position` the log goes on with sequence + 1, under `epoch`
+ * or later. A truncation steps back; a refresh that begins beyond the held records leaps
+ * ahead. */
 struct mirror_restart {
 	uint64_t position;
 	uint64_t sequence;

@@ -95,7 +95,7 @@ int mirror_ublk_translate(const struct mirror_ublk_descriptor *d, uint64_t disk_
 
 int32_t mirror_ublk_result(const struct mirror_request *r)
 {
-	/* What a file system takes for more than an error of its disk, it is not to see:
+	/* A file system must not see an error that it takes for more than a disk's:
 	 * -ESHUTDOWN and the like are between the engine and us. */
 	if (r->result < 0)
 		return r->result == -ENOSPC ? -ENOSPC : -EIO;

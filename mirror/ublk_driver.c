@@ -191,7 +191,7 @@ static void fetched(struct io_completion *c, int32_t result, uint32_t flags)
 	v->waiting_end = &t->next;
 }
 
-/* Everything that the kernel waits for is answered now; what is fetched later, then. */
+/* All requests that the kernel waits for are answered now; those fetched later, then. */
 static void fail_device(struct device *v)
 {
 	if (v->state != DEVICE_OPEN)
@@ -318,7 +318,7 @@ static void wishes_come(struct io_job *j)
 	for (uint32_t i = 0; i < CONFIG_DISK_COUNT_MAX; i++) {
 		const struct wish wish = take_wish(d, i);
 
-		/* What is to be served was asked for after what is to fail. */
+		/* A disk to be served was asked for after the one to fail. */
 		if (wish.fail)
 			fail_disk(d, i);
 		if (wish.serve)

@@ -50,8 +50,8 @@ void ublk_driver_destroy(struct ublk_driver *d);
  * waits in vain. */
 void ublk_driver_serve(struct ublk_driver *d, uint32_t disk, uint32_t number);
 
-/* Likewise: fail what is served as `disk`, so that the kernel can remove it without
- * waiting for the mirror. */
+/* Likewise: fail the device that is served as `disk`, so that the kernel can remove it
+ * without waiting for the mirror. */
 void ublk_driver_fail(struct ublk_driver *d, uint32_t disk);
 
 #endif

@@ -92,7 +92,7 @@ enum mirror_hello_purpose {
 	MIRROR_HELLO_ROLL,         /* D5: send me what you hold after next_sequence - 1 */
 };
 
-/* What either side says of itself, HELLO and WELCOME alike. */
+/* A side's state, in HELLO and WELCOME alike. */
 struct mirror_hello {
 	uint16_t version_min, version_max;
 	uint32_t features;         /* that this side can do; none yet */

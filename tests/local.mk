@@ -188,6 +188,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/check_g6.c \
 	tests/sim/check_g7.c \
 	tests/sim/check_g8.c \
+	tests/sim/check_undo.c \
 	tests/sim/check_w.c \
 	tests/sim/checker.h \
 	tests/sim/device.h \
@@ -214,6 +215,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario_clients.c \
 	tests/sim/scenario_copies.c \
 	tests/sim/scenario_disks.c \
+	tests/sim/scenario_forced.c \
 	tests/sim/scenario_hosts.c \
 	tests/sim/scenario_leases.c \
 	tests/sim/scenario_line.c \

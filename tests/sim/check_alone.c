@@ -1,13 +1,14 @@
-/* check_alone.c - what the guarantees are without a cluster, where two sites and an
- * operator stand for the majority:
- *   G1  what is acknowledged is logged at the copy that production calls current
- *   G3  two sites never serve at once, unless a force has parted them, and one could not
- *       hear the other: a force overrides nobody who answers that he serves; a site that
- *       has promised the other has handed over, until a newer generation is here
- *   G4  whoever is told to serve has all that was acknowledged or shown, but for what
- *       a force gave up
- *   G6  a site without an image is never called UpToDate, whoever forces it
- *   D3  no copy is waited for that misses what only a map names
+/* check_alone.c - the guarantees without a cluster, where two sites and an operator stand
+ * for the majority:
+ *   G1  an acknowledged write is logged at the copy that production calls current
+ *   G3  two sites never serve at once, unless a force has parted them and one could not
+ *       hear the other: no force overrides a site that answers that it serves; a site
+ *       that has promised to follow the other has handed over, until a newer generation
+ *       is here
+ *   G4  a site that is told to serve has all that was acknowledged or shown, except
+ *       writes that a force gave up
+ *   G6  a site without an image is never called UpToDate, even by force
+ *   D3  no copy is waited for that misses data which only a map names
  * D8 is check_d.c's and G7 check_g7.c's.
  */
 #include <string.h>

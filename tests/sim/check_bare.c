@@ -3,10 +3,10 @@
  * part of the next, through any crash of processes; with `order: flush` through a power
  * cut too.
  *
- * What a sector holds says how many whole groups there may be: from the group before
- * its write's (a part of the next one) to the one before its next write's. The disks
- * obey the order when one number suits all sectors of all of them. Groups are counted by
- * a key that grows along the history: the generation's ordinal, then the group.
+ * A sector's content says how many whole groups there may be: from the group before its
+ * write's (a part of the next one) to the group before its next write's. The disks obey
+ * the order when one number suits all sectors of all of them. Groups are counted by a key
+ * that grows along the history: the generation's ordinal, then the group.
  */
 #include <string.h>
 

@@ -1,16 +1,17 @@
 /* check_d.c - the decision rules D1-D8, where they can be watched one by one:
- *   D1  views of one ballot are one view; none goes back; each was persisted by a
- *       majority of its voters when it takes effect, and where these changed, of the
- *       older ones too; what one had accepted before it lost its file still counts;
- *       and who hears each other and has a quorum comes to know the same one in effect;
- *       who leaves in order where nothing goes wrong has handed its vote back
- *   D2  or by half of the voters, when none of these has restarted since all agreed, and
- *       all others have been reset since, or lost their file
- *   D4  who has prepared a promotion has its refusal on stable storage; a site with a
- *       refusal takes nothing from an older generation; it forgets none before its time
- *   D8  the chain's parents are sound; what a log holds is of the generation that its
- *       history names for it; what was cut off is undone, or its extents are owed; no
- *       SplitBrain without a force
+ *   D1  views of one ballot are one view; none goes back; when a view takes effect, a
+ *       majority of its voters has persisted it, and a majority of the older ones too if
+ *       they changed; a view that a voter accepted before it lost its file still counts;
+ *       members that hear each other and have a quorum come to know the same view in
+ *       effect; a member that leaves in order, without a fault, has handed its vote back
+ *   D2  or half of the voters, when none of these has restarted since all agreed, and all
+ *       others have been reset since, or lost their file
+ *   D4  a site that has prepared a promotion has its refusal on stable storage; a site
+ *       with a refusal takes no record of an older generation; it forgets no refusal
+ *       before its time
+ *   D8  the chain's parents are sound; a log's records are of the generation that its
+ *       history names for them; records that were cut off are undone, or their extents
+ *       are owed; no SplitBrain without a force
  * D3 and D5 have checkers of their own; D6 is watched by node.c, D7 by check_g3.c.
  */
 #include <string.h>

@@ -1,7 +1,7 @@
-/* check_d3.c - D3, into the current set and out of it: a view that calls a copy current is
- * proposed when that copy has all before its mark durable; and production answers no
- * write while it does not wait for a copy that some view may call current, in effect or
- * undecided. (That such a copy has what is acknowledged, check_g1.c sees.)
+/* check_d3.c - D3, into the current set and out of it: when a view that calls a copy
+ * current is proposed, that copy has all before its mark durable. And production answers
+ * no write unless it waits for every copy that some view may call current, in effect or
+ * undecided. (check_g1.c sees that such a copy has all acknowledged writes.)
  */
 #include <string.h>
 

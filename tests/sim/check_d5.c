@@ -1,7 +1,7 @@
-/* check_d5.c - D5, the order in which a generation is opened: who is reached has stored
- * the refusal and has nothing that was not rolled forward; who was not reached is not
- * waited for, nor current. (That no identity stands for two records, journal.c sees; that
- * what was recovered is not shown too early, check_g1.c.)
+/* check_d5.c - D5, the order in which a generation is opened: a site that was reached has
+ * stored the refusal and has no record that was not rolled forward; a site that was not
+ * reached is neither waited for nor current. (journal.c sees that no identity stands for
+ * two records; check_g1.c that recovered records are not shown too early.)
  */
 #include "cluster/internal.h"
 #include "mirror/engine_state.h"

@@ -1,11 +1,11 @@
-/* check_g1.c - G1, durability: what is acknowledged is logged at production and at every
- * current copy, and what is flushed is durable there, on the device too; what a read
- * shows is logged likewise; a flush that fails ends the use of its device. A read shows
- * whole sectors, and in each the newest write that was acknowledged before it was asked,
- * or a later one. Current counts by every view that may be in effect, the undecided ones
- * of this production among them. D5: a read of what was recovered likewise; W5: it is
- * found while it is replayed.
- * That nothing acknowledged is gone later, check_g4.c sees whenever somebody serves.
+/* check_g1.c - G1, durability: an acknowledged write is logged at production and at every
+ * current copy, and a flushed one is durable there, on the device too. Data that a read
+ * shows is logged likewise. A flush that fails ends the use of its device. A read shows
+ * whole sectors, and in each the newest write that was acknowledged before the read was
+ * asked, or a later one. Copies are current by every view that may be in effect, undecided
+ * ones of this production included. D5: the same holds for a read of recovered records;
+ * W5: a read finds them while they are replayed.
+ * check_g4.c sees, whenever a site serves, that nothing acknowledged is gone later.
  */
 #include <string.h>
 
@@ -106,15 +106,20 @@ static void check_empty_flush(struct sim *w, uint32_t node, const struct sim_req
 		check_copies(w, node, r->floor_sequence, true, "G1");
 }
 
-/* In the history that ends with `g`, a flush's mark has that number. */
+/* In the history that ends with `g`, that number is a flush's mark, or no client's: of the
+ * mark that a demote leaves, or of a refresh. */
 static bool is_mark(const struct sim *w, const struct sim_generation *g,
 		    uint64_t sequence)
 {
+	uint64_t at;
+
 	while (sequence <= g->cut && g->parent >= 0)
 		g = &w->generation[g->parent];
-	return sequence > g->cut && sequence - g->cut - 1 < g->room &&
-	       g->write[sequence - g->cut - 1].known &&
-	       g->write[sequence - g->cut - 1].type == MIRROR_REQUEST_FLUSH;
+	if (sequence <= g->cut)
+		return false;
+	at = sequence - g->cut - 1;
+	return at >= g->room || !g->write[at].known ||
+	       g->write[at].type == MIRROR_REQUEST_FLUSH;
 }
 
 /* The record that has to be safe for this answer. A flush stands for what is before its
@@ -170,6 +175,10 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 	note_told(w, node, g, sequence);
 	if (q->sequence > g->answered)
 		g->answered = q->sequence;
+	if (sequence > g->said)
+		g->said = sequence;
+	if (is_flush(q) && sequence > g->said_flushed)
+		g->said_flushed = sequence;
 	if (sequence > g->acknowledged && sequence > g->cut) {
 		g->acknowledged = sequence;
 		for (uint32_t s = 0; s < w->plan.site_count; s++)

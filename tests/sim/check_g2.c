@@ -1,7 +1,7 @@
-/* check_g2.c - G2, order: at any instant what a site holds, home and log together, is
- * its history up to one sequence, across all disks (journal.c compares); at a restart that
- * is W5, and while a refresh is held, G6. And the groups themselves: who writes after an
- * answer writes a later group (P0-3).
+/* check_g2.c - G2, order: at any instant a site's content, home and log together, is its
+ * history up to one sequence, across all disks (journal.c compares); at a restart that is
+ * W5, and while a refresh is held, G6. And the groups themselves: a client that writes
+ * after an answer writes a later group (P0-3).
  */
 #include "mirror/engine_state.h"
 #include "tests/sim/sim.h"

@@ -1,8 +1,8 @@
-/* check_g3.c - G3, one production: nobody answers once another was promoted, and nobody
- * begins to serve while another still holds a lease, nor has one again once another has
- * begun; and a generation is of one process. After a force two lineages may live.
- * D7: a lease runs from when it was asked for, by the grants of a majority; and no voter
- * grants one that has promised a proposal of another member since.
+/* check_g3.c - G3, one production: no host answers once another was promoted; no host
+ * begins to serve while another still holds a lease, and none gets a lease again once
+ * another has begun; a generation is of one process. After a force two lineages may live.
+ * D7: a lease runs from the moment when it was asked for, by the grants of a majority; and
+ * no voter grants a lease after it has promised a proposal of another member.
  */
 #include <string.h>
 
@@ -96,6 +96,16 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 
 /* ---- D7 ---------------------------------------------------------------------------- */
 
+/* Its voters: bit per node. */
+static uint32_t nodes_of(const struct view *v)
+{
+	uint32_t nodes = 0;
+
+	for (uint32_t i = 0; v != NULL && i < v->voters.count; i++)
+		nodes |= 1u << v->voters.voter[i].node;
+	return nodes;
+}
+
 static void asked(struct sim *w, uint32_t node, const struct message *m)
 {
 	const uint64_t at = m->lease.counter % SIM_RENEWALS_MAX;
@@ -104,6 +114,33 @@ static void asked(struct sim *w, uint32_t node, const struct message *m)
 	w->node[node].renewal[at].counter = m->lease.counter;
 	w->node[node].renewal[at].sent_ns = sim_clock(w, node);
 	w->node[node].renewal[at].granted = 0;
+	w->node[node].renewal[at].counted = nodes_of(
+		cluster_vote_in_effect(w->node[node].core));
+}
+
+/* Each majority of the voters `a` has one of each majority of `b`. */
+static bool majorities_meet(uint32_t a, uint32_t b)
+{
+	const int all_a = __builtin_popcount(a), all_b = __builtin_popcount(b),
+		  both = __builtin_popcount(a & b);
+	int from_a = all_a / 2 + 1 - (all_a - both),
+	    from_b = all_b / 2 + 1 - (all_b - both);
+
+	from_a = from_a > 0 ? from_a : 0;
+	from_b = from_b > 0 ? from_b : 0;
+	return from_a + from_b > both;
+}
+
+/* It grants what is counted by voters of whom another majority may take over. */
+static void check_counted(struct sim *w, uint32_t node, uint32_t counted)
+{
+	const struct view *v = cluster_vote_newest(w->node[node].core);
+
+	if (v != NULL && !w->forced && !majorities_meet(counted, nodes_of(v)))
+		sim_violate(w, "D7",
+			    "n%u grants a lease that the voters %x count, and knows the "
+			    "voters %x: majorities of them need share none",
+			    node + 1, counted, nodes_of(v));
 }
 
 static void granted(struct sim *w, uint32_t node, const struct message *m)
@@ -114,8 +151,11 @@ static void granted(struct sim *w, uint32_t node, const struct message *m)
 
 	for (uint32_t n = 0; n < w->node_count; n++)
 		if (w->node[n].renewal[at].counter == m->lease.counter &&
-		    uuid_equal(&w->node[n].renewal[at].generation, &m->lease.generation))
+		    uuid_equal(&w->node[n].renewal[at].generation,
+			       &m->lease.generation)) {
 			w->node[n].renewal[at].granted |= 1u << node;
+			check_counted(w, node, w->node[n].renewal[at].counted);
+		}
 	/* What it promised in this very step, it promised after this. */
 	if (v != NULL && w->node[node].promised_before > v->ballot &&
 	    (int32_t)cluster_view_ballot_node(w->node[node].promised_before) !=

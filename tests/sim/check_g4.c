@@ -1,8 +1,8 @@
-/* check_g4.c - G4, nothing stale: whoever is told to serve has all that was acknowledged
- * or shown, in any generation; and G1 through every crash of the same site: all that was
- * flushed. Less is right only after a force, or (D4) when power took what was not flushed
- * from the very site that serves now, and no current copy that had not restarted was
- * there; the promotion says so.
+/* check_g4.c - G4, nothing stale: a site that is told to serve has all that was
+ * acknowledged or shown, in any generation; and G1 through every crash of the same site:
+ * all that was flushed. Less is right only after a force, or (D4) when power took unflushed
+ * writes from the very site that serves now, and no current copy was there that had not
+ * restarted; the promotion says so.
  */
 #include "cluster/internal.h"
 #include "tests/sim/sim.h"

@@ -1,7 +1,7 @@
-/* check_g5.c - G5, no unproven clean, and W2: what a site's log no longer holds and
- * another has not made durable stands in the map for that one, and durably so; and no
- * site believes more of another than is true. (That no extent is clean that differs, the end of
- * each run compares byte for byte.)
+/* check_g5.c - G5, no unproven clean, and W2: a record that a site's log no longer holds
+ * and another site has not made durable has its extents in the map for that site, durably;
+ * and no site believes more of another than is true. (The end of each run compares the
+ * disks byte for byte, so that no clean extent differs.)
  */
 #include <assert.h>
 

@@ -1,13 +1,13 @@
-/* check_g7.c - G7, bounded: both cores' own invariants, bounds included, all the time,
- * and every queue that the status shows within the bound that it shows; what is queued
- * on one line too. And every request is answered within ANSWER_NS while all run and are
- * members together, no device fails or is slow, and nothing has struck since: whatever
- * the lines between the sites do, a copy that confirms nothing is left out. With lines
- * that work too, somebody serves within SERVE_NS.
- * And a device that hangs is given up within device-timeout and NOTICE_NS.
+/* check_g7.c - G7, bounded: both cores' own invariants, bounds included, all the time;
+ * every queue that the status shows is within the bound that it shows, and so is the queue
+ * of one line. Every request is answered within ANSWER_NS while all run and are members
+ * together, no device fails or is slow, and no fault has struck since: whatever the lines
+ * between the sites do, a copy that confirms nothing is left out. If the lines work too,
+ * some host serves within SERVE_NS.
+ * A device that hangs is given up within device-timeout and NOTICE_NS.
  * Without a cluster an answer may wait for an operator, if `why` names the command that
- * ends the wait: he gives it (operator.c), and it does.
- * That all comes together again, settle.c sees at the end of every run.
+ * ends the wait: he gives it (operator.c), and the wait ends.
+ * settle.c sees at the end of every run that all comes together again.
  */
 #include <string.h>
 

@@ -1,9 +1,8 @@
-/* check_g8.c - G8, no guessing: what an open finds in a log and counts is whole, and is
- * what its history says; a log that rotted, or that a write was lost of or went
- * astray in, is refused or holds nothing else; and of two
- * whole superblocks the newest is gone by. No disk is taken for another, nor for one that
- * it is not (docs/rules.md). (That a record of another time is refused on
- * the line, line.c sees.)
+/* check_g8.c - G8, no guessing: the records that an open finds in a log and counts are
+ * whole, and are those of its history. A log that rotted, lost a write or has a misdirected
+ * one is refused or holds no wrong record. Of two whole superblocks the newer one counts.
+ * No disk is taken for another, nor for a disk that it is not (docs/rules.md). (line.c sees
+ * that a record of another time is refused on the line.)
  */
 #include <errno.h>
 #include <string.h>

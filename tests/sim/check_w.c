@@ -1,12 +1,16 @@
-/* check_w.c - the write-ahead rules: W1 a home write starts after its record is durable in
- * this log, by the marks and on the device, and a mark on the device proves it; W2 what
- * counts as home and flushed is on the disk's stable storage (check_g5.c: and others have
- * it, or a map stands for it); W3 a site that restarts has all that it had said to be
- * durable, and says no more than is;
- * W4 a mark follows within 10 ms when the log is idle, and damage before a mark is not
- * taken for the end; W6 nothing above a hold goes home, and the hold is lifted when all of
- * the refresh is durable. W5 is watched by check_g2.c after each restart and by check_g1.c
- * while production replays.
+/* check_w.c - the write-ahead rules:
+ *   W1  a home write starts after its record is durable in this log, by the marks and on
+ *       the device, and a mark on the device proves it
+ *   W2  records that count as home and flushed are on the disk's stable storage
+ *       (check_g5.c: and others have them, or a map stands for them)
+ *   W3  a site that restarts has all that it had called durable, and claims no more than
+ *       is durable
+ *   W4  a mark follows within 10 ms when the log is idle, and damage before a mark is not
+ *       taken for the end
+ *   W6  no record above a hold goes home, and the hold is lifted when all of the refresh
+ *       is durable
+ * W5 is watched by check_g2.c after each restart and by check_g1.c while production
+ * replays.
  */
 #include <string.h>
 

@@ -16,6 +16,12 @@
 #define MEDDLES_ONE_IN 1500u
 #define COMMANDS_LIMIT (SIM_COMMANDS_MAX - 400)
 
+/* What is left of them is for the end of the run, when all has to come together. */
+static bool has_said_enough(const struct sim *w)
+{
+	return !w->settling && w->command_count > COMMANDS_LIMIT;
+}
+
 /* The part of the network with quorum, or NOBODY. */
 static uint32_t quorate_part(const struct sim *w)
 {
@@ -193,7 +199,7 @@ static void promote_best(struct sim *w, uint32_t part)
 			p->promote_node = n;
 		}
 	}
-	if (best == INT32_MIN || w->command_count > COMMANDS_LIMIT)
+	if (best == INT32_MIN || has_said_enough(w))
 		return;
 	sim_trace(w, "PACEMAKER promotes%s", is_fencing(p) ? " before a fencing" : "");
 	p->promote_id = sim_promote(w, p->promote_node, false);
@@ -208,7 +214,7 @@ static void meddle(struct sim *w, uint32_t part)
 {
 	const uint32_t node = (uint32_t)sim_random(w, w->node_count);
 
-	if (w->settling || w->command_count > COMMANDS_LIMIT ||
+	if (w->settling || has_said_enough(w) ||
 	    sim_random(w, MEDDLES_ONE_IN * (1 + w->plan.slow)) != 0 ||
 	    !is_alive(w, node, part))
 		return;
@@ -237,16 +243,18 @@ static void promote(struct sim *w, uint32_t part)
 	}
 }
 
-/* A monitor finds a device failed: production's score is gone, so that another becomes
- * it; and the resource is stopped, and started later. Where the device hangs, the stop
- * fails. */
+/* A monitor finds a device failed: production is demoted, so that another becomes it; and
+ * the resource is stopped, and started later. Where the device hangs, the stop fails; what
+ * is not fenced then is left alone. */
 static void recover(struct sim *w, uint32_t part)
 {
 	for (uint32_t n = 0; n < w->node_count; n++) {
-		if (!is_alive(w, n, part) || !w->node[n].core->role.failed ||
-		    sim_random(w, 50) != 0)
+		const struct cluster_core *c = w->node[n].core;
+
+		if (!is_alive(w, n, part) || !c->role.failed || sim_random(w, 50) != 0)
 			continue;
-		if (sim_node_serves(w, n) && sim_random(w, 2) == 0)
+		if (c->role.serve == SERVE_SERVING &&
+		    (sim_io_hangs(w, n) || sim_random(w, 2) == 0))
 			sim_command(w, n, CLUSTER_COMMAND_DEMOTE, false, -1);
 		else if (!sim_io_hangs(w, n))
 			sim_node_kill(w, n);

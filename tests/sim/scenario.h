@@ -26,7 +26,8 @@ struct sim_scenario {
 extern const struct sim_scenario sim_scenarios_views[], sim_scenarios_promotion[],
 	sim_scenarios_leases[], sim_scenarios_hosts[], sim_scenarios_copies[],
 	sim_scenarios_refresh[], sim_scenarios_log[], sim_scenarios_line[],
-	sim_scenarios_clients[], sim_scenarios_disks[], sim_scenarios_alone[];
+	sim_scenarios_clients[], sim_scenarios_disks[], sim_scenarios_alone[],
+	sim_scenarios_forced[];
 
 /* Play the scenario of that name, or "all" of them, and say how each went. With `trace`
  * the first seed that fails, or the first, goes to stdout step by step. `seeds`: so many
@@ -93,6 +94,8 @@ bool sim_scene_tail(struct sim_scene *s, uint32_t node, uint64_t sector);
 /* Site 1 of two missed so much that it is refreshed, and keeps its older image meanwhile;
  * reads of production's disk do not end, so that the refresh takes its time. */
 bool sim_scene_refresh(struct sim_scene *s);
+/* That site asks before it undoes what only it has: `connect --discard` gives it up. */
+bool sim_scene_give_up(struct sim_scene *s, uint32_t node);
 /* A promotion of s->node, which is that node from here on, is asked for; s->id is its
  * place in w->reply. */
 void sim_scene_promote(struct sim_scene *s, uint32_t node);

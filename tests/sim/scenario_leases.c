@@ -183,6 +183,48 @@ static void paused_host(struct sim_scene *s)
 	WHILE(s, 500, mate_waits, "the paused one wakes, alone at its disks");
 }
 
+/* ---- a production that has missed two changes of the voters -------------------- */
+
+/* The other host of a site has seen the vote of s->node handed back. */
+static bool is_no_voter(struct sim_scene *s)
+{
+	return cluster_view_voters_epoch(&sim_scene_view(s, 1)->voters, s->node) == 0;
+}
+
+static bool is_granted(struct sim_scene *s)
+{
+	const uint64_t counter = sim_scene_core(s, 0)->lease.counter;
+
+	return waiting(s, 0, MESSAGE_GRANT, 1, counter) > 0;
+}
+
+static bool asks_again(struct sim_scene *s)
+{
+	return sim_scene_core(s, 0)->lease.counter > s->count;
+}
+
+/* Two witnesses leave in order while production hears nothing, and the other host sees to
+ * it. Production counts seven voters still: four of these need none of three that are a
+ * majority now. */
+static void two_views_behind(struct sim_scene *s)
+{
+	sim_hold(s->w, 0, SIM_HOLD_INBOX);
+	UNTIL(s, 1000, is_granted, "production renews its lease, and is granted it");
+	for (s->node = 3; s->node <= 4; s->node++) {
+		sim_node_leave(s->w, s->node);
+		UNTIL(s, 20000, is_no_voter, "its vote is handed back");
+	}
+	EXPECT(s, sim_scene_view(s, 0)->voters.count == 7,
+	       "production has not heard of it");
+	s->count = sim_scene_core(s, 0)->lease.counter;
+	UNTIL(s, 1000, asks_again, "it renews its lease still");
+	sim_run(s->w, s->w->now_ns + 20 * SIM_MS);
+	EXPECT(s, !is_granted(s), "and is not granted it");
+	s->node = 0;
+	sim_release(s->w, 0, SIM_HOLD_INBOX);
+	UNTIL(s, 5000, sim_serves, "once it has heard of them it is");
+}
+
 const struct sim_scenario sim_scenarios_leases[] = {
 	{ "stale-renewal",
 	  "a renewal that sat in the queue of a stopped process",
@@ -208,5 +250,11 @@ const struct sim_scenario sim_scenarios_leases[] = {
 	  1,
 	  20,
 	  .play = paused_host },
+	{ "two-views-behind",
+	  "a production that has missed two changes of the voters renews its lease",
+	  { 1, 1 },
+	  5,
+	  10,
+	  .play = two_views_behind },
 	{ 0 },
 };

@@ -186,6 +186,27 @@ bool sim_scene_tail(struct sim_scene *s, uint32_t node, uint64_t sector)
 	       sim_scene_expect(s, !s->write->told, "it is not acknowledged");
 }
 
+static bool asks(struct sim_scene *s)
+{
+	return s->w->node[s->node].open &&
+	       sim_scene_core(s, s->node)->role.undo_text[0] != 0;
+}
+
+bool sim_scene_give_up(struct sim_scene *s, uint32_t node)
+{
+	const struct cluster_command c = { .type = CLUSTER_COMMAND_CONNECT,
+					   .site = -1,
+					   .discard = true };
+
+	s->node = node;
+	if (!sim_scene_until(s, 10000, asks, "it asks before it undoes its tail"))
+		return false;
+	s->id = sim_operator(s->w, node, &c);
+	return sim_scene_until(s, 8000, sim_replied, "the command is answered") &&
+	       sim_scene_expect(s, s->w->reply[s->id].exit_status == 0,
+				"what is given up is given up");
+}
+
 void sim_scene_promote(struct sim_scene *s, uint32_t node)
 {
 	s->node = node;

@@ -211,6 +211,8 @@ static void forced_back(struct sim_scene *s)
 	s->count = history_newest(&sim_scene_engine(s, 1)->open.sb.history)->cut;
 	EXPECT(s, s->count < s->sequence, "without what it missed");
 	sim_node_start(s->w, 0);
+	if (!sim_scene_give_up(s, 0))
+		return;
 	UNTIL(s, 8000, is_copy, "the old production is a copy");
 	sim_look(s->w);
 	EXPECT(s, sim_scene_engine(s, 0)->open.sb.sites[1].map_position <= s->count,

@@ -141,6 +141,18 @@ static bool replace_tainted(struct sim *w)
 	return true;
 }
 
+/* Who was forced past keeps what only it has until it is given up. */
+static void give_up(struct sim *w)
+{
+	const struct cluster_command c = { .type = CLUSTER_COMMAND_CONNECT,
+					   .site = -1,
+					   .discard = true };
+
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (w->node[n].running && w->node[n].core->role.undo_text[0] != 0)
+			sim_operator(w, n, &c);
+}
+
 /* What the operator does about what `status` asks for. */
 static void help(struct sim *w, uint64_t since_ns)
 {
@@ -151,8 +163,10 @@ static void help(struct sim *w, uint64_t since_ns)
 
 	if (serving < 0 || w->command_count + 10 > SIM_COMMANDS_MAX)
 		return;
-	if (!w->plan.alone) /* there operator.c does */
+	if (!w->plan.alone) { /* there operator.c does */
 		sim_command(w, (uint32_t)serving, CLUSTER_COMMAND_CONNECT, false, -1);
+		give_up(w);
+	}
 	if (w->now_ns < since_ns + CONSENT_NS)
 		return;
 	for (uint32_t s = 0; s < w->plan.site_count; s++)

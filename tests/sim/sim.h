@@ -142,6 +142,9 @@ struct sim_site {
 	bool held, refresh_ended; /* ... if so, while a hold stands */
 	bool had_image, was_held; /* check_g6.c */
 	struct uuid handed_over;  /* check_alone.c: after this generation, durable */
+	int32_t tail_generation;  /* check_undo.c: that its log was of, -1: not open; */
+	uint64_t tail_last;       /* ... and up to where */
+	bool cut_seen, given_up;  /* a cut is judged; an operator gave its tail up */
 };
 
 /* ---- members: ring.c ---- */
@@ -236,7 +239,8 @@ struct sim_node {
 	struct {
 		struct uuid generation;
 		uint64_t counter, sent_ns;
-		uint32_t granted;
+		uint32_t granted,
+			counted; /* bit per node; of the voters that it counts */
 	} renewal[SIM_RENEWALS_MAX];
 	uint64_t lease_seen_ns;
 	bool heard; /* check_alone.c: the other site has answered the last question */
@@ -268,6 +272,8 @@ struct sim_generation {
 	uint64_t told[SIM_SITES_MAX]; /* likewise, while writes waited for that site */
 	uint32_t told_power_cuts[SIM_SITES_MAX]; /* ... and its power cuts then */
 	bool forced; /* without a cluster: the operator has accepted a loss */
+	uint64_t said,
+		said_flushed; /* greatest ever told to clients, whatever was lost since */
 	uint32_t power_cuts[SIM_SITES_MAX]; /* of each site at the newest answer */
 };
 

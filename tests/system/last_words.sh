@@ -162,23 +162,28 @@ day_failed_start() {
 	run stop a
 }
 
-helper_pid() {
+# The process whose command line has $1 and this test's folder.
+pid_of() {
 	local file
 	for file in /proc/[0-9]*/cmdline; do
-		if tr '\0' ' ' 2> /dev/null < "$file" | grep -q "attach-disk $DIR"; then
+		if tr '\0' ' ' 2> /dev/null < "$file" | grep -q -- "$1.*$DIR"; then
 			basename "$(dirname "$file")"
 		fi
 	done
 }
 
-day_helper() {
+begin_with_a_device() {
 	if [ "$(id -u)" != 0 ] || ! [ -w /dev/fuse ] || ! command -v nbdfuse > /dev/null; then
 		lacking "no devices by fuse here"
-		return
+		return 1
 	fi
 	begin "attach: fuse"
 	await 10 test -e "$DIR/dev/data/db" || fail "no device"
-	kill -ABRT "$(helper_pid)" || fail "no helper"
+}
+
+day_helper() {
+	begin_with_a_device || return 0
+	kill -ABRT "$(pid_of "[-]-attach-disk")" || fail "no helper"
 	await 10 why_says a "its helper was ended by signal 6 (Aborted)" ||
 		fail "no word of the helper: $(hamirror why data@a)"
 	grep -q "^helper of disk db died: Aborted" "$(words).db" || fail "the helper left none"
@@ -186,4 +191,14 @@ day_helper() {
 	run stop a
 }
 
-run_days "${*:-in_order aborted segmentation_fault assertion killed machine failed_start helper}"
+# The program that serves the device for the helper.
+day_server() {
+	begin_with_a_device || return 0
+	kill -KILL "$(pid_of "^nbdfuse")" || fail "no server"
+	await 10 why_says a "its server was ended by signal 9 (Killed)" ||
+		fail "no word of the server: $(hamirror why data@a)"
+	run stop a
+}
+
+all="in_order aborted segmentation_fault assertion killed machine failed_start helper server"
+run_days "${*:-$all}"

@@ -167,6 +167,10 @@ class Asking(Command):
                 (["connect", "data@a"], {"command": "connect"}),
                 (["connect", "data@a", "there"],
                  {"command": "connect", "site": "there"}),
+                (["connect", "data@a", "--discard"],
+                 {"command": "connect", "discard": True}),
+                (["connect", "--discard", "data@a", "there"],
+                 {"command": "connect", "site": "there", "discard": True}),
                 (["disconnect", "data@a", "there"],
                  {"command": "disconnect", "site": "there"}),
                 (["refresh", "data@a"], {"command": "refresh"}),
@@ -184,6 +188,12 @@ class Asking(Command):
         self.check(["promote", "data@a"], {"command": "promote", "force": False},
                    answer, (1, "", "hamirror: data@a: site there is not current; use "
                                    "--force\n"))
+        os.unlink(os.path.join(self.dir, "run/data@a/control"))
+        asks = {"exit": 1, "text": "records 65 to 129 of site here would be undone: "
+                                   "`hamirror connect data@a there --discard` gives "
+                                   "them up"}
+        self.check(["connect", "data@a"], {"command": "connect"}, asks,
+                   (1, "", f"hamirror: data@a: {asks['text']}\n"))
         os.unlink(os.path.join(self.dir, "run/data@a/control"))
         with self.daemon([answer]):
             status, out, _ = self.run_command("promote", "data@a", "--json")
@@ -401,7 +411,8 @@ class Alone(Command):
                           ["promote", "data", "--wait", "-1"],
                           ["promote", "a/b"], ["config", "frob", "x"], ["config"],
                           ["create", "data", "--copy-of"],
-                          ["connect", "data", "--force"], ["scan"]):
+                          ["connect", "data", "--force"],
+                          ["disconnect", "data", "--discard"], ["scan"]):
             with self.subTest(arguments):
                 status, out, err = self.run_command(*arguments)
                 self.assertEqual((status, out), (2, ""))

@@ -326,9 +326,29 @@ static void expect_same_disks(struct pair *p)
 	pair_expect_equal(p, 0, 1);
 }
 
-/* A site whose records a force gave up may have them at home, with nothing in its log
- * to put in their place: it is no production before another has mended it (D8, G4). By
- * force it is, and then the others are sent what it holds there (G5). */
+/* `hamirror connect --discard` on site 0, which is to follow site 1. */
+static void give_up(struct pair *p)
+{
+	const struct order o = { .type = ORDER_MARK, .id = 9, .discard = 1u << 1 };
+
+	ck_assert_int_eq(p->site[0].last[FACT_PREPARED].error, -EXDEV);
+	ck_assert(pair_promote(p, 1, 0, false));
+	pair_link_all(p, 1);
+	ck_assert(pair_wait_fact(p, 0, FACT_UNDO, 1, 100000));
+	pair_order(p, 0, &o);
+	ck_assert(pair_wait_fact(p, 0, FACT_STORED, 1, 100000));
+}
+
+static bool is_cut(struct pair *p, uint32_t site)
+{
+	return mirror_map_count(p->site[site].engine->open.map, site) > 0 &&
+	       p->site[site].engine->open.cut.step == CUT_NONE;
+}
+
+/* A site whose records a force gave up keeps them until an operator gives them up, too.
+ * It may have them at home, with nothing in its log to put in their place: it is no
+ * production before another has mended it (D8, G4). By force it is, and then the others
+ * are sent what it holds there (G5). */
 START_TEST(who_holds_what_was_given_up_is_not_promoted)
 {
 	struct pair *p = pair_level((uint64_t)_i + 11060, 2, LOG_BYTES);
@@ -346,7 +366,12 @@ START_TEST(who_holds_what_was_given_up_is_not_promoted)
 		p->bare_check_every = 0; /* what it holds was never of one history */
 	ck_assert_int_eq(pair_promote(p, 0, 0, force), force);
 	if (!force) {
+		give_up(p);
+		ck_assert(pair_run_until(p, 100000, is_cut, 0));
+		pair_crash(p, 1, false);
+		ck_assert(!pair_promote(p, 0, 0, false));
 		ck_assert_int_eq(p->site[0].last[FACT_PREPARED].error, -ENODATA);
+		pair_start(p, 1);
 		ck_assert(pair_promote(p, 1, 0, false));
 	}
 	pair_link_all(p, force ? 0 : 1);

@@ -49,8 +49,7 @@ static void judge(uint64_t last, enum mirror_verdict verdict, uint64_t keep)
 START_TEST(the_same_generation_keeps_everything)
 {
 	judge(100, MIRROR_VERDICT_CONTINUES, 100);
-	ck_assert_uint_eq(judged.reasons, 0);
-	ck_assert_uint_eq(judged.cut_reason, 0);
+	ck_assert(!judged.forced);
 	ck_assert(judged.has_ancestor);
 }
 END_TEST
@@ -59,7 +58,7 @@ START_TEST(what_is_beyond_the_cut_is_dropped)
 {
 	add(&theirs, 'b', 90, GENERATION_CURRENT);
 	judge(100, MIRROR_VERDICT_CONTINUES, 90);
-	ck_assert_uint_eq(judged.reasons, 1u << GENERATION_CURRENT);
+	ck_assert(!judged.forced);
 	judge(80, MIRROR_VERDICT_CONTINUES, 80);
 }
 END_TEST
@@ -71,13 +70,25 @@ START_TEST(the_lowest_cut_counts)
 	add(&theirs, 'c', 70, GENERATION_FORCED);
 	add(&theirs, 'd', 120, GENERATION_RESTARTED);
 	judge(100, MIRROR_VERDICT_CONTINUES, 70);
-	ck_assert_uint_eq(judged.cut_reason, GENERATION_FORCED);
-	ck_assert_uint_eq(judged.reasons, 1u << GENERATION_CURRENT |
-						  1u << GENERATION_FORCED |
-						  1u << GENERATION_RESTARTED);
+	ck_assert(judged.forced);
 	add(&own, 'b', 90, GENERATION_CURRENT);
 	add(&own, 'c', 70, GENERATION_FORCED);
 	judge(100, MIRROR_VERDICT_CONTINUES, 100);
+}
+END_TEST
+
+/* What a takeover gave up was never acknowledged, and no later force can lose it. */
+START_TEST(the_first_to_give_it_up_says_whether_it_was_acknowledged)
+{
+	add(&theirs, 'b', 90, GENERATION_CURRENT);
+	add(&theirs, 'c', 95, GENERATION_FORCED);
+	judge(100, MIRROR_VERDICT_CONTINUES, 90);
+	ck_assert(!judged.forced);
+	add(&theirs, 'd', 80, GENERATION_FORCED);
+	judge(100, MIRROR_VERDICT_CONTINUES, 80);
+	ck_assert(judged.forced);
+	judge(80, MIRROR_VERDICT_CONTINUES, 80);
+	ck_assert(!judged.forced);
 }
 END_TEST
 
@@ -310,6 +321,7 @@ int main(void)
 	tcase_add_test(tc, the_same_generation_keeps_everything);
 	tcase_add_test(tc, what_is_beyond_the_cut_is_dropped);
 	tcase_add_test(tc, the_lowest_cut_counts);
+	tcase_add_test(tc, the_first_to_give_it_up_says_whether_it_was_acknowledged);
 	tcase_add_test(tc, a_production_that_was_followed_is_behind);
 	tcase_add_test(tc, rivals_of_one_ordinal_are_a_split);
 	tcase_add_test(tc, strangers_are_a_split);

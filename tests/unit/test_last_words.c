@@ -235,6 +235,46 @@ START_TEST(words_that_fail_keep_no_one)
 }
 END_TEST
 
+static void log_folder(char name[PATH_MAX])
+{
+	snprintf(name, PATH_MAX, "%s/log", folder);
+}
+
+static void die_without_a_folder(void)
+{
+	char name[PATH_MAX];
+
+	log_folder(name);
+	rmdir(name);
+	abort();
+}
+
+/* Somebody has removed it under the running process. */
+START_TEST(the_log_folder_is_made_again)
+{
+	die(die_without_a_folder, SIGABRT);
+	the_next_run_says(AGENT_RUN_DIED, "Aborted");
+}
+END_TEST
+
+static void die_with_a_file_for_a_folder(void)
+{
+	char name[PATH_MAX];
+
+	log_folder(name);
+	rmdir(name);
+	fclose(fopen(name, "we"));
+	abort();
+}
+
+/* It cannot be told from a kill then, and that is what is said. */
+START_TEST(words_that_find_no_place_are_owned_up_to)
+{
+	die(die_with_a_file_for_a_folder, SIGABRT);
+	the_next_run_says(AGENT_RUN_KILLED, "or its log folder took no words");
+}
+END_TEST
+
 START_TEST(the_words_before_are_kept)
 {
 	char before[PATH_MAX + 2];
@@ -340,6 +380,8 @@ int main(void)
 	tcase_add_test(c, a_failed_assertion_is_told);
 	tcase_add_loop_test(c, every_death_leaves_a_word, 0, 5);
 	tcase_add_test(c, words_that_fail_keep_no_one);
+	tcase_add_test(c, the_log_folder_is_made_again);
+	tcase_add_test(c, words_that_find_no_place_are_owned_up_to);
 	tcase_add_test(c, the_words_before_are_kept);
 	tcase_add_test(c, a_kill_leaves_none);
 	tcase_add_test(c, a_machine_that_stopped_is_told_apart);

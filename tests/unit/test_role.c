@@ -471,6 +471,81 @@ START_TEST(a_ready_of_another_incarnation_is_not_waited_for)
 }
 END_TEST
 
+/* ---- what only this site has ------------------------------------------------------ */
+
+/* Node 2 hosts lyon, a copy, under 77; node 0 serves, by force. */
+static void passed_over(void)
+{
+	static const char what[] = "records 65 to 129 of site lyon would be undone";
+	struct fact undo = { .type = FACT_UNDO, .site = PARIS };
+	struct config config;
+	struct view view;
+
+	solo_config(&config);
+	solo_view(&config, 3, &view);
+	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2), 0 };
+	solo_create(&t, 2, &view, true);
+	t.core->role.devices = DEVICES_OPEN;
+	t.core->role.site = LYON;
+	t.core->role.incarnation = 77;
+	solo_ring(&t, 7);
+	solo_announce(&t, 0);
+	solo_announce(&t, 1);
+	memcpy(undo.text, what, sizeof what);
+	solo_fact(&t, &undo);
+	solo_persisted(&t);
+}
+
+static void connects(bool discard)
+{
+	const struct cluster_command c = {
+		.type = CLUSTER_COMMAND_CONNECT, .id = 9, .site = -1, .discard = discard
+	};
+	struct cluster_event e = { .type = CLUSTER_EVENT_COMMAND, .command = &c };
+
+	t.reply_count = 0;
+	solo_step(&t, &e);
+}
+
+START_TEST(what_only_a_copy_has_is_given_up_by_command)
+{
+	struct fact stored = { .type = FACT_STORED }, none = { .type = FACT_UNDO };
+
+	passed_over();
+	cluster_status_get(t.core, t.now_ns, &status);
+	ck_assert_ptr_nonnull(strstr(status.text, "records 65 to 129"));
+	ck_assert_ptr_nonnull(strstr(status.text, "--discard"));
+	ck_assert(solo_sent(&t, MESSAGE_ANNOUNCE)->announce.flags & ANNOUNCE_ASKS);
+	connects(false);
+	ck_assert_int_eq(t.reply.exit_status, 1);
+	ck_assert_ptr_nonnull(strstr(t.reply.text, "--discard"));
+	ck_assert_ptr_null(solo_ordered(&t, ORDER_MARK));
+	connects(true);
+	ck_assert_uint_eq(t.reply_count, 0);
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_MARK)->discard, 1u << PARIS);
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_MARK)->sites, 0);
+	stored.order_id = solo_ordered(&t, ORDER_MARK)->id;
+	solo_fact(&t, &stored);
+	ck_assert_int_eq(t.reply.exit_status, 0);
+	ck_assert_ptr_nonnull(strstr(t.reply.text, "given up: records 65"));
+	solo_fact(&t, &none);
+	connects(true);
+	ck_assert_int_eq(t.reply.exit_status, 1);
+	ck_assert_uint_eq(solo_ordered_count(&t, ORDER_MARK), 1);
+	solo_destroy(&t);
+}
+END_TEST
+
+START_TEST(production_gives_nothing_up)
+{
+	production_alone();
+	connects(true);
+	ck_assert_int_eq(t.reply.exit_status, 1);
+	ck_assert_ptr_nonnull(strstr(t.reply.text, "keeps what it has"));
+	solo_destroy(&t);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("cluster");
@@ -509,6 +584,8 @@ int main(void)
 		       a_copy_whose_host_restarted_is_not_current_until_it_enters_again);
 	suite_add_tcase(s, waits);
 	tcase_add_test(alone, a_copy_that_was_proposed_is_waited_for_though_it_is_lost);
+	tcase_add_test(alone, what_only_a_copy_has_is_given_up_by_command);
+	tcase_add_test(alone, production_gives_nothing_up);
 	tcase_add_test(alone, a_ready_of_another_incarnation_is_not_waited_for);
 	suite_add_tcase(s, alone);
 	srunner_run_all(sr, CK_NORMAL);

@@ -1,0 +1,126 @@
+/* scenario_forced.c - traces of a force, and of who comes back from before it: nothing that
+ * was acknowledged goes unasked (D8).
+ */
+#include <string.h>
+
+#include "cluster/internal.h"
+#include "mirror/engine_state.h"
+#include "tests/sim/scenario.h"
+
+static bool is_out(struct sim_scene *s)
+{
+	return !sim_scene_view(s, 0)->site[1].current;
+}
+
+static bool asks(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->open.undo.text[0] != 0;
+}
+
+static bool keeps(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->open.marks.last >= s->sequence;
+}
+
+static bool is_copy_again(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->open.copy.stream_link != MIRROR_LINK_NONE;
+}
+
+static bool is_together(struct sim_scene *s)
+{
+	return sim_is_together(s->w);
+}
+
+static bool is_over(struct sim_scene *s)
+{
+	return sim_scene_view(s, 2)->production_node == VIEW_NONE;
+}
+
+/* Production goes on without its copy, with so many flushed writes, and dies; the copy is
+ * promoted by force, and has a few writes of its own. False: it failed. */
+static bool force_past(struct sim_scene *s, uint32_t writes)
+{
+	sim_node_kill(s->w, 1);
+	if (!sim_scene_until(s, 8000, is_out, "the copy is not current any more") ||
+	    !sim_scene_writes(s, 0, writes))
+		return false;
+	s->sequence = s->write->request.sequence;
+	s->write = sim_scene_flush(s, 0);
+	if (!sim_scene_expect(s, s->write != NULL, "a flush is taken") ||
+	    !sim_scene_until(s, 1000, sim_told, "all is acknowledged, without the copy"))
+		return false;
+	sim_machine_reset(s->w, 0);
+	sim_node_start(s->w, 1);
+	s->node = 1;
+	if (!sim_scene_until(s, 5000, sim_agree, "those who are there agree") ||
+	    !sim_scene_until(s, 5000, sim_is_open, "the devices are open there"))
+		return false;
+	s->id = sim_command(s->w, 1, CLUSTER_COMMAND_PROMOTE, true, -1);
+	return sim_scene_until(s, 20000, sim_serves, "the copy is promoted by force") &&
+	       sim_scene_expect(s,
+				cluster_view_generation(sim_scene_view(s, 1))->cut <
+					s->sequence,
+				"it lacks what was acknowledged without it") &&
+	       sim_scene_writes(s, 1, 1);
+}
+
+static void forced_tail(struct sim_scene *s)
+{
+	if (!force_past(s, 5))
+		return;
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 10000, asks, "who was forced past asks before it undoes its tail");
+	WHILE(s, 3000, keeps, "it keeps its tail");
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_CONNECT, false, -1);
+	UNTIL(s, 8000, sim_replied, "the command is answered");
+	EXPECT(s, s->w->reply[s->id].exit_status == 1, "connect alone is refused");
+	EXPECT(s, strstr(s->w->reply[s->id].text, "--discard") != NULL,
+	       "the answer says what gives it up");
+	WHILE(s, 3000, keeps, "it keeps its tail");
+	if (!sim_scene_give_up(s, 0))
+		return;
+	UNTIL(s, 10000, is_copy_again, "it is a copy");
+	UNTIL(s, 20000, is_together, "all comes together");
+}
+
+/* What was forced ends cleanly, by fewer records than the tail has, and is gone: who was
+ * forced past is to be promoted, and not by force. */
+static void forced_tail_promoted(struct sim_scene *s)
+{
+	if (!force_past(s, 30))
+		return;
+	s->id = sim_command(s->w, 1, CLUSTER_COMMAND_DEMOTE, false, -1);
+	UNTIL(s, 8000, sim_replied, "the forced production is demoted");
+	UNTIL(s, 1000, is_over, "the others know it");
+	EXPECT(s,
+	       sim_scene_view(s, 2)->clean &&
+		       sim_scene_view(s, 2)->clean_end < s->sequence,
+	       "it ended cleanly, before the tail ends");
+	sim_machine_reset(s->w, 1);
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 5000, sim_agree, "those who are there agree");
+	UNTIL(s, 5000, sim_is_open, "its devices are open");
+	sim_scene_promote(s, 0);
+	UNTIL(s, 20000, sim_replied, "the promotion is answered");
+	EXPECT(s, s->w->reply[s->id].exit_status == 1, "it is not promoted");
+	EXPECT(s, keeps(s), "it keeps its tail");
+}
+
+const struct sim_scenario sim_scenarios_forced[] = {
+	{ "forced-tail",
+	  "who was forced past comes back with acknowledged writes that no one else has",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = forced_tail },
+	{ "forced-tail-promoted",
+	  "the same, and it is to be promoted after the forced one ended cleanly",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = forced_tail_promoted },
+	{ 0 },
+};
