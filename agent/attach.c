@@ -51,7 +51,8 @@ struct agent_attach {
 	struct qb_loop *loop;
 	const struct config *config;
 	struct agent_attach_owner owner;
-	char socket[PATH_MAX], run[PATH_MAX], devices[PATH_MAX], words[PATH_MAX];
+	char socket[PATH_MAX]; /* the front-end's own */
+	char run[PATH_MAX], devices[PATH_MAX], words[PATH_MAX];
 	enum work work;
 	bool force;
 	int error;    /* of the work under way, or 0 */
@@ -459,6 +460,7 @@ int agent_attach_open(struct qb_loop *loop, const struct config *config,
 		      struct agent_attach **attach)
 {
 	struct agent_attach *a = calloc(1, sizeof *a);
+	char clients[PATH_MAX];
 	int rc;
 
 	if (a == NULL)
@@ -466,7 +468,9 @@ int agent_attach_open(struct qb_loop *loop, const struct config *config,
 	a->loop = loop;
 	a->config = config;
 	a->owner = *owner;
-	rc = agent_path(instance, AGENT_PATH_NBD, a->socket);
+	rc = agent_path(instance, AGENT_PATH_NBD_OWN, a->socket);
+	if (rc == 0)
+		rc = agent_path(instance, AGENT_PATH_NBD, clients);
 	if (rc == 0)
 		rc = agent_path(instance, AGENT_PATH_RUN, a->run);
 	if (rc == 0)
@@ -483,7 +487,7 @@ int agent_attach_open(struct qb_loop *loop, const struct config *config,
 		a->disk[i] = (struct disk){ .attach = a, .index = i };
 		a->disk[i].pid_fd = a->disk[i].talk_fd = -1;
 		snprintf(a->device[i].socket, sizeof a->device[i].socket, "%.255s",
-			 a->socket);
+			 clients);
 	}
 	*attach = a;
 	return 0;

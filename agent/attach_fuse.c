@@ -26,6 +26,9 @@
 #define END_MS 3000
 #define URI_BYTES (3 * PATH_MAX + 256)
 
+/* One is as deep as what the loop device asks for; each takes a place (nbd_places.h). */
+#define CONNECTIONS "1"
+
 static bool is_there(void)
 {
 	return true; /* the last resort: what is missing is told by name */
@@ -78,8 +81,9 @@ static int mount_fuse(struct attach_disk *d)
 {
 	static char uri[URI_BYTES];
 	char file[PATH_MAX], pid[PATH_MAX];
-	char program[] = "nbdfuse", pid_option[] = "-P";
-	char *argv[] = { program, pid_option, pid, file, uri, NULL };
+	char program[] = "nbdfuse", pid_option[] = "-P", count_option[] = "-C";
+	char count[] = CONNECTIONS;
+	char *argv[] = { program, count_option, count, pid_option, pid, file, uri, NULL };
 	int rc;
 
 	if (mkdir(d->folder, 0700) < 0 && errno != EEXIST)
@@ -108,9 +112,11 @@ static int loop_open(int number, char path[PATH_MAX])
 	return fd;
 }
 
-static int loop_configure(struct attach_disk *d, int control_fd, int file_fd)
+static int loop_configure(struct attach_disk *d, int control_fd, int file_fd,
+			  uint32_t sector_bytes)
 {
-	struct loop_config config = { .fd = (uint32_t)file_fd, .block_size = 512 };
+	struct loop_config config = { .fd = (uint32_t)file_fd,
+				      .block_size = sector_bytes };
 
 	/* Direct: nothing of it is to be in the page cache twice. Partitions: it is a
 	 * disk like any other. */
@@ -135,7 +141,7 @@ static int loop_configure(struct attach_disk *d, int control_fd, int file_fd)
 	return attach_helper_fail(d, EBUSY, "no loop device stays free");
 }
 
-static int loop_attach(struct attach_disk *d)
+static int loop_attach(struct attach_disk *d, uint32_t sector_bytes)
 {
 	char path[PATH_MAX + 8];
 	int file_fd, control_fd, rc;
@@ -148,7 +154,7 @@ static int loop_attach(struct attach_disk *d)
 	if (file_fd < 0)
 		rc = attach_helper_fail(d, errno, "%s", path);
 	else
-		rc = loop_configure(d, control_fd, file_fd);
+		rc = loop_configure(d, control_fd, file_fd, sector_bytes);
 	if (file_fd >= 0)
 		close(file_fd);
 	close(control_fd);
@@ -164,9 +170,12 @@ static void clean(struct attach_disk *d)
 
 static int fuse_connect(struct attach_disk *d)
 {
-	int rc = mount_fuse(d);
+	struct attach_export e;
+	int rc = attach_export_ask(d, &e);
 
-	return rc < 0 ? rc : loop_attach(d);
+	if (rc == 0)
+		rc = mount_fuse(d);
+	return rc < 0 ? rc : loop_attach(d, e.sector_bytes);
 }
 
 static void fuse_disconnect(struct attach_disk *d, bool force)

@@ -60,10 +60,19 @@ struct attach_method {
 
 extern const struct attach_method attach_fuse, attach_kernel, attach_ublk;
 
-/* ---- attach_kernel.c ---- */
+/* ---- attach_export.c ---- */
 
-/* How large is the export? Returns 0, or -EIO: nobody answers. */
-int attach_kernel_ask(const struct attach_disk *d, uint64_t *size_bytes);
+struct attach_export {
+	uint64_t size_bytes;
+	uint16_t flags;
+	uint32_t sector_bytes; /* 512 to 4096 */
+};
+
+/* What is the export like? Returns 0, or -errno with a sentence in `text`. */
+int attach_export_ask(struct attach_disk *d, struct attach_export *e);
+
+/* Take it: returns the socket, ready for requests, or -errno with a sentence. */
+int attach_export_open(struct attach_disk *d, struct attach_export *e);
 
 /* ---- attach_process.c ---- */
 

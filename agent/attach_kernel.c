@@ -5,7 +5,7 @@
  * as the device stands; its death takes the device away. No time limit is set: an
  * answer may take as long as a frozen mirror does.
  *
- * Source: linux/nbd.h; proto.md of the NBD project, "fixed newstyle negotiation".
+ * Source: linux/nbd.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,17 +15,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/attach_helper.h"
-#include "agent/paths.h"
 
 #define CONNECTIONS 2u /* enough for what one disk can do */
-#define SECTOR_BYTES 512u
 #define DEVICES_MAX 1024
 #define READY_MS 10000
 #define END_MS 3000
@@ -52,75 +48,11 @@ static void clean(struct attach_disk *d)
 
 /* ---- in the child -------------------------------------------------------------- */
 
-static bool put(int fd, const void *from, size_t bytes)
-{
-	return send(fd, from, bytes, MSG_NOSIGNAL) == (ssize_t)bytes;
-}
-
-static bool get(int fd, void *to, size_t bytes)
-{
-	return recv(fd, to, bytes, MSG_WAITALL) == (ssize_t)bytes;
-}
-
-static uint64_t big_endian(const uint8_t *at, size_t width)
-{
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < width; i++)
-		value = value << 8 | at[i];
-	return value;
-}
-
-static int connect_socket(const char *path)
-{
-	struct sockaddr_un address;
-	int directory_fd, fd, rc;
-
-	if (agent_socket_address(path, &address, &directory_fd) < 0)
-		return -1;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	rc = fd < 0 ? -1 : connect(fd, (struct sockaddr *)&address, sizeof address);
-	if (directory_fd >= 0)
-		close(directory_fd);
-	if (rc == 0 || fd < 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/* Ask for the export: returns the socket, ready for the kernel, or -1. */
-static int negotiate(const struct attach_disk *d, uint64_t *size_bytes, uint16_t *flags)
-{
-	const uint32_t name_bytes = (uint32_t)strlen(d->export);
-	uint8_t option[4 + 16 + CONFIG_NAME_MAX] = "\0\0\0\3IHAVEOPT\0\0\0\1";
-	uint8_t greeting[18], answer[10];
-	const int fd = connect_socket(d->socket);
-
-	if (fd < 0)
-		return -1;
-	option[19] = (uint8_t)name_bytes;
-	memcpy(option + 20, d->export, name_bytes);
-	if (!get(fd, greeting, sizeof greeting) ||
-	    memcmp(greeting, "NBDMAGICIHAVEOPT", 16) != 0 ||
-	    !put(fd, option, 20 + name_bytes) || !get(fd, answer, sizeof answer)) {
-		close(fd);
-		return -1;
-	}
-	*size_bytes = big_endian(answer, 8);
-	*flags = (uint16_t)big_endian(answer + 8, 2);
-	return fd;
-}
-
-int attach_kernel_ask(const struct attach_disk *d, uint64_t *size_bytes)
-{
-	uint16_t flags;
-	const int fd = negotiate(d, size_bytes, &flags);
-
-	if (fd < 0)
-		return -EIO;
-	close(fd);
-	return 0;
-}
+/* What the child says: the number of the device, or -1 and why there is none. */
+struct word {
+	int32_t number;
+	char text[ATTACH_TEXT_BYTES];
+};
 
 /* A device that is free, and ours from the first socket on; -1: there is none. */
 static int take_device(int socket_fd, int *number)
@@ -144,44 +76,77 @@ static int take_device(int socket_fd, int *number)
 	return -1;
 }
 
-static bool add_sockets(const struct attach_disk *d, int fd)
+static int add_sockets(struct attach_disk *d, int fd)
 {
-	uint64_t size_bytes;
-	uint16_t flags;
+	struct attach_export e;
 
 	for (uint32_t i = 1; i < CONNECTIONS; i++) {
-		const int socket_fd = negotiate(d, &size_bytes, &flags);
+		const int socket_fd = attach_export_open(d, &e);
 
-		if (socket_fd < 0 || ioctl(fd, NBD_SET_SOCK, socket_fd) < 0)
-			return false;
+		if (socket_fd < 0)
+			return socket_fd;
+		if (ioctl(fd, NBD_SET_SOCK, socket_fd) < 0)
+			return attach_helper_fail(d, errno, "NBD_SET_SOCK");
 	}
-	return true;
+	return 0;
+}
+
+static int set_up(struct attach_disk *d, int fd, const struct attach_export *e)
+{
+	const unsigned long sectors = e->size_bytes / e->sector_bytes;
+	const int rc = (e->flags & CAN_MULTI_CONN) != 0 ? add_sockets(d, fd) : 0;
+
+	if (rc < 0)
+		return rc;
+	if (ioctl(fd, NBD_SET_BLKSIZE, (unsigned long)e->sector_bytes) < 0 ||
+	    ioctl(fd, NBD_SET_SIZE_BLOCKS, sectors) < 0 ||
+	    ioctl(fd, NBD_SET_FLAGS, (unsigned long)e->flags) < 0 ||
+	    ioctl(fd, NBD_SET_TIMEOUT, 0ul) < 0)
+		return attach_helper_fail(d, errno,
+					  "the kernel's nbd client refuses sectors of %u "
+					  "bytes, or the disk's size",
+					  e->sector_bytes);
+	return 0;
+}
+
+/* A device that is set up, to go into service: its descriptor, or -errno. */
+static int make_device(struct attach_disk *d, int *number)
+{
+	struct attach_export e;
+	int fd, rc;
+	const int socket_fd = attach_export_open(d, &e);
+
+	*number = -1;
+	if (socket_fd < 0)
+		return socket_fd;
+	fd = take_device(socket_fd, number);
+	if (fd < 0) {
+		snprintf(d->text, sizeof d->text,
+			 "the kernel's nbd client: all its %d devices are in use: load "
+			 "module nbd with a larger nbds_max",
+			 *number);
+		return -ENODEV;
+	}
+	rc = set_up(d, fd, &e);
+	return rc < 0 ? rc : fd;
 }
 
 /* Never returns. Tells the number of the device before it goes into service. */
-static void serve(const struct attach_disk *d, int tell_fd, pid_t parent)
+static void serve(struct attach_disk *d, int tell_fd, pid_t parent)
 {
-	uint64_t size_bytes;
-	uint16_t flags;
-	int number, fd, socket_fd;
+	static struct word word;
+	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
-	socket_fd = negotiate(d, &size_bytes, &flags);
-	if (socket_fd < 0)
+	fd = make_device(d, &word.number);
+	if (fd < 0) {
+		word.number = -1;
+		snprintf(word.text, sizeof word.text, "%s", d->text);
+	}
+	if (write(tell_fd, &word, sizeof word) != sizeof word || fd < 0)
 		_exit(2);
-	fd = take_device(socket_fd, &number);
-	if (fd < 0)
-		_exit(3);
-	if (((flags & CAN_MULTI_CONN) != 0 && !add_sockets(d, fd)) ||
-	    ioctl(fd, NBD_SET_BLKSIZE, (unsigned long)SECTOR_BYTES) < 0 ||
-	    ioctl(fd, NBD_SET_SIZE_BLOCKS, (unsigned long)(size_bytes / SECTOR_BYTES)) <
-		    0 ||
-	    ioctl(fd, NBD_SET_FLAGS, (unsigned long)flags) < 0 ||
-	    ioctl(fd, NBD_SET_TIMEOUT, 0ul) < 0 ||
-	    write(tell_fd, &number, sizeof number) != sizeof number)
-		_exit(4);
 	close(tell_fd);
 	ioctl(fd, NBD_DO_IT);
 	ioctl(fd, NBD_CLEAR_QUE);
@@ -191,17 +156,15 @@ static void serve(const struct attach_disk *d, int tell_fd, pid_t parent)
 
 /* ---- the method ------------------------------------------------------------------ */
 
-static int has_failed(struct attach_disk *d)
+static int has_ended_early(struct attach_disk *d)
 {
-	return attach_helper_fail(d, EIO,
-				  "the kernel's nbd client: no device is free "
-				  "(nbds_max), or %s does not answer",
-				  d->socket);
+	return attach_helper_fail(d, EIO, "the kernel's nbd client has ended");
 }
 
 static int wait_for_number(struct attach_disk *d, int fd, int *number)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
+	static struct word word;
 
 	for (int ms = 0; poll(&p, 1, 0) == 0; ms += 10) {
 		if (ms >= READY_MS)
@@ -210,7 +173,12 @@ static int wait_for_number(struct attach_disk *d, int fd, int *number)
 		if (attach_helper_pause(10))
 			return -ECANCELED;
 	}
-	return read(fd, number, sizeof *number) == sizeof *number ? 0 : has_failed(d);
+	if (read(fd, &word, sizeof word) != sizeof word)
+		return has_ended_early(d);
+	*number = word.number;
+	if (word.number < 0)
+		snprintf(d->text, sizeof d->text, "%s", word.text);
+	return word.number < 0 ? -EIO : 0;
 }
 
 /* The device stands when the kernel shows the process that serves it. */
@@ -221,7 +189,7 @@ static int wait_until_ready(struct attach_disk *d, int number)
 	snprintf(path, sizeof path, "/sys/block/nbd%d/pid", number);
 	for (int ms = 0; access(path, F_OK) < 0; ms += 10) {
 		if (attach_process_has_ended(d) || ms >= READY_MS)
-			return has_failed(d);
+			return has_ended_early(d);
 		if (attach_helper_pause(10))
 			return -ECANCELED;
 	}
@@ -233,7 +201,7 @@ static int wait_until_ready(struct attach_disk *d, int number)
 static int kernel_connect(struct attach_disk *d)
 {
 	const pid_t self = getpid();
-	int pipe_fd[2], number, rc;
+	int pipe_fd[2], number = -1, rc;
 	pid_t pid;
 
 	if (pipe2(pipe_fd, O_CLOEXEC) < 0)

@@ -221,19 +221,23 @@ static void clean(struct attach_disk *d)
 
 static int make(struct attach_disk *d)
 {
-	uint64_t size_bytes;
-	int rc = attach_kernel_ask(d, &size_bytes);
+	struct attach_export e;
+	int rc = attach_export_ask(d, &e);
 
 	if (rc < 0)
-		return attach_helper_fail(d, -rc, "%s does not answer", d->socket);
+		return rc;
 	mirror_ublk_info_init(&call->info, owner(d), getpid());
 	rc = control(d, MIRROR_UBLK_ADD, UINT32_MAX, &call->info, sizeof call->info,
 		     QUICK_MS);
 	if (rc < 0)
-		return attach_helper_fail(d, -rc, "the kernel makes no ublk device");
+		return attach_helper_fail(d, -rc, "the kernel makes no ublk device%s",
+					  rc == -EACCES ?
+						  " (ublks_max of module ublk_drv "
+						  "limits their number)" :
+						  "");
 	d->made = true;
 	d->number = call->info.device;
-	mirror_ublk_parameters_init(&call->parameters, size_bytes);
+	mirror_ublk_parameters_init(&call->parameters, e.size_bytes, e.sector_bytes);
 	rc = control(d, MIRROR_UBLK_SET_PARAMETERS, d->number, &call->parameters,
 		     sizeof call->parameters, QUICK_MS);
 	return rc < 0 ? attach_helper_fail(d, -rc, "ublk device %u", d->number) : 0;

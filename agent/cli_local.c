@@ -11,6 +11,7 @@
 #include "agent/cli_json.h"
 #include "agent/cli_line.h"
 #include "agent/create.h"
+#include "agent/limits.h"
 #include "agent/scan.h"
 
 #define TEXT_MAX 1024
@@ -253,17 +254,43 @@ static json_t *errors_json(const struct config_errors *errors)
 	return list;
 }
 
-static void print_check(const char *path, const struct config_errors *errors,
-			const struct remarks *remarks, bool json)
+/* `config` is NULL when it has errors. */
+static json_t *limits_json(const struct config *config)
+{
+	struct agent_limits limits;
+
+	if (config == NULL)
+		return json_null();
+	agent_limits_get(config, &limits);
+	return json_pack("{s:i, s:i, s:i}", "clients", (int)limits.client_count,
+			 "device_connections", (int)limits.connection_count, "open_files",
+			 (int)limits.file_count);
+}
+
+static void print_limits(const char *path, const struct config *config)
+{
+	struct agent_limits limits;
+
+	agent_limits_get(config, &limits);
+	printf("%s: room for %u NBD clients at a time", path, limits.client_count);
+	if (limits.connection_count > 0)
+		printf(" beside the devices of %u disks", config->site[0].disk_count);
+	printf("; up to %u open files\n", limits.file_count);
+}
+
+static void print_check(const char *path, const struct config *config,
+			const struct config_errors *errors, const struct remarks *remarks,
+			bool json)
 {
 	const bool good = errors->count == 0 && json_array_size(remarks->faults) == 0;
 	json_t *all, *text;
 	size_t i;
 
 	if (json) {
-		all = json_pack("{s:s, s:b, s:o, s:O, s:O}", "file", path, "valid", good,
-				"errors", errors_json(errors), "faults", remarks->faults,
-				"warnings", remarks->warnings);
+		all = json_pack("{s:s, s:b, s:o, s:O, s:O, s:o}", "file", path, "valid",
+				good, "errors", errors_json(errors), "faults",
+				remarks->faults, "warnings", remarks->warnings, "limits",
+				limits_json(errors->count == 0 ? config : NULL));
 		json_dumpf(all, stdout, JSON_COMPACT);
 		putchar('\n');
 		json_decref(all);
@@ -274,8 +301,10 @@ static void print_check(const char *path, const struct config_errors *errors,
 		fprintf(stderr, "%s: on this node: %s\n", path, json_string_value(text));
 	json_array_foreach(remarks->warnings, i, text)
 		printf("%s: warning: %s\n", path, json_string_value(text));
-	if (good)
-		printf("%s: valid\n", path);
+	if (!good)
+		return;
+	print_limits(path, config);
+	printf("%s: valid\n", path);
 }
 
 /* The node that this machine is in the file; an instance's where one was named. */
@@ -312,7 +341,7 @@ static enum cli_exit config_check_run(const struct cli_arguments *a)
 		if (error == 0)
 			config_warn(config, own_node(config, a->operand[0]), add_remark,
 				    &remarks);
-		print_check(path, errors, &remarks, (a->given & CLI_JSON) != 0);
+		print_check(path, config, errors, &remarks, (a->given & CLI_JSON) != 0);
 		status = error == -ENOENT                                  ? CLI_NONE :
 			 error != 0 || json_array_size(remarks.faults) > 0 ? CLI_REFUSED :
 									     CLI_DONE;

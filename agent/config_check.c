@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "agent/limits.h"
+
 struct checker {
 	const char *path;
 	struct config *config;
@@ -225,6 +227,38 @@ static void check_addresses(struct checker *c)
 	}
 }
 
+/* ---- limits ---------------------------------------------------------------- */
+
+static const char *attach_word(enum config_attach attach)
+{
+	static const char *const word[] = {
+		[CONFIG_ATTACH_AUTO] = "auto", [CONFIG_ATTACH_NONE] = "none",
+		[CONFIG_ATTACH_UBLK] = "ublk", [CONFIG_ATTACH_NBD] = "nbd",
+		[CONFIG_ATTACH_FUSE] = "fuse",
+	};
+
+	return word[attach];
+}
+
+/* The devices of all disks get their places, and some clients too. */
+static void check_memory(struct checker *c)
+{
+	const struct config *config = c->config;
+	struct agent_limits limits;
+
+	agent_limits_get(config, &limits);
+	if (config->memory_bytes >= limits.memory_bytes_least)
+		return;
+	config_error_add(
+		c->errors, c->path, &c->places->memory, "memory",
+		"is %lluM, too little for the devices of %u disks (attach: %s), "
+		"which take %u NBD connections; expected %lluM or more",
+		(unsigned long long)config->memory_bytes >> 20,
+		config->site[0].disk_count, attach_word(config->attach),
+		limits.connection_count,
+		(unsigned long long)(limits.memory_bytes_least + (1 << 20) - 1) >> 20);
+}
+
 void config_check(const char *path, struct config *config, struct config_places *places,
 		  struct config_errors *errors)
 {
@@ -250,6 +284,7 @@ void config_check(const char *path, struct config *config, struct config_places 
 			check_same_disks(&c, s);
 	}
 	check_addresses(&c);
+	check_memory(&c);
 }
 
 /* ---- hash ------------------------------------------------------------------ */

@@ -349,6 +349,7 @@ static const struct config_key file_keys[] = {
 	{ .name = "memory",
 	  .take = config_take_size,
 	  CONFIG_FIELD(struct config, memory_bytes),
+	  CONFIG_PLACE(struct config_places, memory),
 	  .min = 8 * MIB,
 	  .max = 65536 * MIB,
 	  .expected = "whole MiB from 8M to 64G: a number with M or G" },

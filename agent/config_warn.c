@@ -8,6 +8,7 @@
  * Source: docs/sources.md (P4-8).
  */
 #include "agent/config.h"
+#include "agent/limits.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -190,6 +191,18 @@ static void warn_of_times(const struct config *config, const struct warner *w)
 		     config->copy_timeout_ms, MONITOR_TIMEOUT_MS);
 }
 
+/* On the hosts of this configuration, of which this machine is one. */
+static void warn_of_limits(const struct config *config, const struct warner *w)
+{
+	char text[512];
+
+	if (agent_limits_files_raise(config, text, sizeof text) != 0)
+		warn(w, CONFIG_UNWISE, "%s", text);
+	agent_limits_devices_check(config, text, sizeof text);
+	if (text[0] != '\0')
+		warn(w, CONFIG_UNWISE, "%s", text);
+}
+
 void config_warn(const struct config *config, int32_t node,
 		 void (*add)(void *data, enum config_remark remark, const char *text),
 		 void *data)
@@ -206,6 +219,8 @@ void config_warn(const struct config *config, int32_t node,
 		     config->device_timeout_ms, config->frozen_timeout_ms);
 	if (config->cluster)
 		warn_of_times(config, &w);
+	if (node >= 0 && config->node[node].site >= 0)
+		warn_of_limits(config, &w);
 	if (node >= 0 && config->node[node].site >= 0)
 		warn_of_site(&config->site[config->node[node].site], &w);
 }

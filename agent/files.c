@@ -34,6 +34,7 @@ static bool is_file(enum agent_path which)
 	case AGENT_PATH_CONFIG:
 	case AGENT_PATH_CONTROL:
 	case AGENT_PATH_NBD:
+	case AGENT_PATH_NBD_OWN:
 	case AGENT_PATH_LOG:
 	case AGENT_PATH_CRASH:
 		return true;

@@ -32,6 +32,7 @@
 #include "agent/events.h"
 #include "agent/files.h"
 #include "agent/last_run.h"
+#include "agent/limits.h"
 #include "agent/log.h"
 #include "agent/node.h"
 #include "agent/notify.h"
@@ -439,6 +440,10 @@ static int open_all(struct daemon *d)
 
 	if (!load_config(d))
 		return EXIT_REFUSED;
+	if (agent_limits_files_raise(d->config, text, sizeof text) != 0) {
+		complain(d, "%s: %s", d->instance.name, text);
+		return EXIT_REFUSED;
+	}
 	if (open_places(d, text, sizeof text) != 0) {
 		complain(d, "%s", text);
 		return EXIT_REFUSED;

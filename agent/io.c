@@ -207,10 +207,12 @@ static int open_driver(struct agent_io *io, const struct config *config, uint32_
 
 static int open_front_end(struct agent_io *io, const struct agent_instance *instance)
 {
-	char path[PATH_MAX];
-	const struct nbd_driver_setup setup = { .path = path };
+	char path[PATH_MAX], own_path[PATH_MAX];
+	const struct nbd_driver_setup setup = { .path = path, .own_path = own_path };
 	int error = agent_path(instance, AGENT_PATH_NBD, path);
 
+	if (error == 0)
+		error = agent_path(instance, AGENT_PATH_NBD_OWN, own_path);
 	if (error == 0)
 		error = nbd_driver_create(io->driver, &setup, &io->nbd);
 	return error != 0 ? error : ublk_driver_create(io->driver, &io->ublk);

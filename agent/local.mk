@@ -5,6 +5,7 @@ libagent_la_SOURCES = \
 	agent/accept.h \
 	agent/attach.c \
 	agent/attach.h \
+	agent/attach_export.c \
 	agent/attach_fuse.c \
 	agent/attach_helper.c \
 	agent/attach_helper.h \
@@ -40,6 +41,8 @@ libagent_la_SOURCES = \
 	agent/last_run.h \
 	agent/last_words.c \
 	agent/last_words.h \
+	agent/limits.c \
+	agent/limits.h \
 	agent/log.c \
 	agent/log.h \
 	agent/log_file.c \

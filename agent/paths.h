@@ -43,6 +43,7 @@ enum agent_path {
 	AGENT_PATH_RUN,     /* the directory: pid, control, nbd */
 	AGENT_PATH_CONTROL, /* the control socket (docs/control.md) */
 	AGENT_PATH_NBD,     /* the socket; each disk is an export of it */
+	AGENT_PATH_NBD_OWN, /* likewise, for the daemon's own front-end alone */
 	AGENT_PATH_LOG,     /* the file */
 	AGENT_PATH_CRASH,   /* the file (last_words.h) */
 	AGENT_PATH_DEVICES, /* the directory of the links */

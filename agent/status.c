@@ -389,6 +389,7 @@ static void put_engine(json_t *o, const struct mirror_status *m)
 	put(o, "device_hangs", text_or_null(m != NULL ? m->hangs_text : ""));
 	put_count(o, "device_hangs_ms", m != NULL ? m->hangs_ms : 0);
 	put(o, "device_failed", text_or_null(m != NULL ? m->failed_text : ""));
+	put_count(o, "clients_refused", m != NULL ? m->clients_refused : 0);
 	put(o, "data", open ? json_string(agent_data_text(m->data)) : json_null());
 	put_time(o, "data_time", open ? m->data_time_ns : 0);
 	put(o, "sequence", open ? json_integer((json_int_t)m->sequence) : json_null());
@@ -553,6 +554,8 @@ static void why_here(const struct status_input *in, json_t *list)
 		say(list, "A device of this site has failed: %s", m->failed_text);
 	if (m->frozen)
 		say(list, "Writes are frozen: %s", m->frozen_text);
+	if (m->clients_text[0] != '\0')
+		say(list, "%s", m->clients_text);
 	if (m->open && m->data < DATA_CONSISTENT && m->data_text[0] != '\0' &&
 	    m->failed_text[0] == '\0')
 		say(list, "The data here is %s: %s", agent_data_text(m->data),

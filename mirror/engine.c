@@ -469,3 +469,10 @@ uint64_t mirror_engine_disk_bytes(const struct mirror_engine *m, uint32_t disk)
 		return 0;
 	return m->open.sb.disks.entry[disk].size_bytes;
 }
+
+uint32_t mirror_engine_disk_sector_bytes(const struct mirror_engine *m, uint32_t disk)
+{
+	const uint32_t bytes = m->open.sb.disks.entry[disk].sector_bytes;
+
+	return bytes > MIRROR_SECTOR_BYTES ? bytes : MIRROR_SECTOR_BYTES;
+}

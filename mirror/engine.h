@@ -115,6 +115,9 @@ const struct mirror_status *mirror_engine_counters(const struct mirror_engine *m
 /* Size in bytes of a disk as clients see it; 0 while not serving. */
 uint64_t mirror_engine_disk_bytes(const struct mirror_engine *m, uint32_t disk);
 
+/* Its sectors, as clients are to see them: the larger ones of all sites; at least 512. */
+uint32_t mirror_engine_disk_sector_bytes(const struct mirror_engine *m, uint32_t disk);
+
 /* Abort if an invariant is broken. The simulator calls it after every step. */
 void mirror_engine_check(const struct mirror_engine *m);
 

@@ -13,15 +13,15 @@
 
 #include "common/signals_driver.h"
 #include "mirror/io_private_driver.h"
+#include "mirror/ublk.h"
 
 #define NS_PER_S 1000000000ull
 
 /* Entries that one turn can prepare before it must submit early. */
 #define RING_ENTRY_COUNT 1024u
 
-/* More than can be in flight (disk slots, links, clients): the completion queue
- * never overflows. (With ublk devices of more than 50 disks it could, if all their
- * tags completed at once: the kernel keeps what does not fit.) */
+/* More than can be in flight (disk slots, links, clients), but for the tags of ublk
+ * devices, which come on top: the completion queue never overflows. */
 #define RING_COMPLETION_COUNT 8192u
 
 /* Passes of one turn before what is prepared is submitted anyway. */
@@ -34,6 +34,15 @@ static uint64_t clock_ns(clockid_t id)
 	/* Cannot fail for these clocks with a valid pointer. */
 	clock_gettime(id, &ts);
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static uint32_t completion_count(const struct config *config)
+{
+	const bool ublk = config->attach == CONFIG_ATTACH_AUTO ||
+			  config->attach == CONFIG_ATTACH_UBLK;
+
+	return RING_COMPLETION_COUNT +
+	       (ublk ? config->site[0].disk_count * MIRROR_UBLK_DEPTH : 0);
 }
 
 /* Flags that spare wake-ups and inter-processor interrupts, as far as the kernel has
@@ -51,7 +60,7 @@ static int ring_make(struct io_driver *d)
 	for (size_t i = 0; i < sizeof flags / sizeof flags[0] && rc == -EINVAL; i++) {
 		struct io_uring_params params = {
 			.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-			.cq_entries = RING_COMPLETION_COUNT,
+			.cq_entries = completion_count(d->setup.config),
 		};
 
 		rc = io_uring_queue_init_params(RING_ENTRY_COUNT, &d->ring, &params);

@@ -92,6 +92,10 @@ libmirror_la_SOURCES = \
 	mirror/nbd_part.c \
 	mirror/nbd_piece.c \
 	mirror/nbd_piece.h \
+	mirror/nbd_places.c \
+	mirror/nbd_places.h \
+	mirror/nbd_refusal.c \
+	mirror/nbd_refusal.h \
 	mirror/nbd_reply.c \
 	mirror/pool.c \
 	mirror/pool.h \
@@ -150,6 +154,7 @@ libmirror_drivers_la_SOURCES = \
 	mirror/nbd_driver.h \
 	mirror/nbd_listen_driver.c \
 	mirror/nbd_private_driver.h \
+	mirror/nbd_refusal_driver.c \
 	mirror/ublk_driver.c \
 	mirror/ublk_driver.h
 libmirror_drivers_la_LIBADD = $(URING_LIBS)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "common/config.h"
+#include "mirror/nbd_refusal.h"
 #include "mirror/record.h"
 
 /* Longest payload of one READ or WRITE, as announced to clients. The protocol asks
@@ -31,11 +32,15 @@
  * room for some information requests. Longer ones are skipped and refused. */
 #define MIRROR_NBD_OPTION_MAX 8192u
 
+/* A sentence for a refused client, and for the operator. */
+#define MIRROR_NBD_REFUSED_TEXT_MAX 96u
+
 /* ---- what is exported ---------------------------------------------------- */
 
 struct mirror_nbd_export {
 	const char *name;    /* of the disk; the first one is also "" */
-	uint64_t size_bytes; /* multiple of 512 */
+	uint64_t size_bytes; /* multiple of the sector */
+	uint32_t sector_bytes; /* the mirror's: the larger one of its sites; 0: 512 */
 	const void *holder;  /* the network connection that has it, or NULL */
 };
 
@@ -57,11 +62,13 @@ enum mirror_nbd_phase {
 	MIRROR_NBD_ENDED,        /* no more input is taken */
 };
 
-/* One connection's negotiation. Zeroed, with `network` and `owner` set: a new one. */
+/* One connection's negotiation. Zeroed, with `network`, `owner` and `full` set: a new
+ * one. */
 struct mirror_nbd_session {
 	enum mirror_nbd_phase phase;
 	bool network; /* not a unix socket: see nbd_driver.h, a client that comes back */
 	const void *owner; /* who holds an export, see mirror_nbd_export */
+	const char *full;  /* no place is left for it: it is told so; or NULL */
 	bool no_zeroes;
 	bool structured;       /* READ is answered with chunks */
 	bool waiting;          /* for the holder of the export to go */
@@ -69,6 +76,9 @@ struct mirror_nbd_session {
 	uint32_t skip_bytes;   /* SKIPPING: still to come */
 	uint32_t option;       /* SKIPPING: which one */
 	uint32_t listed_count; /* LISTING: exports answered */
+	/* Set when it was refused; the taker resets the kind. */
+	enum mirror_nbd_refusal refused;
+	char refused_text[MIRROR_NBD_REFUSED_TEXT_MAX];
 };
 
 /* Go on with the negotiation: look at `in`, write answers to `out`, which has room

@@ -1,5 +1,6 @@
 /* nbd_client.c - see nbd_client.h: input is taken, and commands are cut into parts. */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "mirror/nbd_internal.h"
@@ -122,6 +123,9 @@ static bool take_command(struct mirror_nbd_client *c)
 		return false;
 	if (mirror_nbd_request_decode(c->input + c->input_head, &h) < 0) {
 		c->broken = true;
+		c->session.refused = MIRROR_NBD_REFUSED_REQUEST;
+		snprintf(c->session.refused_text, sizeof c->session.refused_text,
+			 "it sent what is no NBD request, and was dropped");
 		return false;
 	}
 	c->input_head += MIRROR_NBD_REQUEST_BYTES;

@@ -14,7 +14,7 @@
  *            has begun; then none before what is held has been sent
  *   scratch  one block, to read partly written sectors back
  *
- * A piece that is always allowed is short (MIRROR_NBD_RESERVE_PIECE). For longer ones,
+ * A piece that is always allowed is short (`piece_bytes` of the places). For longer ones,
  * and more of them for reads, a connection may hold as much as is left of a share that
  * all connections have together.
  *
@@ -51,13 +51,14 @@
 #include "mirror/io.h"
 #include "mirror/nbd.h"
 #include "mirror/nbd_piece.h"
+#include "mirror/nbd_places.h"
 #include "mirror/pool.h"
 
 #define MIRROR_NBD_COMMANDS_MAX 128u /* the deepest queue clients use */
 #define MIRROR_NBD_PARTS_MAX 128u
 #define MIRROR_NBD_INPUT_BYTES (256u * 1024) /* 32 writes of 4 KiB in one receive */
 #define MIRROR_NBD_OUTPUT_BYTES 4096u        /* answers of the negotiation */
-#define MIRROR_NBD_SERVED_MAX 256u           /* connections, if the pool allows */
+#define MIRROR_NBD_REFUSED_MAX 8u /* connections that are told why they get no place */
 
 /* Payloads up to this long are copied out of the input buffer, together with what
  * arrived around them; longer ones are received where they belong. */
@@ -65,10 +66,6 @@
 
 /* After a long payload the next one is likely: take little more than its header. */
 #define MIRROR_NBD_LOOKAHEAD_BYTES 4096u
-
-#define MIRROR_NBD_RESERVE_PIECE (32u * 1024)
-#define MIRROR_NBD_RESERVE_BYTES                                                         \
-	(3 * MIRROR_NBD_RESERVE_PIECE + 2 * MIRROR_NBD_PARTIAL_MAX + MIRROR_BLOCK_BYTES)
 
 struct mirror_nbd_client;
 struct mirror_nbd_command;
@@ -141,13 +138,23 @@ struct mirror_nbd_command {
 	struct mirror_nbd_reply reply;
 };
 
+/* Where a connection comes from. */
+enum mirror_nbd_origin {
+	MIRROR_NBD_LOCAL,   /* a client of this machine */
+	MIRROR_NBD_NETWORK, /* one of another: an export is held by one (nbd_driver.h) */
+	MIRROR_NBD_OWN,     /* our own front-end */
+	MIRROR_NBD_ORIGIN_COUNT,
+};
+
 /* What all connections share. */
 struct mirror_nbd_server {
 	struct mirror_pool *pool;
 	struct mirror_nbd_exports exports;
 	uint64_t share_bytes; /* for all connections together, beyond the reserve */
 	uint64_t held_bytes;  /* by all connections */
-	uint32_t client_count, client_count_max;
+	struct mirror_nbd_places places;
+	uint32_t count[MIRROR_NBD_ORIGIN_COUNT], refused_count; /* connections now */
+	char full_text[MIRROR_NBD_REFUSED_TEXT_MAX];
 	struct mirror_nbd_client *clients; /* all, those that wait to end too */
 	struct mirror_nbd_part *line_first, *line_last; /* nbd_line.h */
 	bool line_moved; /* something that the line waits for ended */
@@ -156,6 +163,8 @@ struct mirror_nbd_server {
 struct mirror_nbd_client {
 	struct mirror_nbd_server *server;
 	struct mirror_nbd_client *next; /* of the server's */
+	enum mirror_nbd_origin origin;
+	bool refused; /* it has no place: it is told why, and gets no further */
 	struct mirror_nbd_session session;
 	bool gone;   /* hung up: nothing more is taken or sent */
 	bool eof;    /* nothing more will arrive */
@@ -191,17 +200,22 @@ struct mirror_nbd_client {
 
 /* ---- the server ----------------------------------------------------------- */
 
-/* Start without exports. `pool` outlives the server. */
+/* Start without exports, with places for `own_count` connections of our own front-end.
+ * `pool` outlives the server. */
 void mirror_nbd_server_init(struct mirror_nbd_server *s, struct mirror_pool *pool,
-			    const char *mirror);
+			    const char *mirror, uint32_t own_count);
+
+/* All places for this kind of connection are taken. */
+bool mirror_nbd_server_is_full(const struct mirror_nbd_server *s,
+			       enum mirror_nbd_origin origin);
 
 /* ---- a connection --------------------------------------------------------- */
 
-/* Make a connection's state; `network`: not from this machine. Everything that it will
- * need is allocated here. Returns NULL when there are too many already or memory is
- * short. */
+/* Make a connection's state. Everything that it will need is allocated here. When all
+ * places are taken it is `refused`: it can only be told so. Returns NULL when too many
+ * are being told, or memory is short. */
 struct mirror_nbd_client *mirror_nbd_client_create(struct mirror_nbd_server *s,
-						   bool network);
+						   enum mirror_nbd_origin origin);
 
 /* The peer has hung up, or is to be dropped: what the engine does not have yet is not
  * given to it any more, and nothing is sent. Idempotent. */

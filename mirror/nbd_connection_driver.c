@@ -179,9 +179,39 @@ static void set_network_options(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
 }
 
-void nbd_connection_create(struct nbd_driver *d, int fd, bool network)
+/* Its process, for people: what it is called may change at any time. */
+static pid_t peer_pid(int fd)
 {
-	struct mirror_nbd_client *client = mirror_nbd_client_create(&d->server, network);
+	struct ucred peer;
+	socklen_t bytes = sizeof peer;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 ? peer.pid : 0;
+}
+
+static struct mirror_nbd_client *take_place(struct nbd_driver *d,
+					    enum mirror_nbd_origin origin, pid_t pid)
+{
+	const bool full = mirror_nbd_server_is_full(&d->server, origin);
+	struct mirror_nbd_client *client;
+
+	/* Our own front-end is accepted only while there is a place. */
+	assert(!full || origin != MIRROR_NBD_OWN);
+	if (full) {
+		nbd_refusal_note(d, MIRROR_NBD_REFUSED_FULL, pid, d->server.full_text);
+		nbd_refusal_make_room(d);
+	}
+	client = mirror_nbd_client_create(&d->server, origin);
+	if (client == NULL && !full)
+		nbd_refusal_note(d, MIRROR_NBD_REFUSED_MEMORY, pid,
+				 "memory, or the pool of `memory`, is used up");
+	return client;
+}
+
+void nbd_connection_create(struct nbd_driver *d, int fd, enum mirror_nbd_origin origin)
+{
+	const bool network = origin == MIRROR_NBD_NETWORK;
+	const pid_t pid = network ? 0 : peer_pid(fd);
+	struct mirror_nbd_client *client = take_place(d, origin, pid);
 	struct nbd_connection *k = client != NULL ? calloc(1, sizeof *k) : NULL;
 	const int send_bytes = SEND_BUFFER_BYTES;
 
@@ -190,10 +220,10 @@ void nbd_connection_create(struct nbd_driver *d, int fd, bool network)
 			mirror_nbd_client_hang_up(client);
 			mirror_nbd_client_end(client);
 		}
-		d->counters.refused_count++;
 		close(fd);
 		return;
 	}
+	k->pid = pid;
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
 	if (network)
 		set_network_options(fd);

@@ -1,46 +1,80 @@
 /* nbd_create.c - a connection's beginning and end: see nbd_client.h. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "mirror/nbd_internal.h"
 
-void mirror_nbd_server_init(struct mirror_nbd_server *s, struct mirror_pool *pool,
-			    const char *mirror)
+static bool is_own(enum mirror_nbd_origin origin)
 {
-	const uint64_t quarter_bytes = mirror_pool_bytes_total(pool) / 4;
-	uint64_t count = quarter_bytes / MIRROR_NBD_RESERVE_BYTES;
+	return origin == MIRROR_NBD_OWN;
+}
 
-	if (count > MIRROR_NBD_SERVED_MAX)
-		count = MIRROR_NBD_SERVED_MAX;
+static uint32_t client_count(const struct mirror_nbd_server *s)
+{
+	return s->count[MIRROR_NBD_LOCAL] + s->count[MIRROR_NBD_NETWORK];
+}
+
+static void write_full_text(struct mirror_nbd_server *s)
+{
+	const uint32_t count = s->places.client_count;
+
+	snprintf(s->full_text, sizeof s->full_text,
+		 "all %u places for NBD clients are taken; %s", count,
+		 count == MIRROR_NBD_CLIENTS_MAX ? "there are no more" :
+						   "a larger `memory` has more");
+}
+
+void mirror_nbd_server_init(struct mirror_nbd_server *s, struct mirror_pool *pool,
+			    const char *mirror, uint32_t own_count)
+{
 	*s = (struct mirror_nbd_server){
 		.pool = pool,
 		.exports = { .mirror = mirror },
-		.share_bytes = quarter_bytes,
-		.client_count_max = count > 0 ? (uint32_t)count : 1,
+		.share_bytes = mirror_pool_bytes_total(pool) / 4,
 	};
+	mirror_nbd_places_divide(mirror_pool_bytes_total(pool), own_count, &s->places);
+	write_full_text(s);
+}
+
+bool mirror_nbd_server_is_full(const struct mirror_nbd_server *s,
+			       enum mirror_nbd_origin origin)
+{
+	return is_own(origin) ? s->count[MIRROR_NBD_OWN] >= s->places.own_count :
+				client_count(s) >= s->places.client_count;
+}
+
+static void destroy(struct mirror_nbd_client *c)
+{
+	if (c->scratch != NULL)
+		mirror_pool_put(c->server->pool, c->scratch);
+	free(c->input);
+	free(c);
 }
 
 struct mirror_nbd_client *mirror_nbd_client_create(struct mirror_nbd_server *s,
-						   bool network)
+						   enum mirror_nbd_origin origin)
 {
+	const bool refused = mirror_nbd_server_is_full(s, origin);
 	struct mirror_nbd_client *c;
 
-	if (s->client_count == s->client_count_max)
+	if (refused && s->refused_count == MIRROR_NBD_REFUSED_MAX)
 		return NULL;
 	c = calloc(1, sizeof *c);
 	if (c == NULL)
 		return NULL;
 	c->input = malloc(MIRROR_NBD_INPUT_BYTES);
-	c->scratch = mirror_pool_get(s->pool, MIRROR_BLOCK_BYTES);
-	if (c->input == NULL || c->scratch == NULL) {
-		if (c->scratch != NULL)
-			mirror_pool_put(s->pool, c->scratch);
-		free(c->input);
-		free(c);
+	if (!refused)
+		c->scratch = mirror_pool_get(s->pool, MIRROR_BLOCK_BYTES);
+	c->server = s;
+	if (c->input == NULL || (c->scratch == NULL && !refused)) {
+		destroy(c);
 		return NULL;
 	}
-	c->server = s;
-	c->session.network = network;
+	c->origin = origin;
+	c->refused = refused;
+	c->session.network = origin == MIRROR_NBD_NETWORK;
+	c->session.full = refused ? s->full_text : NULL;
 	c->session.owner = c;
 	for (uint32_t i = 0; i < MIRROR_NBD_PARTS_MAX; i++) {
 		c->parts[i].next = c->parts_free;
@@ -52,7 +86,10 @@ struct mirror_nbd_client *mirror_nbd_client_create(struct mirror_nbd_server *s,
 	}
 	c->next = s->clients;
 	s->clients = c;
-	s->client_count++;
+	if (refused)
+		s->refused_count++;
+	else
+		s->count[origin]++;
 	return c;
 }
 
@@ -69,7 +106,10 @@ static void unlink_client(struct mirror_nbd_client *c)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
-	c->server->client_count--;
+	if (c->refused)
+		c->server->refused_count--;
+	else
+		c->server->count[c->origin]--;
 }
 
 bool mirror_nbd_client_end(struct mirror_nbd_client *c)
@@ -84,10 +124,8 @@ bool mirror_nbd_client_end(struct mirror_nbd_client *c)
 		return false;
 	assert(c->part_count == 0 && c->held_bytes == 0);
 	mirror_nbd_release(&c->session, &c->server->exports);
-	mirror_pool_put(c->server->pool, c->scratch);
 	unlink_client(c);
-	free(c->input);
-	free(c);
+	destroy(c);
 	return true;
 }
 

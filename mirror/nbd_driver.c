@@ -21,11 +21,13 @@ static void set_exports(struct nbd_driver *d)
 
 	e->count = config->site[0].disk_count;
 	for (uint32_t i = 0; i < e->count; i++) {
-		const uint64_t bytes = mirror_engine_disk_bytes(io_driver_engine(d->io),
-								i);
+		const struct mirror_engine *engine = io_driver_engine(d->io);
+		const uint64_t bytes = mirror_engine_disk_bytes(engine, i);
+		const uint32_t sector = mirror_engine_disk_sector_bytes(engine, i);
 
 		e->disk[i].name = config->site[0].disk[i].name;
-		e->disk[i].size_bytes = bytes - bytes % MIRROR_SECTOR_BYTES;
+		e->disk[i].sector_bytes = sector;
+		e->disk[i].size_bytes = bytes - bytes % sector;
 	}
 }
 
@@ -104,18 +106,24 @@ static void frontend_answer(struct io_frontend *f, struct mirror_request *reques
 
 static void frontend_status(struct io_frontend *f, struct mirror_status *status)
 {
-	const struct nbd_driver *d = io_driver_container(f, struct nbd_driver, frontend);
+	struct nbd_driver *d = io_driver_container(f, struct nbd_driver, frontend);
 	const struct mirror_nbd_server *s = &d->server;
+	const struct mirror_nbd_places *places = &s->places;
+	const uint64_t place_count = (uint64_t)places->own_count + places->client_count;
 	const struct mirror_status_queue queue[] = {
-		{ "clients", s->client_count, s->client_count_max },
+		{ "clients", s->count[MIRROR_NBD_LOCAL] + s->count[MIRROR_NBD_NETWORK],
+		  places->client_count },
+		{ "connections of the front-end", s->count[MIRROR_NBD_OWN],
+		  places->own_count },
 		{ "bytes held for clients", s->held_bytes,
 		  s->share_bytes +
-			  (uint64_t)s->client_count_max * MIRROR_NBD_RESERVE_BYTES },
+			  place_count * MIRROR_NBD_RESERVE_BYTES(places->piece_bytes) },
 	};
 
 	for (size_t i = 0; i < sizeof queue / sizeof queue[0]; i++)
 		if (status->queue_count < MIRROR_STATUS_QUEUE_MAX)
 			status->queue[status->queue_count++] = queue[i];
+	nbd_refusal_status(d, status);
 }
 
 static void tell_gone(struct nbd_driver *d)
@@ -147,6 +155,7 @@ static void reap(struct nbd_driver *d)
 		d->counters.connection_count--;
 		*at = next;
 	}
+	nbd_listen_resume(d);
 }
 
 /* Hand over what one connection has to ask, up to its share of a turn. */
@@ -205,6 +214,7 @@ static void frontend_flush(struct io_frontend *f)
 	for (struct nbd_connection *k = d->connections; k != NULL; k = k->next) {
 		if (k->state != NBD_CONNECTION_OPEN)
 			continue;
+		nbd_refusal_review(k);
 		if (mirror_nbd_client_is_over(k->client))
 			nbd_connection_close(k);
 		nbd_connection_receive(k);
@@ -222,7 +232,8 @@ int nbd_driver_create(struct io_driver *io, const struct nbd_driver_setup *setup
 {
 	struct nbd_driver *d;
 
-	if (strlen(setup->path) >= sizeof d->path)
+	if (strlen(setup->path) >= sizeof d->path ||
+	    (setup->own_path != NULL && strlen(setup->own_path) >= sizeof d->own_path))
 		return -ENAMETOOLONG;
 	d = calloc(1, sizeof *d);
 	if (d == NULL)
@@ -236,15 +247,20 @@ int nbd_driver_create(struct io_driver *io, const struct nbd_driver_setup *setup
 		.status = frontend_status,
 	};
 	snprintf(d->path, sizeof d->path, "%s", setup->path);
+	if (setup->own_path != NULL)
+		snprintf(d->own_path, sizeof d->own_path, "%s", setup->own_path);
+	nbd_refusal_init(d);
 	for (uint32_t i = 0; i < NBD_LISTENERS_MAX; i++)
 		d->listener[i].fd = -1;
 	if (setup->network != NULL) {
 		memcpy(&d->network, setup->network, setup->network_bytes);
 		d->network_bytes = setup->network_bytes;
 	}
-	mirror_nbd_server_init(&d->server, mirror_engine_pool(io_driver_engine(io)),
-			       io_driver_config(io)->mirror);
-	d->counters.connection_count_max = d->server.client_count_max;
+	mirror_nbd_server_init(
+		&d->server, mirror_engine_pool(io_driver_engine(io)),
+		io_driver_config(io)->mirror,
+		setup->own_path != NULL ? mirror_nbd_own_count(io_driver_config(io)) : 0);
+	d->counters.client_count_max = d->server.places.client_count;
 	io_driver_set_frontend(io, &d->frontend);
 	*driver = d;
 	return 0;

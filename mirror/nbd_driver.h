@@ -1,8 +1,11 @@
 /* nbd_driver.h - the NBD front-end: sockets on the I/O thread's loop, connections
  * (nbd_client.h) behind them, requests into the core.
  *
- * One unix socket has every disk of the mirror as an export; a TCP one may be added.
- * They exist while the core wants clients. All that a connection does in a turn costs
+ * One unix socket has every disk of the mirror as an export; another one is for our own
+ * front-end, whose places nobody else can take (nbd_places.h); a TCP one may be added.
+ * They exist while the core wants clients. A client that gets no place is told so in the
+ * negotiation, and every refusal is reported (nbd_refusal.h). Our own front-end is not
+ * refused: it is accepted when a place is free. All that a connection does in a turn costs
  * no system call of its own: one receive takes what has arrived, one send gathers
  * what can leave, and both are submitted with everything else.
  *
@@ -27,17 +30,18 @@ struct nbd_driver;
 
 struct nbd_driver_setup {
 	const char *path;               /* of the unix socket; may be long */
+	const char *own_path;           /* of the front-end's own, or NULL */
 	const struct sockaddr *network; /* TCP address to listen on too, or NULL */
 	socklen_t network_bytes;
 };
 
 struct nbd_driver_counters {
 	uint64_t accepted_count;
-	uint64_t refused_count; /* no place was free */
 	uint64_t request_count; /* handed to the core */
 	uint64_t receive_count; /* submissions; so is the next */
 	uint64_t send_count;
-	uint32_t connection_count, connection_count_max; /* now, and the bound */
+	uint32_t connection_count; /* now */
+	uint32_t client_count_max; /* places of others than our own front-end */
 };
 
 /* Make the front-end and plug it in (io_driver_set_frontend()). Nothing listens yet.

@@ -10,13 +10,18 @@
 
 #include "mirror/nbd_private_driver.h"
 
-#define BACKLOG 64
+#define BACKLOG 512 /* as many as a front-end may open at once */
 
 /* Between attempts to accept when descriptors or memory are short. */
 #define RETRY_NS 100000000ull
 
 static void accept_arm(struct nbd_listener *l)
 {
+	/* Who waits in the backlog is accepted when a place is free. */
+	l->full = l->origin == MIRROR_NBD_OWN &&
+		  mirror_nbd_server_is_full(&l->driver->server, l->origin);
+	if (l->full)
+		return;
 	l->accepting = true;
 	io_uring_prep_accept(io_driver_sqe(l->driver->io, &l->accept), l->fd, NULL, NULL,
 			     SOCK_CLOEXEC);
@@ -30,15 +35,27 @@ static void accept_done(struct io_completion *c, int32_t result, uint32_t flags)
 	(void)flags;
 	l->accepting = false;
 	if (d->state != NBD_DRIVER_OPEN) {
-		if (result >= 0)
+		if (result >= 0) {
+			nbd_refusal_note(d, MIRROR_NBD_REFUSED_CLOSING, 0,
+					 "clients are not served any more");
 			close(result);
+		}
 		close(l->fd);
 		l->fd = -1;
 		nbd_driver_closed(d);
 		return;
 	}
 	if (result >= 0)
-		nbd_connection_create(d, result, l->network);
+		nbd_connection_create(d, result, l->origin);
+	if (result == -EMFILE || result == -ENFILE)
+		nbd_refusal_note(
+			d, MIRROR_NBD_REFUSED_FILES, 0,
+			result == -EMFILE ?
+				"this process may open no more files "
+				"(RLIMIT_NOFILE)" :
+				"the system may open no more files (fs.file-max)");
+	if (result == -ENOMEM || result == -ENOBUFS)
+		nbd_refusal_note(d, MIRROR_NBD_REFUSED_MEMORY, 0, "memory is short");
 	if (result >= 0 || result == -ECONNABORTED || result == -EINTR)
 		accept_arm(l);
 	else
@@ -95,25 +112,29 @@ static int bind_network(struct nbd_driver *d, int fd)
 	return 0;
 }
 
-static int listener_open(struct nbd_driver *d, struct nbd_listener *l, bool network)
+static int listener_open(struct nbd_driver *d, struct nbd_listener *l,
+			 enum mirror_nbd_origin origin, const char *path)
 {
+	const bool network = path == NULL;
 	char fresh[PATH_MAX + 8];
 	int rc;
 
-	*l = (struct nbd_listener){ .driver = d, .network = network };
+	*l = (struct nbd_listener){ .driver = d, .origin = origin, .path = path };
 	l->accept.done = accept_done;
 	l->retry.expired = retry_expired;
 	l->fd = socket(network ? d->network.ss_family : AF_UNIX,
 		       SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
 		return -errno;
-	fresh_path(d->path, fresh);
+	if (!network)
+		fresh_path(path, fresh);
 	rc = network ? bind_network(d, l->fd) : bind_path(l->fd, fresh);
 	if (rc == 0 &&
-	    (listen(l->fd, BACKLOG) < 0 || (!network && rename(fresh, d->path) < 0)))
+	    (listen(l->fd, BACKLOG) < 0 || (!network && rename(fresh, path) < 0)))
 		rc = -errno;
 	if (rc < 0) {
-		unlink(fresh);
+		if (!network)
+			unlink(fresh);
 		close(l->fd);
 		l->fd = -1;
 	}
@@ -122,10 +143,14 @@ static int listener_open(struct nbd_driver *d, struct nbd_listener *l, bool netw
 
 int nbd_listen_open(struct nbd_driver *d)
 {
-	int rc = listener_open(d, &d->listener[0], false);
+	int rc = 0;
 
+	if (d->own_path[0] != '\0')
+		rc = listener_open(d, &d->listener[0], MIRROR_NBD_OWN, d->own_path);
+	if (rc == 0)
+		rc = listener_open(d, &d->listener[1], MIRROR_NBD_LOCAL, d->path);
 	if (rc == 0 && d->network_bytes > 0)
-		rc = listener_open(d, &d->listener[1], true);
+		rc = listener_open(d, &d->listener[2], MIRROR_NBD_NETWORK, NULL);
 	if (rc < 0) {
 		nbd_listen_close(d);
 		return rc;
@@ -138,11 +163,11 @@ int nbd_listen_open(struct nbd_driver *d)
 
 void nbd_listen_close(struct nbd_driver *d)
 {
-	if (d->listener[0].fd >= 0)
-		unlink(d->path);
 	for (uint32_t i = 0; i < NBD_LISTENERS_MAX; i++) {
 		struct nbd_listener *l = &d->listener[i];
 
+		if (l->fd >= 0 && l->path != NULL)
+			unlink(l->path);
 		if (l->accepting) {
 			io_uring_prep_cancel(io_driver_sqe(d->io, NULL), &l->accept, 0);
 		} else if (l->fd >= 0) {
@@ -159,4 +184,11 @@ bool nbd_listen_is_closed(const struct nbd_driver *d)
 		if (d->listener[i].fd >= 0)
 			return false;
 	return true;
+}
+
+void nbd_listen_resume(struct nbd_driver *d)
+{
+	for (uint32_t i = 0; i < NBD_LISTENERS_MAX; i++)
+		if (d->state == NBD_DRIVER_OPEN && d->listener[i].full)
+			accept_arm(&d->listener[i]);
 }

@@ -15,6 +15,7 @@
 #include "mirror/nbd.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,6 +40,7 @@ enum option {
 #define REPLY_SERVER 2u
 #define REPLY_INFO 3u
 #define REPLY_ERROR_UNSUPPORTED 0x80000001u
+#define REPLY_ERROR_POLICY 0x80000002u
 #define REPLY_ERROR_INVALID 0x80000003u
 #define REPLY_ERROR_UNKNOWN 0x80000006u
 #define REPLY_ERROR_TOO_BIG 0x80000009u
@@ -126,6 +128,34 @@ static void refuse(struct answer *a, uint32_t option, uint32_t type, const char 
 	put_text(a, text);
 }
 
+/* For the operator: this client gets nothing, and why. */
+__attribute__((format(printf, 3, 4))) static void note(struct mirror_nbd_session *s,
+						       enum mirror_nbd_refusal kind,
+						       const char *format, ...)
+{
+	va_list ap;
+
+	s->refused = kind;
+	va_start(ap, format);
+	vsnprintf(s->refused_text, sizeof s->refused_text, format, ap);
+	va_end(ap);
+}
+
+#define NAME_SHOWN_MAX 40u
+
+/* The name comes from outside: it may be anything. */
+static void note_unknown(struct mirror_nbd_session *s, const uint8_t *name, size_t length)
+{
+	char shown[NAME_SHOWN_MAX + 4];
+	size_t at = 0;
+
+	for (; at < length && at < NAME_SHOWN_MAX; at++)
+		shown[at] = name[at] > ' ' && name[at] < 0x7f ? (char)name[at] : '?';
+	snprintf(shown + at, sizeof shown - at, "%s", at < length ? "..." : "");
+	note(s, MIRROR_NBD_REFUSED_EXPORT, "it asks for a disk \"%s\", and there is none",
+	     shown);
+}
+
 static uint16_t disk_flags(const struct mirror_nbd_session *s)
 {
 	uint16_t flags = DISK_HAS_FLAGS | DISK_SEND_FLUSH | DISK_SEND_FUA |
@@ -185,7 +215,9 @@ static bool export_name(struct mirror_nbd_session *s, struct mirror_nbd_exports 
 {
 	const uint32_t disk = find_disk(exports, in->data, in->bytes);
 
-	if (disk >= exports->count) {
+	if (disk >= exports->count)
+		note_unknown(s, in->data, in->bytes);
+	if (disk >= exports->count || s->full != NULL) {
 		/* This option has no answer that says no. */
 		mirror_nbd_set_phase(s, MIRROR_NBD_ENDED);
 		return true;
@@ -227,8 +259,12 @@ static void info(const struct mirror_nbd_session *s,
 	put(a, disk_flags(s), 2);
 	reply(a, in->option, REPLY_INFO, 14);
 	put(a, INFO_BLOCK_SIZE, 2);
-	put(a, 1, 4);
-	put(a, MIRROR_BLOCK_BYTES, 4);
+	/* Any offset is good with sectors of 512 bytes; larger ones are named, so that
+	 * what is laid out on this disk fits the devices under it. */
+	put(a, e->sector_bytes > MIRROR_SECTOR_BYTES ? e->sector_bytes : 1, 4);
+	put(a,
+	    e->sector_bytes > MIRROR_BLOCK_BYTES ? e->sector_bytes : MIRROR_BLOCK_BYTES,
+	    4);
 	put(a, MIRROR_NBD_PAYLOAD_MAX, 4);
 	if (name)
 		info_text(a, in->option, INFO_NAME, e->name);
@@ -255,8 +291,13 @@ static bool info_or_go(struct mirror_nbd_session *s, struct mirror_nbd_exports *
 		goto invalid;
 	disk = find_disk(exports, in->data + 4, name_bytes);
 	if (disk >= exports->count) {
+		note_unknown(s, in->data + 4, name_bytes);
 		refuse(a, in->option, REPLY_ERROR_UNKNOWN,
 		       "this mirror has no such disk");
+		return true;
+	}
+	if (in->option == OPTION_GO && s->full != NULL) {
+		refuse(a, in->option, REPLY_ERROR_POLICY, s->full);
 		return true;
 	}
 	if (in->option == OPTION_GO && !take_disk(s, exports, disk))
@@ -264,6 +305,7 @@ static bool info_or_go(struct mirror_nbd_session *s, struct mirror_nbd_exports *
 	info(s, exports, disk, in, name_bytes, a);
 	return true;
 invalid:
+	note(s, MIRROR_NBD_REFUSED_HANDSHAKE, "the lengths in its option do not fit");
 	refuse(a, in->option, REPLY_ERROR_INVALID, "the lengths do not fit");
 	return true;
 }
@@ -324,10 +366,13 @@ static size_t take_flags(struct mirror_nbd_session *s, const uint8_t *in, size_t
 		return 0;
 	flags = mirror_nbd_get(in, 4);
 	s->no_zeroes = (flags & HANDSHAKE_NO_ZEROES) != 0;
-	if ((flags & ~(uint64_t)(HANDSHAKE_FIXED_NEWSTYLE | HANDSHAKE_NO_ZEROES)) != 0)
+	if ((flags & ~(uint64_t)(HANDSHAKE_FIXED_NEWSTYLE | HANDSHAKE_NO_ZEROES)) != 0) {
+		note(s, MIRROR_NBD_REFUSED_HANDSHAKE,
+		     "its handshake has flags that NBD does not know");
 		mirror_nbd_set_phase(s, MIRROR_NBD_ENDED);
-	else
+	} else {
 		mirror_nbd_set_phase(s, MIRROR_NBD_OPTIONS);
+	}
 	return 4;
 }
 
@@ -340,6 +385,8 @@ static size_t take_option(struct mirror_nbd_session *s,
 	if (in_bytes < OPTION_HEAD_BYTES)
 		return 0;
 	if (mirror_nbd_get(in, 8) != OPTION_MAGIC) {
+		note(s, MIRROR_NBD_REFUSED_HANDSHAKE,
+		     "it does not speak NBD (the newstyle negotiation)");
 		mirror_nbd_set_phase(s, MIRROR_NBD_ENDED);
 		return OPTION_HEAD_BYTES;
 	}
@@ -347,6 +394,8 @@ static size_t take_option(struct mirror_nbd_session *s,
 	o.bytes = (uint32_t)mirror_nbd_get(in + 12, 4);
 	o.data = in + OPTION_HEAD_BYTES;
 	if (o.bytes > MIRROR_NBD_OPTION_MAX) {
+		note(s, MIRROR_NBD_REFUSED_HANDSHAKE,
+		     "an option of its negotiation has %u bytes", o.bytes);
 		s->option = o.option;
 		s->skip_bytes = o.bytes;
 		mirror_nbd_set_phase(s, o.option == OPTION_EXPORT_NAME ?

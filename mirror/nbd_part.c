@@ -62,7 +62,7 @@ static bool may_hold(const struct mirror_nbd_client *c,
 	const bool first = !read || c->read_bytes == 0 ||
 			   (command->stream_begun && command->held_count == 0);
 
-	if (first && bytes <= MIRROR_NBD_RESERVE_PIECE)
+	if (first && bytes <= s->places.piece_bytes)
 		return true;
 	return s->held_bytes + bytes <= s->share_bytes &&
 	       c->held_bytes + bytes <= s->share_bytes - s->held_bytes;

@@ -16,7 +16,7 @@
 #include "mirror/nbd_driver.h"
 
 #define NBD_SEND_IOV_MAX 128u /* 64 replies with data in one send */
-#define NBD_LISTENERS_MAX 2u
+#define NBD_LISTENERS_MAX 3u
 
 enum nbd_connection_state {
 	NBD_CONNECTION_OPEN,
@@ -30,6 +30,7 @@ struct nbd_connection {
 	struct mirror_nbd_client *client;
 	enum nbd_connection_state state;
 	int fd;
+	pid_t pid; /* of a local peer; 0: not known */
 	bool network;
 	bool half_closed; /* unix: the peer will send no more */
 	bool tell_gone;   /* the core is to drop what it has unstamped */
@@ -42,8 +43,10 @@ struct nbd_connection {
 struct nbd_listener {
 	struct nbd_driver *driver;
 	int fd; /* -1: not open */
-	bool network;
+	enum mirror_nbd_origin origin;
+	const char *path; /* NULL: network */
 	bool accepting;
+	bool full; /* our own front-end's: it accepts when a place is free */
 	struct io_completion accept;
 	struct io_timer retry; /* after an error */
 };
@@ -60,15 +63,17 @@ struct nbd_driver {
 	struct nbd_connection *connections;
 	struct nbd_connection *turn; /* who is served first next time */
 	struct nbd_driver_counters counters;
-	char path[PATH_MAX];
+	struct mirror_nbd_refusals refusals;
+	struct io_timer tell; /* what was not told at once */
+	char path[PATH_MAX], own_path[PATH_MAX];
 	struct sockaddr_storage network;
 	socklen_t network_bytes; /* 0: no TCP */
 };
 
 /* ---- nbd_connection_driver.c ---- */
 
-/* A connection was accepted; `fd` passes to it. All places taken: it is closed. */
-void nbd_connection_create(struct nbd_driver *d, int fd, bool network);
+/* A connection was accepted; `fd` passes to it. All places taken: it is told so. */
+void nbd_connection_create(struct nbd_driver *d, int fd, enum mirror_nbd_origin origin);
 
 /* Drop it. Idempotent. */
 void nbd_connection_close(struct nbd_connection *k);
@@ -92,6 +97,26 @@ void nbd_connection_send_last(struct nbd_connection *k);
 int nbd_listen_open(struct nbd_driver *d);
 void nbd_listen_close(struct nbd_driver *d);
 bool nbd_listen_is_closed(const struct nbd_driver *d);
+
+/* A connection is gone: perhaps our own front-end waits for its place. */
+void nbd_listen_resume(struct nbd_driver *d);
+
+/* ---- nbd_refusal_driver.c ---- */
+
+void nbd_refusal_init(struct nbd_driver *d);
+
+/* A client was refused: report it, now or later. `pid`: see struct nbd_connection. */
+void nbd_refusal_note(struct nbd_driver *d, enum mirror_nbd_refusal kind, pid_t pid,
+		      const char *text);
+
+/* Did the negotiation refuse this one? */
+void nbd_refusal_review(struct nbd_connection *k);
+
+/* All places are taken: who of those that are told so came first makes room for the
+ * next one. */
+void nbd_refusal_make_room(struct nbd_driver *d);
+
+void nbd_refusal_status(struct nbd_driver *d, struct mirror_status *status);
 
 /* ---- nbd_driver.c ---- */
 

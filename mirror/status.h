@@ -4,7 +4,7 @@
 
 #include "common/fact.h"
 
-#define MIRROR_STATUS_QUEUE_MAX 12   /* the driver adds its own to the core's */
+#define MIRROR_STATUS_QUEUE_MAX 16 /* the driver adds its own to the core's */
 
 /* G7: every queue with its bound. */
 struct mirror_status_queue {
@@ -74,6 +74,8 @@ struct mirror_status {
 	uint64_t groups, log_writes, log_flushes, disk_flushes;
 	uint64_t records_sent, records_received, records_homed;
 	struct mirror_status_io io;    /* filled by the driver, after the core */
+	uint64_t clients_refused; /* NBD clients, since the process began; so is ... */
+	char clients_text[FACT_TEXT_MAX]; /* ... why they still are, or "" */
 };
 
 #endif

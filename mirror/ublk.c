@@ -28,13 +28,18 @@ void mirror_ublk_info_init(struct mirror_ublk_info *info, uint64_t owner, int32_
 	};
 }
 
-void mirror_ublk_parameters_init(struct mirror_ublk_parameters *p, uint64_t disk_bytes)
+void mirror_ublk_parameters_init(struct mirror_ublk_parameters *p, uint64_t disk_bytes,
+				 uint32_t sector_bytes)
 {
+	uint8_t shift = SECTOR_SHIFT;
+
+	while (shift < PHYSICAL_SHIFT && 1u << shift < sector_bytes)
+		shift++;
 	*p = (struct mirror_ublk_parameters){
 		.bytes = sizeof *p,
 		.types = MIRROR_UBLK_PARAMETERS_BASIC | MIRROR_UBLK_PARAMETERS_DISCARD,
 		.attributes = MIRROR_UBLK_VOLATILE_CACHE | MIRROR_UBLK_FUA,
-		.logical_shift = SECTOR_SHIFT,
+		.logical_shift = shift,
 		.physical_shift = PHYSICAL_SHIFT,
 		.optimal_shift = PHYSICAL_SHIFT,
 		.least_shift = PHYSICAL_SHIFT,

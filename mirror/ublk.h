@@ -125,7 +125,8 @@ struct mirror_ublk_parameters {
 
 /* What a new device is to be. `owner` finds it again. */
 void mirror_ublk_info_init(struct mirror_ublk_info *info, uint64_t owner, int32_t pid);
-void mirror_ublk_parameters_init(struct mirror_ublk_parameters *p, uint64_t disk_bytes);
+void mirror_ublk_parameters_init(struct mirror_ublk_parameters *p, uint64_t disk_bytes,
+				 uint32_t sector_bytes);
 
 /* Fill type, place and flags of `r` from a descriptor: one request of the engine, since
  * no request of the kernel is longer. Returns 0, or

@@ -48,6 +48,8 @@ unit_tests = \
 	tests/unit/test_nbd_driver \
 	tests/unit/test_nbd_fuzz \
 	tests/unit/test_nbd_line \
+	tests/unit/test_nbd_places \
+	tests/unit/test_nbd_refusal_driver \
 	tests/unit/test_node \
 	tests/unit/test_paths \
 	tests/unit/test_pool \
@@ -97,8 +99,12 @@ tests_unit_test_ublk_driver_LDADD = $(driver_test_libraries)
 # The NBD front-end over a core whose disks are memory; a program serves these to
 # real clients.
 nbd_memory = tests/unit/nbd_memory.c tests/unit/nbd_memory.h
-tests_unit_test_nbd_driver_SOURCES = tests/unit/test_nbd_driver.c $(nbd_memory)
+nbd_peer = tests/unit/nbd_peer.c tests/unit/nbd_peer.h
+tests_unit_test_nbd_driver_SOURCES = tests/unit/test_nbd_driver.c $(nbd_memory) $(nbd_peer)
 tests_unit_test_nbd_driver_LDADD = $(driver_test_libraries)
+tests_unit_test_nbd_refusal_driver_SOURCES = tests/unit/test_nbd_refusal_driver.c \
+	$(nbd_memory) $(nbd_peer)
+tests_unit_test_nbd_refusal_driver_LDADD = $(driver_test_libraries)
 tests_unit_test_attach_SOURCES = tests/unit/test_attach.c $(nbd_memory)
 tests_unit_test_attach_LDADD = libagent.la $(driver_test_libraries) $(QB_LIBS)
 check_PROGRAMS += tests/system/nbd_memory
@@ -284,6 +290,7 @@ thread_tests = \
 	tests/unit/test_link_driver \
 	tests/unit/test_link_listen_driver \
 	tests/unit/test_nbd_driver \
+	tests/unit/test_nbd_refusal_driver \
 	tests/unit/test_queue
 
 check_PROGRAMS += $(unit_tests)
@@ -335,6 +342,7 @@ EXTRA_DIST += \
 	tests/system/examples.sh \
 	tests/system/fence_testbed \
 	tests/system/lab.sh \
+	tests/system/nbd_hold \
 	tests/system/ocf.sh \
 	tests/system/run \
 	tests/system/testbed \

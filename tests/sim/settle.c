@@ -205,13 +205,22 @@ static void describe(struct sim *w, char *text, size_t size)
 	}
 }
 
+/* What still stops was together, and soon is not: it is started anew. */
+static bool someone_stops(const struct sim *w)
+{
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (w->node[n].running && sim_node_stopping(w, n))
+			return true;
+	return false;
+}
+
 static void come_together(struct sim *w)
 {
 	const uint64_t since = w->now_ns;
 	uint64_t helped = since;
 	char text[300];
 
-	while (w->violation[0] == 0 && !sim_is_together(w)) {
+	while (w->violation[0] == 0 && (someone_stops(w) || !sim_is_together(w))) {
 		if (w->now_ns > since + TOGETHER_NS) {
 			if (w->forced && !w->plan.alone)
 				return; /* two histories wait for `resolve` */

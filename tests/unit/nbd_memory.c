@@ -2,6 +2,7 @@
 #include "tests/unit/nbd_memory.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +163,12 @@ uint64_t mirror_engine_disk_bytes(const struct mirror_engine *m, uint32_t disk)
 	return m->disk_bytes;
 }
 
+uint32_t mirror_engine_disk_sector_bytes(const struct mirror_engine *m, uint32_t disk)
+{
+	(void)m;
+	return disk == 0 ? 512 : 4096;
+}
+
 /* ---- the other thread ------------------------------------------------------------- */
 
 static int make_engine(struct nbd_memory *m, uint64_t disk_bytes)
@@ -193,11 +200,13 @@ static int make_engine(struct nbd_memory *m, uint64_t disk_bytes)
 int nbd_memory_start(struct nbd_memory *m, const char *path, uint64_t disk_bytes,
 		     const struct sockaddr *network, socklen_t network_bytes)
 {
-	const struct nbd_driver_setup nbd = { path, network, network_bytes };
+	char own_path[PATH_MAX];
+	const struct nbd_driver_setup nbd = { path, own_path, network, network_bytes };
 	struct io_driver_setup setup = { .engine = &m->engine };
 	int rc;
 
 	memset(m, 0, sizeof *m);
+	snprintf(own_path, sizeof own_path, "%s.own", path);
 	common_queue_init(&m->orders, m->order_slot, NBD_MEMORY_QUEUE);
 	common_queue_init(&m->facts, m->fact_slot, NBD_MEMORY_QUEUE);
 	m->orders_eventfd = eventfd(0, EFD_CLOEXEC);

@@ -46,7 +46,8 @@ struct nbd_memory {
 };
 
 /* Start it, listening at `path` (and `network`, may be NULL), with disks "db" and
- * "wal" of this size. The disks are open to clients when it returns 0; else -errno. */
+ * "wal" of this size, in sectors of 512 and of 4096 bytes; for a front-end of our own at
+ * `path`.own. The disks are open to clients when it returns 0; else -errno. */
 int nbd_memory_start(struct nbd_memory *m, const char *path, uint64_t disk_bytes,
 		     const struct sockaddr *network, socklen_t network_bytes);
 void nbd_memory_stop(struct nbd_memory *m);

@@ -12,7 +12,7 @@ void toy_create(struct toy *t, uint64_t pool_bytes)
 		t->disk[i] = (uint8_t)(i * 31 + i / 512);
 	t->pool = mirror_pool_create(pool_bytes);
 	ck_assert_ptr_nonnull(t->pool);
-	mirror_nbd_server_init(&t->server, t->pool, "data");
+	mirror_nbd_server_init(&t->server, t->pool, "data", 0);
 	t->server.exports.count = 1;
 	t->server.exports.disk[0].name = "db";
 	t->server.exports.disk[0].size_bytes = TOY_DISK_BYTES;
@@ -108,7 +108,7 @@ struct toy_client *toy_connect(struct toy *t, bool structured)
 
 	while (c->nbd != NULL)
 		c++;
-	c->nbd = mirror_nbd_client_create(&t->server, false);
+	c->nbd = mirror_nbd_client_create(&t->server, MIRROR_NBD_LOCAL);
 	ck_assert_ptr_nonnull(c->nbd);
 	if (c->out == NULL)
 		c->out = malloc(TOY_OUT_BYTES);

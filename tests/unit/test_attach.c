@@ -5,11 +5,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -248,6 +250,25 @@ START_TEST(a_disk_becomes_a_device_and_goes_again)
 }
 END_TEST
 
+/* nbd_memory.h has one disk of each. */
+START_TEST(a_device_has_the_sectors_of_the_mirror)
+{
+	const char *path[] = { link_path, wal_path };
+	const int sector[] = { 512, 4096 };
+
+	start();
+	for (int i = 0; i < 2; i++) {
+		const int fd = open(path[i], O_RDONLY);
+		int bytes = 0;
+
+		ck_assert_int_eq(ioctl(fd, BLKSSZGET, &bytes), 0);
+		ck_assert_int_eq(bytes, sector[i]);
+		close(fd);
+	}
+	stop(false);
+}
+END_TEST
+
 /* What was written and not yet flushed reaches the mirror before the device goes. */
 START_TEST(what_is_held_back_is_written_first)
 {
@@ -434,6 +455,8 @@ START_TEST(what_fails_says_why)
 	expect_nothing_left();
 	if (access("/dev/nbd0", F_OK) == 0)
 		return; /* no program is needed */
+	nbd_memory_order(&memory, ORDER_SERVE);
+	ck_assert(nbd_memory_expect(&memory, "clients 0"));
 	setenv("PATH", "/nowhere", 1);
 	agent_attach_start(attach);
 	qb_loop_run(loop);
@@ -524,6 +547,7 @@ int main(int argc, char **argv)
 	}
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_disk_becomes_a_device_and_goes_again);
+	tcase_add_test(tc, a_device_has_the_sectors_of_the_mirror);
 	tcase_add_test(tc, what_is_held_back_is_written_first);
 	tcase_add_test(tc, one_that_is_in_use_keeps_all);
 	tcase_add_test(tc, force_takes_it_from_its_users);

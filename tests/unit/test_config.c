@@ -468,6 +468,38 @@ START_TEST(survives_hostile_files)
 }
 END_TEST
 
+/* One site with so many disks. */
+static int load_disks(uint32_t count, const char *rest)
+{
+	static char text[64 * 1024];
+	size_t at = (size_t)snprintf(
+		text, sizeof text,
+		"mirror: data\nmode: sync\n%s\nsites:\n"
+		"  - {name: a, hosts: [n1], writelog: /log, disks: [",
+		rest);
+
+	for (uint32_t i = 0; i < count; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at,
+				       "%s{name: d%u, path: /d%u}", i > 0 ? ", " : "", i,
+				       i);
+	at += (size_t)snprintf(text + at, sizeof text - at, "]}\n");
+	return load_bytes(config, text, at);
+}
+
+START_TEST(devices_of_all_disks_have_room)
+{
+	assert_loads(load_disks(256, ""));
+	assert_loads(load_disks(40, "memory: 8M\nattach: fuse"));
+	assert_loads(load_disks(256, "memory: 8M\nattach: none"));
+	ck_assert_int_eq(load_disks(60, "memory: 8M\nattach: nbd"), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(
+		errors.entry[0].text,
+		":3:9: memory: is 8M, too little for the devices of 60 disks (attach: "
+		"nbd), which take 120 NBD connections; expected 12M or more"));
+	assert_loads(load_disks(60, "memory: 12M\nattach: nbd"));
+}
+END_TEST
+
 START_TEST(finds_the_node_of_an_instance)
 {
 	struct agent_instance instance;
@@ -512,6 +544,7 @@ int main(void)
 	tcase_add_test(tc, bounds_the_errors_it_keeps);
 	tcase_add_test(tc, refuses_what_is_no_text);
 	tcase_add_test(tc, survives_hostile_files);
+	tcase_add_test(tc, devices_of_all_disks_have_room);
 	tcase_add_test(tc, finds_the_node_of_an_instance);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);

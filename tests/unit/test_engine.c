@@ -156,6 +156,33 @@ START_TEST(opening_tells_how_large_the_devices_are)
 }
 END_TEST
 
+/* More is at home than the superblock says. */
+static bool is_more_home(struct pair *p, uint32_t site)
+{
+	const struct mirror_engine *m = p->site[site].engine;
+
+	return m->open.marks.home_flushed > m->open.sb.home.sequence &&
+	       m->open.writer.wanted == m->open.writer.written;
+}
+
+/* Else the next open would read all of it, and would not know it from what is in doubt. */
+START_TEST(a_close_says_how_far_all_is_home)
+{
+	struct pair *p = pair_level((uint64_t)_i + 700, 2, LOG_BYTES);
+	const struct mirror_engine *m = p->site[0].engine;
+	uint64_t home;
+
+	p->client_on = true;
+	ck_assert(pair_run_until(p, 200000, is_more_home, 0));
+	p->client_on = false;
+	home = m->open.marks.home_flushed;
+	ck_assert(pair_close(p, 0));
+	ck_assert(pair_open(p, 0));
+	ck_assert_uint_ge(m->open.sb.home.sequence, home);
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine");
@@ -163,6 +190,8 @@ int main(void)
 	SRunner *sr;
 	int failed;
 
+	tcase_set_timeout(tc, 300);
+	tcase_add_loop_test(tc, a_close_says_how_far_all_is_home, 0, SEEDS);
 	tcase_add_test(tc, opening_tells_how_large_the_devices_are);
 	tcase_add_loop_test(tc, copy_becomes_level_and_equal, 0, SEEDS);
 	tcase_add_loop_test(tc, production_restarts_with_all_it_answered, 0, SEEDS);

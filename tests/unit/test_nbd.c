@@ -13,6 +13,7 @@
 #define SERVER 2u
 #define INFO 3u
 #define ERROR_UNSUP 0x80000001u
+#define ERROR_POLICY 0x80000002u
 #define ERROR_INVALID 0x80000003u
 #define ERROR_UNKNOWN 0x80000006u
 #define ERROR_TOO_BIG 0x80000009u
@@ -181,6 +182,42 @@ START_TEST(go_tells_what_was_asked)
 }
 END_TEST
 
+/* Larger sectors are named: what is laid out here fits the devices under it. */
+START_TEST(go_tells_the_sector)
+{
+	static const uint32_t sector[][3] = { { 512, 1, 4096 },
+					      { 4096, 4096, 4096 },
+					      { 16384, 16384, 16384 } };
+	const uint8_t *at;
+
+	exports.disk[0].sector_bytes = sector[_i][0];
+	greet(&session, 3);
+	say(&session, 7, "\0\0\0\2db\0\0", 8);
+	expect(7, INFO, 12);
+	at = expect(7, INFO, 14);
+	ck_assert_uint_eq(mirror_nbd_get(at + 2, 4), sector[_i][1]);
+	ck_assert_uint_eq(mirror_nbd_get(at + 6, 4), sector[_i][2]);
+}
+END_TEST
+
+/* It may look around, but gets no disk. */
+START_TEST(who_gets_no_place_is_told_so)
+{
+	session.full = "no place";
+	greet(&session, 3);
+	say(&session, 6, "\0\0\0\0\0\0", 6);
+	expect(6, INFO, 12);
+	expect(6, INFO, 14);
+	expect(6, ACK, 0);
+	say(&session, 7, "\0\0\0\2db\0\0", 8);
+	ck_assert_mem_eq(expect(7, ERROR_POLICY, 8), "no place", 8);
+	ck_assert_int_eq(session.phase, MIRROR_NBD_OPTIONS);
+	say(&session, 1, "db", 2);
+	expect_no_more();
+	ck_assert_int_eq(session.phase, MIRROR_NBD_ENDED);
+}
+END_TEST
+
 START_TEST(info_stays_in_negotiation)
 {
 	greet(&session, 3);
@@ -214,6 +251,9 @@ START_TEST(go_for_an_unknown_disk_can_be_tried_again)
 	greet(&session, 3);
 	say(&session, 7, "\0\0\0\1x\0\0", 7);
 	expect(7, ERROR_UNKNOWN, UINT32_MAX);
+	ck_assert_int_eq(session.refused, MIRROR_NBD_REFUSED_EXPORT);
+	ck_assert_str_eq(session.refused_text,
+			 "it asks for a disk \"x\", and there is none");
 	say(&session, 7, "\0\0\0\2db\0\0", 8);
 	ck_assert_int_eq(session.phase, MIRROR_NBD_TRANSMISSION);
 }
@@ -519,6 +559,8 @@ int main(void)
 	tcase_add_test(tc, export_name_without_zeroes_and_by_default);
 	tcase_add_test(tc, export_name_of_no_disk_has_no_answer);
 	tcase_add_test(tc, go_tells_what_was_asked);
+	tcase_add_loop_test(tc, go_tells_the_sector, 0, 3);
+	tcase_add_test(tc, who_gets_no_place_is_told_so);
 	tcase_add_test(tc, info_stays_in_negotiation);
 	tcase_add_test(tc, go_with_lengths_that_lie_is_invalid);
 	tcase_add_test(tc, go_for_an_unknown_disk_can_be_tried_again);

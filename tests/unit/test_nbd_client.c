@@ -363,7 +363,7 @@ START_TEST(a_stream_goes_on_with_a_reply_behind_it)
 	toy_collect(&t, c); /* begins, and makes room */
 	toy_do(&t, 0, 0);
 	while (t.waiting_count > 0) {
-		ck_assert_uint_le(c->nbd->held_bytes, 4096 + MIRROR_NBD_RESERVE_PIECE);
+		ck_assert_uint_le(c->nbd->held_bytes, 4096 + t.server.places.piece_bytes);
 		toy_do(&t, 0, 0);
 		toy_collect(&t, c);
 	}
@@ -435,22 +435,6 @@ START_TEST(an_engine_that_takes_nothing_stops_the_input)
 	toy_pump(&t);
 	toy_command(&t, c, WRITE, 0, 1, 0, 512, data);
 	ck_assert_uint_eq(t.waiting_count, 1);
-}
-END_TEST
-
-START_TEST(connections_are_bounded)
-{
-	struct mirror_nbd_client *c[MIRROR_NBD_SERVED_MAX + 1];
-	uint32_t count = 0;
-
-	while ((c[count] = mirror_nbd_client_create(&t.server, false)) != NULL)
-		count++;
-	ck_assert_uint_eq(count, t.server.client_count_max);
-	ck_assert_uint_le(count * (uint64_t)MIRROR_NBD_RESERVE_BYTES, (16u << 20) / 4);
-	while (count-- > 0) {
-		mirror_nbd_client_hang_up(c[count]);
-		ck_assert(mirror_nbd_client_end(c[count]));
-	}
 }
 END_TEST
 
@@ -575,7 +559,6 @@ int main(void)
 	tcase_add_test(tc, commands_are_bounded_per_connection);
 	tcase_add_test(tc, an_empty_pool_is_waited_for);
 	tcase_add_test(tc, an_engine_that_takes_nothing_stops_the_input);
-	tcase_add_test(tc, connections_are_bounded);
 	tcase_add_test(tc, without_a_lease_only_errors_leave);
 	tcase_add_test(tc, a_short_send_goes_on_where_it_stopped);
 	tcase_add_test(tc, disconnect_waits_for_what_was_asked);

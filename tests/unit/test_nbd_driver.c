@@ -17,6 +17,7 @@
 #include "mirror/nbd.h"
 #include "tests/unit/free_port.h"
 #include "tests/unit/nbd_memory.h"
+#include "tests/unit/nbd_peer.h"
 #include "tests/unit/patience.h"
 
 #define DISK_BYTES (1u << 20)
@@ -67,52 +68,9 @@ static void teardown(void)
 
 /* ---- a client -------------------------------------------------------------------- */
 
-static void get(int fd, void *to, size_t bytes)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	size_t at = 0;
-
-	while (at < bytes) {
-		ssize_t n;
-
-		ck_assert_msg(poll(&p, 1, PATIENCE_MS) == 1, "no answer");
-		n = recv(fd, (uint8_t *)to + at, bytes - at, 0);
-		ck_assert_msg(n > 0, "the connection ended");
-		at += (size_t)n;
-	}
-}
-
-static void put(int fd, const void *from, size_t bytes)
-{
-	ck_assert_int_eq(send(fd, from, bytes, MSG_NOSIGNAL), (ssize_t)bytes);
-}
-
-static bool has_ended(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	uint8_t byte;
-
-	ck_assert_int_eq(poll(&p, 1, PATIENCE_MS), 1);
-	return recv(fd, &byte, 1, 0) <= 0;
-}
-
-static bool is_silent(int fd, int ms)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	return poll(&p, 1, ms) == 0;
-}
-
 static int try_connect(void)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		return fd;
-	close(fd);
-	return -1;
+	return nbd_peer_connect(path, "");
 }
 
 /* Say which export; the answer is not read. */
@@ -121,8 +79,8 @@ static void ask_export(int fd)
 	uint8_t in[4 + 16 + 2] = "\0\0\0\3IHAVEOPT\0\0\0\1\0\0\0\2db";
 	uint8_t greeting[18];
 
-	get(fd, greeting, sizeof greeting);
-	put(fd, in, sizeof in);
+	nbd_peer_get(fd, greeting, sizeof greeting);
+	nbd_peer_put(fd, in, sizeof in);
 }
 
 static int client_open(void)
@@ -132,7 +90,7 @@ static int client_open(void)
 
 	ck_assert_int_ge(fd, 0);
 	ask_export(fd);
-	get(fd, answer, sizeof answer);
+	nbd_peer_get(fd, answer, sizeof answer);
 	ck_assert_uint_eq(mirror_nbd_get(answer, 8), DISK_BYTES);
 	return fd;
 }
@@ -165,14 +123,14 @@ static void ask(int fd, uint16_t type, uint64_t cookie, uint64_t offset, uint32_
 {
 	static uint8_t in[28 + DISK_BYTES];
 
-	put(fd, in, request(in, type, cookie, offset, length));
+	nbd_peer_put(fd, in, request(in, type, cookie, offset, length));
 }
 
 static void expect(int fd, uint64_t cookie, uint32_t error)
 {
 	uint8_t head[16];
 
-	get(fd, head, sizeof head);
+	nbd_peer_get(fd, head, sizeof head);
 	ck_assert_uint_eq(mirror_nbd_get(head, 4), 0x67446698u);
 	ck_assert_uint_eq(mirror_nbd_get(head + 4, 4), error);
 	ck_assert_uint_eq(mirror_nbd_get(head + 8, 8), cookie);
@@ -207,10 +165,10 @@ START_TEST(a_client_writes_and_reads)
 	expect(fd, 1, 0);
 	ask(fd, READ, 2, 700, 600000);
 	expect(fd, 2, 0);
-	get(fd, back, 600000);
+	nbd_peer_get(fd, back, 600000);
 	ck_assert_mem_eq(back, data + 700, 600000);
 	ask(fd, MIRROR_NBD_DISC, 3, 0, 0);
-	ck_assert(has_ended(fd));
+	ck_assert(nbd_peer_has_ended(fd));
 	close(fd);
 }
 END_TEST
@@ -236,8 +194,8 @@ START_TEST(closing_drops_everyone)
 	wait_for_waiting(1);
 	nbd_memory_order(&memory, ORDER_DEMOTE);
 	ck_assert(nbd_memory_expect(&memory, "clients 0"));
-	ck_assert(has_ended(idle));
-	ck_assert(has_ended(busy));
+	ck_assert(nbd_peer_has_ended(idle));
+	ck_assert(nbd_peer_has_ended(busy));
 	ck_assert_int_lt(try_connect(), 0);
 	close(idle);
 	close(busy);
@@ -260,7 +218,7 @@ START_TEST(it_can_be_opened_while_it_closes)
 
 		nbd_memory_order(&memory, ORDER_DEMOTE);
 		nbd_memory_order(&memory, ORDER_SERVE);
-		ck_assert(has_ended(fd));
+		ck_assert(nbd_peer_has_ended(fd));
 		close(fd);
 		ck_assert(nbd_memory_expect(&memory, "clients 0"));
 		while (access(path, F_OK) < 0)
@@ -279,7 +237,7 @@ START_TEST(closing_tells_what_was_acknowledged)
 	wait_for_waiting(1);
 	nbd_memory_order(&memory, ORDER_DEPOSE);
 	expect(fd, 1, 0);
-	ck_assert(has_ended(fd));
+	ck_assert(nbd_peer_has_ended(fd));
 	close(fd);
 }
 END_TEST
@@ -296,8 +254,8 @@ START_TEST(nobody_is_passed_over)
 	turn(); /* both listen */
 	nbd_memory_order(&memory, ORDER_OPEN);
 	memory.engine.takes_count = 0;
-	put(a, in, bytes);
-	put(b, in, bytes);
+	nbd_peer_put(a, in, bytes);
+	nbd_peer_put(b, in, bytes);
 	close(client_open()); /* they have arrived */
 	for (uint32_t i = 1; i <= 2; i++) {
 		memory.engine.takes_count = 32;
@@ -339,7 +297,7 @@ START_TEST(the_end_may_come_at_any_time)
 	ask(fd, WRITE, 3, 8192 + 10, 20);
 	wait_for_waiting(_i);
 	nbd_memory_stop(&memory);
-	ck_assert(has_ended(fd));
+	ck_assert(nbd_peer_has_ended(fd));
 	close(fd);
 	unlink(path);
 	ck_assert_int_eq(nbd_memory_start(&memory, path, DISK_BYTES, NULL, 0), 0);
@@ -401,7 +359,7 @@ START_TEST(a_half_closed_connection_is_answered)
 	wait_for_waiting(2);
 	nbd_memory_order(&memory, ORDER_CLOSE);
 	expect(fd, 1, 0);
-	ck_assert(has_ended(fd));
+	ck_assert(nbd_peer_has_ended(fd));
 	close(fd);
 }
 END_TEST
@@ -416,13 +374,13 @@ START_TEST(answers_wait_for_the_lease)
 	ask(fd, WRITE, 2, DISK_BYTES, 0);
 	ask(fd, 77, 3, 0, 0);
 	expect(fd, 3, 22);
-	ck_assert(is_silent(fd, 50));
+	ck_assert(nbd_peer_is_silent(fd, 50));
 	memory.engine.lease_until_ns = UINT64_MAX;
 	nbd_memory_order(&memory, ORDER_VIEW);
 	for (uint64_t sum = 0, i = 0; i < 2; i++) {
 		uint8_t head[16];
 
-		get(fd, head, sizeof head);
+		nbd_peer_get(fd, head, sizeof head);
 		ck_assert_uint_eq(mirror_nbd_get(head + 4, 4), 0);
 		sum += mirror_nbd_get(head + 8, 8);
 		ck_assert(i == 0 || sum == 3);
@@ -439,39 +397,18 @@ START_TEST(a_network_client_waits_for_the_one_before)
 	uint8_t answer[10];
 	int new;
 
-	get(old, answer, sizeof answer);
+	nbd_peer_get(old, answer, sizeof answer);
 	ck_assert_uint_eq(mirror_nbd_get(answer + 8, 2) & 0x100, 0); /* no multi-conn */
 	nbd_memory_order(&memory, ORDER_OPEN);
 	ask(old, WRITE, 1, 0, 4096);
 	wait_for_waiting(1);
 	new = network_connect();
-	ck_assert(is_silent(new, 50));
+	ck_assert(nbd_peer_is_silent(new, 50));
 	memory.engine.takes = false;
 	close(old);
 	ck_assert(nbd_memory_expect(&memory, "gone"));
-	get(new, answer, sizeof answer);
+	nbd_peer_get(new, answer, sizeof answer);
 	close(new);
-}
-END_TEST
-
-START_TEST(too_many_are_refused)
-{
-	const uint32_t most = nbd_driver_counters(memory.nbd)->connection_count_max;
-	int fd[512];
-
-	ck_assert_uint_lt(most, sizeof fd / sizeof fd[0]);
-	for (uint32_t i = 0; i < most; i++)
-		fd[i] = client_open();
-	fd[most] = try_connect();
-	ck_assert(has_ended(fd[most]));
-	close(fd[most]);
-	close(fd[0]);
-	do { /* its place is free soon */
-		poll(NULL, 0, 1);
-		fd[0] = try_connect();
-	} while (recv(fd[0], &fd[most], 1, 0) <= 0 && close(fd[0]) == 0);
-	for (uint32_t i = 0; i < most; i++)
-		close(fd[i]);
 }
 END_TEST
 
@@ -495,7 +432,7 @@ START_TEST(system_calls_are_few)
 		bytes += request(in + bytes, WRITE, i, i * 4096, 4096);
 	before = enters(io);
 	for (uint32_t round = 0; round < 100; round++) {
-		put(fd, in, bytes);
+		nbd_peer_put(fd, in, bytes);
 		for (uint64_t i = 0; i < 32; i++)
 			expect(fd, i, 0);
 	}
@@ -526,7 +463,6 @@ int main(void)
 	tcase_add_test(tc, a_half_closed_connection_is_answered);
 	tcase_add_test(tc, answers_wait_for_the_lease);
 	tcase_add_test(tc, a_network_client_waits_for_the_one_before);
-	tcase_add_test(tc, too_many_are_refused);
 	tcase_add_test(tc, system_calls_are_few);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);

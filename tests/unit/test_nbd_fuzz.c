@@ -151,7 +151,8 @@ static void one_comes(struct toy_client *c)
 		toy_connect(&t, below(2) == 0);
 		return;
 	}
-	c->nbd = mirror_nbd_client_create(&t.server, below(2) == 0);
+	c->nbd = mirror_nbd_client_create(&t.server, below(2) == 0 ? MIRROR_NBD_NETWORK :
+								     MIRROR_NBD_LOCAL);
 	expect(c->nbd != NULL);
 	toy_pump(&t);
 }

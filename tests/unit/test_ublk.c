@@ -119,7 +119,9 @@ START_TEST(parameters_offer_what_is_translated)
 	struct mirror_ublk_parameters p;
 	struct mirror_ublk_info info;
 
-	mirror_ublk_parameters_init(&p, DISK_BYTES);
+	mirror_ublk_parameters_init(&p, DISK_BYTES, 4096);
+	ck_assert_uint_eq(p.logical_shift, 12);
+	mirror_ublk_parameters_init(&p, DISK_BYTES, 512);
 	ck_assert_uint_eq(p.disk_sectors, DISK_SECTORS);
 	ck_assert_uint_eq(p.sectors_max, 256);
 	ck_assert_uint_eq(p.zeroes_sectors_max, GIB_SECTORS);

@@ -1,0 +1,58 @@
+#!/bin/bash
+# sectors.sh - disks whose sectors are larger than 512 bytes at one site: the device has
+# the larger ones, whichever site serves it.
+set -u
+# shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
+. "$(dirname "$(readlink -f "$0")")/pair.sh"
+
+LOOP=
+
+pair_yaml() {
+	cat <<-END
+	mirror: data
+	cluster: none
+	mode: sync
+	attach: fuse
+	frozen-timeout: 5000
+	copy-timeout: 20000
+	sites:
+	  - {name: paris, hosts: [a], writelog: $DIR/log.a, disks: [{name: db, path: $LOOP}]}
+	  - {name: lyon, hosts: [b], writelog: $DIR/log.b, disks: [{name: db, path: $DIR/db.b}]}
+	addresses: {a: "127.0.0.1:$PORT_A", b: "127.0.0.1:$PORT_B"}
+	END
+}
+
+pair_cleanup() { [ -z "$LOOP" ] || losetup -d "$LOOP"; }
+
+sectors_are() {
+	[ "$(blockdev --getss "$DIR/dev/data/db")" = "$1" ] ||
+		fail "the device of $2 has sectors of $(blockdev --getss "$DIR/dev/data/db")"
+}
+
+# A file system and a file on it, by the device that stands.
+fill() {
+	dd if=/dev/urandom of="$DIR/dev/data/db" bs=4k count=100 seek=17 oflag=direct \
+		status=none || fail "the device takes no write of whole sectors"
+	! dd if=/dev/zero of="$DIR/dev/data/db" bs=512 count=1 oflag=direct status=none \
+		2> /dev/null || fail "the device takes a part of a sector"
+}
+
+pair_begin losetup blockdev dd nbdfuse
+[ "$(id -u)" = 0 ] || skip "devices need root"
+truncate -s "${DISK_MIB}M" "$DIR/under.a"
+LOOP=$(losetup --find --show --sector-size 4096 "$DIR/under.a") ||
+	skip "no loop device with sectors of 4096 bytes"
+pair_new
+sectors_are 4096 paris
+fill
+qemu-io -f raw -c "write -P 7 512 512" "$(uri a)" > "$DIR/out" 2>&1 ||
+	fail "an NBD client: $(cat "$DIR/out")"
+run demote a
+run promote b
+sectors_are 4096 lyon
+fill
+await 20 is_level b paris || fail "not level: $(hamirror why data@b)"
+run demote b
+stop_all
+cmp "$DIR/under.a" "$DIR/db.b" || fail "the disks differ"
+say "ok: sectors of 4096 bytes, of a site that has them and of one that has not"
