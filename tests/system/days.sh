@@ -362,7 +362,7 @@ day_promote() {
 	run promote a
 	current_again a lyon
 	write a 0x31 0 1M
-	refused "paris serves: demote it there first" promote b
+	refused "paris serves: \`hamirror demote data@a\` there first" promote b
 	refused "--force does not override" promote b --force
 	# a goes on alone, and is promoted again meanwhile: b is outdated
 	run disconnect a lyon
