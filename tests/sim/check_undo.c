@@ -63,7 +63,8 @@ static void mirror(struct sim *w, uint32_t node)
 	}
 	if (m->open.cut.step != CUT_NONE)
 		keep = m->open.cut.keep;
-	if (s->tail_generation >= 0 && m->open.cut.home && !s->cut_seen && keep < s->tail_last)
+	if (s->tail_generation >= 0 && m->open.cut.home && !s->cut_seen &&
+	    keep < s->tail_last)
 		check_cut(w, m, keep);
 	s->cut_seen = m->open.cut.step != CUT_NONE;
 	if (s->cut_seen)

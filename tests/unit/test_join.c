@@ -532,41 +532,6 @@ START_TEST(the_first_one_has_its_own_view_and_waits_for_a_majority)
 }
 END_TEST
 
-/* Node 2 leaves in order; node 0, production, has lost its voter file. Without the vote of
- * node 2 only node 1 would be left of two, and could decide alone until it restarts. */
-static bool keeps_its_vote(uint64_t epoch_of_production)
-{
-	static struct view next;
-	struct announce a;
-
-	view.production_node = 0;
-	teardown();
-	solo_create(&t, 1, &view, true);
-	solo_ring(&t, 7);
-	solo_announce_fill(&t, 0, &a);
-	a.epoch = epoch_of_production;
-	solo_announce_as(&t, 0, &a);
-	solo_announce_fill(&t, 2, &a);
-	a.flags |= ANNOUNCE_STOPPING;
-	solo_announce_as(&t, 2, &a);
-	t.core->together.has = true;
-	t.core->together.voters = view.voters;
-	for (uint32_t n = 0; n < 3; n++)
-		t.core->together.incarnation[n] = t.core->node[n].incarnation;
-	cluster_plan_next(t.core, &t.core->voter.in_effect, true, &next);
-	return cluster_view_voters_epoch(&next.voters, 2) != 0 &&
-	       (epoch_of_production == 0 ||
-		cluster_view_voters_epoch(&next.voters, 0) == epoch_of_production);
-}
-
-START_TEST(a_vote_is_not_handed_back_to_half_of_the_voters)
-{
-	ck_assert(keeps_its_vote(0)); /* its file cannot be written */
-	ck_assert(keeps_its_vote(999)); /* it is admitted anew first */
-	ck_assert(!keeps_its_vote(SOLO_EPOCH(0)));
-}
-END_TEST
-
 int main(void)
 {
 	Suite *s = suite_create("cluster");
@@ -579,7 +544,6 @@ int main(void)
 	tcase_add_test(one, a_joiner_announces_what_it_found);
 	tcase_add_test(one, whoever_comes_everyone_announces_itself_again);
 	tcase_add_test(one, the_lowest_of_those_that_were_there_sends_the_state);
-	tcase_add_test(one, a_vote_is_not_handed_back_to_half_of_the_voters);
 	tcase_add_test(
 		one, who_is_not_the_lowest_does_not_and_takes_over_when_that_one_leaves);
 	tcase_add_test(one, the_production_host_sends_it_before_the_lowest);
