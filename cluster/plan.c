@@ -124,6 +124,8 @@ static bool has_left(const struct cluster_core *c, const struct view *next, uint
 	return true;
 }
 
+/* A whole one of the voters to be: half of them decide only until one of that half
+ * restarts (D2). */
 static bool has_majority_here(const struct cluster_core *c, const struct view *next)
 {
 	uint64_t epoch[CONFIG_NODE_COUNT_MAX] = { 0 };
@@ -131,7 +133,9 @@ static bool has_majority_here(const struct cluster_core *c, const struct view *n
 	for (uint32_t n = 0; n < c->config->node_count; n++)
 		if (c->node[n].member)
 			epoch[n] = c->node[n].said.epoch;
-	return cluster_fence_is_majority(c, next, true, epoch);
+	return 2 * cluster_view_voters_answered(&next->voters, epoch) >
+		       next->voters.count &&
+	       cluster_fence_is_majority(c, next, true, epoch);
 }
 
 /* A node that leaves in order hands its vote back, so that the others do not miss it. It
@@ -181,8 +185,6 @@ static bool plan_voters(const struct cluster_core *c, const struct view *base,
 		cluster_view_voters_drop(&next->voters, n);
 		return true;
 	}
-	if (plan_leave(c, base, next))
-		return true;
 	for (uint32_t n = 0; n < c->config->node_count; n++) {
 		const uint64_t epoch = c->node[n].said.epoch;
 
@@ -195,7 +197,7 @@ static bool plan_voters(const struct cluster_core *c, const struct view *base,
 		cluster_view_voters_set(&next->voters, n, epoch);
 		return true;
 	}
-	return false;
+	return plan_leave(c, base, next);
 }
 
 static bool plan_config(const struct cluster_core *c, struct view *next)

@@ -333,6 +333,7 @@ EXTRA_DIST += \
 	tests/model/alone.pml \
 	tests/model/host.pml \
 	tests/model/jobs \
+	tests/model/lease.pml \
 	tests/model/tie.pml \
 	tests/model/view.pml
 

@@ -373,8 +373,44 @@ START_TEST(one_that_is_not_the_coordinator_steps_in_when_that_one_sleeps)
 }
 END_TEST
 
+/* Node 2 leaves in order; node 0, production, has lost its voter file. Without the vote of
+ * node 2 only node 1 would be left of two, and could decide alone until it restarts. */
+static bool keeps_its_vote(uint64_t epoch_of_production)
+{
+	static struct view next;
+	struct announce a;
+
+	view.production_node = 0;
+	teardown();
+	solo_create(&t, 1, &view, true);
+	solo_ring(&t, 7);
+	solo_announce_fill(&t, 0, &a);
+	a.epoch = epoch_of_production;
+	solo_announce_as(&t, 0, &a);
+	solo_announce_fill(&t, 2, &a);
+	a.flags |= ANNOUNCE_STOPPING;
+	solo_announce_as(&t, 2, &a);
+	t.core->together.has = true;
+	t.core->together.voters = view.voters;
+	for (uint32_t n = 0; n < 3; n++)
+		t.core->together.incarnation[n] = t.core->node[n].incarnation;
+	cluster_plan_next(t.core, &t.core->voter.in_effect, true, &next);
+	return cluster_view_voters_epoch(&next.voters, 2) != 0 &&
+	       (epoch_of_production == 0 ||
+		cluster_view_voters_epoch(&next.voters, 0) == epoch_of_production);
+}
+
+START_TEST(a_vote_is_not_handed_back_to_half_of_the_voters)
+{
+	ck_assert(keeps_its_vote(0)); /* its file cannot be written */
+	ck_assert(keeps_its_vote(999)); /* it is admitted anew first */
+	ck_assert(!keeps_its_vote(SOLO_EPOCH(0)));
+}
+END_TEST
+
 static void add_tests(TCase *tc)
 {
+	tcase_add_test(tc, a_vote_is_not_handed_back_to_half_of_the_voters);
 	tcase_add_test(tc, a_promise_leaves_when_it_is_on_stable_storage);
 	tcase_add_test(tc, a_view_is_accepted_when_it_is_on_stable_storage);
 	tcase_add_test(tc, nothing_below_a_promise_is_accepted);
