@@ -441,7 +441,10 @@ void mirror_step(struct mirror_engine *m, const struct mirror_event *event,
 	m->now_ns = event->now_ns;
 	m->wall_ns = event->wall_ns;
 	take_event(m, event);
-	pump_all(m);
+	if (event->more)
+		mirror_engine_wake(m, m->now_ns);
+	else
+		pump_all(m);
 	facts_out(m);
 	out->site = m->open.site;
 	m->out = NULL;

@@ -38,6 +38,8 @@ enum mirror_event_type {
 
 struct mirror_event {
 	enum mirror_event_type type;
+	bool more;                              /* others follow at once: take it in, and act
+						   on all of them with the next without */
 	uint64_t now_ns;                        /* CLOCK_BOOTTIME */
 	uint64_t wall_ns;                       /* CLOCK_REALTIME */
 	union {

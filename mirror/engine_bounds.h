@@ -19,6 +19,7 @@
 #define RECORDS_MAX 32768u              /* stamped, not yet home and flushed */
 #define REPLAYS_MAX 32u
 #define HOME_OPS_MAX 256u
+#define HOME_OPS_FEW 32u /* while nothing waits for them */
 #define LINK_FRAMES_MAX 192u /* queued on one link; beyond: from the log */
 #define LINK_BYTES_MAX (8u << 20)
 #define LINK_READ_BYTES (512u * 1024) /* catch-up reads of the log */

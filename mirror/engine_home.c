@@ -299,6 +299,22 @@ static bool advance(struct mirror_engine *m, struct mirror_record *r)
 	return true;
 }
 
+/* Few while nothing waits for them: the next log write stands behind them in the device's
+ * queue, and clients wait for that. */
+static uint32_t ops_max(const struct mirror_engine *m)
+{
+	const struct engine_marks *marks = &m->open.marks;
+	const struct mirror_pool *pool = m->buffers.pool;
+	const bool awaited = (m->state != ENGINE_SERVING && m->state != ENGINE_IDLE) ||
+			     m->open.home.wanted > marks->home_flushed ||
+			     mirror_ring_used_percent(m->open.ring) > 50 ||
+			     marks->last - marks->home_flushed > RECORDS_MAX / 4 ||
+			     mirror_pool_bytes_free(pool) <
+				     mirror_pool_bytes_total(pool) / 2;
+
+	return awaited ? HOME_OPS_MAX : HOME_OPS_FEW;
+}
+
 void mirror_home_pump(struct mirror_engine *m)
 {
 	const uint64_t limit = home_limit(m);
@@ -316,7 +332,7 @@ void mirror_home_pump(struct mirror_engine *m)
 	pump_replay(m, limit);
 	if (!start_issued(m))
 		return;
-	while (m->open.home.next <= limit && m->open.home.homing_count < HOME_OPS_MAX) {
+	while (m->open.home.next <= limit && m->open.home.homing_count < ops_max(m)) {
 		if (!advance(m, mirror_engine_record(m, m->open.home.next)))
 			return;
 		m->open.home.next++;

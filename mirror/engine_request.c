@@ -11,7 +11,9 @@
  */
 #include "mirror/engine_state.h"
 
-#define ROOM_MARGIN 64u /* records kept for refreshes and flush marks */
+#define FLUSH_HABIT_MAX 8u
+#define FLUSH_HABIT_EXPECT 4u /* from here on the next flush is expected */
+#define ROOM_MARGIN 64u       /* records kept for refreshes and flush marks */
 
 static void request_push(struct mirror_request_list *list, struct mirror_request *r)
 {
@@ -96,6 +98,25 @@ void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8
 	}
 }
 
+/* Does this client flush after each write? */
+static void note_habit(struct engine_requests *all, const struct mirror_request *q)
+{
+	const bool flush = q->type == MIRROR_REQUEST_FLUSH;
+
+	if (all->write_unflushed && flush && all->flush_habit < FLUSH_HABIT_MAX)
+		all->flush_habit++;
+	else if (all->write_unflushed && !flush && all->flush_habit > 0)
+		all->flush_habit--;
+	all->write_unflushed = !flush;
+}
+
+/* Then both sites flush a write the moment it is logged, and the flush that follows its
+ * answer finds that under way. A write among others is left: one flush serves them all. */
+static bool flush_is_expected(const struct engine_requests *all)
+{
+	return all->flush_habit >= FLUSH_HABIT_EXPECT && all->pending_count == 0;
+}
+
 static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 {
 	struct mirror_header h = {
@@ -106,8 +127,11 @@ static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 	};
 	uint8_t *data = q->data;
 
+	note_habit(&m->open.requests, q);
 	switch (q->type) {
 	case MIRROR_REQUEST_WRITE:
+		if (flush_is_expected(&m->open.requests))
+			h.flags |= MIRROR_RECORD_FUA;
 		h.type = MIRROR_RECORD_WRITE;
 		h.data_bytes = (uint32_t)q->length_bytes;
 		m->open.counters.writes++;
@@ -154,10 +178,12 @@ static bool may_begin(struct mirror_engine *m, const struct mirror_request *q)
 /* `q` is on no list. */
 static void begin(struct mirror_engine *m, struct mirror_request *q)
 {
-	if (q->type == MIRROR_REQUEST_FLUSH && flush_is_idle(m))
+	if (q->type == MIRROR_REQUEST_FLUSH && flush_is_idle(m)) {
+		note_habit(&m->open.requests, q);
 		mirror_request_answer(m, q, 0);
-	else
+	} else {
 		stamp_request(m, q);
+	}
 }
 
 void mirror_request_take(struct mirror_engine *m, struct mirror_request *q)

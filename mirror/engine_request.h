@@ -22,6 +22,8 @@ struct engine_requests {
 	struct mirror_request_list reads_waiting, waiting;          /* not yet begun */
 	struct mirror_request_list answers_held;                    /* for a lease */
 	uint32_t pending_count;
+	uint32_t flush_habit; /* flushes that each followed a write, less those missed */
+	bool write_unflushed; /* the last one stamped was a write */
 };
 
 struct mirror_request *mirror_request_pop(struct mirror_request_list *list);

@@ -254,12 +254,20 @@ static void execute(struct io_driver *d, struct mirror_actions *out)
 	d->wake_at_ns = out->wake_at_ns;
 }
 
+/* What comes many at a time: the core acts on it at the end of the pass. */
+static bool is_frequent(enum mirror_event_type type)
+{
+	return type == MIRROR_EVENT_IO || type == MIRROR_EVENT_REQUEST ||
+	       type == MIRROR_EVENT_RECEIVED || type == MIRROR_EVENT_SENT;
+}
+
 void io_driver_step(struct io_driver *d, struct mirror_event *event)
 {
 	assert(!d->executing);
 
 	if (d->stopping)
 		return;
+	event->more = is_frequent(event->type);
 	event->now_ns = d->now_ns;
 	event->wall_ns = d->wall_ns;
 	d->counters.step_count++;
@@ -318,11 +326,13 @@ static void complete(struct io_driver *d)
 		d->counters.completion_per_turn_max = count;
 }
 
-/* Let every part act on the changes that the completions made, until nothing changes.
- * Returns false when there may be more to do. */
+/* Let every part act on the changes that the completions made, until nothing changes. The core
+ * acts once on all that a pass has brought: requests that arrive together are one log write,
+ * and their records one message. Returns false when there may be more to do. */
 static bool settle(struct io_driver *d)
 {
 	for (uint32_t pass = 0; pass < PASS_COUNT_MAX; pass++) {
+		struct mirror_event tick = { .type = MIRROR_EVENT_TICK };
 		const uint64_t steps = d->counters.step_count;
 		bool busy = io_task_run(d);
 
@@ -334,6 +344,8 @@ static bool settle(struct io_driver *d)
 		for (struct io_frontend *f = d->others; f != NULL && !d->stopping;
 		     f = f->next)
 			f->flush(f);
+		if (d->wake_at_ns <= d->now_ns)
+			io_driver_step(d, &tick);
 		io_mail_flush(d);
 		if (!busy && steps == d->counters.step_count && d->tasks == NULL)
 			return true;
@@ -343,16 +355,12 @@ static bool settle(struct io_driver *d)
 
 static bool turn(struct io_driver *d, bool may_wait)
 {
-	struct mirror_event tick = { .type = MIRROR_EVENT_TICK };
-
 	submit_and_wait(d, may_wait);
 	d->counters.turn_count++;
 	d->now_ns = clock_ns(CLOCK_BOOTTIME);
 	d->wall_ns = clock_ns(CLOCK_REALTIME);
 	complete(d);
 	io_task_expire(d);
-	if (d->wake_at_ns <= d->now_ns)
-		io_driver_step(d, &tick);
 	return settle(d);
 }
 

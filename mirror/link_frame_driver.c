@@ -217,23 +217,18 @@ static uint32_t gather(struct link *l, const uint8_t *bytes, uint32_t count,
 	return 0;
 }
 
-void link_frame_send(struct link *l)
+static uint32_t gather_queue(struct link *l)
 {
-	uint32_t skip = l->head_sent_bytes;
+	uint32_t skip = l->head_sent_bytes, bytes = 0;
 
-	if (l->phase != LINK_PHASE_OPEN || l->sending || l->broken)
-		return;
 	l->message = (struct msghdr){ .msg_iov = l->iov };
 	for (struct mirror_frame *f = l->queue.head;
 	     f != NULL && l->message.msg_iovlen + 2 <= LINK_SEND_IOV_MAX; f = f->next) {
+		bytes += f->head_bytes + f->data_bytes;
 		skip = gather(l, f->head, f->head_bytes, skip);
 		skip = gather(l, f->data, f->data_bytes, skip);
 	}
-	l->sending = true;
-	l->driver->counters.sendmsg_count++;
-	/* WAITALL: the kernel goes on by itself when the socket has room again. */
-	io_uring_prep_sendmsg(io_driver_sqe(l->driver->io, &l->send), l->fd, &l->message,
-			      MSG_NOSIGNAL | MSG_WAITALL);
+	return bytes - l->head_sent_bytes;
 }
 
 static void count_sent(struct link *l, uint32_t bytes)
@@ -281,12 +276,9 @@ static void drained(struct link *l)
 	receive_arm(l);
 }
 
-static void send_done(struct io_completion *c, int32_t result, uint32_t flags)
+/* `result` of a send: bytes, or -errno. */
+static void take_sent(struct link *l, int32_t result)
 {
-	struct link *l = io_driver_container(c, struct link, send);
-
-	(void)flags;
-	l->sending = false;
 	if (result > 0)
 		count_sent(l, (uint32_t)result);
 	if (l->phase == LINK_PHASE_CLOSING)
@@ -295,6 +287,38 @@ static void send_done(struct io_completion *c, int32_t result, uint32_t flags)
 		send_broken(l, strerror(-result));
 	else if (l->draining && l->queue.head == NULL)
 		drained(l);
+}
+
+static void send_done(struct io_completion *c, int32_t result, uint32_t flags)
+{
+	struct link *l = io_driver_container(c, struct link, send);
+
+	(void)flags;
+	l->sending = false;
+	take_sent(l, result);
+}
+
+/* By a call of its own: the peer begins before our devices do, and no turn of the loop is
+ * spent on the completion. The ring gets what the socket has no room for. */
+void link_frame_send(struct link *l)
+{
+	while (l->phase == LINK_PHASE_OPEN && !l->sending && !l->broken &&
+	       l->queue.head != NULL) {
+		const uint32_t bytes = gather_queue(l);
+		const ssize_t sent = sendmsg(l->fd, &l->message,
+					     MSG_NOSIGNAL | MSG_DONTWAIT);
+		const int32_t result = sent >= 0 ? (int32_t)sent : -errno;
+
+		l->driver->counters.sendmsg_count++;
+		take_sent(l, result);
+		if (result == (int32_t)bytes || (result < 0 && result != -EAGAIN))
+			continue;
+		gather_queue(l);
+		l->sending = true;
+		/* WAITALL: the kernel goes on by itself when the socket has room again. */
+		io_uring_prep_sendmsg(io_driver_sqe(l->driver->io, &l->send), l->fd,
+				      &l->message, MSG_NOSIGNAL | MSG_WAITALL);
+	}
 }
 
 void link_frame_start(struct link *l)

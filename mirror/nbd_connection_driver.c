@@ -124,38 +124,60 @@ void nbd_connection_receive(struct nbd_connection *k)
 
 /* ---- send ---------------------------------------------------------------------- */
 
+/* `result` of a send: bytes, or -errno. */
+static void take_sent(struct nbd_connection *k, int32_t result)
+{
+	if (k->state != NBD_CONNECTION_OPEN)
+		return;
+	if (result >= 0)
+		mirror_nbd_client_sent(k->client, (size_t)result);
+	else if (result != -EINTR && result != -EAGAIN)
+		nbd_connection_close(k);
+}
+
 static void send_done(struct io_completion *c, int32_t result, uint32_t flags)
 {
 	struct nbd_connection *k = io_driver_container(c, struct nbd_connection, send);
 
 	(void)flags;
 	k->sending = false;
-	if (k->state == NBD_CONNECTION_OPEN) {
-		if (result >= 0)
-			mirror_nbd_client_sent(k->client, (size_t)result);
-		else if (result != -EINTR && result != -EAGAIN)
-			nbd_connection_close(k);
-	}
+	take_sent(k, result);
 	close_if_quiet(k);
 }
 
-static uint32_t gather(struct nbd_connection *k, bool lease)
+/* Returns the bytes of the message. */
+static size_t gather(struct nbd_connection *k, bool lease)
 {
 	const uint32_t count = mirror_nbd_client_gather(k->client, lease, k->send_iov,
 							NBD_SEND_IOV_MAX);
+	size_t bytes = 0;
 
 	k->send_message = (struct msghdr){ .msg_iov = k->send_iov, .msg_iovlen = count };
-	return count;
+	for (uint32_t i = 0; i < count; i++)
+		bytes += k->send_iov[i].iov_len;
+	return bytes;
 }
 
+/* By a call of its own: the client goes on before our devices begin, and no turn of the
+ * loop is spent on the completion. The ring gets what the socket has no room for. */
 void nbd_connection_send(struct nbd_connection *k, bool lease)
 {
-	if (k->sending || k->state != NBD_CONNECTION_OPEN || gather(k, lease) == 0)
-		return;
-	k->sending = true;
-	k->driver->counters.send_count++;
-	io_uring_prep_sendmsg(io_driver_sqe(k->driver->io, &k->send), k->fd,
-			      &k->send_message, MSG_NOSIGNAL | MSG_WAITALL);
+	size_t bytes;
+	ssize_t sent;
+
+	while (!k->sending && k->state == NBD_CONNECTION_OPEN &&
+	       (bytes = gather(k, lease)) > 0) {
+		k->driver->counters.send_count++;
+		sent = sendmsg(k->fd, &k->send_message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sent < 0)
+			sent = -errno;
+		take_sent(k, (int32_t)sent);
+		if (sent == (ssize_t)bytes || sent == -EINTR || gather(k, lease) == 0)
+			continue;
+		k->sending = true;
+		io_uring_prep_sendmsg(io_driver_sqe(k->driver->io, &k->send), k->fd,
+				      &k->send_message, MSG_NOSIGNAL | MSG_WAITALL);
+	}
 }
 
 void nbd_connection_send_last(struct nbd_connection *k)

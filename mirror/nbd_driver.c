@@ -215,10 +215,10 @@ static void frontend_flush(struct io_frontend *f)
 		if (k->state != NBD_CONNECTION_OPEN)
 			continue;
 		nbd_refusal_review(k);
-		if (mirror_nbd_client_is_over(k->client))
-			nbd_connection_close(k);
 		nbd_connection_receive(k);
 		nbd_connection_send(k, lease);
+		if (mirror_nbd_client_is_over(k->client))
+			nbd_connection_close(k);
 	}
 	/* A connection that ended here has nothing under way: no completion follows. */
 	tell_gone(d);

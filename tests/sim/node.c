@@ -247,11 +247,11 @@ static void take_actions(struct sim *w, uint32_t node, struct mirror_actions *ou
 void sim_mirror_step(struct sim *w, uint32_t node, struct mirror_event *e)
 {
 	static struct mirror_actions out;
-	struct sim_node *n = &w->node[node];
 
+	e->more = sim_is_followed(w, e->type);
 	e->now_ns = sim_clock(w, node);
 	e->wall_ns = sim_wall(w, node);
-	mirror_step(n->engine, e, &out);
+	mirror_step(w->node[node].engine, e, &out);
 	sim_sum(w, node, &out);
 	take_actions(w, node, &out);
 	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)

@@ -446,6 +446,8 @@ void sim_node_event(struct sim *w, const struct sim_event *e);
 /* An order to the engine, at once. */
 void sim_node_order(struct sim *w, uint32_t node, const struct order *o);
 void sim_cluster_step(struct sim *w, uint32_t node, struct cluster_event *e);
+/* Does the driver take in more before the core acts on an event of this type? */
+bool sim_is_followed(const struct sim *w, enum mirror_event_type type);
 void sim_mirror_step(struct sim *w, uint32_t node, struct mirror_event *e);
 uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type type,
 		     bool force, int32_t site);

@@ -343,3 +343,12 @@ void sim_destroy(struct sim *w)
 	free(w->sector);
 	free(w);
 }
+
+/* Of every other seed the driver takes in some events before the core acts on them. */
+bool sim_is_followed(const struct sim *w, enum mirror_event_type type)
+{
+	return w->seed % 2 != 0 &&
+	       (w->count.steps_mirror * 0x9e3779b97f4a7c15ull + w->seed) >> 63 != 0 &&
+	       (type == MIRROR_EVENT_IO || type == MIRROR_EVENT_REQUEST ||
+		type == MIRROR_EVENT_RECEIVED || type == MIRROR_EVENT_SENT);
+}
