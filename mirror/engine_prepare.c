@@ -127,8 +127,17 @@ static void step_quiet(struct mirror_engine *m)
 		mirror_cut_to_hold(m, "a promotion ends the refresh that was under way");
 }
 
+/* What was promised to a later proposal stands: lifted by the view of a ballot between the
+ * two, a lower one would let in a production that the later has left behind. */
 static void refuse(struct mirror_engine *m)
 {
+	if (m->config->cluster && !m->open.prepare.order.force &&
+	    m->open.sb.refusal.ballot > m->open.prepare.order.ballot) {
+		prepared(m, -ESTALE,
+			 "this site has promised to follow a later promotion: wait for "
+			 "that, or promote again");
+		return;
+	}
 	mirror_store_refusal(m, &m->open.prepare.order.generation,
 			     m->open.prepare.order.ballot);
 	m->open.prepare.ticket = mirror_superblock_want(m);

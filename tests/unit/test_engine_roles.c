@@ -317,6 +317,30 @@ START_TEST(a_refusal_that_comes_late_does_not_stand)
 }
 END_TEST
 
+/* A copy has answered a later proposal's roll-forward when its own promotion, of an earlier
+ * ballot, gets to it: what it has promised stands. */
+START_TEST(a_later_refusal_is_not_replaced)
+{
+	struct pair *p = pair_level((uint64_t)_i + 11080, 3, LOG_BYTES);
+	const struct mirror_superblock *sb = &p->site[2].engine->open.sb;
+	struct uuid later;
+	uint64_t ballot;
+
+	pair_load(p, 0, 2000);
+	half_promote(p, 1, 3000, 1u << 2);
+	later = sb->refusal.generation;
+	ballot = sb->refusal.ballot;
+	ck_assert_uint_eq(ballot, p->ballot << 8);
+	p->ballot -= 2; /* half_promote() takes the next */
+	half_promote(p, 2, 3000, 0);
+	ck_assert_uint_lt(p->ballot << 8, ballot);
+	ck_assert_int_eq(p->site[2].last[FACT_PREPARED].error, -ESTALE);
+	ck_assert_uint_eq(sb->refusal.ballot, ballot);
+	ck_assert(uuid_equal(&sb->refusal.generation, &later));
+	pair_destroy(p);
+}
+END_TEST
+
 static void expect_same_disks(struct pair *p)
 {
 	p->client_on = false;
@@ -538,6 +562,7 @@ int main(void)
 	tcase_add_loop_test(tc, close_and_reopen_at_any_moment, 0, SEEDS);
 	tcase_add_loop_test(tc, every_probe_is_answered, 0, SEEDS);
 	tcase_add_loop_test(tc, a_view_lifts_refusals, 0, SEEDS);
+	tcase_add_loop_test(tc, a_later_refusal_is_not_replaced, 0, 2);
 	tcase_add_loop_test(tc, a_refusal_that_comes_late_does_not_stand, 0, SEEDS);
 	tcase_add_loop_test(tc, who_holds_what_was_given_up_is_not_promoted, 0,
 			    2 * SEEDS);
