@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/engine_state.h"
+#include "mirror/engine/state.h"
 #include "tests/unit/pair_play.h"
 
 #ifndef SEEDS

@@ -18,7 +18,7 @@
 
 #include "agent/config.h"
 #include "agent/create.h"
-#include "agent/io.h"
+#include "agent/io_thread.h"
 #include "agent/node.h"
 #include "mirror/status.h"
 #include "tests/unit/free_port.h"
