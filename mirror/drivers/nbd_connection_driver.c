@@ -160,8 +160,9 @@ static size_t gather(struct nbd_connection *k, bool lease)
 
 /* By a call of its own: the client goes on before our devices begin, and no turn of the
  * loop is spent on the completion. The ring gets what the socket has no room for. */
-void nbd_connection_send(struct nbd_connection *k, bool lease)
+bool nbd_connection_send(struct nbd_connection *k, bool lease)
 {
+	bool some = false;
 	size_t bytes;
 	ssize_t sent;
 
@@ -172,12 +173,14 @@ void nbd_connection_send(struct nbd_connection *k, bool lease)
 		if (sent < 0)
 			sent = -errno;
 		take_sent(k, (int32_t)sent);
+		some = some || sent > 0;
 		if (sent == (ssize_t)bytes || sent == -EINTR || gather(k, lease) == 0)
 			continue;
 		k->sending = true;
 		io_uring_prep_sendmsg(io_driver_sqe(k->driver->io, &k->send), k->fd,
 				      &k->send_message, MSG_NOSIGNAL | MSG_WAITALL);
 	}
+	return some;
 }
 
 void nbd_connection_send_last(struct nbd_connection *k)

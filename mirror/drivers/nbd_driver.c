@@ -199,10 +199,15 @@ static bool serve_all(struct nbd_driver *d)
 	return served;
 }
 
+static void again(struct io_task *t)
+{
+	(void)t;
+}
+
 static void frontend_flush(struct io_frontend *f)
 {
 	struct nbd_driver *d = io_driver_container(f, struct nbd_driver, frontend);
-	bool lease;
+	bool lease, sent = false;
 
 	tell_gone(d);
 	reap(d);
@@ -215,12 +220,15 @@ static void frontend_flush(struct io_frontend *f)
 		if (k->state != NBD_CONNECTION_OPEN)
 			continue;
 		nbd_refusal_review(k);
+		sent = nbd_connection_send(k, lease) || sent;
 		nbd_connection_receive(k);
-		nbd_connection_send(k, lease);
 		if (mirror_nbd_client_is_over(k->client))
 			nbd_connection_close(k);
 	}
-	/* A connection that ended here has nothing under way: no completion follows. */
+	/* No completion follows, neither of what was sent, which makes room for more requests,
+	 * nor of a connection that ended here with nothing under way. */
+	if (sent)
+		io_driver_defer(d->io, &d->again);
 	tell_gone(d);
 	reap(d);
 }
@@ -239,6 +247,7 @@ int nbd_driver_create(struct io_driver *io, const struct nbd_driver_setup *setup
 	if (d == NULL)
 		return -ENOMEM;
 	d->io = io;
+	d->again.run = again;
 	d->frontend = (struct io_frontend){
 		.open = frontend_open,
 		.close = frontend_close,

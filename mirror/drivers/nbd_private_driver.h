@@ -62,6 +62,7 @@ struct nbd_driver {
 	struct nbd_listener listener[NBD_LISTENERS_MAX];
 	struct nbd_connection *connections;
 	struct nbd_connection *turn; /* who is served first next time */
+	struct io_task again;        /* another pass, after sends */
 	struct nbd_driver_counters counters;
 	struct mirror_nbd_refusals refusals;
 	struct io_timer tell; /* what was not told at once */
@@ -86,7 +87,8 @@ bool nbd_connection_is_gone(struct nbd_connection *k);
 
 /* Submit what there is to receive and to send. */
 void nbd_connection_receive(struct nbd_connection *k);
-void nbd_connection_send(struct nbd_connection *k, bool lease);
+/* True: some of it has left already, which no completion will tell. */
+bool nbd_connection_send(struct nbd_connection *k, bool lease);
 
 /* Send what can be sent at once, before the connection is closed. */
 void nbd_connection_send_last(struct nbd_connection *k);
