@@ -121,6 +121,39 @@ static void leave_and_lose(struct sim_scene *s)
 	UNTIL(s, 15000, sim_serves, "who had handed its vote back is forced");
 }
 
+static bool is_alone(struct sim_scene *s)
+{
+	return sim_scene_view(s, s->node)->voters.count == 1;
+}
+
+/* D2: production of two leaves in order, so nothing serves and it keeps its vote; then it
+ * is fenced. The other one breaks the tie, serves, and takes that vote back. From then on
+ * it needs nobody, after a restart neither, and the one that left decides nothing alone. */
+static void leave_and_be_fenced(struct sim_scene *s)
+{
+	if (!stop(s, 0))
+		return;
+	EXPECT(s, sim_scene_view(s, 1)->voters.count == 2, "it keeps its vote");
+	sim_fence(s->w, 0);
+	if (!sim_scene_takeover(s, 1))
+		return;
+	UNTIL(s, 5000, is_alone, "its vote is taken back");
+	if (!sim_scene_writes(s, 1, 3))
+		return;
+	sim_node_kill(s->w, 1);
+	sim_node_start(s->w, 0);
+	sim_scene_promote(s, 0);
+	WHILE(s, 8000, nobody_serves, "the node that left decides nothing");
+	sim_node_kill(s->w, 0);
+	sim_node_start(s->w, 1);
+	s->node = 1;
+	UNTIL(s, 5000, sim_is_open, "the one that stayed opens its disks alone");
+	sim_scene_promote(s, 1);
+	UNTIL(s, 5000, sim_serves, "and serves");
+	sim_node_start(s->w, 0);
+	UNTIL(s, 5000, sim_agree, "the node that left comes back, and follows");
+}
+
 /* All leave, one after the other, and each takes its site over from the one before for a
  * moment. Three of the five come back, those that gave the disks back last do not: that
  * they did so must be known. The witness, last of all, has heard everything. */
@@ -286,6 +319,12 @@ const struct sim_scenario sim_scenarios_hosts[] = {
 	  1,
 	  20,
 	  .play = leave_and_lose },
+	{ "leave-and-be-fenced",
+	  "production of two leaves in order and is fenced; the other one goes on alone",
+	  { 1, 1 },
+	  0,
+	  20,
+	  .play = leave_and_be_fenced },
 	{ "late-notice",
 	  "a stopped process hears late that a host was fenced which is back since",
 	  { 2, 2 },
