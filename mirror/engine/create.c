@@ -149,7 +149,7 @@ void mirror_engine_reset(struct mirror_engine *m)
 	for (uint32_t s = 0; s < CONFIG_SITE_COUNT_MAX; s++)
 		m->open.peer[s].link = MIRROR_LINK_NONE;
 	mirror_gate_init(&m->open.home.gate, (struct mirror_group_number){ 0 },
-			  RECORDS_MAX);
+			 RECORDS_MAX);
 	mirror_ack_reset(&m->open.requests.ack, 0);
 	m->open.copy.stream_link = MIRROR_LINK_NONE;
 	m->open.greeting.link = MIRROR_LINK_NONE;

@@ -18,7 +18,7 @@
 #include <errno.h>
 
 void mirror_gate_init(struct mirror_gate *g, struct mirror_group_number last,
-		       uint32_t held_count_max)
+		      uint32_t held_count_max)
 {
 	assert(held_count_max > 0);
 
@@ -66,7 +66,7 @@ static void release(struct mirror_gate *g, struct mirror_record_queue *issue)
 }
 
 int mirror_gate_arrive(struct mirror_gate *g, struct mirror_record *r,
-			struct mirror_record_queue *issue)
+		       struct mirror_record_queue *issue)
 {
 	/* The number came over the wire: an error to report, not to assert. */
 	if (r->header.group == 0 || compare(&r->header, g->newest) < 0)
@@ -88,7 +88,7 @@ int mirror_gate_arrive(struct mirror_gate *g, struct mirror_record *r,
 }
 
 void mirror_gate_done(struct mirror_gate *g, const struct mirror_record *r,
-		       struct mirror_record_queue *issue)
+		      struct mirror_record_queue *issue)
 {
 	const int age = compare(&r->header, g->current);
 
@@ -104,7 +104,7 @@ void mirror_gate_done(struct mirror_gate *g, const struct mirror_record *r,
 }
 
 void mirror_gate_set_together(struct mirror_gate *g, bool together,
-			       struct mirror_record_queue *issue)
+			      struct mirror_record_queue *issue)
 {
 	g->together = together;
 	release(g, issue);

@@ -27,19 +27,19 @@
 #include "mirror/log/record.h"
 
 struct mirror_group_number {
-	uint64_t generation;   /* ordinal */
-	uint64_t group;        /* 0: before the generation's first */
+	uint64_t generation; /* ordinal */
+	uint64_t group;      /* 0: before the generation's first */
 };
 
 struct mirror_gate {
-	struct mirror_group_number current;   /* latest started */
-	struct mirror_group_number newest;    /* latest arrived, >= current */
-	uint32_t outstanding_count;           /* started and not yet done */
-	uint32_t held_count;                  /* records on `hold` */
-	uint32_t held_count_max;              /* bound on it, fixed at init */
-	bool together;                        /* groups need not wait */
-	bool mixed;                           /* outstanding: of several groups */
-	struct mirror_record_queue hold;      /* later groups, in arrival order */
+	struct mirror_group_number current; /* latest started */
+	struct mirror_group_number newest;  /* latest arrived, >= current */
+	uint32_t outstanding_count;         /* started and not yet done */
+	uint32_t held_count;                /* records on `hold` */
+	uint32_t held_count_max;            /* bound on it, fixed at init */
+	bool together;                      /* groups need not wait */
+	bool mixed;                         /* outstanding: of several groups */
+	struct mirror_record_queue hold;    /* later groups, in arrival order */
 };
 
 static inline struct mirror_group_number mirror_group_number_of(
@@ -62,7 +62,7 @@ static inline int mirror_group_number_compare(struct mirror_group_number a,
 /* Start empty, strict, after the group `last` (Fig. 3: both members 0 for a
  * blank copy; otherwise that of the last record that went home). */
 void mirror_gate_init(struct mirror_gate *g, struct mirror_group_number last,
-		       uint32_t held_count_max);
+		      uint32_t held_count_max);
 
 /* True while a record that was started is unfinished. Derived, never stored. */
 static inline bool mirror_gate_in_progress(const struct mirror_gate *g)
@@ -82,19 +82,19 @@ static inline bool mirror_gate_in_progress(const struct mirror_gate *g)
  *   -ENOBUFS  the hold queue is full: offer it again after a record is done
  */
 int mirror_gate_arrive(struct mirror_gate *g, struct mirror_record *r,
-			struct mirror_record_queue *issue);
+		       struct mirror_record_queue *issue);
 
 /* Report that an issued record is done: its disk has taken it. It is the
  * caller's again. A record that failed is never reported: the caller detaches
  * the disk, so no later group can start. */
 void mirror_gate_done(struct mirror_gate *g, const struct mirror_record *r,
-		       struct mirror_record_queue *issue);
+		      struct mirror_record_queue *issue);
 
 /* Let groups go together, or one after the other again. In the first case all held
  * records start; in the second later ones are held until all records under way are
  * done. */
 void mirror_gate_set_together(struct mirror_gate *g, bool together,
-			       struct mirror_record_queue *issue);
+			      struct mirror_record_queue *issue);
 
 /* Give every held record back, on `dropped`, in arrival order, as if they had never
  * arrived. Started records are still awaited. */

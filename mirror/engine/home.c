@@ -284,7 +284,7 @@ static bool advance(struct mirror_engine *m, struct mirror_record *r)
 		return false; /* what an earlier link or role left */
 	if (is_copy(m)) {
 		error = mirror_gate_arrive(&m->open.home.gate, r,
-					    &m->open.home.gate_issue);
+					   &m->open.home.gate_issue);
 		if (error == -ENOBUFS)
 			return false;
 		assert(error == 0); /* older ones were refused on receipt */
@@ -423,8 +423,7 @@ void mirror_home_reset(struct mirror_engine *m)
 	m->open.home.next = m->open.marks.home_flushed + 1;
 	m->open.home.replay_next = 0;
 	mirror_gate_init(&m->open.home.gate, (struct mirror_group_number){ 0 },
-			  RECORDS_MAX);
-	mirror_gate_set_together(&m->open.home.gate,
-				  m->config->order == CONFIG_ORDER_LOG,
-				  &m->open.home.gate_issue);
+			 RECORDS_MAX);
+	mirror_gate_set_together(&m->open.home.gate, m->config->order == CONFIG_ORDER_LOG,
+				 &m->open.home.gate_issue);
 }

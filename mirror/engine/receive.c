@@ -147,7 +147,7 @@ static bool take_marks(struct mirror_engine *m, const struct mirror_received *r)
 		   m->open.copy.behind > COPY_TOGETHER;
 	if (together != m->open.home.gate.together && !m->open.home.reset_due)
 		mirror_gate_set_together(&m->open.home.gate, together,
-					  &m->open.home.gate_issue);
+					 &m->open.home.gate_issue);
 	return true;
 }
 
