@@ -15,6 +15,8 @@ libmirror_la_SOURCES = \
 	mirror/engine/close.h \
 	mirror/engine/receive.c \
 	mirror/engine/receive.h \
+	mirror/engine/confirm.c \
+	mirror/engine/confirm.h \
 	mirror/engine/create.c \
 	mirror/engine/cut.c \
 	mirror/engine/cut.h \

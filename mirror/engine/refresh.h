@@ -39,13 +39,10 @@ struct engine_refresh {
 };
 
 void mirror_production_begins(struct mirror_engine *m, uint32_t number);
-void mirror_production_pump(struct mirror_engine *m, uint32_t number);
-/* A copy that is `behind` and took `taken` records in the last CHASE_NS would be level
- * within the time in which clients may wait for it: as long as it has been outrun, in
- * `count` of CHASE_NS, copy-timeout at most, but one CHASE_NS at least. */
-bool mirror_chase_is_short(uint64_t behind, uint64_t taken, uint64_t count,
-			   uint64_t timeout_ms);
-bool mirror_production_received(struct mirror_engine *m, const struct mirror_received *r);
+/* A confirmation of the copy at `site`, of all up to `durable`: it may be the end. */
+void mirror_refresh_confirmed(struct mirror_engine *m, uint32_t site, uint64_t durable);
+/* The copy's map, or its word that its hold stands. False: out of place or malformed. */
+bool mirror_refresh_received(struct mirror_engine *m, const struct mirror_received *r);
 void mirror_refresh_stop(struct mirror_engine *m, uint32_t site);
 void mirror_refresh_order(struct mirror_engine *m, const struct order *o);
 /* A refresh begins, or is asked for again: with the map of what the copy misses. */

@@ -24,6 +24,7 @@
 #include "mirror/engine/buffers.h"
 #include "mirror/engine/close.h"
 #include "mirror/engine/receive.h"
+#include "mirror/engine/confirm.h"
 #include "mirror/engine/cut.h"
 #include "mirror/engine/demote.h"
 #include "mirror/engine/disks.h"
