@@ -28,10 +28,10 @@ static void take_member_message(struct cluster_core *c, uint32_t node,
 		cluster_join_state(c, m);
 		break;
 	case MESSAGE_DISKS:
-		cluster_join_disks(c, m);
+		cluster_site_disks_take(c, m);
 		break;
 	case MESSAGE_START:
-		cluster_join_start(c, m);
+		cluster_mirroring_told(c, m);
 		break;
 	case MESSAGE_PREPARE:
 		cluster_vote_prepare(c, m);
@@ -43,13 +43,13 @@ static void take_member_message(struct cluster_core *c, uint32_t node,
 		cluster_vote_propose(c, m);
 		break;
 	case MESSAGE_ACCEPTED:
-		cluster_round_accepted(c, node, m);
+		cluster_in_effect_accepted(c, node, m);
 		break;
 	case MESSAGE_REFUSE:
 		cluster_round_refuse(c, m);
 		break;
 	case MESSAGE_COMMIT:
-		cluster_round_commit(c, m);
+		cluster_in_effect_commit(c, m);
 		break;
 	case MESSAGE_OBJECT:
 		cluster_promote_objected(c, node, m->vote.ballot);
@@ -82,8 +82,8 @@ static void take_message(struct cluster_core *c, const struct cluster_event *e)
 
 	if (error == 0 || (error == -ESTALE && m->type == MESSAGE_ANNOUNCE)) {
 		if (m->type == MESSAGE_ANNOUNCE) {
-			cluster_join_announce(c, e->message.nodeid, e->message.pid, m,
-					      error);
+			cluster_place_announce(c, e->message.nodeid, e->message.pid, m,
+					       error);
 			return;
 		}
 		node = cluster_join_sender(c, e->message.nodeid, e->message.pid, m);

@@ -1,10 +1,5 @@
 /* copies.c - at production: the links to the copies, and the copies that writes wait for.
  *
- * Mirroring starts when production serves and the site's host is here with its
- * devices open, whoever came last; it is said to all, once per generation, site
- * and opening of the devices (docs/sources.md, paper 003, Fig. 4: 86-96,
- * Fig. 5: 112-122). It stops when either goes.
- *
  *   event                        in the set       to enter        else
  *   COPY_READY of its host       not lost          enters (D3)    enters
  *   COPY_READY of another        -                 -              not waited for
@@ -82,57 +77,6 @@ void cluster_copies_fact(struct cluster_core *c, const struct fact *f)
 	}
 }
 
-static void start(struct cluster_core *c, uint32_t site, const struct view_host *h)
-{
-	const struct config_node *node = &c->config->node[h->node];
-	struct message *m = cluster_message(c, MESSAGE_START);
-	struct order *o = cluster_order(c, ORDER_LINK);
-
-	m->start.generation = c->role.generation;
-	m->start.site = site;
-	m->start.node = (uint32_t)h->node;
-	m->start.incarnation = h->incarnation;
-	cluster_send(c);
-	o->site = site;
-	o->peer.site = site;
-	o->peer.port = node->port;
-	o->peer.incarnation = h->incarnation;
-	memcpy(o->peer.host, node->name, sizeof o->peer.host);
-	memcpy(o->peer.address, node->address, sizeof o->peer.address);
-}
-
-static void link_pump(struct cluster_core *c, const struct view *v, uint32_t s)
-{
-	const struct view_host *h = &v->site[s].host;
-	struct link_told *told = &c->role.link[s];
-	const struct node *host = cluster_join_host_of(c, s);
-	bool wanted = (v->disconnected >> s & 1) == 0 && host != NULL &&
-		      (host->said.flags & ANNOUNCE_SERVING) == 0;
-
-	/* Without a lease we may have been cut off, and about to learn of another
-	 * production: make no new link. */
-	if (told->incarnation == 0 && !cluster_lease_is_valid(c))
-		wanted = false;
-
-	if (told->incarnation == (wanted ? h->incarnation : 0))
-		return;
-	if (told->incarnation != 0) {
-		cluster_order(c, ORDER_UNLINK)->site = s;
-		cluster_tell(c, "site", cluster_site_name(c, (int32_t)s), "",
-			     "mirroring to %s stops", cluster_node_name(c, told->node));
-		c->role.copy[s].ready = false;
-		if (c->role.copy[s].lost_text[0] == 0)
-			snprintf(c->role.copy[s].lost_text,
-				 sizeof c->role.copy[s].lost_text,
-				 "its host %.64s is gone",
-				 cluster_node_name(c, told->node));
-	}
-	told->incarnation = wanted ? h->incarnation : 0;
-	told->node = h->node;
-	if (wanted)
-		start(c, s, h);
-}
-
 static void wait_pump(struct cluster_core *c, const struct view *v)
 {
 	struct role *r = &c->role;
@@ -161,7 +105,7 @@ void cluster_copies_pump(struct cluster_core *c)
 	for (uint32_t s = 0; s < c->config->site_count && s < v->site_count; s++) {
 		if (s == c->role.site)
 			continue;
-		link_pump(c, v, s);
+		cluster_mirroring_pump(c, v, s);
 		if ((standing >> s & 1) == 0) {
 			c->role.copy[s].lost = false;
 			c->role.copy[s].lost_text[0] = 0;

@@ -63,20 +63,20 @@ struct node {
 	bool known;           /* `said` and `incarnation` are of its last announcement */
 	uint64_t incarnation; /* of its process */
 	struct announce said;
-	uint64_t boot_wall_ns;  /* when it first said `said.boot` */
-	uint64_t seen_boot;     /* the boot of it that was heard of last ... */
-	uint64_t seen_ns;       /* ... and when; 0: before this process began */
-	uint64_t fenced_boot;   /* this boot of it was ended for certain; 0: none */
-	uint32_t nodeid;        /* corosync's, while `known` */
-	bool unsaid;            /* D2: a process of it came and has not announced ... */
-	uint64_t came_wall_ns;  /* ... itself; a fencing since then ends that */
+	uint64_t boot_wall_ns; /* when it first said `said.boot` */
+	uint64_t seen_boot;    /* the boot of it that was heard of last ... */
+	uint64_t seen_ns;      /* ... and when; 0: before this process began */
+	uint64_t fenced_boot;  /* this boot of it was ended for certain; 0: none */
+	uint32_t nodeid;       /* corosync's, while `known` */
+	bool unsaid;           /* D2: a process of it came and has not announced ... */
+	uint64_t came_wall_ns; /* ... itself; a fencing since then ends that */
 	uint64_t came_ns;
 	struct fencing notice;    /* that came while it was here; wall_ns 0: none */
 	uint64_t notice_until_ns; /* it counts if the node leaves before */
 	bool uncounted;           /* an event told of a fencing that did not count */
 	bool notice_live;
-	uint64_t history_wall_ns; /* of a history's entry to be judged; 0: none */
-	uint64_t renewed_ns;    /* its last RENEW came here */
+	uint64_t history_wall_ns;         /* of a history's entry to be judged; 0: none */
+	uint64_t renewed_ns;              /* its last RENEW came here */
 	uint64_t since_ns, since_wall_ns; /* of `member` */
 	bool refused;
 	uint64_t parted_boot; /* its boot when its lineage was refused; 0: none */
@@ -159,10 +159,10 @@ struct role {
 	uint64_t open_at_ns;                                         /* not before */
 	uint32_t open_failures; /* in a row, of devices that no one holds */
 	bool failed;            /* a device failed: none is opened again */
-	uint32_t hangs;      /* ANNOUNCE_HANGS: one does not answer, none closes; 0 */
-	bool barred;         /* our disks are not those of the site's host */
-	bool closing_wanted; /* deposed, handed over, or to stop */
-	char text[256];      /* why devices are not open, or "" */
+	uint32_t hangs;         /* ANNOUNCE_HANGS: one does not answer, none closes; 0 */
+	bool barred;            /* our disks are not those of the site's host */
+	bool closing_wanted;    /* deposed, handed over, or to stop */
+	char text[256];         /* why devices are not open, or "" */
 	/* from the open log */
 	struct uuid log, log_lineage;
 	struct generation log_newest;
@@ -192,7 +192,7 @@ struct role {
 	/* a production that ended here, until a view says so */
 	bool demoted, demoted_clean;
 	char demoted_text[200]; /* why it was not drained, or "" */
-	bool demoted_waited; /* it had waited older leases out */
+	bool demoted_waited;    /* it had waited older leases out */
 	uint64_t demoted_end, demoted_incarnation;
 	struct uuid demoted_generation;
 	uint32_t undo_site;  /* to follow that production here ... */
@@ -244,9 +244,9 @@ struct command {
 	enum cluster_command_type type;
 	uint64_t id;
 	uint64_t begun_ns;
-	uint32_t sites;   /* CONNECT, DISCONNECT: awaited in the view */
-	uint32_t wait_ms; /* DEMOTE, STOP: of the drain */
-	bool demoted;     /* DEMOTE, STOP: production ended for it */
+	uint32_t sites;    /* CONNECT, DISCONNECT: awaited in the view */
+	uint32_t wait_ms;  /* DEMOTE, STOP: of the drain */
+	bool demoted;      /* DEMOTE, STOP: production ended for it */
 	uint64_t order_id; /* REFRESH, CONNECT --discard: whose fact is awaited */
 	bool used;
 };
@@ -277,7 +277,7 @@ struct cluster_core {
 	bool state_due;            /* joiners have not got the state yet */
 	uint64_t state_ring;       /* the ring in which we sent it */
 	uint64_t behind_ns; /* when we look again for a member without the newest view */
-	bool ends_due;             /* we know of an end that the state lacked */
+	bool ends_due;      /* we know of an end that the state lacked */
 	bool disks_due;
 	bool stopping;
 	bool release_due;       /* STOP: the release is on its way to us */
@@ -348,17 +348,33 @@ void cluster_join_confchg(struct cluster_core *c, const struct cluster_event *e)
 /* The sender's node, or VIEW_NONE: the message is none of ours. */
 int32_t cluster_join_sender(struct cluster_core *c, uint32_t nodeid, uint32_t pid,
 			    const struct message *m);
-void cluster_join_announce(struct cluster_core *c, uint32_t nodeid, uint32_t pid,
-			   const struct message *m, int error);
 void cluster_join_state(struct cluster_core *c, const struct message *m);
 void cluster_join_in_effect(struct cluster_core *c, const struct view *before);
-void cluster_join_disks(struct cluster_core *c, const struct message *m);
-void cluster_join_start(struct cluster_core *c, const struct message *m);
 void cluster_join_pump(struct cluster_core *c);
 bool cluster_join_is_host(const struct cluster_core *c, uint32_t site, int32_t node,
 			  uint64_t incarnation);
 /* The last announcement of the log of `site`'s host: NULL when it is unhosted. */
 const struct node *cluster_join_host_of(const struct cluster_core *c, uint32_t site);
+
+struct peer *cluster_peer_find(struct cluster_core *c, uint32_t nodeid, uint32_t pid);
+void cluster_member_set(const struct cluster_core *c, struct node *n, bool member);
+
+/* ---- place.c ---- */
+
+void cluster_place_announce(struct cluster_core *c, uint32_t nodeid, uint32_t pid,
+			    const struct message *m, int error);
+
+/* ---- site_disks.c ---- */
+
+/* What the host of our site says of its disks. */
+void cluster_site_disks_take(struct cluster_core *c, const struct message *m);
+void cluster_site_disks_pump(struct cluster_core *c);
+
+/* ---- mirroring.c ---- */
+
+/* Production says that it starts. */
+void cluster_mirroring_told(struct cluster_core *c, const struct message *m);
+void cluster_mirroring_pump(struct cluster_core *c, const struct view *v, uint32_t s);
 
 /* ---- voter.c: the voter ---- */
 
@@ -378,18 +394,23 @@ bool cluster_vote_view_fits(const struct cluster_core *c, const struct view *v);
 void cluster_round_promise(struct cluster_core *c, uint32_t node,
 			   const struct message *m);
 void cluster_round_refuse(struct cluster_core *c, const struct message *m);
-void cluster_round_accepted(struct cluster_core *c, uint32_t node,
-			    const struct message *m);
-void cluster_round_commit(struct cluster_core *c, const struct message *m);
 void cluster_round_seen(struct cluster_core *c, uint64_t ballot);
 void cluster_round_others(struct cluster_core *c, uint64_t ballot);
 void cluster_round_prepared(struct cluster_core *c);
 void cluster_round_give_up(struct cluster_core *c, uint64_t pause_ns);
+/* A view of that ballot is in effect: our round ended well, or was overtaken. */
+void cluster_round_finish(struct cluster_core *c, uint64_t ballot);
 void cluster_round_pump(struct cluster_core *c);
 bool cluster_round_is_coordinator(const struct cluster_core *c);
 bool cluster_round_can_decide(const struct cluster_core *c);
+
+/* ---- in_effect.c ---- */
+
+void cluster_in_effect_accepted(struct cluster_core *c, uint32_t node,
+				const struct message *m);
+void cluster_in_effect_commit(struct cluster_core *c, const struct message *m);
 /* A view took effect, as everyone counts or was told. */
-void cluster_round_in_effect(struct cluster_core *c, const struct view *v);
+void cluster_in_effect_take(struct cluster_core *c, const struct view *v);
 
 /* ---- fence.c: majorities, D2, D6 ---- */
 

@@ -16,18 +16,22 @@ libcluster_la_SOURCES = \
 	cluster/fence.c \
 	cluster/first.c \
 	cluster/generation.c \
+	cluster/in_effect.c \
 	cluster/internal.h \
 	cluster/join.c \
 	cluster/lease.c \
 	cluster/message.c \
 	cluster/message.h \
+	cluster/mirroring.c \
 	cluster/names.c \
 	cluster/names.h \
+	cluster/place.c \
 	cluster/plan.c \
 	cluster/promote.c \
 	cluster/role.c \
 	cluster/round.c \
 	cluster/score.c \
+	cluster/site_disks.c \
 	cluster/status.c \
 	cluster/undo.c \
 	cluster/view.c \

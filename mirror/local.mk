@@ -22,8 +22,8 @@ libmirror_la_SOURCES = \
 	mirror/engine/cut.h \
 	mirror/engine/demote.c \
 	mirror/engine/demote.h \
-	mirror/engine/disks.c \
-	mirror/engine/disks.h \
+	mirror/engine/same_disks.c \
+	mirror/engine/same_disks.h \
 	mirror/engine/free.c \
 	mirror/engine/free.h \
 	mirror/engine/greet.c \
@@ -64,8 +64,8 @@ libmirror_la_SOURCES = \
 	mirror/engine/trust.h \
 	mirror/engine/undo.c \
 	mirror/engine/undo.h \
-	mirror/engine/view.c \
-	mirror/engine/view.h \
+	mirror/engine/test_view.c \
+	mirror/engine/test_view.h \
 	mirror/engine/watch.c \
 	mirror/engine/watch.h \
 	mirror/engine/evidence.c \
@@ -84,8 +84,8 @@ libmirror_la_SOURCES = \
 	mirror/log/map_create.c \
 	mirror/log/map_format.c \
 	mirror/log/map_private.h \
-	mirror/front/nbd.c \
-	mirror/front/nbd.h \
+	mirror/front/nbd_wire.c \
+	mirror/front/nbd_wire.h \
 	mirror/front/nbd_client.c \
 	mirror/front/nbd_client.h \
 	mirror/front/nbd_create.c \

@@ -27,7 +27,7 @@
 #include "mirror/engine/confirm.h"
 #include "mirror/engine/cut.h"
 #include "mirror/engine/demote.h"
-#include "mirror/engine/disks.h"
+#include "mirror/engine/same_disks.h"
 #include "mirror/engine/free.h"
 #include "mirror/engine/greet.h"
 #include "mirror/engine/home.h"

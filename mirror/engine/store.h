@@ -1,7 +1,7 @@
 /* engine/store.h - the superblock as it should be there, and its one writer.
  *
  * All parts read it; only the functions below change it, each named by its intent
- * (samples of the disks: engine/disks.h). A change counts once it is durable: the part
+ * (samples of the disks: engine/same_disks.h). A change counts once it is durable: the part
  * that made it asks for a ticket (want) and waits until the log device has it.
  */
 #ifndef MIRROR_ENGINE_STORE_H

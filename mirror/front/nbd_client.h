@@ -49,7 +49,7 @@
 #include <sys/uio.h>
 
 #include "mirror/io.h"
-#include "mirror/front/nbd.h"
+#include "mirror/front/nbd_wire.h"
 #include "mirror/front/nbd_piece.h"
 #include "mirror/front/nbd_places.h"
 #include "mirror/engine/pool.h"

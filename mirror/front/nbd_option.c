@@ -12,7 +12,7 @@
  *   listing       -                              options (last export was listed)
  *   transmission  DISC, or a stream out of step  ended (by nbd_client.c)
  */
-#include "mirror/front/nbd.h"
+#include "mirror/front/nbd_wire.h"
 
 #include <assert.h>
 #include <stdarg.h>

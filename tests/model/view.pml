@@ -324,7 +324,7 @@ inline check_set() /* G1, G4: who is current may be promoted, so it holds all th
 	skip
 }
 
-/* round.c: cluster_round_in_effect() */
+/* round.c: cluster_in_effect_take() */
 inline take_effect(n)
 {
 	if :: ballot[n] > effect_ballot ->
@@ -618,7 +618,7 @@ inline lives(me)
 	:: d_step { up[me] && refused[me] != 0 && !preparing(me) && may_lift(me) ->
 		printf("  node %d lifts its refusal of all but generation %d\n", me, refused[me]);
 		refused[me] = 0; refused_ballot[me] = 0 }
-	/* what is in effect is told by others (cluster_round_in_effect(), depose()) */
+	/* what is in effect is told by others (cluster_in_effect_take(), depose()) */
 	:: d_step { role[me] != IDLE && known[me] != effect &&
 	   (knows_newest(me, p1) || knows_newest(me, p2)) ->
 		printf("  node %d is told that generation %d is in effect\n", me, GEN(effect));

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "mirror/line/history.h"
 #include "tests/sim/sim.h"
 

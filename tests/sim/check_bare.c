@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "tests/sim/sim.h"
 
 struct range {

@@ -18,7 +18,7 @@
 
 #include "cluster/internal.h"
 #include "common/crc.h"
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "mirror/line/history.h"
 #include "tests/sim/sim.h"
 

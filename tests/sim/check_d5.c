@@ -4,7 +4,7 @@
  * two records; check_g1.c that recovered records are not shown too early.)
  */
 #include "cluster/internal.h"
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "mirror/line/history.h"
 #include "tests/sim/sim.h"
 

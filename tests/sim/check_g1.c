@@ -11,7 +11,7 @@
 
 #include "cluster/internal.h"
 #include "mirror/log/descriptor.h"
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "tests/sim/sim.h"
 
 #define STABLE_LOOK 32u /* so many records before a flush are looked at */

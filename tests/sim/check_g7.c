@@ -13,7 +13,7 @@
 
 #include "cluster/internal.h"
 #include "mirror/engine/status.h"
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "mirror/status.h"
 #include "tests/sim/sim.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "mirror/log/descriptor.h"
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "mirror/line/history.h"
 #include "tests/sim/sim.h"
 

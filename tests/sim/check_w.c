@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "mirror/log/descriptor.h"
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "tests/sim/sim.h"
 
 /* The mark that a scan would know of if it found this record torn, or 0: none. */

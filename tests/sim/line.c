@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "mirror/line/wire.h"
 #include "tests/sim/sim.h"
 

@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "tests/sim/scenario.h"
 
 /* ---- cut short -------------------- */

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "mirror/line/history.h"
 #include "tests/sim/scenario.h"
 

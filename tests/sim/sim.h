@@ -44,7 +44,7 @@
 #include "cluster/cluster.h"
 #include "common/config.h"
 #include "mirror/engine/bounds.h"
-#include "mirror/engine/view.h"
+#include "mirror/engine/test_view.h"
 #include "mirror/engine/pool.h"
 #include "tests/sim/checker.h"
 #include "tests/sim/device.h"

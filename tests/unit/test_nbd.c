@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/front/nbd.h"
+#include "mirror/front/nbd_wire.h"
 #include "mirror/front/nbd_piece.h"
 
 #define ACK 1u

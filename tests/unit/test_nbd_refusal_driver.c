@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "mirror/front/nbd.h"
+#include "mirror/front/nbd_wire.h"
 #include "mirror/front/nbd_places.h"
 #include "tests/unit/nbd_memory.h"
 #include "tests/unit/nbd_peer.h"

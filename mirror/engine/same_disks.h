@@ -1,7 +1,7 @@
-/* engine/disks.h - are the disks those that were there (evidence.h)? Each is compared on
+/* engine/same_disks.h - are the disks those that were there (evidence.h)? Each is compared on
  * its own. Only this part changes the superblock's evidence. */
-#ifndef MIRROR_ENGINE_DISKS_H
-#define MIRROR_ENGINE_DISKS_H
+#ifndef MIRROR_ENGINE_SAME_DISKS_H
+#define MIRROR_ENGINE_SAME_DISKS_H
 
 #include <stdbool.h>
 #include <stddef.h>

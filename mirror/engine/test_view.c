@@ -1,5 +1,5 @@
-/* engine/view.c - the engine as tests see it: the only one that looks at all its parts. */
-#include "mirror/engine/view.h"
+/* engine/test_view.c - the engine as tests see it: the only one that looks at all its parts. */
+#include "mirror/engine/test_view.h"
 #include "mirror/engine/state.h"
 
 static void fill_peer(const struct mirror_engine *m, uint32_t site,

@@ -1,4 +1,4 @@
-/* engine/disks.c - are these the site's disks? Each open compares them with the
+/* engine/same_disks.c - are these the site's disks? Each open compares them with the
  * superblock's evidence (evidence.h), before anything is written. Records that go home
  * keep the evidence up to date.
  *

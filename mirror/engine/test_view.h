@@ -1,11 +1,11 @@
-/* engine/view.h - what tests and the simulator may see of an engine: how far it is, what
+/* engine/test_view.h - what tests and the simulator may see of an engine: how far it is, what
  * it is doing, what it would store. They look at this and at nothing else of it, so that
  * its parts may change what they keep and how.
  *
  * Not for the engine itself, nor for the program: `hamirror status` has status.h.
  */
-#ifndef MIRROR_ENGINE_VIEW_H
-#define MIRROR_ENGINE_VIEW_H
+#ifndef MIRROR_ENGINE_TEST_VIEW_H
+#define MIRROR_ENGINE_TEST_VIEW_H
 
 #include <stdbool.h>
 #include <stdint.h>

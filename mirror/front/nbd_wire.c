@@ -1,5 +1,5 @@
 /* nbd.c - requests and replies of the transmission phase: see nbd.h. */
-#include "mirror/front/nbd.h"
+#include "mirror/front/nbd_wire.h"
 
 #include <errno.h>
 

@@ -7,8 +7,8 @@
  * newstyle negotiation" and "transmission". All its integers are big-endian, which is
  * why common/bytes.h is not used here.
  */
-#ifndef MIRROR_FRONT_NBD_H
-#define MIRROR_FRONT_NBD_H
+#ifndef MIRROR_FRONT_NBD_WIRE_H
+#define MIRROR_FRONT_NBD_WIRE_H
 
 #include <stdbool.h>
 #include <stddef.h>
