@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "mirror/front/nbd_client.h"
 #include "mirror/front/nbd_wire.h"
 #include "tests/unit/free_port.h"
 #include "tests/unit/nbd_memory.h"
@@ -364,6 +365,24 @@ START_TEST(a_half_closed_connection_is_answered)
 }
 END_TEST
 
+/* A client that asks for more than it has places for, and then says no more: what it is
+ * sent makes the room, and no completion tells that. */
+START_TEST(more_than_its_places_are_answered)
+{
+	enum { COUNT = 3 * MIRROR_NBD_COMMANDS_MAX };
+	static uint8_t in[COUNT * 28];
+	const int fd = client_open();
+	size_t bytes = 0;
+
+	for (uint64_t i = 0; i < COUNT; i++)
+		bytes += request(in + bytes, MIRROR_NBD_FLUSH, i, 0, 0);
+	nbd_peer_put(fd, in, bytes);
+	for (uint64_t i = 0; i < COUNT; i++)
+		expect(fd, i, 0);
+	close(fd);
+}
+END_TEST
+
 /* D7: nothing that acknowledges leaves without a lease, errors do. */
 START_TEST(answers_wait_for_the_lease)
 {
@@ -461,6 +480,7 @@ int main(void)
 	tcase_add_loop_test(tc, requests_of_a_hung_up_connection_are_not_handed_over, 0,
 			    2);
 	tcase_add_test(tc, a_half_closed_connection_is_answered);
+	tcase_add_test(tc, more_than_its_places_are_answered);
 	tcase_add_test(tc, answers_wait_for_the_lease);
 	tcase_add_test(tc, a_network_client_waits_for_the_one_before);
 	tcase_add_test(tc, system_calls_are_few);
