@@ -9,7 +9,7 @@
 
 #include "agent/log_file.h"
 #include "agent/scout.h"
-#include "mirror/disk_open_driver.h"
+#include "mirror/drivers/disk_open_driver.h"
 
 struct acceptance {
 	const struct accept_options *o;

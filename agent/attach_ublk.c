@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 #include "agent/attach_helper.h"
-#include "mirror/ublk.h"
+#include "mirror/front/ublk.h"
 
 #define CONTROL "/dev/ublk-control"
 #define DEVICES "/sys/class/ublk-char"

@@ -24,10 +24,10 @@
 #include "agent/words.h"
 #include "cluster/cluster.h"
 #include "cluster/quorum_driver.h"
-#include "cluster/voter_driver.h"
-#include "mirror/disk_open_driver.h"
-#include "mirror/map.h"
-#include "mirror/superblock.h"
+#include "cluster/voter_file_driver.h"
+#include "mirror/drivers/disk_open_driver.h"
+#include "mirror/log/map.h"
+#include "mirror/log/superblock.h"
 
 #define PROBE_PAUSE_MS 200
 #define PROBE_COUNT_MAX 50

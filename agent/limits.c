@@ -9,8 +9,8 @@
 
 #include "agent/control.h"
 #include "mirror/io.h"
-#include "mirror/nbd_client.h"
-#include "mirror/nbd_places.h"
+#include "mirror/front/nbd_client.h"
+#include "mirror/front/nbd_places.h"
 
 /* Per disk: its device twice (disk_open_driver.h), helper's socket and process, and a
  * ublk device. */

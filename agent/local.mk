@@ -29,14 +29,14 @@ libagent_la_SOURCES = \
 	agent/control.h \
 	agent/create.c \
 	agent/create.h \
-	agent/devices.c \
-	agent/devices.h \
+	agent/device_nodes.c \
+	agent/device_nodes.h \
 	agent/events.c \
 	agent/events.h \
 	agent/files.c \
 	agent/files.h \
-	agent/io.c \
-	agent/io.h \
+	agent/io_thread.c \
+	agent/io_thread.h \
 	agent/last_run.c \
 	agent/last_run.h \
 	agent/last_words.c \

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mirror/superblock.h"
+#include "mirror/log/superblock.h"
 
 struct agent_log_file {
 	int fd; /* read only; -1: not open */

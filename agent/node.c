@@ -15,8 +15,8 @@
 
 #include "agent/config.h"
 #include "agent/corosync.h"
-#include "agent/devices.h"
-#include "agent/io.h"
+#include "agent/device_nodes.h"
+#include "agent/io_thread.h"
 #include "agent/protect.h"
 #include "agent/reach.h"
 #include "agent/self.h"
@@ -24,8 +24,8 @@
 #include "cluster/cpg_driver.h"
 #include "cluster/fence_driver.h"
 #include "cluster/quorum_driver.h"
-#include "cluster/voter_driver.h"
-#include "mirror/link_driver.h"
+#include "cluster/voter_file_driver.h"
+#include "mirror/drivers/link_driver.h"
 
 #define NS_PER_MS 1000000ull
 #define STATUS_TIMEOUT_NS (2000 * NS_PER_MS)

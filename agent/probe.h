@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "common/config.h"
-#include "mirror/wire.h"
+#include "mirror/line/wire.h"
 
 /* Ask host `peer`, in the name of `self` (indices in config->node), which has no
  * log yet. Waits up to some seconds. Returns 0 and its answer, or

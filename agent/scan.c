@@ -15,8 +15,8 @@
 #include "agent/events.h"
 #include "agent/scan_head.h"
 #include "agent/scout.h"
-#include "mirror/map.h"
-#include "mirror/scan.h"
+#include "mirror/log/map.h"
+#include "mirror/log/scan.h"
 
 #define BUFFER_BYTES MIRROR_SCAN_BUFFER_BYTES_MIN
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "agent/log_file.h"
-#include "mirror/map.h"
+#include "mirror/log/map.h"
 
 void agent_scan_head_text(const struct agent_log_file *file, const struct mirror_map *map,
 			  const char *path, bool in_use, FILE *out);

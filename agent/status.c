@@ -8,7 +8,7 @@
 
 #include "agent/events.h"
 #include "agent/words.h"
-#include "mirror/map.h"
+#include "mirror/log/map.h"
 #include "mirror/status.h"
 
 /* ---- small pieces of JSON ---------------------------------------------------- */

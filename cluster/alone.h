@@ -31,7 +31,7 @@ struct alone {
 	bool force, forced;     /* allowed by the operator; something had to be */
 	uint64_t incarnation;
 	/* our log */
-	bool clean, handed_over; /* engine_rights.c */
+	bool clean, handed_over; /* engine/rights.c */
 	struct uuid mirror, lineage;
 	struct history history;
 	struct site_marks marks;

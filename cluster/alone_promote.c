@@ -10,7 +10,7 @@
  * When two sites are promoted at once, each says so before it asks. So at least one of
  * them hears of the other, however long the line delays. The site that is listed first in
  * the file goes on; the other yields, even with a force. A peer from which we rolled
- * forward has promised that durably (engine_rights.c), and asks us before it is promoted
+ * forward has promised that durably (engine/rights.c), and asks us before it is promoted
  * itself.
  *
  * Per peer, when all are asked (the rule is in the event; "sole": by the marks of our

@@ -6,7 +6,7 @@
  * parts is lost, and a retry is just the next pump. For an action that must happen once,
  * the state keeps the value that was told last, and compares.
  *
- * Reading order: join.c (members) -> vote.c and round.c (decisions) ->
+ * Reading order: join.c (members) -> voter.c and round.c (decisions) ->
  * plan.c (the next view) -> role.c (this node's part in it) ->
  * promote.c, demote.c (roles that change) -> lease.c, fence.c -> score, status.
  */
@@ -15,7 +15,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/message.h"
-#include "cluster/voter.h"
+#include "cluster/voter_file.h"
 
 #define NS_PER_MS 1000000ull
 
@@ -83,7 +83,7 @@ struct node {
 	char text[160];       /* why it takes no part */
 };
 
-/* ---- decisions: vote.c, round.c ---- */
+/* ---- decisions: voter.c, round.c ---- */
 
 enum round_state {
 	ROUND_IDLE,
@@ -360,7 +360,7 @@ bool cluster_join_is_host(const struct cluster_core *c, uint32_t site, int32_t n
 /* The last announcement of the log of `site`'s host: NULL when it is unhosted. */
 const struct node *cluster_join_host_of(const struct cluster_core *c, uint32_t site);
 
-/* ---- vote.c: the voter ---- */
+/* ---- voter.c: the voter ---- */
 
 void cluster_vote_prepare(struct cluster_core *c, const struct message *m);
 void cluster_vote_propose(struct cluster_core *c, const struct message *m);
@@ -505,7 +505,7 @@ void cluster_undo_stored(struct cluster_core *c, const struct fact *f);
 
 void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 				struct order *o);
-/* D8, as the engine will judge it (mirror/history.c): does a log whose newest generation is
+/* D8, as the engine will judge it (mirror/line/history.c): does a log whose newest generation is
  * `newest`, and which ends with `last`, go on with the view's chain, and to which sequence
  * is it kept? False: it is not promoted unforced, since the chain does not know its
  * generation, or a force gave up some of it. */

@@ -32,9 +32,9 @@ libcluster_la_SOURCES = \
 	cluster/undo.c \
 	cluster/view.c \
 	cluster/view.h \
-	cluster/vote.c \
 	cluster/voter.c \
-	cluster/voter.h
+	cluster/voter_file.c \
+	cluster/voter_file.h
 
 libcluster_drivers_la_SOURCES = \
 	cluster/cpg_driver.c \
@@ -43,7 +43,7 @@ libcluster_drivers_la_SOURCES = \
 	cluster/fence_driver.h \
 	cluster/quorum_driver.c \
 	cluster/quorum_driver.h \
-	cluster/voter_driver.c \
-	cluster/voter_driver.h
+	cluster/voter_file_driver.c \
+	cluster/voter_file_driver.h
 libcluster_drivers_la_LIBADD = $(CPG_LIBS) $(QUORUM_LIBS) $(VOTEQUORUM_LIBS) \
 	$(CMAP_LIBS) $(CFG_LIBS) $(COROSYNC_LIBS) $(FENCING_LIBS) $(QB_LIBS)

@@ -1,163 +1,226 @@
-/* voter.c - see voter.h. */
-#include "cluster/voter.h"
-
+/* voter.c - the voter: promises and accepts ballots, on stable storage first (D1).
+ *
+ *   message             ballot < promised   = promised          > promised
+ *   PREPARE             REFUSE              PROMISE again       promise, persist,
+ *                                                                 then PROMISE
+ *   PROPOSE             REFUSE              accept, persist,    the same, and it is
+ *                                             then ACCEPTED       promised too
+ *
+ * An answer leaves when the file that says it is on stable storage; one write is
+ * under way at a time, and covers all that changed before it began.
+ *
+ * Source: L. Lamport, "Paxos Made Simple" (2001), 2.2 P1a, 2.3.
+ */
 #include <assert.h>
-#include <errno.h>
-#include <stdio.h>
 
-#include "common/crc.h"
+#include "cluster/internal.h"
 
-#define VOTER_MAGIC 0x564d4148u /* "HAMV" */
-#define VOTER_VERSION 1u
-/* Features: */
-#define VOTER_RELEASES 1u /* the releases follow the views */
-#define VOTER_FENCINGS 2u /* and the fencings follow those */
-#define VOTER_FEATURES (VOTER_RELEASES | VOTER_FENCINGS)
-#define HEADER_BYTES 28u /* magic .. counter, CRC */
-
-/* Of how many nodes: the configuration may have had fewer then. */
-static uint32_t count_codec(struct codec *c, const struct config *config)
+const struct view *cluster_vote_in_effect(const struct cluster_core *c)
 {
-	uint32_t count = config->node_count;
-
-	codec_u32(c, &count);
-	if (count <= CONFIG_NODE_COUNT_MAX)
-		return count;
-	c->bytes.bad = true;
-	return 0;
+	return c->voter.has_in_effect ? &c->voter.in_effect : NULL;
 }
 
-static void released_codec(struct codec *c, const struct config *config, struct voter *v)
+const struct view *cluster_vote_newest(const struct cluster_core *c)
 {
-	const uint32_t count = count_codec(c, config);
+	const struct voter *v = &c->voter;
 
-	for (uint32_t n = 0; n < count; n++)
-		for (uint32_t i = 0; i < RELEASED_COUNT_MAX; i++)
-			codec_u64(c, &v->released[n][i]);
+	if (!v->has_accepted ||
+	    (v->has_in_effect && v->in_effect.ballot >= v->accepted.ballot))
+		return cluster_vote_in_effect(c);
+	return &v->accepted;
 }
 
-static void fenced_codec(struct codec *c, const struct config *config, struct voter *v)
+/* The write that will cover all changes so far. */
+static uint64_t covering_counter(const struct cluster_core *c)
 {
-	const uint32_t count = count_codec(c, config);
+	return c->voter.counter + (c->voter_dirty ? 1 : 0);
+}
 
-	for (uint32_t n = 0; n < count; n++) {
-		codec_u64(c, &v->fenced[n].boot);
-		codec_u64(c, &v->fenced[n].wall_ns);
+static void send_refuse(struct cluster_core *c, uint64_t ballot)
+{
+	struct message *m = cluster_message(c, MESSAGE_REFUSE);
+
+	m->vote.ballot = ballot;
+	m->vote.promised = c->voter.promised;
+	cluster_send(c);
+}
+
+void cluster_vote_promise_own(struct cluster_core *c, uint64_t ballot)
+{
+	assert(ballot > c->voter.promised);
+	c->voter.promised = ballot;
+	c->voter_dirty = true;
+	c->round.persist_counter = covering_counter(c);
+}
+
+/* A production that answers clients is asked to step aside first, by name. */
+static bool objects(struct cluster_core *c, const struct message *m)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const bool serves = c->role.serve == SERVE_STARTING ||
+			    c->role.serve == SERVE_SERVING ||
+			    c->role.serve == SERVE_DEMOTING;
+
+	if (m->prepare.kind == ROUND_CONFIRM || m->node == c->self.node || !serves ||
+	    !cluster_lease_is_valid(c) || v == NULL ||
+	    !uuid_equal(&cluster_view_generation(v)->id, &c->role.generation))
+		return false;
+	cluster_message(c, MESSAGE_OBJECT)->vote.ballot = m->prepare.ballot;
+	cluster_send(c);
+	return true;
+}
+
+void cluster_vote_prepare(struct cluster_core *c, const struct message *m)
+{
+	const uint64_t ballot = m->prepare.ballot;
+
+	if (cluster_view_ballot_node(ballot) != m->node)
+		return;
+	cluster_round_seen(c, ballot);
+	if (ballot < c->voter.promised) {
+		send_refuse(c, ballot);
+		return;
+	}
+	if (objects(c, m))
+		return;
+	if (m->node != c->self.node)
+		cluster_round_others(c, ballot);
+	if (ballot > c->voter.promised) {
+		c->voter.promised = ballot;
+		c->voter_dirty = true;
+	}
+	c->promise_pending = ballot;
+	c->promise_known = m->prepare.known;
+	c->promise_counter = covering_counter(c);
+}
+
+/* A view may replace ours if it is of the same mirror and lineage, or of a lineage that
+ * parted from ours after the newest view that we know in effect. */
+static bool view_fits(const struct cluster_core *c, const struct view *v)
+{
+	const struct view *mine = cluster_vote_in_effect(c);
+
+	if (!uuid_is_zero(&c->voter.mirror) && !uuid_equal(&c->voter.mirror, &v->mirror))
+		return false;
+	return mine == NULL || uuid_equal(&mine->lineage, &v->lineage) ||
+	       (uuid_equal(&mine->lineage, &v->fork.lineage) &&
+		mine->ballot <= v->fork.ballot);
+}
+
+bool cluster_vote_view_fits(const struct cluster_core *c, const struct view *v)
+{
+	return view_fits(c, v);
+}
+
+void cluster_vote_propose(struct cluster_core *c, const struct message *m)
+{
+	const struct view *v = &m->propose.view;
+	const uint64_t epoch = c->voter.epoch;
+
+	if (cluster_view_ballot_node(v->ballot) != m->node || !view_fits(c, v))
+		return;
+	cluster_round_seen(c, v->ballot);
+	if (!c->tally.has || v->ballot > c->tally.view.ballot) {
+		c->tally.has = true;
+		c->tally.view = *v;
+		memset(c->tally.epoch, 0, sizeof c->tally.epoch);
+	}
+	if (c->tally.view.ballot == v->ballot)
+		c->tally.ring = c->ring;
+	if (v->ballot < c->voter.promised) {
+		send_refuse(c, v->ballot);
+		return;
+	}
+	if (m->node != c->self.node)
+		cluster_round_others(c, v->ballot);
+	if (cluster_view_voters_epoch(&v->voters, c->self.node) != epoch &&
+	    cluster_view_voters_epoch(&v->old, c->self.node) != epoch)
+		return;
+	if (!c->voter.has_accepted || c->voter.accepted.ballot != v->ballot) {
+		c->voter.promised = v->ballot;
+		c->voter.accepted = *v;
+		c->voter.has_accepted = true;
+		c->voter.mirror = v->mirror;
+		c->voter_dirty = true;
+	}
+	c->accept_pending = v->ballot;
+	c->accept_counter = covering_counter(c);
+}
+
+/* ---- answers, once durable ---------------------------------------------------- */
+
+static void send_promise(struct cluster_core *c)
+{
+	const struct voter *v = &c->voter;
+	struct message_promise *p = &cluster_message(c, MESSAGE_PROMISE)->promise;
+
+	p->ballot = c->promise_pending;
+	p->epoch = v->epoch;
+	if (v->has_accepted) {
+		p->accepted_ballot = v->accepted.ballot;
+		p->has_accepted = v->accepted.ballot > c->promise_known;
+	}
+	if (v->has_in_effect) {
+		p->in_effect_ballot = v->in_effect.ballot;
+		p->has_in_effect = v->in_effect.ballot > c->promise_known &&
+				   v->in_effect.ballot != p->accepted_ballot;
+	}
+	if (p->has_accepted)
+		p->accepted = v->accepted;
+	if (p->has_in_effect)
+		p->in_effect = v->in_effect;
+	cluster_send(c);
+}
+
+static void answer(struct cluster_core *c)
+{
+	struct message *m;
+
+	if (c->promise_pending != 0 && c->persisted_counter >= c->promise_counter) {
+		/* A greater one was promised since: that proposer is answered. */
+		if (c->promise_pending == c->voter.promised)
+			send_promise(c);
+		c->promise_pending = 0;
+	}
+	if (c->accept_pending != 0 && c->persisted_counter >= c->accept_counter) {
+		m = cluster_message(c, MESSAGE_ACCEPTED);
+		m->vote.ballot = c->accept_pending;
+		m->vote.epoch = c->voter.epoch;
+		cluster_send(c);
+		c->accept_pending = 0;
 	}
 }
 
-static bool body_codec(struct codec *c, const struct config *config, uint32_t features,
-		       struct voter *v, char *text, size_t text_size)
+void cluster_vote_persisted(struct cluster_core *c, uint64_t counter, int32_t error)
 {
-	bool same = true;
-
-	codec_uuid(c, &v->mirror);
-	codec_u32(c, &v->node);
-	codec_u64(c, &v->epoch);
-	codec_u64(c, &v->promised);
-	codec_bool(c, &v->has_accepted);
-	codec_bool(c, &v->has_in_effect);
-	if (v->has_accepted)
-		same = cluster_view_codec(c, config, &v->accepted, text, text_size);
-	if (v->has_in_effect)
-		same &= cluster_view_codec(c, config, &v->in_effect, text, text_size);
-	if ((features & VOTER_RELEASES) != 0)
-		released_codec(c, config, v);
-	if ((features & VOTER_FENCINGS) != 0)
-		fenced_codec(c, config, v);
-	return same;
-}
-
-static uint32_t crc_of(const uint8_t *data, size_t length)
-{
-	return common_crc32c(common_crc32c(0, data, HEADER_BYTES - 4),
-			     data + HEADER_BYTES, length - HEADER_BYTES);
-}
-
-size_t cluster_voter_encode(const struct config *config, const struct voter *v,
-			    uint8_t *data)
-{
-	struct codec c = codec_writer(data, CLUSTER_VOTER_FILE_BYTES);
-	struct bytes header = bytes_of(data, HEADER_BYTES);
-	struct voter *fields = (struct voter *)(uintptr_t)
-		v; /* a writer changes nothing */
-	char text[160];
-
-	c.bytes.position = HEADER_BYTES;
-	body_codec(&c, config, VOTER_FEATURES, fields, text, sizeof text);
-	assert(!c.bytes.bad);
-	bytes_put_u32(&header, VOTER_MAGIC);
-	bytes_put_u16(&header, VOTER_VERSION);
-	bytes_put_u16(&header, 0);
-	bytes_put_u32(&header, VOTER_FEATURES); /* incompatible features */
-	bytes_put_u32(&header, (uint32_t)c.bytes.position);
-	bytes_put_u64(&header, v->counter);
-	bytes_put_u32(&header, crc_of(data, c.bytes.position));
-	return c.bytes.position;
-}
-
-/* True when the slot is whole; it may be longer than what was written last. */
-static bool slot_is_whole(const uint8_t *data, size_t length, uint64_t *counter,
-			  size_t *used)
-{
-	struct codec c = codec_reader(data, length);
-	const uint32_t magic = bytes_get_u32(&c.bytes);
-
-	bytes_take(&c.bytes, 8);
-	*used = bytes_get_u32(&c.bytes);
-	*counter = bytes_get_u64(&c.bytes);
-	return !c.bytes.bad && magic == VOTER_MAGIC && *used >= HEADER_BYTES &&
-	       *used <= length && bytes_get_u32(&c.bytes) == crc_of(data, *used);
-}
-
-int cluster_voter_newest(const uint8_t *slot0, size_t length0, const uint8_t *slot1,
-			 size_t length1)
-{
-	uint64_t counter0, counter1;
-	size_t used;
-	const bool whole0 = slot_is_whole(slot0, length0, &counter0, &used);
-	const bool whole1 = slot_is_whole(slot1, length1, &counter1, &used);
-
-	if (whole0 && whole1)
-		return counter1 > counter0 ? 1 : 0;
-	return whole0 ? 0 : whole1 ? 1 : -1;
-}
-
-int cluster_voter_decode(const struct config *config, uint32_t node, const uint8_t *data,
-			 size_t length, struct voter *v, char *text, size_t text_size)
-{
-	struct codec c = codec_reader(data, length);
-	uint32_t features;
-	uint64_t counter;
-	size_t used;
-	bool same;
-
-	memset(v, 0, sizeof *v);
-	if (!slot_is_whole(data, length, &counter, &used)) {
-		snprintf(text, text_size, "the voter file is damaged: no slot is whole");
-		return -EBADMSG;
+	c->persisting = false;
+	if (error == 0) {
+		c->persisted_counter = counter;
+		c->persist_failed = false;
+		return;
 	}
-	c.bytes.position = 4;
-	same = bytes_get_u16(&c.bytes) == VOTER_VERSION && bytes_get_u16(&c.bytes) == 0;
-	features = bytes_get_u32(&c.bytes);
-	if (!same || (features & ~VOTER_FEATURES) != 0) {
-		snprintf(text, text_size,
-			 "the voter file is of another version of hamirror");
-		return -EPROTONOSUPPORT;
+	if (!c->persist_failed)
+		cluster_tell(c, "member", cluster_node_name(c, (int32_t)c->self.node),
+			     "voter-file",
+			     "the voter file cannot be written (error %d): this "
+			     "node answers no ballot",
+			     -error);
+	c->persist_failed = true;
+	c->voter_dirty = true; /* all of it is written again, then synced */
+	c->persist_retry_ns = c->now_ns + RESEND_NS;
+}
+
+void cluster_vote_pump(struct cluster_core *c)
+{
+	answer(c);
+	if (!c->voter_dirty || c->persisting)
+		return;
+	if (c->now_ns < c->persist_retry_ns) {
+		cluster_wake(c, c->persist_retry_ns);
+		return;
 	}
-	c.bytes.position = HEADER_BYTES;
-	v->counter = counter;
-	same = body_codec(&c, config, features, v, text, text_size);
-	if (c.bytes.bad || c.bytes.position != used || v->epoch == 0) {
-		snprintf(text, text_size, "the voter file says what no voter can say");
-		return -EBADMSG;
-	}
-	if (!same)
-		return -ESTALE;
-	if (v->node != node) {
-		snprintf(text, text_size, "the voter file is of node %u, this is node %u",
-			 v->node, node);
-		return -ENXIO;
-	}
-	return 0;
+	c->voter_dirty = false;
+	c->persisting = true;
+	c->voter.counter++;
+	cluster_persist(c, c->voter.counter);
 }

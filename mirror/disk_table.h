@@ -11,7 +11,7 @@ struct mirror_disk {
 	char name[CONFIG_NAME_MAX];
 	uint64_t size_bytes;      /* log: as clients see it, the same on every site;
 				     hello: of the device behind it */
-	uint32_t sector_bytes;    /* the largest of any site: see engine_greet.c */
+	uint32_t sector_bytes;    /* the largest of any site: see engine/greet.c */
 	uint64_t sequence;        /* log: newest per-disk sequence when written, a
 				     floor that the scan raises; hello: 0 */
 };

@@ -24,7 +24,7 @@ struct mirror_pool;
 /* See the table at the head of engine.c. */
 enum engine_state {
 	ENGINE_CLOSED,    /* no device open */
-	ENGINE_OPENING,   /* devices, superblock, maps, scan: engine_open.c */
+	ENGINE_OPENING,   /* devices, superblock, maps, scan: engine/open.c */
 	ENGINE_IDLE,      /* open: a copy, or a production between two periods */
 	ENGINE_PREPARING, /* D4, D5: cut, refuse, roll forward */
 	ENGINE_STARTING,  /* generation in effect, clients being let in */

@@ -32,7 +32,7 @@ unit_tests = \
 	tests/unit/test_fence \
 	tests/unit/test_names \
 	tests/unit/test_force \
-	tests/unit/test_group \
+	tests/unit/test_gate \
 	tests/unit/test_history \
 	tests/unit/test_index \
 	tests/unit/test_io_driver \
@@ -47,7 +47,7 @@ unit_tests = \
 	tests/unit/test_nbd_client \
 	tests/unit/test_nbd_driver \
 	tests/unit/test_nbd_fuzz \
-	tests/unit/test_nbd_line \
+	tests/unit/test_nbd_queue \
 	tests/unit/test_nbd_places \
 	tests/unit/test_nbd_refusal_driver \
 	tests/unit/test_node \
@@ -72,8 +72,8 @@ unit_tests = \
 	tests/unit/test_ublk_driver \
 	tests/unit/test_vectors \
 	tests/unit/test_view \
-	tests/unit/test_voter \
-	tests/unit/test_voter_driver \
+	tests/unit/test_voter_file \
+	tests/unit/test_voter_file_driver \
 	tests/unit/test_wire
 
 # The drivers under a scripted core, which stands in for the engine's objects.
@@ -122,7 +122,7 @@ tests_system_nbd_records_LDADD = $(NBD_LIBS)
 nbd_toy = tests/unit/nbd_toy.c tests/unit/nbd_toy.h
 tests_unit_test_nbd_client_SOURCES = tests/unit/test_nbd_client.c $(nbd_toy)
 tests_unit_test_nbd_fuzz_SOURCES = tests/unit/test_nbd_fuzz.c $(nbd_toy)
-tests_unit_test_nbd_line_SOURCES = tests/unit/test_nbd_line.c $(nbd_toy)
+tests_unit_test_nbd_queue_SOURCES = tests/unit/test_nbd_queue.c $(nbd_toy)
 
 # The members: several cores together (members), or one and a test that plays the
 # others (solo).
@@ -145,7 +145,7 @@ tests_unit_test_role_SOURCES = tests/unit/test_role.c $(members)
 tests_unit_test_round_SOURCES = tests/unit/test_round.c $(members)
 tests_unit_test_score_SOURCES = tests/unit/test_score.c $(members)
 tests_unit_test_view_SOURCES = tests/unit/test_view.c $(members)
-tests_unit_test_voter_SOURCES = tests/unit/test_voter.c $(members)
+tests_unit_test_voter_file_SOURCES = tests/unit/test_voter_file.c $(members)
 
 # What has to do with agent/.
 tests_unit_test_config_LDADD = $(agent_test_libraries)
@@ -158,7 +158,7 @@ tests_unit_test_request_LDADD = $(agent_test_libraries)
 tests_unit_test_node_LDADD = $(agent_test_libraries)
 tests_unit_test_paths_LDADD = $(agent_test_libraries)
 tests_unit_test_status_LDADD = $(agent_test_libraries)
-tests_unit_test_voter_driver_LDADD = $(agent_test_libraries)
+tests_unit_test_voter_file_driver_LDADD = $(agent_test_libraries)
 
 
 # Whole engines of two or three sites.

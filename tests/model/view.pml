@@ -61,7 +61,7 @@ hidden byte G1, G3, G4, SplitBrain, Diverged, Returned; /* always 0: names */
 
 /* ---- durable ------------------------------------------------------------------ */
 
-byte promised[3];                       /* D1: the voter file (cluster/voter.h) */
+byte promised[3];                       /* D1: the voter file (cluster/voter_file.h) */
 byte accepted_ballot[3];
 short accepted[3];
 byte length[3], record[SITES * WRITES]; /* the writelog */
@@ -151,7 +151,7 @@ inline end_renewal(n)
 	i = 0
 }
 
-inline step_down(n) /* role.c: depose(); engine_demote.c: mirror_depose() */
+inline step_down(n) /* role.c: depose(); engine/demote.c: mirror_depose() */
 {
 	role[n] = IDLE; generation[n] = 0; known[n] = 0;
 	undecided[n] = 0; undecided_ballot[n] = 0; candidate[n] = 0; mark[n] = 0; answered[n] = 0;
@@ -182,7 +182,7 @@ inline judge(n, theirs)
 	k = 0
 }
 
-inline shorten(n, to) /* engine_cut.c: mirror_cut_start() */
+inline shorten(n, to) /* engine/cut.c: mirror_cut_start() */
 {
 	do :: length[n] > to -> length[n]--; rec(n, length[n]) = 0 :: else -> break od;
 #ifdef POWER
@@ -210,7 +210,7 @@ inline propose(n) /* round.c: propose(); D3: from here on its set is waited for 
 	candidate[n] = 0; mark[n] = 0; view = 0
 }
 
-/* vote.c: cluster_vote_prepare(): v promises; with its own promise n has a majority. */
+/* voter.c: cluster_vote_prepare(): v promises; with its own promise n has a majority. */
 inline promise(n, v)
 {
 	promised[v] = ballot[n];
@@ -235,7 +235,7 @@ inline promise(n, v)
 #define may_take_over(n, v) (PROD(best(n, v)) == n || has(SET(best(n, v)), n))
 #endif
 
-/* promote.c: cluster_promote_promised(); engine_prepare.c: judge_self(), refuse() */
+/* promote.c: cluster_promote_promised(); engine/prepare.c: judge_self(), refuse() */
 inline take_over(n, v)
 {
 	generations++;
@@ -260,7 +260,7 @@ inline take_over(n, v)
 	i = 0; j = 0; k = 0
 }
 
-/* D5 (engine_greet.c: check_generation(), store(); engine_copy.c): n takes what current
+/* D5 (engine/greet.c: check_generation(), store(); engine/receive.c): n takes what current
  * copy t holds beyond n's log; t stores the refusal and drops older links. */
 #define base_chain(n) (chain[GEN(proposal[n])] & (bit(GEN(proposal[n])) - 1))
 #define is_ahead(t, theirs) (!has(theirs, history[t]) && ((theirs) & ~chain[history[t]]) == 0)
@@ -349,7 +349,7 @@ inline take_effect(n)
 	phase[n] = NONE; ballot[n] = 0; voted[n] = 0; proposal[n] = 0
 }
 
-/* vote.c: cluster_vote_propose(): v accepts, on stable storage. */
+/* voter.c: cluster_vote_propose(): v accepts, on stable storage. */
 #ifdef MUT_BELOW_PROMISE
 #define keeps_promise(v, ballot) (accepted_ballot[v] < (ballot))
 #else
@@ -408,7 +408,7 @@ inline take_lease(n) /* lease.c: cluster_lease_grant() */
 	must(G3, generation[n] >= newest_serving || role[n] != SERVING)
 }
 
-/* promote.c: older_leases_ended(), lease_wait(); engine_prepare.c: mirror_serve_order() */
+/* promote.c: older_leases_ended(), lease_wait(); engine/prepare.c: mirror_serve_order() */
 inline serve(n)
 {
 	for (k : 0 .. 2) {
@@ -447,7 +447,7 @@ inline serve(n)
 
 /* ---- a write's way ------------------------------------------------------------------ */
 
-inline stamp(n) /* engine_request.c: stamp_request(), and the log write */
+inline stamp(n) /* engine/request.c: stamp_request(), and the log write */
 {
 	rec(n, length[n]) = RECORD(generation[n], writes);
 	printf("  node %d logs write %d as generation %d, place %d\n", n, writes,
@@ -470,7 +470,7 @@ inline stamp(n) /* engine_request.c: stamp_request(), and the log write */
 #endif
 #define waited(n) ((counting(n)) | (candidate[n] != 0 -> bit(candidate[n] - 1) : 0))
 #define confirmed(n, t) (!has(waited(n), t) || heard[n * 3 + (t)] > answered[n])
-inline acknowledge(n) /* engine_request.c: mirror_ack_pump() */
+inline acknowledge(n) /* engine/request.c: mirror_ack_pump() */
 {
 	promised_writes = promised_writes | bit(WRITE(rec(n, answered[n])));
 	printf("  node %d acknowledges or shows place %d, write %d\n", n, answered[n],
@@ -506,7 +506,7 @@ inline hear(t)
 	fi
 }
 
-/* D4, D8 (engine_greet.c: check_generation(), judge(), store()): t takes n's stream. */
+/* D4, D8 (engine/greet.c: check_generation(), judge(), store()): t takes n's stream. */
 #define may_link(n, t) (role[n] == SERVING && connected(n, t) && !preparing(t) && \
 	stream[t] != n + 1 && (refused[t] == 0 || has(chain[generation[n]], refused[t])) && \
 	!is_ahead(t, chain[generation[n]]))
@@ -530,7 +530,7 @@ inline link(n, t)
 #define without(v, t) VIEW(GEN(v), PROD(v), SET(v) & (7 - bit(t)), FRESH(v) & (7 - bit(t)))
 #define with(v, t) VIEW(GEN(v), PROD(v), SET(v) | bit(t), FRESH(v) | bit(t))
 
-/* D3 (engine_refresh.c: enter()): all below the mark is durable there. */
+/* D3 (engine/refresh.c: enter()): all below the mark is durable there. */
 #ifdef MUT_NO_MARK
 #define is_level(n) true
 #else
@@ -614,7 +614,7 @@ inline lives(me)
 		printf("  node %d begins ballot %d\n", me, ballot[me]) }
 	:: d_step { up[me] && phase[me] == ENGINE -> open_generation(me) }
 	:: d_step { accepts(me, me) -> accept(me, me) }
-	/* D4 (engine_prepare.c: mirror_view_order()): a later view keeps the older generation */
+	/* D4 (engine/prepare.c: mirror_view_order()): a later view keeps the older generation */
 	:: d_step { up[me] && refused[me] != 0 && !preparing(me) && may_lift(me) ->
 		printf("  node %d lifts its refusal of all but generation %d\n", me, refused[me]);
 		refused[me] = 0; refused_ballot[me] = 0 }
@@ -644,7 +644,7 @@ inline lives(me)
 	:: d_step { role[me] == SERVING && lease[me] && answered[me] < length[me] &&
 	   confirmed(me, 0) && confirmed(me, 1) && confirmed(me, 2) -> acknowledge(me) }
 	:: d_step { candidate[me] != 0 -> candidate[me] = 0; mark[me] = 0 } /* its link was lost */
-	/* engine_copy.c: take_record() */
+	/* engine/receive.c: take_record() */
 	:: d_step { stream[me] != 0 && length[me] < length[stream[me] - 1] ->
 		printf("  copy %d logs place %d from %d\n", me, length[me], stream[me] - 1);
 		rec(me, length[me]) = rec(stream[me] - 1, length[me]); length[me]++; hear(me) }

@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/sim.h"
 
 struct range {

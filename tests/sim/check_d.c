@@ -18,8 +18,8 @@
 
 #include "cluster/internal.h"
 #include "common/crc.h"
-#include "mirror/engine_view.h"
-#include "mirror/history.h"
+#include "mirror/engine/view.h"
+#include "mirror/line/history.h"
 #include "tests/sim/sim.h"
 
 static uint32_t hash(struct sim *w, const struct view *v)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/sim.h"
 
 /* ---- in ---------------------------------------------------------------------------- */

@@ -4,8 +4,8 @@
  * two records; check_g1.c that recovered records are not shown too early.)
  */
 #include "cluster/internal.h"
-#include "mirror/engine_view.h"
-#include "mirror/history.h"
+#include "mirror/engine/view.h"
+#include "mirror/line/history.h"
 #include "tests/sim/sim.h"
 
 static const struct order_peer *source_of(const struct mirror_view *m, uint32_t site)

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/descriptor.h"
-#include "mirror/engine_view.h"
+#include "mirror/log/descriptor.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/sim.h"
 
 #define STABLE_LOOK 32u /* so many records before a flush are looked at */

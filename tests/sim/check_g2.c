@@ -3,7 +3,7 @@
  * W5, and while a refresh is held, G6. And the groups themselves: a client that writes
  * after an answer writes a later group (P0-3).
  */
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/sim.h"
 
 static void look(struct sim *w)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/sim.h"
 
 static bool has_lease(const struct sim *w, uint32_t node)

@@ -5,7 +5,7 @@
  */
 #include <assert.h>
 
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/sim.h"
 
 /* What the copy has for certain of this generation's history. */

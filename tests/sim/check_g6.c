@@ -2,7 +2,7 @@
  * unless its operator allowed otherwise. (That the image is one while it is refreshed,
  * check_g2.c sees; here, as soon as the hold has ended, well or not.)
  */
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/sim.h"
 
 static void fact(struct sim *w, uint32_t node, const struct fact *f)

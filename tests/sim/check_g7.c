@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_status.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/status.h"
+#include "mirror/engine/view.h"
 #include "mirror/status.h"
 #include "tests/sim/sim.h"
 

@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "mirror/descriptor.h"
-#include "mirror/engine_view.h"
-#include "mirror/history.h"
+#include "mirror/log/descriptor.h"
+#include "mirror/engine/view.h"
+#include "mirror/line/history.h"
 #include "tests/sim/sim.h"
 
 /* ---- records ------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
  * here. Power may take what was not flushed from who took over, and its promotion says so
  * (D4): then only what was flushed counts.
  */
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/sim.h"
 
 static bool power_failed(const struct sim *w, const struct sim_generation *g)

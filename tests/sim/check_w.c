@@ -14,8 +14,8 @@
  */
 #include <string.h>
 
-#include "mirror/descriptor.h"
-#include "mirror/engine_view.h"
+#include "mirror/log/descriptor.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/sim.h"
 
 /* The mark that a scan would know of if it found this record torn, or 0: none. */

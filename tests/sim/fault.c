@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/sim.h"
 
 #define MOMENT_LIMIT_NS (10 * SIM_S) /* then a fault strikes all the same */

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/engine_view.h"
-#include "mirror/wire.h"
+#include "mirror/engine/view.h"
+#include "mirror/line/wire.h"
 #include "tests/sim/sim.h"
 
 #define POLL_NS (20 * SIM_MS) /* of a line that is cut, or of a receiver that is full */

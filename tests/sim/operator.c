@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/engine_view.h"
-#include "mirror/history.h"
+#include "mirror/engine/view.h"
+#include "mirror/line/history.h"
 #include "tests/sim/sim.h"
 
 #define PERIOD_NS (20 * SIM_MS)

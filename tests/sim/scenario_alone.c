@@ -3,7 +3,7 @@
  * the situation about, and say what a promotion has to answer there.
  */
 #include "cluster/alone.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/scenario.h"
 
 #define LOG_BYTES (2u << 20)

@@ -1,6 +1,6 @@
 /* scenario_clients.c - traces in which a client is told too early, or is heard twice. */
 #include "cluster/internal.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 40u

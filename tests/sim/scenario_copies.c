@@ -1,6 +1,6 @@
 /* scenario_copies.c - traces of a copy on its way into the current set (D3). */
 #include "cluster/internal.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 150u

@@ -1,6 +1,6 @@
 /* scenario_hosts.c - traces of devices that pass on: who may have a site's open (D6). */
 #include "cluster/internal.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/scenario.h"
 
 /* It leaves in order: its reply comes, what it said has arrived, its process ends. */

@@ -1,6 +1,6 @@
 /* scenario_leases.c - traces in which an old production could go on answering (D6, D7). */
 #include "cluster/internal.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 90u

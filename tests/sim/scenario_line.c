@@ -1,6 +1,6 @@
 /* scenario_line.c - traces of the lines: what waits there, and what comes late (G7, G8). */
 #include "cluster/internal.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 190u

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/scenario.h"
 
 #define BEGIN_MS 60000u

@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/scenario.h"
 
 /* ---- cut short -------------------- */

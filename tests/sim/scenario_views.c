@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "cluster/internal.h"
-#include "mirror/engine_view.h"
-#include "mirror/history.h"
+#include "mirror/engine/view.h"
+#include "mirror/line/history.h"
 #include "tests/sim/scenario.h"
 
 #define SECTOR 110u

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "mirror/engine_view.h"
+#include "mirror/engine/view.h"
 #include "tests/sim/sim.h"
 
 #define TOGETHER_NS (120 * SIM_S)

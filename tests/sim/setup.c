@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/map.h"
-#include "mirror/superblock.h"
+#include "mirror/log/map.h"
+#include "mirror/log/superblock.h"
 #include "tests/sim/sim.h"
 
 static const struct uuid mirror_id = { { 1, 2, 3 } }, lineage_id = { { 4, 5, 6 } };

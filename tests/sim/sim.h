@@ -43,9 +43,9 @@
 
 #include "cluster/cluster.h"
 #include "common/config.h"
-#include "mirror/engine_bounds.h"
-#include "mirror/engine_view.h"
-#include "mirror/pool.h"
+#include "mirror/engine/bounds.h"
+#include "mirror/engine/view.h"
+#include "mirror/engine/pool.h"
 #include "tests/sim/checker.h"
 #include "tests/sim/device.h"
 #include "tests/sim/operator.h"

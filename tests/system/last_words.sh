@@ -126,7 +126,7 @@ day_assertion() {
 	await 10 daemon_is_gone "$pid" || fail "it does not end"
 	rm "$BROKEN"
 	leaves_all
-	leaves "^assertion .*agent/io.c:[0-9]+: .*agent_io_order.*: .errno == EAGAIN. is not so"
+	leaves "^assertion .*agent/io_thread.c:[0-9]+: .*agent_io_order.*: .errno == EAGAIN. is not"
 	is_told died "an assertion failed: "
 	why_says a "errno == EAGAIN" || fail "why does not tell: $(hamirror why data@a)"
 	run stop a

@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "mirror/io_private_driver.h"
-#include "mirror/pool.h"
+#include "mirror/drivers/io_private_driver.h"
+#include "mirror/engine/pool.h"
 #include "tests/unit/patience.h"
 
 /* ---- the core ------------------------------------------------------------ */

@@ -1,7 +1,7 @@
 /* driver_rig.h - a real I/O thread with its ring, devices and sockets, around a
  * scripted core: what the core is told comes out as a transcript of facts.
  *
- * The rig stands in for mirror/engine.c, so a program that uses it must not link
+ * The rig stands in for mirror/engine/engine.c, so a program that uses it must not link
  * anything that needs the real one. */
 #ifndef TESTS_UNIT_DRIVER_RIG_H
 #define TESTS_UNIT_DRIVER_RIG_H
@@ -15,10 +15,10 @@
 #include "common/fact.h"
 #include "common/order.h"
 #include "common/queue.h"
-#include "mirror/disk_driver.h"
+#include "mirror/drivers/disk_driver.h"
 #include "mirror/engine.h"
-#include "mirror/io_driver.h"
-#include "mirror/link_driver.h"
+#include "mirror/drivers/io_driver.h"
+#include "mirror/drivers/link_driver.h"
 
 struct rig;
 

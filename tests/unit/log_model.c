@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/descriptor.h"
+#include "mirror/log/descriptor.h"
 #include "tests/unit/same.h"
 
 static uint64_t hash(uint64_t a, uint64_t b)

@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mirror/ring.h"
-#include "mirror/scan.h"
-#include "mirror/superblock.h"
+#include "mirror/log/ring.h"
+#include "mirror/log/scan.h"
+#include "mirror/log/superblock.h"
 #include "tests/unit/property.h"
 
 #define MODEL_LOG_BYTES (2u * 1024 * 1024)

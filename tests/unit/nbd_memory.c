@@ -10,7 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "mirror/pool.h"
+#include "mirror/engine/pool.h"
 #include "tests/unit/patience.h"
 
 #define POOL_BYTES (64u << 20)

@@ -1,7 +1,7 @@
 /* nbd_memory.h - an I/O thread with its ring and the NBD front-end, around a toy core
  * whose disks are memory: for tests of the front-end and for real clients.
  *
- * It stands in for mirror/engine.c, so a program that uses it must not link anything
+ * It stands in for mirror/engine/engine.c, so a program that uses it must not link anything
  * that needs the real one. */
 #ifndef TESTS_UNIT_NBD_MEMORY_H
 #define TESTS_UNIT_NBD_MEMORY_H
@@ -14,8 +14,8 @@
 #include "common/config.h"
 #include "common/queue.h"
 #include "mirror/engine.h"
-#include "mirror/io_driver.h"
-#include "mirror/nbd_driver.h"
+#include "mirror/drivers/io_driver.h"
+#include "mirror/drivers/nbd_driver.h"
 
 #define NBD_MEMORY_DISKS 2u
 #define NBD_MEMORY_QUEUE 64u

@@ -6,7 +6,7 @@
 #ifndef TESTS_NBD_TOY_H
 #define TESTS_NBD_TOY_H
 
-#include "mirror/nbd_client.h"
+#include "mirror/front/nbd_client.h"
 
 #define TOY_DISK_BYTES (4u << 20)
 #define TOY_CLIENTS_MAX 4u

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/wire.h"
+#include "mirror/line/wire.h"
 #include "tests/unit/pair_private.h"
 
 uint64_t pair_random(struct pair *p, uint64_t below)

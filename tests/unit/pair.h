@@ -10,7 +10,7 @@
 #define TESTS_UNIT_PAIR_H
 
 #include "mirror/engine.h"
-#include "mirror/engine_state.h"
+#include "mirror/engine/state.h"
 
 #define PAIR_SITES_MAX 3u
 #define PAIR_DISKS 2u

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/wire.h"
+#include "mirror/line/wire.h"
 #include "tests/unit/pair_private.h"
 
 #define SECTOR 512u

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "mirror/descriptor.h"
+#include "mirror/log/descriptor.h"
 
 static inline bool same_header(const struct mirror_header *a,
 			       const struct mirror_header *b)

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "mirror/ack.h"
+#include "mirror/engine/ack.h"
 #include "tests/unit/property.h"
 
 static struct mirror_ack ack;

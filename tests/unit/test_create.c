@@ -15,7 +15,7 @@
 #include "agent/log_file.h"
 #include "agent/reach.h"
 #include "agent/scan.h"
-#include "cluster/voter_driver.h"
+#include "cluster/voter_file_driver.h"
 
 #define LOG_BYTES (4 * 1024 * 1024)
 #define DISK_BYTES (1024 * 1024 + 512)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/crc.h"
-#include "mirror/descriptor.h"
+#include "mirror/log/descriptor.h"
 #include "tests/unit/same.h"
 
 static const struct uuid mirror = { .byte = { 1, 2, 3 } };

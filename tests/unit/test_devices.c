@@ -1,4 +1,4 @@
-/* test_devices.c - the table of agent/devices.h: what comes before what, with attach
+/* test_devices.c - the table of agent/device_nodes.h: what comes before what, with attach
  * played by the test. */
 #include <check.h>
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "agent/attach.h"
-#include "agent/devices.h"
+#include "agent/device_nodes.h"
 
 /* ---- attach, played here ----------------------------------------------------------- */
 

@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "mirror/disk_driver.h"
-#include "mirror/disk_open_driver.h"
+#include "mirror/drivers/disk_driver.h"
+#include "mirror/drivers/disk_open_driver.h"
 #include "tests/unit/driver_rig.h"
 #include "tests/unit/free_port.h"
 #include "tests/unit/site_folder.h"

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "mirror/disk_identity_driver.h"
+#include "mirror/drivers/disk_identity_driver.h"
 #include "tests/unit/site_folder.h"
 
 static char root[64];

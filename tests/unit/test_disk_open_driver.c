@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "mirror/disk_open_driver.h"
+#include "mirror/drivers/disk_open_driver.h"
 #include "tests/unit/site_folder.h"
 
 static struct site_folder folder;

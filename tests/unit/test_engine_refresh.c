@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/engine_state.h"
+#include "mirror/engine/state.h"
 #include "tests/unit/pair_play.h"
 
 #ifndef SEEDS
@@ -254,9 +254,11 @@ START_TEST(refresh_cut_short_leaves_the_image)
 END_TEST
 
 /* Production dies in mid-refresh and the operator forces the copy: it serves its last
- * consistent image, and the old production is undone and refreshed when it returns. */
+ * consistent image. The old production is undone and refreshed when it returns and the
+ * operator gives up what only it has. */
 START_TEST(forced_in_mid_refresh)
 {
+	const struct order discard = { .type = ORDER_MARK, .id = 9, .discard = 1u << 1 };
 	struct pair *p = pair_level((uint64_t)_i + 3000, 2, 4u << 20);
 
 	p->span_bytes = 256u * 1024;
@@ -271,6 +273,7 @@ START_TEST(forced_in_mid_refresh)
 	pair_expect_history(p, 1);
 	pair_load(p, 1, 3000);
 	pair_start(p, 0);
+	pair_order(p, 0, &discard);
 	pair_link_all(p, 1);
 	ck_assert(pair_run_until(p, 1600000, pair_is_level, 1));
 	pair_run(p, 1000);

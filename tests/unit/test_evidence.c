@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/evidence.h"
+#include "mirror/engine/evidence.h"
 
 static struct mirror_evidence e;
 static uint8_t data[MIRROR_RECORD_DATA_MAX];

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/history.h"
+#include "mirror/line/history.h"
 #include "tests/unit/property.h"
 
 static struct history own, theirs;

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "mirror/index.h"
+#include "mirror/engine/index.h"
 #include "tests/unit/property.h"
 
 #define COUNT_MAX 200

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "mirror/io_private_driver.h"
+#include "mirror/drivers/io_private_driver.h"
 #include "tests/unit/driver_rig.h"
 #include "tests/unit/free_port.h"
 

@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "mirror/link_driver.h"
-#include "mirror/pool.h"
-#include "mirror/wire.h"
-#include "mirror/wire_private.h"
+#include "mirror/drivers/link_driver.h"
+#include "mirror/engine/pool.h"
+#include "mirror/line/wire.h"
+#include "mirror/line/wire_private.h"
 #include "tests/unit/driver_rig.h"
 #include "tests/unit/free_port.h"
 

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "common/crc.h"
-#include "mirror/pool.h"
-#include "mirror/wire.h"
-#include "mirror/wire_private.h"
+#include "mirror/engine/pool.h"
+#include "mirror/line/wire.h"
+#include "mirror/line/wire_private.h"
 #include "tests/unit/driver_rig.h"
 #include "tests/unit/free_port.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/map.h"
+#include "mirror/log/map.h"
 #include "tests/unit/property.h"
 
 #define E MIRROR_EXTENT_BYTES

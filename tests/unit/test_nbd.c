@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/nbd.h"
-#include "mirror/nbd_piece.h"
+#include "mirror/front/nbd.h"
+#include "mirror/front/nbd_piece.h"
 
 #define ACK 1u
 #define SERVER 2u

@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "mirror/nbd.h"
+#include "mirror/front/nbd.h"
 #include "tests/unit/free_port.h"
 #include "tests/unit/nbd_memory.h"
 #include "tests/unit/nbd_peer.h"

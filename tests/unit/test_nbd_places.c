@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/nbd_client.h"
+#include "mirror/front/nbd_client.h"
 
 #define MIB (1024ull * 1024)
 #define S 1000000000ull

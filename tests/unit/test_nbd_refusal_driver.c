@@ -11,8 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "mirror/nbd.h"
-#include "mirror/nbd_places.h"
+#include "mirror/front/nbd.h"
+#include "mirror/front/nbd_places.h"
 #include "tests/unit/nbd_memory.h"
 #include "tests/unit/nbd_peer.h"
 

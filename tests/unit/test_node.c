@@ -18,8 +18,9 @@
 
 #include "agent/config.h"
 #include "agent/create.h"
-#include "agent/io.h"
+#include "agent/io_thread.h"
 #include "agent/node.h"
+#include "agent/protect.h"
 #include "mirror/status.h"
 #include "tests/unit/free_port.h"
 
@@ -33,6 +34,7 @@ static char said[512]; /* what was told, in order */
 static bool opened, failed, has_status, has_mirror;
 static int opened_error, reply_count, status_count;
 static char text[1024];
+static struct agent_protection protections[AGENT_PROTECTION_COUNT];
 
 static void say(const char *word)
 {
@@ -204,6 +206,7 @@ static void await(const bool *condition)
 static void start(void)
 {
 	const struct agent_node_setup s = {
+		.protections = protections,
 		.loop = loop,
 		.config = config,
 		.instance = &instance,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/pool.h"
+#include "mirror/engine/pool.h"
 #include "tests/unit/property.h"
 
 #define KIB 1024u

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "mirror/record.h"
+#include "mirror/log/record.h"
 
 #define STATE_COUNT (MIRROR_RECORD_HOME + 1)
 

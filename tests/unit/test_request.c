@@ -342,6 +342,11 @@ END_TEST
 
 START_TEST(score_and_fenced_are_answered_at_once)
 {
+	ask(&client, "{\"command\":\"score\"}"); /* without a cluster */
+	ck_assert_int_eq(client.exit_status, 1);
+	ask(&client, "{\"command\":\"fenced\",\"node\":\"a\"}");
+	ck_assert_int_eq(client.exit_status, 1);
+	config->cluster = true;
 	members.promotion_score = 7900;
 	ask(&client, "{\"command\":\"score\"}");
 	ck_assert_int_eq(json_integer_value(json_object_get(client.reply, "score")),

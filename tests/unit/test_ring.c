@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "mirror/record.h"
-#include "mirror/ring.h"
+#include "mirror/log/record.h"
+#include "mirror/log/ring.h"
 #include "tests/unit/property.h"
 
 #define B MIRROR_BLOCK_BYTES

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/descriptor.h"
+#include "mirror/log/descriptor.h"
 #include "tests/unit/log_model.h"
 
 static struct log_model m;

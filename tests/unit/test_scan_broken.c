@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/crc.h"
-#include "mirror/descriptor.h"
+#include "mirror/log/descriptor.h"
 #include "tests/unit/log_model.h"
 
 static struct log_model m;

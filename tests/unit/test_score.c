@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/history.h"
+#include "mirror/line/history.h"
 #include "tests/unit/solo.h"
 
 #define NONE INT32_MIN

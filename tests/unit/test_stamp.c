@@ -2,8 +2,8 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "mirror/group.h"
-#include "mirror/stamp.h"
+#include "mirror/engine/gate.h"
+#include "mirror/engine/stamp.h"
 #include "tests/unit/property.h"
 
 static struct mirror_stamp stamp;
@@ -152,10 +152,10 @@ START_TEST(numbers_of_both_sides_stay_in_step_over_generations)
 {
 	struct random random = { 7 };
 	struct mirror_record_queue issue = { 0 };
-	struct mirror_group gate;
+	struct mirror_gate gate;
 	uint64_t cut = 0;
 
-	mirror_group_init(&gate, (struct mirror_group_number){ 0 }, 8);
+	mirror_gate_init(&gate, (struct mirror_group_number){ 0 }, 8);
 	for (uint64_t generation = 1; generation <= 100; generation++) {
 		const uint64_t length = random_below(&random, 50);
 
@@ -168,10 +168,10 @@ START_TEST(numbers_of_both_sides_stay_in_step_over_generations)
 			if (i == 1)
 				ck_assert_uint_eq(r.header.group, 1);
 			ck_assert_uint_eq(r.header.sequence, cut + i);
-			ck_assert_int_eq(mirror_group_arrive(&gate, &r, &issue), 0);
+			ck_assert_int_eq(mirror_gate_arrive(&gate, &r, &issue), 0);
 			ck_assert_ptr_eq(mirror_record_pop(&issue), &r);
 			ck_assert_uint_eq(gate.current.group, stamp.group);
-			mirror_group_done(&gate, &r, &issue);
+			mirror_gate_done(&gate, &r, &issue);
 			if (random_below(&random, 3) == 0)
 				mirror_stamp_acknowledge(&stamp, r.header.group);
 		}

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "common/crc.h"
-#include "mirror/history.h"
-#include "mirror/superblock.h"
+#include "mirror/line/history.h"
+#include "mirror/log/superblock.h"
 #include "tests/unit/property.h"
 
 static struct mirror_superblock sb, back, scratch;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "mirror/task.h"
+#include "mirror/engine/task.h"
 
 /* Who adds an operation. */
 struct owner {

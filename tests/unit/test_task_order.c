@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "mirror/task.h"
+#include "mirror/engine/task.h"
 #include "tests/unit/property.h"
 
 #define CELL_MAX 256

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "mirror/ublk.h"
+#include "mirror/front/ublk.h"
 
 #if __has_include(<linux/ublk_cmd.h>)
 #include <linux/ublk_cmd.h>

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "common/config.h"
-#include "mirror/pool.h"
-#include "mirror/ublk.h"
-#include "mirror/ublk_driver.h"
+#include "mirror/engine/pool.h"
+#include "mirror/front/ublk.h"
+#include "mirror/drivers/ublk_driver.h"
 
 #define SENT_MAX 512u
 #define DISK_BYTES (1ull << 20)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/crc.h"
-#include "mirror/map.h"
+#include "mirror/log/map.h"
 #include "tests/unit/property.h"
 #include "tests/unit/same.h"
 #include "tests/unit/vector_samples.h"

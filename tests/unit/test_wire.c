@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirror/descriptor.h"
-#include "mirror/history.h"
-#include "mirror/wire.h"
+#include "mirror/log/descriptor.h"
+#include "mirror/line/history.h"
+#include "mirror/line/wire.h"
 #include "tests/unit/property.h"
 #include "tests/unit/same.h"
 

@@ -2,9 +2,9 @@
 #ifndef TESTS_UNIT_VECTOR_SAMPLES_H
 #define TESTS_UNIT_VECTOR_SAMPLES_H
 
-#include "mirror/descriptor.h"
-#include "mirror/superblock.h"
-#include "mirror/wire.h"
+#include "mirror/log/descriptor.h"
+#include "mirror/log/superblock.h"
+#include "mirror/line/wire.h"
 
 #define SAMPLE_TIME_NS 1700000000123456789ull
 #define SAMPLE_DATA_BYTES 4608u

@@ -1,0 +1,46 @@
+/* engine/bounds.h - how much, how many, how long: the engine's own bounds in one list. */
+#ifndef MIRROR_ENGINE_BOUNDS_H
+#define MIRROR_ENGINE_BOUNDS_H
+
+#define NS_PER_MS 1000000ull
+
+/* Bounds (G7), each with its reason. */
+#define BATCH_DESCRIPTORS_MAX 4u /* one log write: up to 192 records ... */
+#define BATCH_BYTES_MAX                                                                  \
+	(512u * 1024)                 /* ... and half a MiB, so that the first
+					   of them does not wait for the last */
+#define ENTRY_BYTES_MAX (260u * 1024) /* descriptor and its data: fits LINK_READ_BYTES */
+#define UNFLUSHED_BYTES_LAZY (1u << 20) /* flush the log at the latest after so much */
+#define UNFLUSHED_BYTES_MAX (4u << 20)  /* W4: the scan's window is four times that */
+#define FLUSH_LAZY_NS (20 * NS_PER_MS)  /* ... or so long, so that homes can start */
+#define MARK_IDLE_NS (10 * NS_PER_MS)   /* W4: a mark follows within 10 ms */
+#define READS_MAX 128u                  /* client and refresh reads under way */
+#define READ_OVERLAPS_MAX 128u          /* more: the read waits for homes first */
+#define RECORDS_MAX 32768u              /* stamped, not yet home and flushed */
+#define REPLAYS_MAX 32u
+#define HOME_OPS_MAX 256u
+#define HOME_OPS_FEW 32u /* while nothing waits for them */
+#define LINK_FRAMES_MAX 192u /* queued on one link; beyond: from the log */
+#define LINK_BYTES_MAX (8u << 20)
+#define LINK_READ_BYTES (512u * 1024) /* catch-up reads of the log */
+#define FRAMES_MAX (LINK_FRAMES_MAX * 4)
+#define REFRESH_READS_MAX 4u
+#define SCAN_BYTES (1u << 20)
+#define RESERVE_BUFFERS 4u /* of the largest size: replays and greetings go on */
+#define HEARTBEAT_NS (500 * NS_PER_MS)
+#define RETRY_NS (500 * NS_PER_MS)
+#define REFUSED_NS (5000 * NS_PER_MS) /* until a refresh is asked for again */
+#define MARKS_NS (50 * NS_PER_MS)     /* production's marks to a copy */
+#define HOME_FLUSH_NS (1000 * NS_PER_MS)
+#define LOST_GRACE_NS (1000 * NS_PER_MS)   /* a reconnect within it is no loss */
+#define FLOW_NS (1000 * NS_PER_MS)         /* nothing confirmed for so long: it stands */
+#define LEVEL_RECORDS 512u                 /* so near, a copy may enter (D3) ... */
+#define MAPPING_NS (500 * NS_PER_MS)       /* then clients wait for a refresh to begin */
+#define CHASE_NS (1000 * NS_PER_MS)        /* ... or when clients outrun it so long */
+#define COPY_TOGETHER 4096u                /* so far behind, it is catching up */
+#define DEVICE_LOOK_NS (1000 * NS_PER_MS)  /* how old are our device operations? */
+#define DEVICE_HANGS_NS (3000 * NS_PER_MS) /* so old: it is told */
+#define FACTS_WAITING_MAX 64u
+#define PUMP_ROUNDS_MAX 16u
+
+#endif

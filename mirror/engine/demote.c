@@ -1,0 +1,229 @@
+/* engine/demote.c - letting clients in, and ceasing to be production.
+ *
+ *   demoting    what is awaited                              next
+ *   drain       every request answered, all of it durable    mark clean
+ *               wherever it is waited for; or the deadline   fail what is frozen
+ *   mark        the clean mark durable here, told to copies  close clients
+ *   close       the front-end's sockets are closed           idle, FACT_DEMOTED
+ */
+#include <stdio.h>
+
+#include "mirror/engine/state.h"
+
+static void serve_pump(struct mirror_engine *m)
+{
+	if (m->state == ENGINE_STARTING && m->open.serve.ticket != 0 &&
+	    mirror_superblock_has(m, m->open.serve.ticket) &&
+	    mirror_maps_have(m, m->open.serve.map_ticket)) {
+		m->open.serve.ticket = 0;
+		if (mirror_map_count(m->open.map, m->open.site) > 0)
+			mirror_maps_clear(m, m->open.site);
+		m->clients.wanted = true;
+	}
+}
+
+/* One order at a time: an answer is then known to be that of the last one. */
+void mirror_clients_pump(struct mirror_engine *m)
+{
+	if (m->clients.busy || m->clients.wanted == m->clients.ordered)
+		return;
+	m->clients.busy = true;
+	m->clients.ordered = m->clients.wanted;
+	m->out->clients = m->clients.wanted ? MIRROR_CLIENTS_OPEN : MIRROR_CLIENTS_CLOSE;
+}
+
+static void demoted(struct mirror_engine *m)
+{
+	struct fact *f;
+
+	mirror_become_idle(m);
+	f = mirror_engine_fact(m, FACT_DEMOTED);
+	f->order_id = m->open.demote.order_id;
+	f->clean = m->open.demote.clean;
+	f->level_sites = m->open.demote.clean ? m->open.demote.heirs : 0;
+	f->marks.logged = f->sequence = m->open.marks.last;
+	f->marks.durable = m->open.marks.durable;
+	memcpy(f->text, m->open.demote.text, sizeof f->text);
+}
+
+/* The front-end answers `clients`: its sockets are open, or closed. */
+void mirror_clients_done(struct mirror_engine *m, int32_t error)
+{
+	const bool opened = m->clients.ordered;
+	struct fact *f;
+
+	m->clients.busy = false;
+	if (opened && error != 0)
+		m->clients.ordered = m->clients.wanted = false;
+	if (m->state == ENGINE_STARTING && opened) {
+		if (error != 0) {
+			mirror_serve_failed(m, m->open.serve.order_id, error,
+					    "the clients' socket could not be opened");
+			mirror_become_idle(m);
+			return;
+		}
+		mirror_engine_set_state(m, ENGINE_SERVING);
+		f = mirror_engine_fact(m, FACT_SERVING);
+		f->order_id = m->open.serve.order_id;
+	} else if (m->state == ENGINE_DEMOTING && m->open.demote.closing &&
+		   !m->clients.ordered) {
+		demoted(m);
+	}
+}
+
+/* ---- demote, depose ------------------------------------------------------ */
+
+/* No longer production: records that are not home stay in the log until a link says by D8
+ * whether they stand. */
+void mirror_become_idle(struct mirror_engine *m)
+{
+	mirror_engine_set_state(m, ENGINE_IDLE);
+	m->open.prepare.done = false;
+	MIRROR_SET(m, prepare.step, PREPARE_NONE);
+	MIRROR_SET(m, home.reset_due, true);
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		mirror_refresh_stop(m, s);
+	mirror_refusal_review(m);
+}
+
+void mirror_depose(struct mirror_engine *m, const char *text)
+{
+	if (m->state == ENGINE_PREPARING) {
+		mirror_links_close_all(m, text);
+		mirror_become_idle(m);
+	}
+	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
+		return;
+	mirror_requests_fail(m, -ESHUTDOWN);
+	mirror_reads_fail(m, -ESHUTDOWN);
+	mirror_links_close_all(m, text);
+	m->clients.wanted = false;
+	if (m->state == ENGINE_DEMOTING) {
+		struct fact *f = mirror_engine_fact(m, FACT_DEMOTED);
+
+		f->order_id = m->open.demote.order_id;
+		f->marks.logged = m->open.marks.logged;
+	}
+	mirror_become_idle(m);
+	mirror_engine_set_data(m, DATA_OUTDATED, text);
+	mirror_engine_event(m, "generation", "depose", "%s", text);
+}
+
+void mirror_demote_order(struct mirror_engine *m, const struct order *o)
+{
+	struct fact *f;
+
+	if (m->state == ENGINE_SERVING || m->state == ENGINE_STARTING) {
+		mirror_engine_set_state(m, ENGINE_DEMOTING);
+		m->open.demote.order_id = o->id;
+		m->open.demote.deadline_ns = m->now_ns + o->wait_ms * NS_PER_MS;
+		m->open.demote.clean = false;
+		m->open.demote.closing = false;
+		m->open.demote.text[0] = 0;
+		return;
+	}
+	if (m->state == ENGINE_PREPARING) {
+		mirror_links_close_all(m, "the promotion was called off");
+		mirror_become_idle(m);
+	}
+	f = mirror_engine_fact(m, FACT_DEMOTED);
+	f->order_id = o->id;
+	f->clean = mirror_is_clean(m);
+	f->marks.logged = f->sequence = m->open.marks.last;
+}
+
+static bool reads_are_done(const struct mirror_engine *m)
+{
+	for (uint32_t i = 0; i < READS_MAX; i++)
+		if (m->memory.reads[i].used && m->memory.reads[i].request != NULL)
+			return false;
+	return m->open.requests.reads_waiting.head == NULL &&
+	       m->open.requests.answers_held.head == NULL &&
+	       m->open.reading.refresh_count == 0;
+}
+
+static void close_clients(struct mirror_engine *m)
+{
+	m->open.demote.closing = true;
+	m->clients.wanted = false;
+	mirror_clients_pump(m);
+	if (!m->clients.busy)
+		demoted(m); /* they never were let in */
+}
+
+/* Drained and durable wherever it is waited for: the end is marked, and told to copies
+ * that have it, so that they may be promoted without this site. */
+static void mark_clean(struct mirror_engine *m)
+{
+	const struct generation *g = history_newest(&m->open.sb.history);
+
+	m->open.demote.clean = true;
+	m->open.demote.told = false;
+	m->open.demote.heirs = mirror_heir(m);
+	mirror_store_handed_over(m, !m->config->cluster && m->open.demote.heirs != 0);
+	mirror_store_clean(m, &g->id, m->open.marks.last);
+	m->open.demote.ticket = mirror_superblock_want(m);
+}
+
+/* The mark is durable here first: it says that another may be promoted. */
+static void tell_heirs(struct mirror_engine *m)
+{
+	if (m->open.demote.told)
+		return;
+	m->open.demote.told = true;
+	mirror_links_send_demoted(m, m->open.demote.heirs, &m->open.sb.clean.generation,
+				  m->open.sb.clean.sequence);
+}
+
+/* The time is over, or no more can be drained. */
+static void end_unclean(struct mirror_engine *m)
+{
+	if (m->open.failed)
+		mirror_text(m->open.demote.text, sizeof m->open.demote.text, "%s",
+			    m->open.failed_text);
+	else
+		mirror_watch_text(m, m->open.demote.text, sizeof m->open.demote.text);
+	mirror_requests_fail(m, -EIO);
+	mirror_reads_fail(m, -EIO);
+	mirror_engine_event(m, "generation", "demote-unclean",
+			    "not drained%s: what was frozen has failed%s%s",
+			    m->open.failed ? "" : " in time",
+			    m->open.demote.text[0] != 0 ? ": " : "", m->open.demote.text);
+	m->open.demote.clean = false;
+	close_clients(m);
+}
+
+void mirror_demote_pump(struct mirror_engine *m)
+{
+	/* FUA: the log ends with the mark, and it is to be durable itself, at once. */
+	struct mirror_header flush = { .type = MIRROR_RECORD_FLUSH,
+				       .flags = MIRROR_RECORD_FUA };
+
+	serve_pump(m);
+	mirror_clients_pump(m);
+	mirror_mark_pump(m);
+	if (m->state != ENGINE_DEMOTING || m->open.demote.closing)
+		return;
+	if (m->now_ns >= m->open.demote.deadline_ns || m->open.failed) {
+		end_unclean(m);
+		return;
+	}
+	mirror_engine_wake(m, m->open.demote.deadline_ns);
+	if (m->open.demote.clean) {
+		if (!mirror_superblock_has(m, m->open.demote.ticket))
+			return;
+		tell_heirs(m);
+		if (mirror_links_sent_all(m))
+			close_clients(m);
+		return;
+	}
+	if (m->open.requests.pending_count > 0 || m->open.requests.waiting.head != NULL ||
+	    !reads_are_done(m))
+		return;
+	if (mirror_ack_flushed(&m->open.requests.ack) >= m->open.marks.last)
+		mark_clean(m);
+	else if (m->memory.records[m->open.marks.last % RECORDS_MAX].header.type !=
+			 MIRROR_RECORD_FLUSH ||
+		 m->open.marks.last == m->open.marks.home_flushed)
+		mirror_record_stamp(m, &flush, NULL);
+}

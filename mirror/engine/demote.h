@@ -1,0 +1,34 @@
+/* engine/demote.h - letting clients in, and ceasing to be production. */
+#ifndef MIRROR_ENGINE_DEMOTE_H
+#define MIRROR_ENGINE_DEMOTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/fact.h"
+
+struct mirror_engine;
+struct order;
+
+/* The front-end: one order under way at a time. It outlives an open. */
+struct engine_clients {
+	bool wanted, ordered, busy;
+};
+
+struct engine_demote {
+	uint64_t order_id;
+	uint64_t deadline_ns;
+	bool clean, closing, told;
+	uint64_t ticket;          /* the clean mark */
+	char text[FACT_TEXT_MAX]; /* why it was not drained */
+	uint32_t heirs;           /* who is told of the clean end */
+};
+
+void mirror_become_idle(struct mirror_engine *m);
+void mirror_depose(struct mirror_engine *m, const char *text);
+void mirror_demote_order(struct mirror_engine *m, const struct order *o);
+void mirror_demote_pump(struct mirror_engine *m);
+void mirror_clients_pump(struct mirror_engine *m);
+void mirror_clients_done(struct mirror_engine *m, int32_t error);
+
+#endif

@@ -1,0 +1,37 @@
+/* engine/free.h - disks flushed, the log given back, and the maps that take over. */
+#ifndef MIRROR_ENGINE_FREE_H
+#define MIRROR_ENGINE_FREE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mirror/io.h"
+#include "mirror/log/record.h"
+
+struct mirror_engine;
+
+struct engine_free {
+	uint64_t dirty_since_ns;
+	bool disk_dirty[CONFIG_DISK_COUNT_MAX];
+	uint32_t flushes_running;
+	uint64_t flush_covers;
+	struct mirror_io flush_io[CONFIG_DISK_COUNT_MAX];
+	uint64_t freed_bytes;
+};
+
+enum bypass_step { BYPASS_NONE, BYPASS_HEADERS, BYPASS_MAP, BYPASS_SUPERBLOCK };
+
+struct engine_bypass {
+	enum bypass_step step;
+	uint64_t next, ticket;
+	uint32_t sites; /* bit per site that the round stands for, from its begin */
+	uint32_t round;
+};
+
+void mirror_free_pump(struct mirror_engine *m);
+uint64_t mirror_free_covered(const struct mirror_engine *m, uint32_t site);
+void mirror_free_io(struct mirror_engine *m, struct mirror_io *io);
+void mirror_bypass_headers(struct mirror_engine *m, const struct mirror_header *headers,
+			   uint32_t count);
+
+#endif

@@ -1,0 +1,429 @@
+/* engine/home.c - records on their way home, on both sites.
+ *
+ * Production: records that are durable here and acknowledged. So a block changes at home
+ * only after the log here and every copy that is waited for, or a durable record that
+ * stands for it, has it (W1, G5; the forked write of docs/sources.md, paper 002). A copy:
+ * records that are durable in its log, up to the hold of a refresh (W6), in the order of
+ * the gate (engine/gate.h). On both sites durable is not enough: a durable mark has to say so.
+ * Otherwise a record whose bits flip would pass for the torn end of the log, while the
+ * disk already holds blocks from beyond that end. Both: overlapping writes one after the
+ * other (task.h). A copy without a link brings nothing home, because production's history
+ * says whether its tail stands (D8). Nor does a site that is being promoted, until its
+ * own tail is judged and the log has no room for the records that it rolls forward.
+ */
+#include "mirror/engine/state.h"
+
+static bool is_copy(const struct mirror_engine *m)
+{
+	return m->state == ENGINE_IDLE || m->state == ENGINE_PREPARING;
+}
+
+/* The mark that the log can prove (W1, W4). A blank copy has no image that a wrong end
+ * could harm. */
+static uint64_t proven(const struct mirror_engine *m)
+{
+	return m->open.sb.blank ? m->open.marks.durable : m->open.marks.proven;
+}
+
+static uint64_t home_limit(const struct mirror_engine *m)
+{
+	if (m->open.failed || m->open.cut.step != CUT_NONE)
+		return 0;
+	if (m->state == ENGINE_SERVING || m->state == ENGINE_DEMOTING) {
+		const uint64_t acknowledged = mirror_ack_acknowledged(
+			&m->open.requests.ack);
+
+		return proven(m) < acknowledged ? proven(m) : acknowledged;
+	}
+	if (m->state == ENGINE_PREPARING)
+		return m->open.prepare.step == PREPARE_ROLL && m->open.log.full ?
+			       proven(m) :
+			       0;
+	if (!is_copy(m) || m->open.copy.stream_link == MIRROR_LINK_NONE)
+		return 0;
+	if (mirror_copy_holds(m) && !m->open.sb.blank &&
+	    m->open.sb.hold.sequence < m->open.marks.proven)
+		return m->open.sb.hold.sequence;
+	return proven(m);
+}
+
+/* ---- replay: data that is only in the log -------------------------------- */
+
+static bool start_replay(struct mirror_engine *m, struct mirror_record *r)
+{
+	for (uint32_t i = 0; i < REPLAYS_MAX; i++) {
+		struct engine_replay *p = &m->memory.replays[i];
+		uint32_t bytes = (r->header.data_bytes + MIRROR_BLOCK_BYTES - 1) /
+				 MIRROR_BLOCK_BYTES * MIRROR_BLOCK_BYTES;
+
+		if (p->sequence != 0)
+			continue;
+		p->data = mirror_buffer_get(m, bytes);
+		if (p->data == NULL)
+			return false;
+		p->sequence = r->header.sequence;
+		p->iov = (struct iovec){ p->data, bytes };
+		p->io = (struct mirror_io){
+			.op = MIRROR_IO_READ,
+			.device = MIRROR_IO_LOG,
+			.offset_bytes = r->log_position,
+			.length_bytes = bytes,
+			.iov = &p->iov,
+			.iov_count = 1,
+			.purpose = IO_REPLAY,
+			.owner = p,
+		};
+		mirror_engine_submit(m, &p->io);
+		return true;
+	}
+	return false;
+}
+
+void mirror_replay_io(struct mirror_engine *m, struct mirror_io *io)
+{
+	struct engine_replay *p = io->owner;
+	struct mirror_record *r = NULL;
+
+	if (p->sequence > m->open.marks.home_flushed && p->sequence <= m->open.marks.last)
+		r = mirror_engine_record(m, p->sequence);
+	p->sequence = 0;
+	if (io->result < 0) {
+		mirror_engine_fail(m, MIRROR_IO_LOG, io->result, "reading a record");
+	} else if (r != NULL && r->data == NULL) {
+		if (mirror_header_data_crc(&m->open.sb.mirror, &r->header, p->data) !=
+		    r->header.crc) {
+			mirror_engine_damage(m, "a record that was whole at the start "
+						"is damaged now; use another site");
+		} else {
+			r->data = p->data;
+			mirror_buffer_ref(m, r->data);
+			return;
+		}
+	}
+	mirror_buffer_put(m, p->data);
+}
+
+/* Our own refresh record repeats this site's disk and older records: once these are at
+ * home, so is it, unwritten. A log may also hold such records of another production. */
+static bool is_own_refresh(const struct mirror_engine *m, const struct mirror_record *r)
+{
+	return !is_copy(m) && (r->header.flags & MIRROR_RECORD_REFRESH) != 0 &&
+	       r->header.generation == history_newest(&m->open.sb.history)->ordinal;
+}
+
+static bool needs_replay(const struct mirror_engine *m, const struct mirror_record *r)
+{
+	return r->header.type == MIRROR_RECORD_WRITE && r->data == NULL &&
+	       r->state == MIRROR_RECORD_LOGGED && !is_own_refresh(m, r);
+}
+
+/* Read ahead of home.next, so that homes need not wait for each read. */
+static void pump_replay(struct mirror_engine *m, uint64_t limit)
+{
+	if (m->open.home.replay_next < m->open.home.next)
+		m->open.home.replay_next = m->open.home.next;
+	while (m->open.home.replay_next <= limit &&
+	       m->open.home.replay_next < m->open.home.next + 2 * REPLAYS_MAX) {
+		struct mirror_record *r = mirror_engine_record(m,
+							       m->open.home.replay_next);
+
+		if (needs_replay(m, r) && !start_replay(m, r))
+			return;
+		m->open.home.replay_next++;
+	}
+}
+
+/* ---- order: flush -------------------------------------------------------- */
+
+static bool flushes_between_groups(const struct mirror_engine *m)
+{
+	return m->config->order == CONFIG_ORDER_FLUSH && !m->open.home.gate.together;
+}
+
+/* Flush every disk that was written since it last was. False: none was, and no
+ * flush is under way. */
+static bool gate_flush(struct mirror_engine *m)
+{
+	if (!flushes_between_groups(m))
+		return false;
+	if (m->open.home.gate_flushes_running > 0)
+		return true;
+	for (uint32_t i = 0; i < m->open.disk_count; i++) {
+		struct mirror_io *io = &m->open.home.gate_flush_io[i];
+
+		if (!m->open.home.gate_dirty[i])
+			continue;
+		m->open.home.gate_dirty[i] = false;
+		*io = (struct mirror_io){
+			.op = MIRROR_IO_FLUSH,
+			.device = i,
+			.purpose = IO_GATE_FLUSH,
+		};
+		mirror_engine_submit(m, io);
+		m->open.home.gate_flushes_running++;
+		m->open.counters.disk_flushes++;
+	}
+	return m->open.home.gate_flushes_running > 0;
+}
+
+/* A record is at home. With `order: flush` the last one of a group is not done
+ * before the disks that the group has written are flushed. */
+static void gate_done(struct mirror_engine *m, struct mirror_record *r)
+{
+	if (m->open.home.gate.outstanding_count == 1 && gate_flush(m))
+		m->open.home.gate_last = r->header;
+	else
+		mirror_gate_done(&m->open.home.gate, r, &m->open.home.gate_issue);
+}
+
+void mirror_gate_io(struct mirror_engine *m, struct mirror_io *io)
+{
+	struct mirror_record last = { .header = m->open.home.gate_last };
+
+	m->open.home.gate_flushes_running--;
+	if (io->result < 0)
+		mirror_engine_fail(m, io->device, io->result, "flushing");
+	if (m->open.failed || m->open.home.gate_flushes_running > 0 ||
+	    m->open.home.gate_last.sequence == 0)
+		return;
+	/* Others of the group may have come home meanwhile, unflushed. */
+	if (m->open.home.gate.outstanding_count == 1 && gate_flush(m))
+		return;
+	m->open.home.gate_last.sequence = 0;
+	mirror_gate_done(&m->open.home.gate, &last, &m->open.home.gate_issue);
+}
+
+/* ---- home ---------------------------------------------------------------- */
+
+static void issue_op(struct mirror_engine *m, struct mirror_task_op *op)
+{
+	struct engine_home_op *h = m->open.home.ops_free;
+	struct mirror_record *r = op->owner;
+
+	assert(h != NULL);
+	m->open.home.ops_free = h->next;
+	h->op = op;
+	h->io = (struct mirror_io){
+		.device = op->space,
+		.offset_bytes = op->start,
+		.length_bytes = op->end - op->start,
+		.purpose = IO_HOME,
+		.owner = h,
+	};
+	if (r->header.type == MIRROR_RECORD_WRITE) {
+		h->io.op = MIRROR_IO_WRITE;
+		h->iov = (struct iovec){
+			r->data + (op->start - r->header.offset_bytes),
+			op->end - op->start,
+		};
+		h->io.iov = &h->iov;
+		h->io.iov_count = 1;
+	} else {
+		h->io.op = (r->header.flags & MIRROR_RECORD_MAY_DEALLOCATE) != 0 ?
+				   MIRROR_IO_TRIM :
+				   MIRROR_IO_ZERO;
+	}
+	mirror_engine_submit(m, &h->io);
+}
+
+static void issue_ops(struct mirror_engine *m, struct mirror_task_op_list *issue)
+{
+	struct mirror_task_op *op;
+
+	while ((op = mirror_task_op_pop(issue)) != NULL)
+		issue_op(m, op);
+}
+
+/* Hand records that the gate let start to the task groups, as far as they take them. */
+static bool start_issued(struct mirror_engine *m)
+{
+	struct mirror_task_op_list issue = { 0 };
+	struct mirror_record *r;
+	bool all = true;
+
+	while ((r = m->open.home.gate_issue.head) != NULL) {
+		if (mirror_tasks_add(m->memory.tasks, r, &r->part_count, r->header.disk,
+				     r->header.offset_bytes, mirror_record_end(r),
+				     &issue) != 0) {
+			all = false;
+			break;
+		}
+		mirror_record_pop(&m->open.home.gate_issue);
+	}
+	issue_ops(m, &issue);
+	return all;
+}
+
+static void set_home(struct mirror_engine *m, struct mirror_record *r)
+{
+	mirror_record_set_state(r, MIRROR_RECORD_HOME);
+	r->partly_home = false;
+	r->sample_crc = mirror_evidence_crc(&r->header, r->data);
+	if (r->indexed) {
+		mirror_index_remove(&m->open.index[r->header.disk], r);
+		r->indexed = false;
+	}
+	if (r->data != NULL) {
+		mirror_buffer_unref(m, r->data);
+		r->data = NULL;
+	}
+	m->open.counters.records_homed++;
+}
+
+/* One record towards home. False: it has to wait, and so do all behind it. */
+static bool advance(struct mirror_engine *m, struct mirror_record *r)
+{
+	const bool there = r->header.type == MIRROR_RECORD_FLUSH || is_own_refresh(m, r);
+	int error;
+
+	if (r->state == MIRROR_RECORD_HOME)
+		return true; /* before a reset, see mirror_home_reset() */
+	if (r->state != MIRROR_RECORD_LOGGED || needs_replay(m, r))
+		return false;
+	if (is_copy(m) && !mirror_gate_in_progress(&m->open.home.gate) && gate_flush(m))
+		return false; /* what an earlier link or role left */
+	if (is_copy(m)) {
+		error = mirror_gate_arrive(&m->open.home.gate, r,
+					   &m->open.home.gate_issue);
+		if (error == -ENOBUFS)
+			return false;
+		assert(error == 0); /* older ones were refused on receipt */
+	} else if (!there) {
+		mirror_record_push(&m->open.home.gate_issue, r);
+	}
+	mirror_record_set_state(r, MIRROR_RECORD_HOMING);
+	if (there)
+		set_home(m, r);
+	else
+		m->open.home.homing_count++;
+	return true;
+}
+
+/* Few while nothing waits for them: the next log write stands behind them in the device's
+ * queue, and clients wait for that. */
+static uint32_t ops_max(const struct mirror_engine *m)
+{
+	const struct engine_marks *marks = &m->open.marks;
+	const struct mirror_pool *pool = m->buffers.pool;
+	const bool awaited = (m->state != ENGINE_SERVING && m->state != ENGINE_IDLE) ||
+			     m->open.home.wanted > marks->home_flushed ||
+			     mirror_ring_used_percent(m->open.ring) > 50 ||
+			     marks->last - marks->home_flushed > RECORDS_MAX / 4 ||
+			     mirror_pool_bytes_free(pool) <
+				     mirror_pool_bytes_total(pool) / 2;
+
+	return awaited ? HOME_OPS_MAX : HOME_OPS_FEW;
+}
+
+void mirror_home_pump(struct mirror_engine *m)
+{
+	const uint64_t limit = home_limit(m);
+
+	if (m->open.home.reset_due && m->open.cut.step == CUT_NONE &&
+	    mirror_home_is_quiet(m)) {
+		MIRROR_SET(m, home.reset_due, false);
+		mirror_home_reset(m);
+	}
+	if (limit == 0 || m->open.home.reset_due)
+		return;
+	if (m->open.home.next <= m->open.marks.home_flushed)
+		m->open.home.next = m->open.marks.home_flushed +
+				    1; /* flushed since a reset */
+	pump_replay(m, limit);
+	if (!start_issued(m))
+		return;
+	while (m->open.home.next <= limit && m->open.home.homing_count < ops_max(m)) {
+		if (!advance(m, mirror_engine_record(m, m->open.home.next)))
+			return;
+		m->open.home.next++;
+		if (!start_issued(m))
+			return;
+	}
+}
+
+void mirror_home_io(struct mirror_engine *m, struct mirror_io *io)
+{
+	struct engine_home_op *h = io->owner;
+	struct mirror_task_op_list issue = { 0 };
+	struct mirror_record *r = h->op->owner;
+
+	if (io->result < 0)
+		mirror_engine_fail(m, io->device, io->result, "writing");
+	if (m->open.failed)
+		return; /* never reported as done: nothing that waits
+					   for it may start */
+	/* Now, not when it was submitted: a flush that began in between need not
+	 * cover it. */
+	m->open.free.disk_dirty[io->device] = true;
+	if (m->open.free.dirty_since_ns == 0)
+		m->open.free.dirty_since_ns = m->now_ns;
+	m->open.home.gate_dirty[io->device] = true;
+	r->partly_home = true;
+	r = mirror_tasks_done(m->memory.tasks, h->op, &issue);
+	h->next = m->open.home.ops_free;
+	m->open.home.ops_free = h;
+	if (r != NULL) {
+		m->open.home.homing_count--;
+		set_home(m, r);
+		if (m->open.home.gate.outstanding_count > 0)
+			gate_done(m, r);
+	}
+	issue_ops(m, &issue);
+}
+
+/* ---- stopping and starting over ------------------------------------------ */
+
+/* True when no home write is under way and none will start by itself. The
+ * caller has seen to it that home_limit() is 0. */
+bool mirror_home_is_quiet(const struct mirror_engine *m)
+{
+	for (uint32_t i = 0; i < REPLAYS_MAX; i++)
+		if (m->memory.replays[i].sequence != 0)
+			return false;
+	return mirror_tasks_op_count(m->memory.tasks) == 0 &&
+	       m->open.home.gate_flushes_running == 0;
+}
+
+/* Replays may have taken every buffer, those of the reserve too, and their records do not
+ * go home now. But the next link's frames need buffers. Durable records are read from the
+ * log again. */
+static void give_back(struct mirror_engine *m)
+{
+	if (m->buffers.reserve_count == RESERVE_BUFFERS && !mirror_buffers_are_short(m))
+		return;
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.durable;
+	     s++) {
+		struct mirror_record *r = mirror_engine_record(m, s);
+
+		if (r->state != MIRROR_RECORD_LOGGED || r->data == NULL)
+			continue;
+		mirror_buffer_unref(m, r->data);
+		r->data = NULL;
+	}
+}
+
+/* Forget held and queued records; they start again when they may. Only when quiet. Used
+ * when the role changes, and with it the rule that lets records go. */
+void mirror_home_reset(struct mirror_engine *m)
+{
+	struct mirror_record *r;
+
+	assert(mirror_home_is_quiet(m));
+	mirror_gate_drop(&m->open.home.gate, &m->open.home.gate_issue);
+	while ((r = mirror_record_pop(&m->open.home.gate_issue)) != NULL)
+		;
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.last; s++) {
+		r = mirror_engine_record(m, s);
+		if (r->state == MIRROR_RECORD_HOMING)
+			mirror_record_set_state(r, MIRROR_RECORD_LOGGED);
+	}
+	give_back(m);
+	m->open.home.gate_last.sequence = 0;
+	m->open.home.homing_count = 0;
+	m->open.home.next = m->open.marks.home_flushed + 1;
+	m->open.home.replay_next = 0;
+	mirror_gate_init(&m->open.home.gate, (struct mirror_group_number){ 0 },
+			 RECORDS_MAX);
+	mirror_gate_set_together(&m->open.home.gate, m->config->order == CONFIG_ORDER_LOG,
+				 &m->open.home.gate_issue);
+}

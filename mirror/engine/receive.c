@@ -1,0 +1,485 @@
+/* engine/receive.c - the copy's end of a stream, and of a roll-forward.
+ *
+ * Receive, check, append to the own log, confirm with cumulative marks
+ * (docs/write-path.md, copy, steps 1 and 2). A record is refused unless it is the very
+ * next one: same sequence as expected, of the generation that the history names for
+ * it, group not older (docs/sources.md, paper 000, Fig. 6, 126), data intact.
+ */
+#include <stdio.h>
+
+#include "mirror/engine/state.h"
+
+void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number)
+{
+	struct engine_link *l = &m->link[number];
+
+	MIRROR_SET(m, copy.stream_link, number);
+	l->map_due = mirror_map_count(m->open.map, m->open.site) >
+		     0; /* as our answer has said */
+	l->map_cursor = 0;
+	l->confirmed = (struct site_marks){ UINT64_MAX, UINT64_MAX, UINT64_MAX };
+	mirror_proven_limit(m);
+	m->open.peer[l->site].proven_durable = l->hello.marks.durable; /* of this one */
+	mirror_peer_set(m, l->site, LINK_CONNECTED, "");
+}
+
+/* Records of a site beyond the lowest cut of any generation after its own (D8) are no
+ * longer part of the history. A proof that it had them proves nothing for this
+ * generation. */
+void mirror_proven_limit(struct mirror_engine *m)
+{
+	const struct history *h = &m->open.sb.history;
+	const struct generation *g = history_newest(h);
+	uint64_t lowest = UINT64_MAX;
+
+	for (uint32_t i = h->count;
+	     i-- > 0 && !uuid_equal(&h->entry[i].id, &m->open.proven_generation);)
+		if (h->entry[i].cut < lowest)
+			lowest = h->entry[i].cut;
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (m->open.peer[s].proven_durable > lowest)
+			m->open.peer[s].proven_durable = lowest;
+	if (g != NULL)
+		m->open.proven_generation = g->id;
+}
+
+void mirror_copy_stream_lost(struct mirror_engine *m, const char *text)
+{
+	const uint32_t site = m->link[m->open.copy.stream_link].site;
+
+	MIRROR_SET(m, copy.stream_link, MIRROR_LINK_NONE);
+	MIRROR_SET(m, home.reset_due, true);
+	MIRROR_SET(m, copy.end, 0);
+	mirror_records_drop_unlogged(m);
+	if (m->open.marks.last != m->open.copy.clean_sequence)
+		m->open.copy.clean_due = false; /* what is lacking comes no more */
+	if (m->open.leap.step == LEAP_HOME) {
+		MIRROR_SET(m, leap.step, LEAP_NONE);
+		mirror_leap_forget(m);
+	}
+	if (site < m->config->site_count)
+		mirror_peer_set(m, site, LINK_DOWN, text);
+}
+
+/* ---- received ------------------------------------------------------------ */
+
+/* A refresh brings data here at once and out of order, and this log never held it as it
+ * was written. Other copies may lack it: set their maps. */
+static void map_refreshed(struct mirror_engine *m, const struct mirror_header *h,
+			  uint32_t production)
+{
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->open.site && s != production)
+			mirror_maps_set(m, s, h->disk, h->offset_bytes, h->length_bytes);
+}
+
+static bool take_record(struct mirror_engine *m, const struct mirror_received *rx)
+{
+	const struct history *chain = m->state == ENGINE_PREPARING ?
+					      &m->open.prepare.order.history :
+					      &m->open.sb.history;
+	struct mirror_header h;
+	struct mirror_record *r;
+
+	if (mirror_wire_decode_record(rx->body, rx->body_bytes, rx->data, rx->data_bytes,
+				      &m->open.sb.mirror, &m->open.sb.disks, &h) != 0 ||
+	    h.sequence != m->open.marks.last + 1)
+		return false;
+	if (h.generation < m->open.marks.generation ||
+	    (h.generation == m->open.marks.generation && h.group < m->open.marks.group) ||
+	    !mirror_history_holds(chain, h.sequence, h.generation)) {
+		mirror_engine_event(
+			m, "gate", "older-group",
+			"group %llu of generation %llu came after group %llu of generation %llu",
+			(unsigned long long)h.group, (unsigned long long)h.generation,
+			(unsigned long long)m->open.marks.group,
+			(unsigned long long)m->open.marks.generation);
+		return false;
+	}
+	if (m->open.marks.last - m->open.marks.home_flushed >= RECORDS_MAX)
+		return false;
+	r = &m->memory.records[h.sequence % RECORDS_MAX];
+	r->header = h;
+	mirror_record_admit(m, r, rx->data, MIRROR_RECORD_STAMPED);
+	m->received_data = NULL;
+	m->open.counters.records_received++;
+	if (m->open.sb.hold.active && (h.flags & MIRROR_RECORD_REFRESH) != 0)
+		map_refreshed(m, &h, m->link[rx->link].site);
+	return true;
+}
+
+/* Is all that our map stands for, and all that this log gave up while it stood for
+ * everything, proven to be durable at that site? */
+static bool is_level_here(const struct mirror_engine *m, uint32_t site)
+{
+	const struct mirror_superblock_site *s = &m->open.sb.sites[site];
+	const uint64_t proven = m->open.peer[site].proven_durable;
+
+	return (s->map_state == MIRROR_MAP_ALL_DIRTY || s->map_position > 0) &&
+	       proven > 0 && proven >= s->map_position &&
+	       proven + 1 >= mirror_ring_oldest_sequence(m->open.ring) &&
+	       !mirror_copy_holds(m);
+}
+
+static bool take_marks(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct mirror_marks marks;
+	bool together;
+
+	if (mirror_wire_decode_marks(r->body, r->body_bytes, &marks) != 0)
+		return false;
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (marks.durable[s] > marks.sequence)
+			return false;
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->open.site &&
+		    marks.durable[s] > m->open.peer[s].proven_durable)
+			m->open.peer[s].proven_durable = marks.durable[s];
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->open.site && is_level_here(m, s))
+			mirror_maps_clear(m, s);
+	m->open.copy.behind = marks.sequence > m->open.marks.last ?
+				      marks.sequence - m->open.marks.last :
+				      0;
+	/* While it catches up, groups that are durable in the log go home
+	 * together: then disk and log together keep the order (step 2). */
+	together = m->config->order == CONFIG_ORDER_LOG ||
+		   m->open.copy.behind > COPY_TOGETHER;
+	if (together != m->open.home.gate.together && !m->open.home.reset_due)
+		mirror_gate_set_together(&m->open.home.gate, together,
+					 &m->open.home.gate_issue);
+	return true;
+}
+
+static void send_ready(struct mirror_engine *m, int32_t error, const char *text)
+{
+	struct mirror_refresh_ready ready = {
+		.error = error,
+		.room_blocks = error == 0 ? m->open.leap.room_blocks : 0,
+	};
+	struct mirror_frame *f = mirror_frame_get(m, m->open.copy.stream_link);
+
+	snprintf(ready.text, sizeof ready.text, "%s", text);
+	if (f == NULL) {
+		mirror_link_close(m, m->open.copy.stream_link, "no frame is free");
+		return;
+	}
+	mirror_wire_refresh_ready(f, &ready);
+	mirror_frame_send(m, f);
+}
+
+/* W6: is there room for all records above the hold? The rest of the room is for clients'
+ * writes during the refresh (engine/pace.c). */
+static bool hold_fits(struct mirror_engine *m, const struct mirror_refresh_begin *b,
+		      char *text, size_t size)
+{
+	const uint64_t room = mirror_ring_bytes(m->open.ring) -
+			      mirror_ring_used_bytes(m->open.ring);
+	const uint64_t need = b->bytes + b->extents * MIRROR_BLOCK_BYTES +
+			      mirror_log_kept_bytes(m);
+
+	if (need <= room && b->extents <= RECORDS_MAX / 2) {
+		m->open.leap.room_blocks = (uint32_t)((room - need) / MIRROR_BLOCK_BYTES);
+		return true;
+	}
+	snprintf(text, size,
+		 "to keep its last consistent image until the refresh ends its writelog "
+		 "needs %llu MiB and has %llu MiB: enlarge it",
+		 (unsigned long long)(need >> 20) + 1, (unsigned long long)(room >> 20));
+	return false;
+}
+
+static bool take_begin(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct mirror_refresh_begin b;
+
+	if (mirror_wire_decode_refresh_begin(r->body, r->body_bytes, &b) != 0 ||
+	    b.first_sequence <= m->open.marks.last || m->open.leap.step != LEAP_NONE ||
+	    m->open.sb.hold.active)
+		return false;
+	MIRROR_SET(m, copy.end, 0);
+	mirror_leap_start(m, &b);
+	return true;
+}
+
+/* W6: records above the hold neither count nor go home until the superblock that lifts it
+ * is durable. */
+bool mirror_copy_holds(const struct mirror_engine *m)
+{
+	return m->open.sb.hold.active ||
+	       !mirror_superblock_has(m, m->open.copy.lift_ticket);
+}
+
+/* Everything before is at home and the log as empty as it gets: is the hold
+ * possible? True: *hold says whether one is set. False: the refresh is refused. */
+bool mirror_copy_may_begin(struct mirror_engine *m, const struct mirror_refresh_begin *b,
+			   bool *hold)
+{
+	char text[FACT_TEXT_MAX];
+
+	*hold = !m->open.sb.blank;
+	if (*hold && !hold_fits(m, b, text, sizeof text)) {
+		if ((b->flags & MIRROR_REFRESH_INCONSISTENT_OK) == 0) {
+			mirror_engine_set_data(m, DATA_OUTDATED, text);
+			if (m->open.copy.stream_link != MIRROR_LINK_NONE)
+				send_ready(m, -ENOSPC, text);
+			return false;
+		}
+		*hold = false;
+	}
+	if (!*hold)
+		m->open.leap.room_blocks = MIRROR_REFRESH_ROOM_UNBOUND;
+	mirror_engine_set_data(
+		m, *hold ? DATA_OUTDATED : DATA_INCONSISTENT,
+		*hold ? "being refreshed; it keeps its last consistent image until the end" :
+			"being refreshed, without a hold");
+	return true;
+}
+
+static bool take_end(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct mirror_refresh_end end;
+
+	if (mirror_wire_decode_refresh_end(r->body, r->body_bytes, &end) != 0 ||
+	    !m->open.sb.hold.active || end.sequence > m->open.marks.last)
+		return false;
+	MIRROR_SET(m, copy.end, end.sequence > 0 ? end.sequence : 1);
+	return true;
+}
+
+static bool take_demoted(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct mirror_demoted demoted;
+
+	if (mirror_wire_decode_demoted(r->body, r->body_bytes, &demoted) != 0)
+		return false;
+	m->open.copy.clean_generation = demoted.generation;
+	m->open.copy.clean_sequence = demoted.sequence;
+	m->open.copy.clean_due = true;
+	return true;
+}
+
+static bool take_roll_end(struct mirror_engine *m, const struct mirror_received *r)
+{
+	const uint32_t site = m->link[r->link].site;
+	struct mirror_roll_end end;
+
+	if (mirror_wire_decode_roll_end(r->body, r->body_bytes, &end) != 0 ||
+	    !mirror_roll_is_whole(m, r->link, end.sequence))
+		return false;
+	mirror_prepare_rolled(m, site, true, false, "");
+	mirror_link_close(m, r->link, "rolled forward");
+	return true;
+}
+
+bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received *r)
+{
+	const bool stream = m->link[r->link].use == LINK_STREAM_IN;
+
+	switch ((enum mirror_frame_type)r->type) {
+	case MIRROR_FRAME_RECORD:
+		return take_record(m, r);
+	case MIRROR_FRAME_MARKS:
+		return stream && take_marks(m, r);
+	case MIRROR_FRAME_REFRESH_BEGIN:
+		return stream && take_begin(m, r);
+	case MIRROR_FRAME_REFRESH_END:
+		return stream && take_end(m, r);
+	case MIRROR_FRAME_DEMOTED:
+		return stream && take_demoted(m, r);
+	case MIRROR_FRAME_ROLL_END:
+		return !stream && take_roll_end(m, r);
+	case MIRROR_FRAME_HELLO:
+	case MIRROR_FRAME_WELCOME:
+	case MIRROR_FRAME_REFUSE:
+	case MIRROR_FRAME_CONFIRM:
+	case MIRROR_FRAME_MAP:
+	case MIRROR_FRAME_REFRESH_READY:
+		return false;
+	}
+	return false;
+}
+
+/* ---- a copy's own work ---------------------------------------------------- */
+
+/* The extents whose home is unproven here: production adds them to its map. */
+static void send_own_map(struct mirror_engine *m, struct engine_link *l)
+{
+	while (l->map_due) {
+		struct mirror_map_chunk chunk;
+		struct mirror_frame *f = mirror_frame_get(m, m->open.copy.stream_link);
+		uint8_t *data = mirror_buffer_get(m, MIRROR_WIRE_DATA_MAX);
+		size_t bytes;
+
+		if (f == NULL || data == NULL) {
+			if (f != NULL)
+				mirror_frame_drop(m, f);
+			if (data != NULL)
+				mirror_buffer_put(m, data);
+			return;
+		}
+		bytes = mirror_map_export(m->open.map, m->open.site, &l->map_cursor,
+					  &chunk, data, MIRROR_WIRE_DATA_MAX);
+		mirror_wire_map(f, &chunk, data, bytes);
+		mirror_buffer_ref(m, data);
+		f->owner = m;
+		f->data = data;
+		l->map_due = !chunk.last;
+		mirror_frame_send(m, f);
+	}
+}
+
+static void confirm(struct mirror_engine *m, struct engine_link *l)
+{
+	struct mirror_confirm c = {
+		.marks = { m->open.marks.logged, m->open.marks.durable,
+			   m->open.marks.home_flushed },
+		.held_count = m->open.home.gate.held_count,
+		.held = mirror_copy_holds(m),
+	};
+	/* Nobody waits for a flush record to be logged, only for the records before
+	 * it. */
+	const bool news = m->open.marks.logged < l->confirmed.logged ||
+			  mirror_log_flush_target(m, m->open.marks.logged + 1) >
+				  l->confirmed.logged ||
+			  c.marks.durable != l->confirmed.durable ||
+			  c.held != l->confirmed_held;
+	struct mirror_frame *f;
+
+	if (!news && m->now_ns < l->last_sent_ns + HEARTBEAT_NS) {
+		mirror_engine_wake(m, l->last_sent_ns + HEARTBEAT_NS);
+		return;
+	}
+	if (m->open.leap.step == LEAP_SUPERBLOCK)
+		return; /* the marks leap when the hold stands */
+	f = mirror_frame_get(m, m->open.copy.stream_link);
+	if (f == NULL)
+		return;
+	mirror_wire_confirm(f, &c);
+	mirror_frame_send(m, f);
+	l->confirmed = c.marks;
+	l->confirmed_held = c.held;
+}
+
+/* ... and nothing more is logged until the hold is lifted: a stream that never pauses
+ * would keep a log write under way for ever. */
+bool mirror_copy_lift_is_due(const struct mirror_engine *m)
+{
+	return m->open.copy.end != 0 && m->open.marks.durable >= m->open.copy.end &&
+	       m->open.sb.hold.active && m->open.copy.stream_link != MIRROR_LINK_NONE;
+}
+
+/* The refresh has ended and all of it is durable here: from now on it counts. */
+static void lift_hold(struct mirror_engine *m)
+{
+	const uint32_t production = m->link[m->open.copy.stream_link].site;
+
+	if (m->open.log.parts > 0 || m->open.writer.busy ||
+	    !mirror_maps_have(m, mirror_maps_want(m)))
+		return;
+	mirror_store_hold_ends(m);
+	mirror_store_whole(m);
+	mirror_store_next_epoch(m);
+	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
+	MIRROR_SET(m, copy.end, 0);
+	if (mirror_map_count(m->open.map, m->open.site) > 0)
+		mirror_maps_clear(m, m->open.site);
+	/* The records that the log leapt over are in the maps of the other sites, see
+	 * take_record(). */
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->open.site && s != production)
+			mirror_store_map_position(m, s,
+						  m->open.leap.begin.first_sequence - 1);
+	if (m->open.sb.sites[production].map_state == MIRROR_MAP_ALL_DIRTY)
+		mirror_maps_clear(m, production);
+	m->open.copy.lift_ticket = mirror_superblock_want(m);
+	mirror_engine_set_data(m, DATA_CONSISTENT, "");
+	mirror_engine_event(m, "refresh", "lift-hold",
+			    "the refresh has ended and is durable");
+}
+
+static void store_clean(struct mirror_engine *m)
+{
+	if (!m->open.copy.clean_due ||
+	    m->open.marks.durable < m->open.copy.clean_sequence ||
+	    m->open.marks.last != m->open.copy.clean_sequence)
+		return;
+	m->open.copy.clean_due = false;
+	mirror_store_clean(m, &m->open.copy.clean_generation,
+			   m->open.copy.clean_sequence);
+	mirror_superblock_want(m);
+	mirror_engine_event(m, "generation", "clean-end",
+			    "production was demoted cleanly at sequence %llu",
+			    (unsigned long long)m->open.copy.clean_sequence);
+}
+
+/* Nothing is freed above a hold. So a record that the log cannot take now will never fit,
+ * unless the log has all of the refresh and the hold is about to be lifted. */
+static bool hold_is_full(const struct mirror_engine *m)
+{
+	const bool ends = m->open.copy.end != 0 &&
+			  m->open.marks.next_to_log > m->open.copy.end;
+
+	return m->open.sb.hold.active && !m->open.sb.blank &&
+	       m->open.leap.step == LEAP_NONE && !ends &&
+	       ((m->open.log.full && m->open.log.parts == 0 &&
+		 m->open.marks.next_to_log <= m->open.marks.last) ||
+		m->open.marks.last - m->open.marks.home_flushed > RECORDS_MAX - 64);
+}
+
+void mirror_copy_pump(struct mirror_engine *m)
+{
+	struct engine_link *l;
+
+	if (m->open.failed)
+		return;
+	store_clean(m);
+	if (mirror_leap_pump(m) && m->open.copy.stream_link != MIRROR_LINK_NONE) {
+		send_ready(m, 0, "");
+	}
+	if (m->state == ENGINE_IDLE && m->open.sb.hold.active &&
+	    m->open.copy.stream_link == MIRROR_LINK_NONE &&
+	    m->open.cut.step == CUT_NONE && m->open.leap.step == LEAP_NONE)
+		mirror_cut_to_hold(m, "the refresh was cut short");
+	if (m->open.copy.stream_link == MIRROR_LINK_NONE)
+		return;
+	l = &m->link[m->open.copy.stream_link];
+	if (hold_is_full(m)) {
+		mirror_link_close(m, m->open.copy.stream_link,
+				  "the writelog has no more room to hold the refresh");
+		return;
+	}
+	send_own_map(m, l);
+	confirm(m, l);
+	if (mirror_copy_lift_is_due(m))
+		lift_hold(m);
+}
+
+/* Our marks, for the members and the status, and the log's history once it has changed:
+ * the score is of both, so a new generation is told at once. */
+void mirror_marks_pump(struct mirror_engine *m)
+{
+	const struct generation *g = history_newest(&m->open.sb.history);
+	struct engine_told *told = &m->open.told;
+	const bool news = g != NULL && !uuid_equal(&g->id, &told->newest);
+	struct fact *f;
+
+	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING ||
+	    (!news && told->marks.logged == m->open.marks.logged &&
+	     told->marks.durable == m->open.marks.durable &&
+	     told->marks.home == m->open.marks.home_flushed))
+		return;
+	if (!news && m->now_ns < told->due_ns) {
+		mirror_engine_wake(m, told->due_ns);
+		return;
+	}
+	told->due_ns = m->now_ns + 200 * NS_PER_MS;
+	told->marks = (struct site_marks){ m->open.marks.logged, m->open.marks.durable,
+					   m->open.marks.home_flushed };
+	f = mirror_engine_fact(m, FACT_MARKS);
+	f->marks = told->marks;
+	if (!news)
+		return;
+	told->newest = g->id;
+	f->history = m->open.sb.history;
+}

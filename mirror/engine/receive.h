@@ -1,0 +1,44 @@
+/* engine/receive.h - the copy's end of a stream, and its hold. */
+#ifndef MIRROR_ENGINE_RECEIVE_H
+#define MIRROR_ENGINE_RECEIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/fact.h"
+#include "common/identity.h"
+#include "mirror/io.h"
+#include "mirror/line/wire.h"
+
+struct mirror_engine;
+
+struct engine_copy {
+	uint32_t stream_link; /* the STREAM_IN, or NONE */
+	uint64_t end;         /* refresh: level when durable to here */
+	uint64_t
+		lift_ticket; /* ... and the hold lifted in the superblock: appends go on */
+	uint64_t behind;      /* records that production is ahead */
+	bool clean_due;
+	struct uuid clean_generation;
+	uint64_t clean_sequence;
+};
+
+/* FACT_MARKS, as it was sent last. */
+struct engine_told {
+	struct site_marks marks;
+	struct uuid newest; /* generation of the log */
+	uint64_t due_ns;
+};
+
+void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number);
+void mirror_copy_stream_lost(struct mirror_engine *m, const char *text);
+bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received *r);
+bool mirror_copy_holds(const struct mirror_engine *m);
+bool mirror_copy_lift_is_due(const struct mirror_engine *m);
+bool mirror_copy_may_begin(struct mirror_engine *m, const struct mirror_refresh_begin *b,
+			   bool *hold);
+void mirror_copy_pump(struct mirror_engine *m);
+void mirror_proven_limit(struct mirror_engine *m);
+void mirror_marks_pump(struct mirror_engine *m);
+
+#endif

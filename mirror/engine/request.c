@@ -1,0 +1,352 @@
+/* engine/request.c - a client's request: stamp, wait, answer.
+ *
+ *   write, zero, flush   (no room: wait unstamped) -> stamped -> pending -> answered
+ *   read                 (overlaps what is not acknowledged: wait) -> engine/read.c
+ *
+ * A request is pending from its stamp on; pending ones are answered in the
+ * order of their stamps, since every mark is cumulative (ack.h).
+ *
+ * Source: docs/sources.md (paper 000, Figs. 4 and 5); docs/rules.md (G1, D7);
+ * docs/write-path.md (production, steps 1 to 5).
+ */
+#include "mirror/engine/state.h"
+
+#define FLUSH_HABIT_MAX 8u
+#define FLUSH_HABIT_EXPECT 4u /* from here on the next flush is expected */
+#define ROOM_MARGIN 64u       /* records kept for refreshes and flush marks */
+
+static void request_push(struct mirror_request_list *list, struct mirror_request *r)
+{
+	r->next = NULL;
+	if (list->tail != NULL)
+		list->tail->next = r;
+	else
+		list->head = r;
+	list->tail = r;
+}
+
+struct mirror_request *mirror_request_pop(struct mirror_request_list *list)
+{
+	struct mirror_request *r = list->head;
+
+	if (r == NULL)
+		return NULL;
+	list->head = r->next;
+	if (list->head == NULL)
+		list->tail = NULL;
+	r->next = NULL;
+	return r;
+}
+
+static bool lease_holds(const struct mirror_engine *m)
+{
+	return m->now_ns < m->open.requests.lease_until_ns && !m->open.failed &&
+	       (m->state == ENGINE_SERVING || m->state == ENGINE_DEMOTING);
+}
+
+/* Queue the answer. An error needs no lease; anything else waits for one. */
+void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
+			   int32_t result)
+{
+	r->result = result;
+	if (result == 0 && !lease_holds(m))
+		request_push(&m->open.requests.answers_held, r);
+	else
+		request_push(&m->out->answer, r);
+}
+
+static bool has_room(const struct mirror_engine *m)
+{
+	return m->open.marks.last - m->open.marks.home_flushed <
+		       RECORDS_MAX - ROOM_MARGIN &&
+	       !mirror_pace_waits(m);
+}
+
+/* Give a record its place in every order, and put it where reads find it. The
+ * data buffer passes to the record. */
+struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
+					  const struct mirror_header *header,
+					  uint8_t *data)
+{
+	struct mirror_record *r;
+
+	assert(m->open.marks.last - m->open.marks.home_flushed < RECORDS_MAX);
+	r = &m->memory.records[(m->open.marks.last + 1) % RECORDS_MAX];
+	assert(r->state == MIRROR_RECORD_FREE && r->data == NULL);
+	r->header = *header;
+	mirror_stamp_next(&m->open.requests.stamp, &r->header);
+	r->header.time_ns = m->wall_ns;
+	r->header.crc = mirror_header_data_crc(&m->open.sb.mirror, &r->header, data);
+	m->open.counters.groups = r->header.group;
+	mirror_record_admit(m, r, data, MIRROR_RECORD_STAMPED);
+	return r;
+}
+
+/* Common to stamped, received and recovered records. */
+void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8_t *data,
+			 enum mirror_record_state state)
+{
+	mirror_marks_append(m, &r->header);
+	mirror_record_set_state(r, state);
+	r->data = data;
+	r->request = NULL;
+	if (data != NULL)
+		mirror_buffer_ref(m, data);
+	if (r->header.type != MIRROR_RECORD_FLUSH) {
+		mirror_index_insert(&m->open.index[r->header.disk], r);
+		r->indexed = true;
+	}
+}
+
+/* Does this client flush after each write? */
+static void note_habit(struct engine_requests *all, const struct mirror_request *q)
+{
+	const bool flush = q->type == MIRROR_REQUEST_FLUSH;
+
+	if (all->write_unflushed && flush && all->flush_habit < FLUSH_HABIT_MAX)
+		all->flush_habit++;
+	else if (all->write_unflushed && !flush && all->flush_habit > 0)
+		all->flush_habit--;
+	all->write_unflushed = !flush;
+}
+
+/* Then both sites flush a write the moment it is logged, and the flush that follows its
+ * answer finds that under way. A write among others is left: one flush serves them all. */
+static bool flush_is_expected(const struct engine_requests *all)
+{
+	return all->flush_habit >= FLUSH_HABIT_EXPECT && all->pending_count == 0;
+}
+
+static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
+{
+	struct mirror_header h = {
+		.disk = (uint16_t)q->disk,
+		.offset_bytes = q->offset_bytes,
+		.length_bytes = q->length_bytes,
+		.flags = q->fua ? MIRROR_RECORD_FUA : 0,
+	};
+	uint8_t *data = q->data;
+
+	note_habit(&m->open.requests, q);
+	switch (q->type) {
+	case MIRROR_REQUEST_WRITE:
+		if (flush_is_expected(&m->open.requests))
+			h.flags |= MIRROR_RECORD_FUA;
+		h.type = MIRROR_RECORD_WRITE;
+		h.data_bytes = (uint32_t)q->length_bytes;
+		m->open.counters.writes++;
+		m->open.counters.write_bytes += q->length_bytes;
+		break;
+	case MIRROR_REQUEST_ZERO:
+		h.type = MIRROR_RECORD_ZERO;
+		if (q->may_deallocate)
+			h.flags |= MIRROR_RECORD_MAY_DEALLOCATE;
+		m->open.counters.writes++;
+		break;
+	case MIRROR_REQUEST_FLUSH:
+		h = (struct mirror_header){ .type = MIRROR_RECORD_FLUSH };
+		m->open.counters.flushes++;
+		break;
+	case MIRROR_REQUEST_READ:
+		assert(!"a read is not stamped");
+	}
+	q->data = NULL;
+	q->sequence = mirror_record_stamp(m, &h, data)->header.sequence;
+	mirror_pace_spend(m, &h);
+	if (q->fua || q->type == MIRROR_REQUEST_FLUSH)
+		request_push(&m->open.requests.flushes_pending, q);
+	else
+		request_push(&m->open.requests.writes_pending, q);
+	MIRROR_SET(m, requests.pending_count, m->open.requests.pending_count + 1);
+}
+
+/* A flush with nothing before it that is not yet stable needs no record. */
+static bool flush_is_idle(struct mirror_engine *m)
+{
+	return mirror_ack_flushed(&m->open.requests.ack) >=
+	       mirror_log_flush_target(m, m->open.marks.last + 1);
+}
+
+static bool may_begin(struct mirror_engine *m, const struct mirror_request *q)
+{
+	if (q->type == MIRROR_REQUEST_FLUSH)
+		return flush_is_idle(m) || has_room(m);
+	return has_room(m) &&
+	       !mirror_refresh_covers(m, q->disk, q->offset_bytes, q->length_bytes);
+}
+
+/* `q` is on no list. */
+static void begin(struct mirror_engine *m, struct mirror_request *q)
+{
+	if (q->type == MIRROR_REQUEST_FLUSH && flush_is_idle(m)) {
+		note_habit(&m->open.requests, q);
+		mirror_request_answer(m, q, 0);
+	} else {
+		stamp_request(m, q);
+	}
+}
+
+void mirror_request_take(struct mirror_engine *m, struct mirror_request *q)
+{
+	q->sequence = 0;
+	if (m->state != ENGINE_SERVING || m->open.failed) {
+		mirror_request_answer(m, q, -ESHUTDOWN);
+		return;
+	}
+	if (q->type == MIRROR_REQUEST_READ) {
+		m->open.counters.reads++;
+		m->open.counters.read_bytes += q->length_bytes;
+		if (m->open.requests.reads_waiting.head != NULL ||
+		    !mirror_read_start(m, q))
+			request_push(&m->open.requests.reads_waiting, q);
+	} else if (m->open.requests.waiting.head != NULL || !may_begin(m, q)) {
+		request_push(&m->open.requests.waiting, q);
+	} else {
+		begin(m, q);
+	}
+}
+
+void mirror_requests_pump(struct mirror_engine *m)
+{
+	struct mirror_request_list again = { 0 };
+	struct mirror_request *q;
+
+	if (m->state != ENGINE_SERVING && m->state != ENGINE_DEMOTING)
+		return;
+	while (m->open.requests.waiting.head != NULL &&
+	       may_begin(m, m->open.requests.waiting.head))
+		begin(m, mirror_request_pop(&m->open.requests.waiting));
+	if (m->open.requests.reads_waiting.head == NULL)
+		return;
+	while ((q = mirror_request_pop(&m->open.requests.reads_waiting)) != NULL)
+		if (!mirror_read_start(m, q))
+			request_push(&again, q);
+	m->open.requests.reads_waiting = again;
+}
+
+/* ---- acknowledge --------------------------------------------------------- */
+
+static void acknowledge(struct mirror_engine *m, struct mirror_request *q)
+{
+	MIRROR_SET(m, requests.pending_count, m->open.requests.pending_count - 1);
+	mirror_request_answer(m, q, 0);
+}
+
+/* Close the group of an answered write in the same step that queues the answer (Fig. 5,
+ * 94). A record that is already home and flushed (while there was no lease) has lost its
+ * group; to close the group in progress is always safe. */
+static void close_group(struct mirror_engine *m, uint64_t sequence)
+{
+	mirror_stamp_acknowledge(&m->open.requests.stamp,
+				 sequence <= m->open.marks.home_flushed ?
+					 m->open.requests.stamp.group :
+					 mirror_engine_record(m, sequence)->header.group);
+}
+
+static void close_acknowledged(struct mirror_engine *m)
+{
+	const uint64_t acknowledged = mirror_ack_acknowledged(&m->open.requests.ack);
+
+	if (acknowledged == m->open.requests.closed)
+		return;
+	m->open.requests.closed = acknowledged;
+	close_group(m, acknowledged);
+}
+
+/* The sequence that must be durable when a flush, or a write with FUA, is answered. */
+static uint64_t stable_sequence(struct mirror_engine *m, const struct mirror_request *q)
+{
+	if (q->type != MIRROR_REQUEST_FLUSH || q->sequence <= m->open.marks.home_flushed)
+		return q->sequence;
+	return mirror_log_flush_target(m, q->sequence);
+}
+
+/* Our own marks, or the set of those who are waited for, have changed. */
+static void see_acknowledged(struct mirror_engine *m, uint64_t before)
+{
+	if (mirror_ack_acknowledged(&m->open.requests.ack) != before)
+		mirror_engine_changed(m);
+}
+
+void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait)
+{
+	struct mirror_ack *ack = &m->open.requests.ack;
+	const uint64_t before = mirror_ack_acknowledged(ack);
+
+	if (wait)
+		mirror_ack_add(ack, site);
+	else
+		mirror_ack_remove(ack, site);
+	see_acknowledged(m, before);
+}
+
+void mirror_ack_pump(struct mirror_engine *m)
+{
+	struct mirror_ack *ack = &m->open.requests.ack;
+	const uint64_t before = mirror_ack_acknowledged(ack);
+	struct mirror_request *q;
+
+	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
+		return;
+	mirror_ack_set_own(ack, m->open.marks.logged, m->open.marks.durable);
+	see_acknowledged(m, before);
+	if (!lease_holds(m))
+		return;
+	close_acknowledged(m);
+	while ((q = m->open.requests.writes_pending.head) != NULL &&
+	       q->sequence <= mirror_ack_acknowledged(&m->open.requests.ack))
+		acknowledge(m, mirror_request_pop(&m->open.requests.writes_pending));
+	while ((q = m->open.requests.flushes_pending.head) != NULL &&
+	       stable_sequence(m, q) <= mirror_ack_flushed(&m->open.requests.ack)) {
+		close_group(m, q->sequence); /* a mark may not be logged yet */
+		acknowledge(m, mirror_request_pop(&m->open.requests.flushes_pending));
+	}
+	while ((q = mirror_request_pop(&m->open.requests.answers_held)) != NULL)
+		mirror_request_answer(m, q, 0);
+}
+
+/* ---- giving up ----------------------------------------------------------- */
+
+static void fail_list(struct mirror_engine *m, struct mirror_request_list *list,
+		      int32_t result)
+{
+	struct mirror_request *q;
+
+	while ((q = mirror_request_pop(list)) != NULL)
+		mirror_request_answer(m, q, result);
+}
+
+/* Fail every request that is not yet answered. Stamped ones stay in the log: like any
+ * write cut off by a crash they may be found there later. */
+void mirror_requests_fail(struct mirror_engine *m, int32_t result)
+{
+	fail_list(m, &m->open.requests.waiting, result);
+	fail_list(m, &m->open.requests.writes_pending, result);
+	fail_list(m, &m->open.requests.flushes_pending, result);
+	fail_list(m, &m->open.requests.reads_waiting, result);
+	fail_list(m, &m->open.requests.answers_held, result);
+	MIRROR_SET(m, requests.pending_count, 0);
+}
+
+static void drop_client(struct mirror_engine *m, struct mirror_request_list *list,
+			const void *client)
+{
+	struct mirror_request_list keep = { 0 };
+	struct mirror_request *q;
+
+	while ((q = mirror_request_pop(list)) != NULL) {
+		if (q->client == client)
+			mirror_request_answer(m, q, -ECONNABORTED);
+		else
+			request_push(&keep, q);
+	}
+	*list = keep;
+}
+
+/* A client that comes back may have sent a request twice. So a request of its old
+ * connection that has no stamp yet is dropped (docs/rules.md). */
+void mirror_client_gone(struct mirror_engine *m, const void *client)
+{
+	drop_client(m, &m->open.requests.waiting, client);
+	drop_client(m, &m->open.requests.reads_waiting, client);
+}

@@ -1,0 +1,45 @@
+/* engine/request.h - clients' requests, from their stamp to their answer. */
+#ifndef MIRROR_ENGINE_REQUEST_H
+#define MIRROR_ENGINE_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mirror/engine/ack.h"
+#include "mirror/io.h"
+#include "mirror/log/record.h"
+#include "mirror/engine/stamp.h"
+
+struct mirror_engine;
+
+struct engine_requests {
+	struct mirror_stamp stamp;
+	struct mirror_ack ack;
+	uint64_t closed;     /* groups are closed up to here */
+	uint64_t read_floor; /* D5: at home before it was acknowledged: reads wait */
+	uint64_t lease_until_ns;
+	struct mirror_request_list writes_pending, flushes_pending; /* stamped */
+	struct mirror_request_list reads_waiting, waiting;          /* not yet begun */
+	struct mirror_request_list answers_held;                    /* for a lease */
+	uint32_t pending_count;
+	uint32_t flush_habit; /* flushes that each followed a write, less those missed */
+	bool write_unflushed; /* the last one stamped was a write */
+};
+
+struct mirror_request *mirror_request_pop(struct mirror_request_list *list);
+void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
+			   int32_t result);
+struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
+					  const struct mirror_header *header,
+					  uint8_t *data);
+void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8_t *data,
+			 enum mirror_record_state state);
+void mirror_request_take(struct mirror_engine *m, struct mirror_request *q);
+void mirror_requests_pump(struct mirror_engine *m);
+/* Answers wait for `site` from now on, or no longer (ack.h). */
+void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait);
+void mirror_ack_pump(struct mirror_engine *m);
+void mirror_requests_fail(struct mirror_engine *m, int32_t result);
+void mirror_client_gone(struct mirror_engine *m, const void *client);
+
+#endif

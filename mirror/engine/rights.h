@@ -1,0 +1,31 @@
+/* engine/rights.h - who has all of it. */
+#ifndef MIRROR_ENGINE_RIGHTS_H
+#define MIRROR_ENGINE_RIGHTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mirror/line/wire.h"
+
+struct mirror_engine;
+
+bool mirror_lost_proven(const struct mirror_engine *m, uint32_t site, uint64_t needed);
+bool mirror_had_all(const struct mirror_engine *m, uint32_t site,
+		    const struct mirror_hello *h);
+uint64_t mirror_missed_extents(const struct mirror_engine *m, uint32_t site,
+			       const struct mirror_hello *h);
+bool mirror_is_clean(const struct mirror_engine *m);
+void mirror_rights_hello(const struct mirror_engine *m, uint32_t number,
+			 struct mirror_hello *h);
+void mirror_rights_probe(struct mirror_engine *m);
+void mirror_roll_answered(struct mirror_engine *m, uint32_t number);
+bool mirror_roll_welcomed(struct mirror_engine *m, uint32_t number);
+bool mirror_roll_is_whole(const struct mirror_engine *m, uint32_t number,
+			  uint64_t sequence);
+void mirror_roll_failed(struct mirror_engine *m, uint32_t site, bool busy,
+			const char *text);
+bool mirror_promise_allows(const struct mirror_engine *m, uint32_t site);
+bool mirror_promise_is_void(const struct mirror_engine *m);
+uint32_t mirror_heir(const struct mirror_engine *m);
+
+#endif

@@ -1,0 +1,269 @@
+/* engine/status.c - a snapshot for `hamirror status`, and marks by the operator. */
+#include <stdio.h>
+
+#include "mirror/engine/state.h"
+
+static void add_queue(struct mirror_status *s, const char *name, uint64_t count,
+		      uint64_t count_max)
+{
+	struct mirror_status_queue *q = &s->queue[s->queue_count++];
+
+	assert(s->queue_count <= MIRROR_STATUS_QUEUE_MAX);
+	snprintf(q->name, sizeof q->name, "%s", name);
+	q->count = count;
+	q->count_max = count_max;
+}
+
+static uint64_t request_count(const struct mirror_request_list *list)
+{
+	uint64_t count = 0;
+
+	for (const struct mirror_request *q = list->head; q != NULL; q = q->next)
+		count++;
+	return count;
+}
+
+static void fill_queues(const struct mirror_engine *m, struct mirror_status *s)
+{
+	uint64_t frames = 0;
+
+	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++)
+		frames += m->link[i].frame_count;
+	add_queue(s, "records not yet home",
+		  m->open.marks.last - m->open.marks.home_flushed, RECORDS_MAX);
+	add_queue(s, "records held at the gate", m->open.home.gate.held_count,
+		  m->open.home.gate.held_count_max);
+	add_queue(s, "home writes", mirror_tasks_op_count(m->memory.tasks),
+		  mirror_tasks_op_count_max(m->memory.tasks));
+	add_queue(s, "frames on the line", frames, FRAMES_MAX);
+	add_queue(s, "pool bytes",
+		  mirror_pool_bytes_total(m->buffers.pool) -
+			  mirror_pool_bytes_free(m->buffers.pool),
+		  mirror_pool_bytes_total(m->buffers.pool));
+	add_queue(s, "requests unanswered", m->open.requests.pending_count, RECORDS_MAX);
+	add_queue(s, "requests unstamped", request_count(&m->open.requests.waiting),
+		  RECORDS_MAX);
+}
+
+/* All up to here a site has confirmed. */
+static uint64_t confirmed(const struct engine_peer *p)
+{
+	if (p->held || p->marks.logged < p->proven_durable)
+		return p->proven_durable;
+	return p->marks.logged;
+}
+
+void mirror_lag_note(struct mirror_engine *m, const struct mirror_header *leaves)
+{
+	for (uint32_t s = 0; s < m->config->site_count; s++) {
+		struct engine_peer *p = &m->open.peer[s];
+
+		if (leaves->sequence != confirmed(p) + 1)
+			continue;
+		p->missed.generation = leaves->generation;
+		p->missed.group = leaves->group;
+		p->missed.time_ns = leaves->time_ns;
+	}
+}
+
+static void fill_age(const struct mirror_engine *m, struct mirror_status_site *s,
+		     uint64_t generation, uint64_t group, uint64_t time_ns)
+{
+	const uint64_t before = generation == m->open.marks.generation ? group - 1 : 0;
+
+	s->lag_ms = m->wall_ns > time_ns ? (m->wall_ns - time_ns) / NS_PER_MS : 0;
+	s->lag_groups = m->open.marks.group - before;
+}
+
+/* Age and size of the records that a site has not confirmed. Groups count from the
+ * generation's beginning; earlier ones are not counted. */
+static void fill_lag(const struct mirror_engine *m, uint32_t site,
+		     struct mirror_status_site *s)
+{
+	const struct engine_peer *p = &m->open.peer[site];
+	const uint64_t from = confirmed(p);
+	uint64_t q = from < m->open.marks.home_flushed ? m->open.marks.home_flushed :
+							 from,
+		 position, tail, epoch;
+
+	if (from >= m->open.marks.last)
+		return;
+	s->lag_records = m->open.marks.last - from;
+	if (q < m->open.marks.last) {
+		const struct mirror_header *h =
+			&m->memory.records[(q + 1) % RECORDS_MAX].header;
+
+		fill_age(m, s, h->generation, h->group, h->time_ns);
+	}
+	while (q++ < m->open.marks.last)
+		s->lag_bytes += m->memory.records[q % RECORDS_MAX].header.length_bytes;
+	if (from >= m->open.marks.home_flushed)
+		return;
+	if (p->missed.generation != 0)
+		fill_age(m, s, p->missed.generation, p->missed.group, p->missed.time_ns);
+	mirror_ring_tail(m->open.ring, &position, &tail, &epoch);
+	s->lag_bytes += tail > from + 1 ?
+				mirror_map_count(m->open.map, site) *
+					MIRROR_EXTENT_BYTES :
+				(m->open.marks.home_flushed - from) * MIRROR_BLOCK_BYTES;
+}
+
+static void fill_site(const struct mirror_engine *m, uint32_t site,
+		      struct mirror_status_site *s)
+{
+	const struct engine_peer *p = &m->open.peer[site];
+
+	s->link = p->state;
+	snprintf(s->link_text, sizeof s->link_text, "%s", p->text);
+	s->waited = p->waited || p->candidate_from != 0;
+	s->marks = p->marks;
+	s->map_extents = mirror_map_count(m->open.map, site);
+	s->refresh_done_extents = p->refresh.done;
+	s->refresh_total_extents = p->refresh.phase == REFRESH_NONE ? 0 :
+								      p->refresh.total;
+	s->refresh_refused = p->refresh.phase == REFRESH_REFUSED;
+	s->since_ns = p->since_wall_ns;
+	s->lost_count = p->trust.lost_count;
+	s->back_off_ms = m->now_ns < p->trust.again_ns ?
+				 (p->trust.again_ns - m->now_ns) / NS_PER_MS + 1 :
+				 0;
+	if (m->state >= ENGINE_STARTING && m->state <= ENGINE_DEMOTING)
+		fill_lag(m, site, s);
+}
+
+/* G7: the status tells the cause of every wait. */
+static void fill_frozen(const struct mirror_engine *m, struct mirror_status *s)
+{
+	if (m->open.requests.pending_count == 0 &&
+	    m->open.requests.answers_held.head == NULL)
+		return;
+	if (m->now_ns >= m->open.requests.lease_until_ns) {
+		s->frozen = true;
+		snprintf(s->frozen_text, sizeof s->frozen_text,
+			 "no lease: a majority of the voters has not answered");
+		return;
+	}
+	for (uint32_t i = 0; i < m->config->site_count; i++)
+		if (i != m->open.site && mirror_ack_waits_for(&m->open.requests.ack, i) &&
+		    m->open.peer[i].state != LINK_CONNECTED &&
+		    m->open.peer[i].state != LINK_CATCHING_UP) {
+			s->frozen = true;
+			snprintf(s->frozen_text, sizeof s->frozen_text,
+				 "writes wait for copy %s, whose link is down: %.150s",
+				 mirror_engine_site_name(m, i), m->open.peer[i].text);
+		}
+}
+
+static void fill_open(const struct mirror_engine *m, struct mirror_status *s)
+{
+	s->history = m->open.sb.history;
+	s->marks = (struct site_marks){ m->open.marks.logged, m->open.marks.durable,
+					m->open.marks.home_flushed };
+	s->log_bytes = mirror_ring_bytes(m->open.ring);
+	s->log_used_bytes = mirror_ring_used_bytes(m->open.ring);
+	s->disk_count = m->open.disk_count;
+	for (uint32_t i = 0; i < m->open.disk_count; i++)
+		s->disk_bytes[i] = m->open.sb.disks.entry[i].size_bytes;
+	s->site_count = m->config->site_count;
+	for (uint32_t i = 0; i < m->config->site_count; i++)
+		if (i != m->open.site)
+			fill_site(m, i, &s->sites[i]);
+	fill_queues(m, s);
+	fill_frozen(m, s);
+}
+
+/* How far the log has been read, as far as the superblock tells where it ends. */
+static void fill_scan(const struct mirror_engine *m, struct mirror_status *s)
+{
+	const uint64_t tail = m->memory.scan->result.tail_position;
+
+	if (m->state != ENGINE_OPENING || m->open.opening.step != OPEN_SCAN ||
+	    m->open.sb.head_position <= tail || m->memory.scan->position <= tail)
+		return;
+	s->scan_total_bytes = m->open.sb.head_position - tail;
+	s->scan_done_bytes = m->memory.scan->position - tail;
+	if (s->scan_done_bytes > s->scan_total_bytes)
+		s->scan_total_bytes = s->scan_done_bytes;
+	s->scan_ms = (m->now_ns - m->open.opening.scan_since_ns) / NS_PER_MS;
+}
+
+void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s)
+{
+	uint64_t late_ns;
+
+	*s = m->open.counters;
+	late_ns = mirror_watch_text(m, s->hangs_text, sizeof s->hangs_text);
+	if (s->hangs_text[0] != 0)
+		s->hangs_ms = late_ns / NS_PER_MS;
+	if (m->open.failed)
+		memcpy(s->failed_text, m->open.failed_text, sizeof s->failed_text);
+	s->open = m->state >= ENGINE_IDLE && m->state < ENGINE_CLOSING;
+	s->serving = m->state == ENGINE_SERVING;
+	s->site = m->open.site;
+	s->data = m->open.failed ? DATA_DISKLESS : m->open.data;
+	snprintf(s->data_text, sizeof s->data_text, "%s",
+		 m->open.failed ? m->open.failed_text : m->open.data_text);
+	s->data_time_ns = m->open.marks.time_ns;
+	s->sequence = m->open.marks.last;
+	s->group = m->open.requests.stamp.group;
+	s->acknowledged = mirror_ack_acknowledged(&m->open.requests.ack);
+	s->group_in_progress = m->open.requests.stamp.in_progress;
+	fill_scan(m, s);
+	if (m->open.ring != NULL && s->open)
+		fill_open(m, s);
+}
+
+/* `disconnect` and `connect` of `cluster: none`: which sites are put out, stored
+ * before anything relies on it (G5: the log, then the map, stands for them). */
+void mirror_mark_order(struct mirror_engine *m, const struct order *o)
+{
+	struct fact *f;
+
+	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING || m->open.failed) {
+		f = mirror_engine_fact(m, FACT_STORED);
+		f->order_id = o->id;
+		f->error = -ENODEV;
+		snprintf(f->text, sizeof f->text,
+			 "the devices of this site are not open");
+		return;
+	}
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->open.site) {
+			mirror_store_disconnected(m, s, (o->sites >> s & 1) != 0);
+		}
+	m->open.undo.allowed = o->discard;
+	m->open.mark.order_id = o->id;
+	m->open.mark.ticket = mirror_superblock_want(m);
+}
+
+void mirror_mark_pump(struct mirror_engine *m)
+{
+	if (m->open.mark.ticket == 0 || !mirror_superblock_has(m, m->open.mark.ticket))
+		return;
+	m->open.mark.ticket = 0;
+	mirror_engine_fact(m, FACT_STORED)->order_id = m->open.mark.order_id;
+}
+
+void mirror_engine_check(const struct mirror_engine *m)
+{
+	if (m->open.ring == NULL)
+		return;
+	assert(m->open.marks.home_flushed <= m->open.marks.home ||
+	       m->open.opening.step != OPEN_DONE);
+	assert(m->open.marks.home <= m->open.marks.last);
+	assert(m->open.marks.durable <= m->open.marks.logged &&
+	       m->open.marks.logged <= m->open.marks.last);
+	assert(m->open.marks.last - m->open.marks.home_flushed <= RECORDS_MAX);
+	mirror_pool_check(m->buffers.pool);
+	mirror_ring_check(m->open.ring);
+	mirror_gate_check(&m->open.home.gate);
+	mirror_tasks_check(m->memory.tasks);
+	mirror_ack_check(&m->open.requests.ack);
+	for (uint32_t i = 0; i < m->open.disk_count; i++)
+		mirror_index_check(&m->open.index[i]);
+}
+
+const struct mirror_status *mirror_engine_counters(const struct mirror_engine *m)
+{
+	return &m->open.counters;
+}

@@ -1,0 +1,141 @@
+/* engine/undo.c - writes that following a production would undo here, and the operator's
+ * consent.
+ *
+ * After a force, writes that this site made on its own may have been acknowledged, and
+ * the forced production does not have them. To follow that production undoes them. So its
+ * stream is refused, and the refusal names the loss, until the operator accepts it
+ * (`connect --discard`). The consent counts for one stream.
+ */
+#include <stdio.h>
+
+#include "mirror/engine/state.h"
+
+#define TIME_TEXT_BYTES 32u
+
+/* CLOCK_REALTIME as people read it, in UTC. The months begin with March: a leap day is
+ * then the last day of a year. */
+static void time_text(uint64_t ns, char text[TIME_TEXT_BYTES])
+{
+	const uint64_t seconds = ns / 1000000000ull, days = seconds / 86400 + 719468;
+	const uint64_t era = days / 146097, of_era = days % 146097;
+	const uint64_t year = (of_era - of_era / 1460 + of_era / 36524 -
+			       of_era / 146096) /
+			      365;
+	const uint64_t day = of_era - (365 * year + year / 4 - year / 100);
+	const uint64_t month = (5 * day + 2) / 153;
+	const uint64_t number = month < 10 ? month + 3 : month - 9;
+
+	snprintf(text, TIME_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02uZ",
+		 (unsigned)(year + era * 400 + (number <= 2)), (unsigned)number,
+		 (unsigned)(day - (153 * month + 2) / 5 + 1),
+		 (unsigned)(seconds / 3600 % 24), (unsigned)(seconds / 60 % 60),
+		 (unsigned)(seconds % 60));
+}
+
+/* "records 65 to 129 (at least 4 KiB, the newest of 2026-...)" */
+static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
+		      size_t size)
+{
+	uint64_t at = keep > m->open.marks.home_flushed ? keep :
+							  m->open.marks.home_flushed,
+		 bytes = 0;
+	char first[TIME_TEXT_BYTES] = "", last[TIME_TEXT_BYTES] = "", much[40];
+
+	if (keep >= m->open.marks.home_flushed)
+		time_text(m->memory.records[(keep + 1) % RECORDS_MAX].header.time_ns,
+			  first);
+	if (m->open.marks.time_ns != 0)
+		time_text(m->open.marks.time_ns, last);
+	while (at++ < m->open.marks.last)
+		bytes += m->memory.records[at % RECORDS_MAX].header.length_bytes;
+	if (bytes == 0 && keep < m->open.marks.home_flushed)
+		mirror_text(much, sizeof much, "of a size that is not known");
+	else
+		mirror_text(much, sizeof much, "%s%llu KiB",
+			    keep < m->open.marks.home_flushed ? "at least " : "",
+			    (unsigned long long)(bytes + 1023) / 1024);
+	mirror_text(text, size, "records %llu to %llu (%s%s%s%s%s)",
+		    (unsigned long long)keep + 1, (unsigned long long)m->open.marks.last,
+		    much, first[0] != 0 ? ", from " : "", first,
+		    last[0] == 0  ? "" :
+		    first[0] != 0 ? " to " :
+				    ", the newest of ",
+		    last);
+}
+
+/* Would following that history undo acknowledged writes? */
+static bool undoes(const struct mirror_judgement *j)
+{
+	return j->verdict == MIRROR_VERDICT_FORKED ||
+	       (j->verdict == MIRROR_VERDICT_CONTINUES && j->forced);
+}
+
+static void tell(struct mirror_engine *m, uint32_t site, const char *text)
+{
+	struct fact *f;
+
+	if (strcmp(m->open.undo.text, text) == 0)
+		return;
+	snprintf(m->open.undo.text, sizeof m->open.undo.text, "%s", text);
+	f = mirror_engine_fact(m, FACT_UNDO);
+	f->site = site;
+	snprintf(f->text, sizeof f->text, "%s", text);
+}
+
+/* A production has sent hello `h`. True: to follow it needs the operator's consent;
+ * `text` names the loss, and the members' side is told. */
+bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, char *text,
+		       size_t size)
+{
+	struct mirror_judgement j;
+	char what[120];
+
+	if (h->purpose != MIRROR_HELLO_STREAM)
+		return false;
+	mirror_history_judge(&m->open.sb.history, m->open.marks.last, &h->history, &j);
+	if (!undoes(&j)) {
+		tell(m, h->site, "");
+		return false;
+	}
+	if ((m->open.undo.allowed >> h->site & 1) != 0)
+		return false;
+	undo_text(m, j.keep_sequence, what, sizeof what);
+	mirror_text(text, size,
+		    "%s%s of site %s would be undone by following %s, which was promoted "
+		    "without them",
+		    j.verdict == MIRROR_VERDICT_FORKED ? "SplitBrain: " : "",
+		    j.keep_sequence < m->open.marks.last ? what : "a promotion",
+		    mirror_engine_site_name(m, m->open.site),
+		    mirror_engine_site_name(m, h->site));
+	tell(m, h->site, text);
+	return true;
+}
+
+/* A promotion of this site, not by force, by a chain that so judges our log: true, it
+ * would undo something, and `text` names that. */
+bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,
+		       char *text, size_t size)
+{
+	char what[120];
+
+	if (!undoes(j) || m->open.prepare.order.force)
+		return false;
+	undo_text(m, j->keep_sequence, what, sizeof what);
+	mirror_text(
+		text, size,
+		"%s of site %s are not part of the history that it would go on with, "
+		"which a force began without them: promote another site, and give them "
+		"up here",
+		what, mirror_engine_site_name(m, m->open.site));
+	return true;
+}
+
+/* Has the operator given up what parts this site from the one that says `h`? Once. */
+bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h)
+{
+	if ((m->open.undo.allowed >> h->site & 1) == 0)
+		return false;
+	m->open.undo.allowed &= ~(1u << h->site);
+	tell(m, h->site, "");
+	return true;
+}

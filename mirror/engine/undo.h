@@ -1,0 +1,26 @@
+/* engine/undo.h - what is not undone unasked. */
+#ifndef MIRROR_ENGINE_UNDO_H
+#define MIRROR_ENGINE_UNDO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/fact.h"
+#include "mirror/line/wire.h"
+
+struct mirror_engine;
+struct mirror_judgement;
+
+struct engine_undo {
+	uint32_t allowed; /* bit per site */
+	char text[FACT_TEXT_MAX];
+};
+
+bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, char *text,
+		       size_t size);
+bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,
+		       char *text, size_t size);
+bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h);
+
+#endif

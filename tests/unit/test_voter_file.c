@@ -1,0 +1,200 @@
+/* test_voter_file.c - the voter file's slots (D1). */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/crc.h"
+#include "tests/unit/solo.h"
+
+static struct config config;
+static struct voter voter, back;
+static uint8_t slot[2][CLUSTER_VOTER_FILE_BYTES];
+static char text[160];
+
+static void setup(void)
+{
+	solo_config(&config);
+	memset(&voter, 0, sizeof voter);
+	voter.counter = 7;
+	voter.node = 2;
+	voter.epoch = SOLO_EPOCH(2);
+	voter.promised = cluster_view_ballot_make(9, 1);
+	voter.mirror.byte[0] = 1;
+	voter.has_accepted = true;
+	solo_view(&config, 3, &voter.accepted);
+	voter.released[3][0] = 33;
+	voter.released[0][RELEASED_COUNT_MAX - 1] = 4;
+	voter.fenced[3].boot = 5;
+	voter.fenced[1].wall_ns = 6;
+}
+
+/* The header's CRC, after a change in it. */
+static void seal(uint8_t *data, size_t length)
+{
+	struct bytes crc = bytes_of(data + 24, 4);
+
+	bytes_put_u32(&crc,
+		      common_crc32c(common_crc32c(0, data, 24), data + 28, length - 28));
+}
+
+START_TEST(a_slot_says_again_what_was_promised_and_accepted)
+{
+	const size_t length = cluster_voter_encode(&config, &voter, slot[0]);
+
+	ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length, &back, text,
+					      sizeof text),
+			 0);
+	ck_assert_uint_eq(back.counter, 7);
+	ck_assert_uint_eq(back.epoch, SOLO_EPOCH(2));
+	ck_assert_uint_eq(back.promised, voter.promised);
+	ck_assert(back.has_accepted && !back.has_in_effect);
+	ck_assert_uint_eq(back.accepted.ballot, voter.accepted.ballot);
+	ck_assert_mem_eq(back.released, voter.released, sizeof back.released);
+	ck_assert_mem_eq(back.fenced, voter.fenced, sizeof back.fenced);
+}
+END_TEST
+
+/* One without the features: neither releases nor, in any, fencings stand behind the
+ * views. */
+START_TEST(a_file_without_releases_is_read)
+{
+	size_t length = cluster_voter_encode(&config, &voter, slot[0]);
+	struct bytes used;
+
+	length -= 4 + config.node_count * 16;
+	if (_i == 0)
+		length -= 4 + config.node_count * RELEASED_COUNT_MAX * 8;
+	slot[0][8] = (uint8_t)_i;
+	used = bytes_of(slot[0] + 12, 4);
+	bytes_put_u32(&used, (uint32_t)length);
+	seal(slot[0], length);
+	ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length, &back, text,
+					      sizeof text),
+			 0);
+	ck_assert_uint_eq(back.accepted.ballot, voter.accepted.ballot);
+	ck_assert_uint_eq(back.released[3][0], _i == 0 ? 0 : 33);
+	ck_assert_uint_eq(back.fenced[3].boot, 0);
+}
+END_TEST
+
+/* The older slot is overwritten: cut off anywhere, the newer one still stands. */
+START_TEST(a_write_that_is_cut_off_leaves_the_other_slot)
+{
+	const size_t old = cluster_voter_encode(&config, &voter, slot[0]);
+	size_t new;
+
+	voter.counter = 8;
+	new = cluster_voter_encode(&config, &voter, slot[1]);
+	ck_assert_int_eq(cluster_voter_newest(slot[0], old, slot[1], new), 1);
+	for (size_t cut = 0; cut < new; cut++)
+		if (cluster_voter_newest(slot[0], old, slot[1], cut) != 0)
+			ck_abort_msg("a slot of %zu bytes passes for whole", cut);
+	ck_assert_int_eq(cluster_voter_newest(slot[0], 5, slot[1], 0), -1);
+}
+END_TEST
+
+/* A shorter state over a longer one: what follows it in the file is not its own. */
+START_TEST(what_stands_behind_a_slot_is_not_looked_at)
+{
+	size_t length;
+
+	voter.has_accepted = false;
+	length = cluster_voter_encode(&config, &voter, slot[0]);
+	memset(slot[0] + length, 0xaa, 100);
+	ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length + 100, &back,
+					      text, sizeof text),
+			 0);
+	ck_assert(!back.has_accepted);
+}
+END_TEST
+
+START_TEST(damage_is_refused)
+{
+	const size_t length = cluster_voter_encode(&config, &voter, slot[0]);
+
+	for (size_t i = 0; i < length; i++) {
+		slot[0][i] ^= 1;
+		if (cluster_voter_decode(&config, 2, slot[0], length, &back, text,
+					 sizeof text) != -EBADMSG)
+			ck_abort_msg("byte %zu may be anything", i);
+		slot[0][i] ^= 1;
+	}
+}
+END_TEST
+
+START_TEST(another_nodes_file_is_refused_by_name)
+{
+	const size_t length = cluster_voter_encode(&config, &voter, slot[0]);
+
+	ck_assert_int_eq(cluster_voter_decode(&config, 3, slot[0], length, &back, text,
+					      sizeof text),
+			 -ENXIO);
+	strcpy(config.node[0].name, "m1");
+	ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length, &back, text,
+					      sizeof text),
+			 -ESTALE);
+	ck_assert_ptr_nonnull(strstr(text, "m1"));
+}
+END_TEST
+
+START_TEST(a_newer_version_is_refused_not_passed_over)
+{
+	const size_t length = cluster_voter_encode(&config, &voter, slot[0]);
+
+	slot[0][4] = 2;
+	seal(slot[0], length);
+	ck_assert_int_eq(cluster_voter_newest(slot[0], length, slot[1], 0), 0);
+	ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length, &back, text,
+					      sizeof text),
+			 -EPROTONOSUPPORT);
+}
+END_TEST
+
+/* `hamirror create`: one voter, who knows the first view to be in effect. */
+START_TEST(the_first_file_has_one_voter)
+{
+	const struct cluster_self self = { .node = 1, .incarnation = 33 };
+	const struct uuid mirror = { { 1 } }, lineage = { { 2 } };
+	const struct generation first = {
+		.ordinal = 1,
+		.id = { { 3 } },
+		.reason = GENERATION_CREATED,
+	};
+	const size_t length = cluster_first_voter(&config, &self, &mirror, &lineage,
+						  &first, slot[0]);
+
+	ck_assert_int_eq(cluster_voter_decode(&config, 1, slot[0], length, &back, text,
+					      sizeof text),
+			 0);
+	ck_assert(back.has_in_effect);
+	ck_assert_uint_eq(back.in_effect.voters.count, 1);
+	ck_assert_uint_eq(cluster_view_voters_epoch(&back.in_effect.voters, 1),
+			  back.epoch);
+	ck_assert_int_eq(back.in_effect.production_node, VIEW_NONE);
+	ck_assert_uint_gt(back.in_effect.lease_ms, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("cluster");
+	TCase *tc = tcase_create("voter");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, a_slot_says_again_what_was_promised_and_accepted);
+	tcase_add_loop_test(tc, a_file_without_releases_is_read, 0, 2);
+	tcase_add_test(tc, a_write_that_is_cut_off_leaves_the_other_slot);
+	tcase_add_test(tc, what_stands_behind_a_slot_is_not_looked_at);
+	tcase_add_test(tc, damage_is_refused);
+	tcase_add_test(tc, another_nodes_file_is_refused_by_name);
+	tcase_add_test(tc, a_newer_version_is_refused_not_passed_over);
+	tcase_add_test(tc, the_first_file_has_one_voter);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
