@@ -194,7 +194,8 @@ START_TEST(it_is_what_the_engine_decides)
 		add(&view.history, i / 8 / 5 % 4, reasons[i / 5 % 2]);
 		add(&view.history, i / 8 / 5 / 4 % 4, reasons[i / 10 % 2]);
 		for (uint32_t g = 0; g < own_count && g < 3; g++)
-			add(&own, view.history.entry[g].cut, view.history.entry[g].reason);
+			add(&own, view.history.entry[g].cut,
+			    view.history.entry[g].reason);
 		if (own_count == 4)
 			own.entry[2].id.byte[2] = 1; /* a generation that nobody knows */
 		if (own.count > 0)
