@@ -49,6 +49,35 @@ static uint32_t generation_reason_of(const struct cluster_core *c,
 						      GENERATION_RESTARTED;
 }
 
+/* Where the view's chain goes on after `id`; HISTORY_COUNT_MAX + 1: it does not know it. */
+static uint32_t entries_through(const struct history *h, const struct uuid *id)
+{
+	if (uuid_is_zero(id) || h->count == 0)
+		return HISTORY_COUNT_MAX + 1;
+	for (uint32_t i = 0; i < h->count; i++)
+		if (uuid_equal(&h->entry[i].id, id))
+			return i + 1;
+	return uuid_equal(&h->entry[0].parent, id) ? 0 : HISTORY_COUNT_MAX + 1;
+}
+
+bool cluster_generation_keeps(const struct view *v, const struct uuid *newest,
+			      uint64_t last, uint64_t *keep)
+{
+	const struct history *h = &v->history;
+	uint32_t i = entries_through(h, newest);
+
+	if (i > h->count)
+		return false;
+	for (*keep = last; i < h->count; i++) {
+		if (h->entry[i].cut >= *keep)
+			continue;
+		if (h->entry[i].reason == GENERATION_FORCED)
+			return false;
+		*keep = h->entry[i].cut;
+	}
+	return true;
+}
+
 static void add_holder(struct view *v, int32_t node, uint64_t incarnation, uint64_t boot)
 {
 	for (uint32_t i = 0; i < v->holder_count; i++)

@@ -526,6 +526,12 @@ void cluster_undo_stored(struct cluster_core *c, const struct fact *f);
 
 void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 				struct order *o);
+/* D8, as the engine will judge it (mirror/line/history.c): does a log whose newest generation is
+ * `newest`, and which ends with `last`, go on with the view's chain, and to which sequence
+ * is it kept? False: it is not promoted unforced, since the chain does not know its
+ * generation, or a force gave up some of it. */
+bool cluster_generation_keeps(const struct view *v, const struct uuid *newest,
+			      uint64_t last, uint64_t *keep);
 /* Fill `round.next` from FACT_PREPARED. */
 void cluster_generation_fill(struct cluster_core *c, const struct fact *f);
 /* D2, by force: `v` is of a lineage of those that are here. */

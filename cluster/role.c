@@ -234,6 +234,8 @@ void cluster_role_fact(struct cluster_core *c, const struct fact *f)
 		break;
 	case FACT_MARKS:
 		c->role.marks = f->marks;
+		if (f->history.count > 0)
+			c->role.log_newest = *history_newest(&f->history);
 		break;
 	case FACT_DEVICE_FAILED:
 		device_failed(c, f);

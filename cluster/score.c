@@ -60,6 +60,20 @@ static int32_t score_same_site(const struct cluster_core *c, const struct view_h
 	return SCORE_HELD;
 }
 
+/* What the engine of that host would keep of its log still has all of the clean end. Its
+ * last sequence alone does not tell: records that a later generation has cut off count
+ * too, and a promotion would be invited that the engine refuses. */
+static bool reaches_clean_end(const struct announce *host, const struct view *v)
+{
+	uint64_t keep;
+
+	return v->clean && host->data != DATA_INCONSISTENT &&
+	       host->marks.durable >= v->clean_end &&
+	       cluster_generation_keeps(v, &host->log_newest.id, host->marks.logged,
+					&keep) &&
+	       keep >= v->clean_end;
+}
+
 int32_t cluster_score_of(const struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);
@@ -78,8 +92,7 @@ int32_t cluster_score_of(const struct cluster_core *c)
 	if (v->production_site == site)
 		return score_same_site(c, &s->host, place);
 	host = cluster_join_host_of(c, (uint32_t)site);
-	if (host == NULL ||
-	    (!s->current && !(v->clean && host->said.marks.durable >= v->clean_end)))
+	if (host == NULL || (!s->current && !reaches_clean_end(&host->said, v)))
 		return SCORE_NONE;
 	if (s->host.node != (int32_t)c->self.node)
 		return SCORE_MATE - 10 * place;

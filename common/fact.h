@@ -88,7 +88,8 @@ struct fact {
 	char object[CONFIG_NAME_MAX];   /* EVENT: "disk db", "link lyon", ... */
 	char rule[CONFIG_NAME_MAX];     /* EVENT: "" or the rule that decided */
 	char text[FACT_TEXT_MAX];       /* a sentence, for people */
-	struct history history;         /* OPENED, PEER, PREPARED */
+	struct history history;         /* OPENED, PEER, PREPARED; MARKS: if it has a newer
+					   generation than was told, else empty */
 };
 
 #endif

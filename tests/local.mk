@@ -62,6 +62,7 @@ unit_tests = \
 	tests/unit/test_scan \
 	tests/unit/test_scan_broken \
 	tests/unit/test_scan_laps \
+	tests/unit/test_score \
 	tests/unit/test_stamp \
 	tests/unit/test_status \
 	tests/unit/test_superblock \
@@ -142,6 +143,7 @@ tests_unit_test_lease_SOURCES = tests/unit/test_lease.c $(members)
 tests_unit_test_message_SOURCES = tests/unit/test_message.c $(members)
 tests_unit_test_role_SOURCES = tests/unit/test_role.c $(members)
 tests_unit_test_round_SOURCES = tests/unit/test_round.c $(members)
+tests_unit_test_score_SOURCES = tests/unit/test_score.c $(members)
 tests_unit_test_view_SOURCES = tests/unit/test_view.c $(members)
 tests_unit_test_voter_file_SOURCES = tests/unit/test_voter_file.c $(members)
 

@@ -105,7 +105,8 @@ static void facts_written(struct io_completion *c, int32_t result, uint32_t flag
 
 static void backlog_push(struct io_driver *d, struct fact *fact)
 {
-	const bool may_drop = fact->type == FACT_EVENT || fact->type == FACT_MARKS;
+	const bool may_drop = fact->type == FACT_EVENT ||
+			      (fact->type == FACT_MARKS && fact->history.count == 0);
 	struct io_backlog_entry *e;
 
 	if (d->backlog_count >= IO_BACKLOG_COUNT_MAX && may_drop) {

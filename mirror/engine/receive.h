@@ -26,6 +26,7 @@ struct engine_copy {
 /* FACT_MARKS, as it was sent last. */
 struct engine_told {
 	struct site_marks marks;
+	struct uuid newest; /* generation of the log */
 	uint64_t due_ns;
 };
 

@@ -103,6 +103,7 @@ static void forced_tail_promoted(struct sim_scene *s)
 	s->node = 0;
 	UNTIL(s, 5000, sim_agree, "those who are there agree");
 	UNTIL(s, 5000, sim_is_open, "its devices are open");
+	WHILE(s, 500, sim_is_uninvited, "it has no promotion score");
 	sim_scene_promote(s, 0);
 	UNTIL(s, 20000, sim_replied, "the promotion is answered");
 	EXPECT(s, s->w->reply[s->id].exit_status == 1, "it is not promoted");

@@ -200,18 +200,11 @@ static bool is_given_up(struct sim_scene *s)
 	return sim_scene_core(s, 0)->role.failed;
 }
 
-static int32_t score(struct sim_scene *s, uint32_t node)
-{
-	static struct cluster_status status;
-
-	cluster_status_get(sim_scene_core(s, node), sim_clock(s->w, node), &status);
-	return status.promotion_score;
-}
-
 static bool copy_is_best(struct sim_scene *s)
 {
-	return score(s, 0) == INT32_MIN && score(s, 2) > score(s, 1) &&
-	       score(s, 2) > score(s, 3);
+	return sim_scene_score(s, 0) == INT32_MIN &&
+	       sim_scene_score(s, 2) > sim_scene_score(s, 1) &&
+	       sim_scene_score(s, 2) > sim_scene_score(s, 3);
 }
 
 static bool is_released(struct sim_scene *s)

@@ -155,7 +155,14 @@ static bool mate_waits(struct sim_scene *s)
 
 static bool is_on_its_way(struct sim_scene *s)
 {
-	return sim_io_pending(s->w, 0);
+	for (uint32_t i = 0; i < SIM_OPS_MAX; i++) {
+		const struct sim_op *op = &s->w->op[i];
+
+		if (op->used && op->node == 0 && op->device == 0 &&
+		    op->op == MIRROR_IO_WRITE)
+			return true;
+	}
+	return false;
 }
 
 /* Its site mate is to take over, and may not: nobody knows that it has ended. It wakes

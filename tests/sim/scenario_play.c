@@ -260,6 +260,14 @@ const struct uuid *sim_scene_generation(struct sim_scene *s, uint32_t node)
 	return &cluster_view_generation(sim_scene_view(s, node))->id;
 }
 
+int32_t sim_scene_score(struct sim_scene *s, uint32_t node)
+{
+	static struct cluster_status status;
+
+	cluster_status_get(sim_scene_core(s, node), sim_clock(s->w, node), &status);
+	return status.promotion_score;
+}
+
 /* ---- conditions ---------------------------------------------------------------------------- */
 
 bool sim_told(struct sim_scene *s)
@@ -308,6 +316,11 @@ bool sim_is_open(struct sim_scene *s)
 {
 	return cluster_role_is_open(s->w->node[s->node].core) &&
 	       s->w->node[s->node].core->role.serve == SERVE_NONE;
+}
+
+bool sim_is_uninvited(struct sim_scene *s)
+{
+	return sim_scene_score(s, s->node) == INT32_MIN;
 }
 
 bool sim_agree(struct sim_scene *s)

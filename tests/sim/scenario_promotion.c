@@ -412,6 +412,7 @@ static void tail_past_end(struct sim_scene *s)
 	UNTIL(s, 5000, sim_agree, "the others agree");
 	UNTIL(s, 5000, sim_is_open, "the devices of the old production are open");
 	EXPECT(s, sim_durable(s), "it has its tail");
+	WHILE(s, 500, sim_is_uninvited, "it has no promotion score");
 	sim_scene_promote(s, 0);
 	UNTIL(s, 20000, sim_replied, "the promotion is answered");
 	EXPECT(s, s->w->reply[s->id].exit_status == 1, "it is not promoted");

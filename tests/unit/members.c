@@ -477,10 +477,12 @@ bool members_converged(struct members *m)
 
 		if ((sites >> s & 1) == 0)
 			continue;
-		if (host < 0 || v->site[s].host.node != host)
+		if (host < 0 || v->site[s].host.node != host ||
+		    v->site[s].host.incarnation != m->node[host].io.incarnation)
 			return false;
 		if (serving >= 0 && (int32_t)s != v->production_site &&
-		    !v->site[s].current)
+		    (!v->site[s].current ||
+		     v->site[s].current_incarnation != v->site[s].host.incarnation))
 			return false;
 	}
 	return serving < 0 || v->production_node == serving;

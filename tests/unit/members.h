@@ -81,6 +81,7 @@ struct members_io {
 	uint64_t acknowledged, served_ns;
 	uint32_t served_sites;         /* waited for from the start of the generation */
 	uint64_t told_length, told_ns; /* FACT_MARKS */
+	struct uuid told_newest;       /* ... generation of the log */
 	uint64_t ready_count;
 	uint64_t demote_id, demote_deadline_ns;
 	struct members_link link[MEMBERS_SITES_MAX];

@@ -402,16 +402,23 @@ static void acknowledge(struct members *m, uint32_t node)
 		m->acked[log->write[io->acknowledged]] = true;
 }
 
-/* FACT_MARKS, at most every 200 ms while they move. */
+/* FACT_MARKS, at most every 200 ms while they move; a new generation at once. */
 static void marks(struct members *m, uint32_t node)
 {
 	struct members_io *io = &m->node[node].io;
 	const uint64_t length = m->log[io->site].length;
+	const struct history *h = &m->log[io->site].history;
 	struct fact f = { .type = FACT_MARKS, .site = io->site };
 
-	if (!io->open || length == io->told_length ||
-	    m->now_ns < io->told_ns + 200 * MEMBERS_NS_PER_MS)
+	if (!io->open)
 		return;
+	if (h->count > 0 && !uuid_equal(&history_newest(h)->id, &io->told_newest)) {
+		io->told_newest = history_newest(h)->id;
+		f.history = *h;
+	} else if (length == io->told_length ||
+		   m->now_ns < io->told_ns + 200 * MEMBERS_NS_PER_MS) {
+		return;
+	}
 	io->told_length = length;
 	io->told_ns = m->now_ns;
 	f.marks.logged = f.marks.durable = f.marks.home = length;
