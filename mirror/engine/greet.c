@@ -138,7 +138,8 @@ static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 	if (strcmp(h->mirror_name, m->open.sb.mirror_name) != 0 ||
 	    (!maker && !uuid_equal(&h->mirror, &m->open.sb.mirror))) {
 		snprintf(text, size,
-			 "%s of mirror %s and %s of mirror %s are of different mirrors",
+			 "%s is of mirror %s, and %s of another mirror, %s: "
+			 "one of them was created apart",
 			 h->site_name, h->mirror_name, own, m->open.sb.mirror_name);
 		return MIRROR_REFUSE_OTHER_MIRROR;
 	}
