@@ -6,6 +6,7 @@ libcommon_la_SOURCES = \
 	common/crc.c \
 	common/crc.h \
 	common/fact.h \
+	common/fifo.h \
 	common/identity.h \
 	common/order.h \
 	common/queue.c \

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fifo.h"
 #include "mirror/drivers/disk_open_driver.h"
 #include "mirror/drivers/io_driver.h"
 
@@ -526,13 +527,8 @@ static void operation_done(struct io_completion *c, int32_t result, uint32_t fla
 	d->counters.operation_count++;
 	d->counters.error_count += result < 0;
 	if (d->waiting.head != NULL) {
-		struct mirror_io *io = d->waiting.head;
-
-		d->waiting.head = io->next;
-		if (d->waiting.head == NULL)
-			d->waiting.tail = NULL;
 		d->counters.waiting_count--;
-		start(d, io);
+		start(d, fifo_pop(&d->waiting));
 	}
 	io_driver_step(d->io, &event);
 	close_if_drained(d);
@@ -556,12 +552,7 @@ static void start(struct disk_driver *d, struct mirror_io *io)
 
 static void wait_for_slot(struct disk_driver *d, struct mirror_io *io)
 {
-	io->next = NULL;
-	if (d->waiting.tail != NULL)
-		d->waiting.tail->next = io;
-	else
-		d->waiting.head = io;
-	d->waiting.tail = io;
+	fifo_push(&d->waiting, io);
 	d->counters.waiting_count++;
 }
 

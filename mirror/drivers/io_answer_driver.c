@@ -6,30 +6,8 @@
  */
 #include <errno.h>
 
+#include "common/fifo.h"
 #include "mirror/drivers/io_private_driver.h"
-
-static void push(struct mirror_request_list *list, struct mirror_request *r)
-{
-	r->next = NULL;
-	if (list->tail != NULL)
-		list->tail->next = r;
-	else
-		list->head = r;
-	list->tail = r;
-}
-
-static struct mirror_request *pop(struct mirror_request_list *list)
-{
-	struct mirror_request *r = list->head;
-
-	if (r == NULL)
-		return NULL;
-	list->head = r->next;
-	if (list->head == NULL)
-		list->tail = NULL;
-	r->next = NULL;
-	return r;
-}
 
 static void answer(struct io_driver *d, struct mirror_request *r)
 {
@@ -48,17 +26,17 @@ void io_answer_offer(struct io_driver *d)
 	if (d->fresh.head == NULL && d->late.head == NULL)
 		return;
 	allowed = io_driver_may_answer(d);
-	while (allowed && (r = pop(&d->late)) != NULL) {
+	while (allowed && (r = fifo_pop(&d->late)) != NULL) {
 		d->counters.answer_waiting_count--;
 		answer(d, r);
 	}
-	while ((r = pop(&d->fresh)) != NULL) {
+	while ((r = fifo_pop(&d->fresh)) != NULL) {
 		if (allowed || r->result < 0) {
 			answer(d, r);
 		} else {
 			d->counters.answer_late_count++;
 			d->counters.answer_waiting_count++;
-			push(&d->late, r);
+			fifo_push(&d->late, r);
 		}
 	}
 }
@@ -69,7 +47,7 @@ void io_answer_fail_late(struct io_driver *d)
 {
 	struct mirror_request *r;
 
-	while ((r = pop(&d->late)) != NULL) {
+	while ((r = fifo_pop(&d->late)) != NULL) {
 		d->counters.answer_waiting_count--;
 		r->result = -EIO;
 		answer(d, r);
@@ -87,19 +65,19 @@ void io_answer_close(struct io_driver *d)
 
 	if (d->frontend == NULL)
 		return;
-	while ((r = pop(&d->late)) != NULL)
-		push(&rest, r);
-	while ((r = pop(&d->fresh)) != NULL) {
+	while ((r = fifo_pop(&d->late)) != NULL)
+		fifo_push(&rest, r);
+	while ((r = fifo_pop(&d->fresh)) != NULL) {
 		if (allowed && r->result == 0)
 			answer(d, r);
 		else
-			push(&rest, r);
+			fifo_push(&rest, r);
 	}
 	d->counters.answer_waiting_count = 0;
 	d->frontend->close(d->frontend);
 	for (struct io_frontend *f = d->others; f != NULL; f = f->next)
 		f->close(f);
-	while ((r = pop(&rest)) != NULL) {
+	while ((r = fifo_pop(&rest)) != NULL) {
 		if (r->result == 0)
 			r->result = -ESHUTDOWN;
 		answer(d, r);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fifo.h"
 #include "mirror/drivers/link_private_driver.h"
 
 #define NS_PER_MS 1000000ull
@@ -215,12 +216,7 @@ void link_driver_send(struct link_driver *d, struct mirror_frame_list *list)
 
 		next = f->next;
 		assert(f->link < MIRROR_LINK_COUNT_MAX && l->phase != LINK_PHASE_FREE);
-		f->next = NULL;
-		if (l->queue.tail != NULL)
-			l->queue.tail->next = f;
-		else
-			l->queue.head = f;
-		l->queue.tail = f;
+		fifo_push(&l->queue, f);
 		d->counters.frames_queued_count++;
 		if (l->phase == LINK_PHASE_CLOSING)
 			link_finish_later(l);

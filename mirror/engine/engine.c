@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "common/fifo.h"
 #include "mirror/engine/state.h"
 
 static bool state_change_is_legal(enum engine_state from, enum engine_state to)
@@ -47,13 +48,8 @@ void mirror_engine_set_state(struct mirror_engine *m, enum engine_state state)
 
 void mirror_engine_submit(struct mirror_engine *m, struct mirror_io *io)
 {
-	io->next = NULL;
 	io->result = 0;
-	if (m->out->io.tail != NULL)
-		m->out->io.tail->next = io;
-	else
-		m->out->io.head = io;
-	m->out->io.tail = io;
+	fifo_push(&m->out->io, io);
 	mirror_watch_begin(m, io);
 }
 

@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 
+#include "common/fifo.h"
 #include "mirror/engine/state.h"
 
 /* ---- frames -------------------------------------------------------------- */
@@ -38,11 +39,7 @@ void mirror_frame_send(struct mirror_engine *m, struct mirror_frame *f)
 	l->frame_count++;
 	l->byte_count += f->head_bytes + f->data_bytes;
 	l->last_sent_ns = m->now_ns;
-	if (m->out->send.tail != NULL)
-		m->out->send.tail->next = f;
-	else
-		m->out->send.head = f;
-	m->out->send.tail = f;
+	fifo_push(&m->out->send, f);
 }
 
 void mirror_frame_sent(struct mirror_engine *m, struct mirror_frame *f)

@@ -9,34 +9,12 @@
  * Source: docs/sources.md (paper 000, Figs. 4 and 5); docs/rules.md (G1, D7);
  * docs/write-path.md (production, steps 1 to 5).
  */
+#include "common/fifo.h"
 #include "mirror/engine/state.h"
 
 #define FLUSH_HABIT_MAX 8u
 #define FLUSH_HABIT_EXPECT 4u /* from here on the next flush is expected */
 #define ROOM_MARGIN 64u       /* records kept for refreshes and flush marks */
-
-static void request_push(struct mirror_request_list *list, struct mirror_request *r)
-{
-	r->next = NULL;
-	if (list->tail != NULL)
-		list->tail->next = r;
-	else
-		list->head = r;
-	list->tail = r;
-}
-
-struct mirror_request *mirror_request_pop(struct mirror_request_list *list)
-{
-	struct mirror_request *r = list->head;
-
-	if (r == NULL)
-		return NULL;
-	list->head = r->next;
-	if (list->head == NULL)
-		list->tail = NULL;
-	r->next = NULL;
-	return r;
-}
 
 static bool lease_holds(const struct mirror_engine *m)
 {
@@ -50,9 +28,9 @@ void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
 {
 	r->result = result;
 	if (result == 0 && !lease_holds(m))
-		request_push(&m->open.requests.answers_held, r);
+		fifo_push(&m->open.requests.answers_held, r);
 	else
-		request_push(&m->out->answer, r);
+		fifo_push(&m->out->answer, r);
 }
 
 static bool has_room(const struct mirror_engine *m)
@@ -154,9 +132,9 @@ static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 	q->sequence = mirror_record_stamp(m, &h, data)->header.sequence;
 	mirror_pace_spend(m, &h);
 	if (q->fua || q->type == MIRROR_REQUEST_FLUSH)
-		request_push(&m->open.requests.flushes_pending, q);
+		fifo_push(&m->open.requests.flushes_pending, q);
 	else
-		request_push(&m->open.requests.writes_pending, q);
+		fifo_push(&m->open.requests.writes_pending, q);
 	MIRROR_SET(m, requests.pending_count, m->open.requests.pending_count + 1);
 }
 
@@ -198,9 +176,9 @@ void mirror_request_take(struct mirror_engine *m, struct mirror_request *q)
 		m->open.counters.read_bytes += q->length_bytes;
 		if (m->open.requests.reads_waiting.head != NULL ||
 		    !mirror_read_start(m, q))
-			request_push(&m->open.requests.reads_waiting, q);
+			fifo_push(&m->open.requests.reads_waiting, q);
 	} else if (m->open.requests.waiting.head != NULL || !may_begin(m, q)) {
-		request_push(&m->open.requests.waiting, q);
+		fifo_push(&m->open.requests.waiting, q);
 	} else {
 		begin(m, q);
 	}
@@ -215,12 +193,12 @@ void mirror_requests_pump(struct mirror_engine *m)
 		return;
 	while (m->open.requests.waiting.head != NULL &&
 	       may_begin(m, m->open.requests.waiting.head))
-		begin(m, mirror_request_pop(&m->open.requests.waiting));
+		begin(m, fifo_pop(&m->open.requests.waiting));
 	if (m->open.requests.reads_waiting.head == NULL)
 		return;
-	while ((q = mirror_request_pop(&m->open.requests.reads_waiting)) != NULL)
+	while ((q = fifo_pop(&m->open.requests.reads_waiting)) != NULL)
 		if (!mirror_read_start(m, q))
-			request_push(&again, q);
+			fifo_push(&again, q);
 	m->open.requests.reads_waiting = again;
 }
 
@@ -295,13 +273,13 @@ void mirror_ack_pump(struct mirror_engine *m)
 	close_acknowledged(m);
 	while ((q = m->open.requests.writes_pending.head) != NULL &&
 	       q->sequence <= mirror_ack_acknowledged(&m->open.requests.ack))
-		acknowledge(m, mirror_request_pop(&m->open.requests.writes_pending));
+		acknowledge(m, fifo_pop(&m->open.requests.writes_pending));
 	while ((q = m->open.requests.flushes_pending.head) != NULL &&
 	       stable_sequence(m, q) <= mirror_ack_flushed(&m->open.requests.ack)) {
 		close_group(m, q->sequence); /* a mark may not be logged yet */
-		acknowledge(m, mirror_request_pop(&m->open.requests.flushes_pending));
+		acknowledge(m, fifo_pop(&m->open.requests.flushes_pending));
 	}
-	while ((q = mirror_request_pop(&m->open.requests.answers_held)) != NULL)
+	while ((q = fifo_pop(&m->open.requests.answers_held)) != NULL)
 		mirror_request_answer(m, q, 0);
 }
 
@@ -312,7 +290,7 @@ static void fail_list(struct mirror_engine *m, struct mirror_request_list *list,
 {
 	struct mirror_request *q;
 
-	while ((q = mirror_request_pop(list)) != NULL)
+	while ((q = fifo_pop(list)) != NULL)
 		mirror_request_answer(m, q, result);
 }
 
@@ -334,11 +312,11 @@ static void drop_client(struct mirror_engine *m, struct mirror_request_list *lis
 	struct mirror_request_list keep = { 0 };
 	struct mirror_request *q;
 
-	while ((q = mirror_request_pop(list)) != NULL) {
+	while ((q = fifo_pop(list)) != NULL) {
 		if (q->client == client)
 			mirror_request_answer(m, q, -ECONNABORTED);
 		else
-			request_push(&keep, q);
+			fifo_push(&keep, q);
 	}
 	*list = keep;
 }

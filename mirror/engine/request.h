@@ -26,7 +26,6 @@ struct engine_requests {
 	bool write_unflushed; /* the last one stamped was a write */
 };
 
-struct mirror_request *mirror_request_pop(struct mirror_request_list *list);
 void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
 			   int32_t result);
 struct mirror_record *mirror_record_stamp(struct mirror_engine *m,

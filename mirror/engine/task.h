@@ -28,6 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/fifo.h"
+
 struct mirror_tasks;
 struct mirror_task;
 
@@ -49,25 +51,13 @@ static inline void mirror_task_op_push(struct mirror_task_op_list *list,
 				       struct mirror_task_op *op)
 {
 	assert(op->next == NULL && op != list->tail);
-	if (list->tail != NULL)
-		list->tail->next = op;
-	else
-		list->head = op;
-	list->tail = op;
+	fifo_push(list, op);
 }
 
 /* Remove and return the oldest operation, or NULL if there is none. */
 static inline struct mirror_task_op *mirror_task_op_pop(struct mirror_task_op_list *list)
 {
-	struct mirror_task_op *op = list->head;
-
-	if (op == NULL)
-		return NULL;
-	list->head = op->next;
-	if (list->head == NULL)
-		list->tail = NULL;
-	op->next = NULL;
-	return op;
+	return fifo_pop(list);
 }
 
 /* Make `range_count` task groups of `per_range_count` tasks, with room for

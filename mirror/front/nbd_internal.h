@@ -50,29 +50,4 @@ static inline struct mirror_nbd_client *mirror_nbd_part_client(
 	return p->request.client;
 }
 
-static inline void mirror_nbd_part_push(struct mirror_nbd_part_list *list,
-					struct mirror_nbd_part *part)
-{
-	part->next = NULL;
-	if (list->tail != NULL)
-		list->tail->next = part;
-	else
-		list->head = part;
-	list->tail = part;
-}
-
-static inline struct mirror_nbd_part *mirror_nbd_part_pop(
-	struct mirror_nbd_part_list *list)
-{
-	struct mirror_nbd_part *part = list->head;
-
-	if (part == NULL)
-		return NULL;
-	list->head = part->next;
-	if (list->head == NULL)
-		list->tail = NULL;
-	part->next = NULL;
-	return part;
-}
-
 #endif

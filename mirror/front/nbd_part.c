@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/fifo.h"
 #include "mirror/front/nbd_internal.h"
 #include "mirror/front/nbd_queue.h"
 
@@ -175,7 +176,7 @@ void mirror_nbd_part_ready(struct mirror_nbd_part *part)
 	r->may_deallocate = r->type == MIRROR_REQUEST_ZERO &&
 			    (command->header.flags & MIRROR_NBD_FLAG_NO_HOLE) == 0;
 	mirror_nbd_part_set_state(part, MIRROR_NBD_PART_READY);
-	mirror_nbd_part_push(&mirror_nbd_part_client(part)->ready, part);
+	fifo_push(&mirror_nbd_part_client(part)->ready, part);
 }
 
 void mirror_nbd_part_reread(struct mirror_nbd_part *part)
@@ -190,12 +191,12 @@ void mirror_nbd_part_reread(struct mirror_nbd_part *part)
 	part->request.data = c->scratch;
 	c->scratch_used = true;
 	mirror_nbd_part_set_state(part, MIRROR_NBD_PART_REREADING);
-	mirror_nbd_part_push(&c->ready, part);
+	fifo_push(&c->ready, part);
 }
 
 struct mirror_request *mirror_nbd_part_hand_over(struct mirror_nbd_client *c)
 {
-	struct mirror_nbd_part *part = mirror_nbd_part_pop(&c->ready);
+	struct mirror_nbd_part *part = fifo_pop(&c->ready);
 
 	if (part == NULL)
 		return NULL;

@@ -8,33 +8,12 @@
  */
 #include <assert.h>
 
+#include "common/fifo.h"
 #include "mirror/front/nbd_internal.h"
-
-static void push(struct mirror_nbd_replies *list, struct mirror_nbd_reply *r)
-{
-	r->next = NULL;
-	if (list->tail != NULL)
-		list->tail->next = r;
-	else
-		list->head = r;
-	list->tail = r;
-}
-
-static struct mirror_nbd_reply *pop(struct mirror_nbd_replies *list)
-{
-	struct mirror_nbd_reply *r = list->head;
-
-	if (r == NULL)
-		return NULL;
-	list->head = r->next;
-	if (list->head == NULL)
-		list->tail = NULL;
-	return r;
-}
 
 static void queue(struct mirror_nbd_client *c, struct mirror_nbd_reply *r)
 {
-	push(r->lease ? &c->replies : &c->urgent, r);
+	fifo_push(r->lease ? &c->replies : &c->urgent, r);
 }
 
 /* The structure that a reply is part of. */
@@ -228,9 +207,9 @@ static struct mirror_nbd_reply *next_reply(struct mirror_nbd_client *c, bool lea
 
 	if (c->stream != NULL)
 		return next_of_stream(c, lease);
-	r = pop(&c->urgent);
+	r = fifo_pop(&c->urgent);
 	if (r == NULL && lease)
-		r = pop(&c->replies);
+		r = fifo_pop(&c->replies);
 	if (r != NULL && r->kind == MIRROR_NBD_REPLY_STREAM)
 		c->stream = command_of(r);
 	return r;
@@ -266,7 +245,7 @@ uint32_t mirror_nbd_client_gather(struct mirror_nbd_client *c, bool lease,
 			r = next_reply(c, lease);
 			if (r == NULL)
 				break;
-			push(&c->sending, r);
+			fifo_push(&c->sending, r);
 		}
 		count += add_iov(&iov[count], r->head, r->head_bytes, &skip_bytes);
 		count += add_iov(&iov[count], r->data, r->data_bytes, &skip_bytes);
@@ -311,7 +290,7 @@ void mirror_nbd_client_sent(struct mirror_nbd_client *c, size_t bytes)
 		}
 		bytes -= left;
 		c->sent_bytes = 0;
-		pop(&c->sending);
+		fifo_pop(&c->sending);
 		reply_sent(c, r);
 	}
 	assert(bytes == 0);

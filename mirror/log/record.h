@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/fifo.h"
+
 #define MIRROR_RECORD_DATA_MAX (128u * 1024)   /* larger writes are split */
 #define MIRROR_BLOCK_BYTES 4096u               /* unit of log and pool */
 #define MIRROR_SECTOR_BYTES 512u               /* unit of offsets and lengths */
@@ -87,25 +89,13 @@ static inline void mirror_record_push(struct mirror_record_queue *q,
 				      struct mirror_record *r)
 {
 	assert(r->next == NULL && r != q->tail);
-	if (q->tail != NULL)
-		q->tail->next = r;
-	else
-		q->head = r;
-	q->tail = r;
+	fifo_push(q, r);
 }
 
 /* Remove and return the oldest record, or NULL if there is none. */
 static inline struct mirror_record *mirror_record_pop(struct mirror_record_queue *q)
 {
-	struct mirror_record *r = q->head;
-
-	if (r == NULL)
-		return NULL;
-	q->head = r->next;
-	if (q->head == NULL)
-		q->tail = NULL;
-	r->next = NULL;
-	return r;
+	return fifo_pop(q);
 }
 
 static inline uint64_t mirror_record_end(const struct mirror_record *r)

@@ -10,34 +10,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/fifo.h"
 #include "mirror/engine/pool.h"
 #include "tests/unit/patience.h"
 
 #define POOL_BYTES (64u << 20)
 
 /* ---- the core ------------------------------------------------------------------ */
-
-static void push(struct mirror_request_list *list, struct mirror_request *r)
-{
-	r->next = NULL;
-	if (list->tail != NULL)
-		list->tail->next = r;
-	else
-		list->head = r;
-	list->tail = r;
-}
-
-static struct mirror_request *pop(struct mirror_request_list *list)
-{
-	struct mirror_request *r = list->head;
-
-	if (r == NULL)
-		return NULL;
-	list->head = r->next;
-	if (list->head == NULL)
-		list->tail = NULL;
-	return r;
-}
 
 static void carry_out(struct mirror_engine *m, struct mirror_request *r)
 {
@@ -66,9 +45,9 @@ static void answer_waiting(struct mirror_engine *m, struct mirror_actions *out,
 	struct mirror_request_list keep = { 0 };
 	struct mirror_request *r;
 
-	while ((r = pop(&m->waiting)) != NULL) {
+	while ((r = fifo_pop(&m->waiting)) != NULL) {
 		if (client != NULL && r->client != client) {
-			push(&keep, r);
+			fifo_push(&keep, r);
 			continue;
 		}
 		if (result == 0)
@@ -76,7 +55,7 @@ static void answer_waiting(struct mirror_engine *m, struct mirror_actions *out,
 		r->result = result;
 		m->done_count++;
 		m->waiting_count--;
-		push(&out->answer, r);
+		fifo_push(&out->answer, r);
 	}
 	m->waiting = keep;
 }
@@ -118,7 +97,7 @@ void mirror_step(struct mirror_engine *m, const struct mirror_event *event,
 	if (event->type == MIRROR_EVENT_ORDER) {
 		take_order(m, event->order->type, out);
 	} else if (event->type == MIRROR_EVENT_REQUEST) {
-		push(&m->waiting, event->request);
+		fifo_push(&m->waiting, event->request);
 		m->waiting_count++;
 		m->request_count++;
 		if (m->takes_count != UINT32_MAX)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fifo.h"
 #include "mirror/line/wire.h"
 #include "tests/unit/pair_private.h"
 
@@ -73,7 +74,7 @@ static void take_actions(struct pair *p, uint32_t site, struct mirror_actions *o
 		s->clients_due = true;
 		s->clients = out->clients == MIRROR_CLIENTS_OPEN;
 	}
-	while ((q = mirror_request_pop(&out->answer)) != NULL)
+	while ((q = fifo_pop(&out->answer)) != NULL)
 		pair_answered(p, site, q);
 	while (out->send.head != NULL) {
 		struct mirror_frame *f = out->send.head;
