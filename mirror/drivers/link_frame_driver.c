@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/fifo.h"
 #include "mirror/drivers/link_private_driver.h"
 #include "mirror/engine/pool.h"
 #include "mirror/line/wire.h"
@@ -190,14 +191,10 @@ static void receive_done(struct io_completion *c, int32_t result, uint32_t flags
 
 struct mirror_frame *link_frame_pop(struct link *l)
 {
-	struct mirror_frame *f = l->queue.head;
+	struct mirror_frame *f = fifo_pop(&l->queue);
 
 	if (f == NULL)
 		return NULL;
-	l->queue.head = f->next;
-	if (l->queue.head == NULL)
-		l->queue.tail = NULL;
-	f->next = NULL;
 	l->head_sent_bytes = 0;
 	l->driver->counters.frames_queued_count--;
 	return f;
@@ -299,26 +296,26 @@ static void send_done(struct io_completion *c, int32_t result, uint32_t flags)
 }
 
 /* By a call of its own: the peer begins before our devices do, and no turn of the loop is
- * spent on the completion. The ring gets what the socket has no room for. */
+ * spent on the completion. The ring gets what the socket has no room for. One message a
+ * pass: a peer that takes all at once does not keep the loop from hearing it. */
 void link_frame_send(struct link *l)
 {
-	while (l->phase == LINK_PHASE_OPEN && !l->sending && !l->broken &&
-	       l->queue.head != NULL) {
-		const uint32_t bytes = gather_queue(l);
-		const ssize_t sent = sendmsg(l->fd, &l->message,
-					     MSG_NOSIGNAL | MSG_DONTWAIT);
-		const int32_t result = sent >= 0 ? (int32_t)sent : -errno;
+	ssize_t sent;
+	uint32_t bytes;
 
-		l->driver->counters.sendmsg_count++;
-		take_sent(l, result);
-		if (result == (int32_t)bytes || (result < 0 && result != -EAGAIN))
-			continue;
-		gather_queue(l);
-		l->sending = true;
-		/* WAITALL: the kernel goes on by itself when the socket has room again. */
-		io_uring_prep_sendmsg(io_driver_sqe(l->driver->io, &l->send), l->fd,
-				      &l->message, MSG_NOSIGNAL | MSG_WAITALL);
-	}
+	if (l->phase != LINK_PHASE_OPEN || l->sending || l->broken)
+		return;
+	bytes = gather_queue(l);
+	sent = sendmsg(l->fd, &l->message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	l->driver->counters.sendmsg_count++;
+	take_sent(l, sent >= 0 ? (int32_t)sent : -errno);
+	if (sent == (ssize_t)bytes || l->phase != LINK_PHASE_OPEN || l->broken)
+		return;
+	gather_queue(l);
+	l->sending = true;
+	/* WAITALL: the kernel goes on by itself when the socket has room again. */
+	io_uring_prep_sendmsg(io_driver_sqe(l->driver->io, &l->send), l->fd, &l->message,
+			      MSG_NOSIGNAL | MSG_WAITALL);
 }
 
 void link_frame_start(struct link *l)

@@ -162,25 +162,22 @@ static size_t gather(struct nbd_connection *k, bool lease)
  * loop is spent on the completion. The ring gets what the socket has no room for. */
 bool nbd_connection_send(struct nbd_connection *k, bool lease)
 {
-	bool some = false;
 	size_t bytes;
 	ssize_t sent;
 
-	while (!k->sending && k->state == NBD_CONNECTION_OPEN &&
-	       (bytes = gather(k, lease)) > 0) {
-		k->driver->counters.send_count++;
-		sent = sendmsg(k->fd, &k->send_message, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (sent < 0)
-			sent = -errno;
-		take_sent(k, (int32_t)sent);
-		some = some || sent > 0;
-		if (sent == (ssize_t)bytes || sent == -EINTR || gather(k, lease) == 0)
-			continue;
-		k->sending = true;
-		io_uring_prep_sendmsg(io_driver_sqe(k->driver->io, &k->send), k->fd,
-				      &k->send_message, MSG_NOSIGNAL | MSG_WAITALL);
-	}
-	return some;
+	if (k->sending || k->state != NBD_CONNECTION_OPEN ||
+	    (bytes = gather(k, lease)) == 0)
+		return false;
+	k->driver->counters.send_count++;
+	sent = sendmsg(k->fd, &k->send_message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	take_sent(k, sent >= 0 ? (int32_t)sent : -errno);
+	if (sent == (ssize_t)bytes || k->state != NBD_CONNECTION_OPEN ||
+	    gather(k, lease) == 0)
+		return sent > 0;
+	k->sending = true;
+	io_uring_prep_sendmsg(io_driver_sqe(k->driver->io, &k->send), k->fd,
+			      &k->send_message, MSG_NOSIGNAL | MSG_WAITALL);
+	return sent > 0;
 }
 
 void nbd_connection_send_last(struct nbd_connection *k)
