@@ -139,3 +139,9 @@ bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h)
 	tell(m, h->site, "");
 	return true;
 }
+
+void mirror_undo_forget(struct mirror_engine *m)
+{
+	m->open.undo.allowed = 0;
+	tell(m, m->open.site, "");
+}

@@ -110,6 +110,32 @@ static void forced_tail_promoted(struct sim_scene *s)
 	EXPECT(s, keeps(s), "it keeps its tail");
 }
 
+/* It asks, and is then promoted by force itself: that answers the question, so that no
+ * consent is left for a later loss. */
+static void forced_over_question(struct sim_scene *s)
+{
+	const struct cluster_command discard = { .type = CLUSTER_COMMAND_CONNECT,
+						 .site = -1,
+						 .discard = true };
+
+	if (!force_past(s, 5))
+		return;
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 10000, asks, "who was forced past asks before it undoes its tail");
+	s->id = sim_command(s->w, 1, CLUSTER_COMMAND_DEMOTE, false, -1);
+	UNTIL(s, 8000, sim_replied, "the forced production is demoted");
+	UNTIL(s, 1000, is_over, "the others know it");
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_PROMOTE, true, -1);
+	UNTIL(s, 20000, sim_serves, "it is promoted by force");
+	EXPECT(s, !asks(s), "a production asks nothing");
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+	UNTIL(s, 8000, sim_replied, "it is demoted");
+	s->id = sim_operator(s->w, 0, &discard);
+	UNTIL(s, 8000, sim_replied, "the command is answered");
+	EXPECT(s, s->w->reply[s->id].exit_status == 1, "nothing waits to be given up");
+}
+
 const struct sim_scenario sim_scenarios_forced[] = {
 	{ "forced-tail",
 	  "who was forced past comes back with acknowledged writes that no one else has",
@@ -123,5 +149,11 @@ const struct sim_scenario sim_scenarios_forced[] = {
 	  1,
 	  10,
 	  .play = forced_tail_promoted },
+	{ "forced-over-question",
+	  "the same, and it is promoted by force while it asks",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = forced_over_question },
 	{ 0 },
 };
