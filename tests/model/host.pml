@@ -91,7 +91,7 @@ inline fresh(n) /* role.c: cluster_role_fresh_incarnation() */
 	if :: openings < OPENINGS -> openings++; next[n] = openings :: else -> next[n] = 0 fi
 }
 
-/* An announcement of h, and what the state says with it (join.c: place()). */
+/* An announcement of h, and what the state says with it (place.c: place()). */
 inline hear(m, h)
 {
 	/* It lives: a fencing said before was of another boot of it. */

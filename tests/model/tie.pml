@@ -32,7 +32,7 @@ byte known[2];                 /* likewise: the newest view known to be in effec
 byte follows[16];              /* of each view */
 bool up[2], linked = true;     /* linked: they are in one ring */
 bool in_this_ring[2];          /* struct tally: accepted was accepted in this ring */
-bool heard[2];                 /* the other has said in this ring who it is (join.c: place()) */
+bool heard[2];                 /* the other has said in this ring who it is (place.c: place()) */
 byte boot[2];
 #define NONE 0
 #define PROMISE 1
@@ -131,7 +131,7 @@ inline ring_change()
 #endif
 }
 
-inline hear(n) /* join.c: place() */
+inline hear(n) /* place.c: place() */
 {
 	heard[n] = true;
 #ifndef MUT_OLD_FENCING

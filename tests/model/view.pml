@@ -324,7 +324,7 @@ inline check_set() /* G1, G4: who is current may be promoted, so it holds all th
 	skip
 }
 
-/* round.c: cluster_in_effect_take() */
+/* in_effect.c: cluster_in_effect_take() */
 inline take_effect(n)
 {
 	if :: ballot[n] > effect_ballot ->
@@ -530,7 +530,7 @@ inline link(n, t)
 #define without(v, t) VIEW(GEN(v), PROD(v), SET(v) & (7 - bit(t)), FRESH(v) & (7 - bit(t)))
 #define with(v, t) VIEW(GEN(v), PROD(v), SET(v) | bit(t), FRESH(v) | bit(t))
 
-/* D3 (engine/refresh.c: enter()): all below the mark is durable there. */
+/* D3 (engine/confirm.c: enter()): all below the mark is durable there. */
 #ifdef MUT_NO_MARK
 #define is_level(n) true
 #else

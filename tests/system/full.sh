@@ -77,6 +77,7 @@ day_copy_is_full() {
 	run start b
 	run connect a lyon
 	current_again a lyon
+	await 20 cmp -s "$DIR/db.a" "$DIR/small/db.b" || fail "the disks differ"
 	stop_all
 	cmp "$DIR/db.a" "$DIR/small/db.b" || fail "the disks differ"
 	leave_small
@@ -121,6 +122,7 @@ day_production_is_full() {
 	await 20 asks_or_is_current || fail "a neither asks nor is mirrored: $(hamirror why data@a)"
 	! why_says a "--discard" || run connect a lyon --discard
 	current_again b paris
+	await 20 cmp -s "$DIR/small/db.a" "$DIR/db.b" || fail "the disks differ"
 	stop_all
 	cmp "$DIR/small/db.a" "$DIR/db.b" || fail "the disks differ"
 	leave_small

@@ -189,9 +189,13 @@ images_are_equal() { cmp -s "$DIR/db.a" "$DIR/db.b"; }
 # Both sites say the same of every site, as far as each knows; where not, what differs
 # is said.
 agree() {
-	local host
+	local host status
+	: > "$DIR/agree"
 	for host in a b; do
-		hamirror status data@$host --json > "$DIR/status.$host" 2>&1 || return 0
+		hamirror status data@$host --json > "$DIR/status.$host" 2>&1
+		status=$?
+		[ $status != 3 ] || return 0 # no daemon runs there
+		[ $status = 0 ] || return 1
 	done
 	"$SYSTEM/agree" "$DIR/status.a" "$DIR/status.b" > "$DIR/agree"
 }
@@ -216,10 +220,13 @@ kill_all() {
 	done
 }
 
-# They agree, and once stopped so do their disks.
+# They agree, and so do their disks, once all is home: what is not at a stop stays in the log.
 alike() {
 	local disk
 	agree_soon
+	for disk in $DISKS; do
+		await 20 cmp -s "$DIR/$disk.a" "$DIR/$disk.b" || fail "the disks differ"
+	done
 	stop_all
 	for disk in $DISKS; do
 		cmp "$DIR/$disk.a" "$DIR/$disk.b" || fail "the disks differ"

@@ -39,6 +39,7 @@ fill() {
 
 pair_begin losetup blockdev dd nbdfuse
 [ "$(id -u)" = 0 ] || skip "devices need root"
+[ -w /dev/fuse ] || skip "no /dev/fuse here"
 truncate -s "${DISK_MIB}M" "$DIR/under.a"
 LOOP=$(losetup --find --show --sector-size 4096 "$DIR/under.a") ||
 	skip "no loop device with sectors of 4096 bytes"
@@ -53,6 +54,7 @@ sectors_are 4096 lyon
 fill
 await 20 is_level b paris || fail "not level: $(hamirror why data@b)"
 run demote b
+await 20 cmp -s "$DIR/under.a" "$DIR/db.b" || fail "the disks differ"
 stop_all
 cmp "$DIR/under.a" "$DIR/db.b" || fail "the disks differ"
 say "ok: sectors of 4096 bytes, of a site that has them and of one that has not"
