@@ -156,11 +156,6 @@ static void serve(struct attach_disk *d, int tell_fd, pid_t parent)
 
 /* ---- the method ------------------------------------------------------------------ */
 
-static int has_ended_early(struct attach_disk *d)
-{
-	return attach_helper_fail(d, EIO, "the kernel's nbd client has ended");
-}
-
 static int wait_for_number(struct attach_disk *d, int fd, int *number)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -174,7 +169,7 @@ static int wait_for_number(struct attach_disk *d, int fd, int *number)
 			return -ECANCELED;
 	}
 	if (read(fd, &word, sizeof word) != sizeof word)
-		return has_ended_early(d);
+		return attach_helper_fail(d, EIO, "the kernel's nbd client has ended");
 	*number = word.number;
 	if (word.number < 0)
 		snprintf(d->text, sizeof d->text, "%s", word.text);
@@ -188,8 +183,11 @@ static int wait_until_ready(struct attach_disk *d, int number)
 
 	snprintf(path, sizeof path, "/sys/block/nbd%d/pid", number);
 	for (int ms = 0; access(path, F_OK) < 0; ms += 10) {
-		if (attach_process_has_ended(d) || ms >= READY_MS)
-			return has_ended_early(d);
+		if (attach_process_has_ended(d))
+			return -EIO; /* it says how */
+		if (ms >= READY_MS)
+			return attach_helper_fail(d, ETIMEDOUT,
+						  "the kernel's nbd client");
 		if (attach_helper_pause(10))
 			return -ECANCELED;
 	}

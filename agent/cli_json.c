@@ -1,5 +1,4 @@
 /* cli_json.c - an answer as JSON, or single values of it, for scripts. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* io.c - see io.h. */
+/* io_thread.c - see io_thread.h. */
 #include "agent/io_thread.h"
 
 #include <assert.h>
@@ -218,7 +218,8 @@ static int open_front_end(struct agent_io *io, const struct agent_instance *inst
 	return error != 0 ? error : ublk_driver_create(io->driver, &io->ublk);
 }
 
-/* For its last words. They belong to the I/O thread, which is past counting by then. */
+/* For its last words. They belong to the I/O thread, which may still count when
+ * another thread dies: they are good enough for that. */
 static void count_on(struct agent_io *io)
 {
 	const struct mirror_status *m = mirror_engine_counters(io->engine);

@@ -1,4 +1,4 @@
-/* io.h - the I/O thread as the control thread sees it: orders go in, facts come
+/* io_thread.h - the I/O thread as the control thread sees it: orders go in, facts come
  * out on libqb's loop. Owns the engine, its drivers and both queues.
  */
 #ifndef AGENT_IO_THREAD_H

@@ -46,8 +46,9 @@ static struct {
 	char stack[STACK_BYTES];
 } last = { .spare_fd = -1 };
 
-/* The signals that end a process by default, except SIGTERM and SIGINT, which stop it in
- * order. SIGALRM comes when the devices are not released in time (hamirrord.c). */
+/* Signals that end a process by default. Not SIGTERM and SIGINT, which stop hamirrord in
+ * order, nor SIGHUP and SIGPIPE, which it ignores. SIGALRM comes when the devices are not
+ * released in time (hamirrord.c). */
 static const struct deadly {
 	int number;
 	const char *name;
@@ -223,6 +224,8 @@ static void end_by(int number)
 	sigaddset(&set, number);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), number);
+	/* On process 1 of a container the signal has no effect. */
+	_exit(128 + number);
 }
 
 static void limit_the_end(void)

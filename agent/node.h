@@ -55,7 +55,7 @@ struct agent_node_setup {
  * Returns 0 and `*node`, or -errno and a sentence:
  *   -EBADMSG       the voter file is damaged or another mirror's
  *   -ECONNREFUSED  corosync does not run
- *   else           as the parts' (io.h, cpg_driver.h, quorum_driver.h) */
+ *   else           as the parts' (io_thread.h, cpg_driver.h, quorum_driver.h) */
 int agent_node_open(const struct agent_node_setup *setup, struct agent_node **node,
 		    char *text, size_t text_size);
 

@@ -40,7 +40,7 @@ int agent_instance_parse(const char *name, struct agent_instance *instance, char
 enum agent_path {
 	AGENT_PATH_CONFIG,  /* the file */
 	AGENT_PATH_STATE,   /* the directory: voter.0, voter.1, lock, run */
-	AGENT_PATH_RUN,     /* the directory: pid, control, nbd */
+	AGENT_PATH_RUN,     /* the directory: pid, control, nbd, nbd.own */
 	AGENT_PATH_CONTROL, /* the control socket (docs/control.md) */
 	AGENT_PATH_NBD,     /* the socket; each disk is an export of it */
 	AGENT_PATH_NBD_OWN, /* likewise, for the daemon's own front-end alone */

@@ -3,8 +3,9 @@
  * Its pages must not be swapped out, perhaps to its own disk. The kernel must not wait for
  * writes to the mirror before it gives the mirror memory. And a process that serves the disk
  * of a file system must not be the first victim. The kernel may refuse each of them, as in a
- * container. The event log tells that once, the status always, and `why` while a device of
- * this machine stands, because then writes may stand still for good.
+ * container. The event log tells that once (not for the pool, which is asked for later), the
+ * status always, and `why` while a device of this machine stands, because then writes may
+ * stand still for good.
  *
  * Source: docs/rules.md (G7).
  */

@@ -6,9 +6,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,12 +20,12 @@
 static void look(const char *path, int told)
 {
 	static _Alignas(LOOK_BYTES) char block[LOOK_BYTES];
-	const int null = open("/dev/null", O_RDWR);
-	int fd;
+	int null, fd;
 
+	dup2(told, 3); /* first: it may be one of the three below */
+	null = open("/dev/null", O_RDWR);
 	for (int i = 0; i <= 2 && null >= 0; i++)
 		dup2(null, i);
-	dup2(told, 3);
 	close_range(4, ~0u, 0);
 	setsid();
 	fd = agent_device_open(path);

@@ -95,7 +95,7 @@ static bool may_connect(struct cluster_core *c, const struct cluster_command *co
 	return false;
 }
 
-/* What a copy puts out is production, and its link stands. */
+/* A copy cannot put out the production that it follows: that is done there. */
 static bool may_disconnect(struct cluster_core *c, uint32_t sites)
 {
 	const int32_t production = cluster_alone_production(c);

@@ -271,8 +271,8 @@ void cluster_command_site(struct cluster_core *c, const struct cluster_command *
 	if (command->discard) {
 		cluster_reply(
 			c, command->id, 1,
-			"this node is production and keeps what it has: the host of "
-			"the site that is to give up what it wrote is told to");
+			"this node is production and keeps what it has: say this on "
+			"the host of the site that is to give up what it wrote");
 		return;
 	}
 	if (c->role.serve != SERVE_SERVING) {
@@ -284,12 +284,6 @@ void cluster_command_site(struct cluster_core *c, const struct cluster_command *
 	if (sites == 0) {
 		cluster_reply(c, command->id, 1, "%s is production's own site, no copy",
 			      cluster_site_name(c, (int32_t)c->role.site));
-		return;
-	}
-	if (command->discard) {
-		cluster_reply(c, command->id, 1,
-			      "--discard is for `cluster: none`: in a cluster nothing "
-			      "waits for it");
 		return;
 	}
 	w = cluster_command_add(c, command, sites);

@@ -545,7 +545,7 @@ void cluster_lease_pump(struct cluster_core *c);
 void cluster_lease_reset(struct cluster_core *c);
 bool cluster_lease_is_valid(const struct cluster_core *c);
 
-/* ---- status.c, score.c, alone.c ---- */
+/* ---- status.c, score.c, alone.c, alone_status.c ---- */
 
 int32_t cluster_score_of(const struct cluster_core *c);
 /* The node that answers clients as production of the view in effect, or VIEW_NONE. */

@@ -16,14 +16,11 @@
  *   NODEUP without a join      as a join: everyone announces itself
  *
  * A view decides which node gets a site's devices (plan.c); the start of mirroring follows
- * from that (copies.c).
+ * from that (mirroring.c).
  */
-#include <errno.h>
 #include <stdio.h>
 
 #include "cluster/internal.h"
-
-#define TEXT_BYTES 128
 
 /* corosync/cpg.h: CPG_REASON_JOIN .. PROCDOWN. */
 static const char *const reasons[] = {

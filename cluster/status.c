@@ -121,7 +121,8 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 	else if (c->role.text[0] != 0)
 		snprintf(text, size, "%.255s", c->role.text);
 	else if (c->role.undo_text[0] != 0)
-		snprintf(text, size, "%.180s: `hamirror connect %s %s --discard`",
+		snprintf(text, size,
+			 "%s: `hamirror connect %s %s --discard` gives them up",
 			 c->role.undo_text, c->config->instance,
 			 cluster_site_name(c, (int32_t)c->role.undo_site));
 	else if (serving == VIEW_NONE)

@@ -27,7 +27,8 @@ enum fact_type {
 	FACT_COPY_LOST,     /* a copy that is waited for went away: text says why; or,
 			       `behind`, it is there and is proven to lack something */
 	FACT_DATA,          /* our own data state changed: data, text says why */
-	FACT_MARKS,         /* our marks, at most every 200 ms while they move */
+	FACT_MARKS,         /* our marks, at most every 200 ms while they move;
+			       at once with a newer history */
 	FACT_DEVICE_FAILED, /* a device failed: text names it; the site must detach */
 	FACT_UNDO,          /* text names writes that following production `site` would
 			       undo; waits for ORDER_MARK; "": none */

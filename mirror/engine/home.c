@@ -299,8 +299,8 @@ static bool advance(struct mirror_engine *m, struct mirror_record *r)
 	return true;
 }
 
-/* Few while nothing waits for them: the next log write stands behind them in the device's
- * queue, and clients wait for that. */
+/* Few while no role, hold or want of room waits for them: the next log write stands behind
+ * them in the device's queue, and clients wait for that. */
 static uint32_t ops_max(const struct mirror_engine *m)
 {
 	const struct engine_marks *marks = &m->open.marks;

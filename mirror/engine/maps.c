@@ -52,11 +52,6 @@ int mirror_maps_import(struct mirror_engine *m, uint32_t site,
 	return mirror_map_import(m->open.map, site, chunk, data, data_bytes);
 }
 
-void mirror_maps_limit(struct mirror_engine *m, uint64_t sequence)
-{
-	mirror_store_maps_limit(m, sequence);
-}
-
 /* All of it is proven to be at `site`: a new epoch, and an empty map under it. */
 void mirror_maps_clear(struct mirror_engine *m, uint32_t site)
 {

@@ -43,10 +43,6 @@ int mirror_maps_import(struct mirror_engine *m, uint32_t site,
 		       const struct mirror_map_chunk *chunk, const uint8_t *data,
 		       size_t data_bytes);
 void mirror_maps_clear(struct mirror_engine *m, uint32_t site);
-/* No map stands for records beyond `sequence`, the last one. Of abandoned records it may
- * hold more than is missed, and it has not seen the records that will get their
- * sequences. */
-void mirror_maps_limit(struct mirror_engine *m, uint64_t sequence);
 void mirror_maps_pump(struct mirror_engine *m);
 void mirror_maps_io(struct mirror_engine *m, struct mirror_io *io);
 bool mirror_headers_read(struct mirror_engine *m, uint64_t sequence,

@@ -358,7 +358,7 @@ static void scan_ended(struct mirror_engine *m)
 	mirror_ring_leap(m->open.ring, m->open.marks.last + 1);
 	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
 	mirror_marks_recovered(m);
-	mirror_maps_limit(m, m->open.marks.last);
+	mirror_store_maps_limit(m, m->open.marks.last);
 	mirror_store_incarnation(m);
 	MIRROR_SET(m, opening.step, OPEN_WRITE);
 	m->open.opening.ticket = mirror_superblock_want(m);

@@ -105,7 +105,6 @@ static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 	};
 	uint8_t *data = q->data;
 
-	note_habit(&m->open.requests, q);
 	switch (q->type) {
 	case MIRROR_REQUEST_WRITE:
 		if (flush_is_expected(&m->open.requests))
@@ -156,12 +155,11 @@ static bool may_begin(struct mirror_engine *m, const struct mirror_request *q)
 /* `q` is on no list. */
 static void begin(struct mirror_engine *m, struct mirror_request *q)
 {
-	if (q->type == MIRROR_REQUEST_FLUSH && flush_is_idle(m)) {
-		note_habit(&m->open.requests, q);
+	note_habit(&m->open.requests, q);
+	if (q->type == MIRROR_REQUEST_FLUSH && flush_is_idle(m))
 		mirror_request_answer(m, q, 0);
-	} else {
+	else
 		stamp_request(m, q);
-	}
 }
 
 void mirror_request_take(struct mirror_engine *m, struct mirror_request *q)

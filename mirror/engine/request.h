@@ -23,7 +23,7 @@ struct engine_requests {
 	struct mirror_request_list answers_held;                    /* for a lease */
 	uint32_t pending_count;
 	uint32_t flush_habit; /* flushes that each followed a write, less those missed */
-	bool write_unflushed; /* the last one stamped was a write */
+	bool write_unflushed; /* the last one begun was no flush */
 };
 
 void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,

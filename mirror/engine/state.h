@@ -1,14 +1,12 @@
 /* engine/state.h - the engine: the state that its parts share, and the state of each
- * part, which that part's header declares beside its functions. For the engine_*.c files
- * only.
+ * part, which that part's header declares beside its functions. For the engine only.
  *
- * The engine is level-triggered: an event changes state, then the pump
- * (engine.c) asks each part in turn what can be done now. A part's pump may be called at
- * any time and does nothing when there is nothing to do, so no wake-up between
- * parts can be lost. The order of a write: engine_request (stamp) ->
- * engine_log (append, flush) -> engine_send (to the copies) -> engine_refresh (the
- * copies' confirmations) -> engine_request (answer) -> engine_home (bring home) ->
- * engine_free (flush, give the log back).
+ * The engine is level-triggered: an event changes state, then, after the last of those that
+ * come together, the pump (engine.c) asks each part in turn what can be done now. A part's
+ * pump may be called at any time and does nothing when there is nothing to do, so no wake-up
+ * between parts can be lost. The order of a write: request.c (stamp) -> log.c (append, flush)
+ * -> send.c (to the copies) -> confirm.c (the copies' confirmations) -> request.c (answer) ->
+ * home.c (bring home) -> free.c (flush, give the log back).
  */
 #ifndef MIRROR_ENGINE_STATE_H
 #define MIRROR_ENGINE_STATE_H

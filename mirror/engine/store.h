@@ -68,7 +68,9 @@ void mirror_store_whole(struct mirror_engine *m);
 
 /* The map of `site` stands for all up to `sequence`, if it does not for more. */
 void mirror_store_map_position(struct mirror_engine *m, uint32_t site, uint64_t sequence);
-/* No map stands for records beyond `sequence`. */
+/* No map stands for records beyond `sequence`, the last one. Of abandoned records it may
+ * hold more than is missed, and it has not seen the records that will get their
+ * sequences. */
 void mirror_store_maps_limit(struct mirror_engine *m, uint64_t sequence);
 /* `site` misses nothing: its map is empty, under a new epoch. Returns that. */
 uint64_t mirror_store_map_new(struct mirror_engine *m, uint32_t site);

@@ -1,4 +1,4 @@
-/* nbd_option.c - the negotiation: see nbd.h.
+/* nbd_option.c - the negotiation: see nbd_wire.h.
  *
  *   phase         input                          next phase
  *   greeting      -                              flags (the greeting is written)

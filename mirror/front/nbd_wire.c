@@ -1,4 +1,4 @@
-/* nbd.c - requests and replies of the transmission phase: see nbd.h. */
+/* nbd_wire.c - requests and replies of the transmission phase: see nbd_wire.h. */
 #include "mirror/front/nbd_wire.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* nbd.h - the NBD protocol, server side: negotiation, request headers, reply
+/* nbd_wire.h - the NBD protocol, server side: negotiation, request headers, reply
  * headers, over byte buffers.
  *
  * Pure logic. What a connection does with its requests is nbd_client.h.
