@@ -138,7 +138,7 @@ const char *cluster_node_name(const struct cluster_core *c, int32_t node)
 void cluster_instance_of(const struct cluster_core *c, int32_t node,
 			 char name[2 * CONFIG_NAME_MAX])
 {
-	if (strchr(c->config->instance, '@') == NULL)
+	if (node == VIEW_NONE || strchr(c->config->instance, '@') == NULL)
 		snprintf(name, 2 * CONFIG_NAME_MAX, "%s", c->config->mirror);
 	else
 		snprintf(name, 2 * CONFIG_NAME_MAX, "%s@%s", c->config->mirror,

@@ -339,6 +339,8 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 		break;
 	case FACT_MARKS:
 		a->marks = f->marks;
+		if (f->history.count > 0)
+			a->history = f->history;
 		break;
 	case FACT_DEVICE_FAILED:
 		a->failed = true;

@@ -451,6 +451,7 @@ void cluster_alone_judge(struct cluster_core *c)
 void cluster_alone_serving(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
+	const struct generation *newest = history_newest(&a->history);
 	char text[480];
 
 	if (a->state != ALONE_STARTING || f->order_id != a->serve_id)
@@ -460,7 +461,9 @@ void cluster_alone_serving(struct cluster_core *c, const struct fact *f)
 		refuse(c, "alone-not-serving", f->text);
 		return;
 	}
-	cluster_view_history_append(&a->history, &a->opened);
+	/* FACT_MARKS may have told it before. */
+	if (newest == NULL || !uuid_equal(&newest->id, &a->opened.id))
+		cluster_view_history_append(&a->history, &a->opened);
 	a->clean = false;
 	cluster_alone_set_state(a, ALONE_SERVING);
 	cluster_alone_links(c);

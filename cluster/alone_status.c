@@ -49,6 +49,13 @@ static void alone_text(const struct cluster_core *c, char *text, size_t size)
 		snprintf(text, size, "%.255s", a->text);
 	else if (a->state == ALONE_OPENING || a->state == ALONE_CLOSED)
 		snprintf(text, size, "the devices of this site are being opened");
+	else if (a->state == ALONE_DEMOTING)
+		snprintf(text, size,
+			 "this site is being demoted: requests under way end first%s%s",
+			 a->lost != 0 ?
+				 ", or fail when their time is over: they wait for " :
+				 "",
+			 a->lost != 0 ? lost_name(c) : "");
 	else if (a->lost != 0)
 		snprintf(text, size,
 			 "writes wait for %s, which cannot be reached: `hamirror "

@@ -181,7 +181,7 @@ static void not_counted(struct cluster_core *c, uint32_t node, uint64_t boot)
 		"a fencing of it is not counted: it may be of an earlier start of it "
 		"than the last that was seen here; if %s was fenced since, `hamirror "
 		"fenced %s %s` counts it",
-		name, c->config->mirror, name);
+		name, c->config->instance, name);
 }
 
 /* The notice ends the boot that was seen last, if that boot was seen before the notice. */

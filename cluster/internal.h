@@ -338,7 +338,8 @@ uint64_t cluster_random(struct cluster_core *c);
 void cluster_uuid_make(struct cluster_core *c, struct uuid *uuid);
 const char *cluster_node_name(const struct cluster_core *c, int32_t node);
 const char *cluster_site_name(const struct cluster_core *c, int32_t site);
-/* The mirror as commands on `node` name it: NAME, or NAME@HOST where ours is one. */
+/* The mirror as commands on `node` name it: NAME, or NAME@HOST where ours is one. Of
+ * VIEW_NONE: NAME. */
 void cluster_instance_of(const struct cluster_core *c, int32_t node,
 			 char name[2 * CONFIG_NAME_MAX]);
 

@@ -169,13 +169,15 @@ static bool another_serves(const struct cluster_core *c, char *text, size_t size
 {
 	const struct view *v = cluster_vote_in_effect(c);
 	const int32_t other = v != NULL ? cluster_promote_other_serves(c, v) : VIEW_NONE;
+	char instance[2 * CONFIG_NAME_MAX];
 
 	if (other == VIEW_NONE)
 		return false;
+	cluster_instance_of(c, other, instance);
 	snprintf(text, size,
 		 "%s serves: `hamirror demote %s` there first (--force does not override "
 		 "that)",
-		 cluster_node_name(c, other), c->config->mirror);
+		 cluster_node_name(c, other), instance);
 	return true;
 }
 

@@ -69,7 +69,8 @@ static bool missing_are_fenced(const struct cluster_core *c, const struct view *
 	for (uint32_t i = 0; i < v->voters.count; i++) {
 		const struct node *n = &c->node[v->voters.voter[i].node];
 
-		if (!n->member && (n->fenced_boot == 0 || n->fenced_boot != n->seen_boot))
+		if (!n->member &&
+		    (n->fenced_boot == 0 || n->unsaid || n->fenced_boot != n->seen_boot))
 			return false;
 	}
 	return true;
@@ -111,7 +112,7 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 			"here has restarted since all last agreed, and may have missed "
 			"what the others decided: start one of them, or `hamirror promote "
 			"%s --force` goes on without what only they have",
-			voters_here(c, v), v->voters.count, c->config->mirror);
+			voters_here(c, v), v->voters.count, c->config->instance);
 	else if (!cluster_round_can_decide(c))
 		undecided_text(c, v, voters_here(c, v), text, size);
 	else if (c->role.serve == SERVE_SERVING && !cluster_lease_is_valid(c))
@@ -157,18 +158,21 @@ static void copy_text(const struct cluster_core *c, const struct view *v, uint32
 {
 	const bool current = v->site[s].current;
 	const struct node *host = cluster_join_host_of(c, s);
+	char instance[2 * CONFIG_NAME_MAX];
 
-	if (host != NULL && (host->said.flags & ANNOUNCE_ASKS) != 0)
+	if (host != NULL && (host->said.flags & ANNOUNCE_ASKS) != 0) {
+		cluster_instance_of(c, v->site[s].host.node, instance);
 		snprintf(text, size,
 			 "holds what production lacks since a force, and asks before it "
 			 "undoes that: `hamirror why %s` on %s names it",
-			 c->config->mirror, cluster_node_name(c, v->site[s].host.node));
-	else if ((v->disconnected >> s & 1) != 0)
+			 instance, cluster_node_name(c, v->site[s].host.node));
+	} else if ((v->disconnected >> s & 1) != 0) {
+		cluster_instance_of(c, v->production_node, instance);
 		snprintf(text, size,
 			 "put out by a disconnect: `hamirror connect %s %s` on "
 			 "production's host allows it again",
-			 c->config->mirror, cluster_site_name(c, (int32_t)s));
-	else if (cluster_status_serving_node(c) == VIEW_NONE && current)
+			 instance, cluster_site_name(c, (int32_t)s));
+	} else if (cluster_status_serving_node(c) == VIEW_NONE && current)
 		snprintf(text, size, "current, but nothing serves");
 	else if (cluster_status_serving_node(c) == VIEW_NONE)
 		snprintf(text, size, "not current, and nothing serves");

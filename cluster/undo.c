@@ -4,6 +4,7 @@
  *   event                          what happens
  *   FACT_UNDO                      kept, and announced: status and `why` name it
  *   CONNECT                        refused, by name
+ *   CONNECT of another site        refused: the one that asks is named
  *   CONNECT --discard              ORDER_MARK; FACT_STORED answers; the next stream of
  *                                    that production undoes it
  *   the devices are closed         forgotten: the next opening asks again
@@ -38,10 +39,19 @@ void cluster_undo_command(struct cluster_core *c, const struct cluster_command *
 	struct command *w;
 	struct order *o;
 
-	if (r->devices != DEVICES_OPEN || r->undo_text[0] == 0 ||
-	    (command->site >= 0 && command->site != (int32_t)r->undo_site)) {
+	if (r->devices != DEVICES_OPEN || r->undo_text[0] == 0) {
 		cluster_reply(c, command->id, 1,
 			      "nothing that is held here waits to be given up");
+		return;
+	}
+	if (command->site >= 0 && command->site != (int32_t)r->undo_site) {
+		cluster_reply(c, command->id, 1,
+			      "%s asks, and not %s: %s: `hamirror connect %s %s "
+			      "--discard` gives them up",
+			      cluster_site_name(c, (int32_t)r->undo_site),
+			      cluster_site_name(c, command->site), r->undo_text,
+			      c->config->instance,
+			      cluster_site_name(c, (int32_t)r->undo_site));
 		return;
 	}
 	if (!command->discard) {

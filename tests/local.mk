@@ -58,6 +58,7 @@ unit_tests = \
 	tests/unit/test_request \
 	tests/unit/test_ring \
 	tests/unit/test_role \
+	tests/unit/test_role_copies \
 	tests/unit/test_round \
 	tests/unit/test_scan \
 	tests/unit/test_scan_broken \
@@ -142,6 +143,7 @@ tests_unit_test_join_SOURCES = tests/unit/test_join.c $(members)
 tests_unit_test_lease_SOURCES = tests/unit/test_lease.c $(members)
 tests_unit_test_message_SOURCES = tests/unit/test_message.c $(members)
 tests_unit_test_role_SOURCES = tests/unit/test_role.c $(members)
+tests_unit_test_role_copies_SOURCES = tests/unit/test_role_copies.c $(members)
 tests_unit_test_round_SOURCES = tests/unit/test_round.c $(members)
 tests_unit_test_score_SOURCES = tests/unit/test_score.c $(members)
 tests_unit_test_view_SOURCES = tests/unit/test_view.c $(members)

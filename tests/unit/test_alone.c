@@ -227,6 +227,22 @@ START_TEST(who_was_demoted_calls_nothing_up_to_date)
 }
 END_TEST
 
+/* As a copy it learns from production's first records that a generation has begun. */
+START_TEST(the_history_follows_the_log)
+{
+	struct fact f = { .type = FACT_MARKS, .marks.logged = 7, .history = history };
+	struct cluster_status s;
+
+	f.history.entry[f.history.count++] = made(77, 2, 9, LYON);
+	fact(&f);
+	f.history.count = 0; /* nothing is newer */
+	fact(&f);
+	cluster_status_get(core, now_ns, &s);
+	ck_assert_uint_eq(history_newest(&s.history)->ordinal, 9);
+	ck_assert_uint_eq(s.sites[0].marks.logged, 7);
+}
+END_TEST
+
 START_TEST(a_demote_drains_and_says_so)
 {
 	struct fact demoted = { .type = FACT_DEMOTED, .clean = true };
@@ -235,6 +251,8 @@ START_TEST(a_demote_drains_and_says_so)
 	command(CLUSTER_COMMAND_DEMOTE, false);
 	ck_assert(!replied);
 	ck_assert_uint_eq(ordered(ORDER_DEMOTE)->wait_ms, config.frozen_timeout_ms);
+	copy(FACT_COPY_LOST, 0);
+	ck_assert_ptr_nonnull(strstr(status_text(), "being demoted"));
 	demoted.marks.logged = 123;
 	answer(ORDER_DEMOTE, &demoted);
 	ck_assert(replied);
@@ -363,6 +381,7 @@ int main(void)
 	tcase_add_test(tc, nothing_is_given_up_before_it_is_asked);
 	tcase_add_test(tc, a_site_without_a_link_does_not_say_that_nothing_serves);
 	tcase_add_test(tc, who_was_demoted_calls_nothing_up_to_date);
+	tcase_add_test(tc, the_history_follows_the_log);
 	tcase_add_test(tc, a_demote_drains_and_says_so);
 	tcase_add_test(tc, a_stop_demotes_and_closes_first);
 	tcase_add_test(tc, a_promotion_whose_time_is_over_is_called_off);

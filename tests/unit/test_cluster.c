@@ -181,6 +181,10 @@ START_TEST(a_copy_that_has_not_all_of_a_clean_end_is_refused)
 	ck_assert(members_wait(m, id, 5000));
 	ck_assert_int_eq(m->reply[id].exit_status, 0);
 	members_run(m, 500);
+	strcpy(m->config.instance, "data@n3");
+	members_status(m, 2, &status);
+	ck_assert_ptr_nonnull(
+		strstr(status.sites[LYON].text, "`hamirror connect data@n1 lyon`"));
 	demote(0);
 	refused(2, false, "outdated");
 	ck_assert(members_promote(m, 0, false));
@@ -224,7 +228,8 @@ END_TEST
 
 START_TEST(while_another_serves_nobody_is_promoted_not_even_by_force)
 {
-	refused(2, false, "n1 serves");
+	strcpy(m->config.instance, "data@n3");
+	refused(2, false, "n1 serves: `hamirror demote data@n1`");
 	refused(2, true, "n1 serves");
 	refused(1, true, "n1 serves");
 	refused(4, true, "witness");

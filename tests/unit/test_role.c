@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/internal.h"
 #include "tests/unit/members.h"
-#include "tests/unit/solo.h"
 
 #define PARIS 0
 #define LYON 1
@@ -358,201 +358,12 @@ START_TEST(a_copy_whose_host_restarted_is_not_current_until_it_enters_again)
 }
 END_TEST
 
-/* ---- an undecided proposal (D3), from one production host --------------------------------- */
-
-static struct solo t;
-
-/* Node 0 serves generation 2, node 2 hosts the copy under 77 and is linked. */
-static void production_alone(void)
-{
-	struct config config;
-	struct view view;
-	struct role *r;
-
-	solo_config(&config);
-	solo_view(&config, 3, &view);
-	view.production_node = 0;
-	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2), 0 };
-	solo_create(&t, 0, &view, true);
-	r = &t.core->role;
-	r->devices = DEVICES_OPEN;
-	r->serve = SERVE_SERVING;
-	r->generation = cluster_view_generation(&view)->id;
-	r->incarnation = 55;
-	t.core->voter.in_effect.site[PARIS].host = (struct view_host){ 0, 55,
-								       SOLO_BOOT(0), 0 };
-	t.core->voter.in_effect.production_incarnation = 55;
-	t.core->lease.until_ns = t.now_ns + 100000 * SOLO_MS;
-	solo_ring(&t, 7);
-	solo_announce(&t, 1);
-	solo_announce_host(&t, 2, 77);
-	solo_persisted(&t);
-}
-
-static void tell_copy(enum fact_type type, uint64_t ready_count)
-{
-	const struct fact f = {
-		.type = type,
-		.site = LYON,
-		.incarnation = 77,
-		.ready_count = ready_count,
-	};
-
-	solo_fact(&t, &f);
-}
-
-/* Carry the round under way through, with node 1. */
-static void agree(void)
-{
-	uint64_t ballot;
-
-	solo_persisted(&t);
-	ballot = t.core->round.ballot;
-	solo_promise(&t, 1, ballot, NULL, t.core->voter.in_effect.ballot);
-	solo_persisted(&t);
-	solo_accepted(&t, 1, ballot);
-	solo_persisted(&t);
-}
-
-START_TEST(a_copy_that_was_proposed_is_waited_for_though_it_is_lost)
-{
-	uint64_t ballot;
-
-	production_alone();
-	agree(); /* the ring's own round */
-	ck_assert_uint_eq(solo_ordered(&t, ORDER_LINK)->peer.incarnation, 77);
-
-	tell_copy(FACT_COPY_READY, 1);
-	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 1u << LYON);
-	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->ready_seen, 1);
-	solo_persisted(&t);
-	ballot = t.core->round.ballot;
-	solo_promise(&t, 1, ballot, NULL, t.core->voter.in_effect.ballot);
-	ck_assert(solo_sent(&t, MESSAGE_PROPOSE)->propose.view.site[LYON].current);
-
-	/* The proposal is out; some voter may have it. Another's ballot comes between,
-	 * and the copy is lost. */
-	solo_prepare(&t, 1, cluster_view_ballot_make(50, 1), ROUND_CONFIRM);
-	tell_copy(FACT_COPY_LOST, 0);
-	solo_tick(&t, 200);
-	ck_assert_uint_eq(t.core->role.waited, 1u << LYON);
-	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 1u << LYON);
-
-	/* Its own view of a greater ballot, without the copy, settles it. */
-	solo_tick(&t, 4000);
-	solo_announce_host(&t, 2, 77);
-	agree();
-	solo_tick(&t, 100);
-	if (t.core->role.waited != 0)
-		agree(); /* the undecided one was adopted first */
-	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 0);
-	ck_assert(!t.core->voter.in_effect.site[LYON].current);
-	solo_destroy(&t);
-}
-END_TEST
-
-START_TEST(a_ready_of_another_incarnation_is_not_waited_for)
-{
-	const struct fact f = {
-		.type = FACT_COPY_READY,
-		.site = LYON,
-		.incarnation = 78,
-		.ready_count = 3,
-	};
-
-	production_alone();
-	agree();
-	solo_clear(&t);
-	solo_fact(&t, &f);
-	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 0);
-	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->ready_seen, 3);
-	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PREPARE));
-	solo_destroy(&t);
-}
-END_TEST
-
-/* ---- what only this site has ------------------------------------------------------ */
-
-/* Node 2 hosts lyon, a copy, under 77; node 0 serves, by force. */
-static void passed_over(void)
-{
-	static const char what[] = "records 65 to 129 of site lyon would be undone";
-	struct fact undo = { .type = FACT_UNDO, .site = PARIS };
-	struct config config;
-	struct view view;
-
-	solo_config(&config);
-	solo_view(&config, 3, &view);
-	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2), 0 };
-	solo_create(&t, 2, &view, true);
-	t.core->role.devices = DEVICES_OPEN;
-	t.core->role.site = LYON;
-	t.core->role.incarnation = 77;
-	solo_ring(&t, 7);
-	solo_announce(&t, 0);
-	solo_announce(&t, 1);
-	memcpy(undo.text, what, sizeof what);
-	solo_fact(&t, &undo);
-	solo_persisted(&t);
-}
-
-static void connects(bool discard)
-{
-	const struct cluster_command c = {
-		.type = CLUSTER_COMMAND_CONNECT, .id = 9, .site = -1, .discard = discard
-	};
-	struct cluster_event e = { .type = CLUSTER_EVENT_COMMAND, .command = &c };
-
-	t.reply_count = 0;
-	solo_step(&t, &e);
-}
-
-START_TEST(what_only_a_copy_has_is_given_up_by_command)
-{
-	struct fact stored = { .type = FACT_STORED }, none = { .type = FACT_UNDO };
-
-	passed_over();
-	cluster_status_get(t.core, t.now_ns, &status);
-	ck_assert_ptr_nonnull(strstr(status.text, "records 65 to 129"));
-	ck_assert_ptr_nonnull(strstr(status.text, "--discard"));
-	ck_assert(solo_sent(&t, MESSAGE_ANNOUNCE)->announce.flags & ANNOUNCE_ASKS);
-	connects(false);
-	ck_assert_int_eq(t.reply.exit_status, 1);
-	ck_assert_ptr_nonnull(strstr(t.reply.text, "--discard"));
-	ck_assert_ptr_null(solo_ordered(&t, ORDER_MARK));
-	connects(true);
-	ck_assert_uint_eq(t.reply_count, 0);
-	ck_assert_uint_eq(solo_ordered(&t, ORDER_MARK)->discard, 1u << PARIS);
-	ck_assert_uint_eq(solo_ordered(&t, ORDER_MARK)->sites, 0);
-	stored.order_id = solo_ordered(&t, ORDER_MARK)->id;
-	solo_fact(&t, &stored);
-	ck_assert_int_eq(t.reply.exit_status, 0);
-	ck_assert_ptr_nonnull(strstr(t.reply.text, "given up: records 65"));
-	solo_fact(&t, &none);
-	connects(true);
-	ck_assert_int_eq(t.reply.exit_status, 1);
-	ck_assert_uint_eq(solo_ordered_count(&t, ORDER_MARK), 1);
-	solo_destroy(&t);
-}
-END_TEST
-
-START_TEST(production_gives_nothing_up)
-{
-	production_alone();
-	connects(true);
-	ck_assert_int_eq(t.reply.exit_status, 1);
-	ck_assert_ptr_nonnull(strstr(t.reply.text, "keeps what it has"));
-	solo_destroy(&t);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *s = suite_create("cluster");
 	TCase *devices = tcase_create("role, devices"),
 	      *waits = tcase_create("role, copies");
-	TCase *alone = tcase_create("role, undecided"),
-	      *promotions = tcase_create("role, promotions");
+	TCase *promotions = tcase_create("role, promotions");
 	SRunner *sr = srunner_create(s);
 	int failed;
 
@@ -583,11 +394,6 @@ int main(void)
 	tcase_add_test(waits,
 		       a_copy_whose_host_restarted_is_not_current_until_it_enters_again);
 	suite_add_tcase(s, waits);
-	tcase_add_test(alone, a_copy_that_was_proposed_is_waited_for_though_it_is_lost);
-	tcase_add_test(alone, what_only_a_copy_has_is_given_up_by_command);
-	tcase_add_test(alone, production_gives_nothing_up);
-	tcase_add_test(alone, a_ready_of_another_incarnation_is_not_waited_for);
-	suite_add_tcase(s, alone);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);
