@@ -54,26 +54,61 @@ struct word {
 	char text[ATTACH_TEXT_BYTES];
 };
 
-/* A device that is free, and ours from the first socket on; -1: there is none. */
+/* Is device `number` one of the kernel's? */
+static bool kernel_has(int number)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/sys/block/nbd%d", number);
+	return access(path, F_OK) == 0;
+}
+
+/* A device that is free, and ours from the first socket on; -errno of device `*number`,
+ * -ENODEV: all before it are in use. */
 static int take_device(int socket_fd, int *number)
 {
 	char path[64];
 
 	for (*number = 0; *number < DEVICES_MAX; (*number)++) {
-		int fd;
+		int fd, error;
 
 		snprintf(path, sizeof path, "/sys/block/nbd%d/pid", *number);
 		if (access(path, F_OK) == 0)
 			continue;
 		snprintf(path, sizeof path, "/dev/nbd%d", *number);
 		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			return -1;
-		if (ioctl(fd, NBD_SET_SOCK, socket_fd) == 0)
+		if (fd >= 0 && ioctl(fd, NBD_SET_SOCK, socket_fd) == 0)
 			return fd;
-		close(fd);
+		error = errno;
+		if (fd >= 0)
+			close(fd);
+		if (error == ENOENT && !kernel_has(*number))
+			break;
+		if (error != EBUSY) /* that one was taken meanwhile */
+			return -error;
 	}
-	return -1;
+	return -ENODEV;
+}
+
+/* Set `text`: why device `number` could not be had, and the remedy. Returns `error`. */
+static int explain(struct attach_disk *d, int error, int number)
+{
+	if (error == -ENODEV)
+		snprintf(d->text, sizeof d->text,
+			 "the kernel's nbd client: all its %d devices are in use: load "
+			 "module nbd with a larger nbds_max",
+			 number);
+	else
+		attach_helper_fail(
+			d, -error, "the kernel's nbd client: /dev/nbd%d%s", number,
+			error == -ENOENT ?
+				" has no node, though the kernel has the "
+				"device: make it, or give it to this container" :
+			error == -EACCES || error == -EPERM ?
+				" may not be used: that takes CAP_SYS_ADMIN, and "
+				"in a container leave to use the device" :
+				"");
+	return error;
 }
 
 static int add_sockets(struct attach_disk *d, int fd)
@@ -120,13 +155,8 @@ static int make_device(struct attach_disk *d, int *number)
 	if (socket_fd < 0)
 		return socket_fd;
 	fd = take_device(socket_fd, number);
-	if (fd < 0) {
-		snprintf(d->text, sizeof d->text,
-			 "the kernel's nbd client: all its %d devices are in use: load "
-			 "module nbd with a larger nbds_max",
-			 *number);
-		return -ENODEV;
-	}
+	if (fd < 0)
+		return explain(d, fd, *number);
 	rc = set_up(d, fd, &e);
 	return rc < 0 ? rc : fd;
 }

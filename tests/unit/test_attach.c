@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -442,6 +444,28 @@ START_TEST(a_front_end_that_is_missing_is_named)
 }
 END_TEST
 
+/* A file stands where the kernel's device would: its error is told, not that all are in
+ * use. */
+START_TEST(a_device_that_cannot_be_used_is_told_from_one_in_use)
+{
+	int fd;
+
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", "/dev", "tmpfs", 0, NULL) < 0)
+		return;
+	fd = open("/dev/nbd0", O_WRONLY | O_CREAT, 0600);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	memory.config->attach = CONFIG_ATTACH_NBD;
+	agent_attach_start(attach);
+	qb_loop_run(loop);
+	ck_assert_int_eq(done_error, -EIO);
+	ck_assert_msg(strstr(text, strerror(ENOTTY)) != NULL, "%s", text);
+	ck_assert_ptr_null(strstr(text, "nbds_max"));
+}
+END_TEST
+
 START_TEST(what_fails_says_why)
 {
 	nbd_memory_order(&memory, ORDER_DEMOTE);
@@ -556,6 +580,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, a_dead_mount_goes_before_the_next_device);
 	tcase_add_test(tc, a_mount_that_was_not_noted_stays);
 	tcase_add_test(tc, a_front_end_that_is_missing_is_named);
+	tcase_add_test(tc, a_device_that_cannot_be_used_is_told_from_one_in_use);
 	tcase_add_test(tc, what_fails_says_why);
 	tcase_add_test(tc, none_is_done_at_once);
 	tcase_add_loop_test(tc, a_killed_predecessor_leaves_nothing_in_the_way, 0, 2);
