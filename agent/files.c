@@ -236,6 +236,18 @@ int agent_lock_holder(const struct agent_instance *instance, pid_t *pid)
 	return held;
 }
 
+int agent_text_read(const char *path, char *text, size_t text_size)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	const ssize_t n = fd < 0 ? -1 : read(fd, text, text_size - 1);
+	const int error = n < 0 ? -errno : 0;
+
+	text[n > 0 ? n : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
 void agent_process_begin(void)
 {
 	umask(S_IWGRP | S_IWOTH);

@@ -29,6 +29,11 @@ int agent_lock_keep(const struct agent_instance *instance, int *fd, char *text,
  * its sockets can be removed, be full or be silent. Returns 1 and its `*pid` (0: it cannot
  * be seen from here), 0: no daemon runs, or -errno: not known. */
 int agent_lock_holder(const struct agent_instance *instance, pid_t *pid);
+
+/* The begin of a small file, up to `text_size` - 1 bytes, as a string: "" on error. Returns 0
+ * or -errno. */
+int agent_text_read(const char *path, char *text, size_t text_size);
+
 /* Begin a process of ours: keep only the first three descriptors of its starter, and ignore
  * the umask it was given, so that files get the modes that are asked for. */
 void agent_process_begin(void);

@@ -41,6 +41,7 @@
 #include "agent/protect.h"
 #include "agent/request.h"
 #include "agent/verb.h"
+#include "common/clock_driver.h"
 #include "mirror/status.h"
 
 #define STATUS_QUEUES_MAX 8
@@ -323,13 +324,11 @@ static bool passes(int error)
 
 static void tell(const struct daemon *d, const char *object, const char *text)
 {
-	struct timespec t;
 	struct agent_event e = {
 		.verb = "change", .object = object, .text = text, .rule = ""
 	};
 
-	clock_gettime(CLOCK_REALTIME, &t);
-	e.wall_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	e.wall_ns = common_clock_ns(CLOCK_REALTIME);
 	agent_events_add(d->events, &e);
 }
 

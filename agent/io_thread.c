@@ -18,7 +18,8 @@
 
 #include "agent/last_words.h"
 #include "common/queue.h"
-#include "common/signals_driver.h"
+#include "common/clock_driver.h"
+#include "common/thread_driver.h"
 #include "mirror/engine.h"
 #include "mirror/drivers/io_driver.h"
 #include "mirror/drivers/nbd_driver.h"
@@ -41,19 +42,11 @@ struct agent_io {
 	bool watched;
 	char hangs_text[FACT_TEXT_MAX]; /* a device does not answer; "": all do ... */
 	uint64_t hangs_since_ns;        /* ... since (CLOCK_BOOTTIME) */
-	int orders_fd, facts_fd; /* eventfds; -1: not open */
+	int orders_fd, facts_fd;        /* eventfds; -1: not open */
 	struct common_queue orders, facts;
 	void *order_slot[AGENT_IO_ORDERS_MAX];
 	void *fact_slot[AGENT_IO_FACTS_MAX];
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static void note_hangs(struct agent_io *io, const struct fact *fact)
 {
@@ -63,7 +56,7 @@ static void note_hangs(struct agent_io *io, const struct fact *fact)
 		return;
 	snprintf(io->hangs_text, sizeof io->hangs_text, "%s",
 		 fact->age_ms > 0 ? fact->text : "");
-	io->hangs_since_ns = now_ns() - fact->age_ms * 1000000;
+	io->hangs_since_ns = common_clock_ns(CLOCK_BOOTTIME) - fact->age_ms * 1000000;
 }
 
 bool agent_io_hangs(const struct agent_io *io, char *text, size_t text_size)
@@ -75,7 +68,9 @@ bool agent_io_hangs(const struct agent_io *io, char *text, size_t text_size)
 		"%s for %llu s. What it was asked for may still reach it: no other host of "
 		"this site may open it before it answers or this node is fenced",
 		io->hangs_text,
-		(unsigned long long)(now_ns() - io->hangs_since_ns) / 1000000000);
+		(unsigned long long)(common_clock_ns(CLOCK_BOOTTIME) -
+				     io->hangs_since_ns) /
+			1000000000);
 	return true;
 }
 
@@ -150,23 +145,6 @@ void agent_io_queues_get(struct agent_io *io, struct mirror_status_queue *queue)
 }
 
 /* ---- open and close ---------------------------------------------------------- */
-
-/* Signals are the loop's. */
-static int start_thread(struct agent_io *io)
-{
-	pthread_attr_t attr;
-	sigset_t before;
-	int error;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	common_signals_block(&before);
-	error = pthread_create(&io->thread, &attr, io_driver_run, io->driver);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	io->running = error == 0;
-	return -error;
-}
 
 static int open_queues(struct agent_io *io)
 {
@@ -286,7 +264,9 @@ int agent_io_open(struct qb_loop *loop, const struct config *config,
 	if (error == 0)
 		error = open_front_end(io, instance);
 	if (error == 0)
-		error = start_thread(io);
+		error = common_thread_start(&io->thread, STACK_BYTES, io_driver_run,
+					    io->driver);
+	io->running = error == 0;
 	if (error != 0) {
 		snprintf(text, text_size, "the I/O thread cannot be started: %s%s",
 			 strerror(-error), hint(error));

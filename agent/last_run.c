@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #include "agent/events.h"
+#include "agent/files.h"
 #include "agent/last_words.h"
 #include "agent/log.h"
+#include "common/clock_driver.h"
 
 #define BOOT_BYTES 40
 #define NS_PER_S 1000000000ull
@@ -33,18 +35,6 @@ static int record_path(const struct agent_instance *instance, const char *suffix
 			       (int)(PATH_MAX - at) ?
 		       0 :
 		       -ENAMETOOLONG;
-}
-
-static int read_file(const char *path, char *text, size_t text_size)
-{
-	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	const ssize_t n = fd < 0 ? -1 : read(fd, text, text_size - 1);
-	const int error = n < 0 ? -errno : 0;
-
-	text[n > 0 ? n : 0] = '\0';
-	if (fd >= 0)
-		close(fd);
-	return error;
 }
 
 /* After a power cut the record is the old one or this one, whole. */
@@ -78,16 +68,8 @@ static int write_record(const struct agent_instance *instance, const char *text)
 
 static void read_boot(char boot[BOOT_BYTES])
 {
-	read_file("/proc/sys/kernel/random/boot_id", boot, BOOT_BYTES);
+	agent_text_read("/proc/sys/kernel/random/boot_id", boot, BOOT_BYTES);
 	boot[strcspn(boot, "\n")] = '\0';
-}
-
-static uint64_t wall_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
 /* ---- how it ended ------------------------------------------------------------------ */
@@ -132,7 +114,7 @@ static bool has_words(const struct agent_instance *instance, const char *run,
 	char text[1024], *of, *assertion, *died, *reason, when[32];
 
 	if (agent_path(instance, AGENT_PATH_CRASH, last->path) != 0 ||
-	    read_file(last->path, text, sizeof text) != 0)
+	    agent_text_read(last->path, text, sizeof text) != 0)
 		goto none;
 	/* From the end: each cuts the text behind it. */
 	assertion = value_of(text, "assertion");
@@ -224,7 +206,7 @@ void agent_last_run_read(const struct agent_instance *instance,
 
 	*last = (struct agent_last_run){ .end = AGENT_RUN_NONE };
 	if (error == 0)
-		error = read_file(path, record, sizeof record);
+		error = agent_text_read(path, record, sizeof record);
 	if (error == 0)
 		judge(instance, record, last);
 	else if (error != -ENOENT)
@@ -243,9 +225,9 @@ static int record_begin(const struct agent_instance *instance, struct agent_run 
 	if (error != 0)
 		return error;
 	read_boot(boot);
-	snprintf(run->line, sizeof run->line, "%" PRIu64 " %ld %s", wall_now_ns(),
-		 (long)getpid(), boot);
-	read_file(path, run->before, sizeof run->before);
+	snprintf(run->line, sizeof run->line, "%" PRIu64 " %ld %s",
+		 common_clock_ns(CLOCK_REALTIME), (long)getpid(), boot);
+	agent_text_read(path, run->before, sizeof run->before);
 	snprintf(record, sizeof record, "run %s\n", run->line);
 	return write_record(instance, record);
 }
@@ -299,6 +281,6 @@ void agent_run_end(const struct agent_instance *instance, const struct agent_run
 		return;
 	}
 	snprintf(record, sizeof record, "run %s\nended %" PRIu64 " %d %s\n", run->line,
-		 wall_now_ns(), status, run->why);
+		 common_clock_ns(CLOCK_REALTIME), status, run->why);
 	write_record(instance, record);
 }

@@ -1,5 +1,6 @@
 /* last_words.c - see last_words.h. */
 #include "agent/last_words.h"
+#include "common/clock_driver.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -121,14 +122,6 @@ static void put_time(const struct out *o, uint64_t wall_ns)
 	put_digits(o, wall_ns / 1000000 % 1000, 3);
 }
 
-static uint64_t wall_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static const char *name_of(int number)
 {
 	for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)
@@ -149,7 +142,7 @@ static void put_reason(const struct out *o, int number, const siginfo_t *info)
 	put(o, "\nrun ");
 	put(o, last.run);
 	put(o, "\ndied ");
-	put_time(o, wall_now_ns());
+	put_time(o, common_clock_ns(CLOCK_REALTIME));
 	if (last.assertion[0] != '\0') {
 		put(o, "\nassertion ");
 		put(o, last.assertion);
@@ -280,14 +273,14 @@ void __assert_fail(const char *assertion, const char *file, unsigned int line,
 	abort();
 }
 
-/* ---- what lies ready ------------------------------------------------------------------- */
+/* ---- prepared beforehand ------------------------------------------------------------------- */
 
 void agent_last_words_note(const char *line)
 {
 	const uint32_t at = atomic_fetch_add(&last.note_count, 1);
 	struct note *n = &last.note[at % AGENT_LAST_EVENTS_MAX];
 
-	n->wall_ns = wall_now_ns();
+	n->wall_ns = common_clock_ns(CLOCK_REALTIME);
 	snprintf(n->line, sizeof n->line, "%s", line);
 	for (char *c = strchr(n->line, '\n'); c != NULL; c = strchr(c, '\n'))
 		*c = ' ';

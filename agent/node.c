@@ -25,6 +25,7 @@
 #include "cluster/fence_driver.h"
 #include "cluster/quorum_driver.h"
 #include "cluster/voter_file_driver.h"
+#include "common/clock_driver.h"
 #include "mirror/drivers/link_driver.h"
 
 #define NS_PER_MS 1000000ull
@@ -56,14 +57,6 @@ struct agent_node {
 	struct cluster_actions actions;
 };
 
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static void fail(void *owner, const char *text)
 {
 	struct agent_node *n = owner;
@@ -80,7 +73,7 @@ static void event_add(struct agent_node *n, const char *verb, const char *object
 		      const char *text, const char *rule)
 {
 	const struct agent_event e = {
-		.wall_ns = clock_ns(CLOCK_REALTIME),
+		.wall_ns = common_clock_ns(CLOCK_REALTIME),
 		.verb = verb,
 		.object = object,
 		.text = text,
@@ -180,8 +173,8 @@ static void step(void *owner, struct cluster_event *event)
 		return;
 	assert(!n->stepping);
 	n->stepping = true;
-	event->now_ns = clock_ns(CLOCK_BOOTTIME);
-	event->wall_ns = clock_ns(CLOCK_REALTIME);
+	event->now_ns = common_clock_ns(CLOCK_BOOTTIME);
+	event->wall_ns = common_clock_ns(CLOCK_REALTIME);
 	cluster_step(n->core, event, &n->actions);
 	for (uint32_t i = 0; i < n->actions.count; i++)
 		perform(n, &n->actions.action[i]);
@@ -224,7 +217,7 @@ static void status_done(struct agent_node *n, const struct mirror_status *mirror
 		.config = n->setup.config,
 		.instance = n->setup.instance->name,
 		.node = n->setup.self,
-		.wall_ns = clock_ns(CLOCK_REALTIME),
+		.wall_ns = common_clock_ns(CLOCK_REALTIME),
 		.event = n->status_event,
 		.cluster = &n->members,
 		.mirror = mirror,
@@ -286,7 +279,7 @@ void agent_node_status(struct agent_node *n)
 
 void agent_node_members_get(const struct agent_node *n, struct cluster_status *status)
 {
-	cluster_status_get(n->core, clock_ns(CLOCK_BOOTTIME), status);
+	cluster_status_get(n->core, common_clock_ns(CLOCK_BOOTTIME), status);
 }
 
 /* ---- facts ------------------------------------------------------------------------------ */

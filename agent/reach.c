@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "agent/log_file.h"
-#include "common/signals_driver.h"
+#include "common/thread_driver.h"
 
 #define LOOK_S 5
 

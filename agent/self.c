@@ -2,11 +2,12 @@
 #include "agent/self.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+
+#include "agent/files.h"
 
 #define FNV_OFFSET 14695981039346656037ull
 #define FNV_PRIME 1099511628211ull
@@ -18,24 +19,6 @@ static uint64_t hash(uint64_t h, const char *text)
 	for (; *text != '\0'; text++)
 		h = (h ^ (unsigned char)*text) * FNV_PRIME;
 	return h;
-}
-
-static int read_text(const char *path, char *text, size_t size)
-{
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = read(fd, text, size - 1);
-	if (n < 0) {
-		n = -errno;
-		close(fd);
-		return (int)n;
-	}
-	close(fd);
-	text[n] = '\0';
-	return 0;
 }
 
 /* The field is counted from the end of the command's name, which may hold blanks
@@ -58,10 +41,10 @@ int agent_boot_get(uint64_t *boot)
 	char id[64], stat[1024], space[64];
 	const char *start;
 	ssize_t n;
-	int error = read_text("/proc/sys/kernel/random/boot_id", id, sizeof id);
+	int error = agent_text_read("/proc/sys/kernel/random/boot_id", id, sizeof id);
 
 	if (error == 0)
-		error = read_text("/proc/1/stat", stat, sizeof stat);
+		error = agent_text_read("/proc/1/stat", stat, sizeof stat);
 	if (error != 0)
 		return error;
 	start = start_field(stat);

@@ -442,7 +442,7 @@ void cluster_alone_judge(struct cluster_core *c)
 	o = cluster_order(c, ORDER_SERVE);
 	o->ballot = a->ballot;
 	o->history = a->history;
-	cluster_view_history_append(&o->history, &g);
+	history_append(&o->history, &g);
 	o->sites = a->waited;
 	a->serve_id = o->id;
 	cluster_alone_set_state(a, ALONE_STARTING);
@@ -463,7 +463,7 @@ void cluster_alone_serving(struct cluster_core *c, const struct fact *f)
 	}
 	/* FACT_MARKS may have told it before. */
 	if (newest == NULL || !uuid_equal(&newest->id, &a->opened.id))
-		cluster_view_history_append(&a->history, &a->opened);
+		history_append(&a->history, &a->opened);
 	a->clean = false;
 	cluster_alone_set_state(a, ALONE_SERVING);
 	cluster_alone_links(c);

@@ -85,10 +85,7 @@ static void peer_fill(const struct cluster_core *c, uint32_t s, bool serves,
 	const uint32_t bit = 1u << s;
 	const bool linked = a->link[s] >= LINK_CATCHING_UP;
 
-	to->host = VIEW_NONE;
-	for (uint32_t n = 0; n < c->config->node_count && linked; n++)
-		if (c->config->node[n].site == (int32_t)s && to->host == VIEW_NONE)
-			to->host = (int32_t)n;
+	to->host = linked ? cluster_alone_node(c, s) : VIEW_NONE;
 	if (to->host != VIEW_NONE) {
 		status->nodes[to->host].member = true;
 		status->nodes[to->host].reach = bit;

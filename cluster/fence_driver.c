@@ -29,7 +29,8 @@
 #include <qb/qbloop.h>
 
 #include "cluster/names.h"
-#include "common/signals_driver.h"
+#include "common/clock_driver.h"
+#include "common/thread_driver.h"
 
 #define RETRY_MS 3000
 #define HISTORY_TIMEOUT_S 10
@@ -65,14 +66,6 @@ struct cluster_fence {
 /* The library hands its callbacks no context of ours, and the thread runs one
  * connection: this is that thread's. */
 static _Thread_local struct cluster_fence *here;
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static void tell(struct cluster_fence *f, const char *node, uint64_t wall_ns, bool live)
 {
@@ -130,7 +123,7 @@ static uint64_t stamp_of(const struct cluster_fence *f, const stonith_history_t 
 	for (const stonith_history_t *h = all; h != NULL; h = h->next)
 		if (is_proof(h) && strcasecmp(h->target, node) == 0 && !is_known(f, h))
 			return completed_ns(h);
-	return clock_ns(CLOCK_REALTIME);
+	return common_clock_ns(CLOCK_REALTIME);
 }
 
 /* The whole history at a connect; later a pushed notice, which is new, whatever the stamps
@@ -165,7 +158,7 @@ static bool wait_for(struct cluster_fence *f, int fd, int wait_ms)
 	};
 
 	while (poll(p, 2, fd < 0 ? wait_ms : IDLE_MS) == 0 && fd >= 0)
-		f->idle_ns = clock_ns(CLOCK_BOOTTIME);
+		f->idle_ns = common_clock_ns(CLOCK_BOOTTIME);
 	return p[0].revents != 0;
 }
 
@@ -177,7 +170,7 @@ static bool follow(struct cluster_fence *f, stonith_t *st)
 
 	if (st->cmds->connect(st, CLIENT_NAME, &fd) != 0)
 		return wait_for(f, -1, RETRY_MS);
-	f->idle_ns = clock_ns(CLOCK_BOOTTIME);
+	f->idle_ns = common_clock_ns(CLOCK_BOOTTIME);
 	if (st->cmds->register_notification(st, T_STONITH_NOTIFY_FENCE, fenced) == 0) {
 		known = read_history(f, st);
 		atomic_store(&f->connected, known);
@@ -231,23 +224,6 @@ static int32_t notice_readable(int32_t fd, int32_t revents, void *data)
 	return 0;
 }
 
-/* Signals are the loop's. */
-static int start_thread(struct cluster_fence *f)
-{
-	pthread_attr_t attr;
-	sigset_t before;
-	int error;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	common_signals_block(&before);
-	error = pthread_create(&f->thread, &attr, fence_thread, f);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	f->running = error == 0;
-	return -error;
-}
-
 int cluster_fence_open(struct qb_loop *loop, const struct cluster_fence_owner *owner,
 		       struct cluster_fence **out)
 {
@@ -266,7 +242,8 @@ int cluster_fence_open(struct qb_loop *loop, const struct cluster_fence_owner *o
 					 notice_readable);
 	if (error == 0) {
 		f->loop = loop;
-		error = start_thread(f);
+		error = common_thread_start(&f->thread, STACK_BYTES, fence_thread, f);
+		f->running = error == 0;
 	}
 	if (error != 0) {
 		cluster_fence_close(f);

@@ -128,7 +128,7 @@ void cluster_generation_fill(struct cluster_core *c, const struct fact *f)
 	*v = *best;
 	v->old.count = 0;
 	cluster_plan_members(c, v);
-	cluster_view_history_append(&v->history, &g);
+	history_append(&v->history, &g);
 	v->production_site = (int32_t)c->role.site;
 	v->production_node = (int32_t)c->self.node;
 	v->production_incarnation = c->role.incarnation;

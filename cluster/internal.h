@@ -195,8 +195,9 @@ struct role {
 	bool demoted_waited;    /* it had waited older leases out */
 	uint64_t demoted_end, demoted_incarnation;
 	struct uuid demoted_generation;
-	uint32_t undo_site;  /* to follow that production here ... */
-	char undo_text[256]; /* ... undoes this, and asks first (undo.c); "": nothing */
+	/* To follow that production here undoes this, and asks first (undo.c); "": nothing. */
+	uint32_t undo_site;
+	char undo_text[FACT_TEXT_MAX];
 };
 
 enum promote_state {

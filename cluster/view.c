@@ -78,17 +78,6 @@ uint64_t cluster_view_voters_hash(const struct view_voters *voters)
 	return sum;
 }
 
-void cluster_view_history_append(struct history *h, const struct generation *g)
-{
-	assert(h->count == 0 || uuid_equal(&g->parent, &h->entry[h->count - 1].id));
-	if (h->count == HISTORY_COUNT_MAX) {
-		memmove(&h->entry[0], &h->entry[1], sizeof h->entry - sizeof h->entry[0]);
-		h->count--;
-		h->dropped_count++;
-	}
-	h->entry[h->count++] = *g;
-}
-
 int32_t cluster_view_history_find(const struct history *h, const struct uuid *id)
 {
 	for (uint32_t i = 0; i < h->count; i++)

@@ -131,10 +131,6 @@ void cluster_view_voters_drop(struct view_voters *voters, uint32_t node);
 /* The same for sets of the same nodes under the same epochs, whatever their order. */
 uint64_t cluster_view_voters_hash(const struct view_voters *voters);
 
-/* Append `g`, whose parent is the newest entry (asserted). A full table loses its
- * oldest entry, and dropped_count counts it. */
-void cluster_view_history_append(struct history *h, const struct generation *g);
-
 /* The place of generation `id` in the chain, or -1. */
 int32_t cluster_view_history_find(const struct history *h, const struct uuid *id);
 

@@ -24,7 +24,8 @@
 #include <qb/qbloop.h>
 
 #include "cluster/voter_file.h"
-#include "common/signals_driver.h"
+#include "common/clock_driver.h"
+#include "common/thread_driver.h"
 
 #define PATH_BYTES 512
 #define STACK_BYTES (128 * 1024)
@@ -168,10 +169,7 @@ int cluster_voter_slot_write(const char *directory, uint32_t slot, const uint8_t
 
 static uint64_t now_us(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+	return common_clock_ns(CLOCK_BOOTTIME) / 1000;
 }
 
 /* Write the job in `busy`, with the lock released. */
@@ -240,23 +238,6 @@ static int32_t done_readable(int32_t fd, int32_t revents, void *data)
 	return 0;
 }
 
-/* Signals are the loop's. */
-static int start_thread(struct cluster_voter_writer *w)
-{
-	pthread_attr_t attr;
-	sigset_t before;
-	int error;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	common_signals_block(&before);
-	error = pthread_create(&w->thread, &attr, writer_thread, w);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	w->running = error == 0;
-	return -error;
-}
-
 int cluster_voter_open(struct qb_loop *loop, const char *directory, uint32_t next_slot,
 		       const struct cluster_voter_owner *owner,
 		       struct cluster_voter_writer **out)
@@ -280,7 +261,8 @@ int cluster_voter_open(struct qb_loop *loop, const char *directory, uint32_t nex
 					 done_readable);
 	if (error == 0) {
 		w->loop = loop;
-		error = start_thread(w);
+		error = common_thread_start(&w->thread, STACK_BYTES, writer_thread, w);
+		w->running = error == 0;
 	}
 	if (error != 0) {
 		cluster_voter_close(w);

@@ -81,4 +81,10 @@ static inline void bytes_get_raw(struct bytes *b, void *to, size_t count)
 		memset(to, 0, count);
 }
 
+/* Only zeros? At least one byte. */
+static inline bool bytes_are_zero(const uint8_t *data, size_t length)
+{
+	return data[0] == 0 && memcmp(data, data + 1, length - 1) == 0;
+}
+
 #endif

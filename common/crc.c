@@ -24,3 +24,13 @@ uint32_t common_crc32c(uint32_t seed, const void *data, size_t length)
 	}
 	return ~crc;
 }
+
+uint32_t common_crc32c_without(const uint8_t *block, size_t length, size_t crc_at)
+{
+	static const uint8_t zero[4];
+	const size_t after = crc_at + sizeof zero;
+	uint32_t crc = common_crc32c(0, block, crc_at);
+
+	crc = common_crc32c(crc, zero, sizeof zero);
+	return common_crc32c(crc, block + after, length - after);
+}

@@ -11,4 +11,7 @@
  * Source: RFC 3720 appendix B.4 (polynomial, reflection, test vectors). */
 uint32_t common_crc32c(uint32_t seed, const void *data, size_t length);
 
+/* The CRC of a block with its own CRC in the four bytes at `crc_at`, which count as zero. */
+uint32_t common_crc32c_without(const uint8_t *block, size_t length, size_t crc_at);
+
 #endif

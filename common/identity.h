@@ -2,6 +2,7 @@
 #ifndef COMMON_IDENTITY_H
 #define COMMON_IDENTITY_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -58,6 +59,21 @@ struct history {
 static inline const struct generation *history_newest(const struct history *h)
 {
 	return h->count > 0 ? &h->entry[h->count - 1] : NULL;
+}
+
+/* Append `g`, whose parent must be the newest entry (asserted). When the table is full the
+ * oldest entry goes and dropped_count counts it. */
+static inline void history_append(struct history *h, const struct generation *g)
+{
+	const struct generation *newest = history_newest(h);
+
+	assert(newest == NULL || uuid_equal(&g->parent, &newest->id));
+	if (h->count == HISTORY_COUNT_MAX) {
+		memmove(&h->entry[0], &h->entry[1], sizeof h->entry - sizeof h->entry[0]);
+		h->count--;
+		h->dropped_count++;
+	}
+	h->entry[h->count++] = *g;
 }
 
 /* Data states (docs/words.md). */

@@ -13,4 +13,4 @@ libcommon_la_SOURCES = \
 	common/queue.h
 libcommon_la_LIBADD = $(ISAL_LIBS)
 # For the drivers of all folders, and no core's.
-EXTRA_DIST += common/signals_driver.h
+EXTRA_DIST += common/clock_driver.h common/thread_driver.h

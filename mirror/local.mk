@@ -8,6 +8,8 @@ libmirror_la_SOURCES = \
 	mirror/disk_table.h \
 	mirror/engine/engine.c \
 	mirror/engine.h \
+	mirror/engine/answer.c \
+	mirror/engine/answer.h \
 	mirror/engine/bounds.h \
 	mirror/engine/buffers.c \
 	mirror/engine/buffers.h \

@@ -11,7 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/signals_driver.h"
+#include "common/clock_driver.h"
+#include "common/thread_driver.h"
 #include "mirror/drivers/io_private_driver.h"
 #include "mirror/front/ublk.h"
 
@@ -26,15 +27,6 @@
 
 /* Passes of one turn before what is prepared is submitted anyway. */
 #define PASS_COUNT_MAX 16u
-
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	/* Cannot fail for these clocks with a valid pointer. */
-	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 static uint32_t completion_count(const struct config *config)
 {
@@ -170,7 +162,8 @@ uint32_t io_driver_self(const struct io_driver *d)
 
 bool io_driver_may_answer(const struct io_driver *d)
 {
-	return clock_ns(CLOCK_BOOTTIME) < mirror_engine_lease_until_ns(d->setup.engine);
+	return common_clock_ns(CLOCK_BOOTTIME) <
+	       mirror_engine_lease_until_ns(d->setup.engine);
 }
 
 void io_driver_clients_done(struct io_driver *d, int32_t error)
@@ -286,7 +279,7 @@ static void submit_and_wait(struct io_driver *d, bool may_wait)
 {
 	const uint64_t timer_ns = io_task_wake_ns(d);
 	const uint64_t wake_ns = timer_ns < d->wake_at_ns ? timer_ns : d->wake_at_ns;
-	const uint64_t now_ns = clock_ns(CLOCK_BOOTTIME);
+	const uint64_t now_ns = common_clock_ns(CLOCK_BOOTTIME);
 	const uint64_t wait_ns = wake_ns > now_ns && may_wait ? wake_ns - now_ns : 0;
 	struct __kernel_timespec ts = { .tv_sec = (int64_t)(wait_ns / NS_PER_S),
 					.tv_nsec = (int64_t)(wait_ns % NS_PER_S) };
@@ -357,8 +350,8 @@ static bool turn(struct io_driver *d, bool may_wait)
 {
 	submit_and_wait(d, may_wait);
 	d->counters.turn_count++;
-	d->now_ns = clock_ns(CLOCK_BOOTTIME);
-	d->wall_ns = clock_ns(CLOCK_REALTIME);
+	d->now_ns = common_clock_ns(CLOCK_BOOTTIME);
+	d->wall_ns = common_clock_ns(CLOCK_REALTIME);
 	complete(d);
 	io_task_expire(d);
 	return settle(d);
@@ -374,8 +367,8 @@ static void begin(struct io_driver *d)
 
 		assert(rc == 0);
 	}
-	d->now_ns = clock_ns(CLOCK_BOOTTIME);
-	d->wall_ns = clock_ns(CLOCK_REALTIME);
+	d->now_ns = common_clock_ns(CLOCK_BOOTTIME);
+	d->wall_ns = common_clock_ns(CLOCK_REALTIME);
 	io_task_start(d);
 	io_mail_start(d);
 	link_driver_start(d->links);

@@ -180,12 +180,6 @@ bool nbd_connection_send(struct nbd_connection *k, bool lease)
 	return sent > 0;
 }
 
-void nbd_connection_send_last(struct nbd_connection *k)
-{
-	if (!k->sending && k->state == NBD_CONNECTION_OPEN && gather(k, true) > 0)
-		sendmsg(k->fd, &k->send_message, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 /* ---- the beginning --------------------------------------------------------------- */
 
 static void set_network_options(int fd)
@@ -239,6 +233,8 @@ void nbd_connection_create(struct nbd_driver *d, int fd, enum mirror_nbd_origin 
 
 	if (k == NULL) {
 		if (client != NULL) {
+			nbd_refusal_note(d, MIRROR_NBD_REFUSED_MEMORY, pid,
+					 "memory is short");
 			mirror_nbd_client_hang_up(client);
 			mirror_nbd_client_end(client);
 		}

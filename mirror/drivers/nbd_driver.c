@@ -88,7 +88,7 @@ static void frontend_close(struct io_frontend *f)
 	for (struct nbd_connection *k = d->connections; k != NULL; k = k->next) {
 		/* What was acknowledged in time may still be told. */
 		if (lease)
-			nbd_connection_send_last(k);
+			nbd_connection_send(k, true);
 		nbd_connection_close(k);
 		/* The core knows: it asked for it. */
 		k->tell_gone = false;
@@ -225,8 +225,8 @@ static void frontend_flush(struct io_frontend *f)
 		if (mirror_nbd_client_is_over(k->client))
 			nbd_connection_close(k);
 	}
-	/* No completion follows, neither of what was sent, which makes room for more requests,
-	 * nor of a connection that ended here with nothing under way. */
+	/* No completion follows: not of the replies sent here, which make room for more
+	 * requests, and not of a connection that ended here with nothing under way. */
 	if (sent)
 		io_driver_defer(d->io, &d->again);
 	tell_gone(d);

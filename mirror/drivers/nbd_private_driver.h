@@ -61,11 +61,11 @@ struct nbd_driver {
 	struct mirror_nbd_server server;
 	struct nbd_listener listener[NBD_LISTENERS_MAX];
 	struct nbd_connection *connections;
-	struct nbd_connection *turn; /* who is served first next time */
+	struct nbd_connection *turn; /* served first next time */
 	struct io_task again;        /* another pass, after sends */
 	struct nbd_driver_counters counters;
 	struct mirror_nbd_refusals refusals;
-	struct io_timer tell; /* what was not told at once */
+	struct io_timer tell; /* for refusals that were not told at once */
 	char path[PATH_MAX], own_path[PATH_MAX];
 	struct sockaddr_storage network;
 	socklen_t network_bytes; /* 0: no TCP */
@@ -90,9 +90,6 @@ void nbd_connection_receive(struct nbd_connection *k);
 /* True: some of it has left already, which no completion will tell. */
 bool nbd_connection_send(struct nbd_connection *k, bool lease);
 
-/* Send what can be sent at once, before the connection is closed. */
-void nbd_connection_send_last(struct nbd_connection *k);
-
 /* ---- nbd_listen_driver.c ---- */
 
 /* Returns 0 or -errno; on error nothing is open. */
@@ -114,7 +111,7 @@ void nbd_refusal_note(struct nbd_driver *d, enum mirror_nbd_refusal kind, pid_t 
 /* Did the negotiation refuse this one? */
 void nbd_refusal_review(struct nbd_connection *k);
 
-/* All places are taken: who of those that are told so came first makes room for the
+/* All places are taken: of the connections that are told so, the oldest makes room for the
  * next one. */
 void nbd_refusal_make_room(struct nbd_driver *d);
 

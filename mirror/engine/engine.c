@@ -53,6 +53,34 @@ void mirror_engine_submit(struct mirror_engine *m, struct mirror_io *io)
 	mirror_watch_begin(m, io);
 }
 
+void mirror_engine_transfer(struct mirror_engine *m, struct mirror_io *io,
+			    enum mirror_io_op op, uint32_t device, uint64_t offset_bytes,
+			    struct iovec *iov, uint32_t purpose, void *owner)
+{
+	*io = (struct mirror_io){
+		.op = op,
+		.device = device,
+		.offset_bytes = offset_bytes,
+		.length_bytes = iov->iov_len,
+		.iov = iov,
+		.iov_count = 1,
+		.purpose = purpose,
+		.owner = owner,
+	};
+	mirror_engine_submit(m, io);
+}
+
+void mirror_engine_flush(struct mirror_engine *m, struct mirror_io *io, uint32_t device,
+			 uint32_t purpose)
+{
+	*io = (struct mirror_io){
+		.op = MIRROR_IO_FLUSH,
+		.device = device,
+		.purpose = purpose,
+	};
+	mirror_engine_submit(m, io);
+}
+
 void mirror_engine_wake(struct mirror_engine *m, uint64_t at_ns)
 {
 	if (at_ns < m->out->wake_at_ns)

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "common/crc.h"
 
 uint32_t mirror_evidence_slots(const struct mirror_evidence *e)
@@ -57,11 +58,6 @@ static void choose_block(const struct mirror_header *h, uint64_t *offset,
 	}
 }
 
-static bool is_zero(const uint8_t *data, size_t length)
-{
-	return data[0] == 0 && memcmp(data, data + 1, length - 1) == 0;
-}
-
 uint32_t mirror_evidence_crc(const struct mirror_header *h, const uint8_t *data)
 {
 	uint64_t offset;
@@ -71,7 +67,7 @@ uint32_t mirror_evidence_crc(const struct mirror_header *h, const uint8_t *data)
 		return 0;
 	choose_block(h, &offset, &length);
 	data += offset - h->offset_bytes;
-	return is_zero(data, length) ? 0 : common_crc32c(0, data, length);
+	return bytes_are_zero(data, length) ? 0 : common_crc32c(0, data, length);
 }
 
 static bool overlaps(const struct mirror_sample *s, const struct mirror_header *h)

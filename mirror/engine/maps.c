@@ -64,12 +64,7 @@ static void flush(struct mirror_engine *m)
 {
 	m->open.maps.writing = true;
 	m->open.maps.flush_needed = false;
-	m->open.maps.io = (struct mirror_io){
-		.op = MIRROR_IO_FLUSH,
-		.device = MIRROR_IO_LOG,
-		.purpose = IO_MAP_FLUSH,
-	};
-	mirror_engine_submit(m, &m->open.maps.io);
+	mirror_engine_flush(m, &m->open.maps.io, MIRROR_IO_LOG, IO_MAP_FLUSH);
 }
 
 void mirror_maps_pump(struct mirror_engine *m)
@@ -91,16 +86,8 @@ void mirror_maps_pump(struct mirror_engine *m)
 	m->open.maps.writing = true;
 	m->open.maps.flush_needed = true;
 	m->open.maps.iov = (struct iovec){ m->memory.map_block, MIRROR_MAP_BLOCK_BYTES };
-	m->open.maps.io = (struct mirror_io){
-		.op = MIRROR_IO_WRITE,
-		.device = MIRROR_IO_LOG,
-		.offset_bytes = offset_bytes,
-		.length_bytes = MIRROR_MAP_BLOCK_BYTES,
-		.iov = &m->open.maps.iov,
-		.iov_count = 1,
-		.purpose = IO_MAP,
-	};
-	mirror_engine_submit(m, &m->open.maps.io);
+	mirror_engine_transfer(m, &m->open.maps.io, MIRROR_IO_WRITE, MIRROR_IO_LOG,
+			       offset_bytes, &m->open.maps.iov, IO_MAP, NULL);
 }
 
 void mirror_maps_io(struct mirror_engine *m, struct mirror_io *io)
@@ -129,16 +116,9 @@ bool mirror_headers_read(struct mirror_engine *m, uint64_t sequence,
 	m->open.headers.reading = true;
 	m->open.headers.iov = (struct iovec){ m->memory.headers_block,
 					      MIRROR_BLOCK_BYTES };
-	m->open.headers.io = (struct mirror_io){
-		.op = MIRROR_IO_READ,
-		.device = MIRROR_IO_LOG,
-		.offset_bytes = mirror_ring_device_offset(m->open.ring, entry.position),
-		.length_bytes = MIRROR_BLOCK_BYTES,
-		.iov = &m->open.headers.iov,
-		.iov_count = 1,
-		.purpose = IO_HEADERS,
-	};
-	mirror_engine_submit(m, &m->open.headers.io);
+	mirror_engine_transfer(m, &m->open.headers.io, MIRROR_IO_READ, MIRROR_IO_LOG,
+			       mirror_ring_device_offset(m->open.ring, entry.position),
+			       &m->open.headers.iov, IO_HEADERS, NULL);
 	return true;
 }
 

@@ -12,6 +12,8 @@
 #include <stdint.h>
 
 #include "common/config.h"
+#include "common/fact.h"
+#include "common/identity.h"
 #include "mirror/log/record.h"
 
 struct mirror_engine;
@@ -24,6 +26,13 @@ struct engine_marks {
 	uint64_t proven;       /* a mark that is durable says: up to here (W1) */
 	uint64_t home;         /* all up to here: at home ... */
 	uint64_t home_flushed; /* ... and flushed there */
+};
+
+/* FACT_MARKS, as it was sent last. */
+struct engine_told {
+	struct site_marks marks;
+	struct uuid newest; /* generation of the log */
+	uint64_t due_ns;
 };
 
 /* ---- an open ---- */
@@ -68,5 +77,11 @@ void mirror_marks_cut(struct mirror_engine *m);
 void mirror_marks_restart(struct mirror_engine *m, uint64_t sequence);
 /* As restart: all up to `sequence` counts as durable and at home (W6). */
 void mirror_marks_leap(struct mirror_engine *m, uint64_t sequence);
+
+/* ---- told ---- */
+
+/* FACT_MARKS, and the log's history once it has changed: the score is of both, so a new
+ * generation is told at once. */
+void mirror_marks_pump(struct mirror_engine *m);
 
 #endif

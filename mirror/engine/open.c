@@ -25,26 +25,13 @@ static void read_log(struct mirror_engine *m, uint64_t offset_bytes,
 		     uint64_t length_bytes, void *into)
 {
 	m->open.opening.iov = (struct iovec){ into, length_bytes };
-	m->open.opening.io = (struct mirror_io){
-		.op = MIRROR_IO_READ,
-		.device = MIRROR_IO_LOG,
-		.offset_bytes = offset_bytes,
-		.length_bytes = length_bytes,
-		.iov = &m->open.opening.iov,
-		.iov_count = 1,
-		.purpose = IO_OPEN,
-	};
-	mirror_engine_submit(m, &m->open.opening.io);
+	mirror_engine_transfer(m, &m->open.opening.io, MIRROR_IO_READ, MIRROR_IO_LOG,
+			       offset_bytes, &m->open.opening.iov, IO_OPEN, NULL);
 }
 
 static void flush_log(struct mirror_engine *m)
 {
-	m->open.opening.io = (struct mirror_io){
-		.op = MIRROR_IO_FLUSH,
-		.device = MIRROR_IO_LOG,
-		.purpose = IO_OPEN,
-	};
-	mirror_engine_submit(m, &m->open.opening.io);
+	mirror_engine_flush(m, &m->open.opening.io, MIRROR_IO_LOG, IO_OPEN);
 }
 
 static struct fact *opened_fact(struct mirror_engine *m, int32_t error, const char *text)

@@ -113,17 +113,8 @@ static bool begin(struct mirror_engine *m, struct mirror_request *q, uint32_t di
 static void submit(struct mirror_engine *m, struct engine_read *rd)
 {
 	rd->iov = (struct iovec){ rd->data, rd->length_bytes };
-	rd->io = (struct mirror_io){
-		.op = MIRROR_IO_READ,
-		.device = rd->disk,
-		.offset_bytes = rd->offset_bytes,
-		.length_bytes = rd->length_bytes,
-		.iov = &rd->iov,
-		.iov_count = 1,
-		.purpose = IO_READ,
-		.owner = rd,
-	};
-	mirror_engine_submit(m, &rd->io);
+	mirror_engine_transfer(m, &rd->io, MIRROR_IO_READ, rd->disk, rd->offset_bytes,
+			       &rd->iov, IO_READ, rd);
 }
 
 bool mirror_read_start(struct mirror_engine *m, struct mirror_request *q)

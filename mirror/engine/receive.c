@@ -52,7 +52,7 @@ void mirror_copy_stream_lost(struct mirror_engine *m, const char *text)
 	MIRROR_SET(m, copy.end, 0);
 	mirror_records_drop_unlogged(m);
 	if (m->open.marks.last != m->open.copy.clean_sequence)
-		m->open.copy.clean_due = false; /* what is lacking comes no more */
+		m->open.copy.clean_due = false; /* the rest will not come */
 	if (m->open.leap.step == LEAP_HOME) {
 		MIRROR_SET(m, leap.step, LEAP_NONE);
 		mirror_leap_forget(m);
@@ -453,33 +453,4 @@ void mirror_copy_pump(struct mirror_engine *m)
 	confirm(m, l);
 	if (mirror_copy_lift_is_due(m))
 		lift_hold(m);
-}
-
-/* Our marks, for the members and the status, and the log's history once it has changed:
- * the score is of both, so a new generation is told at once. */
-void mirror_marks_pump(struct mirror_engine *m)
-{
-	const struct generation *g = history_newest(&m->open.sb.history);
-	struct engine_told *told = &m->open.told;
-	const bool news = g != NULL && !uuid_equal(&g->id, &told->newest);
-	struct fact *f;
-
-	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING ||
-	    (!news && told->marks.logged == m->open.marks.logged &&
-	     told->marks.durable == m->open.marks.durable &&
-	     told->marks.home == m->open.marks.home_flushed))
-		return;
-	if (!news && m->now_ns < told->due_ns) {
-		mirror_engine_wake(m, told->due_ns);
-		return;
-	}
-	told->due_ns = m->now_ns + 200 * NS_PER_MS;
-	told->marks = (struct site_marks){ m->open.marks.logged, m->open.marks.durable,
-					   m->open.marks.home_flushed };
-	f = mirror_engine_fact(m, FACT_MARKS);
-	f->marks = told->marks;
-	if (!news)
-		return;
-	told->newest = g->id;
-	f->history = m->open.sb.history;
 }

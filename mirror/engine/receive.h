@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/fact.h"
 #include "common/identity.h"
 #include "mirror/io.h"
 #include "mirror/line/wire.h"
@@ -23,13 +22,6 @@ struct engine_copy {
 	uint64_t clean_sequence;
 };
 
-/* FACT_MARKS, as it was sent last. */
-struct engine_told {
-	struct site_marks marks;
-	struct uuid newest; /* generation of the log */
-	uint64_t due_ns;
-};
-
 void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number);
 void mirror_copy_stream_lost(struct mirror_engine *m, const char *text);
 bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received *r);
@@ -39,6 +31,5 @@ bool mirror_copy_may_begin(struct mirror_engine *m, const struct mirror_refresh_
 			   bool *hold);
 void mirror_copy_pump(struct mirror_engine *m);
 void mirror_proven_limit(struct mirror_engine *m);
-void mirror_marks_pump(struct mirror_engine *m);
 
 #endif

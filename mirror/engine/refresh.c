@@ -15,6 +15,7 @@
  */
 #include <stdio.h>
 
+#include "common/bytes.h"
 #include "mirror/engine/state.h"
 
 static void begin_catching_up(struct mirror_engine *m, uint32_t site)
@@ -271,7 +272,7 @@ static bool copy_extents(struct mirror_engine *m, uint32_t site)
 		if (!mirror_map_next(m->open.map, site, p->refresh.map_cursor,
 				     MIRROR_RECORD_DATA_MAX, &run)) {
 			p->refresh.all_read =
-				true; /* what is set from now on is in the stream */
+				true; /* a write that sets a bit from now on is in the stream */
 			return true;
 		}
 		if (!has_room(m))
@@ -280,7 +281,7 @@ static bool copy_extents(struct mirror_engine *m, uint32_t site)
 							   (uint32_t)run.length_bytes) :
 					   NULL;
 		if (data == NULL)
-			return true; /* others who wait may hold what it takes */
+			return true; /* other reads may hold the buffers, and wait too */
 		if (!mirror_read_refresh(m, site, p->link, run.disk, run.offset_bytes,
 					 run.length_bytes, data)) {
 			mirror_pool_put(m->buffers.pool, data);
@@ -300,11 +301,6 @@ bool mirror_refresh_ends(const struct mirror_engine *m, uint32_t site)
 
 	return p->refresh.phase == REFRESH_COPYING && p->refresh.all_read &&
 	       p->refresh.reads == 0;
-}
-
-static bool is_zero(const uint8_t *data, uint64_t length)
-{
-	return data[0] == 0 && memcmp(data, data + 1, length - 1) == 0;
 }
 
 void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
@@ -327,7 +323,7 @@ void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 		mirror_pool_put(m->buffers.pool, rd->data);
 		return;
 	}
-	if (is_zero(rd->data, rd->length_bytes)) {
+	if (bytes_are_zero(rd->data, rd->length_bytes)) {
 		h.type = MIRROR_RECORD_ZERO; /* holes stay holes */
 		h.flags |= MIRROR_RECORD_MAY_DEALLOCATE;
 		h.data_bytes = 0;

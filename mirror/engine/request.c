@@ -1,13 +1,10 @@
-/* engine/request.c - a client's request: stamp, wait, answer.
+/* engine/request.c - a client's request: wait for room, stamp.
  *
- *   write, zero, flush   (no room: wait unstamped) -> stamped -> pending -> answered
+ *   write, zero, flush   (no room: wait unstamped) -> stamped -> pending -> engine/answer.c
  *   read                 (overlaps what is not acknowledged: wait) -> engine/read.c
  *
- * A request is pending from its stamp on; pending ones are answered in the
- * order of their stamps, since every mark is cumulative (ack.h).
- *
- * Source: docs/sources.md (paper 000, Figs. 4 and 5); docs/rules.md (G1, D7);
- * docs/write-path.md (production, steps 1 to 5).
+ * Source: docs/sources.md (paper 000, Fig. 4); docs/write-path.md (production, steps 1
+ * to 3).
  */
 #include "common/fifo.h"
 #include "mirror/engine/state.h"
@@ -15,23 +12,6 @@
 #define FLUSH_HABIT_MAX 8u
 #define FLUSH_HABIT_EXPECT 4u /* from here on the next flush is expected */
 #define ROOM_MARGIN 64u       /* records kept for refreshes and flush marks */
-
-static bool lease_holds(const struct mirror_engine *m)
-{
-	return m->now_ns < m->open.requests.lease_until_ns && !m->open.failed &&
-	       (m->state == ENGINE_SERVING || m->state == ENGINE_DEMOTING);
-}
-
-/* Queue the answer. An error needs no lease; anything else waits for one. */
-void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
-			   int32_t result)
-{
-	r->result = result;
-	if (result == 0 && !lease_holds(m))
-		fifo_push(&m->open.requests.answers_held, r);
-	else
-		fifo_push(&m->out->answer, r);
-}
 
 static bool has_room(const struct mirror_engine *m)
 {
@@ -198,87 +178,6 @@ void mirror_requests_pump(struct mirror_engine *m)
 		if (!mirror_read_start(m, q))
 			fifo_push(&again, q);
 	m->open.requests.reads_waiting = again;
-}
-
-/* ---- acknowledge --------------------------------------------------------- */
-
-static void acknowledge(struct mirror_engine *m, struct mirror_request *q)
-{
-	MIRROR_SET(m, requests.pending_count, m->open.requests.pending_count - 1);
-	mirror_request_answer(m, q, 0);
-}
-
-/* Close the group of an answered write in the same step that queues the answer (Fig. 5,
- * 94). A record that is already home and flushed (while there was no lease) has lost its
- * group; to close the group in progress is always safe. */
-static void close_group(struct mirror_engine *m, uint64_t sequence)
-{
-	mirror_stamp_acknowledge(&m->open.requests.stamp,
-				 sequence <= m->open.marks.home_flushed ?
-					 m->open.requests.stamp.group :
-					 mirror_engine_record(m, sequence)->header.group);
-}
-
-static void close_acknowledged(struct mirror_engine *m)
-{
-	const uint64_t acknowledged = mirror_ack_acknowledged(&m->open.requests.ack);
-
-	if (acknowledged == m->open.requests.closed)
-		return;
-	m->open.requests.closed = acknowledged;
-	close_group(m, acknowledged);
-}
-
-/* The sequence that must be durable when a flush, or a write with FUA, is answered. */
-static uint64_t stable_sequence(struct mirror_engine *m, const struct mirror_request *q)
-{
-	if (q->type != MIRROR_REQUEST_FLUSH || q->sequence <= m->open.marks.home_flushed)
-		return q->sequence;
-	return mirror_log_flush_target(m, q->sequence);
-}
-
-/* Our own marks, or the set of those who are waited for, have changed. */
-static void see_acknowledged(struct mirror_engine *m, uint64_t before)
-{
-	if (mirror_ack_acknowledged(&m->open.requests.ack) != before)
-		mirror_engine_changed(m);
-}
-
-void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait)
-{
-	struct mirror_ack *ack = &m->open.requests.ack;
-	const uint64_t before = mirror_ack_acknowledged(ack);
-
-	if (wait)
-		mirror_ack_add(ack, site);
-	else
-		mirror_ack_remove(ack, site);
-	see_acknowledged(m, before);
-}
-
-void mirror_ack_pump(struct mirror_engine *m)
-{
-	struct mirror_ack *ack = &m->open.requests.ack;
-	const uint64_t before = mirror_ack_acknowledged(ack);
-	struct mirror_request *q;
-
-	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
-		return;
-	mirror_ack_set_own(ack, m->open.marks.logged, m->open.marks.durable);
-	see_acknowledged(m, before);
-	if (!lease_holds(m))
-		return;
-	close_acknowledged(m);
-	while ((q = m->open.requests.writes_pending.head) != NULL &&
-	       q->sequence <= mirror_ack_acknowledged(&m->open.requests.ack))
-		acknowledge(m, fifo_pop(&m->open.requests.writes_pending));
-	while ((q = m->open.requests.flushes_pending.head) != NULL &&
-	       stable_sequence(m, q) <= mirror_ack_flushed(&m->open.requests.ack)) {
-		close_group(m, q->sequence); /* a mark may not be logged yet */
-		acknowledge(m, fifo_pop(&m->open.requests.flushes_pending));
-	}
-	while ((q = fifo_pop(&m->open.requests.answers_held)) != NULL)
-		mirror_request_answer(m, q, 0);
 }
 
 /* ---- giving up ----------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* engine/request.h - clients' requests, from their stamp to their answer. */
+/* engine/request.h - clients' requests: those that wait, and those that are stamped. */
 #ifndef MIRROR_ENGINE_REQUEST_H
 #define MIRROR_ENGINE_REQUEST_H
 
@@ -26,8 +26,6 @@ struct engine_requests {
 	bool write_unflushed; /* the last one begun was no flush */
 };
 
-void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
-			   int32_t result);
 struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
 					  const struct mirror_header *header,
 					  uint8_t *data);
@@ -35,9 +33,6 @@ void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8
 			 enum mirror_record_state state);
 void mirror_request_take(struct mirror_engine *m, struct mirror_request *q);
 void mirror_requests_pump(struct mirror_engine *m);
-/* Answers wait for `site` from now on, or no longer (ack.h). */
-void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait);
-void mirror_ack_pump(struct mirror_engine *m);
 void mirror_requests_fail(struct mirror_engine *m, int32_t result);
 void mirror_client_gone(struct mirror_engine *m, const void *client);
 

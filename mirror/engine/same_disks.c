@@ -51,16 +51,8 @@ static void read_next(struct mirror_engine *m, uint32_t disk)
 	s = mirror_evidence_sample(&m->open.sb.evidence, disk, d->slot);
 	d->iov = (struct iovec){ m->memory.scan_buffer + disk * MIRROR_SAMPLE_BYTES_MAX,
 				 s->length_bytes };
-	d->io = (struct mirror_io){
-		.op = MIRROR_IO_READ,
-		.device = disk,
-		.offset_bytes = s->offset_bytes,
-		.length_bytes = s->length_bytes,
-		.iov = &d->iov,
-		.iov_count = 1,
-		.purpose = IO_SAMPLE,
-	};
-	mirror_engine_submit(m, &d->io);
+	mirror_engine_transfer(m, &d->io, MIRROR_IO_READ, disk, s->offset_bytes, &d->iov,
+			       IO_SAMPLE, NULL);
 }
 
 /* The scan is over: begin to compare. */

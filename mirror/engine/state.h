@@ -18,6 +18,7 @@
 
 #include "mirror/log/descriptor.h"
 #include "mirror/engine.h"
+#include "mirror/engine/answer.h"
 #include "mirror/engine/bounds.h"
 #include "mirror/engine/buffers.h"
 #include "mirror/engine/close.h"
@@ -163,8 +164,8 @@ struct mirror_engine {
 };
 
 /* A part that comes later in the order of a write may have made work for an earlier one:
- * all are asked again in this step. Whoever changes what another part's pump looks at says
- * so, by a setter. */
+ * all are asked again in this step. A part that changes state which another part's pump
+ * reads says so, by a setter. */
 static inline void mirror_engine_changed(struct mirror_engine *m)
 {
 	m->changed = true;
@@ -181,7 +182,14 @@ static inline void mirror_engine_changed(struct mirror_engine *m)
 	} while (0)
 
 void mirror_engine_set_state(struct mirror_engine *m, enum engine_state state);
+/* `io` is filled in. */
 void mirror_engine_submit(struct mirror_engine *m, struct mirror_io *io);
+/* Fill `io` in and submit it: read or write the one buffer of `iov`; flush. */
+void mirror_engine_transfer(struct mirror_engine *m, struct mirror_io *io,
+			    enum mirror_io_op op, uint32_t device, uint64_t offset_bytes,
+			    struct iovec *iov, uint32_t purpose, void *owner);
+void mirror_engine_flush(struct mirror_engine *m, struct mirror_io *io, uint32_t device,
+			 uint32_t purpose);
 void mirror_engine_wake(struct mirror_engine *m, uint64_t at_ns);
 struct fact *mirror_engine_fact(struct mirror_engine *m, enum fact_type type);
 void mirror_engine_event(struct mirror_engine *m, const char *object, const char *rule,

@@ -60,16 +60,9 @@ void mirror_superblock_pump(struct mirror_engine *m)
 	m->open.writer.writing = m->open.writer.wanted;
 	m->open.writer.busy = true;
 	m->open.writer.iov = (struct iovec){ m->memory.sb_buffer, length };
-	m->open.writer.io = (struct mirror_io){
-		.op = MIRROR_IO_WRITE,
-		.device = MIRROR_IO_LOG,
-		.offset_bytes = m->open.sb.write_counter % 2 * MIRROR_SUPERBLOCK_BYTES,
-		.length_bytes = length,
-		.iov = &m->open.writer.iov,
-		.iov_count = 1,
-		.purpose = IO_SUPERBLOCK,
-	};
-	mirror_engine_submit(m, &m->open.writer.io);
+	mirror_engine_transfer(m, &m->open.writer.io, MIRROR_IO_WRITE, MIRROR_IO_LOG,
+			       m->open.sb.write_counter % 2 * MIRROR_SUPERBLOCK_BYTES,
+			       &m->open.writer.iov, IO_SUPERBLOCK, NULL);
 }
 
 void mirror_superblock_io(struct mirror_engine *m, struct mirror_io *io)

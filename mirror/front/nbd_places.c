@@ -16,7 +16,7 @@ static uint64_t room(uint64_t pool_bytes, uint32_t piece_bytes)
 	return pool_bytes / POOL_PARTS / MIRROR_NBD_RESERVE_BYTES(piece_bytes);
 }
 
-bool mirror_nbd_places_divide(uint64_t pool_bytes, uint32_t own_count,
+void mirror_nbd_places_divide(uint64_t pool_bytes, uint32_t own_count,
 			      struct mirror_nbd_places *places)
 {
 	const uint64_t wish = (uint64_t)own_count + MIRROR_NBD_CLIENTS_MAX;
@@ -31,11 +31,10 @@ bool mirror_nbd_places_divide(uint64_t pool_bytes, uint32_t own_count,
 	if (count < (uint64_t)own_count + MIRROR_NBD_CLIENTS_MIN) {
 		if (count <= own_count)
 			places->own_count = count > 0 ? (uint32_t)count - 1 : 0;
-		return false;
+		return;
 	}
 	places->client_count = count < wish ? (uint32_t)count - own_count :
 					      MIRROR_NBD_CLIENTS_MAX;
-	return true;
 }
 
 uint64_t mirror_nbd_places_pool_bytes_min(uint32_t own_count)

@@ -43,13 +43,12 @@ struct mirror_nbd_places {
 /* The connections that `attach` of this configuration needs. */
 uint32_t mirror_nbd_own_count(const struct config *config);
 
-/* Divide a pool of `pool_bytes`. Returns false when it has no room for `own_count` and
- * MIRROR_NBD_CLIENTS_MIN others: then there is one place for others, and as many of
- * our own as fit. */
-bool mirror_nbd_places_divide(uint64_t pool_bytes, uint32_t own_count,
+/* Divide a pool of `pool_bytes`. Without room for `own_count` and MIRROR_NBD_CLIENTS_MIN
+ * others there is one place for others, and as many of our own as fit. */
+void mirror_nbd_places_divide(uint64_t pool_bytes, uint32_t own_count,
 			      struct mirror_nbd_places *places);
 
-/* The smallest pool for which that returns true; not rounded. */
+/* The smallest pool with room for both; not rounded. */
 uint64_t mirror_nbd_places_pool_bytes_min(uint32_t own_count);
 
 #endif

@@ -18,21 +18,6 @@
 
 #include "common/config.h"
 
-void mirror_history_append(struct history *h, const struct generation *g)
-{
-	const struct generation *newest = history_newest(h);
-
-	assert(newest == NULL || (uuid_equal(&g->parent, &newest->id) &&
-				  g->ordinal == newest->ordinal + 1));
-	if (h->count == HISTORY_COUNT_MAX) {
-		memmove(&h->entry[0], &h->entry[1],
-			(HISTORY_COUNT_MAX - 1) * sizeof h->entry[0]);
-		h->count--;
-		h->dropped_count++;
-	}
-	h->entry[h->count++] = *g;
-}
-
 static int index_of(const struct history *h, const struct uuid *id)
 {
 	for (uint32_t i = 0; i < h->count; i++)
@@ -99,8 +84,8 @@ int mirror_history_check(const struct history *h)
 	return 0;
 }
 
-/* Was a force the first of the entries from `from` on to give up some of what ends with
- * `last`? What an earlier one gave up for another reason was never acknowledged. */
+/* Of the entries from `from` on, was a force the first that cut records up to `last`? An
+ * earlier entry with another reason cut only records that were never acknowledged. */
 static bool forced_first(const struct history *h, uint32_t from, uint64_t last)
 {
 	for (uint32_t i = from; i < h->count; i++) {

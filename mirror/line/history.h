@@ -13,10 +13,6 @@
 
 #include "common/identity.h"
 
-/* Append `g`, whose parent must be the newest entry (asserted). When the table is
- * full the oldest entry goes and dropped_count counts it. */
-void mirror_history_append(struct history *h, const struct generation *g);
-
 /* The entry with this id, or NULL. */
 const struct generation *mirror_history_find(const struct history *h,
 					     const struct uuid *id);
@@ -47,9 +43,9 @@ enum mirror_verdict {
 
 struct mirror_judgement {
 	enum mirror_verdict verdict;
-	uint64_t keep_sequence;     /* last sequence that both have alike: CONTINUES: what
-				       is beyond it here is dropped and refreshed; AHEAD,
-				       FORKED: likewise, for information; UNKNOWN: 0 */
+	uint64_t keep_sequence;     /* last sequence that both have alike; CONTINUES: our
+				       records beyond it are dropped and refreshed; AHEAD,
+				       FORKED: for information; UNKNOWN: 0 */
 	uint64_t dropped_count;     /* own_last_sequence - keep_sequence */
 	bool forced;                /* a force was the first to give up some of it: that may
 				       have been acknowledged */

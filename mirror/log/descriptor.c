@@ -10,7 +10,6 @@
 
 #define MAGIC 0x444c4d48u      /* "HMLD" */
 #define CRC_AT 16u
-#define AFTER_CRC_AT 20u
 #define LOG_AT 24u
 #define HEADERS_AT 192u
 #define LARGEST (1ull << 62)   /* position, length, sequence: so sums do not wrap */
@@ -178,16 +177,6 @@ static bool descriptor_is_valid(const struct mirror_descriptor *d,
 	return false;   /* a type from outside that we do not know */
 }
 
-static uint32_t block_crc(const uint8_t *block)
-{
-	static const uint8_t zero[AFTER_CRC_AT - CRC_AT];
-	uint32_t crc = common_crc32c(0, block, CRC_AT);
-
-	crc = common_crc32c(crc, zero, sizeof zero);
-	return common_crc32c(crc, block + AFTER_CRC_AT,
-			     MIRROR_BLOCK_BYTES - AFTER_CRC_AT);
-}
-
 void mirror_descriptor_encode(const struct mirror_descriptor *d,
 			      const struct mirror_header *headers, uint8_t *block)
 {
@@ -220,7 +209,7 @@ void mirror_descriptor_encode(const struct mirror_descriptor *d,
 		mirror_header_encode(&headers[i],
 				     block + HEADERS_AT + i * MIRROR_HEADER_BYTES);
 	b.position = CRC_AT;
-	bytes_put_u32(&b, block_crc(block));
+	bytes_put_u32(&b, common_crc32c_without(block, MIRROR_BLOCK_BYTES, CRC_AT));
 }
 
 /* The fields after the identity; `b` stands at the epoch. */
@@ -258,7 +247,7 @@ int mirror_descriptor_decode(const uint8_t *block, const struct uuid *log,
 	bytes_get_raw(&b, d->log.byte, sizeof d->log.byte);
 	if (magic != MAGIC || (log != NULL && !uuid_equal(log, &d->log)))
 		return -ENODATA;
-	if (crc != block_crc(block))
+	if (crc != common_crc32c_without(block, MIRROR_BLOCK_BYTES, CRC_AT))
 		return -EBADMSG;
 
 	get_fields(&b, d);

@@ -11,17 +11,6 @@
 
 #define MAGIC 0x504d4d48u      /* "HMMP" */
 #define CRC_AT 12u
-#define AFTER_CRC_AT 16u
-
-static uint32_t block_crc(const uint8_t *block)
-{
-	static const uint8_t zero[AFTER_CRC_AT - CRC_AT];
-	uint32_t crc = common_crc32c(0, block, CRC_AT);
-
-	crc = common_crc32c(crc, zero, sizeof zero);
-	return common_crc32c(crc, block + AFTER_CRC_AT,
-			     MIRROR_MAP_BLOCK_BYTES - AFTER_CRC_AT);
-}
 
 static void encode_block(const struct mirror_map *map, uint32_t site, uint64_t index,
 			 uint8_t *block)
@@ -45,7 +34,7 @@ static void encode_block(const struct mirror_map *map, uint32_t site, uint64_t i
 		bytes_put_u64(&b, s->bits[index * MAP_BLOCK_WORDS + i]);
 	assert(!b.bad && b.position == MIRROR_MAP_BLOCK_BYTES);
 	b.position = CRC_AT;
-	bytes_put_u32(&b, block_crc(block));
+	bytes_put_u32(&b, common_crc32c_without(block, MIRROR_MAP_BLOCK_BYTES, CRC_AT));
 }
 
 bool mirror_map_take_dirty(struct mirror_map *map, uint32_t *site, uint8_t *block,
@@ -98,7 +87,7 @@ static uint64_t block_epoch(const struct mirror_map *map, uint32_t site, uint64_
 	if (magic != MAGIC || version != MIRROR_MAP_VERSION || features != 0 ||
 	    !uuid_equal(&log, &map->log) || block_site != site ||
 	    bytes_get_u64(&b) != index || bytes_get_u64(&b) != 0 ||
-	    crc != block_crc(block))
+	    crc != common_crc32c_without(block, MIRROR_MAP_BLOCK_BYTES, CRC_AT))
 		return 0;
 	return epoch;
 }

@@ -76,8 +76,8 @@ struct mirror_superblock_site {
 	uint64_t since_ns;         /* CLOCK_REALTIME: since when it is away; 0: not */
 	enum mirror_map_state map_state;
 	bool disconnected;         /* `hamirror disconnect` */
-	bool map_due;              /* the map holds what a force made true here: the
-				      site misses it, whatever else it has */
+	bool map_due;              /* a force set bits of the map here: the site misses
+				      those extents, whatever else it has */
 	bool current;              /* `cluster: none`: writes wait for it */
 };
 

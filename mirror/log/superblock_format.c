@@ -14,7 +14,7 @@
 
 #define MAGIC 0x53424c524f52494dull /* "MIRORLBS" */
 #define LENGTH_AT 16u
-#define AFTER_CRC_AT 24u
+#define CRC_AT 20u
 
 #define FLAG_BLANK (1u << 0)
 #define FLAG_CLEAN (1u << 1)
@@ -206,15 +206,6 @@ static void put_evidence(struct bytes *b, const struct mirror_superblock *sb)
 	}
 }
 
-static uint32_t slot_crc(const uint8_t *buffer, size_t length)
-{
-	static const uint8_t zero[4];
-	uint32_t crc = common_crc32c(0, buffer, AFTER_CRC_AT - sizeof zero);
-
-	crc = common_crc32c(crc, zero, sizeof zero);
-	return common_crc32c(crc, buffer + AFTER_CRC_AT, length - AFTER_CRC_AT);
-}
-
 size_t mirror_superblock_encode(const struct mirror_superblock *sb, uint8_t *buffer)
 {
 	struct bytes b = bytes_of(buffer, MIRROR_SUPERBLOCK_BYTES);
@@ -244,7 +235,7 @@ size_t mirror_superblock_encode(const struct mirror_superblock *sb, uint8_t *buf
 	length = b.position;
 	b.position = LENGTH_AT;
 	bytes_put_u32(&b, (uint32_t)length);
-	bytes_put_u32(&b, slot_crc(buffer, length));
+	bytes_put_u32(&b, common_crc32c_without(buffer, length, CRC_AT));
 	return (length + MIRROR_BLOCK_BYTES - 1) / MIRROR_BLOCK_BYTES *
 	       MIRROR_BLOCK_BYTES;
 }
@@ -395,10 +386,10 @@ int mirror_superblock_decode(const uint8_t *buffer, struct mirror_superblock *sb
 	memset(sb, 0, sizeof *sb);
 	if (magic != MAGIC)
 		return refuse(-ENODATA, text, text_bytes, "not a hamirror log");
-	if (length <= AFTER_CRC_AT || length > MIRROR_SUPERBLOCK_BYTES)
+	if (length <= CRC_AT + 4 || length > MIRROR_SUPERBLOCK_BYTES)
 		return refuse(-EBADMSG, text, text_bytes,
 			      "torn: its length is impossible");
-	if (crc != slot_crc(buffer, length))
+	if (crc != common_crc32c_without(buffer, length, CRC_AT))
 		return refuse(-EBADMSG, text, text_bytes, "torn: its checksum is wrong");
 	if (version != MIRROR_SUPERBLOCK_VERSION || reserved != 0)
 		return refuse(-EPROTONOSUPPORT, text, text_bytes,

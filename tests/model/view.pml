@@ -470,7 +470,7 @@ inline stamp(n) /* engine/request.c: stamp_request(), and the log write */
 #endif
 #define waited(n) ((counting(n)) | (candidate[n] != 0 -> bit(candidate[n] - 1) : 0))
 #define confirmed(n, t) (!has(waited(n), t) || heard[n * 3 + (t)] > answered[n])
-inline acknowledge(n) /* engine/request.c: mirror_ack_pump() */
+inline acknowledge(n) /* engine/answer.c: mirror_ack_pump() */
 {
 	promised_writes = promised_writes | bit(WRITE(rec(n, answered[n])));
 	printf("  node %d acknowledges or shows place %d, write %d\n", n, answered[n],

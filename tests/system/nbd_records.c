@@ -79,7 +79,6 @@ static uint64_t seed;
 static _Atomic uint64_t now = 1;
 static _Atomic uint64_t write_count = 1; /* 0 is "never written" */
 static _Atomic uint64_t answered, flushed, read_count, failed;
-static _Atomic uint64_t last_answer_ms, outage_ms;
 static atomic_bool broken;
 static atomic_int stopping;
 static unsigned breaks;
@@ -266,15 +265,11 @@ static void send_request(struct connection *c, struct request *r)
 static void answer_write(struct request *r)
 {
 	struct write *w = &writes[r->number];
-	const uint64_t at_ms = clock_ms(), before_ms = atomic_load(&last_answer_ms);
 
 	atomic_store(&w->end, atomic_fetch_add(&now, 1));
 	for (uint32_t i = 0; i < r->count; i++)
 		raise_to(&sectors[r->first + i].floor, w->start);
 	atomic_fetch_add(&answered, 1);
-	if (before_ms != 0 && at_ms > before_ms)
-		raise_to(&outage_ms, at_ms - before_ms);
-	raise_to(&last_answer_ms, at_ms);
 }
 
 /* Whoever reads a value may rely on it from then on. */
@@ -401,12 +396,11 @@ static void *progress_run(void *path)
 	while (f != NULL) {
 		snprintf(line, sizeof line,
 			 "acknowledged %llu flushes %llu reads %llu failed %llu "
-			 "breaks %u longest_ms %llu",
+			 "breaks %u",
 			 (unsigned long long)atomic_load(&answered),
 			 (unsigned long long)atomic_load(&flushed),
 			 (unsigned long long)atomic_load(&read_count),
-			 (unsigned long long)atomic_load(&failed), breaks,
-			 (unsigned long long)atomic_load(&outage_ms));
+			 (unsigned long long)atomic_load(&failed), breaks);
 		rewind(f);
 		fprintf(f, "%-150s\n", line);
 		fflush(f);

@@ -332,7 +332,7 @@ bool pair_promote(struct pair *p, uint32_t site, uint32_t sources, bool force)
 	g.cut = s->last[FACT_PREPARED].sequence;
 	g.ordinal = history_newest(&p->history)->ordinal + 1;
 	g.parent = history_newest(&p->history)->id;
-	mirror_history_append(&p->history, &g);
+	history_append(&p->history, &g);
 	if (p->flushed_only) { /* D4 */
 		ck_assert(force || g.cut >= p->flushed);
 		p->flushed_only = false;

@@ -159,7 +159,7 @@ START_TEST(demote_while_starting)
 		g.cut = p->site[0].last[FACT_PREPARED].sequence;
 		g.ordinal = history_newest(&p->history)->ordinal + 1;
 		g.parent = history_newest(&p->history)->id;
-		mirror_history_append(&p->history, &g);
+		history_append(&p->history, &g);
 		o.history = p->history;
 		o.ballot = p->ballot << 8;
 		pair_order(p, 0, &o);

@@ -26,7 +26,7 @@ static void add(struct history *h, char name, uint64_t cut, uint32_t reason)
 		g.ordinal = newest->ordinal + 1;
 		g.cut = cut;
 	}
-	mirror_history_append(h, &g);
+	history_append(h, &g);
 	ck_assert_int_eq(mirror_history_check(h), 0);
 }
 

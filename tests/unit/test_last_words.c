@@ -16,7 +16,7 @@
 #include "agent/events.h"
 #include "agent/last_run.h"
 #include "agent/last_words.h"
-#include "common/signals_driver.h"
+#include "common/thread_driver.h"
 
 static char folder[] = "/tmp/hamirror-words-XXXXXX";
 static struct agent_instance instance = { .name = "data@a",

@@ -160,7 +160,7 @@ START_TEST(an_accepted_successor_ends_the_grants_for_good)
 	};
 
 	view.ballot = BALLOT(20, 1);
-	cluster_view_history_append(&view.history, &g);
+	history_append(&view.history, &g);
 	view.production_node = 1;
 	solo_propose(&t, 1, &view);
 	ck_assert(!grants(0, &generation));

@@ -35,7 +35,7 @@ static void add(struct history *h, uint64_t cut, uint32_t reason)
 
 	if (newest != NULL)
 		g.parent = newest->id;
-	mirror_history_append(h, &g);
+	history_append(h, &g);
 }
 
 /* Generation 2 was cut at 100, for that reason, and ended cleanly at `end`. Lyon, which

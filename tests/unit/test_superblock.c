@@ -41,7 +41,7 @@ static void setup(void)
 	sb.tail_sequence = 10;
 	sb.durable = (struct mirror_mark){ 1, 100 };
 	sb.home = (struct mirror_mark){ 1, 90 };
-	mirror_history_append(&sb.history, &first);
+	history_append(&sb.history, &first);
 
 	memset(&config, 0, sizeof config);
 	strcpy(config.mirror, "data");
@@ -167,7 +167,7 @@ START_TEST(the_largest_one_fits)
 	ck_assert_int_eq(mirror_superblock_restart(&sb, 8192 * 100, 100), -ENOSPC);
 	memset(&sb.history, 0, sizeof sb.history);
 	for (uint32_t i = 0; i < HISTORY_COUNT_MAX + 3; i++) {
-		mirror_history_append(&sb.history, &g);
+		history_append(&sb.history, &g);
 		g.parent = g.id;
 		g.ordinal++;
 		g.reason = GENERATION_FORCED;

@@ -194,7 +194,7 @@ START_TEST(a_long_history_loses_its_oldest_entries_and_counts_them)
 		g.parent = cluster_view_generation(&view)->id;
 		memcpy(g.id.byte, &i, sizeof i);
 		g.id.byte[15] = 1;
-		cluster_view_history_append(&view.history, &g);
+		history_append(&view.history, &g);
 	}
 	ck_assert_uint_eq(view.history.count, HISTORY_COUNT_MAX);
 	ck_assert_uint_eq(view.history.dropped_count, 3);

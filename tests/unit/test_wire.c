@@ -107,7 +107,7 @@ static void fill_hello(uint32_t disk_count, uint32_t generation_count)
 	hello.data_max_bytes = MIRROR_RECORD_DATA_MAX;
 	hello.frames_max = 192;
 	for (uint32_t i = 0; i < generation_count; i++) {
-		mirror_history_append(&hello.history, &g);
+		history_append(&hello.history, &g);
 		g.parent = g.id;
 		g.id.byte[1]++;
 		g.ordinal++;
