@@ -18,7 +18,9 @@
 
 #include <qb/qbloop.h>
 
+#include "agent/config.h"
 #include "agent/files.h"
+#include "agent/protect.h"
 
 #define LINE_BYTES 1024
 
@@ -63,13 +65,6 @@ struct agent_attach {
 	uint32_t disk_count;
 	struct disk disk[CONFIG_DISK_COUNT_MAX];
 	struct status_device device[CONFIG_DISK_COUNT_MAX];
-};
-
-static const char *const front_ends[] = {
-	[CONFIG_ATTACH_AUTO] = "auto",
-	[CONFIG_ATTACH_UBLK] = "ublk",
-	[CONFIG_ATTACH_NBD] = "nbd",
-	[CONFIG_ATTACH_FUSE] = "fuse",
 };
 
 static void judge_later(struct agent_attach *a);
@@ -134,7 +129,7 @@ static void close_ends(struct disk *d)
 	d->line_bytes = 0;
 }
 
-/* The first thing that goes wrong is what is told. */
+/* The first failure is told, later ones are not. */
 static void went_wrong(struct disk *d, int error, const char *text)
 {
 	struct agent_attach *a = d->attach;
@@ -281,7 +276,8 @@ static int spawn(struct disk *d, int fd)
 	sigset_t set;
 	int error;
 
-	snprintf(front_end, sizeof front_end, "%s", front_ends[a->config->attach]);
+	snprintf(front_end, sizeof front_end, "%s",
+		 config_attach_words[a->config->attach]);
 	snprintf(export, sizeof export, "%s", name_of(d));
 	snprintf(folder, sizeof folder, "%s/%s.fuse", a->run, export);
 	link_path(d, link);
@@ -493,11 +489,30 @@ int agent_attach_open(struct qb_loop *loop, const struct config *config,
 	return 0;
 }
 
+/* With devices the kernel may free memory by writing to us: it must promise not to have us
+ * wait for that. Returns 0, or -errno with a text. */
+static int check_protection(struct agent_attach *a)
+{
+	const struct agent_protection_words *w = agent_protection_words(
+		AGENT_PROTECT_IO_FLUSHER);
+	const int rc = agent_protect_io_flusher();
+
+	if (rc == 0 || a->config->unprotected == CONFIG_UNPROTECTED_ALLOWED)
+		return 0;
+	snprintf(
+		a->text, sizeof a->text,
+		"%s is refused (%s), and when memory is short %s. It needs %s: leave it in "
+		"CapabilityBoundingSet of the unit, give it to the container, or write "
+		"`unprotected: allowed`",
+		w->name, strerror(-rc), w->danger, w->need);
+	return rc;
+}
+
 void agent_attach_start(struct agent_attach *a)
 {
 	assert(a->work == WORK_NONE);
 	a->work = WORK_START;
-	a->error = 0;
+	a->error = a->disk_count > 0 ? check_protection(a) : 0;
 	for (uint32_t i = 0; i < a->disk_count && a->error == 0; i++) {
 		struct disk *d = &a->disk[i];
 		const int rc = d->state == DISK_DETACHED ? start_helper(d) : 0;

@@ -69,6 +69,13 @@ void config_warn(const struct config *config, int32_t node,
 		 void (*add)(void *data, enum config_remark remark, const char *text),
 		 void *data);
 
+/* The words of the file for each value of an enum, and NULL behind them. */
+extern const char *const config_mode_words[];
+extern const char *const config_order_words[];
+extern const char *const config_attach_words[];
+extern const char *const config_unprotected_words[];
+extern const char *const config_no_quorum_words[];
+
 /* Print the configuration in effect, defaults filled in: as a YAML file that
  * config_load reads into the same, or as one JSON object. */
 void config_print_yaml(const struct config *config, FILE *out);

@@ -229,17 +229,6 @@ static void check_addresses(struct checker *c)
 
 /* ---- limits ---------------------------------------------------------------- */
 
-static const char *attach_word(enum config_attach attach)
-{
-	static const char *const word[] = {
-		[CONFIG_ATTACH_AUTO] = "auto", [CONFIG_ATTACH_NONE] = "none",
-		[CONFIG_ATTACH_UBLK] = "ublk", [CONFIG_ATTACH_NBD] = "nbd",
-		[CONFIG_ATTACH_FUSE] = "fuse",
-	};
-
-	return word[attach];
-}
-
 /* The devices of all disks get their places, and some clients too. */
 static void check_memory(struct checker *c)
 {
@@ -254,7 +243,7 @@ static void check_memory(struct checker *c)
 		"is %lluM, too little for the devices of %u disks (attach: %s), "
 		"which take %u NBD connections; expected %lluM or more",
 		(unsigned long long)config->memory_bytes >> 20,
-		config->site[0].disk_count, attach_word(config->attach),
+		config->site[0].disk_count, config_attach_words[config->attach],
 		limits.connection_count,
 		(unsigned long long)(limits.memory_bytes_least + (1 << 20) - 1) >> 20);
 }

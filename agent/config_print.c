@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-static const char *const mode_words[] = { "sync", "near-sync", "async" };
-static const char *const order_words[] = { "strict", "flush", "log" };
-static const char *const attach_words[] = { "auto", "none", "ublk", "nbd", "fuse" };
-static const char *const no_quorum_words[] = { "freeze", "fail" };
-
 /* In double quotes: paths and addresses may hold what YAML would take apart. */
 static void print_quoted(const char *text, FILE *out)
 {
@@ -74,11 +69,14 @@ static void print_addresses(const struct config *c, FILE *out)
 void config_print_yaml(const struct config *c, FILE *out)
 {
 	fprintf(out, "mirror: \"%s\"\nmode: %s\ncluster: %s\nport: %u\n", c->mirror,
-		mode_words[c->mode], c->cluster ? "corosync" : "none", (unsigned)c->port);
+		config_mode_words[c->mode], c->cluster ? "corosync" : "none",
+		(unsigned)c->port);
 	print_sites(c, out);
 	print_addresses(c, out);
-	fprintf(out, "order: %s\nattach: %s\non-no-quorum: %s\n", order_words[c->order],
-		attach_words[c->attach], no_quorum_words[c->on_no_quorum]);
+	fprintf(out, "order: %s\nattach: %s\nunprotected: %s\non-no-quorum: %s\n",
+		config_order_words[c->order], config_attach_words[c->attach],
+		config_unprotected_words[c->unprotected],
+		config_no_quorum_words[c->on_no_quorum]);
 	fprintf(out,
 		"copy-timeout: %u\nfrozen-timeout: %u\ndevice-timeout: %u\n"
 		"bypass-at: %u\n",
@@ -135,15 +133,18 @@ json_t *config_json(const struct config *c)
 	for (uint32_t s = 0; s < c->site_count; s++)
 		json_array_append_new(sites, site_json(c, s));
 	return json_pack(
-		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:o, "
+		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:i, s:i, "
+		"s:i, s:o, "
 		"s:{s:i, s:i}, s:I, s:s}",
-		"mirror", c->mirror, "mode", mode_words[c->mode], "cluster",
+		"mirror", c->mirror, "mode", config_mode_words[c->mode], "cluster",
 		c->cluster ? "corosync" : "none", "port", c->port, "sites", sites,
-		"nodes", nodes_json(c), "order", order_words[c->order], "attach",
-		attach_words[c->attach], "on_no_quorum", no_quorum_words[c->on_no_quorum],
-		"device_timeout_ms", c->device_timeout_ms, "copy_timeout_ms",
-		c->copy_timeout_ms, "frozen_timeout_ms", c->frozen_timeout_ms,
-		"bypass_at_percent", c->bypass_at_percent, "lease_ms",
+		"nodes", nodes_json(c), "order", config_order_words[c->order], "attach",
+		config_attach_words[c->attach], "unprotected",
+		config_unprotected_words[c->unprotected], "on_no_quorum",
+		config_no_quorum_words[c->on_no_quorum], "device_timeout_ms",
+		c->device_timeout_ms, "copy_timeout_ms", c->copy_timeout_ms,
+		"frozen_timeout_ms", c->frozen_timeout_ms, "bypass_at_percent",
+		c->bypass_at_percent, "lease_ms",
 		c->lease_ms != 0 ? json_integer(c->lease_ms) : json_null(), "tasks",
 		"ranges", c->task_range_count, "per_range", c->task_per_range_count,
 		"memory_bytes", (json_int_t)c->memory_bytes, "hash", hash);

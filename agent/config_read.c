@@ -9,16 +9,6 @@
 
 #define MIB (1024ull * 1024)
 
-/* In the order of enum config_mode, config_order, ... */
-static const char *const mode_words[] = { "sync", "near-sync", "async", NULL };
-static const char *const order_words[] = { "strict", "flush", "log", NULL };
-static const char *const attach_words[] = { "auto", "none", "ublk", "nbd", "fuse", NULL };
-static const char *const no_quorum_words[] = { "freeze", "fail", NULL };
-
-_Static_assert(CONFIG_ASYNC == 2 && CONFIG_ORDER_LOG == 2 && CONFIG_ATTACH_FUSE == 4 &&
-		       CONFIG_NO_QUORUM_FAIL == 1,
-	       "the words above are in the enums' order");
-
 static void take_cluster(struct config_reader *r, yaml_node_t *node,
 			 const struct config_key *key, void *at)
 {
@@ -273,7 +263,7 @@ static const struct config_key file_keys[] = {
 	  CONFIG_FIELD(struct config, mode),
 	  CONFIG_PLACE(struct config_places, mode),
 	  .required = true,
-	  .words = mode_words,
+	  .words = config_mode_words,
 	  .expected = "sync" },
 	{ .name = "cluster",
 	  .take = take_cluster,
@@ -303,17 +293,22 @@ static const struct config_key file_keys[] = {
 	  .take = config_take_word,
 	  CONFIG_FIELD(struct config, order),
 	  CONFIG_PLACE(struct config_places, order),
-	  .words = order_words,
+	  .words = config_order_words,
 	  .expected = "strict or log" },
 	{ .name = "attach",
 	  .take = config_take_word,
 	  CONFIG_FIELD(struct config, attach),
-	  .words = attach_words,
+	  .words = config_attach_words,
 	  .expected = "auto, none, ublk, nbd or fuse" },
+	{ .name = "unprotected",
+	  .take = config_take_word,
+	  CONFIG_FIELD(struct config, unprotected),
+	  .words = config_unprotected_words,
+	  .expected = "refused or allowed" },
 	{ .name = "on-no-quorum",
 	  .take = config_take_word,
 	  CONFIG_FIELD(struct config, on_no_quorum),
-	  .words = no_quorum_words,
+	  .words = config_no_quorum_words,
 	  .expected = "freeze or fail" },
 	{ .name = "copy-timeout",
 	  .take = config_take_number,

@@ -25,6 +25,7 @@ libagent_la_SOURCES = \
 	agent/corosync.c \
 	agent/corosync.h \
 	agent/config_warn.c \
+	agent/config_words.c \
 	agent/control.c \
 	agent/control.h \
 	agent/create.c \

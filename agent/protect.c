@@ -9,6 +9,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "agent/files.h"
+
 #define OOM_PATH "/proc/self/oom_score_adj"
 #define OOM_SCORE "-1000"
 
@@ -63,23 +65,16 @@ static void lock_memory(struct agent_protection *p)
 	note(p, good ? 0 : errno, good ? "locked" : "not locked");
 }
 
-static void become_flusher(struct agent_protection *p)
+int agent_protect_io_flusher(void)
 {
-	const bool good = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
-
-	note(p, good ? 0 : errno, good ? "on" : "off");
+	return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0 ? 0 : -errno;
 }
 
-/* Read the score that is in force: a service manager may have set it. */
-static void read_score(char score[16])
+static void become_flusher(struct agent_protection *p)
 {
-	const int fd = open(OOM_PATH, O_RDONLY | O_CLOEXEC);
-	const ssize_t n = fd < 0 ? -1 : read(fd, score, 15);
+	const int rc = agent_protect_io_flusher();
 
-	score[n > 0 ? n : 0] = '\0';
-	score[strcspn(score, "\n")] = '\0';
-	if (fd >= 0)
-		close(fd);
+	note(p, -rc, rc == 0 ? "on" : "off");
 }
 
 static void escape_killer(struct agent_protection *p)
@@ -92,7 +87,9 @@ static void escape_killer(struct agent_protection *p)
 
 	if (fd >= 0)
 		close(fd);
-	read_score(score);
+	/* A service manager may have set it. */
+	agent_text_read(OOM_PATH, score, sizeof score);
+	score[strcspn(score, "\n")] = '\0';
 	note(p, strcmp(score, OOM_SCORE) == 0 ? 0 : error, score);
 }
 

@@ -43,6 +43,10 @@ const struct agent_protection_words *agent_protection_words(uint32_t id);
  * on inherit IO_FLUSHER and OOM_SCORE. Fills the list (AGENT_PROTECTION_COUNT). */
 void agent_protect(struct agent_protection *list);
 
+/* Ask for IO_FLUSHER alone, for this thread. Returns 0, or -errno: no device is attached then,
+ * unless the configuration allows it. */
+int agent_protect_io_flusher(void);
+
 /* The pool was to be had in memory; `error` is 0 or -errno (agent_io_populate()). */
 void agent_protect_pool(struct agent_protection *list, int error);
 

@@ -26,6 +26,9 @@ enum config_attach {
 	CONFIG_ATTACH_NBD,
 	CONFIG_ATTACH_FUSE,
 };
+/* Devices where the kernel refuses PR_SET_IO_FLUSHER: all may stand still for good when
+ * memory is short. */
+enum config_unprotected { CONFIG_UNPROTECTED_REFUSED, CONFIG_UNPROTECTED_ALLOWED };
 enum config_no_quorum { CONFIG_NO_QUORUM_FREEZE, CONFIG_NO_QUORUM_FAIL };
 
 struct config_disk {
@@ -56,6 +59,7 @@ struct config {
 	enum config_mode mode;
 	enum config_order order;
 	enum config_attach attach;
+	enum config_unprotected unprotected;
 	enum config_no_quorum on_no_quorum;
 	uint16_t port;                      /* 7790 */
 	uint32_t copy_timeout_ms;           /* 10000: nothing confirmed for so long: lost */

@@ -12,8 +12,7 @@ words() { echo "$DIR/log/data@a.crash"; }
 # Host a alone, production, with something written.
 begin() {
 	pair_clean
-	pair_yaml "" > "$DIR/etc/data.yaml"
-	[ -z "${1:-}" ] || sed -i "s/^attach: none/$1/" "$DIR/etc/data.yaml"
+	ATTACH=${1:-none} pair_yaml "" > "$DIR/etc/data.yaml"
 	pair_devices
 	run create a
 	run start a
@@ -61,7 +60,7 @@ day_in_order() {
 	[ "$(ended)" = None ] || fail "a first run tells of one before: $(hamirror status data@a)"
 	run stop a
 	is_told "in order" "ended in order at "
-	! why_says a "The last run" || fail "why tells of nothing: $(hamirror why data@a)"
+	why_lacks a "The last run" || fail "why tells of nothing: $(hamirror why data@a)"
 	[ ! -e "$(words)" ] || fail "words of no death: $(cat "$(words)")"
 	run stop a
 }
@@ -177,7 +176,7 @@ begin_with_a_device() {
 		lacking "no devices by fuse here"
 		return 1
 	fi
-	begin "attach: fuse"
+	begin fuse
 	await 10 test -e "$DIR/dev/data/db" || fail "no device"
 }
 

@@ -6,37 +6,11 @@ set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
 
-DISKS=40 MEMORY=8M
+# The first $1 names of disks.
+disks() { local i; for ((i = 0; i < $1; i++)); do echo "d$i"; done; }
 
-pair_yaml() {
-	local site host i
-	cat <<-END
-	mirror: data
-	cluster: none
-	mode: sync
-	attach: $ATTACH
-	memory: $MEMORY
-	frozen-timeout: 5000
-	copy-timeout: 20000
-	addresses: {a: "127.0.0.1:$PORT_A", b: "127.0.0.1:$PORT_B"}
-	sites:
-	END
-	for site in paris:a lyon:b; do
-		host=${site#*:}
-		printf '  - {name: %s, hosts: [%s], writelog: %s/log.%s, disks: [' \
-			"${site%:*}" "$host" "$DIR" "$host"
-		for ((i = 0; i < DISKS; i++)); do
-			printf '{name: d%d, path: %s/d%d.%s}, ' $i "$DIR" $i "$host"
-		done
-		echo ']}'
-	done
-}
-
-pair_devices() {
-	rm -f "$DIR"/d*.? "$DIR"/log.?
-	for ((i = 0; i < DISKS; i++)); do truncate -s 1M "$DIR/d$i.a" "$DIR/d$i.b"; done
-	truncate -s "${LOG_MIB}M" "$DIR/log.a" "$DIR/log.b"
-}
+DISKS=$(disks 40)
+DISK_MIB=1 COPY_TIMEOUT=20000
 
 pair_cleanup() { rm -f "$DIR/hold"; }
 
@@ -116,37 +90,37 @@ test_files() {
 	say "ok: the limit of open files is computed, raised and named"
 }
 
-stands() { [ "$(find "$DIR/dev/data" -type l 2> /dev/null | wc -l)" = $DISKS ]; }
+stands() { [ "$(find "$DIR/dev/data" -type l 2> /dev/null | wc -l)" = 40 ]; }
 
 # With all places of other clients taken the devices come, work, go and come again.
 test_devices() {
-	local most i
+	local most disk
 	stop_all
-	ATTACH=fuse
+	ATTACH=fuse MEMORY=8M
 	pair_new
-	stands || fail "not $DISKS devices: $(ls "$DIR/dev/data")"
+	stands || fail "not 40 devices: $(ls "$DIR/dev/data")"
 	most=$(room)
 	hold $((most + 1))
 	grep -qx "held $most" "$DIR/held" || fail "not $most clients: $(cat "$DIR/held")"
-	for ((i = 0; i < DISKS; i++)); do
-		dd if=/dev/urandom of="$DIR/dev/data/d$i" bs=64k count=1 oflag=direct \
-			status=none || fail "device d$i takes no write"
+	for disk in $DISKS; do
+		dd if=/dev/urandom of="$DIR/dev/data/$disk" bs=64k count=1 oflag=direct \
+			status=none || fail "device $disk takes no write"
 	done
 	run demote a
 	let_go
 	run promote a
-	stands || fail "not $DISKS devices again: $(ls "$DIR/dev/data")"
+	stands || fail "not 40 devices again: $(ls "$DIR/dev/data")"
 	await 20 is_level a lyon || fail "not level: $(hamirror why data@a)"
 	run demote a
-	for ((i = 0; i < DISKS; i++)); do
-		await 20 cmp -s "$DIR/d$i.a" "$DIR/d$i.b" || fail "d$i differs"
+	for disk in $DISKS; do
+		await 20 cmp -s "$DIR/$disk.a" "$DIR/$disk.b" || fail "$disk differs"
 	done
 	stop_all
-	say "ok: $DISKS devices by fuse with memory: 8M, beside $most clients"
+	say "ok: 40 devices by fuse with memory: 8M, beside $most clients"
 }
 
 test_refused() {
-	DISKS=60
+	DISKS=$(disks 60)
 	pair_yaml "" > "$DIR/etc/data.yaml"
 	said=$(hamirror config check data@a 2>&1) && fail "60 devices fit into 8M: $said"
 	[[ $said == *": memory: is 8M, too little for the devices of 60 disks"* ]] ||

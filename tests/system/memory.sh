@@ -1,7 +1,7 @@
 #!/bin/bash
 # memory.sh - what the kernel does not give a daemon for the day on which memory is short, as
-# in a container: told in the event log and the status, and in `why` while a device stands.
-# (What comes of it is for the guests.)
+# in a container: told in the event log and the status, and in `why` while a device stands,
+# which it does only where the configuration allows that. (What comes of it is for the guests.)
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
@@ -42,12 +42,17 @@ day_without_a_device() {
 	[ "$(hamirror why data@a)" = "All is well." ] || fail "$(hamirror why data@a)"
 }
 
-day_with_a_device() {
+# Host a, without the capabilities and with a device; `unprotected` is $1.
+begin_with_a_device() {
 	pair_new
 	stop_all
-	sed -i 's/^attach: none/attach: fuse/' "$DIR/etc/data.yaml"
+	ATTACH=fuse UNPROTECTED=$1 pair_yaml "" > "$DIR/etc/data.yaml"
 	start_bare a
 	run start b
+}
+
+day_with_a_device() {
+	begin_with_a_device allowed
 	run promote a
 	[ -b "$DIR/dev/data/db" ] || fail "no device"
 	current_again a lyon
@@ -55,10 +60,21 @@ day_with_a_device() {
 		fail "io-flusher: $(hamirror why data@a)"
 	why_says a "by fuse, and memory-lock was asked for and is not locked" ||
 		fail "memory-lock: $(hamirror why data@a)"
-	! why_says b "asked for" || fail "b has no device: $(hamirror why data@b)"
+	why_lacks b "asked for" || fail "b has no device: $said"
 	run demote a
-	! why_says a "asked for" || fail "the device is gone: $(hamirror why data@a)"
+	why_lacks a "asked for" || fail "the device is gone: $said"
 	stop_all
 }
 
-run_days "${*:-without_a_device with_a_device}"
+# It serves, and its NBD clients work; the devices do not come, and the remedy is told.
+day_refused() {
+	begin_with_a_device refused
+	refused "its devices do not stand: io-flusher is refused" promote a
+	[[ $said == *"CAP_SYS_RESOURCE"*"CapabilityBoundingSet"* ]] || fail "no remedy: $said"
+	[ ! -e "$DIR/dev/data/db" ] || fail "a device stands"
+	why_says a "io-flusher is refused" || fail "why: $(hamirror why data@a)"
+	write a 0x31 0 64k
+	stop_all
+}
+
+run_days "${*:-without_a_device with_a_device refused}"

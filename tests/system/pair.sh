@@ -7,6 +7,7 @@
 DISK_MIB=${DISK_MIB:-16}
 LOG_MIB=${LOG_MIB:-8}
 DISKS=${DISKS:-db} # names
+ATTACH=none COPY_TIMEOUT=2000 MEMORY=64M UNPROTECTED=allowed # as in a container
 
 daemon_pid() { cat "$DIR/run/data@$1/pid" 2> /dev/null; }
 
@@ -71,9 +72,11 @@ pair_yaml() {
 	mirror: data
 	cluster: none
 	mode: sync
-	attach: none
+	attach: $ATTACH
+	unprotected: $UNPROTECTED
+	memory: $MEMORY
 	frozen-timeout: 5000
-	copy-timeout: 2000
+	copy-timeout: $COPY_TIMEOUT
 	sites:
 	  - name: paris
 	$(pair_site a)
@@ -141,6 +144,8 @@ refused() {
 
 # Is $2 in what `why` of host $1 says?
 why_says() { hamirror why "data@$1" 2>&1 | grep -qF -- "$2"; }
+# ... and not: `why` answers, and says other things.
+why_lacks() { said=$(hamirror why "data@$1" 2>&1) && [ -n "$said" ] && [[ $said != *"$2"* ]]; }
 # Is $2 among the events of host $1?
 event_says() { grep -qsF -- "$2" "$DIR/log/data@$1.log"; }
 

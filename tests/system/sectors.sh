@@ -7,19 +7,12 @@ set -u
 
 LOOP=
 
-pair_yaml() {
-	cat <<-END
-	mirror: data
-	cluster: none
-	mode: sync
-	attach: fuse
-	frozen-timeout: 5000
-	copy-timeout: 20000
-	sites:
-	  - {name: paris, hosts: [a], writelog: $DIR/log.a, disks: [{name: db, path: $LOOP}]}
-	  - {name: lyon, hosts: [b], writelog: $DIR/log.b, disks: [{name: db, path: $DIR/db.b}]}
-	addresses: {a: "127.0.0.1:$PORT_A", b: "127.0.0.1:$PORT_B"}
-	END
+ATTACH=fuse COPY_TIMEOUT=20000
+
+pair_devices() {
+	truncate -s "${DISK_MIB}M" "$DIR/db.b"
+	truncate -s "${LOG_MIB}M" "$DIR/log.a" "$DIR/log.b"
+	ln -s "$LOOP" "$DIR/db.a"
 }
 
 pair_cleanup() { [ -z "$LOOP" ] || losetup -d "$LOOP"; }

@@ -120,6 +120,7 @@ START_TEST(fills_in_what_is_not_said)
 	ck_assert_uint_eq(config->node[2].port, 7791);
 	ck_assert_int_eq(config->order, CONFIG_ORDER_STRICT);
 	ck_assert_int_eq(config->attach, CONFIG_ATTACH_AUTO);
+	ck_assert_int_eq(config->unprotected, CONFIG_UNPROTECTED_REFUSED);
 	ck_assert_int_eq(config->on_no_quorum, CONFIG_NO_QUORUM_FREEZE);
 	ck_assert_uint_eq(config->copy_timeout_ms, 10000);
 	ck_assert_uint_eq(config->frozen_timeout_ms, 30000);
@@ -135,6 +136,7 @@ END_TEST
 static const char tunables[] = "port: 4000\n"
 			       "order: log\n"
 			       "attach: none\n"
+			       "unprotected: allowed\n"
 			       "on-no-quorum: fail\n"
 			       "copy-timeout: 2000\n"
 			       "frozen-timeout: 0\n"
@@ -146,11 +148,11 @@ static const char tunables[] = "port: 4000\n"
 
 START_TEST(reads_every_front_end)
 {
-	static const char *const words[] = { "auto", "none", "ublk", "nbd", "fuse" };
 	char lines[64];
 
 	for (int i = CONFIG_ATTACH_AUTO; i <= CONFIG_ATTACH_FUSE; i++) {
-		snprintf(lines, sizeof lines, "port: 7790\nattach: %s\n", words[i]);
+		snprintf(lines, sizeof lines, "port: 7790\nattach: %s\n",
+			 config_attach_words[i]);
 		assert_loads(load_changed(config, "port: 7790\n", lines));
 		ck_assert_int_eq(config->attach, i);
 	}
@@ -164,6 +166,7 @@ START_TEST(reads_every_other_key)
 	ck_assert_uint_eq(config->node[0].port, 4000);
 	ck_assert_int_eq(config->order, CONFIG_ORDER_LOG);
 	ck_assert_int_eq(config->attach, CONFIG_ATTACH_NONE);
+	ck_assert_int_eq(config->unprotected, CONFIG_UNPROTECTED_ALLOWED);
 	ck_assert_int_eq(config->on_no_quorum, CONFIG_NO_QUORUM_FAIL);
 	ck_assert_uint_eq(config->copy_timeout_ms, 2000);
 	ck_assert_uint_eq(config->frozen_timeout_ms, 0);
@@ -253,8 +256,8 @@ static const struct {
 	/* keys */
 	{ "mode: sync\n", "mode: sync\nmdoe: x\n",
 	  ":4:1: mdoe: is not a key here; expected one of mirror, mode, cluster, port, "
-	  "sites, witnesses, addresses, order, attach, on-no-quorum, copy-timeout, "
-	  "frozen-timeout, device-timeout, bypass-at, lease, tasks, memory" },
+	  "sites, witnesses, addresses, order, attach, unprotected, on-no-quorum, "
+	  "copy-timeout, frozen-timeout, device-timeout, bypass-at, lease, tasks, memory" },
 	{ "mode: sync\n", "mode: sync\nport: 1\n",
 	  ":5:1: port: is given twice, first in line 4; expected it once" },
 	{ "mode: sync\n", "", ":2:1: mode: is missing; expected sync" },
