@@ -182,7 +182,7 @@ static void fuse_disconnect(struct attach_disk *d, bool force)
 {
 	char path[PATH_MAX];
 
-	/* A dead server fails at once what would else be waited for below. */
+	/* When the server is dead, the calls below fail at once instead of waiting for it. */
 	if (force)
 		attach_process_end(d, 0);
 	if (d->device_fd >= 0) {

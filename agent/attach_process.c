@@ -20,7 +20,7 @@ static void output_path(const struct attach_disk *d, char path[PATH_MAX])
 	snprintf(path, PATH_MAX, "%s.output", d->folder);
 }
 
-/* In the child: from now on only what is safe there. */
+/* In the child: call only functions that are safe after a fork. */
 static void become(char *const argv[], int output_fd, pid_t parent)
 {
 	const int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -88,7 +88,7 @@ int attach_process_run(char *const argv[])
 	return WEXITSTATUS(status);
 }
 
-/* The last line of what it said: programs end with why they end. */
+/* The last line of its output: there a program names the reason of its end. */
 static void read_text(struct attach_disk *d)
 {
 	char path[PATH_MAX], line[ATTACH_TEXT_BYTES];

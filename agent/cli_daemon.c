@@ -253,7 +253,7 @@ static enum cli_exit events(const struct cli_arguments *a)
 			break;
 		}
 		status = print_event(a, line_json);
-		fflush(stdout); /* who reads a pipe wants it now */
+		fflush(stdout); /* the reader of a pipe wants it at once */
 		ended = now && is_end(line_json);
 		json_decref(line_json);
 	}

@@ -74,7 +74,7 @@ static void answer(struct agent_devices *d, struct entry *e, int exit_status,
 	d->owner.reply(d->owner.owner, id, exit_status, text);
 }
 
-/* ---- who waits ------------------------------------------------------------------ */
+/* ---- commands that wait ------------------------------------------------------------------ */
 
 static bool someone(const struct agent_devices *d, bool waits_only)
 {

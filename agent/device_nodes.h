@@ -1,6 +1,6 @@
 /* device_nodes.h - when the disks stand as devices of this machine (attach.h), seen from
  * the commands: a promotion is answered once they do, and a demotion or a stop is
- * begun once they are gone, so that what they held back has been written.
+ * begun once they are gone, so that the data which they held back has been written.
  *
  *   state       serves        demote, stop   done            done: -EBUSY   no more
  *   none        starting      go on          -               -              -

@@ -49,7 +49,7 @@ struct agent_run {
 	char line[AGENT_RUN_LINE_BYTES];     /* "BEGAN PID BOOT" */
 	char before[AGENT_RUN_RECORD_BYTES]; /* the record as it was */
 	bool recorded;                       /* ours is there */
-	bool stood;                          /* its owner's: who starts it was let go */
+	bool stood;                          /* its owner's: the starter was let go */
 	char why[512];                       /* why it fails, or "" */
 };
 

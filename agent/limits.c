@@ -16,7 +16,7 @@
  * ublk device. */
 #define FILES_PER_DISK 5u
 
-/* Standard streams, log, locks, rings, corosync, what is opened for a moment. */
+/* Standard streams, log, locks, rings, corosync, files that are open for a moment. */
 #define FILES_OF_PROCESS 128u
 
 void agent_limits_get(const struct config *config, struct agent_limits *limits)
@@ -82,7 +82,8 @@ static long read_number(const char *path)
 	return number;
 }
 
-/* What the kernel has loaded decides; what it loads on demand is told then. */
+/* The modules that the kernel has loaded decide. A module that it loads on demand is
+ * judged then. */
 void agent_limits_devices_check(const struct config *config, char *text, size_t text_size)
 {
 	static const char nbds[] = "/sys/module/nbd/parameters/nbds_max";

@@ -45,7 +45,7 @@ struct pending {
 	struct agent_follower follower;
 	enum cluster_command_type command;
 	uint64_t id;
-	bool now;   /* events: end after what exists */
+	bool now;   /* events: list the things that exist, then end */
 	bool grace, timed; /* frozen writes were failed; `timer` runs */
 	qb_loop_timer_handle timer;
 };

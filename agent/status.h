@@ -58,16 +58,16 @@ json_t *agent_status_why(const struct status_input *in);
 /* The part of it that says what is waited for, and how long yet; for agent_status_why(). */
 void agent_status_waits(const struct status_input *in, json_t *list);
 
-/* What the kernel gave for the day on which memory is short: a list for the status, the
- * sentences of `why` for what it did not, and one of these. */
+/* The protections for the day on which memory is short: all as a list for the status, a
+ * sentence of `why` for each that the kernel refused, and the text of one such sentence. */
 json_t *agent_status_protections(const struct status_input *in);
 void agent_status_memory(const struct status_input *in, json_t *list);
 void agent_protection_format(const struct agent_protection *p, uint32_t id, char *text,
 			     size_t text_size);
 
 /* How the run before this one ended: as an object for the status, or null where there was
- * none; and, if it was not in order, a sentence for `notes` of `why`: what is past is not a
- * state that is not the good one. */
+ * none; and, if it was not in order, a sentence for `notes` of `why`: the past is not a bad
+ * state of now. */
 json_t *agent_status_last_run(const struct agent_last_run *last);
 json_t *agent_status_notes(const struct status_input *in);
 

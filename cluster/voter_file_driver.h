@@ -61,7 +61,7 @@ void cluster_voter_write(struct cluster_voter_writer *w, uint64_t counter,
 void cluster_voter_times_get(struct cluster_voter_writer *w, uint64_t *last_us,
 			     uint64_t *max_us);
 
-/* Ends what was begun, then the thread. NULL is fine. */
+/* Finishes the write under way, then ends the thread. NULL is fine. */
 void cluster_voter_close(struct cluster_voter_writer *w);
 
 #endif

@@ -24,9 +24,10 @@
  *   waiting    -                engine        fetching (an error)   -
  *   engine     -                -             fetching              -
  *
- * A client that comes back (docs/rules.md) does not exist: with this process ends the
- * device, the kernel fails what is under way, and a new one begins with nothing. What
- * was not stamped by then is never seen; what was is like any write cut off by a crash.
+ * A client that comes back (docs/rules.md) does not exist: the device ends with this
+ * process, the kernel fails the requests under way, and a new device begins with none. A
+ * request without a stamp is never seen; one with a stamp is like any write cut off by a
+ * crash.
  */
 #ifndef MIRROR_DRIVERS_UBLK_DRIVER_H
 #define MIRROR_DRIVERS_UBLK_DRIVER_H

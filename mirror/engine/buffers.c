@@ -1,4 +1,4 @@
-/* engine/buffers.c - data buffers: who uses each, and the reserve. */
+/* engine/buffers.c - data buffers: the users of each, and the reserve. */
 #include "mirror/engine/state.h"
 
 static uint64_t buffer_number(const struct mirror_engine *m, const uint8_t *data)

@@ -13,7 +13,7 @@ struct mirror_pool;
 
 struct engine_buffers {
 	struct mirror_pool *pool;
-	uint16_t *refs; /* per pool buffer: who still uses it */
+	uint16_t *refs; /* per pool buffer: its users */
 	uint8_t *reserve[RESERVE_BUFFERS];
 	uint32_t reserve_count;
 };

@@ -17,7 +17,7 @@ struct engine_cut {
 	enum cut_step step;
 	uint64_t keep, next, ticket;
 	struct history history;
-	bool home; /* what goes may be at home: own map */
+	bool home; /* records that are cut may be at home: own map */
 };
 
 enum leap_step { LEAP_NONE, LEAP_HOME, LEAP_SUPERBLOCK };

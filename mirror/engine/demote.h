@@ -21,7 +21,7 @@ struct engine_demote {
 	bool clean, closing, told;
 	uint64_t ticket;          /* the clean mark */
 	char text[FACT_TEXT_MAX]; /* why it was not drained */
-	uint32_t heirs;           /* who is told of the clean end */
+	uint32_t heirs;           /* the sites that are told of the clean end */
 };
 
 void mirror_become_idle(struct mirror_engine *m);

@@ -371,7 +371,7 @@ static void check_times(struct mirror_engine *m, uint32_t number)
 	if (l->use == LINK_FREE || l->use == LINK_ENDING)
 		return;
 	if (number == m->open.greeting.link)
-		l->last_heard_ns = m->now_ns; /* it is we who make it wait */
+		l->last_heard_ns = m->now_ns; /* it waits because of us */
 	if (m->now_ns >= l->last_heard_ns + limit)
 		mirror_link_close(m, number, "nothing was heard for copy-timeout");
 	else if (l->use == LINK_STREAM_OUT && m->now_ns >= l->progress_ns + limit)

@@ -16,7 +16,7 @@ struct engine_read {
 	struct mirror_io io;
 	struct iovec iov;
 	struct mirror_request *request; /* NULL: refresh */
-	int32_t failed;                 /* given up: what is answered in the end */
+	int32_t failed;                 /* given up: the error that answers it */
 	uint32_t disk;
 	uint64_t offset_bytes, length_bytes;
 	uint8_t *data;

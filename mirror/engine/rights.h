@@ -1,4 +1,4 @@
-/* engine/rights.h - who has all of it. */
+/* engine/rights.h - the sites that hold every record. */
 #ifndef MIRROR_ENGINE_RIGHTS_H
 #define MIRROR_ENGINE_RIGHTS_H
 

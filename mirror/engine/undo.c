@@ -130,7 +130,8 @@ bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgem
 	return true;
 }
 
-/* Has the operator given up what parts this site from the one that says `h`? Once. */
+/* Has the operator agreed to undo the writes of this site that the sender of `h` lacks? True
+ * once. */
 bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h)
 {
 	if ((m->open.undo.allowed >> h->site & 1) == 0)

@@ -1,4 +1,4 @@
-/* engine/undo.h - what is not undone unasked. */
+/* engine/undo.h - writes that are not undone without consent. */
 #ifndef MIRROR_ENGINE_UNDO_H
 #define MIRROR_ENGINE_UNDO_H
 

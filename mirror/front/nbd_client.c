@@ -260,7 +260,7 @@ static bool negotiate(struct mirror_nbd_client *c)
 	if (used > 0 || out_bytes > 0)
 		if (c->session.phase < MIRROR_NBD_TRANSMISSION)
 			return true;
-	/* Stuck, or through: say what there is to say. */
+	/* Stuck, or through: send the replies that are ready. */
 	c->wants_input = c->session.phase < MIRROR_NBD_TRANSMISSION &&
 			 !c->session.waiting;
 	if (c->output_bytes > 0)

@@ -22,8 +22,8 @@
  * connections it stays below a quarter of the pool, the share is another quarter. The
  * other half circulates whatever clients do: so a client that does not read its
  * replies, or does not send its payload, keeps what it has, but nobody waits for it.
- * Of the circulating part a last eighth of the pool is left to engine and links, who
- * need it to bring home, and so to free, what clients have written.
+ * Of the circulating part a last eighth of the pool is left to engine and links: they need
+ * it to bring the writes of clients home, which frees their buffers.
  * Nothing here holds one buffer and waits for another that a client must free: input
  * is not taken until the part before is out of the connection's hands; a reread has
  * its scratch block from the beginning; a stream that has begun has a reserve of its

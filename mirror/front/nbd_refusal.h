@@ -63,7 +63,7 @@ uint64_t mirror_nbd_refusal_wake_ns(const struct mirror_nbd_refusals *r);
 uint64_t mirror_nbd_refusal_count(const struct mirror_nbd_refusals *r);
 
 /* A sentence for `why` when refusals last, or "". `full`: all places for clients are
- * taken now; what else lasts is known by having been refused again and again. */
+ * taken now; any other cause counts as lasting after several refusals. */
 void mirror_nbd_refusal_why(const struct mirror_nbd_refusals *r, bool full,
 			    uint64_t now_ns, char text[FACT_TEXT_MAX]);
 

@@ -67,7 +67,7 @@ enum mirror_nbd_phase {
 struct mirror_nbd_session {
 	enum mirror_nbd_phase phase;
 	bool network; /* not a unix socket: see nbd_driver.h, a client that comes back */
-	const void *owner; /* who holds an export, see mirror_nbd_export */
+	const void *owner; /* the holder of an export, see mirror_nbd_export */
 	const char *full;  /* no place is left for it: it is told so; or NULL */
 	bool no_zeroes;
 	bool structured;       /* READ is answered with chunks */

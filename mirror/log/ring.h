@@ -9,10 +9,11 @@
  *     released <= tail <= head <= released + ring_bytes
  *
  * tail: oldest descriptor still needed. released: the tail as the last durable
- * superblock has it. What lies between them is not needed any more but not yet free
- * to be overwritten: a scan begins at the superblock's hint, and must find there what
- * the superblock says (P4-14, P4-21). So to get room: mirror_ring_free_to(), write
- * and flush a superblock with mirror_ring_tail(), mirror_ring_release().
+ * superblock has it. The descriptors between them are not needed any more but not yet
+ * free to be overwritten: a scan begins at the superblock's hint, and must find there
+ * the descriptor that the superblock names (P4-14, P4-21). So to get room:
+ * mirror_ring_free_to(), write and flush a superblock with mirror_ring_tail(),
+ * mirror_ring_release().
  *
  * Source: docs/rules.md (W1-W6); docs/sources.md (P4-14, P4-21).
  */

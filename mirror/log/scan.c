@@ -381,7 +381,7 @@ static bool refuse_impossible(struct mirror_scan *scan, int error)
 	return true;
 }
 
-/* Leave out what a restart has dropped; see limit_before(). */
+/* Leave out records that a restart has dropped; see limit_before(). */
 static void drop_records(struct mirror_scan *scan)
 {
 	const uint64_t limit = limit_before(scan->sb, scan->position);

@@ -23,8 +23,8 @@
  *   DAMAGED  `result.text` says what, `damage_*` where; the log must not be used
  *
  * A large log holds mostly what is home here and kept for another site. Its data need not
- * be whole for this site, and whoever sends it checks it again: descriptors alone are read,
- * as long as the superblock, whose marks are durable, says that their records are home.
+ * be whole for this site, and a site that sends it checks it again. So only descriptors are
+ * read as long as the superblock, whose marks are durable, says that their records are home.
  *
  * The end is where the next descriptor is absent, torn, of another log, an older epoch
  * or not in sequence, provided that nothing proves that more was durable: not the
@@ -46,8 +46,9 @@
  *    result's tail. After END: mirror_ring_leap(ring, result.last_sequence + 1). What other sites
  *    have confirmed is result.confirmed, not the highest that a descriptor says: a
  *    cut lowers it.
- * 7. Nothing goes home before a mark that covers it is durable itself: what bits flip in
- *    cannot pass for the end then, below what the disks hold (engine/log.c, `proven`).
+ * 7. Nothing goes home before a mark that covers it is durable itself. So a descriptor with
+ *    flipped bits cannot pass for an end below the records that the disks hold
+ *    (engine/log.c, `proven`).
  *
  * With the hint absent (tail_sequence 0) or stale, the scan may begin before the tail:
  * at records that were home and confirmed already. Replaying them is safe (W5), and

@@ -70,13 +70,13 @@ enum scan_next mirror_scan_ahead_step(struct mirror_scan *scan)
 
 /* ---- survey --------------------------------------------------------------
  *
- * The ring holds, by position: remains of what was free, broken where a write under way
- * at a crash went over it; then what is needed, without a break up to the head; then
- * remains of such writes. Any of them may go over the ring's end. Two passes: the first
- * learns the latest epoch and the highest durable mark under it. Every open leaves a
- * descriptor under its epoch, so these are the log's own and of nothing given up. The second
- * finds the unbroken run that holds the record of that mark: remains from before end at
- * an earlier one, remains from behind begin at a later one.
+ * The ring holds, by position: old descriptors of the free part, broken where a write under
+ * way at a crash went over them; then the descriptors that are needed, without a break up
+ * to the head; then remains of such writes. Any of them may go over the ring's end. Two
+ * passes: the first learns the latest epoch and the highest durable mark under it. Every
+ * open leaves a descriptor under its epoch, so these are the log's own and of nothing given
+ * up. The second finds the unbroken run that holds the record of that mark: remains from
+ * before end at an earlier one, remains from behind begin at a later one.
  */
 
 static void begin_pass(struct mirror_scan *scan, uint32_t pass)
