@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/fifo.h"
@@ -39,6 +41,24 @@ static void carry_out(struct mirror_engine *m, struct mirror_request *r)
 	}
 }
 
+static void wake(struct mirror_engine *m)
+{
+	syscall(SYS_futex, &m->waiting_count, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+bool nbd_memory_await_waiting(struct nbd_memory *m, uint32_t count)
+{
+	const struct timespec patience = { .tv_sec = PATIENCE_MS / 1000 };
+	uint32_t now;
+
+	while ((now = atomic_load(&m->engine.waiting_count)) != count)
+		if (syscall(SYS_futex, &m->engine.waiting_count, FUTEX_WAIT, now,
+			    &patience, NULL, 0) < 0 &&
+		    errno == ETIMEDOUT)
+			return false;
+	return true;
+}
+
 static void answer_waiting(struct mirror_engine *m, struct mirror_actions *out,
 			   const void *client, int32_t result)
 {
@@ -58,6 +78,7 @@ static void answer_waiting(struct mirror_engine *m, struct mirror_actions *out,
 		fifo_push(&out->answer, r);
 	}
 	m->waiting = keep;
+	wake(m);
 }
 
 /* What was answered was carried out before: loading the count that was raised in
@@ -102,6 +123,7 @@ void mirror_step(struct mirror_engine *m, const struct mirror_event *event,
 		m->request_count++;
 		if (m->takes_count != UINT32_MAX)
 			m->takes_count--;
+		wake(m);
 	} else if (event->type == MIRROR_EVENT_CLIENT_GONE) {
 		answer_waiting(m, out, event->client, -ECONNABORTED);
 		say(out, "gone", 0);

@@ -30,7 +30,7 @@ struct mirror_engine {
 	_Atomic uint64_t lease_until_ns;
 	atomic_bool takes;
 	_Atomic uint32_t takes_count; /* ... so many more; UINT32_MAX: any */
-	_Atomic uint32_t waiting_count, request_count;
+	_Atomic uint32_t waiting_count, request_count; /* waiting: a futex */
 	_Atomic uint32_t done_count; /* raised after each request is carried out */
 };
 
@@ -54,6 +54,9 @@ void nbd_memory_stop(struct nbd_memory *m);
 
 /* The content of a disk as of the last request that was answered. */
 const uint8_t *nbd_memory_disk(struct nbd_memory *m, uint32_t disk);
+
+/* Wait until the core holds so many requests. False: it does not within PATIENCE_MS. */
+bool nbd_memory_await_waiting(struct nbd_memory *m, uint32_t count);
 
 /* To the core: SERVE and DEMOTE open and close the clients, DEPOSE answers what waits
  * and closes them at once, OPEN freezes, CLOSE thaws, FAIL_FROZEN fails what is frozen,

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -512,8 +513,12 @@ static void kill_helpers(void)
 	pid_t helper;
 
 	while ((helper = find_process(AGENT_ATTACH_HELPER)) != 0) {
+		struct pollfd end = { .fd = (int)syscall(SYS_pidfd_open, helper, 0),
+				      .events = POLLIN };
+
 		kill(helper, SIGKILL);
-		poll(NULL, 0, 1);
+		ck_assert(end.fd < 0 || poll(&end, 1, PATIENCE_MS) == 1);
+		close(end.fd);
 	}
 }
 

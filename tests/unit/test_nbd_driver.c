@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +18,6 @@
 #include "tests/unit/free_port.h"
 #include "tests/unit/nbd_memory.h"
 #include "tests/unit/nbd_peer.h"
-#include "tests/unit/patience.h"
 
 #define DISK_BYTES (1u << 20)
 #define READ MIRROR_NBD_READ
@@ -137,14 +135,6 @@ static void expect(int fd, uint64_t cookie, uint32_t error)
 	ck_assert_uint_eq(mirror_nbd_get(head + 8, 8), cookie);
 }
 
-/* Wait until the core holds so many requests. */
-static void wait_for_waiting(uint32_t count)
-{
-	for (int i = 0; i < PATIENCE_MS && memory.engine.waiting_count != count; i++)
-		poll(NULL, 0, 1);
-	ck_assert_uint_eq(memory.engine.waiting_count, count);
-}
-
 /* A whole turn of the loop has passed that began after this call. */
 static void turn(void)
 {
@@ -192,7 +182,7 @@ START_TEST(closing_drops_everyone)
 
 	nbd_memory_order(&memory, ORDER_OPEN); /* freezes */
 	ask(busy, WRITE, 1, 0, 4096);
-	wait_for_waiting(1);
+	ck_assert(nbd_memory_await_waiting(&memory, 1));
 	nbd_memory_order(&memory, ORDER_DEMOTE);
 	ck_assert(nbd_memory_expect(&memory, "clients 0"));
 	ck_assert(nbd_peer_has_ended(idle));
@@ -235,7 +225,7 @@ START_TEST(closing_tells_what_was_acknowledged)
 
 	nbd_memory_order(&memory, ORDER_OPEN);
 	ask(fd, WRITE, 1, 0, 4096);
-	wait_for_waiting(1);
+	ck_assert(nbd_memory_await_waiting(&memory, 1));
 	nbd_memory_order(&memory, ORDER_DEPOSE);
 	expect(fd, 1, 0);
 	ck_assert(nbd_peer_has_ended(fd));
@@ -261,7 +251,7 @@ START_TEST(nobody_is_passed_over)
 	for (uint32_t i = 1; i <= 2; i++) {
 		memory.engine.takes_count = 32;
 		nbd_memory_order(&memory, ORDER_VIEW);
-		wait_for_waiting(32 * i);
+		ck_assert(nbd_memory_await_waiting(&memory, 32 * i));
 	}
 	nbd_memory_order(&memory, ORDER_CLOSE);
 	expect(a, 0, 0);
@@ -296,7 +286,7 @@ START_TEST(the_end_may_come_at_any_time)
 	ask(fd, WRITE, 1, 0, 4096);
 	ask(fd, READ, 2, 0, 300000);
 	ask(fd, WRITE, 3, 8192 + 10, 20);
-	wait_for_waiting(_i);
+	ck_assert(nbd_memory_await_waiting(&memory, _i));
 	nbd_memory_stop(&memory);
 	ck_assert(nbd_peer_has_ended(fd));
 	close(fd);
@@ -313,10 +303,10 @@ START_TEST(the_core_hears_of_a_hang_up)
 
 	nbd_memory_order(&memory, ORDER_OPEN);
 	ask(fd, WRITE, 1, 0, 4096);
-	wait_for_waiting(1);
+	ck_assert(nbd_memory_await_waiting(&memory, 1));
 	close(fd);
 	ck_assert(nbd_memory_expect(&memory, "gone"));
-	wait_for_waiting(0);
+	ck_assert(nbd_memory_await_waiting(&memory, 0));
 	nbd_memory_order(&memory, ORDER_CLOSE);
 	turn();
 	ck_assert_uint_eq(memory.engine.disk[0][1], 0);
@@ -354,10 +344,10 @@ START_TEST(a_half_closed_connection_is_answered)
 
 	nbd_memory_order(&memory, ORDER_OPEN);
 	ask(fd, WRITE, 1, 0, 4096);
-	wait_for_waiting(1);
+	ck_assert(nbd_memory_await_waiting(&memory, 1));
 	shutdown(fd, SHUT_WR);
 	ask(client_open(), WRITE, 1, 0, 4096);
-	wait_for_waiting(2);
+	ck_assert(nbd_memory_await_waiting(&memory, 2));
 	nbd_memory_order(&memory, ORDER_CLOSE);
 	expect(fd, 1, 0);
 	ck_assert(nbd_peer_has_ended(fd));
@@ -420,7 +410,7 @@ START_TEST(a_network_client_waits_for_the_one_before)
 	ck_assert_uint_eq(mirror_nbd_get(answer + 8, 2) & 0x100, 0); /* no multi-conn */
 	nbd_memory_order(&memory, ORDER_OPEN);
 	ask(old, WRITE, 1, 0, 4096);
-	wait_for_waiting(1);
+	ck_assert(nbd_memory_await_waiting(&memory, 1));
 	new = network_connect();
 	ck_assert(nbd_peer_is_silent(new, 50));
 	memory.engine.takes = false;
