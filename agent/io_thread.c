@@ -219,6 +219,8 @@ static void count_on(struct agent_io *io)
 		{ "records_sent", &m->records_sent },
 		{ "records_received", &m->records_received },
 		{ "records_homed", &m->records_homed },
+		{ "records_overwritten", &m->records_overwritten },
+		{ "home_writes", &m->home_writes },
 		{ "io_enters", &i->enter_count },
 		{ "io_turns", &i->turn_count },
 		{ "io_submissions", &i->submission_count },

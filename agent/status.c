@@ -348,6 +348,8 @@ static void put_counters(json_t *o, const struct mirror_status *m)
 	put_count(o, "records_sent", m->records_sent);
 	put_count(o, "records_received", m->records_received);
 	put_count(o, "records_homed", m->records_homed);
+	put_count(o, "records_overwritten", m->records_overwritten);
+	put_count(o, "home_writes", m->home_writes);
 }
 
 /* What this instance alone knows: of the members, then of its own I/O. */

@@ -31,6 +31,7 @@ libmirror_la_SOURCES = \
 	mirror/engine/greet.c \
 	mirror/engine/greet.h \
 	mirror/engine/home.c \
+	mirror/engine/home_write.c \
 	mirror/engine/home.h \
 	mirror/engine/link.c \
 	mirror/engine/link.h \

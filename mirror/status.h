@@ -73,6 +73,8 @@ struct mirror_status {
 	uint64_t writes, reads, flushes, write_bytes, read_bytes;
 	uint64_t groups, log_writes, log_flushes, disk_flushes;
 	uint64_t records_sent, records_received, records_homed;
+	uint64_t records_overwritten; /* of these: a newer one went over them before */
+	uint64_t home_writes;         /* of the disks: neighbours go together */
 	struct mirror_status_io io;    /* filled by the driver, after the core */
 	uint64_t clients_refused; /* NBD clients, since the process began; so is ... */
 	char clients_text[FACT_TEXT_MAX]; /* ... why they still are, or "" */

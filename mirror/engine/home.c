@@ -13,6 +13,9 @@
  */
 #include "mirror/engine/state.h"
 
+#define OVERWRITTEN_LOOK 16u     /* records looked at for one that goes over another */
+#define HOME_AWAITED_PERCENT 25u /* of the log in use: it is time to free some */
+
 static bool is_copy(const struct mirror_engine *m)
 {
 	return m->state == ENGINE_IDLE || m->state == ENGINE_PREPARING;
@@ -195,70 +198,12 @@ void mirror_gate_io(struct mirror_engine *m, struct mirror_io *io)
 
 /* ---- home ---------------------------------------------------------------- */
 
-static void issue_op(struct mirror_engine *m, struct mirror_task_op *op)
-{
-	struct engine_home_op *h = m->open.home.ops_free;
-	struct mirror_record *r = op->owner;
-
-	assert(h != NULL);
-	m->open.home.ops_free = h->next;
-	h->op = op;
-	h->io = (struct mirror_io){
-		.device = op->space,
-		.offset_bytes = op->start,
-		.length_bytes = op->end - op->start,
-		.purpose = IO_HOME,
-		.owner = h,
-	};
-	if (r->header.type == MIRROR_RECORD_WRITE) {
-		h->io.op = MIRROR_IO_WRITE;
-		h->iov = (struct iovec){
-			r->data + (op->start - r->header.offset_bytes),
-			op->end - op->start,
-		};
-		h->io.iov = &h->iov;
-		h->io.iov_count = 1;
-	} else {
-		h->io.op = (r->header.flags & MIRROR_RECORD_MAY_DEALLOCATE) != 0 ?
-				   MIRROR_IO_TRIM :
-				   MIRROR_IO_ZERO;
-	}
-	mirror_engine_submit(m, &h->io);
-}
-
-static void issue_ops(struct mirror_engine *m, struct mirror_task_op_list *issue)
-{
-	struct mirror_task_op *op;
-
-	while ((op = mirror_task_op_pop(issue)) != NULL)
-		issue_op(m, op);
-}
-
-/* Hand records that the gate let start to the task groups, as far as they take them. */
-static bool start_issued(struct mirror_engine *m)
-{
-	struct mirror_task_op_list issue = { 0 };
-	struct mirror_record *r;
-	bool all = true;
-
-	while ((r = m->open.home.gate_issue.head) != NULL) {
-		if (mirror_tasks_add(m->memory.tasks, r, &r->part_count, r->header.disk,
-				     r->header.offset_bytes, mirror_record_end(r),
-				     &issue) != 0) {
-			all = false;
-			break;
-		}
-		mirror_record_pop(&m->open.home.gate_issue);
-	}
-	issue_ops(m, &issue);
-	return all;
-}
-
-static void set_home(struct mirror_engine *m, struct mirror_record *r)
+/* At home: by a write of its own, or by that of the record that stands for it. */
+static void set_home(struct mirror_engine *m, struct mirror_record *r, bool written)
 {
 	mirror_record_set_state(r, MIRROR_RECORD_HOME);
 	r->partly_home = false;
-	r->sample_crc = mirror_evidence_crc(&r->header, r->data);
+	r->sample_crc = written ? mirror_evidence_crc(&r->header, r->data) : 0;
 	if (r->indexed) {
 		mirror_index_remove(&m->open.index[r->header.disk], r);
 		r->indexed = false;
@@ -268,6 +213,72 @@ static void set_home(struct mirror_engine *m, struct mirror_record *r)
 		r->data = NULL;
 	}
 	m->open.counters.records_homed++;
+}
+
+/* Does `newer` go over all of `r`, and go home for sure? It has to be as far as `r` (the
+ * limit); a refresh record of our own is never written; and where the disk alone keeps the
+ * order, a later group must not come before this one. */
+static bool stands_for(const struct mirror_engine *m, const struct mirror_record *newer,
+		       const struct mirror_record *r, uint64_t limit)
+{
+	const struct mirror_header *n = &newer->header, *h = &r->header;
+
+	return n->sequence > h->sequence && n->sequence <= limit &&
+	       n->offset_bytes <= h->offset_bytes &&
+	       mirror_record_end(newer) >= mirror_record_end(r) &&
+	       (n->flags & MIRROR_RECORD_REFRESH) == 0 &&
+	       (!is_copy(m) || m->open.home.gate.together ||
+		(n->generation == h->generation && n->group == h->group));
+}
+
+/* The disk need not see a record that a newer one goes over. That one is in the log until
+ * it is at home itself, so a restart brings it; and a cut that drops it sends its extent
+ * again (D8), as if it had been at home. */
+static bool is_overwritten(const struct mirror_engine *m, const struct mirror_record *r,
+			   uint64_t limit)
+{
+	const struct mirror_header *h = &r->header;
+	const struct mirror_record *at = mirror_index_first_overlap(
+		&m->open.index[h->disk], h->offset_bytes, h->length_bytes);
+
+	for (uint32_t i = 0; at != NULL && i < OVERWRITTEN_LOOK; i++) {
+		if (stands_for(m, at, r, limit))
+			return true;
+		at = mirror_index_next_overlap(at, h->offset_bytes, h->length_bytes);
+	}
+	return false;
+}
+
+static void came_home(struct mirror_engine *m, struct mirror_record *r, bool written)
+{
+	m->open.home.homing_count--;
+	set_home(m, r, written);
+	if (m->open.home.gate.outstanding_count > 0)
+		gate_done(m, r);
+}
+
+/* Hand records that the gate let start to the task groups, as far as they take them. */
+static bool start_issued(struct mirror_engine *m, uint64_t limit)
+{
+	struct mirror_task_op_list issue = { 0 };
+	struct mirror_record *r;
+	bool all = true;
+
+	while (all && (r = m->open.home.gate_issue.head) != NULL) {
+		if (is_overwritten(m, r, limit)) {
+			mirror_record_pop(&m->open.home.gate_issue);
+			m->open.counters.records_overwritten++;
+			came_home(m, r, false);
+		} else if (mirror_tasks_add(m->memory.tasks, r, &r->part_count,
+					    r->header.disk, r->header.offset_bytes,
+					    mirror_record_end(r), &issue) == 0) {
+			mirror_record_pop(&m->open.home.gate_issue);
+		} else {
+			all = false;
+		}
+	}
+	mirror_home_write(m, &issue);
+	return all;
 }
 
 /* One record towards home. False: it has to wait, and so do all behind it. */
@@ -293,31 +304,73 @@ static bool advance(struct mirror_engine *m, struct mirror_record *r)
 	}
 	mirror_record_set_state(r, MIRROR_RECORD_HOMING);
 	if (there)
-		set_home(m, r);
+		set_home(m, r, true);
 	else
 		m->open.home.homing_count++;
 	return true;
 }
 
-/* Few while no role, hold or want of room waits for them: the next log write stands behind
- * them in the device's queue, and clients wait for that. */
-static uint32_t ops_max(const struct mirror_engine *m)
+/* A role, a hold, a read or want of room waits for records to be at home. */
+static bool is_awaited(const struct mirror_engine *m)
 {
 	const struct engine_marks *marks = &m->open.marks;
 	const struct mirror_pool *pool = m->buffers.pool;
-	const bool awaited = (m->state != ENGINE_SERVING && m->state != ENGINE_IDLE) ||
-			     m->open.home.wanted > marks->home_flushed ||
-			     mirror_ring_used_percent(m->open.ring) > 50 ||
-			     marks->last - marks->home_flushed > RECORDS_MAX / 4 ||
-			     mirror_pool_bytes_free(pool) <
-				     mirror_pool_bytes_total(pool) / 2;
 
-	return awaited ? HOME_OPS_MAX : HOME_OPS_FEW;
+	return (m->state != ENGINE_SERVING && m->state != ENGINE_IDLE) ||
+	       m->open.home.wanted > marks->home_flushed ||
+	       (m->open.home.read_wanted > marks->home && marks->last > marks->home) ||
+	       mirror_ring_used_percent(m->open.ring) > HOME_AWAITED_PERCENT ||
+	       marks->last - marks->home_flushed > RECORDS_MAX / 4 ||
+	       mirror_pool_bytes_free(pool) < mirror_pool_bytes_total(pool) / 2;
+}
+
+/* Records that may begin now. Few writes while nothing waits for them: the next log write
+ * stands behind them in the device's queue, and clients wait for that. */
+static uint32_t room(const struct mirror_engine *m, bool awaited)
+{
+	const uint32_t writes = awaited ? HOME_OPS_MAX : HOME_OPS_FEW;
+	const uint32_t records = HOME_OPS_MAX - m->open.home.homing_count;
+
+	if (m->open.home.write_count >= writes)
+		return 0;
+	return writes - m->open.home.write_count < records ?
+		       writes - m->open.home.write_count :
+		       records;
+}
+
+/* What has come lately is put off while clients write: the device is theirs, and a block
+ * that they write again goes home once. Returns the last record that need not wait. */
+static uint64_t delayed(struct mirror_engine *m, uint64_t limit)
+{
+	struct engine_home_delay *d = &m->open.home.delay;
+	const uint64_t last = m->open.marks.last;
+	uint64_t due;
+
+	if (d->last != last) {
+		d->last = last;
+		d->busy_ns = m->now_ns;
+	}
+	if (m->now_ns >= d->due_next_ns) {
+		d->due = d->due_next;
+		d->due_next = last;
+		d->due_next_ns = m->now_ns + HOME_DELAY_NS;
+	}
+	if (m->now_ns >= d->busy_ns + HOME_IDLE_NS)
+		return limit;
+	due = last > HOME_DELAY_RECORDS ? last - HOME_DELAY_RECORDS : 0;
+	if (due < d->due)
+		due = d->due;
+	if (due >= limit)
+		return limit;
+	mirror_engine_wake(m, d->busy_ns + HOME_IDLE_NS);
+	return due;
 }
 
 void mirror_home_pump(struct mirror_engine *m)
 {
 	const uint64_t limit = home_limit(m);
+	const bool awaited = is_awaited(m);
+	uint64_t end;
 
 	if (m->open.home.reset_due && m->open.cut.step == CUT_NONE &&
 	    mirror_home_is_quiet(m)) {
@@ -329,15 +382,20 @@ void mirror_home_pump(struct mirror_engine *m)
 	if (m->open.home.next <= m->open.marks.home_flushed)
 		m->open.home.next = m->open.marks.home_flushed +
 				    1; /* flushed since a reset */
-	pump_replay(m, limit);
-	if (!start_issued(m))
-		return;
-	while (m->open.home.next <= limit && m->open.home.homing_count < ops_max(m)) {
-		if (!advance(m, mirror_engine_record(m, m->open.home.next)))
+	end = awaited ? limit : delayed(m, limit);
+	pump_replay(m, end);
+	while (start_issued(m, limit) && m->open.home.next <= end) {
+		uint32_t count = room(m, awaited);
+
+		if (count == 0)
 			return;
-		m->open.home.next++;
-		if (!start_issued(m))
-			return;
+		for (; count > 0 && m->open.home.next <= end; count--) {
+			if (!advance(m, mirror_engine_record(m, m->open.home.next))) {
+				start_issued(m, limit);
+				return;
+			}
+			m->open.home.next++;
+		}
 	}
 }
 
@@ -345,8 +403,8 @@ void mirror_home_io(struct mirror_engine *m, struct mirror_io *io)
 {
 	struct engine_home_op *h = io->owner;
 	struct mirror_task_op_list issue = { 0 };
-	struct mirror_record *r = h->op->owner;
 
+	m->open.home.write_count--;
 	if (io->result < 0)
 		mirror_engine_fail(m, io->device, io->result, "writing");
 	if (m->open.failed)
@@ -358,17 +416,17 @@ void mirror_home_io(struct mirror_engine *m, struct mirror_io *io)
 	if (m->open.free.dirty_since_ns == 0)
 		m->open.free.dirty_since_ns = m->now_ns;
 	m->open.home.gate_dirty[io->device] = true;
-	r->partly_home = true;
-	r = mirror_tasks_done(m->memory.tasks, h->op, &issue);
+	for (uint32_t i = 0; i < h->op_count; i++) {
+		struct mirror_record *r = h->op[i]->owner;
+
+		r->partly_home = true;
+		r = mirror_tasks_done(m->memory.tasks, h->op[i], &issue);
+		if (r != NULL)
+			came_home(m, r, true);
+	}
 	h->next = m->open.home.ops_free;
 	m->open.home.ops_free = h;
-	if (r != NULL) {
-		m->open.home.homing_count--;
-		set_home(m, r);
-		if (m->open.home.gate.outstanding_count > 0)
-			gate_done(m, r);
-	}
-	issue_ops(m, &issue);
+	mirror_home_write(m, &issue);
 }
 
 /* ---- stopping and starting over ------------------------------------------ */
@@ -420,6 +478,7 @@ void mirror_home_reset(struct mirror_engine *m)
 	give_back(m);
 	m->open.home.gate_last.sequence = 0;
 	m->open.home.homing_count = 0;
+	m->open.home.write_count = 0;
 	m->open.home.next = m->open.marks.home_flushed + 1;
 	m->open.home.replay_next = 0;
 	mirror_gate_init(&m->open.home.gate, (struct mirror_group_number){ 0 },

@@ -309,24 +309,36 @@ static bool is_full(const struct mirror_engine *m)
 static bool home_is_awaited(const struct mirror_engine *m)
 {
 	return m->open.marks.proven < m->open.marks.logged &&
-	       (is_full(m) || m->open.home.wanted > m->open.marks.proven);
+	       (is_full(m) || m->open.home.wanted > m->open.marks.proven ||
+		m->open.home.read_wanted > m->open.marks.proven);
+}
+
+/* A flush stands in the way of the log writes beside it: few while records come, one soon
+ * after the last of them, and for the mark that follows it. */
+static uint64_t lazy_flush_ns(const struct engine_log *log, bool records)
+{
+	const uint64_t lazy_ns = log->unflushed_since_ns + FLUSH_LAZY_NS;
+	const uint64_t quiet_ns = log->logged_ns + FLUSH_QUIET_NS;
+
+	if (!records)
+		return log->mark_since_ns + FLUSH_QUIET_NS;
+	return lazy_ns < quiet_ns ? lazy_ns : quiet_ns;
 }
 
 static void pump_flush(struct mirror_engine *m)
 {
 	const bool records = m->open.marks.durable < m->open.marks.logged;
-	const uint64_t since = records ? m->open.log.unflushed_since_ns :
-					 m->open.log.mark_since_ns;
+	const uint64_t due_ns = lazy_flush_ns(&m->open.log, records);
 
 	if (m->open.log.flushing ||
 	    (!records && m->open.marks.proven >= m->open.log.mark_logged))
 		return;
 	if ((records && (m->open.log.flush_now ||
 			 m->open.log.unflushed_bytes >= UNFLUSHED_BYTES_LAZY)) ||
-	    home_is_awaited(m) || m->now_ns >= since + FLUSH_LAZY_NS)
+	    home_is_awaited(m) || m->now_ns >= due_ns)
 		start_flush(m);
 	else
-		mirror_engine_wake(m, since + FLUSH_LAZY_NS);
+		mirror_engine_wake(m, due_ns);
 }
 
 /* W4: when nothing else will carry the durable mark, a descriptor of its own does. */
@@ -424,6 +436,7 @@ static void batch_done(struct mirror_engine *m)
 	if (m->open.log.unflushed_bytes == 0)
 		m->open.log.unflushed_since_ns = m->now_ns;
 	m->open.log.unflushed_bytes += m->open.log.batch_bytes;
+	m->open.log.logged_ns = m->now_ns;
 	if (!m->open.failed)
 		mirror_marks_logged(m, m->open.log.batch_last);
 	m->open.log.batch_last = 0;

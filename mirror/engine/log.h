@@ -11,6 +11,7 @@ struct mirror_engine;
 
 struct engine_log {
 	uint64_t unflushed_bytes, unflushed_since_ns;
+	uint64_t logged_ns; /* the last write ended */
 	bool flushing, flush_now;
 	uint32_t parts; /* log writes under way: batch, pad */
 	bool full;      /* the next batch found no room */

@@ -75,6 +75,13 @@ static void finish(struct mirror_engine *m, struct engine_read *rd, int32_t resu
 		mirror_refresh_read_done(m, rd, result);
 }
 
+/* Records that may be put off go home now. */
+static bool wait_for_homes(struct mirror_engine *m)
+{
+	MIRROR_SET(m, home.read_wanted, m->open.marks.last);
+	return false;
+}
+
 /* Begin reading `length_bytes` into `data`: for a client (`q`), or for the
  * refresh of `site` (q is NULL). False: not now, try again after a step. */
 static bool begin(struct mirror_engine *m, struct mirror_request *q, uint32_t disk,
@@ -90,13 +97,13 @@ static bool begin(struct mirror_engine *m, struct mirror_request *q, uint32_t di
 	count = mirror_index_collect(&m->open.index[disk], offset_bytes, length_bytes,
 				     found, READ_OVERLAPS_MAX);
 	if (count < 0)
-		return false; /* so many: wait until some are home */
+		return wait_for_homes(m); /* so many */
 	for (int i = 0; i < count; i++)
 		if ((found[i]->header.type == MIRROR_RECORD_WRITE &&
 		     found[i]->data == NULL) ||
 		    found[i]->partly_home)
-			return false; /* only in the log: the replay brings it; or a
-				       newer one may be below it at home already */
+			return wait_for_homes(m); /* only in the log: the replay brings
+					it; or a newer one may be below it at home */
 	*rd = (struct engine_read){
 		.used = true,
 		.request = q,

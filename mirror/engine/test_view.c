@@ -89,13 +89,13 @@ bool mirror_view_is_superblock(const struct mirror_io *io)
 	return io->purpose == IO_SUPERBLOCK;
 }
 
-const struct mirror_record *mirror_view_homing(const struct mirror_io *io)
+const struct mirror_record *mirror_view_homing(const struct mirror_io *io, uint32_t i)
 {
 	const struct engine_home_op *h = io->owner;
 
-	if (io->purpose != IO_HOME || io->device == MIRROR_IO_LOG)
+	if (io->purpose != IO_HOME || i >= h->op_count)
 		return NULL;
-	return h->op->owner;
+	return h->op[i]->owner;
 }
 
 bool mirror_view_refresh_read(const struct mirror_engine *m, uint64_t *offset_bytes)

@@ -85,8 +85,8 @@ const struct mirror_record *mirror_view_record(const struct mirror_view *v,
 
 /* Is the superblock written by it? */
 bool mirror_view_is_superblock(const struct mirror_io *io);
-/* The record that it brings home to a disk; NULL: it is for something else. */
-const struct mirror_record *mirror_view_homing(const struct mirror_io *io);
+/* The i-th of the records that it brings home to a disk; NULL: there are no more. */
+const struct mirror_record *mirror_view_homing(const struct mirror_io *io, uint32_t i);
 
 /* Where the refresh's oldest read under way begins; false: there is none. */
 bool mirror_view_refresh_read(const struct mirror_engine *m, uint64_t *offset_bytes);

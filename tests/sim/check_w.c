@@ -1,7 +1,8 @@
 /* check_w.c - the write-ahead rules:
  *   W1  a home write starts after its record is durable in this log, by the marks and on
  *       the device, and a mark on the device proves it
- *   W2  records that count as home and flushed are on the disk's stable storage
+ *   W2  records that count as home and flushed are on the disk's stable storage, as far as
+ *       no newer record in the log goes over them
  *       (check_g5.c: and others have them, or a map stands for them)
  *   W3  a site that restarts has all that it had called durable, and claims no more than
  *       is durable
@@ -52,14 +53,12 @@ static bool is_proven(const struct mirror_view *m, struct sim_site *s, uint64_t 
 	return sequence <= s->home_proven;
 }
 
-static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
+static void check_homing(struct sim *w, uint32_t node, const struct mirror_io *io,
+			 const struct mirror_record *r)
 {
 	const struct mirror_view *m = sim_view(w, node);
 	struct sim_site *s = &w->site[w->node[node].site];
-	const struct mirror_record *r = mirror_view_homing(io);
 
-	if (r == NULL)
-		return;
 	if (r->header.sequence > m->marks->durable)
 		sim_violate(w, "W1", "sequence %llu goes home, and %llu is durable",
 			    (unsigned long long)r->header.sequence,
@@ -84,7 +83,30 @@ static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
 			    (unsigned long long)m->sb->hold.sequence);
 }
 
+static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
+{
+	const struct mirror_record *r;
+
+	for (uint32_t i = 0; (r = mirror_view_homing(io, i)) != NULL; i++)
+		check_homing(w, node, io, r);
+}
+
 /* ---- W2: flushed at home -------------------------------------------------------- */
+
+/* A newer record that is durable in the log, and will go home, goes over the sector. */
+static bool is_overwritten(const struct mirror_view *m, const struct mirror_header *h,
+			   uint64_t at)
+{
+	for (uint64_t s = m->marks->home_flushed + 1; s <= m->marks->durable; s++) {
+		const struct mirror_header *n = &mirror_view_record(m, s)->header;
+
+		if (n->type != MIRROR_RECORD_FLUSH && n->disk == h->disk &&
+		    (n->flags & MIRROR_RECORD_REFRESH) == 0 && n->offset_bytes <= at &&
+		    at < n->offset_bytes + n->length_bytes)
+			return true;
+	}
+	return false;
+}
 
 /* The sector is on stable storage with this record's content, or a later one's. */
 static bool is_stable(const struct sim *w, const struct sim_device *d,
@@ -118,7 +140,8 @@ static void check_flushed(struct sim *w, uint32_t node, uint64_t from)
 			continue;
 		for (uint64_t at = 0; at < h->length_bytes; at += SIM_SECTOR)
 			if (!is_stable(w, &w->site[m->site].disk[h->disk], h,
-				       h->offset_bytes + at, limit)) {
+				       h->offset_bytes + at, limit) &&
+			    !is_overwritten(m, h, h->offset_bytes + at)) {
 				sim_violate(w, "W2",
 					    "site %u counts sequence %llu as home and "
 					    "flushed, and it is not on stable storage",
