@@ -64,6 +64,7 @@ lay_slow_commands() {
 		cat > "$LAB/tree/usr/sbin/$command" <<-END
 		#!/bin/sh
 		[ ! -e /run/slow ] || sleep \$(cat /run/slow)
+		[ ! -e /run/refusing ] || { echo >> /run/refusing; exit 1; }
 		case " \$* " in *" --fail "*) echo "\$*" >> /run/pushed ;; esac
 		exec /usr/sbin/$command.real "\$@"
 		END
@@ -145,6 +146,20 @@ test_promoted() {
 	expect_attribute n1 master-data ""
 	expect_attribute n1 hamirror-data-state ""
 }
+
+# What the cluster refuses for a while is published again, without an event or a monitor.
+test_refusing_cluster() {
+	agent n1 start $SUCCESS
+	node n1 touch /run/refusing
+	agent n1 promote $SUCCESS
+	await 10 is_asked_again || fail "n1: what was refused is not published again"
+	node n1 rm /run/refusing
+	await 10 attribute_is n1 master-data 10000 || complain "n1: no score of production"
+	agent n1 stop $SUCCESS
+}
+
+# Many more times than there are events of a promotion.
+is_asked_again() { [ "$(node n1 sh -c 'wc -l < /run/refusing')" -gt 60 ]; }
 
 # What is published slowly delays no judgement, and what was asked before a promotion
 # judges nothing after it.
@@ -317,6 +332,7 @@ test_parameters
 test_stopped
 test_unpromoted
 test_promoted
+test_refusing_cluster
 test_slow_cluster
 test_forgetful_cluster
 test_promotion_takes_too_long
