@@ -58,6 +58,7 @@ struct cluster_fence {
 	atomic_bool connected;
 	char pushed[PUSHED_MAX][CLUSTER_NAME_BYTES]; /* the fencer has just named them */
 	uint32_t pushed_count;
+	bool gone;                    /* the fencer has ended the connection */
 	uint64_t idle_ns;             /* CLOCK_BOOTTIME: the fencer had nothing to tell */
 	uint64_t known_ns[KNOWN_MAX]; /* stamps in the history as it was read last */
 	uint32_t known_count;
@@ -127,24 +128,26 @@ static uint64_t stamp_of(const struct cluster_fence *f, const stonith_history_t 
 }
 
 /* The whole history at a connect; later a pushed notice, which is new, whatever the stamps
- * say of it. */
+ * say of it. It is told in any case: the next connection does not know when it came. */
 static bool read_history(struct cluster_fence *f, stonith_t *st)
 {
 	stonith_history_t *all = NULL;
+	const bool has = st->cmds->history(st, st_opt_sync_call, NULL, &all,
+					   HISTORY_TIMEOUT_S) == 0;
 
-	if (st->cmds->history(st, st_opt_sync_call, NULL, &all, HISTORY_TIMEOUT_S) != 0)
-		return false;
 	for (uint32_t i = 0; i < f->pushed_count; i++)
 		tell(f, f->pushed[i], stamp_of(f, all, f->pushed[i]), true);
 	for (const stonith_history_t *h = all; h != NULL; h = h->next)
 		if (is_proof(h) && !atomic_load(&f->connected))
 			tell(f, h->target, completed_ns(h), false);
+	f->pushed_count = 0;
+	if (!has)
+		return false;
 	f->known_count = 0;
 	for (const stonith_history_t *h = all; h != NULL && f->known_count < KNOWN_MAX;
 	     h = h->next)
 		f->known_ns[f->known_count++] = completed_ns(h);
 	stonith_history_free(all);
-	f->pushed_count = 0;
 	return true;
 }
 
@@ -159,7 +162,17 @@ static bool wait_for(struct cluster_fence *f, int fd, int wait_ms)
 
 	while (poll(p, 2, fd < 0 ? wait_ms : IDLE_MS) == 0 && fd >= 0)
 		f->idle_ns = common_clock_ns(CLOCK_BOOTTIME);
+	f->gone = (p[1].revents & ~POLLIN) != 0;
 	return p[0].revents != 0;
+}
+
+/* All that the fencer has to tell. False: it is gone. Of a connection that has ended the
+ * library is not asked: that of Pacemaker 2.1.5 tries to read from it for ever. */
+static bool take(struct cluster_fence *f, stonith_t *st)
+{
+	if (f->gone || !stonith_dispatch(st))
+		return false;
+	return f->pushed_count == 0 || read_history(f, st);
 }
 
 /* One connection, from connect to loss. True when the thread is to end. */
@@ -177,8 +190,7 @@ static bool follow(struct cluster_fence *f, stonith_t *st)
 		while (!end && known && st->state != stonith_disconnected) {
 			end = wait_for(f, fd, -1);
 			/* without its history nothing is known: from the start */
-			if (!end && (!stonith_dispatch(st) ||
-				     (f->pushed_count > 0 && !read_history(f, st))))
+			if (!end && !take(f, st))
 				break;
 		}
 		atomic_store(&f->connected, false);

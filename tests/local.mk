@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/test_events \
 	tests/unit/test_evidence \
 	tests/unit/test_fence \
+	tests/unit/test_fence_driver \
 	tests/unit/test_names \
 	tests/unit/test_force \
 	tests/unit/test_gate \
@@ -155,6 +156,7 @@ tests_unit_test_control_LDADD = $(agent_test_libraries)
 tests_unit_test_create_LDADD = $(agent_test_libraries)
 tests_unit_test_devices_LDADD = $(agent_test_libraries)
 tests_unit_test_events_LDADD = $(agent_test_libraries)
+tests_unit_test_fence_driver_LDADD = $(agent_test_libraries)
 tests_unit_test_last_words_LDADD = $(agent_test_libraries)
 tests_unit_test_request_LDADD = $(agent_test_libraries)
 tests_unit_test_node_LDADD = $(agent_test_libraries)
