@@ -87,8 +87,10 @@ static void take_message(struct cluster_core *c, const struct cluster_event *e)
 			return;
 		}
 		node = cluster_join_sender(c, e->message.nodeid, e->message.pid, m);
-		if (node != VIEW_NONE)
-			take_member_message(c, (uint32_t)node, m);
+		if (node == VIEW_NONE)
+			return;
+		cluster_fence_heard(c, (uint32_t)node);
+		take_member_message(c, (uint32_t)node, m);
 	} else if (error != -ESTALE && c->now_ns >= c->bad_message_ns) {
 		c->bad_message_ns = c->now_ns + BAD_MESSAGE_NS;
 		cluster_tell(c, "message", "", "refused",

@@ -92,7 +92,9 @@ struct cluster_event {
 					       may be apart from ours;
 					       UINT64_MAX: now, an operator says */
 			bool live;          /* the fencer has just told it; else it
-					       stands in a history */
+					       stands in a history ... */
+			bool late;          /* ... to which another fencer has brought
+					       it since that was read */
 			uint64_t since_ns;  /* live: by the clock of now_ns, a time at
 					       which the fencer had not told it yet */
 		} fenced;

@@ -184,24 +184,51 @@ static void not_counted(struct cluster_core *c, uint32_t node, uint64_t boot)
 		name, c->config->instance, name);
 }
 
+/* The last sign of life of the boot that was seen last, by our wall clock as it was then
+ * and as it is now, whichever is later; of a boot that is known from a view only, when that
+ * was proposed. */
+static uint64_t alive_wall_ns(const struct cluster_core *c, uint32_t node)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const struct voter_heard *h = &c->voter.heard[node];
+	uint64_t wall_ns = !c->node[node].known && v != NULL ? v->wall_ns : 0;
+	uint64_t since_ns;
+
+	if (h->boot != c->node[node].seen_boot)
+		return wall_ns;
+	if (h->wall_ns > wall_ns)
+		wall_ns = h->wall_ns;
+	since_ns = c->now_ns - h->now_ns;
+	if (h->own_boot == c->self.boot && c->wall_ns > since_ns &&
+	    c->wall_ns - since_ns > wall_ns)
+		wall_ns = c->wall_ns - since_ns;
+	return wall_ns;
+}
+
+void cluster_fence_heard(struct cluster_core *c, uint32_t node)
+{
+	c->voter.heard[node] = (struct voter_heard){
+		.boot = c->node[node].said.boot,
+		.own_boot = c->self.boot,
+		.now_ns = c->now_ns,
+		.wall_ns = c->wall_ns,
+	};
+}
+
 /* The notice ends the boot that was seen last, if that boot was seen before the notice. */
 static void judge(struct cluster_core *c, uint32_t node, const struct fencing *f)
 {
-	const struct view *v = cluster_vote_in_effect(c);
 	struct node *n = &c->node[node];
 	const uint64_t boot = n->seen_boot;
-	uint64_t seen_wall_ns = v != NULL ? v->wall_ns : 0;
 	struct message *m;
 
-	if (n->known)
-		seen_wall_ns = n->boot_wall_ns;
 	judged(c, node, f->wall_ns);
 	if (boot == 0 ||
-	    (f->live ? f->since_ns < n->seen_ns : f->wall_ns < seen_wall_ns)) {
+	    (f->live ? f->since_ns < n->seen_ns : f->wall_ns < alive_wall_ns(c, node))) {
 		not_counted(c, node, boot);
 		return;
 	}
-	if (f->live ? f->since_ns >= n->came_ns : f->wall_ns >= n->came_wall_ns)
+	if (f->wall_ns == UINT64_MAX || (f->live && f->since_ns >= n->came_ns))
 		n->unsaid = false;
 	n->parted_boot = 0;
 	if (n->fenced_boot == boot)
@@ -215,11 +242,16 @@ static void judge(struct cluster_core *c, uint32_t node, const struct fencing *f
 
 /* The fencer says that a node was fenced: just now, or from its history, which names
  * older fencings too, of boots that are long over. Clocks differ and jump, so times are
- * compared only where there is nothing else, and never to drop a notice that has just come:
+ * compared only where there is nothing else, and never to drop a notice that has just come.
+ * No entry of a history is known again for certain: it has no name, each fencer stamps a
+ * fencing by its own clock, and one that restarts is given the stamps of another. So a
+ * stamp may only tell that an entry does not count:
  *
  *   the notice is                            it says
  *   of a history, and not newer than one     nothing (the voter file remembers)
  *     that was judged
+ *   of a history, brought there late by      nothing: it may be older than any boot
+ *     another fencer                           that we have seen
  *   of a history, and not all peers here     nothing yet
  *     have announced themselves
  *   of a history, of a node that is here     nothing: an older boot was fenced
@@ -229,8 +261,8 @@ static void judge(struct cluster_core *c, uint32_t node, const struct fencing *f
  *   live, of a node that is not here         its boot that was seen last has ended, if
  *                                              that boot was seen before the fencer told
  *                                              of this fencing
- *   of a history, of a node that is not      likewise, if by the clocks that boot was
- *     here                                     seen before
+ *   of a history, of a node that is not      likewise, if by the clocks the last sign of
+ *     here                                     life of that boot was before
  */
 void cluster_fence_event(struct cluster_core *c, const struct cluster_event *e)
 {
@@ -248,7 +280,11 @@ void cluster_fence_event(struct cluster_core *c, const struct cluster_event *e)
 	n = &c->node[node];
 	if (!f.live && f.wall_ns <= c->voter.fenced[node].wall_ns)
 		return;
-	if (!f.live && f.wall_ns != UINT64_MAX) {
+	if (e->fenced.late) {
+		remember(c, node, f.wall_ns);
+		if (!is_here(c, node))
+			not_counted(c, node, n->seen_boot);
+	} else if (!f.live && f.wall_ns != UINT64_MAX) {
 		if (f.wall_ns > n->history_wall_ns)
 			n->history_wall_ns = f.wall_ns;
 	} else if (!is_here(c, node)) {

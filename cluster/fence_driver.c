@@ -6,6 +6,11 @@
  *   away        connected, read history  try again later   end
  *   connected   pass notices on          away              disconnect, end
  *
+ * A fencer that starts has no history; the others send it theirs seconds after a node
+ * joins, each entry with the stamp of the fencer that sends it (Pacemaker 2.1.5,
+ * daemons/fenced/fenced_history.c). So when the history has changed and the fencer is quiet
+ * again, it is read once more: entries that no notice told of have come late.
+ *
  * Each notice goes to the loop through a pipe, one notice per write: writes of
  * up to PIPE_BUF bytes are not torn.
  */
@@ -43,7 +48,7 @@
 
 struct notice {
 	uint64_t wall_ns, since_ns;
-	bool live;
+	bool live, late;
 	char node[CLUSTER_NAME_BYTES];
 };
 static_assert(sizeof(struct notice) <= PIPE_BUF, "a notice is written whole");
@@ -59,7 +64,9 @@ struct cluster_fence {
 	char pushed[PUSHED_MAX][CLUSTER_NAME_BYTES]; /* the fencer has just named them */
 	uint32_t pushed_count;
 	bool gone;                    /* the fencer has ended the connection */
-	uint64_t idle_ns;             /* CLOCK_BOOTTIME: the fencer had nothing to tell */
+	bool changed;                 /* the history, since it was read */
+	bool quiet;                   /* the fencer had nothing to tell for a while */
+	uint64_t idle_ns;             /* ... CLOCK_BOOTTIME: then */
 	uint64_t known_ns[KNOWN_MAX]; /* stamps in the history as it was read last */
 	uint32_t known_count;
 };
@@ -68,10 +75,9 @@ struct cluster_fence {
  * connection: this is that thread's. */
 static _Thread_local struct cluster_fence *here;
 
-static void tell(struct cluster_fence *f, const char *node, uint64_t wall_ns, bool live)
+static void tell(struct cluster_fence *f, const char *node, struct notice n)
 {
-	struct notice n = { .wall_ns = wall_ns, .since_ns = f->idle_ns, .live = live };
-
+	n.since_ns = f->idle_ns;
 	snprintf(n.node, sizeof n.node, "%s", node);
 	/* The pipe holds hundreds; the loop reads them at once. What does not fit
 	 * is in the fencer's history, which the next connect reads. */
@@ -96,6 +102,13 @@ static void fenced(stonith_t *st, stonith_event_t *e)
 	if (here->pushed_count < PUSHED_MAX)
 		snprintf(here->pushed[here->pushed_count++], CLUSTER_NAME_BYTES, "%s",
 			 e->target);
+}
+
+static void changed(stonith_t *st, stonith_event_t *e)
+{
+	(void)st;
+	(void)e;
+	here->changed = true;
 }
 
 static uint64_t completed_ns(const stonith_history_t *h)
@@ -127,28 +140,54 @@ static uint64_t stamp_of(const struct cluster_fence *f, const stonith_history_t 
 	return common_clock_ns(CLOCK_REALTIME);
 }
 
-/* The whole history at a connect; later a pushed notice, which is new, whatever the stamps
- * say of it. It is told in any case: the next connection does not know when it came. */
+static void know(struct cluster_fence *f, uint64_t wall_ns)
+{
+	if (f->known_count < KNOWN_MAX)
+		f->known_ns[f->known_count++] = wall_ns;
+}
+
+/* What was pushed is new, whatever the stamps say of it. More may be on its way: what else
+ * is new in the history is left for later. */
+static void tell_pushed(struct cluster_fence *f, const stonith_history_t *all)
+{
+	for (uint32_t i = 0; i < f->pushed_count; i++) {
+		const uint64_t wall_ns = stamp_of(f, all, f->pushed[i]);
+
+		tell(f, f->pushed[i],
+		     (struct notice){ .wall_ns = wall_ns, .live = true });
+		know(f, wall_ns);
+	}
+	f->pushed_count = 0;
+}
+
+/* The whole history at a connect; later what has come to it. */
+static void tell_history(struct cluster_fence *f, const stonith_history_t *all)
+{
+	const bool late = atomic_load(&f->connected);
+
+	for (const stonith_history_t *h = all; h != NULL; h = h->next)
+		if (is_proof(h) && !(late && is_known(f, h)))
+			tell(f, h->target,
+			     (struct notice){ .wall_ns = completed_ns(h), .late = late });
+	f->known_count = 0;
+	for (const stonith_history_t *h = all; h != NULL; h = h->next)
+		know(f, completed_ns(h));
+	f->changed = false;
+}
+
+/* What was pushed is told in any case: the next connection does not know when it came. */
 static bool read_history(struct cluster_fence *f, stonith_t *st)
 {
 	stonith_history_t *all = NULL;
 	const bool has = st->cmds->history(st, st_opt_sync_call, NULL, &all,
 					   HISTORY_TIMEOUT_S) == 0;
 
-	for (uint32_t i = 0; i < f->pushed_count; i++)
-		tell(f, f->pushed[i], stamp_of(f, all, f->pushed[i]), true);
-	for (const stonith_history_t *h = all; h != NULL; h = h->next)
-		if (is_proof(h) && !atomic_load(&f->connected))
-			tell(f, h->target, completed_ns(h), false);
-	f->pushed_count = 0;
-	if (!has)
-		return false;
-	f->known_count = 0;
-	for (const stonith_history_t *h = all; h != NULL && f->known_count < KNOWN_MAX;
-	     h = h->next)
-		f->known_ns[f->known_count++] = completed_ns(h);
+	if (f->pushed_count > 0)
+		tell_pushed(f, all);
+	else if (has)
+		tell_history(f, all);
 	stonith_history_free(all);
-	return true;
+	return has;
 }
 
 /* True when the thread is to end. `fd` < 0: wait for that alone, or `wait_ms`; else
@@ -160,8 +199,11 @@ static bool wait_for(struct cluster_fence *f, int fd, int wait_ms)
 		{ .fd = fd, .events = POLLIN },
 	};
 
-	while (poll(p, 2, fd < 0 ? wait_ms : IDLE_MS) == 0 && fd >= 0)
+	f->quiet = false;
+	while (!f->quiet && poll(p, 2, fd < 0 ? wait_ms : IDLE_MS) == 0 && fd >= 0) {
 		f->idle_ns = common_clock_ns(CLOCK_BOOTTIME);
+		f->quiet = f->changed;
+	}
 	f->gone = (p[1].revents & ~POLLIN) != 0;
 	return p[0].revents != 0;
 }
@@ -172,7 +214,7 @@ static bool take(struct cluster_fence *f, stonith_t *st)
 {
 	if (f->gone || !stonith_dispatch(st))
 		return false;
-	return f->pushed_count == 0 || read_history(f, st);
+	return (f->pushed_count == 0 && !f->quiet) || read_history(f, st);
 }
 
 /* One connection, from connect to loss. True when the thread is to end. */
@@ -184,7 +226,8 @@ static bool follow(struct cluster_fence *f, stonith_t *st)
 	if (st->cmds->connect(st, CLIENT_NAME, &fd) != 0)
 		return wait_for(f, -1, RETRY_MS);
 	f->idle_ns = common_clock_ns(CLOCK_BOOTTIME);
-	if (st->cmds->register_notification(st, T_STONITH_NOTIFY_FENCE, fenced) == 0) {
+	if (st->cmds->register_notification(st, T_STONITH_NOTIFY_FENCE, fenced) == 0 &&
+	    st->cmds->register_notification(st, T_STONITH_NOTIFY_HISTORY, changed) == 0) {
 		known = read_history(f, st);
 		atomic_store(&f->connected, known);
 		while (!end && known && st->state != stonith_disconnected) {
@@ -196,6 +239,7 @@ static bool follow(struct cluster_fence *f, stonith_t *st)
 		atomic_store(&f->connected, false);
 	}
 	st->cmds->remove_notification(st, T_STONITH_NOTIFY_FENCE);
+	st->cmds->remove_notification(st, T_STONITH_NOTIFY_HISTORY);
 	st->cmds->disconnect(st);
 	return end || wait_for(f, -1, RETRY_MS);
 }
@@ -228,7 +272,8 @@ static int32_t notice_readable(int32_t fd, int32_t revents, void *data)
 			.fenced = { .node = n.node,
 				    .wall_ns = n.wall_ns,
 				    .since_ns = n.since_ns,
-				    .live = n.live },
+				    .live = n.live,
+				    .late = n.late },
 		};
 
 		f->owner.event(f->owner.owner, &event);

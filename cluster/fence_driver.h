@@ -1,11 +1,12 @@
 /* fence_driver.h - Pacemaker's confirmed fencings, from its fencer.
  *
  * Follows the fencer's notices, and reads its history at each connect, so that a
- * fencing that happened while nobody listened is learnt too; and after each notice, for
- * the time of that fencing as the history has it. Pacemaker may not
- * run, or not yet: the driver tries again every few seconds, and the status says
- * so. It lives in a thread of its own, because the fencer's library waits for
- * answers: a fencer that hangs may not hold up the lease.
+ * fencing that happened while nobody listened is learnt too; after each notice, for the
+ * time of that fencing as the history has it; and when the history has changed without a
+ * notice, for entries that another fencer has brought. Pacemaker may not run, or not yet:
+ * the driver tries again every few seconds, and the status says so. It lives in a thread of
+ * its own, because the fencer's library waits for answers: a fencer that hangs may not hold
+ * up the lease.
  *
  * Source: Pacemaker's crm/stonith-ng.h; docs/rules.md (D2, D6).
  */

@@ -63,18 +63,15 @@ struct node {
 	bool known;           /* `said` and `incarnation` are of its last announcement */
 	uint64_t incarnation; /* of its process */
 	struct announce said;
-	uint64_t boot_wall_ns; /* when it first said `said.boot` */
-	uint64_t seen_boot;    /* the boot of it that was heard of last ... */
-	uint64_t seen_ns;      /* ... and when; 0: before this process began */
-	uint64_t fenced_boot;  /* this boot of it was ended for certain; 0: none */
-	uint32_t nodeid;       /* corosync's, while `known` */
-	bool unsaid;           /* D2: a process of it came and has not announced ... */
-	uint64_t came_wall_ns; /* ... itself; a fencing since then ends that */
-	uint64_t came_ns;
+	uint64_t seen_boot;   /* the boot of it that was heard of last ... */
+	uint64_t seen_ns;     /* ... and when first; 0: before this process began */
+	uint64_t fenced_boot; /* this boot of it was ended for certain; 0: none */
+	uint32_t nodeid;      /* corosync's, while `known` */
+	bool unsaid;          /* D2: a process of it came and has not announced ... */
+	uint64_t came_ns;     /* ... itself; a fencing since then ends that */
 	struct fencing notice;    /* that came while it was here; wall_ns 0: none */
 	uint64_t notice_until_ns; /* it counts if the node leaves before */
 	bool uncounted;           /* an event told of a fencing that did not count */
-	bool notice_live;
 	uint64_t history_wall_ns;         /* of a history's entry to be judged; 0: none */
 	uint64_t renewed_ns;              /* its last RENEW came here */
 	uint64_t since_ns, since_wall_ns; /* of `member` */
@@ -421,6 +418,8 @@ bool cluster_fence_is_majority(const struct cluster_core *c, const struct view *
 void cluster_fence_init(struct cluster_core *c);
 void cluster_fence_event(struct cluster_core *c, const struct cluster_event *e);
 void cluster_fence_message(struct cluster_core *c, const struct message *m);
+/* The member has said something: its boot lives. */
+void cluster_fence_heard(struct cluster_core *c, uint32_t node);
 /* The node's process has left the ring. */
 void cluster_fence_left(struct cluster_core *c, uint32_t node);
 void cluster_fence_pump(struct cluster_core *c);

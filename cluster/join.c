@@ -59,6 +59,7 @@ static void node_leaves(struct cluster_core *c, struct peer *p)
 	n = &c->node[p->node];
 	p->node = VIEW_NONE;
 	cluster_member_set(c, n, false);
+	c->voter_dirty = true; /* its last sign of life */
 	if (cluster_view_ballot_node(c->yield.ballot) == (uint32_t)(n - c->node))
 		c->yield.ballot = 0;
 }
@@ -85,7 +86,6 @@ static void node_comes(struct cluster_core *c, uint32_t nodeid)
 	for (uint32_t n = 0; n < c->config->node_count; n++)
 		if (c->node[n].known && c->node[n].nodeid == nodeid) {
 			c->node[n].unsaid = true;
-			c->node[n].came_wall_ns = c->wall_ns;
 			c->node[n].came_ns = c->now_ns;
 		}
 }

@@ -118,8 +118,6 @@ static void place(struct cluster_core *c, int32_t node, uint32_t nodeid,
 	struct node *n = &c->node[node];
 	const bool joins = !n->member;
 
-	if (!n->known || n->said.boot != m->announce.boot)
-		n->boot_wall_ns = c->wall_ns;
 	n->known = true;
 	n->nodeid = nodeid;
 	n->unsaid = false;
@@ -128,6 +126,7 @@ static void place(struct cluster_core *c, int32_t node, uint32_t nodeid,
 	n->refused = false;
 	n->parted_boot = 0;
 	snprintf(n->text, sizeof n->text, "%s", m->announce.text);
+	cluster_fence_heard(c, (uint32_t)node);
 	cluster_fence_released(c, (uint32_t)node, m->announce.released);
 	cluster_round_seen(c, m->announce.promised);
 	cluster_round_seen(c, m->announce.ballot);

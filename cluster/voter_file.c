@@ -12,7 +12,8 @@
 /* Features: */
 #define VOTER_RELEASES 1u /* the releases follow the views */
 #define VOTER_FENCINGS 2u /* and the fencings follow those */
-#define VOTER_FEATURES (VOTER_RELEASES | VOTER_FENCINGS)
+#define VOTER_HEARD 4u     /* and the signs of life those */
+#define VOTER_FEATURES (VOTER_RELEASES | VOTER_FENCINGS | VOTER_HEARD)
 #define HEADER_BYTES 28u /* magic .. counter, CRC */
 
 /* Of how many nodes: the configuration may have had fewer then. */
@@ -46,6 +47,18 @@ static void fenced_codec(struct codec *c, const struct config *config, struct vo
 	}
 }
 
+static void heard_codec(struct codec *c, const struct config *config, struct voter *v)
+{
+	const uint32_t count = count_codec(c, config);
+
+	for (uint32_t n = 0; n < count; n++) {
+		codec_u64(c, &v->heard[n].boot);
+		codec_u64(c, &v->heard[n].own_boot);
+		codec_u64(c, &v->heard[n].now_ns);
+		codec_u64(c, &v->heard[n].wall_ns);
+	}
+}
+
 static bool body_codec(struct codec *c, const struct config *config, uint32_t features,
 		       struct voter *v, char *text, size_t text_size)
 {
@@ -65,6 +78,8 @@ static bool body_codec(struct codec *c, const struct config *config, uint32_t fe
 		released_codec(c, config, v);
 	if ((features & VOTER_FENCINGS) != 0)
 		fenced_codec(c, config, v);
+	if ((features & VOTER_HEARD) != 0)
+		heard_codec(c, config, v);
 	return same;
 }
 

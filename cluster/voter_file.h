@@ -35,6 +35,11 @@ struct voter {
 	struct {
 		uint64_t boot, wall_ns;
 	} fenced[CONFIG_NODE_COUNT_MAX];
+	/* D6: of each node the boot that was heard last, and when, by this node's clocks;
+	 * `now_ns` (CLOCK_BOOTTIME) holds in `own_boot` only. Older fencings say nothing. */
+	struct voter_heard {
+		uint64_t boot, own_boot, now_ns, wall_ns;
+	} heard[CONFIG_NODE_COUNT_MAX];
 };
 
 /* Encode into `data`, which holds CLUSTER_VOTER_FILE_BYTES. Returns the length. */

@@ -9,6 +9,7 @@
  *   D4  a site that has prepared a promotion has its refusal on stable storage; a site
  *       with a refusal takes no record of an older generation; it forgets no refusal
  *       before its time
+ *   D6  whom a member takes for fenced has ended
  *   D8  the chain's parents are sound; a log's records are of the generation that its
  *       history names for them; records that were cut off are undone, or their extents
  *       are owed; no SplitBrain without a force
@@ -202,6 +203,17 @@ static void check_view(struct sim *w, uint32_t node, const struct view *v)
 	check_chain(w, v);
 }
 
+/* Whom it takes for fenced has ended: by a reset, the fencing or an earlier one. */
+static void check_fenced(struct sim *w, uint32_t node)
+{
+	const struct cluster_core *c = w->node[node].core;
+
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (w->node[n].machine && c->node[n].fenced_boot == w->node[n].boot)
+			sim_violate(w, "D6", "n%u takes n%u for fenced, which lives",
+				    node + 1, n + 1);
+}
+
 /* A view is judged by the agreement before it: one with fewer voters is itself an agreement
  * of all of these, which tells nothing of the voters that it left out. */
 static void cluster(struct sim *w, uint32_t node)
@@ -209,6 +221,7 @@ static void cluster(struct sim *w, uint32_t node)
 	const struct view *v = cluster_vote_in_effect(w->node[node].core);
 
 	watch_file(w, node);
+	check_fenced(w, node);
 	if (v == NULL)
 		return;
 	check_view(w, node, v);

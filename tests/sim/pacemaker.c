@@ -3,6 +3,8 @@
  * with the best score when nobody serves; sometimes before, sometimes though somebody
  * does, sometimes twice; and gives up.
  */
+#include <string.h>
+
 #include "cluster/internal.h"
 #include "tests/sim/sim.h"
 
@@ -38,42 +40,81 @@ static uint32_t quorate_part(const struct sim *w)
 	return NOBODY;
 }
 
-/* Each machine notes a fencing by its own clock; one that was off then is told by
- * another, by that one's. */
+/* Each fencer that runs notes a fencing by its own clock. */
 static void note_fenced(struct sim *w, uint32_t node)
 {
 	struct sim_pacemaker *p = &w->pacemaker;
 
+	p->fencing_count++;
 	for (uint32_t n = 0; n < w->node_count; n++)
-		if (w->node[n].machine && n != node)
-			p->fenced_wall_ns[n][node] = sim_wall(w, n);
+		if (w->node[n].machine && n != node && !p->stopped[n])
+			p->history[n][node] = (struct sim_fencing){ p->fencing_count,
+								    sim_wall(w, n) };
 }
 
-void sim_pacemaker_boot(struct sim *w, uint32_t node)
-{
-	struct sim_pacemaker *p = &w->pacemaker;
-
-	for (uint32_t f = 0; f < w->node_count; f++) {
-		p->fenced_wall_ns[node][f] = 0;
-		for (uint32_t n = 0; n < w->node_count; n++)
-			if (n != node && w->node[n].machine &&
-			    p->fenced_wall_ns[node][f] == 0)
-				p->fenced_wall_ns[node][f] = p->fenced_wall_ns[n][f];
-	}
-}
-
-static void tell(struct sim *w, uint32_t node, uint32_t fenced, bool live)
+static void tell(struct sim *w, uint32_t node, uint32_t fenced, bool live, bool late)
 {
 	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
 
 	e.fenced.node = w->config.node[fenced].name;
-	e.fenced.wall_ns = w->pacemaker.fenced_wall_ns[node][fenced];
+	e.fenced.wall_ns = w->pacemaker.history[node][fenced].wall_ns;
 	e.fenced.live = live;
+	e.fenced.late = late;
 	/* Who was stopped does not know when it came. */
 	e.fenced.since_ns = w->pacemaker.owed[node][fenced] ? w->node[node].frozen_ns :
 							      sim_clock(w, node);
 	if (node != fenced && e.fenced.wall_ns != 0)
 		sim_cluster_step(w, node, &e);
+}
+
+static bool hears(const struct sim *w, uint32_t node)
+{
+	return w->node[node].running && w->now_ns >= w->node[node].frozen_until_ns &&
+	       !w->pacemaker.stopped[node];
+}
+
+/* The fencer is told by the others, with their stamps, the last node's of each fencing; and
+ * the process that follows it hears of these late. */
+static void sync_history(struct sim *w, uint32_t node)
+{
+	struct sim_pacemaker *p = &w->pacemaker;
+
+	for (uint32_t f = 0; f < w->node_count; f++) {
+		const uint32_t before = p->history[node][f].fencing;
+
+		for (uint32_t n = w->node_count; n-- > 0;)
+			if (n != node && w->node[n].machine && !p->stopped[n] &&
+			    p->history[n][f].fencing > p->history[node][f].fencing)
+				p->history[node][f] = p->history[n][f];
+		if (p->history[node][f].fencing != before && hears(w, node) &&
+		    p->asked_process[node] == w->node[node].process)
+			tell(w, node, f, false, true);
+	}
+	p->sync_at_ns[node] = 0;
+}
+
+static void forget_history(struct sim *w, uint32_t node)
+{
+	struct sim_pacemaker *p = &w->pacemaker;
+
+	memset(p->history[node], 0, sizeof p->history[node]);
+	p->asked_process[node] = 0;
+	p->sync_at_ns[node] = w->now_ns + w->plan.sync_ms * SIM_MS;
+	if (w->plan.sync_ms == 0)
+		sync_history(w, node);
+}
+
+void sim_pacemaker_boot(struct sim *w, uint32_t node)
+{
+	w->pacemaker.stopped[node] = false;
+	forget_history(w, node);
+}
+
+void sim_pacemaker_stop(struct sim *w, uint32_t node, bool stop)
+{
+	w->pacemaker.stopped[node] = stop;
+	if (!stop)
+		forget_history(w, node);
 }
 
 /* Who starts asks what was fenced before; one that was stopped hears of it when it goes
@@ -83,12 +124,12 @@ static void tell_history(struct sim *w, uint32_t node)
 	struct sim_pacemaker *p = &w->pacemaker;
 	const bool starts = p->asked_process[node] != w->node[node].process;
 
-	if (!w->node[node].running || w->now_ns < w->node[node].frozen_until_ns)
+	if (!hears(w, node))
 		return;
 	p->asked_process[node] = w->node[node].process;
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		if (starts || p->owed[node][n])
-			tell(w, node, n, p->owed[node][n] && !starts);
+			tell(w, node, n, p->owed[node][n] && !starts, false);
 		p->owed[node][n] = false;
 	}
 }
@@ -96,10 +137,10 @@ static void tell_history(struct sim *w, uint32_t node)
 static void tell_fenced(struct sim *w, uint32_t node)
 {
 	for (uint32_t n = 0; n < w->node_count; n++) {
-		if (!w->node[n].running || n == node)
+		if (!w->node[n].running || n == node || w->pacemaker.stopped[n])
 			continue;
-		if (w->now_ns >= w->node[n].frozen_until_ns)
-			tell(w, n, node, true);
+		if (hears(w, n))
+			tell(w, n, node, true, false);
 		else
 			w->pacemaker.owed[n][node] = true;
 	}
@@ -267,8 +308,13 @@ void sim_pacemaker(struct sim *w)
 {
 	const uint32_t part = quorate_part(w);
 
-	for (uint32_t n = 0; n < w->node_count; n++)
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		if (w->node[n].machine && w->now_ns >= w->node[n].frozen_until_ns &&
+		    w->pacemaker.sync_at_ns[n] != 0 &&
+		    w->now_ns >= w->pacemaker.sync_at_ns[n])
+			sync_history(w, n);
 		tell_history(w, n);
+	}
 	if (!w->pacemaker.off) {
 		if (w->plan.fencing)
 			fence(w, part);

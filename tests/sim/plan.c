@@ -287,4 +287,5 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed, bool alone)
 		add_hang(p, &r);
 	if (sim_random_below(&r, 4) == 0)
 		add_holes(p, &r);
+	p->sync_ms = 2500 * sim_random_below(&r, 3);
 }

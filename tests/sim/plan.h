@@ -88,6 +88,7 @@ struct sim_plan {
 	uint64_t cpg_us, mail_us, line_us, io_us; /* delays, at most */
 	bool fencing;
 	uint64_t fence_ms;
+	uint64_t sync_ms; /* so late a fencer that starts is told of older ones */
 	bool force;            /* operators may */
 	uint32_t order;        /* enum config_order */
 	uint32_t stale_one_in; /* records on the line; 0: none */

@@ -263,6 +263,52 @@ static void late_notice(struct sim_scene *s)
 	WHILE(s, 40000, is_hosted, "a host that is cut off keeps its disks");
 }
 
+/* Its host was fenced once while its mate was down, and is back, and the mate too. Only then
+ * another fencer, whose clock is ahead, tells the mate's of that fencing. The host is cut
+ * off, nobody has fenced it this time, and the mate's process starts anew. */
+static void late_entry(struct sim_scene *s)
+{
+	const uint32_t host = (uint32_t)s->w->site[1].open_node, mate = 5 - host;
+
+	s->w->plan.sync_ms = 5000;
+	s->w->node[4].wall_offset_ns = 3600 * (int64_t)SIM_S;
+	sim_machine_reset(s->w, mate);
+	sim_fence(s->w, host);
+	sim_node_start(s->w, host);
+	s->node = host;
+	s->site = 1;
+	UNTIL(s, 8000, is_hosted, "it is back and has the disks again");
+	sim_node_start(s->w, mate);
+	UNTIL(s, 4000, sim_agree, "its mate starts");
+	WHILE(s, 6000, is_hosted, "it keeps the disks");
+	sim_part(s->w, 1u << host, true, true);
+	WHILE(s, 5000, is_hosted, "a host that is cut off keeps its disks");
+	sim_node_kill(s->w, mate);
+	sim_node_start(s->w, mate);
+	WHILE(s, 20000, is_hosted, "when its mate starts, too");
+}
+
+/* As before, but the mate's Pacemaker is stopped for maintenance until the host is cut off.
+ * The entry's stamp is later than the host's start, by a clock that is ahead by less than
+ * the time that the host has been here since. */
+static void older_entry(struct sim_scene *s)
+{
+	const uint32_t host = (uint32_t)s->w->site[1].open_node, mate = 5 - host;
+
+	s->w->node[4].wall_offset_ns = 30 * (int64_t)SIM_S;
+	sim_pacemaker_stop(s->w, mate, true);
+	sim_fence(s->w, host);
+	sim_node_start(s->w, host);
+	s->node = host;
+	s->site = 1;
+	UNTIL(s, 8000, is_hosted, "it is back and has the disks again");
+	WHILE(s, 60000, is_hosted, "it keeps the disks");
+	sim_part(s->w, 1u << host, true, true);
+	WHILE(s, 5000, is_hosted, "a host that is cut off keeps its disks");
+	sim_pacemaker_stop(s->w, mate, false);
+	WHILE(s, 20000, is_hosted, "when its mate hears of the older fencing, too");
+}
+
 const struct sim_scenario sim_scenarios_hosts[] = {
 	{ "log-hangs",
 	  "production's writelog answers nothing any more",
@@ -324,5 +370,17 @@ const struct sim_scenario sim_scenarios_hosts[] = {
 	  1,
 	  20,
 	  .play = late_notice },
+	{ "late-entry",
+	  "a host was fenced once, and its mate's fencer is told when it is back",
+	  { 2, 2 },
+	  1,
+	  20,
+	  .play = late_entry },
+	{ "older-entry",
+	  "a host was fenced once, and its mate's fencer is started after it is cut off",
+	  { 2, 2 },
+	  1,
+	  20,
+	  .play = older_entry },
 	{ 0 },
 };

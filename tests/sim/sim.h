@@ -27,7 +27,8 @@
  *   people     promote, demote, force, disconnect, connect, refresh at bad moments; and
  *              give up
  *   Pacemaker  fences late, not at the first attempt, or never; promotes late, before a
- *              fencing, twice, or though somebody serves
+ *              fencing, twice, or though somebody serves; each fencer has its
+ *              own stamps, and one that starts hears late of older fencings
  *
  * Without a cluster (plan.alone) there are no rings and no Pacemaker: two sites of one
  * host each, and an operator who is the majority (operator.c).
@@ -413,8 +414,7 @@ const struct mirror_view *sim_view(const struct sim *w, uint32_t node);
 uint64_t sim_soon(struct sim *w, uint64_t us_max);
 /* CLOCK_BOOTTIME of a node, and when it will show `clock_ns`. */
 uint64_t sim_clock(const struct sim *w, uint32_t node);
-/* CLOCK_REALTIME of a node: set by anyone to anything. */
-uint64_t sim_wall(const struct sim *w, uint32_t node);
+uint64_t sim_wall(const struct sim *w, uint32_t node); /* set by anyone to anything */
 uint64_t sim_time_of(const struct sim *w, uint32_t node, uint64_t clock_ns);
 void sim_violate(struct sim *w, const char *guarantee, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -592,7 +592,9 @@ bool sim_is_together(struct sim *w);
 uint64_t sim_promote(struct sim *w, uint32_t node, bool force);
 /* A fencing of the node, confirmed to all that run. */
 void sim_fence(struct sim *w, uint32_t node);
-/* Its machine starts: it learns from another who was fenced. */
+/* Its machine starts: it learns from others who was fenced. */
 void sim_pacemaker_boot(struct sim *w, uint32_t node);
+/* Its Pacemaker alone is stopped, or started again. */
+void sim_pacemaker_stop(struct sim *w, uint32_t node, bool stop);
 
 #endif

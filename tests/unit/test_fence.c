@@ -34,6 +34,17 @@ static void fenced(const char *node)
 	solo_step(&t, &e);
 }
 
+static void told_live(const char *node)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+
+	e.fenced.node = node;
+	e.fenced.wall_ns = t.now_ns;
+	e.fenced.live = true;
+	e.fenced.since_ns = t.now_ns;
+	solo_step(&t, &e);
+}
+
 /* Two voters; they agree on a view when `agree`; then node 1 goes. */
 static void two_voters(bool agree)
 {
@@ -268,7 +279,11 @@ START_TEST(a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is)
 	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
 	cluster_status_get(t.core, t.now_ns, &status);
 	ck_assert_ptr_null(strstr(status.text, "the others were fenced"));
-	fenced("n2");
+	fenced("n2"); /* a history's: it may be of before that process */
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+	told_live("n2");
 	solo_tick(&t, 10000);
 	solo_persisted(&t);
 	ck_assert_ptr_nonnull(solo_sent(&t, MESSAGE_PROPOSE));
@@ -299,6 +314,70 @@ START_TEST(a_mate_of_another_lineage_may_have_the_disks)
 }
 END_TEST
 
+/* Another fencer's entry says nothing of when it was: not now, and not when the process
+ * starts anew and finds it in the history, whatever its stamp. */
+START_TEST(an_entry_that_comes_late_says_nothing)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+	const bool here = _i == 0;
+
+	two_voters(true);
+	if (here) {
+		solo_ring(&t, 3);
+		solo_announce(&t, 1);
+	}
+	solo_persisted(&t);
+	e.fenced.node = "n2";
+	e.fenced.wall_ns = t.now_ns + 3600 * 1000 * SOLO_MS;
+	e.fenced.late = true;
+	solo_step(&t, &e);
+	ck_assert_uint_eq(t.core->node[1].fenced_boot, 0);
+	ck_assert_int_eq(told("fenced-unsure") != NULL, !here);
+	solo_ring(&t, 1);
+	e.fenced.late = false;
+	solo_step(&t, &e);
+	ck_assert_uint_eq(t.core->node[1].fenced_boot, 0);
+}
+END_TEST
+
+/* The stamp has to be after the last sign of life, not only after the first one: by our
+ * clock as it was then, and, in the same boot of ours, as it is now. */
+START_TEST(a_history_counts_only_after_the_last_sign_of_life)
+{
+	static uint8_t file[CLUSTER_VOTER_FILE_BYTES];
+	const bool is_set = _i >= 2; /* our clock */
+	const uint64_t step_ns = is_set ? 3600 * 1000 * SOLO_MS : 0;
+	const bool again = _i % 2 == 1;
+	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
+	struct cluster_actions *out = &t.actions;
+	uint64_t heard_ns;
+	size_t length;
+	char text[160];
+
+	two_voters(true);
+	solo_ring(&t, 3);
+	solo_announce(&t, 1);
+	solo_ring(&t, 1);
+	heard_ns = t.core->voter.heard[1].now_ns;
+	ck_assert_uint_lt(t.core->node[1].seen_ns, heard_ns);
+	if (again) { /* a process that starts has it from the voter file */
+		length = cluster_voter_encode(&t.config, &t.core->voter, file);
+		cluster_destroy(t.core);
+		t.core = cluster_create(&t.config, &t.self, file, length, text,
+					sizeof text);
+		solo_ring(&t, 1);
+	}
+	e.fenced.node = "n2";
+	for (uint32_t after = 0; after < 2; after++) {
+		e.now_ns = t.now_ns;
+		e.wall_ns = t.now_ns + step_ns;
+		e.fenced.wall_ns = heard_ns + step_ns - 1 + after;
+		cluster_step(t.core, &e, out);
+		ck_assert_uint_eq(t.core->node[1].fenced_boot != 0, after == 1);
+	}
+}
+END_TEST
+
 static void add_tests(TCase *tc)
 {
 	tcase_add_test(tc, half_of_the_voters_decide_nothing);
@@ -309,6 +388,8 @@ static void add_tests(TCase *tc)
 	tcase_add_loop_test(tc, a_notice_of_who_is_here_counts_if_it_goes_soon, 0, 3);
 	tcase_add_loop_test(tc, a_history_waits_until_all_who_are_here_are_known, 0, 2);
 	tcase_add_loop_test(tc, a_live_notice_counts_whatever_the_clocks_say, 0, 3);
+	tcase_add_loop_test(tc, an_entry_that_comes_late_says_nothing, 0, 2);
+	tcase_add_loop_test(tc, a_history_counts_only_after_the_last_sign_of_life, 0, 4);
 	tcase_add_test(tc, the_voter_file_remembers_fencings);
 	tcase_add_test(tc, a_mate_of_another_lineage_may_have_the_disks);
 	tcase_add_test(tc, a_fencing_says_nothing_of_who_has_come_back_since);

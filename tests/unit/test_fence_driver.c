@@ -23,7 +23,7 @@ static struct cluster_fence *fence;
 static struct {
 	char node[16];
 	uint64_t wall_ns;
-	bool live;
+	bool live, late;
 } told[TOLD_MAX];
 static uint32_t told_count, awaited;
 
@@ -172,7 +172,8 @@ static void event(void *owner, struct cluster_event *e)
 	ck_assert_uint_lt(told_count, TOLD_MAX);
 	snprintf(told[told_count].node, sizeof told[0].node, "%s", e->fenced.node);
 	told[told_count].wall_ns = e->fenced.wall_ns;
-	told[told_count++].live = e->fenced.live;
+	told[told_count].live = e->fenced.live;
+	told[told_count++].late = e->fenced.late;
 	if (told_count == awaited)
 		qb_loop_stop(loop);
 }
@@ -195,12 +196,13 @@ static void await(uint32_t count)
 	qb_loop_timer_del(loop, timer);
 }
 
-static void check(uint32_t i, const char *node, uint64_t at_s, bool live)
+static void check(uint32_t i, const char *node, uint64_t at_s, bool live, bool late)
 {
 	ck_assert_str_eq(told[i].node, node);
 	if (at_s != 0)
 		ck_assert_uint_eq(told[i].wall_ns, at_s * S_NS);
 	ck_assert_int_eq(told[i].live, live);
+	ck_assert_int_eq(told[i].late, late);
 }
 
 /* It is connected, and has told of the one entry in the history. */
@@ -214,7 +216,7 @@ static void setup(void)
 	loop = qb_loop_create();
 	ck_assert_int_eq(cluster_fence_open(loop, &owner, &fence), 0);
 	await(1);
-	check(0, "n1", 100, false);
+	check(0, "n1", 100, false, false);
 }
 
 static void teardown(void)
@@ -228,7 +230,23 @@ START_TEST(a_notice_has_the_stamp_of_the_history)
 	add_entry("n2", 50); /* a clock was set back */
 	say("Pn2");
 	await(2);
-	check(1, "n2", 50, true);
+	check(1, "n2", 50, true, false);
+}
+END_TEST
+
+/* Seconds after a node has joined; a notice of another node does not hide it. */
+START_TEST(an_entry_without_a_notice_is_late)
+{
+	add_entry("n3", 70);
+	say("H");
+	if (_i == 1) {
+		add_entry("n2", 200);
+		say("Pn2");
+	}
+	await(2 + (uint32_t)_i);
+	if (_i == 1)
+		check(1, "n2", 200, true, false);
+	check(1 + (uint32_t)_i, "n3", 70, false, true);
 }
 END_TEST
 
@@ -237,7 +255,7 @@ START_TEST(a_notice_is_told_though_the_history_cannot_be_read)
 	atomic_store(&history_fails, true);
 	say("Pn2");
 	await(2);
-	check(1, "n2", 0, true);
+	check(1, "n2", 0, true, false);
 }
 END_TEST
 
@@ -245,7 +263,7 @@ START_TEST(a_fencer_that_dies_is_found_again)
 {
 	close(theirs);
 	await(2);
-	check(1, "n1", 100, false);
+	check(1, "n1", 100, false, false);
 }
 END_TEST
 
@@ -258,6 +276,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_notice_has_the_stamp_of_the_history);
+	tcase_add_loop_test(tc, an_entry_without_a_notice_is_late, 0, 2);
 	tcase_add_test(tc, a_notice_is_told_though_the_history_cannot_be_read);
 	tcase_add_test(tc, a_fencer_that_dies_is_found_again);
 	suite_add_tcase(s, tc);

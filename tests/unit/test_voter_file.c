@@ -27,6 +27,7 @@ static void setup(void)
 	voter.released[0][RELEASED_COUNT_MAX - 1] = 4;
 	voter.fenced[3].boot = 5;
 	voter.fenced[1].wall_ns = 6;
+	voter.heard[1] = (struct voter_heard){ 7, 8, 9, 10 };
 }
 
 /* The header's CRC, after a change in it. */
@@ -52,20 +53,23 @@ START_TEST(a_slot_says_again_what_was_promised_and_accepted)
 	ck_assert_uint_eq(back.accepted.ballot, voter.accepted.ballot);
 	ck_assert_mem_eq(back.released, voter.released, sizeof back.released);
 	ck_assert_mem_eq(back.fenced, voter.fenced, sizeof back.fenced);
+	ck_assert_mem_eq(back.heard, voter.heard, sizeof back.heard);
 }
 END_TEST
 
-/* One without the features: neither releases nor, in any, fencings stand behind the
+/* Of an older version: of releases, fencings and signs of life, `_i` stand behind the
  * views. */
-START_TEST(a_file_without_releases_is_read)
+START_TEST(a_file_of_an_older_version_is_read)
 {
 	size_t length = cluster_voter_encode(&config, &voter, slot[0]);
 	struct bytes used;
 
-	length -= 4 + config.node_count * 16;
-	if (_i == 0)
+	length -= 4 + config.node_count * 32;
+	if (_i < 2)
+		length -= 4 + config.node_count * 16;
+	if (_i < 1)
 		length -= 4 + config.node_count * RELEASED_COUNT_MAX * 8;
-	slot[0][8] = (uint8_t)_i;
+	slot[0][8] = (uint8_t)((1u << _i) - 1);
 	used = bytes_of(slot[0] + 12, 4);
 	bytes_put_u32(&used, (uint32_t)length);
 	seal(slot[0], length);
@@ -74,7 +78,8 @@ START_TEST(a_file_without_releases_is_read)
 			 0);
 	ck_assert_uint_eq(back.accepted.ballot, voter.accepted.ballot);
 	ck_assert_uint_eq(back.released[3][0], _i == 0 ? 0 : 33);
-	ck_assert_uint_eq(back.fenced[3].boot, 0);
+	ck_assert_uint_eq(back.fenced[3].boot, _i < 2 ? 0 : 5);
+	ck_assert_uint_eq(back.heard[1].boot, 0);
 }
 END_TEST
 
@@ -185,7 +190,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, a_slot_says_again_what_was_promised_and_accepted);
-	tcase_add_loop_test(tc, a_file_without_releases_is_read, 0, 2);
+	tcase_add_loop_test(tc, a_file_of_an_older_version_is_read, 0, 3);
 	tcase_add_test(tc, a_write_that_is_cut_off_leaves_the_other_slot);
 	tcase_add_test(tc, what_stands_behind_a_slot_is_not_looked_at);
 	tcase_add_test(tc, damage_is_refused);
