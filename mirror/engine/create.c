@@ -142,7 +142,7 @@ void mirror_engine_reset(struct mirror_engine *m)
 		m->memory.homes[i].next = m->open.home.ops_free;
 		m->open.home.ops_free = &m->memory.homes[i];
 	}
-	memset(m->memory.reads, 0, READS_MAX * sizeof *m->memory.reads);
+	mirror_reads_reset(m);
 	memset(m->memory.replays, 0, REPLAYS_MAX * sizeof *m->memory.replays);
 	for (uint32_t i = 0; i < CONFIG_DISK_COUNT_MAX; i++)
 		mirror_index_init(&m->open.index[i], mirror_engine_random(m));

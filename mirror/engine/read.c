@@ -8,12 +8,14 @@
  */
 #include "mirror/engine/state.h"
 
-static struct engine_read *free_read(struct mirror_engine *m)
+void mirror_reads_reset(struct mirror_engine *m)
 {
-	for (uint32_t i = 0; i < READS_MAX; i++)
-		if (!m->memory.reads[i].used)
-			return &m->memory.reads[i];
-	return NULL;
+	m->open.reading.free = NULL;
+	for (uint32_t i = 0; i < READS_MAX; i++) {
+		m->memory.reads[i].used = false;
+		m->memory.reads[i].next = m->open.reading.free;
+		m->open.reading.free = &m->memory.reads[i];
+	}
 }
 
 static void note_overlaps(struct mirror_engine *m, struct engine_read *rd,
@@ -67,6 +69,8 @@ static void finish(struct mirror_engine *m, struct engine_read *rd, int32_t resu
 			mirror_buffer_unref(m, rd->overlap[i].data);
 	}
 	rd->used = false;
+	rd->next = m->open.reading.free;
+	m->open.reading.free = rd;
 	if (result == 0)
 		result = rd->failed;
 	if (q != NULL)
@@ -89,7 +93,7 @@ static bool begin(struct mirror_engine *m, struct mirror_request *q, uint32_t di
 		  struct engine_read **begun)
 {
 	struct mirror_record *found[READ_OVERLAPS_MAX];
-	struct engine_read *rd = free_read(m);
+	struct engine_read *rd = m->open.reading.free;
 	int count;
 
 	if (rd == NULL)
@@ -104,14 +108,14 @@ static bool begin(struct mirror_engine *m, struct mirror_request *q, uint32_t di
 		    found[i]->partly_home)
 			return wait_for_homes(m); /* only in the log: the replay brings
 					it; or a newer one may be below it at home */
-	*rd = (struct engine_read){
-		.used = true,
-		.request = q,
-		.disk = disk,
-		.offset_bytes = offset_bytes,
-		.length_bytes = length_bytes,
-		.data = data,
-	};
+	m->open.reading.free = rd->next;
+	rd->used = true; /* not zeroed: it is large, and overlap_count says how far */
+	rd->request = q;
+	rd->failed = 0;
+	rd->disk = disk;
+	rd->offset_bytes = offset_bytes;
+	rd->length_bytes = length_bytes;
+	rd->data = data;
 	note_overlaps(m, rd, found, (uint32_t)count);
 	*begun = rd;
 	return true;

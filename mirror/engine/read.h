@@ -13,6 +13,7 @@ struct mirror_engine;
 /* A read under way: of a client, or of the refresh. */
 struct engine_read {
 	bool used;
+	struct engine_read *next;       /* while it is free */
 	struct mirror_io io;
 	struct iovec iov;
 	struct mirror_request *request; /* NULL: refresh */
@@ -29,9 +30,12 @@ struct engine_read {
 };
 
 struct engine_reading {
+	struct engine_read *free;
 	uint32_t refresh_count; /* of the refreshes, under way */
 };
 
+/* None is under way any more. */
+void mirror_reads_reset(struct mirror_engine *m);
 bool mirror_read_start(struct mirror_engine *m, struct mirror_request *q);
 bool mirror_read_refresh(struct mirror_engine *m, uint32_t site, uint32_t link,
 			 uint32_t disk, uint64_t offset_bytes, uint64_t length_bytes,
