@@ -122,12 +122,18 @@ void agent_io_ublk_fail(struct agent_io *io, uint32_t disk)
 
 int agent_io_populate(struct agent_io *io)
 {
-	const struct mirror_pool *pool = mirror_engine_pool(io->engine);
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	struct iovec piece;
+	int error = 0;
 
-	return madvise(mirror_pool_region(pool), mirror_pool_bytes_total(pool),
-		       MADV_POPULATE_WRITE) == 0 ?
-		       0 :
-		       -errno;
+	for (uint32_t i = 0; mirror_engine_memory(io->engine, i, &piece); i++) {
+		const uintptr_t from = (uintptr_t)piece.iov_base & ~(page - 1);
+		const uintptr_t to = (uintptr_t)piece.iov_base + piece.iov_len;
+
+		if (madvise((void *)from, to - from, MADV_POPULATE_WRITE) != 0)
+			error = -errno;
+	}
+	return error;
 }
 
 void agent_io_queues_get(struct agent_io *io, struct mirror_status_queue *queue)

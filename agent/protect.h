@@ -47,7 +47,8 @@ void agent_protect(struct agent_protection *list);
  * unless the configuration allows it. */
 int agent_protect_io_flusher(void);
 
-/* The pool was to be had in memory; `error` is 0 or -errno (agent_io_populate()). */
+/* The pool, and the tables beside it, were to be had in memory; `error` is 0 or -errno
+ * (agent_io_populate()). */
 void agent_protect_pool(struct agent_protection *list, int error);
 
 /* It was asked for and is not there. */

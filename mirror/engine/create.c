@@ -7,9 +7,16 @@
 
 #include "mirror/engine/state.h"
 
+/* What is read into: nothing looks at what was there, and nothing touches it here, so that
+ * it costs no memory before it is used. */
+static void *input_blocks(uint64_t bytes)
+{
+	return aligned_alloc(MIRROR_BLOCK_BYTES, bytes);
+}
+
 static void *blocks(uint64_t bytes)
 {
-	void *at = aligned_alloc(MIRROR_BLOCK_BYTES, bytes);
+	void *at = input_blocks(bytes);
 
 	if (at != NULL)
 		memset(at, 0, bytes);
@@ -40,13 +47,13 @@ static bool take_memory(struct mirror_engine *m)
 	m->memory.scan = calloc(1, sizeof *m->memory.scan);
 	m->memory.tasks = mirror_tasks_create(c->task_range_count,
 					      c->task_per_range_count, HOME_OPS_MAX);
-	m->memory.scan_buffer = blocks(SCAN_BYTES);
+	m->memory.scan_buffer = input_blocks(SCAN_BYTES);
 	m->memory.sb_buffer = blocks(MIRROR_SUPERBLOCK_BYTES);
 	m->memory.batch_blocks = blocks((BATCH_DESCRIPTORS_MAX + 2) * MIRROR_BLOCK_BYTES);
 	m->memory.map_block = blocks(MIRROR_BLOCK_BYTES);
 	m->memory.headers_block = blocks(MIRROR_BLOCK_BYTES);
 	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++) {
-		m->link[i].read_buffer = blocks(LINK_READ_BYTES);
+		m->link[i].read_buffer = input_blocks(LINK_READ_BYTES);
 		if (m->link[i].read_buffer == NULL)
 			return false;
 	}
@@ -57,6 +64,33 @@ static bool take_memory(struct mirror_engine *m)
 	       m->memory.scan_buffer != NULL && m->memory.sb_buffer != NULL &&
 	       m->memory.batch_blocks != NULL && m->memory.map_block != NULL &&
 	       m->memory.headers_block != NULL;
+}
+
+bool mirror_engine_memory(const struct mirror_engine *m, uint32_t i, struct iovec *piece)
+{
+	const struct engine_memory *e = &m->memory;
+	const uint64_t pool_bytes = mirror_pool_bytes_total(m->buffers.pool);
+	const struct iovec tables[] = {
+		{ mirror_pool_region(m->buffers.pool), pool_bytes },
+		{ m->buffers.refs,
+		  pool_bytes / MIRROR_POOL_BUFFER_MIN * sizeof *m->buffers.refs },
+		{ e->records, RECORDS_MAX * sizeof *e->records },
+		{ e->homes, HOME_OPS_MAX * sizeof *e->homes },
+		{ e->frames, FRAMES_MAX * sizeof *e->frames },
+		{ e->reads, READS_MAX * sizeof *e->reads },
+	};
+	const uint32_t table_count = sizeof tables / sizeof tables[0];
+	const uint32_t site = (i - table_count) / 2; /* a link to it, or one from it */
+
+	if (i < table_count) {
+		*piece = tables[i];
+		return true;
+	}
+	if (site >= m->config->site_count)
+		return false;
+	i = site + (i - table_count) % 2 * (MIRROR_LINK_COUNT_MAX / 2);
+	*piece = (struct iovec){ m->link[i].read_buffer, LINK_READ_BYTES };
+	return true;
 }
 
 struct mirror_engine *mirror_engine_create(const struct config *config,

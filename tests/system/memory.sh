@@ -6,7 +6,7 @@ set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
 
-pair_begin setpriv nbdfuse
+pair_begin setpriv nbdfuse fio
 [ "$(id -u)" = 0 ] || skip "capabilities are taken away from root here"
 [ -w /dev/fuse ] || skip "no /dev/fuse here"
 
@@ -77,4 +77,20 @@ day_refused() {
 	stop_all
 }
 
-run_days "${*:-without_a_device with_a_device refused}"
+# What a production's writes go through is in memory before the first of them: nothing but a
+# client's connection costs a page then. (The ring's index does, one in some thousand writes.)
+day_without_new_pages() {
+	local pid before count
+	pair_new
+	pid=$(daemon_pid a)
+	before=$(page_faults "$pid")
+	fio --name=w --ioengine=nbd "--uri=nbd+unix:///db?socket=$DIR/run/data@a/nbd" \
+		--rw=randwrite --bs=4k --iodepth=32 --size="${DISK_MIB}m" --io_size=64m \
+		> "$DIR/fio.log" 2>&1 || fail "fio: $(cat "$DIR/fio.log")"
+	count=$(($(page_faults "$pid") - before))
+	[ $count -lt 400 ] || fail "16384 writes needed $count new pages"
+}
+
+page_faults() { sed 's/.*) //' "/proc/$1/stat" | cut -d ' ' -f 8; }
+
+run_days "${*:-without_a_device with_a_device refused without_new_pages}"
