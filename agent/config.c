@@ -128,6 +128,7 @@ static void set_defaults(struct config *config)
 		.task_range_count = 4,
 		.task_per_range_count = 16,
 		.memory_bytes = 64ull * 1024 * 1024,
+		.spin_us = CONFIG_SPIN_AUTO,
 	};
 }
 

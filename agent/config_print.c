@@ -88,6 +88,10 @@ void config_print_yaml(const struct config *c, FILE *out)
 		c->task_per_range_count);
 	fprintf(out, "memory: %lluM\n",
 		(unsigned long long)c->memory_bytes / (1024 * 1024));
+	if (c->spin_us == CONFIG_SPIN_AUTO || c->spin_us == 0)
+		fprintf(out, "spin: %s\n", c->spin_us == 0 ? "off" : "auto");
+	else
+		fprintf(out, "spin: %u\n", c->spin_us);
 }
 
 /* ---- JSON ------------------------------------------------------------------ */
@@ -135,7 +139,7 @@ json_t *config_json(const struct config *c)
 	return json_pack(
 		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:i, s:i, "
 		"s:i, s:o, "
-		"s:{s:i, s:i}, s:I, s:s}",
+		"s:{s:i, s:i}, s:I, s:o, s:s}",
 		"mirror", c->mirror, "mode", config_mode_words[c->mode], "cluster",
 		c->cluster ? "corosync" : "none", "port", c->port, "sites", sites,
 		"nodes", nodes_json(c), "order", config_order_words[c->order], "attach",
@@ -147,5 +151,8 @@ json_t *config_json(const struct config *c)
 		c->bypass_at_percent, "lease_ms",
 		c->lease_ms != 0 ? json_integer(c->lease_ms) : json_null(), "tasks",
 		"ranges", c->task_range_count, "per_range", c->task_per_range_count,
-		"memory_bytes", (json_int_t)c->memory_bytes, "hash", hash);
+		"memory_bytes", (json_int_t)c->memory_bytes, "spin_us",
+		c->spin_us == CONFIG_SPIN_AUTO ? json_string("auto") :
+						 json_integer(c->spin_us),
+		"hash", hash);
 }

@@ -249,6 +249,19 @@ static void take_tasks(struct config_reader *r, yaml_node_t *node,
 	config_walk(r, node, keys, r->config, NULL);
 }
 
+static void take_spin(struct config_reader *r, yaml_node_t *node,
+		      const struct config_key *key, void *at)
+{
+	const char *text = config_text_of(node);
+
+	if (text != NULL && strcmp(text, "auto") == 0)
+		r->config->spin_us = CONFIG_SPIN_AUTO;
+	else if (text != NULL && strcmp(text, "off") == 0)
+		r->config->spin_us = 0;
+	else
+		config_take_number(r, node, key, at);
+}
+
 /* Order matters: witnesses stand behind the hosts in the table of nodes, and
  * addresses name nodes. */
 static const struct config_key file_keys[] = {
@@ -348,6 +361,12 @@ static const struct config_key file_keys[] = {
 	  .min = 8 * MIB,
 	  .max = 65536 * MIB,
 	  .expected = "whole MiB from 8M to 64G: a number with M or G" },
+	{ .name = "spin",
+	  .take = take_spin,
+	  CONFIG_FIELD(struct config, spin_us),
+	  .min = 1,
+	  .max = 1000,
+	  .expected = "auto, off, or microseconds from 1 to 1000" },
 	{ 0 },
 };
 

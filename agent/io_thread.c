@@ -228,6 +228,8 @@ static void count_on(struct agent_io *io)
 		{ "records_overwritten", &m->records_overwritten },
 		{ "home_writes", &m->home_writes },
 		{ "io_enters", &i->enter_count },
+		{ "io_spins", &i->spin_count },
+		{ "io_spins_found", &i->spin_found_count },
 		{ "io_turns", &i->turn_count },
 		{ "io_submissions", &i->submission_count },
 		{ "io_completions", &i->completion_count },

@@ -52,6 +52,8 @@ struct config_site {
 	struct config_disk disk[CONFIG_DISK_COUNT_MAX];   /* ordered as site 0's */
 };
 
+#define CONFIG_SPIN_AUTO UINT32_MAX /* while it pays */
+
 struct config {
 	char mirror[CONFIG_NAME_MAX];
 	char instance[2 * CONFIG_NAME_MAX]; /* as commands on this node name it */
@@ -71,6 +73,8 @@ struct config {
 	uint32_t task_range_count;          /* 4 */
 	uint32_t task_per_range_count;      /* 16 */
 	uint64_t memory_bytes;              /* 64 MiB: the write path's pool */
+	uint32_t spin_us;                   /* CONFIG_SPIN_AUTO: look so long for a completion
+					       before sleeping; 0: never. Of this host. */
 	uint32_t node_count;
 	struct config_node node[CONFIG_NODE_COUNT_MAX];
 	uint32_t site_count;

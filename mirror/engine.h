@@ -128,6 +128,9 @@ bool mirror_engine_takes_frames(const struct mirror_engine *m, uint32_t link);
  * with their connection when clients are closed. */
 uint64_t mirror_engine_lease_until_ns(const struct mirror_engine *m);
 
+/* Records that a copy has taken in and not yet logged, so not yet confirmed. */
+uint64_t mirror_engine_unconfirmed(const struct mirror_engine *m);
+
 /* The counters that a status has (status.h), as they run: nothing else of it is set. */
 const struct mirror_status *mirror_engine_counters(const struct mirror_engine *m);
 

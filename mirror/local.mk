@@ -148,6 +148,8 @@ libmirror_drivers_la_SOURCES = \
 	mirror/drivers/io_driver.c \
 	mirror/drivers/io_driver.h \
 	mirror/drivers/io_mail_driver.c \
+	mirror/drivers/io_spin_driver.c \
+	mirror/drivers/io_spin_driver.h \
 	mirror/drivers/io_private_driver.h \
 	mirror/drivers/io_task_driver.c \
 	mirror/drivers/link_connect_driver.c \

@@ -37,6 +37,7 @@ unit_tests = \
 	tests/unit/test_history \
 	tests/unit/test_index \
 	tests/unit/test_io_driver \
+	tests/unit/test_io_spin_driver \
 	tests/unit/test_join \
 	tests/unit/test_last_words \
 	tests/unit/test_lease \
@@ -92,6 +93,7 @@ tests_unit_test_disk_open_driver_SOURCES = tests/unit/test_disk_open_driver.c $(
 tests_unit_test_disk_open_driver_LDADD = $(driver_test_libraries)
 tests_unit_test_io_driver_SOURCES = tests/unit/test_io_driver.c $(driver_rig)
 tests_unit_test_io_driver_LDADD = $(driver_test_libraries)
+tests_unit_test_io_spin_driver_LDADD = $(driver_test_libraries)
 tests_unit_test_link_driver_SOURCES = tests/unit/test_link_driver.c $(driver_rig)
 tests_unit_test_link_driver_LDADD = $(driver_test_libraries)
 tests_unit_test_link_listen_driver_SOURCES = tests/unit/test_link_listen_driver.c \

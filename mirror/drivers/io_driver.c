@@ -28,6 +28,12 @@
 /* Passes of one turn before what is prepared is submitted anyway. */
 #define PASS_COUNT_MAX 16u
 
+/* Spinning: with more of them waiting it does not begin; looks between two calls that let
+ * others have the processor; and how long such a call takes at most if none wants it. */
+#define SPIN_REQUESTS_MAX 2u
+#define LOOKS_PER_YIELD 64u
+#define KEPT_OFF_NS 50000u
+
 static uint32_t completion_count(const struct config *config)
 {
 	const bool ublk = config->attach == CONFIG_ATTACH_AUTO ||
@@ -43,7 +49,8 @@ static int ring_make(struct io_driver *d)
 {
 	static const unsigned int flags[] = {
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED,
+			IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
+			IORING_SETUP_R_DISABLED,
 		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
 		0,
 	};
@@ -84,6 +91,7 @@ int io_driver_create(const struct io_driver_setup *setup, struct io_driver **dri
 		return -ENOMEM;
 	d->setup = *setup;
 	d->clients_task.run = clients_task;
+	io_spin_init(&d->spin, setup->config->spin_us);
 	d->wake_fd = -1;
 	rc = io_task_create(d);
 	if (rc == 0)
@@ -260,6 +268,7 @@ void io_driver_step(struct io_driver *d, struct mirror_event *event)
 
 	if (d->stopping)
 		return;
+	d->request_count += event->type == MIRROR_EVENT_REQUEST;
 	event->more = is_frequent(event->type);
 	event->now_ns = d->now_ns;
 	event->wall_ns = d->wall_ns;
@@ -272,9 +281,71 @@ void io_driver_step(struct io_driver *d, struct mirror_event *event)
 
 /* ---- the turn ----------------------------------------------------------- */
 
-/* Submit what is prepared and, with `may_wait`, wait for a completion or the next
- * deadline: one system call, or none when there is nothing to submit and something
- * has completed already. */
+/* Something has completed, or will have as soon as the kernel is asked. */
+static bool has_completed(struct io_driver *d)
+{
+	const unsigned int flags = atomic_load_explicit(
+		(_Atomic unsigned int *)d->ring.sq.kflags, memory_order_relaxed);
+
+	if ((flags & IORING_SQ_TASKRUN) != 0) {
+		io_uring_get_events(&d->ring);
+		d->counters.enter_count++;
+	}
+	return io_uring_cq_ready(&d->ring) > 0;
+}
+
+/* Look for completions for `ns`. Others that want the processor get it, and if they keep
+ * it, `kept_off` says so. */
+static bool look(struct io_driver *d, uint64_t begun_ns, uint64_t ns, bool *kept_off)
+{
+	uint64_t now_ns = begun_ns;
+
+	while (!*kept_off && now_ns - begun_ns < ns) {
+		const uint64_t before_ns = now_ns;
+
+		for (uint32_t i = 0; i < LOOKS_PER_YIELD; i++)
+			if (has_completed(d))
+				return true;
+		sched_yield();
+		now_ns = common_clock_ns(CLOCK_BOOTTIME);
+		*kept_off = now_ns - before_ns > KEPT_OFF_NS;
+	}
+	return has_completed(d);
+}
+
+/* Before a sleep: what came of looking. */
+static enum io_spin_outcome spin(struct io_driver *d, uint64_t begun_ns, uint64_t wait_ns)
+{
+	const uint64_t ns = io_spin_begin(&d->spin, begun_ns);
+	bool kept_off = false;
+
+	if (ns == 0)
+		return IO_SPIN_SLEPT;
+	if (io_uring_sq_ready(&d->ring) > 0) {
+		io_uring_submit(&d->ring);
+		d->counters.enter_count++;
+	}
+	d->counters.spin_count++;
+	if (look(d, begun_ns, ns < wait_ns ? ns : wait_ns, &kept_off)) {
+		d->counters.spin_found_count++;
+		return IO_SPIN_FOUND;
+	}
+	return kept_off ? IO_SPIN_KEPT_OFF : IO_SPIN_IN_VAIN;
+}
+
+/* Few requests wait for an answer here, or few records for their confirmation. What they
+ * wait for has begun. With many of them, a sleep brings several completions at once. */
+static bool is_awaited(const struct io_driver *d)
+{
+	const uint64_t count = d->request_count - d->counters.answer_count +
+			       mirror_engine_unconfirmed(d->setup.engine);
+
+	return count > 0 && count <= SPIN_REQUESTS_MAX;
+}
+
+/* Submit what is prepared and, with `may_wait`, wait for a completion or the next deadline:
+ * one system call where the thread sleeps at once, and none when there is nothing to submit
+ * and something has completed already. */
 static void submit_and_wait(struct io_driver *d, bool may_wait)
 {
 	const uint64_t timer_ns = io_task_wake_ns(d);
@@ -284,16 +355,26 @@ static void submit_and_wait(struct io_driver *d, bool may_wait)
 	struct __kernel_timespec ts = { .tv_sec = (int64_t)(wait_ns / NS_PER_S),
 					.tv_nsec = (int64_t)(wait_ns % NS_PER_S) };
 	const bool forever = may_wait && wake_ns == UINT64_MAX;
+	const bool awaited = may_wait && is_awaited(d);
+	enum io_spin_outcome outcome = IO_SPIN_SLEPT;
 	struct io_uring_cqe *cqe;
 	int rc;
 
 	if (io_uring_sq_ready(&d->ring) == 0 && io_uring_cq_ready(&d->ring) > 0)
 		return;
+	if (awaited)
+		outcome = spin(d, now_ns, wait_ns);
+	if (outcome == IO_SPIN_FOUND) {
+		io_spin_end(&d->spin, common_clock_ns(CLOCK_BOOTTIME), now_ns, outcome);
+		return;
+	}
 	rc = io_uring_submit_and_wait_timeout(&d->ring, &cqe, 1, forever ? NULL : &ts,
 					      NULL);
 	d->counters.enter_count++;
 	if (io_uring_cq_ready(&d->ring) > 0)
 		d->counters.wakeup_count++;
+	if (awaited)
+		io_spin_end(&d->spin, common_clock_ns(CLOCK_BOOTTIME), now_ns, outcome);
 	assert(rc >= 0 || rc == -ETIME || rc == -EINTR || rc == -EAGAIN || rc == -EBUSY);
 }
 

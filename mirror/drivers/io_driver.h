@@ -52,6 +52,8 @@ struct io_driver_counters {
 	uint64_t enter_count;  /* io_uring_enter: the only regular call */
 	uint64_t wakeup_count; /* of these, returned with completions */
 	uint64_t turn_count;
+	uint64_t spin_count;       /* waits that began with looking ... */
+	uint64_t spin_found_count; /* ... and needed no sleep */
 	uint64_t submission_count;
 	uint64_t completion_count;
 	uint64_t completion_per_turn_max;

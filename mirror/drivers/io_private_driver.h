@@ -10,6 +10,7 @@
 #include "common/fact.h"
 #include "mirror/drivers/disk_driver.h"
 #include "mirror/drivers/io_driver.h"
+#include "mirror/drivers/io_spin_driver.h"
 #include "mirror/drivers/link_driver.h"
 
 /* Facts that wait for room in the queue. Beyond it events and marks are dropped;
@@ -29,6 +30,8 @@ struct io_driver {
 	uint64_t in_flight_count; /* entries taken whose last cqe is to come */
 	uint64_t parked_count;    /* of these, that may never come */
 	uint64_t now_ns, wall_ns; /* read once per turn */
+	struct io_spin spin;
+	uint64_t request_count;   /* given to the core */
 	uint64_t wake_at_ns;      /* the core's */
 	bool stopping;
 	bool ending; /* nothing is left but our own reads */

@@ -458,6 +458,11 @@ uint64_t mirror_engine_lease_until_ns(const struct mirror_engine *m)
 	return m->open.requests.lease_until_ns;
 }
 
+uint64_t mirror_engine_unconfirmed(const struct mirror_engine *m)
+{
+	return m->state == ENGINE_IDLE ? m->open.marks.last - m->open.marks.logged : 0;
+}
+
 uint64_t mirror_engine_disk_bytes(const struct mirror_engine *m, uint32_t disk)
 {
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING ||

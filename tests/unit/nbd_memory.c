@@ -153,6 +153,12 @@ bool mirror_engine_takes_frames(const struct mirror_engine *m, uint32_t link)
 	return true;
 }
 
+uint64_t mirror_engine_unconfirmed(const struct mirror_engine *m)
+{
+	(void)m;
+	return 0;
+}
+
 uint64_t mirror_engine_lease_until_ns(const struct mirror_engine *m)
 {
 	return m->lease_until_ns;

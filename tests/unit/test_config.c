@@ -130,6 +130,7 @@ START_TEST(fills_in_what_is_not_said)
 	ck_assert_uint_eq(config->task_range_count, 4);
 	ck_assert_uint_eq(config->task_per_range_count, 16);
 	ck_assert_uint_eq(config->memory_bytes, 64 * 1024 * 1024);
+	ck_assert_uint_eq(config->spin_us, CONFIG_SPIN_AUTO);
 }
 END_TEST
 
@@ -144,7 +145,8 @@ static const char tunables[] = "port: 4000\n"
 			       "bypass-at: 50\n"
 			       "lease: 4000\n"
 			       "tasks: {ranges: 1, per-range: 2}\n"
-			       "memory: 1G\n";
+			       "memory: 1G\n"
+			       "spin: 40\n";
 
 START_TEST(reads_every_front_end)
 {
@@ -176,6 +178,7 @@ START_TEST(reads_every_other_key)
 	ck_assert_uint_eq(config->task_range_count, 1);
 	ck_assert_uint_eq(config->task_per_range_count, 2);
 	ck_assert_uint_eq(config->memory_bytes, 1ull << 30);
+	ck_assert_uint_eq(config->spin_us, 40);
 }
 END_TEST
 
@@ -257,7 +260,8 @@ static const struct {
 	{ "mode: sync\n", "mode: sync\nmdoe: x\n",
 	  ":4:1: mdoe: is not a key here; expected one of mirror, mode, cluster, port, "
 	  "sites, witnesses, addresses, order, attach, unprotected, on-no-quorum, "
-	  "copy-timeout, frozen-timeout, device-timeout, bypass-at, lease, tasks, memory" },
+	  "copy-timeout, frozen-timeout, device-timeout, bypass-at, lease, tasks, memory, "
+	  "spin" },
 	{ "mode: sync\n", "mode: sync\nport: 1\n",
 	  ":5:1: port: is given twice, first in line 4; expected it once" },
 	{ "mode: sync\n", "", ":2:1: mode: is missing; expected sync" },
@@ -309,6 +313,8 @@ static const struct {
 	  ":4:10: cluster: is \"pacemaker\"; expected corosync or none" },
 	{ "port: 7790", "tasks: {ranges: 65}",
 	  ":4:17: tasks.ranges: is \"65\"; expected a number from 1 to 64" },
+	{ "port: 7790", "spin: 1001",
+	  ":4:7: spin: is \"1001\"; expected auto, off, or microseconds from 1 to 1000" },
 	{ "port: 7790", "tasks: 4",
 	  ":4:8: tasks: is \"4\"; expected a mapping of keys to values" },
 	{ "port: 7790", "bypass-at: 80%",
