@@ -358,7 +358,8 @@ static bool may_forget(const struct sim *w, const struct mirror_view *m,
 
 /* A refusal stands until its generation is here, or one of a later view. Without views
  * that of this site's own promotion takes its place, whatever the ballots: what binds it
- * to the other one is the mark of having handed over (check_alone.c). */
+ * to the other one is the mark of having handed over (check_alone.c). A promotion that is
+ * called off at once may never have written its own. */
 static void watch_refusal(struct sim *w, uint32_t node)
 {
 	const struct mirror_view *m = sim_view(w, node);
@@ -367,8 +368,12 @@ static void watch_refusal(struct sim *w, uint32_t node)
 	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING)
 		return;
 	if (!uuid_is_zero(&m->sb->refusal.generation)) {
-		if ((w->plan.alone || m->sb->refusal.ballot > s->refused_ballot) &&
-		    m->sb_wanted == m->sb_written) {
+		const bool own = w->plan.alone &&
+				 (m->sb->refusal.ballot & 0xff) == m->site;
+		const bool newer = w->plan.alone ||
+				   m->sb->refusal.ballot > s->refused_ballot;
+
+		if (own || (newer && m->sb_wanted == m->sb_written)) {
 			s->refused = m->sb->refusal.generation;
 			s->refused_ballot = m->sb->refusal.ballot;
 		}
