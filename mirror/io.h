@@ -89,7 +89,8 @@ struct mirror_request {
 	bool may_deallocate;
 	int32_t result;                    /* set at the answer: 0 or -errno */
 	/* the core's: */
-	uint64_t sequence;                 /* answered once this is acknowledged */
+	uint64_t sequence;                 /* its record; 0: it has none (yet) */
+	uint64_t stable_sequence;          /* a flush's, FUA: answered once durable */
 	uint32_t part_count;               /* log reads etc. still under way */
 	uint32_t state;
 	struct mirror_request *next;

@@ -273,6 +273,7 @@ EXTRA_DIST += \
 	tests/vectors/descriptor_records.hex \
 	tests/vectors/frame_confirm.hex \
 	tests/vectors/frame_demoted.hex \
+	tests/vectors/frame_flush.hex \
 	tests/vectors/frame_hello.hex \
 	tests/vectors/frame_map.hex \
 	tests/vectors/frame_marks.hex \

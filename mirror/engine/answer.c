@@ -52,14 +52,6 @@ static void close_acknowledged(struct mirror_engine *m)
 	close_group(m, acknowledged);
 }
 
-/* The sequence that must be durable when a flush, or a write with FUA, is answered. */
-static uint64_t stable_sequence(struct mirror_engine *m, const struct mirror_request *q)
-{
-	if (q->type != MIRROR_REQUEST_FLUSH || q->sequence <= m->open.marks.home_flushed)
-		return q->sequence;
-	return mirror_log_flush_target(m, q->sequence);
-}
-
 /* Our own marks, or the set of sites that are waited for, have changed. */
 static void see_acknowledged(struct mirror_engine *m, uint64_t before)
 {
@@ -96,8 +88,8 @@ void mirror_ack_pump(struct mirror_engine *m)
 	       q->sequence <= mirror_ack_acknowledged(&m->open.requests.ack))
 		acknowledge(m, fifo_pop(&m->open.requests.writes_pending));
 	while ((q = m->open.requests.flushes_pending.head) != NULL &&
-	       stable_sequence(m, q) <= mirror_ack_flushed(&m->open.requests.ack)) {
-		close_group(m, q->sequence); /* a mark may not be logged yet */
+	       q->stable_sequence <= mirror_ack_flushed(&m->open.requests.ack)) {
+		close_group(m, q->stable_sequence);
 		acknowledge(m, fifo_pop(&m->open.requests.flushes_pending));
 	}
 	while ((q = fifo_pop(&m->open.requests.answers_held)) != NULL)

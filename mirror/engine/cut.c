@@ -170,6 +170,7 @@ static void go_on(struct mirror_engine *m, uint64_t sequence)
 {
 	m->open.home.next = m->open.marks.home_flushed + 1;
 	m->open.log.mark_written = m->open.log.mark_logged = 0;
+	m->open.log.flush_wanted = 0;
 	mirror_superblock_proves(m, sequence);
 	mirror_store_maps_limit(m, sequence);
 	assert(m->open.bypass.step == BYPASS_NONE); /* none began since all was quiet */

@@ -28,6 +28,7 @@ static void fill_hello(struct mirror_engine *m, uint32_t number, struct mirror_h
 	*h = (struct mirror_hello){
 		.version_min = MIRROR_WIRE_VERSION,
 		.version_max = MIRROR_WIRE_VERSION,
+		.features = MIRROR_WIRE_FEATURES,
 		.purpose = purpose,
 		.mirror = m->open.sb.mirror,
 		.lineage = m->open.sb.lineage,

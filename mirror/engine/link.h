@@ -43,6 +43,7 @@ struct engine_link {
 	uint64_t map_cursor;
 	uint64_t progress_ns; /* when it last confirmed something new */
 	uint64_t began_at;    /* STREAM_OUT: the last sequence when it began */
+	uint64_t flush_sent; /* the last that it was asked to make durable */
 	struct mirror_marks marks_sent;
 	uint64_t marks_sent_ns;
 	uint32_t frame_count; /* queued with the driver */

@@ -271,10 +271,20 @@ static bool is_unflushed(const struct mirror_engine *m, uint64_t sequence)
 	       (m->open.log.flushing ? m->open.log.flush_covers : m->open.marks.durable);
 }
 
-/* The next record is not yet in a log write. If it is a flush mark, all that it stands
- * for is logged. */
-static void flush_for_next(struct mirror_engine *m)
+/* A client's flush waits for that: as soon as it is logged, it is flushed. */
+void mirror_log_want_durable(struct mirror_engine *m, uint64_t sequence)
 {
+	if (sequence > m->open.log.flush_wanted)
+		MIRROR_SET(m, log.flush_wanted, sequence);
+}
+
+/* What a client waits for is logged. Or the next record, not yet in a log write, is a flush
+ * mark: then all that it stands for is. */
+static void flush_for_client(struct mirror_engine *m)
+{
+	if (m->open.log.flush_wanted <= m->open.marks.logged &&
+	    is_unflushed(m, m->open.log.flush_wanted))
+		m->open.log.flush_now = true;
 	if (m->open.marks.logged < m->open.marks.last &&
 	    mirror_engine_record(m, m->open.marks.logged + 1)->header.type ==
 		    MIRROR_RECORD_FLUSH &&
@@ -398,7 +408,7 @@ void mirror_log_pump(struct mirror_engine *m)
 	    m->open.cut.step > CUT_QUIET || m->open.leap.step == LEAP_SUPERBLOCK ||
 	    !mirror_superblock_has(m, m->open.copy.lift_ticket))
 		return;
-	flush_for_next(m);
+	flush_for_client(m);
 	pump_flush(m);
 	if (m->open.log.parts > 0 || mirror_copy_lift_is_due(m))
 		return;

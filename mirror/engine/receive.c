@@ -121,6 +121,17 @@ static bool is_level_here(const struct mirror_engine *m, uint32_t site)
 	       !mirror_copy_holds(m);
 }
 
+static bool take_flush(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct mirror_flush flush;
+
+	if (mirror_wire_decode_flush(r->body, r->body_bytes, &flush) != 0 ||
+	    flush.sequence > m->open.marks.last)
+		return false;
+	mirror_log_want_durable(m, flush.sequence);
+	return true;
+}
+
 static bool take_marks(struct mirror_engine *m, const struct mirror_received *r)
 {
 	struct mirror_marks marks;
@@ -287,6 +298,8 @@ bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received 
 		return stream && take_end(m, r);
 	case MIRROR_FRAME_DEMOTED:
 		return stream && take_demoted(m, r);
+	case MIRROR_FRAME_FLUSH:
+		return stream && take_flush(m, r);
 	case MIRROR_FRAME_ROLL_END:
 		return !stream && take_roll_end(m, r);
 	case MIRROR_FRAME_HELLO:

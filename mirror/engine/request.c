@@ -101,43 +101,48 @@ static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 		m->open.counters.writes++;
 		break;
 	case MIRROR_REQUEST_FLUSH:
-		h = (struct mirror_header){ .type = MIRROR_RECORD_FLUSH };
-		m->open.counters.flushes++;
-		break;
 	case MIRROR_REQUEST_READ:
-		assert(!"a read is not stamped");
+		assert(!"only what changes a disk is stamped");
 	}
 	q->data = NULL;
 	q->sequence = mirror_record_stamp(m, &h, data)->header.sequence;
+	q->stable_sequence = q->sequence;
 	mirror_pace_spend(m, &h);
-	if (q->fua || q->type == MIRROR_REQUEST_FLUSH)
+	if (q->fua)
 		fifo_push(&m->open.requests.flushes_pending, q);
 	else
 		fifo_push(&m->open.requests.writes_pending, q);
 	MIRROR_SET(m, requests.pending_count, m->open.requests.pending_count + 1);
 }
 
-/* A flush with nothing before it that is not yet stable needs no record. */
-static bool flush_is_idle(struct mirror_engine *m)
+/* A flush has no record: it is answered when what was stamped before it is durable at all
+ * sites that are waited for. These are asked to see to that. */
+static void begin_flush(struct mirror_engine *m, struct mirror_request *q)
 {
-	return mirror_ack_flushed(&m->open.requests.ack) >=
-	       mirror_log_flush_target(m, m->open.marks.last + 1);
+	q->stable_sequence = mirror_log_flush_target(m, m->open.marks.last + 1);
+	if (mirror_ack_flushed(&m->open.requests.ack) >= q->stable_sequence) {
+		mirror_request_answer(m, q, 0);
+		return;
+	}
+	m->open.counters.flushes++;
+	mirror_log_want_durable(m, q->stable_sequence);
+	fifo_push(&m->open.requests.flushes_pending, q);
+	MIRROR_SET(m, requests.pending_count, m->open.requests.pending_count + 1);
 }
 
 static bool may_begin(struct mirror_engine *m, const struct mirror_request *q)
 {
-	if (q->type == MIRROR_REQUEST_FLUSH)
-		return flush_is_idle(m) || has_room(m);
-	return has_room(m) &&
-	       !mirror_refresh_covers(m, q->disk, q->offset_bytes, q->length_bytes);
+	return q->type == MIRROR_REQUEST_FLUSH ||
+	       (has_room(m) &&
+		!mirror_refresh_covers(m, q->disk, q->offset_bytes, q->length_bytes));
 }
 
 /* `q` is on no list. */
 static void begin(struct mirror_engine *m, struct mirror_request *q)
 {
 	note_habit(&m->open.requests, q);
-	if (q->type == MIRROR_REQUEST_FLUSH && flush_is_idle(m))
-		mirror_request_answer(m, q, 0);
+	if (q->type == MIRROR_REQUEST_FLUSH)
+		begin_flush(m, q);
 	else
 		stamp_request(m, q);
 }

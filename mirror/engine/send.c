@@ -209,6 +209,34 @@ static void send_records(struct mirror_engine *m, uint32_t number)
 	}
 }
 
+/* ---- flushes ------------------------------------------------------------- */
+
+/* The copy has been sent what a client's flush waits for: it is to make that durable now. A
+ * record with FUA says so itself; an older hamirror flushes when it does, and so does a copy
+ * that is refreshed, which no answer waits for. */
+static void send_flush(struct mirror_engine *m, uint32_t number)
+{
+	struct engine_link *l = &m->link[number];
+	const struct mirror_flush flush = { m->open.log.flush_wanted };
+	struct mirror_frame *f;
+
+	if (flush.sequence <= l->flush_sent || flush.sequence >= l->next_send ||
+	    flush.sequence <= m->open.peer[l->site].marks.durable ||
+	    m->open.peer[l->site].refresh.phase != REFRESH_NONE ||
+	    (l->hello.features & MIRROR_WIRE_FEATURE_FLUSH) == 0)
+		return;
+	if (flush.sequence <= m->open.marks.home_flushed ||
+	    (mirror_engine_record(m, flush.sequence)->header.flags & MIRROR_RECORD_FUA) ==
+		    0) {
+		f = mirror_frame_get(m, number);
+		if (f == NULL)
+			return;
+		mirror_wire_flush(f, &flush);
+		mirror_frame_send(m, f);
+	}
+	l->flush_sent = flush.sequence;
+}
+
 /* ---- marks --------------------------------------------------------------- */
 
 static void send_marks(struct mirror_engine *m, uint32_t number)
@@ -289,6 +317,7 @@ void mirror_send_pump(struct mirror_engine *m)
 	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++) {
 		if (m->link[i].use == LINK_STREAM_OUT) {
 			send_records(m, i);
+			send_flush(m, i);
 			mirror_production_pump(m, i);
 			if (m->link[i].use == LINK_STREAM_OUT)
 				send_marks(m, i);

@@ -84,6 +84,13 @@ const struct mirror_record *mirror_view_record(const struct mirror_view *v,
 	return &v->records[sequence % RECORDS_MAX];
 }
 
+uint64_t mirror_view_stamp_mark(struct mirror_engine *m)
+{
+	const struct mirror_header h = { .type = MIRROR_RECORD_FLUSH };
+
+	return mirror_record_stamp(m, &h, NULL)->header.sequence;
+}
+
 bool mirror_view_is_superblock(const struct mirror_io *io)
 {
 	return io->purpose == IO_SUPERBLOCK;

@@ -83,6 +83,10 @@ void mirror_view_fill(const struct mirror_engine *m, struct mirror_view *v);
 const struct mirror_record *mirror_view_record(const struct mirror_view *v,
 					       uint64_t sequence);
 
+/* Stamp a record without data, as a demotion leaves one. The next step logs it. Returns its
+ * sequence. */
+uint64_t mirror_view_stamp_mark(struct mirror_engine *m);
+
 /* Is the superblock written by it? */
 bool mirror_view_is_superblock(const struct mirror_io *io);
 /* The i-th of the records that it brings home to a disk; NULL: there are no more. */

@@ -67,7 +67,7 @@ int mirror_wire_decode_header(const uint8_t *from, struct mirror_wire_header *h)
 		return -EBADMSG;
 	if (h->version != MIRROR_WIRE_VERSION || flags != 0 || reserved != 0)
 		return -EPROTONOSUPPORT;
-	if (h->type < MIRROR_FRAME_HELLO || h->type > MIRROR_FRAME_ROLL_END)
+	if (h->type < MIRROR_FRAME_HELLO || h->type > MIRROR_FRAME_FLUSH)
 		return -EPROTO;
 	if (h->body_bytes > MIRROR_FRAME_BODY_MAX || h->data_bytes > MIRROR_WIRE_DATA_MAX)
 		return -EMSGSIZE;
@@ -106,6 +106,8 @@ const char *mirror_wire_type_name(uint16_t type)
 		return "DEMOTED";
 	case MIRROR_FRAME_ROLL_END:
 		return "ROLL_END";
+	case MIRROR_FRAME_FLUSH:
+		return "FLUSH";
 	}
 	return "unknown";
 }
@@ -264,6 +266,23 @@ int mirror_wire_decode_roll_end(const uint8_t *body, uint32_t body_bytes,
 	struct bytes b = mirror_format_reader(body, body_bytes);
 
 	end->sequence = bytes_get_u64(&b);
+	return ended(&b);
+}
+
+void mirror_wire_flush(struct mirror_frame *frame, const struct mirror_flush *flush)
+{
+	struct bytes b = mirror_wire_begin(frame);
+
+	bytes_put_u64(&b, flush->sequence);
+	mirror_wire_finish(frame, &b, MIRROR_FRAME_FLUSH, NULL, 0);
+}
+
+int mirror_wire_decode_flush(const uint8_t *body, uint32_t body_bytes,
+			     struct mirror_flush *flush)
+{
+	struct bytes b = mirror_format_reader(body, body_bytes);
+
+	flush->sequence = bytes_get_u64(&b);
 	return ended(&b);
 }
 

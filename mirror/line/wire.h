@@ -14,6 +14,7 @@
  *   REFRESH_READY   copy        yes, or a sentence                -
  *   REFRESH_END     production  last sequence of the refresh      -
  *   DEMOTED         production  clean end                         -
+ *   FLUSH           production  make records durable now          -
  *   ROLL_END        sender      last sequence sent                -
  *
  * Header and body have CRCs of their own in the header. A record's data is checked by
@@ -43,6 +44,8 @@
 #include "mirror/log/record.h"
 
 #define MIRROR_WIRE_VERSION 1u
+#define MIRROR_WIRE_FEATURE_FLUSH 1u /* of a hello: the site knows FLUSH frames */
+#define MIRROR_WIRE_FEATURES MIRROR_WIRE_FEATURE_FLUSH
 #define MIRROR_WIRE_HEADER_BYTES 32u
 #define MIRROR_WIRE_DATA_MAX (128u * 1024)
 
@@ -59,6 +62,7 @@ enum mirror_frame_type {
 	MIRROR_FRAME_REFRESH_END,
 	MIRROR_FRAME_DEMOTED,
 	MIRROR_FRAME_ROLL_END,
+	MIRROR_FRAME_FLUSH, /* to a site with that feature only */
 };
 
 /* ---- for the link driver ------------------------------------------------- */
@@ -95,7 +99,7 @@ enum mirror_hello_purpose {
 /* A side's state, in HELLO and WELCOME alike. */
 struct mirror_hello {
 	uint16_t version_min, version_max;
-	uint32_t features;         /* that this side can do; none yet */
+	uint32_t features;         /* that this side can do: MIRROR_WIRE_FEATURE_* */
 	enum mirror_hello_purpose purpose;   /* WELCOME: as in the HELLO */
 	uint8_t nonce[16];
 	uint8_t authentication[32];   /* reserved, zero */
@@ -209,6 +213,11 @@ struct mirror_refresh_end {
 	uint64_t sequence;             /* level once all up to here is durable */
 };
 
+/* A client waits for all up to `sequence`, which was sent before, to be durable. */
+struct mirror_flush {
+	uint64_t sequence;
+};
+
 struct mirror_demoted {
 	struct uuid generation;
 	uint64_t sequence;             /* nothing was stamped beyond it */
@@ -268,6 +277,10 @@ void mirror_wire_demoted(struct mirror_frame *frame,
 			 const struct mirror_demoted *demoted);
 int mirror_wire_decode_demoted(const uint8_t *body, uint32_t body_bytes,
 			       struct mirror_demoted *demoted);
+
+void mirror_wire_flush(struct mirror_frame *frame, const struct mirror_flush *flush);
+int mirror_wire_decode_flush(const uint8_t *body, uint32_t body_bytes,
+			     struct mirror_flush *flush);
 
 void mirror_wire_roll_end(struct mirror_frame *frame, const struct mirror_roll_end *end);
 int mirror_wire_decode_roll_end(const uint8_t *body, uint32_t body_bytes,

@@ -97,46 +97,6 @@ static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool f
 	}
 }
 
-/* A flush to which nothing was stamped: all before it was durable already. */
-static void check_empty_flush(struct sim *w, uint32_t node, const struct sim_request *r)
-{
-	if (sim_view(w, node)->marks->durable < r->floor_sequence)
-		sim_violate(w, "G1", "a flush after sequence %llu finds nothing to do",
-			    (unsigned long long)r->floor_sequence);
-	else
-		check_copies(w, node, r->floor_sequence, true, "G1");
-}
-
-/* In the history that ends with `g`, that number is a flush's mark, or no client's: of the
- * mark that a demote leaves, or of a refresh. */
-static bool is_mark(const struct sim *w, const struct sim_generation *g,
-		    uint64_t sequence)
-{
-	uint64_t at;
-
-	while (sequence <= g->cut && g->parent >= 0)
-		g = &w->generation[g->parent];
-	if (sequence <= g->cut)
-		return false;
-	at = sequence - g->cut - 1;
-	return at >= g->room || !g->write[at].known ||
-	       g->write[at].type == MIRROR_REQUEST_FLUSH;
-}
-
-/* The record that has to be safe for this answer. A flush stands for what is before its
- * mark; a mark, of this generation or of one before, shows nothing to anybody. */
-static uint64_t promised(const struct sim *w, const struct sim_generation *g,
-			 const struct mirror_request *q)
-{
-	uint64_t s = q->sequence;
-
-	if (q->type == MIRROR_REQUEST_FLUSH)
-		do
-			s--;
-		while (is_mark(w, g, s));
-	return s;
-}
-
 /* Production has it, and each copy that writes wait for at this moment. */
 static void note_told(struct sim *w, uint32_t node, struct sim_generation *g,
 		      uint64_t sequence)
@@ -149,18 +109,37 @@ static void note_told(struct sim *w, uint32_t node, struct sim_generation *g,
 		}
 }
 
+/* All that anyone was told of before it was asked is durable. */
+static void check_flush(struct sim *w, uint32_t node, const struct sim_request *r)
+{
+	const uint64_t sequence = r->floor_sequence;
+	struct sim_generation *g = &w->generation[r->floor_generation];
+
+	if (sim_view(w, node)->marks->durable < sequence)
+		sim_violate(w, "G1",
+			    "a flush after sequence %llu is acknowledged; durable %llu",
+			    (unsigned long long)sequence,
+			    (unsigned long long)sim_view(w, node)->marks->durable);
+	else
+		check_stable(w, node, sequence);
+	check_copies(w, node, sequence, true, "G1");
+	if (sequence > g->said_flushed)
+		g->said_flushed = sequence;
+	if (sequence > g->flushed && sequence > g->cut)
+		g->flushed = sequence;
+}
+
 static void check_write(struct sim *w, uint32_t node, const struct sim_request *r)
 {
 	const struct mirror_request *q = &r->request;
 	const struct mirror_view *m = sim_view(w, node);
 	struct sim_generation *g = &w->generation[r->generation];
-	uint64_t sequence;
+	const uint64_t sequence = q->sequence;
 
-	if (!r->noted) {
-		check_empty_flush(w, node, r);
+	if (q->type == MIRROR_REQUEST_FLUSH) {
+		check_flush(w, node, r);
 		return;
 	}
-	sequence = promised(w, g, q);
 	if (m->marks->logged < sequence ||
 	    (is_flush(q) && m->marks->durable < sequence) ||
 	    (is_flush(q) && m->marks->durable < r->floor_sequence))

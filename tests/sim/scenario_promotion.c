@@ -381,17 +381,16 @@ static void behind_copy(struct sim_scene *s)
  * data, so that nothing but their number is in the way when they are cut off. */
 static void tail_past_end(struct sim_scene *s)
 {
+	struct mirror_event tick = { .type = MIRROR_EVENT_TICK };
+
 	s->write = sim_scene_write(s, 0, SECTOR);
 	EXPECT(s, s->write != NULL, "the write is taken");
 	UNTIL(s, 1000, sim_told, "it is acknowledged");
 	sim_stall(s->w, 0, 1, true);
 	sim_stall(s->w, 1, 0, true);
-	for (uint32_t i = 0; i < 8; i++) {
-		s->write = sim_scene_flush(s, 0);
-		EXPECT(s, s->write != NULL && s->write->request.sequence != 0,
-		       "a flush of it gets a record");
-	}
-	s->sequence = s->write->request.sequence;
+	for (uint32_t i = 0; i < 8; i++)
+		s->sequence = mirror_view_stamp_mark(s->w->node[0].engine);
+	sim_mirror_step(s->w, 0, &tick);
 	s->node = 0;
 	UNTIL(s, 1000, sim_durable, "their records are durable here");
 	s->w->worst = true;

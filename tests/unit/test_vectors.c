@@ -252,6 +252,7 @@ START_TEST(ends)
 					      "the histories have forked" };
 	const struct mirror_demoted demoted = { sample_uuid(0x80), 1003 };
 	const struct mirror_roll_end end = { 1003 };
+	const struct mirror_flush flush = { 1003 };
 	struct mirror_refuse refused;
 
 	mirror_wire_refuse(&frame, &refuse);
@@ -262,6 +263,8 @@ START_TEST(ends)
 	frame_is("frame_demoted");
 	mirror_wire_roll_end(&frame, &end);
 	frame_is("frame_roll_end");
+	mirror_wire_flush(&frame, &flush);
+	frame_is("frame_flush");
 }
 END_TEST
 
@@ -391,6 +394,7 @@ static int decode_any(uint16_t type, const uint8_t *b, uint32_t n, const uint8_t
 		struct mirror_refresh_end end;
 		struct mirror_demoted demoted;
 		struct mirror_roll_end roll_end;
+		struct mirror_flush flush;
 	} to;
 	struct mirror_map_chunk chunk;
 	int error;
@@ -421,6 +425,8 @@ static int decode_any(uint16_t type, const uint8_t *b, uint32_t n, const uint8_t
 		return mirror_wire_decode_demoted(b, n, &to.demoted);
 	case MIRROR_FRAME_ROLL_END:
 		return mirror_wire_decode_roll_end(b, n, &to.roll_end);
+	case MIRROR_FRAME_FLUSH:
+		return mirror_wire_decode_flush(b, n, &to.flush);
 	}
 	return -EPROTO;
 }
@@ -457,7 +463,7 @@ START_TEST(broken_frames)
 		"frame_hello",         "frame_refuse",        "frame_record",
 		"frame_confirm",       "frame_marks",         "frame_map",
 		"frame_refresh_begin", "frame_refresh_ready", "frame_refresh_end",
-		"frame_demoted",       "frame_roll_end",
+		"frame_demoted",       "frame_roll_end",      "frame_flush",
 	};
 	struct mirror_wire_header h, other;
 	uint8_t head[MIRROR_WIRE_HEADER_BYTES];

@@ -68,8 +68,9 @@ START_TEST(types_have_names)
 {
 	ck_assert_str_eq(mirror_wire_type_name(MIRROR_FRAME_HELLO), "HELLO");
 	ck_assert_str_eq(mirror_wire_type_name(MIRROR_FRAME_ROLL_END), "ROLL_END");
+	ck_assert_str_eq(mirror_wire_type_name(MIRROR_FRAME_FLUSH), "FLUSH");
 	ck_assert_str_eq(mirror_wire_type_name(0), "unknown");
-	ck_assert_str_eq(mirror_wire_type_name(13), "unknown");
+	ck_assert_str_eq(mirror_wire_type_name(14), "unknown");
 }
 END_TEST
 
@@ -411,6 +412,7 @@ START_TEST(ends_come_back)
 {
 	struct mirror_demoted demoted = { { { 1, 2, 3 } }, 55 }, got;
 	struct mirror_roll_end end = { 66 }, ended;
+	struct mirror_flush flush = { 77 }, asked;
 
 	mirror_wire_demoted(&frame, &demoted);
 	receive(MIRROR_FRAME_DEMOTED);
@@ -420,6 +422,10 @@ START_TEST(ends_come_back)
 	receive(MIRROR_FRAME_ROLL_END);
 	exact_length(mirror_wire_decode_roll_end, &ended);
 	ck_assert_uint_eq(ended.sequence, 66);
+	mirror_wire_flush(&frame, &flush);
+	receive(MIRROR_FRAME_FLUSH);
+	exact_length(mirror_wire_decode_flush, &asked);
+	ck_assert_uint_eq(asked.sequence, 77);
 }
 END_TEST
 
