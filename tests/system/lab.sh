@@ -91,6 +91,7 @@ mirror_yaml() {
 	cat <<-END
 	mirror: $1
 	mode: sync
+	unprotected: allowed # the nodes are containers
 	sites:
 	  - name: paris
 	    hosts: [n1, n2]
