@@ -16,6 +16,10 @@
  *                   the other may be promoted now
  *   current       writes wait for that copy              `disconnect`
  *
+ * Where following takes a cut, production's history is durable with the cut, and the marks
+ * go with the next superblock. Between the two this site has no right: `clean` names an
+ * older generation, and the newest is not its own.
+ *
  * So of two sites at most one may be promoted without the other: production where the
  * operator put the other out, or the site that has the clean end, unless it has handed
  * over since (cluster/alone_promote.c).

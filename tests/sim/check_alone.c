@@ -94,7 +94,12 @@ static void watch_hand_over(struct sim *w, uint32_t node)
 			"site %u has promised to follow the other, and has not handed "
 			"over",
 			m->site);
-	s->handed_over = m->sb->handed_over ? newest->id : (struct uuid){ 0 };
+	/* A cut takes the newer history, durably, before the mark goes: it is the older
+	 * generation's still. */
+	if (!m->sb->handed_over)
+		s->handed_over = (struct uuid){ 0 };
+	else if (uuid_is_zero(&s->handed_over))
+		s->handed_over = newest->id;
 }
 
 /* ---- G4 ------------------------------------------------------------------------------ */

@@ -290,6 +290,49 @@ static void promise_replaced(struct sim_scene *s)
 	UNTIL(s, 30000, has_command_ended, "the promotion of n2 is answered");
 }
 
+/* ---- a cut takes the newer history before the marks go -------------------- */
+
+static bool asks(struct sim_scene *s)
+{
+	return pair(s, 0)->undo_text[0] != 0;
+}
+
+static bool is_cut_back(struct sim_scene *s)
+{
+	const struct mirror_view *m = sim_scene_engine(s, 0);
+
+	return !m->cutting && history_newest(&m->sb->history)->site == 1;
+}
+
+/* n2 is forced past what only n1 has, after n1 has answered it; n1 gives that up, and its
+ * machine dies when its log is cut back: that is durable, the end of the mark not always. */
+static void cut_after_promise(struct sim_scene *s)
+{
+	const struct cluster_command discard = { .type = CLUSTER_COMMAND_CONNECT,
+						 .site = 1,
+						 .discard = true };
+
+	if (!fall_behind(s) || !does(s, 0, CLUSTER_COMMAND_DEMOTE, false) ||
+	    !does(s, 1, CLUSTER_COMMAND_PROMOTE, true))
+		return;
+	EXPECT(s, !is_refused(s, s->id), "n2 is promoted by force");
+	EXPECT(s, sim_scene_engine(s, 0)->sb->handed_over, "n1 has handed over");
+	UNTIL(s, 5000, asks, "n1 asks before it undoes its tail");
+	s->id = sim_operator(s->w, 0, &discard);
+	UNTIL(s, 8000, has_command_ended, "the tail is given up");
+	UNTIL(s, 5000, is_cut_back, "its log is cut back");
+	sim_machine_reset(s->w, 0);
+	sim_part(s->w, 1, false, true);
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 5000, is_idle, "its devices are open");
+	if (!does(s, 0, CLUSTER_COMMAND_PROMOTE, false))
+		return;
+	EXPECT(s, is_refused(s, s->id), "n1 is not promoted without n2");
+	sim_part(s->w, 0, false, true);
+	UNTIL(s, 12000, is_level, "both are level");
+}
+
 /* ---- a copy that is back is not gone -------------------- */
 
 static bool is_lost(struct sim_scene *s)
@@ -357,6 +400,9 @@ const struct sim_scenario sim_scenarios_alone[] = {
 	{ "promise-replaced",
 	  "a site that has promised the other begins a promotion of its own, and dies",
 	  PAIR, 24, .play = promise_replaced, .alone = true },
+	{ "cut-after-promise",
+	  "a site hands over to a forced one, gives up its tail, and dies when that is cut",
+	  PAIR, 8, .play = cut_after_promise, .log_bytes = LOG_BYTES, .alone = true },
 	{ "copy-back", "writes wait for a copy that is gone, and go on when it is back",
 	  PAIR, 4, .play = copy_back, .alone = true },
 	{ "copy-put-out", "writes wait for a copy that is gone, and it is put out", PAIR,
