@@ -53,34 +53,37 @@ static void close_acknowledged(struct mirror_engine *m)
 }
 
 /* Our own marks, or the set of sites that are waited for, have changed. */
-static void see_acknowledged(struct mirror_engine *m, uint64_t before)
+static void see_answered(struct mirror_engine *m, const struct mirror_ack *before)
 {
-	if (mirror_ack_acknowledged(&m->open.requests.ack) != before)
+	const struct mirror_ack *ack = &m->open.requests.ack;
+
+	if (mirror_ack_acknowledged(ack) != mirror_ack_acknowledged(before) ||
+	    mirror_ack_flushed(ack) != mirror_ack_flushed(before))
 		mirror_engine_changed(m);
 }
 
 void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait)
 {
 	struct mirror_ack *ack = &m->open.requests.ack;
-	const uint64_t before = mirror_ack_acknowledged(ack);
+	const struct mirror_ack before = *ack;
 
 	if (wait)
 		mirror_ack_add(ack, site);
 	else
 		mirror_ack_remove(ack, site);
-	see_acknowledged(m, before);
+	see_answered(m, &before);
 }
 
 void mirror_ack_pump(struct mirror_engine *m)
 {
 	struct mirror_ack *ack = &m->open.requests.ack;
-	const uint64_t before = mirror_ack_acknowledged(ack);
+	const struct mirror_ack before = *ack;
 	struct mirror_request *q;
 
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
 		return;
 	mirror_ack_set_own(ack, m->open.marks.logged, m->open.marks.durable);
-	see_acknowledged(m, before);
+	see_answered(m, &before);
 	if (!lease_holds(m))
 		return;
 	close_acknowledged(m);

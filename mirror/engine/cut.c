@@ -62,6 +62,7 @@ void mirror_records_drop_unlogged(struct mirror_engine *m)
 		drop_record(m, mirror_engine_record(m, m->open.marks.last));
 		mirror_marks_drop(m);
 	}
+	mirror_log_dropped(m, m->open.marks.last);
 	mirror_marks_any_generation(m);
 }
 
@@ -170,7 +171,8 @@ static void go_on(struct mirror_engine *m, uint64_t sequence)
 {
 	m->open.home.next = m->open.marks.home_flushed + 1;
 	m->open.log.mark_written = m->open.log.mark_logged = 0;
-	m->open.log.flush_wanted = 0;
+	mirror_log_dropped(m, 0);
+	m->open.home.read_wanted = 0;
 	mirror_superblock_proves(m, sequence);
 	mirror_store_maps_limit(m, sequence);
 	assert(m->open.bypass.step == BYPASS_NONE); /* none began since all was quiet */

@@ -215,9 +215,17 @@ static void set_home(struct mirror_engine *m, struct mirror_record *r, bool writ
 	m->open.counters.records_homed++;
 }
 
-/* Does `newer` go over all of `r`, and go home for sure? It has to be as far as `r` (the
- * limit); a refresh record of our own is never written; and where the disk alone keeps the
- * order, a later group must not come before this one. */
+/* A record up to here stays, whoever is promoted: it may go home instead of an older one. */
+static uint64_t stays(const struct mirror_engine *m, uint64_t limit)
+{
+	const uint64_t acknowledged = m->open.copy.acknowledged;
+
+	return is_copy(m) && acknowledged < limit ? acknowledged : limit;
+}
+
+/* Does `newer` go over all of `r`, and go home for sure? A refresh record of our own is
+ * never written; and where the disk alone keeps the order, a later group must not come
+ * before this one. */
 static bool stands_for(const struct mirror_engine *m, const struct mirror_record *newer,
 		       const struct mirror_record *r, uint64_t limit)
 {
@@ -227,7 +235,7 @@ static bool stands_for(const struct mirror_engine *m, const struct mirror_record
 	       n->offset_bytes <= h->offset_bytes &&
 	       mirror_record_end(newer) >= mirror_record_end(r) &&
 	       (n->flags & MIRROR_RECORD_REFRESH) == 0 &&
-	       (!is_copy(m) || m->open.home.gate.together ||
+	       (!is_copy(m) || m->config->order == CONFIG_ORDER_LOG ||
 		(n->generation == h->generation && n->group == h->group));
 }
 
@@ -265,7 +273,7 @@ static bool start_issued(struct mirror_engine *m, uint64_t limit)
 	bool all = true;
 
 	while (all && (r = m->open.home.gate_issue.head) != NULL) {
-		if (is_overwritten(m, r, limit)) {
+		if (is_overwritten(m, r, stays(m, limit))) {
 			mirror_record_pop(&m->open.home.gate_issue);
 			m->open.counters.records_overwritten++;
 			came_home(m, r, false);

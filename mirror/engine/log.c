@@ -6,12 +6,12 @@
  * `logged` and `durable` are single marks. When a batch does not fit before the
  * end of the ring, a PAD descriptor skips the rest.
  *
- * The log is flushed at once for a flush mark or FUA, else lazily (bounds in
- * engine/bounds.h); a flush runs beside the next write and covers what was logged
- * when it began. A flush mark stands for what is before it and carries nothing: the
- * flush begins as soon as that is logged, beside the write of the mark itself, which
- * is flushed lazily. W4: each descriptor carries the durable mark, and when the log
- * falls idle a MARK descriptor carries it within MARK_IDLE_NS.
+ * The log is flushed at once for a client's flush or FUA, else lazily (bounds in
+ * engine/bounds.h); a flush runs beside the next write and covers what was logged when it
+ * began. A flush record, which a demotion leaves, stands for what is before it and carries
+ * nothing: the flush begins as soon as that is logged. W4: each descriptor carries the
+ * durable mark, and when the log falls idle a MARK descriptor carries it within
+ * MARK_IDLE_NS.
  *
  * W1: a record that goes home is durable, and a durable mark proves it (`proven`). While
  * records come, the next flush proves the mark of the flush before. When they cease, one
@@ -271,17 +271,33 @@ static bool is_unflushed(const struct mirror_engine *m, uint64_t sequence)
 	       (m->open.log.flushing ? m->open.log.flush_covers : m->open.marks.durable);
 }
 
-/* A client's flush waits for that: as soon as it is logged, it is flushed. */
+/* A client's flush waits for that: as soon as it is logged, it is flushed. A later one does
+ * not put off an earlier one that has not been served. */
 void mirror_log_want_durable(struct mirror_engine *m, uint64_t sequence)
 {
-	if (sequence > m->open.log.flush_wanted)
+	if (sequence <= m->open.log.flush_wanted)
+		return;
+	if (is_unflushed(m, m->open.log.flush_wanted))
+		m->open.log.flush_wanted_next = sequence;
+	else
 		MIRROR_SET(m, log.flush_wanted, sequence);
+}
+
+/* Records beyond `last` are gone. */
+void mirror_log_dropped(struct mirror_engine *m, uint64_t last)
+{
+	if (m->open.log.flush_wanted > last)
+		m->open.log.flush_wanted = last;
+	m->open.log.flush_wanted_next = 0;
 }
 
 /* What a client waits for is logged. Or the next record, not yet in a log write, is a flush
  * mark: then all that it stands for is. */
 static void flush_for_client(struct mirror_engine *m)
 {
+	if (m->open.log.flush_wanted_next > m->open.log.flush_wanted &&
+	    !is_unflushed(m, m->open.log.flush_wanted))
+		MIRROR_SET(m, log.flush_wanted, m->open.log.flush_wanted_next);
 	if (m->open.log.flush_wanted <= m->open.marks.logged &&
 	    is_unflushed(m, m->open.log.flush_wanted))
 		m->open.log.flush_now = true;

@@ -11,8 +11,9 @@ struct mirror_engine;
 
 struct engine_log {
 	uint64_t unflushed_bytes, unflushed_since_ns;
-	uint64_t logged_ns; /* the last write ended */
-	uint64_t flush_wanted; /* a client waits for all up to there to be durable */
+	uint64_t logged_ns;    /* the last write ended */
+	uint64_t flush_wanted; /* a client waits for all up to there to be durable, */
+	uint64_t flush_wanted_next; /* ... another for this */
 	bool flushing, flush_now;
 	uint32_t parts; /* log writes under way: batch, pad */
 	bool full;      /* the next batch found no room */
@@ -29,6 +30,7 @@ struct engine_log {
 
 bool mirror_log_is_idle(const struct mirror_engine *m);
 void mirror_log_want_durable(struct mirror_engine *m, uint64_t sequence);
+void mirror_log_dropped(struct mirror_engine *m, uint64_t last);
 uint64_t mirror_log_flush_target(struct mirror_engine *m, uint64_t sequence);
 void mirror_log_pump(struct mirror_engine *m);
 uint64_t mirror_log_kept_bytes(const struct mirror_engine *m);

@@ -79,10 +79,11 @@ static void finish(struct mirror_engine *m, struct engine_read *rd, int32_t resu
 		mirror_refresh_read_done(m, rd, result);
 }
 
-/* Records that may be put off go home now. */
-static bool wait_for_homes(struct mirror_engine *m)
+/* Records that may be put off go home now, up to `sequence`. */
+static bool wait_for_homes(struct mirror_engine *m, uint64_t sequence)
 {
-	MIRROR_SET(m, home.read_wanted, m->open.marks.last);
+	if (sequence > m->open.home.read_wanted)
+		MIRROR_SET(m, home.read_wanted, sequence);
 	return false;
 }
 
@@ -101,13 +102,14 @@ static bool begin(struct mirror_engine *m, struct mirror_request *q, uint32_t di
 	count = mirror_index_collect(&m->open.index[disk], offset_bytes, length_bytes,
 				     found, READ_OVERLAPS_MAX);
 	if (count < 0)
-		return wait_for_homes(m); /* so many */
-	for (int i = 0; i < count; i++)
-		if ((found[i]->header.type == MIRROR_RECORD_WRITE &&
-		     found[i]->data == NULL) ||
-		    found[i]->partly_home)
-			return wait_for_homes(m); /* only in the log: the replay brings
-					it; or a newer one may be below it at home */
+		return wait_for_homes(m, m->open.marks.last); /* so many */
+	for (int i = 0; i < count; i++) {
+		if (found[i]->partly_home)
+			return false; /* a newer one may be below it at home */
+		if (found[i]->header.type == MIRROR_RECORD_WRITE &&
+		    found[i]->data == NULL) /* only in the log: the replay brings it */
+			return wait_for_homes(m, found[i]->header.sequence);
+	}
 	m->open.reading.free = rd->next;
 	rd->used = true; /* not zeroed: it is large, and overlap_count says how far */
 	rd->request = q;

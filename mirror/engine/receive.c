@@ -48,6 +48,7 @@ void mirror_copy_stream_lost(struct mirror_engine *m, const char *text)
 	const uint32_t site = m->link[m->open.copy.stream_link].site;
 
 	MIRROR_SET(m, copy.stream_link, MIRROR_LINK_NONE);
+	m->open.copy.acknowledged = 0;
 	MIRROR_SET(m, home.reset_due, true);
 	MIRROR_SET(m, copy.end, 0);
 	mirror_records_drop_unlogged(m);
@@ -149,6 +150,7 @@ static bool take_marks(struct mirror_engine *m, const struct mirror_received *r)
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		if (s != m->open.site && is_level_here(m, s))
 			mirror_maps_clear(m, s);
+	m->open.copy.acknowledged = marks.acknowledged;
 	m->open.copy.behind = marks.sequence > m->open.marks.last ?
 				      marks.sequence - m->open.marks.last :
 				      0;

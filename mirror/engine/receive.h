@@ -16,7 +16,8 @@ struct engine_copy {
 	uint64_t end;         /* refresh: level when durable to here */
 	uint64_t
 		lift_ticket; /* ... and the hold lifted in the superblock: appends go on */
-	uint64_t behind;      /* records that production is ahead */
+	uint64_t behind;     /* records that production is ahead */
+	uint64_t acknowledged; /* by production, as this stream has told */
 	bool clean_due;
 	struct uuid clean_generation;
 	uint64_t clean_sequence;

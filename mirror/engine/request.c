@@ -1,7 +1,8 @@
 /* engine/request.c - a client's request: wait for room, stamp.
  *
- *   write, zero, flush   (no room: wait unstamped) -> stamped -> pending -> engine/answer.c
- *   read                 (overlaps what is not acknowledged: wait) -> engine/read.c
+ *   write, zero   (no room: wait unstamped) -> stamped -> pending -> engine/answer.c
+ *   flush         pending -> engine/answer.c
+ *   read          (overlaps what is not acknowledged: wait) -> engine/read.c
  *
  * Source: docs/sources.md (paper 000, Fig. 4); docs/write-path.md (production, steps 1
  * to 3).
@@ -11,7 +12,7 @@
 
 #define FLUSH_HABIT_MAX 8u
 #define FLUSH_HABIT_EXPECT 4u /* from here on the next flush is expected */
-#define ROOM_MARGIN 64u       /* records kept for refreshes and flush marks */
+#define ROOM_MARGIN 64u       /* records kept for refreshes and a demotion */
 
 static bool has_room(const struct mirror_engine *m)
 {

@@ -68,6 +68,38 @@ static void sent_twice(struct sim_scene *s)
 	EXPECT(s, s->read->shown == newest, "what was sent twice is not written late");
 }
 
+/* ---- what does not wait, and what is not done -------------------- */
+
+/* Without being asked, the copy would flush its log 20 ms after a burst. */
+static void flush_at_once(struct sim_scene *s)
+{
+	for (uint32_t i = 0; i < 5; i++) {
+		s->write = sim_scene_write(s, 0, i);
+		EXPECT(s, s->write != NULL, "a write is taken");
+		UNTIL(s, 1000, sim_told, "it is answered");
+		s->write = sim_scene_flush(s, 0);
+		EXPECT(s, s->write != NULL, "a flush is taken");
+		UNTIL(s, 15, sim_told, "it is answered at once");
+	}
+}
+
+/* A block that is written again before it went home goes home once. */
+static void overwritten(struct sim_scene *s)
+{
+	const struct mirror_status *c = mirror_engine_counters(s->w->node[0].engine);
+	uint64_t before;
+
+	sim_run(s->w, s->w->now_ns + 500 * SIM_MS);
+	before = c->records_overwritten;
+	for (uint32_t i = 0; i < 2; i++) {
+		s->write = sim_scene_write(s, 0, 0);
+		EXPECT(s, s->write != NULL, "a write is taken");
+		UNTIL(s, 1000, sim_told, "it is answered");
+	}
+	sim_run(s->w, s->w->now_ns + 500 * SIM_MS);
+	EXPECT(s, c->records_overwritten == before + 1, "the first of them is left out");
+}
+
 const struct sim_scenario sim_scenarios_clients[] = {
 	{ "unacknowledged-read",
 	  "a read of an unacknowledged write passed on",
@@ -81,5 +113,17 @@ const struct sim_scenario sim_scenarios_clients[] = {
 	  1,
 	  10,
 	  .play = sent_twice },
+	{ "flush-at-once",
+	  "a flush that has to be asked for at the copy",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = flush_at_once },
+	{ "overwritten",
+	  "a block that is written twice before it goes home",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = overwritten },
 	{ 0 },
 };

@@ -152,18 +152,12 @@ static void check_read(struct pair *p, uint32_t slot)
 	}
 }
 
-/* The record that has to be safe for this answer: a flush stands for what is before its
- * mark, which itself shows nothing to anybody. */
+/* The record that has to be safe for this answer: for a flush, what was acknowledged when it
+ * was asked. */
 static uint64_t promised(const struct pair *p, const struct mirror_request *q)
 {
-	uint64_t s = q->sequence;
-
-	if (q->type == MIRROR_REQUEST_FLUSH && s > 0)
-		do
-			s--;
-		while (s > 0 && p->journal[s].group != 0 &&
-		       p->journal[s].type == MIRROR_REQUEST_FLUSH);
-	return s;
+	return q->type == MIRROR_REQUEST_FLUSH ? p->request_floor[q - p->request] :
+						 q->sequence;
 }
 
 void pair_answered(struct pair *p, uint32_t site, struct mirror_request *q)
