@@ -60,6 +60,23 @@ void mirror_prepare_order(struct mirror_engine *m, const struct order *o)
 	mirror_links_close_all(m, "this site is being promoted");
 }
 
+/* The order is older than the view in effect: a production of that view greeted this site,
+ * this site followed it, and then the order came. One history continues the other, so no
+ * site has written apart. */
+static void overtaken(struct mirror_engine *m)
+{
+	char text[FACT_TEXT_MAX];
+
+	mirror_text(
+		text, sizeof text,
+		"this site has followed generation %llu, and this promotion began when "
+		"generation %llu was the newest: another host was promoted meanwhile",
+		(unsigned long long)history_newest(&m->open.sb.history)->ordinal,
+		(unsigned long long)history_newest(&m->open.prepare.order.history)
+			->ordinal);
+	prepared(m, -ESTALE, text);
+}
+
 /* D8 on ourselves, by the view's chain. */
 static void judge_self(struct mirror_engine *m)
 {
@@ -85,7 +102,9 @@ static void judge_self(struct mirror_engine *m)
 		}
 		MIRROR_SET(m, prepare.step, PREPARE_REFUSE);
 		break;
-	case MIRROR_VERDICT_AHEAD: /* it opened a generation that never took effect */
+	case MIRROR_VERDICT_AHEAD:
+		overtaken(m);
+		break;
 	case MIRROR_VERDICT_FORKED:
 		prepared(m, -EXDEV,
 			 "SplitBrain: this site has a generation that the "

@@ -1,6 +1,7 @@
 /* hold.c - what a scenario holds back until it lets go: the voter file of a node, what
- * its members' service brings or takes, one direction of the lines between two nodes,
- * operations of a device. What is held comes again a little later, until it may pass.
+ * its members' service brings or takes, orders to its engine, one direction of the lines
+ * between two nodes, operations of a device. What is held comes again a little later,
+ * until it may pass.
  */
 #include "tests/sim/sim.h"
 
@@ -32,6 +33,8 @@ static bool is_held(const struct sim *w, const struct sim_event *e)
 
 	if (e->type == SIM_PERSISTED)
 		return (held >> SIM_HOLD_PERSIST & 1) != 0;
+	if (e->type == SIM_ORDER)
+		return (held >> SIM_HOLD_ORDERS & 1) != 0;
 	if (e->type == SIM_SEND)
 		return (held >> SIM_HOLD_OUT & 1) != 0;
 	if (e->type != SIM_INBOX)

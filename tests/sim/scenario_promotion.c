@@ -417,6 +417,45 @@ static void tail_past_end(struct sim_scene *s)
 	EXPECT(s, s->w->reply[s->id].exit_status == 1, "it is not promoted");
 }
 
+/* ---- a promotion that another one overtakes -------------------- */
+
+static bool has_promises(struct sim_scene *s)
+{
+	return sim_scene_core(s, 0)->round.state == ROUND_ENGINE;
+}
+
+static bool follows(struct sim_scene *s)
+{
+	return uuid_equal(&newest(s, 0)->id, sim_scene_generation(s, 1)) &&
+	       is_copy_again(s);
+}
+
+/* The first site has its promises, and hangs before its log is told to prepare. Meanwhile
+ * the second one is promoted, and greets it. When the order comes, the log is part of a
+ * newer generation than the order: nobody has written apart. */
+static void overtaken(struct sim_scene *s)
+{
+	sim_node_kill(s->w, 0);
+	sim_node_start(s->w, 0);
+	UNTIL(s, 5000, sim_agree, "all agree");
+	UNTIL(s, 5000, sim_is_open, "its devices are open again");
+	sim_hold(s->w, 0, SIM_HOLD_ORDERS);
+	sim_scene_promote(s, 0);
+	UNTIL(s, 5000, has_promises, "its promotion has its promises");
+	s->count = s->id;
+	sim_hold(s->w, 0, SIM_HOLD_INBOX);
+	sim_hold(s->w, 0, SIM_HOLD_OUT);
+	sim_scene_promote(s, 1);
+	UNTIL(s, 20000, sim_serves, "the second site serves");
+	UNTIL(s, 5000, follows, "the first one follows it");
+	sim_release(s->w, 0, SIM_HOLD_ORDERS);
+	s->id = s->count;
+	UNTIL(s, 1000, sim_replied, "the first promotion is answered");
+	EXPECT(s, s->w->reply[s->id].exit_status == 1, "it is refused");
+	sim_release_all(s->w);
+	UNTIL(s, 5000, follows, "it is a copy again");
+}
+
 const struct sim_scenario sim_scenarios_promotion[] = {
 	{ "recovered-read",
 	  "an unacknowledged record recovered, read, and then lost by the next takeover",
@@ -485,5 +524,11 @@ const struct sim_scenario sim_scenarios_promotion[] = {
 	  1,
 	  10,
 	  .play = tail_past_end },
+	{ "overtaken",
+	  "a promotion whose order comes when its site follows a later one already",
+	  { 1, 1 },
+	  1,
+	  20,
+	  .play = overtaken },
 	{ 0 },
 };

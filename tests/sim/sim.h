@@ -318,12 +318,12 @@ struct sim_connection {
 };
 
 /* ---- what a scenario holds back until it lets go: hold.c ---- */
-
 enum sim_hold {
 	SIM_HOLD_PERSIST, /* the voter file: a write under way does not end */
 	SIM_HOLD_INBOX,   /* what the members' service has for it is not handed over */
 	SIM_HOLD_OUT,     /* what it multicasts gets no place in the ring's order */
 	SIM_HOLD_QUORUM,  /* news of the quorum are late, the rest is not */
+	SIM_HOLD_ORDERS,  /* its I/O thread has not read the members' orders */
 };
 
 /* ---- a run ---- */
