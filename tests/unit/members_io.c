@@ -80,6 +80,14 @@ void members_io_crash(struct members *m, uint32_t node)
 
 /* ---- judging (D8) ---- */
 
+/* `theirs` is an older part of that history. */
+static bool is_ahead(const struct history *own, const struct history *theirs)
+{
+	const struct uuid *id = &history_newest(theirs)->id;
+
+	return find(own, id) >= 0 && !uuid_equal(&history_newest(own)->id, id);
+}
+
 /* Cut `log` as a generation with the chain `theirs` permits. */
 static void cut_by(struct members *m, struct members_log *log,
 		   const struct history *theirs)
@@ -164,6 +172,10 @@ static void prepare(struct members *m, uint32_t node)
 	io->prepare_ns = 0;
 	if (!io->open || io->engine >= ENGINE_SERVING) {
 		answer(m, node, FACT_PREPARED, o->id, -EBUSY);
+		return;
+	}
+	if (is_ahead(&log->history, &o->history)) {
+		answer(m, node, FACT_PREPARED, o->id, -ESTALE);
 		return;
 	}
 	cut_by(m, log, &o->history);
@@ -320,9 +332,7 @@ static void link_try(struct members *m, uint32_t node, uint32_t s)
 	if (peer < 0 || !reaches(m, node, (uint32_t)peer) ||
 	    m->node[peer].io.engine != ENGINE_IDLE || refuses(theirs, &mine->history))
 		return;
-	if (find(&theirs->history, &history_newest(&mine->history)->id) >= 0 &&
-	    !uuid_equal(&history_newest(&theirs->history)->id,
-			&history_newest(&mine->history)->id))
+	if (is_ahead(&theirs->history, &mine->history))
 		return; /* it follows a newer generation already */
 	cut_by(m, theirs, &mine->history);
 	for (uint64_t i = 0; i < theirs->length; i++)
