@@ -14,7 +14,7 @@
 #include "mirror/engine/state.h"
 
 #define OVERWRITTEN_LOOK 16u     /* records looked at for one that goes over another */
-#define HOME_AWAITED_PERCENT 25u /* of the log in use: it is time to free some */
+#define HOME_AWAITED_PERCENT 50u /* of the log in use: it is time to free some */
 
 static bool is_copy(const struct mirror_engine *m)
 {
@@ -328,7 +328,7 @@ static bool is_awaited(const struct mirror_engine *m)
 	       m->open.home.wanted > marks->home_flushed ||
 	       (m->open.home.read_wanted > marks->home && marks->last > marks->home) ||
 	       mirror_ring_used_percent(m->open.ring) > HOME_AWAITED_PERCENT ||
-	       marks->last - marks->home_flushed > RECORDS_MAX / 4 ||
+	       marks->last - marks->home > RECORDS_MAX / 4 ||
 	       mirror_pool_bytes_free(pool) < mirror_pool_bytes_total(pool) / 2;
 }
 
