@@ -39,7 +39,7 @@ static uint64_t home_limit(const struct mirror_engine *m)
 		return proven(m) < acknowledged ? proven(m) : acknowledged;
 	}
 	if (m->state == ENGINE_PREPARING)
-		return m->open.prepare.step == PREPARE_ROLL && m->open.log.full ?
+		return m->open.prepare.step >= PREPARE_ROLL && m->open.log.full ?
 			       proven(m) :
 			       0;
 	if (!is_copy(m) || m->open.copy.stream_link == MIRROR_LINK_NONE)
