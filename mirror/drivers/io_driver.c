@@ -340,7 +340,7 @@ static bool is_awaited(const struct io_driver *d)
 	const uint64_t count = d->request_count - d->counters.answer_count +
 			       mirror_engine_unconfirmed(d->setup.engine);
 
-	return count > 0 && count <= SPIN_REQUESTS_MAX;
+	return d->spin.limit_ns > 0 && count > 0 && count <= SPIN_REQUESTS_MAX;
 }
 
 /* Submit what is prepared and, with `may_wait`, wait for a completion or the next deadline:

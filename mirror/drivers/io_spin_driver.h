@@ -5,7 +5,7 @@
  * It watches whether that pays. A thread that was kept from the processor while it looked,
  * or that looked in vain too often, sleeps at once for a while.
  *
- * Pure logic, but for the header that it stands in: the loop (io_driver.c) looks.
+ * Pure logic: the loop (io_driver.c) looks, and reads the clock.
  */
 #ifndef MIRROR_DRIVERS_IO_SPIN_DRIVER_H
 #define MIRROR_DRIVERS_IO_SPIN_DRIVER_H
@@ -19,7 +19,7 @@ struct io_spin {
 	uint64_t limit_ns;     /* never longer; 0: off */
 	bool always;           /* the operator's number: it counts as paying */
 	uint64_t usual_ns;     /* how long such a wait took of late */
-	uint32_t tried, paid;  /* of the last IO_SPIN_SAMPLE */
+	uint32_t tried, paid;  /* looks, and those that needed no sleep */
 	uint64_t off_until_ns; /* it does not pay now */
 };
 

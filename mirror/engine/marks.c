@@ -150,8 +150,6 @@ void mirror_marks_leap(struct mirror_engine *m, uint64_t sequence)
 
 /* ---- told ---- */
 
-/* Our marks, for the members and the status, and the log's history once it has changed:
- * the score is of both, so a new generation is told at once. */
 void mirror_marks_pump(struct mirror_engine *m)
 {
 	const struct generation *g = history_newest(&m->open.sb.history);

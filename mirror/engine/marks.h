@@ -80,8 +80,8 @@ void mirror_marks_leap(struct mirror_engine *m, uint64_t sequence);
 
 /* ---- told ---- */
 
-/* FACT_MARKS, and the log's history once it has changed: the score is of both, so a new
- * generation is told at once. */
+/* FACT_MARKS, for the members and the status, and the log's history once it has changed: the
+ * score is of both, so a new generation is told at once. */
 void mirror_marks_pump(struct mirror_engine *m);
 
 #endif

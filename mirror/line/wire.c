@@ -8,9 +8,9 @@
 #include "common/crc.h"
 #include "mirror/log/descriptor.h"
 
-#define MAGIC 0x52494d48u      /* "HMIR" */
+#define MAGIC 0x52494d48u /* "HMIR" */
 #define HEADER_CRC_AT 28u
-#define ERRNO_MAX 4095         /* of the kernel's error numbers */
+#define ERRNO_MAX 4095 /* of the kernel's error numbers */
 
 #define CONFIRM_FLAG_HELD (1u << 0)
 #define MAP_FLAG_LAST (1u << 0)
@@ -35,7 +35,7 @@ void mirror_wire_finish(struct mirror_frame *frame, const struct bytes *body,
 	bytes_put_u32(&b, MAGIC);
 	bytes_put_u16(&b, MIRROR_WIRE_VERSION);
 	bytes_put_u16(&b, (uint16_t)type);
-	bytes_put_u32(&b, 0);   /* flags */
+	bytes_put_u32(&b, 0); /* flags */
 	bytes_put_u32(&b, (uint32_t)body->position);
 	bytes_put_u32(&b, (uint32_t)data_bytes);
 	bytes_put_u32(&b, 0);
@@ -116,6 +116,24 @@ const char *mirror_wire_type_name(uint16_t type)
 static int ended(const struct bytes *b)
 {
 	return !b->bad && b->position == b->length ? 0 : -EPROTO;
+}
+
+/* Bodies that are one sequence. */
+static void put_sequence(struct mirror_frame *frame, enum mirror_frame_type type,
+			 uint64_t sequence)
+{
+	struct bytes b = mirror_wire_begin(frame);
+
+	bytes_put_u64(&b, sequence);
+	mirror_wire_finish(frame, &b, type, NULL, 0);
+}
+
+static int get_sequence(const uint8_t *body, uint32_t body_bytes, uint64_t *sequence)
+{
+	struct bytes b = mirror_format_reader(body, body_bytes);
+
+	*sequence = bytes_get_u64(&b);
+	return ended(&b);
 }
 
 /* ---- records and marks --------------------------------------------------- */
@@ -254,36 +272,24 @@ int mirror_wire_decode_demoted(const uint8_t *body, uint32_t body_bytes,
 
 void mirror_wire_roll_end(struct mirror_frame *frame, const struct mirror_roll_end *end)
 {
-	struct bytes b = mirror_wire_begin(frame);
-
-	bytes_put_u64(&b, end->sequence);
-	mirror_wire_finish(frame, &b, MIRROR_FRAME_ROLL_END, NULL, 0);
+	put_sequence(frame, MIRROR_FRAME_ROLL_END, end->sequence);
 }
 
 int mirror_wire_decode_roll_end(const uint8_t *body, uint32_t body_bytes,
 				struct mirror_roll_end *end)
 {
-	struct bytes b = mirror_format_reader(body, body_bytes);
-
-	end->sequence = bytes_get_u64(&b);
-	return ended(&b);
+	return get_sequence(body, body_bytes, &end->sequence);
 }
 
 void mirror_wire_flush(struct mirror_frame *frame, const struct mirror_flush *flush)
 {
-	struct bytes b = mirror_wire_begin(frame);
-
-	bytes_put_u64(&b, flush->sequence);
-	mirror_wire_finish(frame, &b, MIRROR_FRAME_FLUSH, NULL, 0);
+	put_sequence(frame, MIRROR_FRAME_FLUSH, flush->sequence);
 }
 
 int mirror_wire_decode_flush(const uint8_t *body, uint32_t body_bytes,
 			     struct mirror_flush *flush)
 {
-	struct bytes b = mirror_format_reader(body, body_bytes);
-
-	flush->sequence = bytes_get_u64(&b);
-	return ended(&b);
+	return get_sequence(body, body_bytes, &flush->sequence);
 }
 
 /* ---- refresh ------------------------------------------------------------- */
@@ -377,17 +383,11 @@ int mirror_wire_decode_refresh_ready(const uint8_t *body, uint32_t body_bytes,
 void mirror_wire_refresh_end(struct mirror_frame *frame,
 			     const struct mirror_refresh_end *end)
 {
-	struct bytes b = mirror_wire_begin(frame);
-
-	bytes_put_u64(&b, end->sequence);
-	mirror_wire_finish(frame, &b, MIRROR_FRAME_REFRESH_END, NULL, 0);
+	put_sequence(frame, MIRROR_FRAME_REFRESH_END, end->sequence);
 }
 
 int mirror_wire_decode_refresh_end(const uint8_t *body, uint32_t body_bytes,
 				   struct mirror_refresh_end *end)
 {
-	struct bytes b = mirror_format_reader(body, body_bytes);
-
-	end->sequence = bytes_get_u64(&b);
-	return ended(&b);
+	return get_sequence(body, body_bytes, &end->sequence);
 }

@@ -134,7 +134,6 @@ void sim_note(struct sim *w, uint32_t node, struct sim_request *r)
 		.disk = q->disk,
 		.offset_bytes = q->offset_bytes,
 		.length_bytes = q->length_bytes,
-		.type = (uint8_t)q->type,
 		.known = true,
 	};
 	if (q->sequence > g->last)

@@ -255,7 +255,6 @@ struct sim_node {
 struct sim_write {
 	uint64_t number, group, offset_bytes, length_bytes;
 	uint32_t disk;
-	uint8_t type;
 	bool known;
 };
 

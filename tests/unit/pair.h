@@ -94,7 +94,6 @@ struct pair {
 
 /* A record as the client's side saw it stamped. */
 struct pair_write {
-	uint8_t type;
 	uint32_t disk;
 	uint64_t offset_bytes, length_bytes;
 	uint64_t number;     /* what its sectors hold; 0: zeroes */

@@ -62,7 +62,6 @@ static void note(struct pair *p, uint32_t slot)
 	p->journal[q->sequence] = (struct pair_write){
 		.generation = h->generation,
 		.group = h->group,
-		.type = (uint8_t)q->type,
 		.disk = q->disk,
 		.offset_bytes = q->offset_bytes,
 		.length_bytes = q->length_bytes,
