@@ -103,6 +103,7 @@ day_copy_fails() {
 asks_or_is_current() { why_says a "--discard" || is_level b paris; }
 
 day_production_is_full() {
+	local LOG_MIB=32 # a refresh of all that a has logged fits above a hold
 	small_site a 4 || { lacking "a full disk needs root and tmpfs"; return; }
 	write a 0x72 0 1M
 	qemu-io -f raw -t none -c "write -P 0x73 1M 8M" -c flush "$(uri a)" > "$DIR/frozen" 2>&1 &
