@@ -1,8 +1,8 @@
 # libmirror.la: the core, pure. libmirror_drivers.la: *_driver.c only.
 noinst_LTLIBRARIES += libmirror.la libmirror_drivers.la
 libmirror_la_SOURCES = \
-	mirror/engine/ack.c \
-	mirror/engine/ack.h \
+	mirror/engine/acknowledged.c \
+	mirror/engine/acknowledged.h \
 	mirror/log/descriptor.c \
 	mirror/log/descriptor.h \
 	mirror/disk_table.h \
@@ -17,8 +17,8 @@ libmirror_la_SOURCES = \
 	mirror/engine/close.h \
 	mirror/engine/receive.c \
 	mirror/engine/receive.h \
-	mirror/engine/confirm.c \
-	mirror/engine/confirm.h \
+	mirror/engine/confirm_take.c \
+	mirror/engine/confirm_take.h \
 	mirror/engine/create.c \
 	mirror/engine/cut.c \
 	mirror/engine/cut.h \

@@ -4,7 +4,7 @@ LDADD = libmirror.la libcluster.la libcommon.la $(CHECK_LIBS)
 agent_test_libraries = $(agent_libraries) $(CHECK_LIBS)
 
 unit_tests = \
-	tests/unit/test_ack \
+	tests/unit/test_acknowledged \
 	tests/unit/test_alone \
 	tests/unit/test_alone_devices \
 	tests/unit/test_alone_promote \

@@ -1,7 +1,7 @@
 /* engine/answer.c - when a stamped request may be answered, and the answer.
  *
  * Pending requests are answered in the order of their stamps, since every mark is cumulative
- * (ack.h), and only under the lease (D7).
+ * (acknowledged.h), and only under the lease (D7).
  *
  * Source: docs/sources.md (paper 000, Fig. 5); docs/rules.md (G1, D7); docs/write-path.md
  * (production, step 5).

@@ -12,7 +12,7 @@ struct mirror_engine;
 /* Queue the answer. An error needs no lease; anything else waits for one. */
 void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
 			   int32_t result);
-/* Answers wait for `site` from now on, or no longer (ack.h). */
+/* Answers wait for `site` from now on, or no longer (acknowledged.h). */
 void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait);
 /* Answer the writes and flushes that have become acknowledged, and what a lease held. */
 void mirror_ack_pump(struct mirror_engine *m);

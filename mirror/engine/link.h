@@ -70,7 +70,7 @@ struct engine_peer {
 	char text[FACT_TEXT_MAX];
 	uint64_t since_wall_ns;
 	bool waited;              /* D3: in a view in effect or undecided */
-				  /* (ack.h's set: these and the candidates) */
+				  /* (acknowledged.h: these and the candidates) */
 	uint64_t candidate_from;  /* mark s while it is to enter, else 0 */
 	uint64_t candidate_count; /* fact.ready_count when named, else 0 */
 	bool lost_told;           /* COPY_LOST sent for this absence */

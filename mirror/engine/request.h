@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mirror/engine/ack.h"
+#include "mirror/engine/acknowledged.h"
 #include "mirror/io.h"
 #include "mirror/log/record.h"
 #include "mirror/engine/stamp.h"

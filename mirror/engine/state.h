@@ -5,7 +5,7 @@
  * come together, the pump (engine.c) asks each part in turn what can be done now. A part's
  * pump may be called at any time and does nothing when there is nothing to do, so no wake-up
  * between parts can be lost. The order of a write: request.c (stamp) -> log.c (append, flush)
- * -> send.c (to the copies) -> confirm.c (the copies' confirmations) -> request.c (answer) ->
+ * -> send.c (to the copies) -> confirm_take.c (the copies' confirmations) -> answer.c ->
  * home.c (bring home) -> free.c (flush, give the log back).
  */
 #ifndef MIRROR_ENGINE_STATE_H
@@ -23,7 +23,7 @@
 #include "mirror/engine/buffers.h"
 #include "mirror/engine/close.h"
 #include "mirror/engine/receive.h"
-#include "mirror/engine/confirm.h"
+#include "mirror/engine/confirm_take.h"
 #include "mirror/engine/cut.h"
 #include "mirror/engine/demote.h"
 #include "mirror/engine/same_disks.h"

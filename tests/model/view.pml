@@ -459,7 +459,7 @@ inline stamp(n) /* engine/request.c: stamp_request(), and the log write */
 	writes++
 }
 
-/* D3 (copies.c: cluster_copies_waited(); ack.c): the set in effect, all that may still
+/* D3 (copies.c: cluster_copies_waited(); acknowledged.c): the set in effect, all that may still
  * take effect, and what is to enter. */
 #define standing(n) (SET(known[n]) | undecided[n])
 #ifdef MUT_LEAVE_EARLY
@@ -530,7 +530,7 @@ inline link(n, t)
 #define without(v, t) VIEW(GEN(v), PROD(v), SET(v) & (7 - bit(t)), FRESH(v) & (7 - bit(t)))
 #define with(v, t) VIEW(GEN(v), PROD(v), SET(v) | bit(t), FRESH(v) | bit(t))
 
-/* D3 (engine/confirm.c: enter()): all below the mark is durable there. */
+/* D3 (engine/confirm_take.c: enter()): all below the mark is durable there. */
 #ifdef MUT_NO_MARK
 #define is_level(n) true
 #else

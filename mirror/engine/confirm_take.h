@@ -1,6 +1,6 @@
-/* engine/confirm.h - production hears from a copy. */
-#ifndef MIRROR_ENGINE_CONFIRM_H
-#define MIRROR_ENGINE_CONFIRM_H
+/* engine/confirm_take.h - production hears from a copy. */
+#ifndef MIRROR_ENGINE_CONFIRM_TAKE_H
+#define MIRROR_ENGINE_CONFIRM_TAKE_H
 
 #include <stdbool.h>
 #include <stdint.h>

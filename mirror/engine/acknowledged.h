@@ -1,4 +1,4 @@
-/* ack.h - how far production may answer: cumulative acknowledgement.
+/* acknowledged.h - how far production may answer: cumulative acknowledgement.
  *
  * A write is acknowledged when it is logged here and at every copy that is
  * waited for; a flush, when everything up to it is durable at all of those
@@ -11,8 +11,8 @@
  *
  * Source: docs/rules.md (G1, D3); docs/write-path.md.
  */
-#ifndef MIRROR_ENGINE_ACK_H
-#define MIRROR_ENGINE_ACK_H
+#ifndef MIRROR_ENGINE_ACKNOWLEDGED_H
+#define MIRROR_ENGINE_ACKNOWLEDGED_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* engine/confirm.c - production hears from a copy: each confirmation, and the copy's entry
- * into the current set (D3).
+/* engine/confirm_take.c - production hears from a copy: each confirmation, and the copy's
+ * entry into the current set (D3).
  */
 #include "mirror/engine/state.h"
 

@@ -1,10 +1,10 @@
-/* test_ack.c - how far production may answer: G1, D3, D5. */
+/* test_acknowledged.c - how far production may answer: G1, D3, D5. */
 #include <check.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 
-#include "mirror/engine/ack.h"
+#include "mirror/engine/acknowledged.h"
 #include "tests/unit/property.h"
 
 static struct mirror_ack ack;

@@ -1,5 +1,5 @@
-/* ack.c - see ack.h. */
-#include "mirror/engine/ack.h"
+/* acknowledged.c - see acknowledged.h. */
+#include "mirror/engine/acknowledged.h"
 
 #include <assert.h>
 #include <errno.h>
