@@ -17,8 +17,14 @@ libmirror_la_SOURCES = \
 	mirror/engine/close.h \
 	mirror/engine/receive.c \
 	mirror/engine/receive.h \
+	mirror/engine/confirm_send.c \
+	mirror/engine/confirm_send.h \
 	mirror/engine/confirm_take.c \
 	mirror/engine/confirm_take.h \
+	mirror/engine/enter_current.c \
+	mirror/engine/enter_current.h \
+	mirror/engine/hold.c \
+	mirror/engine/hold.h \
 	mirror/engine/create.c \
 	mirror/engine/cut.c \
 	mirror/engine/cut.h \

@@ -74,7 +74,7 @@ void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait)
 	see_answered(m, &before);
 }
 
-void mirror_ack_pump(struct mirror_engine *m)
+void mirror_answer_pump(struct mirror_engine *m)
 {
 	struct mirror_ack *ack = &m->open.requests.ack;
 	const struct mirror_ack before = *ack;

@@ -15,6 +15,6 @@ void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
 /* Answers wait for `site` from now on, or no longer (acknowledged.h). */
 void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait);
 /* Answer the writes and flushes that have become acknowledged, and what a lease held. */
-void mirror_ack_pump(struct mirror_engine *m);
+void mirror_answer_pump(struct mirror_engine *m);
 
 #endif

@@ -1,5 +1,5 @@
-/* engine/confirm_take.c - production hears from a copy: each confirmation, and the copy's
- * entry into the current set (D3).
+/* engine/confirm_take.c - production takes a copy's confirmation (docs/write-path.md, step
+ * 5). engine/confirm_send.c is the other end.
  */
 #include "mirror/engine/state.h"
 
@@ -60,83 +60,4 @@ bool mirror_production_received(struct mirror_engine *m, const struct mirror_rec
 		return false;
 	}
 	return false;
-}
-
-/* ---- entering the current set (D3) --------------------------------------- */
-
-/* The copy is level enough: writes wait for it from here on, and when it has confirmed
- * all below durable, the members are told. Recovered records are below, acknowledged
- * again by now or not, because the generation before may have acknowledged them. */
-static void enter(struct mirror_engine *m, uint32_t site)
-{
-	const uint64_t recovered = history_newest(&m->open.sb.history)->cut;
-	struct engine_peer *p = &m->open.peer[site];
-	struct fact *f;
-
-	if (p->candidate_from == 0) {
-		mirror_requests_wait(m, site, true);
-		p->candidate_from = mirror_ack_acknowledged(&m->open.requests.ack) + 1;
-		if (p->candidate_from <= recovered)
-			p->candidate_from = recovered + 1;
-	}
-	if (p->candidate_count != 0 || p->proven_durable + 1 < p->candidate_from)
-		return;
-	p->candidate_count = ++m->ready_count;
-	f = mirror_engine_fact(m, FACT_COPY_READY);
-	f->site = site;
-	f->sequence = p->candidate_from;
-	f->incarnation = p->incarnation;
-	f->ready_count = p->candidate_count;
-}
-
-bool mirror_chase_is_short(uint64_t behind, uint64_t taken, uint64_t count,
-			   uint64_t timeout_ms)
-{
-	const uint64_t chase_ms = CHASE_NS / NS_PER_MS;
-	uint64_t wait_ms = count * chase_ms;
-
-	if (wait_ms > chase_ms && wait_ms > timeout_ms)
-		wait_ms = timeout_ms > chase_ms ? timeout_ms : chase_ms;
-	return behind * chase_ms <= taken * wait_ms;
-}
-
-/* The copy is no faster than the clients, so it would not come nearer by itself: in none
- * of the last `chase_count` periods of CHASE_NS has it halved its backlog. Then clients
- * wait until it has about that much work done, copy-timeout at most (G7). */
-static bool is_outrun(struct mirror_engine *m, struct engine_peer *p, uint64_t behind)
-{
-	const uint64_t limit_ms = m->config->copy_timeout_ms;
-	const uint64_t taken = p->marks.logged - p->refresh.chase_logged;
-
-	if (p->refresh.chase_ns != 0 && m->now_ns < p->refresh.chase_ns + CHASE_NS) {
-		mirror_engine_wake(m, p->refresh.chase_ns + CHASE_NS);
-		return false;
-	}
-	if (p->refresh.chase_ns == 0 || behind <= p->refresh.chase_behind / 2)
-		p->refresh.chase_count = 0;
-	else if (p->refresh.chase_count * CHASE_NS < limit_ms * NS_PER_MS)
-		p->refresh.chase_count++;
-	p->refresh.chase_ns = m->now_ns;
-	p->refresh.chase_behind = behind;
-	p->refresh.chase_logged = p->marks.logged;
-	return mirror_chase_is_short(behind, taken, p->refresh.chase_count, limit_ms);
-}
-
-void mirror_production_pump(struct mirror_engine *m, uint32_t number)
-{
-	struct engine_link *l = &m->link[number];
-	struct engine_peer *p = &m->open.peer[l->site];
-	uint64_t behind;
-
-	if (l->use != LINK_STREAM_OUT || p->refresh.phase != REFRESH_NONE ||
-	    !l->sending || m->state != ENGINE_SERVING)
-		return;
-	behind = m->open.marks.last - p->marks.logged;
-	if (p->state != LINK_CONNECTED &&
-	    (behind <= LEVEL_RECORDS || is_outrun(m, p, behind)))
-		mirror_peer_set(m, l->site, LINK_CONNECTED, "");
-	if (p->state == LINK_CONNECTED && !p->waited && m->config->mode == CONFIG_SYNC &&
-	    !m->open.sb.sites[l->site].disconnected &&
-	    (p->candidate_from != 0 || mirror_trust_may_enter(m, l->site)))
-		enter(m, l->site);
 }

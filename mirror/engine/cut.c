@@ -266,7 +266,7 @@ static void leap(struct mirror_engine *m)
 	bool hold;
 
 	mirror_leap_forget(m);
-	if (!mirror_copy_may_begin(m, &m->open.leap.begin, &hold)) {
+	if (!mirror_hold_may_begin(m, &m->open.leap.begin, &hold)) {
 		MIRROR_SET(m, leap.step, LEAP_NONE);
 		return;
 	}

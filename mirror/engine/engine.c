@@ -392,7 +392,7 @@ static void pump(struct mirror_engine *m)
 	mirror_prepare_pump(m);
 	mirror_requests_pump(m);
 	mirror_log_pump(m);
-	mirror_ack_pump(m);
+	mirror_answer_pump(m);
 	mirror_home_pump(m);
 	mirror_free_pump(m);
 	mirror_maps_pump(m);

@@ -44,7 +44,7 @@ static uint64_t home_limit(const struct mirror_engine *m)
 			       0;
 	if (!is_copy(m) || m->open.copy.stream_link == MIRROR_LINK_NONE)
 		return 0;
-	if (mirror_copy_holds(m) && !m->open.sb.blank &&
+	if (mirror_hold_stands(m) && !m->open.sb.blank &&
 	    m->open.sb.hold.sequence < m->open.marks.proven)
 		return m->open.sb.hold.sequence;
 	return proven(m);

@@ -426,7 +426,7 @@ void mirror_log_pump(struct mirror_engine *m)
 		return;
 	flush_for_client(m);
 	pump_flush(m);
-	if (m->open.log.parts > 0 || mirror_copy_lift_is_due(m))
+	if (m->open.log.parts > 0 || mirror_hold_lift_is_due(m))
 		return;
 	if (m->open.marks.next_to_log <= m->open.marks.last &&
 	    m->open.log.unflushed_bytes < UNFLUSHED_BYTES_MAX)

@@ -1,12 +1,10 @@
 /* engine/receive.c - the copy's end of a stream, and of a roll-forward.
  *
- * Receive, check, append to the own log, confirm with cumulative marks
- * (docs/write-path.md, copy, steps 1 and 2). A record is refused unless it is the very
+ * Receive, check, append to the own log (docs/write-path.md, copy, step 1);
+ * engine/confirm_send.c confirms. A record is refused unless it is the very
  * next one: same sequence as expected, of the generation that the history names for
  * it, group not older (docs/sources.md, paper 000, Fig. 6, 126), data intact.
  */
-#include <stdio.h>
-
 #include "mirror/engine/state.h"
 
 void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number)
@@ -119,7 +117,7 @@ static bool is_level_here(const struct mirror_engine *m, uint32_t site)
 	return (s->map_state == MIRROR_MAP_ALL_DIRTY || s->map_position > 0) &&
 	       proven > 0 && proven >= s->map_position &&
 	       proven + 1 >= mirror_ring_oldest_sequence(m->open.ring) &&
-	       !mirror_copy_holds(m);
+	       !mirror_hold_stands(m);
 }
 
 static bool take_flush(struct mirror_engine *m, const struct mirror_received *r)
@@ -164,102 +162,6 @@ static bool take_marks(struct mirror_engine *m, const struct mirror_received *r)
 	return true;
 }
 
-static void send_ready(struct mirror_engine *m, int32_t error, const char *text)
-{
-	struct mirror_refresh_ready ready = {
-		.error = error,
-		.room_blocks = error == 0 ? m->open.leap.room_blocks : 0,
-	};
-	struct mirror_frame *f = mirror_frame_get(m, m->open.copy.stream_link);
-
-	snprintf(ready.text, sizeof ready.text, "%s", text);
-	if (f == NULL) {
-		mirror_link_close(m, m->open.copy.stream_link, "no frame is free");
-		return;
-	}
-	mirror_wire_refresh_ready(f, &ready);
-	mirror_frame_send(m, f);
-}
-
-/* W6: is there room for all records above the hold? The rest of the room is for clients'
- * writes during the refresh (engine/pace.c). */
-static bool hold_fits(struct mirror_engine *m, const struct mirror_refresh_begin *b,
-		      char *text, size_t size)
-{
-	const uint64_t room = mirror_ring_bytes(m->open.ring) -
-			      mirror_ring_used_bytes(m->open.ring);
-	const uint64_t need = b->bytes + b->extents * MIRROR_BLOCK_BYTES +
-			      mirror_log_kept_bytes(m);
-
-	if (need <= room && b->extents <= RECORDS_MAX / 2) {
-		m->open.leap.room_blocks = (uint32_t)((room - need) / MIRROR_BLOCK_BYTES);
-		return true;
-	}
-	snprintf(text, size,
-		 "to keep its last consistent image until the refresh ends its writelog "
-		 "needs %llu MiB and has %llu MiB: enlarge it",
-		 (unsigned long long)(need >> 20) + 1, (unsigned long long)(room >> 20));
-	return false;
-}
-
-static bool take_begin(struct mirror_engine *m, const struct mirror_received *r)
-{
-	struct mirror_refresh_begin b;
-
-	if (mirror_wire_decode_refresh_begin(r->body, r->body_bytes, &b) != 0 ||
-	    b.first_sequence <= m->open.marks.last || m->open.leap.step != LEAP_NONE ||
-	    m->open.sb.hold.active)
-		return false;
-	MIRROR_SET(m, copy.end, 0);
-	mirror_leap_start(m, &b);
-	return true;
-}
-
-/* W6: records above the hold neither count nor go home until the superblock that lifts it
- * is durable. */
-bool mirror_copy_holds(const struct mirror_engine *m)
-{
-	return m->open.sb.hold.active ||
-	       !mirror_superblock_has(m, m->open.copy.lift_ticket);
-}
-
-/* Everything before is at home and the log as empty as it gets: is the hold
- * possible? True: *hold says whether one is set. False: the refresh is refused. */
-bool mirror_copy_may_begin(struct mirror_engine *m, const struct mirror_refresh_begin *b,
-			   bool *hold)
-{
-	char text[FACT_TEXT_MAX];
-
-	*hold = !m->open.sb.blank;
-	if (*hold && !hold_fits(m, b, text, sizeof text)) {
-		if ((b->flags & MIRROR_REFRESH_INCONSISTENT_OK) == 0) {
-			mirror_engine_set_data(m, DATA_OUTDATED, text);
-			if (m->open.copy.stream_link != MIRROR_LINK_NONE)
-				send_ready(m, -ENOSPC, text);
-			return false;
-		}
-		*hold = false;
-	}
-	if (!*hold)
-		m->open.leap.room_blocks = MIRROR_REFRESH_ROOM_UNBOUND;
-	mirror_engine_set_data(
-		m, *hold ? DATA_OUTDATED : DATA_INCONSISTENT,
-		*hold ? "being refreshed; it keeps its last consistent image until the end" :
-			"being refreshed, without a hold");
-	return true;
-}
-
-static bool take_end(struct mirror_engine *m, const struct mirror_received *r)
-{
-	struct mirror_refresh_end end;
-
-	if (mirror_wire_decode_refresh_end(r->body, r->body_bytes, &end) != 0 ||
-	    !m->open.sb.hold.active || end.sequence > m->open.marks.last)
-		return false;
-	MIRROR_SET(m, copy.end, end.sequence > 0 ? end.sequence : 1);
-	return true;
-}
-
 static bool take_demoted(struct mirror_engine *m, const struct mirror_received *r)
 {
 	struct mirror_demoted demoted;
@@ -295,9 +197,9 @@ bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received 
 	case MIRROR_FRAME_MARKS:
 		return stream && take_marks(m, r);
 	case MIRROR_FRAME_REFRESH_BEGIN:
-		return stream && take_begin(m, r);
+		return stream && mirror_hold_begins(m, r);
 	case MIRROR_FRAME_REFRESH_END:
-		return stream && take_end(m, r);
+		return stream && mirror_hold_ends(m, r);
 	case MIRROR_FRAME_DEMOTED:
 		return stream && take_demoted(m, r);
 	case MIRROR_FRAME_FLUSH:
@@ -344,75 +246,6 @@ static void send_own_map(struct mirror_engine *m, struct engine_link *l)
 	}
 }
 
-static void confirm(struct mirror_engine *m, struct engine_link *l)
-{
-	struct mirror_confirm c = {
-		.marks = { m->open.marks.logged, m->open.marks.durable,
-			   m->open.marks.home_flushed },
-		.held_count = m->open.home.gate.held_count,
-		.held = mirror_copy_holds(m),
-	};
-	/* Nobody waits for a flush record to be logged, only for the records before
-	 * it. */
-	const bool news = m->open.marks.logged < l->confirmed.logged ||
-			  mirror_log_flush_target(m, m->open.marks.logged + 1) >
-				  l->confirmed.logged ||
-			  c.marks.durable != l->confirmed.durable ||
-			  c.held != l->confirmed_held;
-	struct mirror_frame *f;
-
-	if (!news && m->now_ns < l->last_sent_ns + HEARTBEAT_NS) {
-		mirror_engine_wake(m, l->last_sent_ns + HEARTBEAT_NS);
-		return;
-	}
-	if (m->open.leap.step == LEAP_SUPERBLOCK)
-		return; /* the marks leap when the hold stands */
-	f = mirror_frame_get(m, m->open.copy.stream_link);
-	if (f == NULL)
-		return;
-	mirror_wire_confirm(f, &c);
-	mirror_frame_send(m, f);
-	l->confirmed = c.marks;
-	l->confirmed_held = c.held;
-}
-
-/* ... and nothing more is logged until the hold is lifted: a stream that never pauses
- * would keep a log write under way for ever. */
-bool mirror_copy_lift_is_due(const struct mirror_engine *m)
-{
-	return m->open.copy.end != 0 && m->open.marks.durable >= m->open.copy.end &&
-	       m->open.sb.hold.active && m->open.copy.stream_link != MIRROR_LINK_NONE;
-}
-
-/* The refresh has ended and all of it is durable here: from now on it counts. */
-static void lift_hold(struct mirror_engine *m)
-{
-	const uint32_t production = m->link[m->open.copy.stream_link].site;
-
-	if (m->open.log.parts > 0 || m->open.writer.busy ||
-	    !mirror_maps_have(m, mirror_maps_want(m)))
-		return;
-	mirror_store_hold_ends(m);
-	mirror_store_whole(m);
-	mirror_store_next_epoch(m);
-	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
-	MIRROR_SET(m, copy.end, 0);
-	if (mirror_map_count(m->open.map, m->open.site) > 0)
-		mirror_maps_clear(m, m->open.site);
-	/* The records that the log leapt over are in the maps of the other sites, see
-	 * take_record(). */
-	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->open.site && s != production)
-			mirror_store_map_position(m, s,
-						  m->open.leap.begin.first_sequence - 1);
-	if (m->open.sb.sites[production].map_state == MIRROR_MAP_ALL_DIRTY)
-		mirror_maps_clear(m, production);
-	m->open.copy.lift_ticket = mirror_superblock_want(m);
-	mirror_engine_set_data(m, DATA_CONSISTENT, "");
-	mirror_engine_event(m, "refresh", "lift-hold",
-			    "the refresh has ended and is durable");
-}
-
 static void store_clean(struct mirror_engine *m)
 {
 	if (!m->open.copy.clean_due ||
@@ -428,20 +261,6 @@ static void store_clean(struct mirror_engine *m)
 			    (unsigned long long)m->open.copy.clean_sequence);
 }
 
-/* Nothing is freed above a hold. So a record that the log cannot take now will never fit,
- * unless the log has all of the refresh and the hold is about to be lifted. */
-static bool hold_is_full(const struct mirror_engine *m)
-{
-	const bool ends = m->open.copy.end != 0 &&
-			  m->open.marks.next_to_log > m->open.copy.end;
-
-	return m->open.sb.hold.active && !m->open.sb.blank &&
-	       m->open.leap.step == LEAP_NONE && !ends &&
-	       ((m->open.log.full && m->open.log.parts == 0 &&
-		 m->open.marks.next_to_log <= m->open.marks.last) ||
-		m->open.marks.last - m->open.marks.home_flushed > RECORDS_MAX - 64);
-}
-
 void mirror_copy_pump(struct mirror_engine *m)
 {
 	struct engine_link *l;
@@ -449,23 +268,16 @@ void mirror_copy_pump(struct mirror_engine *m)
 	if (m->open.failed)
 		return;
 	store_clean(m);
-	if (mirror_leap_pump(m) && m->open.copy.stream_link != MIRROR_LINK_NONE) {
-		send_ready(m, 0, "");
-	}
-	if (m->state == ENGINE_IDLE && m->open.sb.hold.active &&
-	    m->open.copy.stream_link == MIRROR_LINK_NONE &&
-	    m->open.cut.step == CUT_NONE && m->open.leap.step == LEAP_NONE)
-		mirror_cut_to_hold(m, "the refresh was cut short");
+	mirror_hold_pump(m);
 	if (m->open.copy.stream_link == MIRROR_LINK_NONE)
 		return;
 	l = &m->link[m->open.copy.stream_link];
-	if (hold_is_full(m)) {
+	if (mirror_hold_is_full(m)) {
 		mirror_link_close(m, m->open.copy.stream_link,
 				  "the writelog has no more room to hold the refresh");
 		return;
 	}
 	send_own_map(m, l);
-	confirm(m, l);
-	if (mirror_copy_lift_is_due(m))
-		lift_hold(m);
+	mirror_confirm_send(m, l);
+	mirror_hold_lift(m);
 }

@@ -1,4 +1,4 @@
-/* engine/receive.h - the copy's end of a stream, and its hold. */
+/* engine/receive.h - the copy's end of a stream. */
 #ifndef MIRROR_ENGINE_RECEIVE_H
 #define MIRROR_ENGINE_RECEIVE_H
 
@@ -7,7 +7,6 @@
 
 #include "common/identity.h"
 #include "mirror/io.h"
-#include "mirror/line/wire.h"
 
 struct mirror_engine;
 
@@ -26,10 +25,6 @@ struct engine_copy {
 void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number);
 void mirror_copy_stream_lost(struct mirror_engine *m, const char *text);
 bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received *r);
-bool mirror_copy_holds(const struct mirror_engine *m);
-bool mirror_copy_lift_is_due(const struct mirror_engine *m);
-bool mirror_copy_may_begin(struct mirror_engine *m, const struct mirror_refresh_begin *b,
-			   bool *hold);
 void mirror_copy_pump(struct mirror_engine *m);
 void mirror_proven_limit(struct mirror_engine *m);
 

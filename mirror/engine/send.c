@@ -318,7 +318,7 @@ void mirror_send_pump(struct mirror_engine *m)
 		if (m->link[i].use == LINK_STREAM_OUT) {
 			send_records(m, i);
 			send_flush(m, i);
-			mirror_production_pump(m, i);
+			mirror_enter_pump(m, i);
 			if (m->link[i].use == LINK_STREAM_OUT)
 				send_marks(m, i);
 		} else if (m->link[i].use == LINK_ROLL_OUT) {

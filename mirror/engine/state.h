@@ -5,8 +5,8 @@
  * come together, the pump (engine.c) asks each part in turn what can be done now. A part's
  * pump may be called at any time and does nothing when there is nothing to do, so no wake-up
  * between parts can be lost. The order of a write: request.c (stamp) -> log.c (append, flush)
- * -> send.c (to the copies) -> confirm_take.c (the copies' confirmations) -> answer.c ->
- * home.c (bring home) -> free.c (flush, give the log back).
+ * -> send.c (to the copies) -> receive.c, confirm_send.c (at a copy) -> confirm_take.c ->
+ * answer.c -> home.c (bring home) -> free.c (flush, give the log back).
  */
 #ifndef MIRROR_ENGINE_STATE_H
 #define MIRROR_ENGINE_STATE_H
@@ -23,12 +23,15 @@
 #include "mirror/engine/buffers.h"
 #include "mirror/engine/close.h"
 #include "mirror/engine/receive.h"
+#include "mirror/engine/confirm_send.h"
 #include "mirror/engine/confirm_take.h"
 #include "mirror/engine/cut.h"
 #include "mirror/engine/demote.h"
+#include "mirror/engine/enter_current.h"
 #include "mirror/engine/same_disks.h"
 #include "mirror/engine/free.h"
 #include "mirror/engine/greet.h"
+#include "mirror/engine/hold.h"
 #include "mirror/engine/home.h"
 #include "mirror/engine/link.h"
 #include "mirror/engine/log.h"

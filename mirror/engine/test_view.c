@@ -37,8 +37,8 @@ static void fill_steps(const struct mirror_engine *m, struct mirror_view *v)
 	v->log_parts = o->log.parts;
 	v->mark_written = o->log.mark_written;
 	v->epoch_stands = mirror_superblock_has(m, o->copy.lift_ticket);
-	v->lift_is_due = mirror_copy_lift_is_due(m);
-	v->holds = mirror_copy_holds(m);
+	v->lift_is_due = mirror_hold_lift_is_due(m);
+	v->holds = mirror_hold_stands(m);
 	v->behind = o->copy.behind;
 	v->stream_link = o->copy.stream_link;
 	v->greeting_link = o->greeting.link;

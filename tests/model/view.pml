@@ -470,7 +470,7 @@ inline stamp(n) /* engine/request.c: stamp_request(), and the log write */
 #endif
 #define waited(n) ((counting(n)) | (candidate[n] != 0 -> bit(candidate[n] - 1) : 0))
 #define confirmed(n, t) (!has(waited(n), t) || heard[n * 3 + (t)] > answered[n])
-inline acknowledge(n) /* engine/answer.c: mirror_ack_pump() */
+inline acknowledge(n) /* engine/answer.c: mirror_answer_pump() */
 {
 	promised_writes = promised_writes | bit(WRITE(rec(n, answered[n])));
 	printf("  node %d acknowledges or shows place %d, write %d\n", n, answered[n],
@@ -530,7 +530,7 @@ inline link(n, t)
 #define without(v, t) VIEW(GEN(v), PROD(v), SET(v) & (7 - bit(t)), FRESH(v) & (7 - bit(t)))
 #define with(v, t) VIEW(GEN(v), PROD(v), SET(v) | bit(t), FRESH(v) | bit(t))
 
-/* D3 (engine/confirm_take.c: enter()): all below the mark is durable there. */
+/* D3 (engine/enter_current.c: enter()): all below the mark is durable there. */
 #ifdef MUT_NO_MARK
 #define is_level(n) true
 #else
