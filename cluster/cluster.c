@@ -15,7 +15,7 @@
 
 static void take_release(struct cluster_core *c, const struct message *m)
 {
-	cluster_fence_released(c, m->node, m->release.incarnation);
+	cluster_devices_released(c, m->node, m->release.incarnation);
 	if (m->node == c->self.node && m->release.incarnation == c->role.released)
 		c->release_due = false;
 }
@@ -178,6 +178,7 @@ void cluster_step(struct cluster_core *c, const struct cluster_event *event,
 	} else {
 		take(c, event);
 		cluster_fence_pump(c);
+		cluster_majority_pump(c);
 		cluster_lease_pump(c);
 		cluster_promote_pump(c);
 		cluster_role_pump(c);

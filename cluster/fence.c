@@ -1,73 +1,9 @@
-/* fence.c - which voters are a majority, and which processes have ended for certain.
- *
- * D2: fencing only breaks a tie. Exactly half of the voters may go on if all others are
- * out of the way (fenced in the boot last seen, or back without their voter file, so that
- * their old promises are gone), and no voter that answers has restarted since all last
- * agreed in one ring (accepted one view there). Then the other half can have decided
- * nothing alone: it would have had to fence us.
- *
- * D6: a site's devices pass on after
- *
- *   what is known of the host's opening         they pass to
- *   still said by its process                   nobody
- *   released by its process                     anyone of the site
- *   its node fenced, in the boot that opened    anyone
- *   its node here again in another boot         anyone
- *   its node here, same boot, another process   that node: the kernel lets it
- *                                                 open only what is closed
- *   its node gone                               nobody
+/* fence.c - which processes have ended for certain: the boots of the other nodes, and what
+ * the fencer says of them.
  */
 #include "cluster/internal.h"
 
 #define NOTICE_NS (10000 * NS_PER_MS) /* a fenced node leaves the ring within */
-
-/* ---- majorities ----------------------------------------------------------------- */
-
-/* D2 for one voter: it answered without a restart, or it is out of the way. */
-static bool breaks_tie(const struct cluster_core *c, uint32_t node, uint64_t epoch,
-		       bool answered)
-{
-	const struct node *n = &c->node[node];
-	const struct together *t = &c->together;
-
-	if (cluster_view_voters_epoch(&t->voters, node) != epoch)
-		return false;
-	if (answered)
-		return n->incarnation == t->incarnation[node];
-	if (n->member)
-		return n->said.epoch != epoch;
-	/* A process that came to that node since is neither the process that agreed nor the
-	 * one that was fenced. It counts from its coming on, even before it announces
-	 * itself (tests/model, `unsaid`). */
-	return n->fenced_boot != 0 && n->fenced_boot == t->boot[node] &&
-	       n->said.boot == t->boot[node] && !n->unsaid;
-}
-
-static bool set_is_majority(const struct cluster_core *c, const struct view_voters *set,
-			    const uint64_t epoch[CONFIG_NODE_COUNT_MAX])
-{
-	const uint32_t count = cluster_view_voters_answered(set, epoch);
-
-	if (2 * count != set->count || count == 0)
-		return 2 * count > set->count;
-	if (!c->together.has)
-		return false;
-	for (uint32_t i = 0; i < set->count; i++) {
-		const uint32_t node = set->voter[i].node;
-		const uint64_t e = set->voter[i].epoch;
-
-		if (!breaks_tie(c, node, e, epoch[node] == e))
-			return false;
-	}
-	return true;
-}
-
-bool cluster_fence_is_majority(const struct cluster_core *c, const struct view *v,
-			       bool joint, const uint64_t epoch[CONFIG_NODE_COUNT_MAX])
-{
-	return set_is_majority(c, &v->voters, epoch) &&
-	       (!joint || v->old.count == 0 || set_is_majority(c, &v->old, epoch));
-}
 
 /* The boot of `node` that was heard of last, of itself or in a view; 0: none. */
 static uint64_t boot_of(const struct cluster_core *c, uint32_t node)
@@ -99,34 +35,6 @@ static void note_boots(struct cluster_core *c)
 		c->node[n].seen_ns = c->now_ns;
 	}
 }
-
-/* All voters were in this ring when the view in effect was proposed, and all have
- * accepted it. From here on no voter can know more than we do without a majority, or
- * without having fenced us. To have been in one ring is not enough: a voter that comes
- * back behind the others could meet them and lose them again before it has learned
- * anything. */
-static void together_pump(struct cluster_core *c)
-{
-	const struct view *v = cluster_vote_in_effect(c);
-	const struct tally *t = &c->tally;
-
-	if (v == NULL || !t->has || t->view.ballot != v->ballot || t->ring != c->ring)
-		return;
-	for (uint32_t i = 0; i < v->voters.count; i++) {
-		const uint32_t node = v->voters.voter[i].node;
-
-		if (!c->node[node].member || t->epoch[node] != v->voters.voter[i].epoch)
-			return;
-	}
-	c->together.has = true;
-	c->together.voters = v->voters;
-	for (uint32_t n = 0; n < c->config->node_count; n++) {
-		c->together.incarnation[n] = c->node[n].incarnation;
-		c->together.boot[n] = c->node[n].said.boot;
-	}
-}
-
-/* ---- fencings ---------------------------------------------------------------------- */
 
 static void mark_fenced(struct cluster_core *c, uint32_t node, uint64_t boot)
 {
@@ -322,7 +230,6 @@ void cluster_fence_pump(struct cluster_core *c)
 {
 	note_boots(c);
 	history_pump(c);
-	together_pump(c);
 }
 
 void cluster_fence_left(struct cluster_core *c, uint32_t node)
@@ -345,113 +252,4 @@ void cluster_fence_message(struct cluster_core *c, const struct message *m)
 	if (node < c->config->node_count && node != c->self.node &&
 	    !(c->node[node].member && c->node[node].said.boot == m->fenced.boot))
 		mark_fenced(c, node, m->fenced.boot);
-}
-
-/* ---- releases ------------------------------------------------------------------------ */
-
-bool cluster_fence_has_released(const struct cluster_core *c, int32_t node,
-				uint64_t incarnation)
-{
-	for (uint32_t i = 0; i < RELEASED_COUNT_MAX; i++)
-		if (c->voter.released[node][i] == incarnation)
-			return true;
-	return false;
-}
-
-/* A view that this voter knows names that opening: it is not forgotten. */
-static bool is_named(const struct cluster_core *c, uint32_t node, uint64_t incarnation)
-{
-	const struct view *views[] = { cluster_vote_in_effect(c),
-				       cluster_vote_newest(c) };
-
-	for (uint32_t i = 0; i < 2; i++)
-		for (uint32_t s = 0; views[i] != NULL && s < views[i]->site_count; s++)
-			if (views[i]->site[s].host.node == (int32_t)node &&
-			    views[i]->site[s].host.incarnation == incarnation)
-				return true;
-	return false;
-}
-
-void cluster_fence_released(struct cluster_core *c, uint32_t node, uint64_t incarnation)
-{
-	uint64_t *released = c->voter.released[node];
-	uint32_t last = RELEASED_COUNT_MAX - 1;
-
-	if (incarnation == 0 || cluster_fence_has_released(c, (int32_t)node, incarnation))
-		return;
-	while (last > 0 && is_named(c, node, released[last]))
-		last--;
-	memmove(&released[1], &released[0], last * sizeof released[0]);
-	released[0] = incarnation;
-	c->voter_dirty = true;
-}
-
-enum fence_host cluster_fence_host(const struct cluster_core *c,
-				   const struct view_host *host)
-{
-	const struct node *n;
-
-	if (host->node == VIEW_NONE)
-		return HOST_FREE;
-	n = &c->node[host->node];
-	if (cluster_fence_has_released(c, host->node, host->incarnation))
-		return HOST_FREE;
-	if (!n->member)
-		return n->fenced_boot != 0 && n->fenced_boot == host->boot ? HOST_FREE :
-									     HOST_HELD;
-	if (n->said.boot != host->boot)
-		return HOST_FREE;
-	if (n->said.incarnation_open == host->incarnation ||
-	    n->said.incarnation_next == host->incarnation)
-		return HOST_HELD;
-	return HOST_RESTARTED;
-}
-
-int32_t cluster_fence_mate_held(const struct cluster_core *c, uint32_t site)
-{
-	const struct view *v = cluster_vote_in_effect(c);
-
-	for (uint32_t i = 0; v != NULL && i < c->config->node_count; i++) {
-		const struct node *n = &c->node[i];
-		const uint64_t boot = n->known ? n->said.boot : v->member[i].boot;
-
-		if (i == c->self.node || (c->config->node[i].site != (int32_t)site &&
-					  (v->site[site].reach >> i & 1) == 0))
-			continue;
-		/* One that is here may know more, and is about to say it. */
-		if (n->member ?
-			    n->said.site == (int32_t)site || n->said.ballot > v->ballot :
-			    boot != 0 && n->fenced_boot != boot)
-			return (int32_t)i;
-	}
-	return VIEW_NONE;
-}
-
-bool cluster_fence_has_parted_mate(const struct cluster_core *c, uint32_t site)
-{
-	const struct view *v = cluster_vote_in_effect(c);
-
-	for (uint32_t i = 0; v != NULL && i < c->config->node_count; i++)
-		if ((c->config->node[i].site == (int32_t)site ||
-		     (v->site[site].reach >> i & 1) != 0) &&
-		    c->node[i].parted_boot != 0)
-			return true;
-	return false;
-}
-
-/* A process that has the devices of its node open, exclusively, is the proof that
- * an older one of that node has ended (D6). */
-bool cluster_fence_holder_is_gone(const struct cluster_core *c, int32_t node,
-				  uint64_t incarnation, uint64_t boot)
-{
-	const struct node *n = &c->node[node];
-
-	if (node == (int32_t)c->self.node)
-		return cluster_role_is_open(c);
-	if (cluster_fence_has_released(c, node, incarnation))
-		return true;
-	if (!n->member)
-		return n->fenced_boot != 0 && n->fenced_boot == boot;
-	return n->said.boot != boot || ((n->said.flags & ANNOUNCE_OPEN) != 0 &&
-					n->said.incarnation_open != incarnation);
 }

@@ -63,7 +63,7 @@ void cluster_in_effect_accepted(struct cluster_core *c, uint32_t node,
 	if (!t->has || t->view.ballot != m->vote.ballot)
 		return;
 	t->epoch[node] = m->vote.epoch;
-	if (cluster_fence_is_majority(c, &t->view, true, t->epoch))
+	if (cluster_is_majority(c, &t->view, true, t->epoch))
 		tally_in_effect(c);
 }
 

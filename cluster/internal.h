@@ -8,7 +8,8 @@
  *
  * Reading order: join.c (members) -> voter.c and round.c (decisions) ->
  * plan.c (the next view) -> role.c (this node's part in it) ->
- * promote.c, demote.c (roles that change) -> lease.c, fence.c -> score, status.
+ * promote.c, demote.c (roles that change) -> lease.c, majority.c, fence.c, devices_pass.c ->
+ * score, status.
  */
 #ifndef CLUSTER_INTERNAL_H
 #define CLUSTER_INTERNAL_H
@@ -411,10 +412,16 @@ void cluster_in_effect_commit(struct cluster_core *c, const struct message *m);
 /* A view took effect, as everyone counts or was told. */
 void cluster_in_effect_take(struct cluster_core *c, const struct view *v);
 
-/* ---- fence.c: majorities, D2, D6 ---- */
+/* ---- majority.c: D2 ---- */
 
-bool cluster_fence_is_majority(const struct cluster_core *c, const struct view *v,
-			       bool joint, const uint64_t epoch[CONFIG_NODE_COUNT_MAX]);
+/* Are the voters of `v` that answered, under `epoch`, a majority of them, or half of them
+ * and a tie that is broken? `joint`: and of the set before too. */
+bool cluster_is_majority(const struct cluster_core *c, const struct view *v, bool joint,
+			 const uint64_t epoch[CONFIG_NODE_COUNT_MAX]);
+void cluster_majority_pump(struct cluster_core *c);
+
+/* ---- fence.c: which processes have ended ---- */
+
 void cluster_fence_init(struct cluster_core *c);
 void cluster_fence_event(struct cluster_core *c, const struct cluster_event *e);
 void cluster_fence_message(struct cluster_core *c, const struct message *m);
@@ -423,25 +430,29 @@ void cluster_fence_heard(struct cluster_core *c, uint32_t node);
 /* The node's process has left the ring. */
 void cluster_fence_left(struct cluster_core *c, uint32_t node);
 void cluster_fence_pump(struct cluster_core *c);
-void cluster_fence_released(struct cluster_core *c, uint32_t node, uint64_t incarnation);
-bool cluster_fence_has_released(const struct cluster_core *c, int32_t node,
-				uint64_t incarnation);
+
+/* ---- devices_pass.c: D6 ---- */
+
+void cluster_devices_released(struct cluster_core *c, uint32_t node,
+			      uint64_t incarnation);
+bool cluster_devices_are_released(const struct cluster_core *c, int32_t node,
+				  uint64_t incarnation);
 
 /* Does a node that may have the site's disks follow another lineage, and was not fenced?
  * No view of ours knows which devices it has open. */
-bool cluster_fence_has_parted_mate(const struct cluster_core *c, uint32_t site);
+bool cluster_devices_parted_mate(const struct cluster_core *c, uint32_t site);
 
-enum fence_host { HOST_HELD, HOST_RESTARTED, HOST_FREE };
+enum devices_pass { HOST_HELD, HOST_RESTARTED, HOST_FREE };
 
 /* May the devices of `host` pass on: no; only to the same node; yes. */
-enum fence_host cluster_fence_host(const struct cluster_core *c,
-				   const struct view_host *host);
+enum devices_pass cluster_devices_pass(const struct cluster_core *c,
+				       const struct view_host *host);
 /* Another node that reaches the site, and may have its devices by a view that this one
  * has not heard of; VIEW_NONE: there is none for certain. */
-int32_t cluster_fence_mate_held(const struct cluster_core *c, uint32_t site);
+int32_t cluster_devices_mate_held(const struct cluster_core *c, uint32_t site);
 /* D7: true when that holder of a lease for certain answers nothing now. */
-bool cluster_fence_holder_is_gone(const struct cluster_core *c, int32_t node,
-				  uint64_t incarnation, uint64_t boot);
+bool cluster_devices_holder_is_gone(const struct cluster_core *c, int32_t node,
+				    uint64_t incarnation, uint64_t boot);
 
 /* ---- plan.c: the next view ---- */
 

@@ -293,7 +293,7 @@ static void state_pump(struct cluster_core *c)
 static bool has_ended(const struct cluster_core *c, const struct view_host *h)
 {
 	return h->node != VIEW_NONE &&
-	       (cluster_fence_has_released(c, h->node, h->incarnation) ||
+	       (cluster_devices_are_released(c, h->node, h->incarnation) ||
 		(!c->node[h->node].member && c->node[h->node].fenced_boot == h->boot));
 }
 
@@ -331,7 +331,7 @@ void cluster_join_state(struct cluster_core *c, const struct message *m)
 		c->ends_due |= lacks_end(c, &m->state, &v->site[s].host);
 	for (uint32_t n = 0; n < c->config->node_count; n++) {
 		for (uint32_t i = RELEASED_COUNT_MAX; i-- > 0;)
-			cluster_fence_released(c, n, m->state.released[n][i]);
+			cluster_devices_released(c, n, m->state.released[n][i]);
 		if (c->node[n].fenced_boot == 0 && !c->node[n].member)
 			c->node[n].fenced_boot = m->state.fenced_boot[n];
 	}

@@ -106,7 +106,7 @@ void cluster_lease_grant(struct cluster_core *c, uint32_t node, const struct mes
 	if (i == RENEWALS_MAX)
 		return;
 	l->renewal[i].epoch[node] = m->lease.epoch;
-	if (!cluster_fence_is_majority(c, v, false, l->renewal[i].epoch))
+	if (!cluster_is_majority(c, v, false, l->renewal[i].epoch))
 		return;
 	until_ns = l->renewal[i].sent_ns + v->lease_ms * NS_PER_MS;
 	if (until_ns > l->until_ns)

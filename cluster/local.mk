@@ -13,6 +13,7 @@ libcluster_la_SOURCES = \
 	cluster/codec.h \
 	cluster/copies.c \
 	cluster/demote.c \
+	cluster/devices_pass.c \
 	cluster/fence.c \
 	cluster/first.c \
 	cluster/generation.c \
@@ -20,6 +21,7 @@ libcluster_la_SOURCES = \
 	cluster/internal.h \
 	cluster/join.c \
 	cluster/lease.c \
+	cluster/majority.c \
 	cluster/message.c \
 	cluster/message.h \
 	cluster/mirroring.c \

@@ -127,7 +127,7 @@ static void place(struct cluster_core *c, int32_t node, uint32_t nodeid,
 	n->parted_boot = 0;
 	snprintf(n->text, sizeof n->text, "%s", m->announce.text);
 	cluster_fence_heard(c, (uint32_t)node);
-	cluster_fence_released(c, (uint32_t)node, m->announce.released);
+	cluster_devices_released(c, (uint32_t)node, m->announce.released);
 	cluster_round_seen(c, m->announce.promised);
 	cluster_round_seen(c, m->announce.ballot);
 	if (!joins)

@@ -32,7 +32,7 @@ static bool can_host(const struct cluster_core *c, const struct view *next, uint
 		return false;
 	for (uint32_t s = 0; s < next->site_count; s++)
 		if (s != site && next->site[s].host.node == (int32_t)node &&
-		    cluster_fence_host(c, &next->site[s].host) != HOST_FREE)
+		    cluster_devices_pass(c, &next->site[s].host) != HOST_FREE)
 			return false;
 	return true;
 }
@@ -49,7 +49,7 @@ static bool can_stand_in(const struct cluster_core *c, const struct view *next,
 		return true;
 	h = &next->site[own].host;
 	return h->node != VIEW_NONE && h->node != (int32_t)node &&
-	       cluster_fence_host(c, h) == HOST_HELD;
+	       cluster_devices_pass(c, h) == HOST_HELD;
 }
 
 /* First the node that is to be promoted, then the production host, then the lowest in
@@ -79,10 +79,10 @@ static int32_t choose_host(const struct cluster_core *c, const struct view *next
 static bool plan_host(const struct cluster_core *c, struct view *next, uint32_t site)
 {
 	struct view_host *h = &next->site[site].host;
-	const enum fence_host fence = cluster_fence_host(c, h);
+	const enum devices_pass fence = cluster_devices_pass(c, h);
 	int32_t node = VIEW_NONE;
 
-	if (fence == HOST_HELD || cluster_fence_has_parted_mate(c, site))
+	if (fence == HOST_HELD || cluster_devices_parted_mate(c, site))
 		return false;
 	if (fence == HOST_FREE)
 		node = choose_host(c, next, site);
@@ -135,7 +135,7 @@ static bool has_majority_here(const struct cluster_core *c, const struct view *n
 			epoch[n] = c->node[n].said.epoch;
 	return 2 * cluster_view_voters_answered(&next->voters, epoch) >
 		       next->voters.count &&
-	       cluster_fence_is_majority(c, next, true, epoch);
+	       cluster_is_majority(c, next, true, epoch);
 }
 
 /* A node that leaves in order hands its vote back, so that the others do not miss it. It

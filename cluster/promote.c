@@ -424,7 +424,7 @@ static void devices_wait(struct cluster_core *c)
 		set_state(c, PROMOTE_ROUND);
 	} else if (h != NULL && h->node != VIEW_NONE &&
 		   h->node != (int32_t)c->self.node &&
-		   cluster_fence_host(c, h) == HOST_HELD) {
+		   cluster_devices_pass(c, h) == HOST_HELD) {
 		snprintf(text, sizeof text,
 			 "waiting for %s to release the devices of %s, to be "
 			 "fenced or to restart",
@@ -434,11 +434,11 @@ static void devices_wait(struct cluster_core *c)
 	} else if (c->role.text[0] != 0) {
 		wait_for(c, c->role.text);
 	} else if (c->promote.force && !cluster_round_can_decide(c) &&
-		   cluster_fence_mate_held(c, own_site(c)) != VIEW_NONE) {
+		   cluster_devices_mate_held(c, own_site(c)) != VIEW_NONE) {
 		snprintf(text, sizeof text,
 			 "waiting for %s to be fenced or to join: it may have taken the "
 			 "devices of %s over",
-			 cluster_node_name(c, cluster_fence_mate_held(c, own_site(c))),
+			 cluster_node_name(c, cluster_devices_mate_held(c, own_site(c))),
 			 cluster_site_name(c, (int32_t)own_site(c)));
 		wait_for(c, text);
 	} else {
@@ -472,9 +472,9 @@ static bool older_leases_ended(struct cluster_core *c, const struct view *v)
 	if (c->now_ns >= c->promote.wait_until_ns)
 		return true;
 	for (uint32_t i = 0; i < v->holder_count; i++) {
-		if (cluster_fence_holder_is_gone(c, v->holder[i].node,
-						 v->holder[i].incarnation,
-						 v->holder[i].boot))
+		if (cluster_devices_holder_is_gone(c, v->holder[i].node,
+						   v->holder[i].incarnation,
+						   v->holder[i].boot))
 			continue;
 		snprintf(text, sizeof text,
 			 "waiting for the lease of %s to end, or its fencing",

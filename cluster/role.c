@@ -119,7 +119,7 @@ static void release(struct cluster_core *c, uint32_t site, uint64_t incarnation)
 	m->release.incarnation = incarnation;
 	c->role.released = incarnation;
 	c->release_due = c->joined;
-	cluster_fence_released(c, c->self.node, incarnation);
+	cluster_devices_released(c, c->self.node, incarnation);
 	cluster_send(c);
 }
 

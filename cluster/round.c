@@ -104,7 +104,7 @@ bool cluster_round_can_decide(const struct cluster_core *c)
 	for (uint32_t n = 0; n < c->config->node_count; n++)
 		if (c->node[n].member)
 			epoch[n] = c->node[n].said.epoch;
-	return cluster_fence_is_majority(c, v, v != cluster_vote_in_effect(c), epoch);
+	return cluster_is_majority(c, v, v != cluster_vote_in_effect(c), epoch);
 }
 
 /* ---- messages out -------------------------------------------------------------- */
@@ -191,7 +191,7 @@ static bool best_is_decided(struct cluster_core *c)
 	for (uint32_t n = 0; n < c->config->node_count; n++)
 		if (r->accepted_ballot[n] == r->best.ballot)
 			epoch[n] = r->epoch[n];
-	if (!cluster_fence_is_majority(c, &r->best, true, epoch))
+	if (!cluster_is_majority(c, &r->best, true, epoch))
 		return false;
 	cluster_in_effect_take(c, &r->best);
 	return true;
@@ -218,7 +218,7 @@ static void promised(struct cluster_core *c)
 		return; /* a view that was learned has ended this round */
 	if (r->kind == ROUND_FORCE ?
 		    !force_has_promises(c) :
-		    !cluster_fence_is_majority(c, &r->best, !decided, r->epoch))
+		    !cluster_is_majority(c, &r->best, !decided, r->epoch))
 		return;
 	r->promised_ns = c->now_ns;
 	r->adopting = !decided && r->kind != ROUND_FORCE;
@@ -344,7 +344,7 @@ static bool force_opens(struct cluster_core *c)
 	if (c->promote.state != PROMOTE_DEVICES || !c->promote.force || v == NULL ||
 	    site == VIEW_NONE || c->role.devices != DEVICES_CLOSED ||
 	    cluster_role_site(c) == site ||
-	    cluster_fence_mate_held(c, (uint32_t)site) != VIEW_NONE)
+	    cluster_devices_mate_held(c, (uint32_t)site) != VIEW_NONE)
 		return false;
 	if (c->now_ns < c->ring_ns + SETTLE_NS) {
 		cluster_wake(c, c->ring_ns + SETTLE_NS);

@@ -49,11 +49,11 @@ static int32_t score_same_site(const struct cluster_core *c, const struct view_h
 	const struct node *n;
 
 	if (h->node == VIEW_NONE || h->node == (int32_t)c->self.node ||
-	    cluster_fence_host(c, h) == HOST_FREE)
+	    cluster_devices_pass(c, h) == HOST_FREE)
 		return SCORE_SAME_SITE - 100 * place;
 	n = &c->node[h->node];
 	/* Held by a member that gives them up when asked, or by a node that is fenced soon. */
-	if (n->member ? cluster_fence_host(c, h) == HOST_HELD &&
+	if (n->member ? cluster_devices_pass(c, h) == HOST_HELD &&
 				(n->said.flags & ANNOUNCE_HANGS) == 0 :
 			c->now_ns - n->since_ns < FENCING_EXPECTED_NS)
 		return SCORE_SAME_SITE_MATE - 100 * place;

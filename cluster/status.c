@@ -140,7 +140,7 @@ static void unhosted_text(const struct cluster_core *c, const struct view_host *
 {
 	if (h->node == VIEW_NONE)
 		snprintf(text, size, "no member that reaches its disks is here");
-	else if (cluster_fence_host(c, h) == HOST_HELD && !c->node[h->node].member)
+	else if (cluster_devices_pass(c, h) == HOST_HELD && !c->node[h->node].member)
 		snprintf(text, size,
 			 "held by %s, which is gone: waiting for its release, "
 			 "fencing or restart",

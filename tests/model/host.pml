@@ -64,7 +64,7 @@ hidden byte i;
 #define others(m, q) ((q) != (m) && connected(m, q))
 #define at(m, h) ((m) * 2 + (h))
 
-/* ---- fence.c: cluster_fence_host() ------------------------------------------------- */
+/* ---- devices_pass.c: cluster_devices_pass() ------------------------------------------------- */
 
 #define is_released(m, v) (OPENING(v) != 0 && has(released[m], OPENING(v)))
 #define is_fenced(m, v) (fenced[at(m, HOST(v))] == BOOT(v) + 1)
@@ -136,7 +136,7 @@ inline reset(n)
 	end_process(n); kernel[n] = false; boot[n]++
 }
 
-/* D6 under a force (fence.c: cluster_fence_mate_held()): the mate may be host by a view that was
+/* D6 under a force (devices_pass.c: cluster_devices_mate_held()): the mate may be host by a view that was
  * not heard of here. */
 #ifdef MUT_FORCE_STALE
 #define mate_has_ended(n) true

@@ -48,7 +48,7 @@ hidden byte base, is_decided;  /* inside one step only */
 #define other(n) (1 - (n))
 #define in_ring(n) (linked && up[0] && up[1])
 
-/* fence.c: breaks_tie() */
+/* majority.c: breaks_tie() */
 #ifdef MUT_NO_FENCING
 #define other_is_out(n) true
 #else
@@ -60,7 +60,7 @@ hidden byte base, is_decided;  /* inside one step only */
 #define is_sure(n) together[n]
 #endif
 #define breaks_tie(n) (up[n] && !heard[n] && is_sure(n) && other_is_out(n))
-/* fence.c: cluster_fence_is_majority() */
+/* majority.c: cluster_is_majority() */
 #define majority(n, set) ((set) == 3 || ((set) == bit(n) && breaks_tie(n)))
 
 inline give_up(n)
@@ -111,7 +111,7 @@ inline accept(n, v)
 	if :: majority(n, voted[n]) -> take_effect(n) :: else fi
 }
 
-/* fence.c: cluster_fence_pump() */
+/* majority.c: cluster_majority_pump() */
 #ifdef MUT_ONE_RING
 #define may_be_together(n) heard[n]
 #else

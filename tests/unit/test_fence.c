@@ -303,14 +303,13 @@ START_TEST(a_mate_of_another_lineage_may_have_the_disks)
 	solo_announce_as(&t, 1, &a);
 	ck_assert(!t.core->node[1].member);
 	for (uint32_t s = 0; s < t.config.site_count; s++)
-		ck_assert_int_eq(cluster_fence_has_parted_mate(t.core, s),
+		ck_assert_int_eq(cluster_devices_parted_mate(t.core, s),
 				 t.config.node[1].site == (int32_t)s ||
 					 (view.site[s].reach >> 1 & 1) != 0);
 	solo_ring(&t, 1);
-	ck_assert(cluster_fence_has_parted_mate(t.core, (uint32_t)t.config.node[1].site));
+	ck_assert(cluster_devices_parted_mate(t.core, (uint32_t)t.config.node[1].site));
 	fenced("n2");
-	ck_assert(
-		!cluster_fence_has_parted_mate(t.core, (uint32_t)t.config.node[1].site));
+	ck_assert(!cluster_devices_parted_mate(t.core, (uint32_t)t.config.node[1].site));
 }
 END_TEST
 

@@ -118,7 +118,7 @@ START_TEST(a_joiner_takes_the_state_it_is_sent)
 	solo_say(&t, 0, &m);
 	ck_assert_uint_eq(t.core->voter.in_effect.ballot, view.ballot);
 	ck_assert_uint_eq(t.core->node[3].fenced_boot, 77);
-	ck_assert(cluster_fence_has_released(t.core, 2, 88));
+	ck_assert(cluster_devices_are_released(t.core, 2, 88));
 }
 END_TEST
 
@@ -133,7 +133,7 @@ START_TEST(a_joiner_tells_of_a_release_that_the_state_lacks)
 	m.state.view = view;
 	teardown();
 	solo_create(&t, 1, &view, true);
-	cluster_fence_released(t.core, 3, 88);
+	cluster_devices_released(t.core, 3, 88);
 	ck_assert(t.core->voter_dirty);
 	solo_ring(&t, 3);
 	solo_announce(&t, 0);
@@ -155,9 +155,9 @@ START_TEST(a_release_of_a_named_host_is_not_forgotten)
 	teardown();
 	solo_create(&t, 1, &view, true);
 	for (uint64_t i = 88; i < 88 + 2 * RELEASED_COUNT_MAX; i++)
-		cluster_fence_released(t.core, 3, i);
-	ck_assert(cluster_fence_has_released(t.core, 3, 88));
-	ck_assert(cluster_fence_has_released(t.core, 3, 87 + 2 * RELEASED_COUNT_MAX));
+		cluster_devices_released(t.core, 3, i);
+	ck_assert(cluster_devices_are_released(t.core, 3, 88));
+	ck_assert(cluster_devices_are_released(t.core, 3, 87 + 2 * RELEASED_COUNT_MAX));
 }
 END_TEST
 
