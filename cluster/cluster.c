@@ -183,6 +183,7 @@ void cluster_step(struct cluster_core *c, const struct cluster_event *event,
 		cluster_promote_pump(c);
 		cluster_role_pump(c);
 		cluster_demote_pump(c);
+		cluster_command_pump(c);
 		cluster_round_pump(c);
 		cluster_vote_pump(c);
 		cluster_join_pump(c);

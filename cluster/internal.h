@@ -8,8 +8,8 @@
  *
  * Reading order: join.c (members) -> voter.c and round.c (decisions) ->
  * plan.c (the next view) -> role.c (this node's part in it) ->
- * promote.c, demote.c (roles that change) -> lease.c, majority.c, fence.c, devices_pass.c ->
- * score, status.
+ * promote.c, demote.c (roles that change), commands.c -> lease.c, majority.c, fence.c,
+ * devices_pass.c -> score, status.
  */
 #ifndef CLUSTER_INTERNAL_H
 #define CLUSTER_INTERNAL_H
@@ -487,7 +487,7 @@ void cluster_copies_pump(struct cluster_core *c);
 void cluster_copies_reset(struct cluster_core *c);
 uint32_t cluster_copies_waited(const struct cluster_core *c);
 
-/* ---- promote.c, demote.c ---- */
+/* ---- promote.c, demote.c: roles that change ---- */
 
 void cluster_promote_command(struct cluster_core *c,
 			     const struct cluster_command *command);
@@ -507,6 +507,12 @@ void cluster_demote_command(struct cluster_core *c,
 			    const struct cluster_command *command);
 void cluster_demote_fact(struct cluster_core *c, const struct fact *f);
 void cluster_demote_pump(struct cluster_core *c);
+/* The DEMOTE or STOP `w` is answered if it is done, or if its time is over. */
+void cluster_demote_end(struct cluster_core *c, struct command *w);
+void cluster_demote_stopped(struct cluster_core *c, struct command *w);
+
+/* ---- commands.c: the commands that wait ---- */
+
 /* It is answered, and its place is free. */
 void cluster_command_end(struct cluster_core *c, struct command *w, int32_t exit_status,
 			 const char *text);
@@ -522,7 +528,10 @@ void cluster_command_reply_all(struct cluster_core *c, enum cluster_command_type
 void cluster_command_give_up(struct cluster_core *c, uint64_t id);
 /* A demote or stop waits for the view that says so, within its time. */
 bool cluster_command_waits_view(const struct cluster_core *c);
+/* The view that `w` waits for may still come within its time. */
+bool cluster_command_is_waiting(const struct cluster_core *c, const struct command *w);
 void cluster_command_site(struct cluster_core *c, const struct cluster_command *command);
+void cluster_command_pump(struct cluster_core *c);
 
 /* ---- undo.c ---- */
 

@@ -11,6 +11,7 @@ libcluster_la_SOURCES = \
 	cluster/cluster.h \
 	cluster/cluster_create.c \
 	cluster/codec.h \
+	cluster/commands.c \
 	cluster/copies.c \
 	cluster/demote.c \
 	cluster/devices_pass.c \

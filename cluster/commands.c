@@ -1,0 +1,253 @@
+/* commands.c - the commands of operators and Pacemaker that wait until they are done.
+ *
+ *   command      while it serves           else
+ *   DEMOTE       ORDER_DEMOTE, then a      a promotion under way is called off;
+ *                  view that says so, then    then REPLY
+ *                  REPLY
+ *   PROMOTE      REPLY                      promote.c; called off when its time
+ *                                             is over
+ *   STOP         as DEMOTE, then close,     close, RELEASE, a view without our
+ *                  RELEASE, REPLY             vote if another serves, REPLY
+ *   CONNECT,     a view that says so,       refused: names the production host
+ *   DISCONNECT     then REPLY
+ *   CONNECT      refused: production keeps     undo.c
+ *     --discard    what it has
+ *   REFRESH      ORDER_REFRESH, then the    likewise
+ *                  REPLY that FACT_REFRESH
+ *                  says
+ */
+#include <stdio.h>
+
+#include "cluster/internal.h"
+
+void cluster_command_end(struct cluster_core *c, struct command *w, int32_t exit_status,
+			 const char *text)
+{
+	w->used = false;
+	cluster_reply(c, w->id, exit_status, "%s", text);
+}
+
+/* A free place. If there is none, the place of the oldest command of the same kind: its
+ * caller has asked again. */
+static struct command *command_place(struct cluster_core *c,
+				     enum cluster_command_type type)
+{
+	struct command *oldest = NULL;
+
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
+		struct command *w = &c->command[i];
+
+		if (!w->used)
+			return w;
+		if (w->type == type && (oldest == NULL || w->begun_ns < oldest->begun_ns))
+			oldest = w;
+	}
+	if (oldest != NULL)
+		cluster_command_end(c, oldest, 1, "asked again by a later command");
+	return oldest;
+}
+
+struct command *cluster_command_add(struct cluster_core *c,
+				    const struct cluster_command *command, uint32_t sites)
+{
+	struct command *w = command_place(c, command->type);
+
+	if (w == NULL) {
+		cluster_reply(c, command->id, 1,
+			      "too many commands wait already: try again");
+		return NULL;
+	}
+	*w = (struct command){
+		.type = command->type,
+		.id = command->id,
+		.begun_ns = c->now_ns,
+		.sites = sites,
+		.wait_ms = command->wait_ms != 0 ? command->wait_ms :
+						   c->config->frozen_timeout_ms,
+		.used = true,
+	};
+	return w;
+}
+
+void cluster_command_refreshed(struct cluster_core *c, const struct fact *f)
+{
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
+		struct command *w = &c->command[i];
+
+		if (w->used && w->type == CLUSTER_COMMAND_REFRESH &&
+		    w->order_id == f->order_id)
+			cluster_command_end(c, w, f->error == 0 ? 0 : 1, f->text);
+	}
+}
+
+void cluster_command_reply_all(struct cluster_core *c, enum cluster_command_type type,
+			       int32_t exit_status, const char *text)
+{
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++)
+		if (c->command[i].used && c->command[i].type == type)
+			cluster_command_end(c, &c->command[i], exit_status, text);
+}
+
+void cluster_command_give_up(struct cluster_core *c, uint64_t id)
+{
+	struct command *mine = NULL;
+	bool others = false;
+	char text[320];
+
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
+		struct command *w = &c->command[i];
+
+		if (!w->used || w->type != CLUSTER_COMMAND_PROMOTE)
+			continue;
+		if (w->id == id)
+			mine = w;
+		else
+			others = true;
+	}
+	if (mine == NULL || c->promote.state == PROMOTE_START)
+		return;
+	if (others) {
+		cluster_command_end(
+			c, mine, 1,
+			"not promoted in the time given; it goes on, since another "
+			"command waits for it");
+		return;
+	}
+	snprintf(text, sizeof text, "not promoted in the time given%s%s: called off",
+		 c->promote.wait_text[0] != 0 ? ", " : "", c->promote.wait_text);
+	cluster_tell(c, "mirror", c->config->mirror, "", "%s", text);
+	cluster_promote_end(c, 1, text);
+}
+
+bool cluster_command_is_waiting(const struct cluster_core *c, const struct command *w)
+{
+	return c->quorate && c->now_ns < w->begun_ns + DECIDE_NS;
+}
+
+bool cluster_command_waits_view(const struct cluster_core *c)
+{
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++)
+		if (c->command[i].used && cluster_command_is_waiting(c, &c->command[i]) &&
+		    (c->command[i].type == CLUSTER_COMMAND_DEMOTE ||
+		     c->command[i].type == CLUSTER_COMMAND_STOP))
+			return true;
+	return false;
+}
+
+/* ---- copies by command ---------------------------------------------------------- */
+
+static uint32_t sites_of(const struct cluster_core *c,
+			 const struct cluster_command *command)
+{
+	const uint32_t all = ((1u << c->config->site_count) - 1) & ~(1u << c->role.site);
+
+	if (command->site < 0)
+		return all;
+	if (command->site >= (int32_t)c->config->site_count)
+		return 0;
+	return all & 1u << command->site;
+}
+
+void cluster_command_site(struct cluster_core *c, const struct cluster_command *command)
+{
+	const uint32_t sites = sites_of(c, command);
+	const int32_t serving = cluster_status_serving_node(c);
+	struct command *w;
+	struct order *o;
+
+	if (command->type == CLUSTER_COMMAND_CONNECT && c->role.serve != SERVE_SERVING &&
+	    (command->discard || c->role.undo_text[0] != 0)) {
+		cluster_undo_command(c, command);
+		return;
+	}
+	if (command->discard) {
+		cluster_reply(
+			c, command->id, 1,
+			"this node is production and keeps what it has: say this on "
+			"the host of the site that is to give up what it wrote");
+		return;
+	}
+	if (c->role.serve != SERVE_SERVING) {
+		cluster_reply(c, command->id, 1, "only production's host does that: %s",
+			      serving == VIEW_NONE ? "none serves at this moment" :
+						     cluster_node_name(c, serving));
+		return;
+	}
+	if (sites == 0) {
+		cluster_reply(c, command->id, 1, "%s is production's own site, no copy",
+			      cluster_site_name(c, (int32_t)c->role.site));
+		return;
+	}
+	w = cluster_command_add(c, command, sites);
+	if (w == NULL)
+		return;
+	if (command->type == CLUSTER_COMMAND_REFRESH) {
+		o = cluster_order(c, ORDER_REFRESH);
+		o->sites = sites;
+		o->inconsistent = command->inconsistent;
+		w->order_id = o->id;
+	} else if (command->type == CLUSTER_COMMAND_CONNECT) {
+		c->connect_wanted |= sites;
+		c->disconnect_wanted &= ~sites;
+	} else {
+		c->disconnect_wanted |= sites;
+		c->connect_wanted &= ~sites;
+	}
+}
+
+static void end_site(struct cluster_core *c, struct command *w)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const bool out = w->type == CLUSTER_COMMAND_DISCONNECT;
+	uint32_t *wanted = out ? &c->disconnect_wanted : &c->connect_wanted;
+
+	if ((v->disconnected & w->sites) == (out ? w->sites : 0)) {
+		*wanted &= ~w->sites;
+		cluster_command_end(
+			c, w, 0,
+			out ? "put out: writes go on without it and are tracked" :
+			      "allowed again");
+	} else if (c->role.serve != SERVE_SERVING || !cluster_command_is_waiting(c, w)) {
+		*wanted &= ~w->sites;
+		cluster_command_end(c, w, 1, "the members could not agree on it in time");
+	}
+}
+
+static void end_order(struct cluster_core *c, struct command *w)
+{
+	if (c->now_ns >= w->begun_ns + DECIDE_NS)
+		cluster_command_end(c, w, 1, "the I/O thread did not answer in time");
+}
+
+void cluster_command_pump(struct cluster_core *c)
+{
+	for (uint32_t i = 0; i < COMMANDS_MAX; i++) {
+		struct command *w = &c->command[i];
+
+		if (!w->used)
+			continue;
+		cluster_wake(c, w->begun_ns + DECIDE_NS > c->now_ns ?
+					w->begun_ns + DECIDE_NS :
+					c->now_ns + TICK_NS);
+		switch (w->type) {
+		case CLUSTER_COMMAND_DEMOTE:
+			cluster_demote_end(c, w);
+			break;
+		case CLUSTER_COMMAND_STOP:
+			cluster_demote_stopped(c, w);
+			break;
+		case CLUSTER_COMMAND_CONNECT:
+		case CLUSTER_COMMAND_DISCONNECT:
+			if (w->order_id != 0)
+				end_order(c, w);
+			else
+				end_site(c, w);
+			break;
+		case CLUSTER_COMMAND_REFRESH:
+			end_order(c, w);
+			break;
+		case CLUSTER_COMMAND_PROMOTE:
+			break;
+		}
+	}
+}
