@@ -22,8 +22,8 @@ libagent_la_SOURCES = \
 	agent/config_read.h \
 	agent/config_walk.c \
 	agent/config_walk.h \
-	agent/corosync.c \
-	agent/corosync.h \
+	agent/corosync_check.c \
+	agent/corosync_check.h \
 	agent/config_warn.c \
 	agent/config_words.c \
 	agent/control.c \

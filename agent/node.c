@@ -14,7 +14,7 @@
 #include <qb/qbloop.h>
 
 #include "agent/config.h"
-#include "agent/corosync.h"
+#include "agent/corosync_check.h"
 #include "agent/device_nodes.h"
 #include "agent/io_thread.h"
 #include "agent/protect.h"

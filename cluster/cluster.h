@@ -20,7 +20,7 @@
 struct cluster_core;
 
 #define CLUSTER_MESSAGE_MAX 65536u
-#define CLUSTER_VOTER_FILE_BYTES 65536u    /* one slot, encoded (voter_file.h) */
+#define CLUSTER_VOTER_FILE_BYTES 65536u    /* one slot, encoded (voter_format.h) */
 
 enum cluster_event_type {
 	CLUSTER_EVENT_TICK,

@@ -16,7 +16,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/message.h"
-#include "cluster/voter_file.h"
+#include "cluster/voter_format.h"
 
 #define NS_PER_MS 1000000ull
 

@@ -40,8 +40,8 @@ libcluster_la_SOURCES = \
 	cluster/view.c \
 	cluster/view.h \
 	cluster/voter.c \
-	cluster/voter_file.c \
-	cluster/voter_file.h
+	cluster/voter_format.c \
+	cluster/voter_format.h
 
 libcluster_drivers_la_SOURCES = \
 	cluster/cpg_driver.c \

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "cluster/cluster.h"
-#include "cluster/voter_file.h"
+#include "cluster/voter_format.h"
 
 enum message_type {
 	MESSAGE_ANNOUNCE = 1, /* myself: reach, host, state (Fig. 4, 72-76) */

@@ -23,7 +23,7 @@
 #include <unistd.h>
 #include <qb/qbloop.h>
 
-#include "cluster/voter_file.h"
+#include "cluster/voter_format.h"
 #include "common/clock_driver.h"
 #include "common/thread_driver.h"
 

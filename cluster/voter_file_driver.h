@@ -1,6 +1,6 @@
 /* voter_file_driver.h - the voter file on disk: a voter's promise and views.
  *
- * Two files, voter.0 and voter.1, hold a slot each (voter_file.h encodes them). The
+ * Two files, voter.0 and voter.1, hold a slot each (voter_format.h encodes them). The
  * older one is overwritten and synced, so that a write that is cut off leaves
  * the newer one whole. A thread of its own writes: a slow disk under /var must
  * not hold up lease renewals and messages.

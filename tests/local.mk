@@ -75,7 +75,7 @@ unit_tests = \
 	tests/unit/test_ublk_driver \
 	tests/unit/test_vectors \
 	tests/unit/test_view \
-	tests/unit/test_voter_file \
+	tests/unit/test_voter_format \
 	tests/unit/test_voter_file_driver \
 	tests/unit/test_wire
 
@@ -150,7 +150,7 @@ tests_unit_test_role_copies_SOURCES = tests/unit/test_role_copies.c $(members)
 tests_unit_test_round_SOURCES = tests/unit/test_round.c $(members)
 tests_unit_test_score_SOURCES = tests/unit/test_score.c $(members)
 tests_unit_test_view_SOURCES = tests/unit/test_view.c $(members)
-tests_unit_test_voter_file_SOURCES = tests/unit/test_voter_file.c $(members)
+tests_unit_test_voter_format_SOURCES = tests/unit/test_voter_format.c $(members)
 
 # What has to do with agent/.
 tests_unit_test_config_LDADD = $(agent_test_libraries)

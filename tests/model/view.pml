@@ -61,7 +61,7 @@ hidden byte G1, G3, G4, SplitBrain, Diverged, Returned; /* always 0: names */
 
 /* ---- durable ------------------------------------------------------------------ */
 
-byte promised[3];                       /* D1: the voter file (cluster/voter_file.h) */
+byte promised[3];                       /* D1: the voter file (cluster/voter_format.h) */
 byte accepted_ballot[3];
 short accepted[3];
 byte length[3], record[SITES * WRITES]; /* the writelog */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <qb/qbloop.h>
 
-#include "cluster/voter_file.h"
+#include "cluster/voter_format.h"
 #include "cluster/voter_file_driver.h"
 #include "tests/unit/patience.h"
 

@@ -1,12 +1,12 @@
-/* corosync.h - the part of Corosync's configuration that a mirror needs, and its faults:
- * the names of nodes by which Pacemaker fences, and totem's times against the lease (D7).
+/* corosync_check.h - Corosync's configuration is checked against the mirror's: the names of
+ * nodes by which Pacemaker fences, and totem's times against the lease (D7).
  *
  * Both are read once, at the start, so that a Corosync that hangs cannot hold up the control
  * thread later. After a change of them the daemons of a mirror must be restarted, one by
  * one.
  */
-#ifndef AGENT_COROSYNC_H
-#define AGENT_COROSYNC_H
+#ifndef AGENT_COROSYNC_CHECK_H
+#define AGENT_COROSYNC_CHECK_H
 
 #include "cluster/names.h"
 

@@ -1,12 +1,12 @@
-/* voter_file.h - the voter file: a voter's promise, the view that it accepted, and the view
- * that it knows in effect. Two slots are written in turn (voter_file_driver.h); this
- * encodes and decodes one.
+/* voter_format.h - the format of the voter file: a voter's promise, the view that it
+ * accepted, and the view that it knows in effect. Two slots are written in turn
+ * (voter_file_driver.h); this encodes and decodes one.
  *
  * Source: docs/rules.md (D1); L. Lamport, "Paxos Made Simple"
  * (2001), 2.3: what an acceptor must remember.
  */
-#ifndef CLUSTER_VOTER_FILE_H
-#define CLUSTER_VOTER_FILE_H
+#ifndef CLUSTER_VOTER_FORMAT_H
+#define CLUSTER_VOTER_FORMAT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* voter_file.c - see voter_file.h. */
-#include "cluster/voter_file.h"
+/* voter_format.c - see voter_format.h. */
+#include "cluster/voter_format.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* test_voter_file.c - the voter file's slots (D1). */
+/* test_voter_format.c - the voter file's slots (D1). */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* corosync.c - see corosync.h. */
-#include "agent/corosync.h"
+/* corosync_check.c - see corosync_check.h. */
+#include "agent/corosync_check.h"
 
 #include <errno.h>
 #include <stdio.h>
