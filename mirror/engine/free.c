@@ -45,17 +45,10 @@ static void flush_disks(struct mirror_engine *m)
 	m->open.free.flush_covers = m->open.marks.home;
 	m->open.free.dirty_since_ns = 0;
 	for (uint32_t i = 0; i < m->open.disk_count; i++) {
-		struct mirror_io *io = &m->open.free.flush_io[i];
-
 		if (!m->open.free.disk_dirty[i])
 			continue;
 		m->open.free.disk_dirty[i] = false;
-		*io = (struct mirror_io){
-			.op = MIRROR_IO_FLUSH,
-			.device = i,
-			.purpose = IO_DISK_FLUSH,
-		};
-		mirror_engine_submit(m, io);
+		mirror_engine_flush(m, &m->open.free.flush_io[i], i, IO_DISK_FLUSH);
 		m->open.free.flushes_running++;
 		m->open.counters.disk_flushes++;
 	}

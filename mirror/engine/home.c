@@ -66,17 +66,8 @@ static bool start_replay(struct mirror_engine *m, struct mirror_record *r)
 			return false;
 		p->sequence = r->header.sequence;
 		p->iov = (struct iovec){ p->data, bytes };
-		p->io = (struct mirror_io){
-			.op = MIRROR_IO_READ,
-			.device = MIRROR_IO_LOG,
-			.offset_bytes = r->log_position,
-			.length_bytes = bytes,
-			.iov = &p->iov,
-			.iov_count = 1,
-			.purpose = IO_REPLAY,
-			.owner = p,
-		};
-		mirror_engine_submit(m, &p->io);
+		mirror_engine_transfer(m, &p->io, MIRROR_IO_READ, MIRROR_IO_LOG,
+				       r->log_position, &p->iov, IO_REPLAY, p);
 		return true;
 	}
 	return false;
@@ -152,17 +143,10 @@ static bool gate_flush(struct mirror_engine *m)
 	if (m->open.home.gate_flushes_running > 0)
 		return true;
 	for (uint32_t i = 0; i < m->open.disk_count; i++) {
-		struct mirror_io *io = &m->open.home.gate_flush_io[i];
-
 		if (!m->open.home.gate_dirty[i])
 			continue;
 		m->open.home.gate_dirty[i] = false;
-		*io = (struct mirror_io){
-			.op = MIRROR_IO_FLUSH,
-			.device = i,
-			.purpose = IO_GATE_FLUSH,
-		};
-		mirror_engine_submit(m, io);
+		mirror_engine_flush(m, &m->open.home.gate_flush_io[i], i, IO_GATE_FLUSH);
 		m->open.home.gate_flushes_running++;
 		m->open.counters.disk_flushes++;
 	}

@@ -126,16 +126,9 @@ static void submit_block(struct mirror_engine *m, struct mirror_io *io, struct i
 			 uint8_t *at, uint64_t position, enum io_purpose purpose)
 {
 	*iov = (struct iovec){ at, MIRROR_BLOCK_BYTES };
-	*io = (struct mirror_io){
-		.op = MIRROR_IO_WRITE,
-		.device = MIRROR_IO_LOG,
-		.offset_bytes = mirror_ring_device_offset(m->open.ring, position),
-		.length_bytes = MIRROR_BLOCK_BYTES,
-		.iov = iov,
-		.iov_count = 1,
-		.purpose = purpose,
-	};
-	mirror_engine_submit(m, io);
+	mirror_engine_transfer(m, io, MIRROR_IO_WRITE, MIRROR_IO_LOG,
+			       mirror_ring_device_offset(m->open.ring, position), iov,
+			       purpose, NULL);
 	m->open.log.parts++;
 }
 
@@ -317,12 +310,7 @@ static void start_flush(struct mirror_engine *m)
 	m->open.log.mark_since_ns = m->now_ns;
 	m->open.log.unflushed_bytes = 0;
 	m->open.log.unflushed_since_ns = m->open.log.parts > 0 ? m->now_ns : 0;
-	m->open.log.flush_io = (struct mirror_io){
-		.op = MIRROR_IO_FLUSH,
-		.device = MIRROR_IO_LOG,
-		.purpose = IO_LOG_FLUSH,
-	};
-	mirror_engine_submit(m, &m->open.log.flush_io);
+	mirror_engine_flush(m, &m->open.log.flush_io, MIRROR_IO_LOG, IO_LOG_FLUSH);
 	m->open.counters.log_flushes++;
 }
 

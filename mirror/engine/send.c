@@ -93,17 +93,9 @@ static void read_ahead(struct mirror_engine *m, uint32_t number)
 	l->read_position = 0;
 	l->read_bytes = (uint32_t)bytes;
 	l->read_iov = (struct iovec){ l->read_buffer, bytes };
-	l->read_io = (struct mirror_io){
-		.op = MIRROR_IO_READ,
-		.device = MIRROR_IO_LOG,
-		.offset_bytes = mirror_ring_device_offset(m->open.ring, entry.position),
-		.length_bytes = bytes,
-		.iov = &l->read_iov,
-		.iov_count = 1,
-		.purpose = IO_LINK_READ,
-		.owner = l,
-	};
-	mirror_engine_submit(m, &l->read_io);
+	mirror_engine_transfer(m, &l->read_io, MIRROR_IO_READ, MIRROR_IO_LOG,
+			       mirror_ring_device_offset(m->open.ring, entry.position),
+			       &l->read_iov, IO_LINK_READ, l);
 }
 
 void mirror_send_io(struct mirror_engine *m, struct mirror_io *io)
