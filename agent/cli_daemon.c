@@ -16,7 +16,9 @@
 /* Of the daemon, where none was given. */
 #define DEFAULT_WAIT_S 30
 
-enum cli_exit cli_no_answer(const struct agent_instance *instance, int error)
+/* Print why no answer came. CLI_NONE: the daemon is gone, which only its lock tells; a
+ * connection that broke does not. */
+static enum cli_exit print_no_answer(const struct agent_instance *instance, int error)
 {
 	pid_t pid;
 
@@ -65,7 +67,7 @@ enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_l
 	if (error == 0 || error == -EPIPE || error == -ECONNRESET)
 		error = cli_line_next(line, (int)wait_s * 1000, reply);
 	if (error != 0)
-		return cli_no_answer(instance, error);
+		return print_no_answer(instance, error);
 	return (enum cli_exit)json_integer_value(json_object_get(*reply, "exit"));
 }
 
@@ -249,7 +251,7 @@ static enum cli_exit events(const struct cli_arguments *a)
 	while (status == CLI_DONE && !ended && !ferror(stdout)) {
 		error = cli_line_next(&line, now ? CLI_SLACK_S * 1000 : -1, &line_json);
 		if (error != 0) {
-			status = cli_no_answer(&a->instance, error);
+			status = print_no_answer(&a->instance, error);
 			break;
 		}
 		status = print_event(a, line_json);

@@ -22,10 +22,6 @@ enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_l
 /* Print an answer: its text, or all of it with --json. */
 void cli_reply_print(const struct cli_arguments *a, json_t *reply, enum cli_exit status);
 
-/* Print why no answer came. CLI_NONE: the daemon is gone, which only its lock tells; a
- * connection that broke does not. */
-enum cli_exit cli_no_answer(const struct agent_instance *instance, int error);
-
 /* Production has ended here, or no daemon runs: detach file systems that are left on devices
  * that are gone (attach_mounts.h). What was done is printed. */
 void cli_detach_mounts(const struct agent_instance *instance);

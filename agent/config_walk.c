@@ -209,7 +209,7 @@ size_t config_key_push(struct config_reader *r, const char *name)
 	return before;
 }
 
-size_t config_key_push_index(struct config_reader *r, uint32_t index)
+static size_t key_push_index(struct config_reader *r, uint32_t index)
 {
 	const size_t before = strlen(r->key);
 
@@ -338,7 +338,7 @@ void config_walk_list(struct config_reader *r, yaml_node_t *list, const char *ex
 	for (yaml_node_item_t *item = list->data.sequence.items.start;
 	     item < list->data.sequence.items.top; item++) {
 		yaml_node_t *node = yaml_document_get_node(&r->document, *item);
-		const size_t before = config_key_push_index(r, count);
+		const size_t before = key_push_index(r, count);
 
 		if (count == count_max) {
 			config_complain(r, node, "is one too many", expected);

@@ -72,7 +72,6 @@ void config_take_word(struct config_reader *r, yaml_node_t *node,
 /* Lengthen the key being read by ".name" or "[index]". Returns what
  * config_key_pop takes to shorten it again. */
 size_t config_key_push(struct config_reader *r, const char *name);
-size_t config_key_push_index(struct config_reader *r, uint32_t index);
 void config_key_pop(struct config_reader *r, size_t before);
 
 /* Take the mapping `map` into the struct at `base`, places into `places`, in the

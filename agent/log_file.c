@@ -45,7 +45,8 @@ int agent_device_open(const char *path)
 	return error;
 }
 
-const char *agent_device_error(int error)
+/* Such an error in words. */
+static const char *device_error(int error)
 {
 	return error == -ENOTBLK ? "it is neither a block device nor a regular file" :
 				   strerror(-error);
@@ -84,7 +85,7 @@ int agent_log_file_open(const char *path, struct agent_log_file *f, char *text,
 	}
 	if (error != 0) {
 		snprintf(text, text_size, "writelog %s cannot be read: %s", path,
-			 agent_device_error(error));
+			 device_error(error));
 		return error;
 	}
 	error = mirror_superblock_choose(f->slots, f->slots + MIRROR_SUPERBLOCK_BYTES,

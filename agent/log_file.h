@@ -21,8 +21,6 @@ struct agent_log_file {
  * refused, because an open or a read of it could wait for ever. Returns the descriptor,
  * -EISDIR, -ENOTBLK or -errno of open(2) and fstat(2). */
 int agent_device_open(const char *path);
-/* Such an error in words. */
-const char *agent_device_error(int error);
 
 /* Open the log at `path` and read its superblock. `f` is large: allocate it, and
  * close it in every case. Returns 0, or

@@ -36,7 +36,10 @@ static const char *start_field(char *stat)
 	return at;
 }
 
-int agent_boot_get(uint64_t *boot)
+/* A number for this boot of this machine. Containers share the kernel's boot_id and
+ * may still "boot" on their own, so the start of process 1 and its pid namespace
+ * are mixed in. Returns 0, or -errno when /proc does not tell it. */
+static int boot_get(uint64_t *boot)
 {
 	char id[64], stat[1024], space[64];
 	const char *start;
@@ -58,7 +61,7 @@ int agent_boot_get(uint64_t *boot)
 
 int agent_self_fill(struct cluster_self *self, char *text, size_t text_size)
 {
-	int error = agent_boot_get(&self->boot);
+	int error = boot_get(&self->boot);
 
 	if (error != 0) {
 		snprintf(text, text_size,

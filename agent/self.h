@@ -7,11 +7,6 @@
 
 #include "cluster/cluster.h"
 
-/* A number for this boot of this machine. Containers share the kernel's boot_id and
- * may still "boot" on their own, so the start of process 1 and its pid namespace
- * are mixed in. Returns 0, or -errno when /proc does not tell it. */
-int agent_boot_get(uint64_t *boot);
-
 /* Fill incarnation, boot, pid and random. Returns 0, or -errno and a sentence. */
 int agent_self_fill(struct cluster_self *self, char *text, size_t text_size);
 

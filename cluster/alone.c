@@ -135,7 +135,7 @@ static void open_order(struct cluster_core *c)
 	a->open_id = o->id;
 }
 
-void cluster_alone_close(struct cluster_core *c)
+static void close_order(struct cluster_core *c)
 {
 	struct order *o = cluster_order(c, ORDER_CLOSE);
 
@@ -497,7 +497,7 @@ static void pump(struct cluster_core *c)
 	} else if (a->state == ALONE_OPEN) {
 		cluster_alone_reply(c, 1, "this member is stopping");
 		cluster_alone_set_state(a, ALONE_CLOSING);
-		cluster_alone_close(c);
+		close_order(c);
 	} else if (a->state == ALONE_CLOSED && a->has_stop) {
 		a->has_stop = false;
 		cluster_reply(c, a->stop_id, 0, "released what was hosted here");

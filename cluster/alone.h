@@ -76,7 +76,6 @@ uint32_t cluster_alone_peers(const struct cluster_core *c);
 int32_t cluster_alone_node(const struct cluster_core *c, uint32_t site);
 void cluster_alone_peer_fill(const struct cluster_core *c, uint32_t site,
 			     struct order_peer *to);
-void cluster_alone_close(struct cluster_core *c);
 /* The site that a link to this one comes from: only production makes one. VIEW_NONE:
  * there is none. */
 int32_t cluster_alone_production(const struct cluster_core *c);
@@ -100,9 +99,6 @@ void cluster_alone_stored(struct cluster_core *c, const struct fact *f);
 void cluster_alone_promote(struct cluster_core *c, const struct cluster_command *command);
 /* End a promotion under way, unless it starts to serve already. */
 void cluster_alone_call_off(struct cluster_core *c, const char *why);
-/* All were asked: is it to be prepared; and, when it is, may we be promoted. */
-void cluster_alone_begin(struct cluster_core *c);
-void cluster_alone_judge(struct cluster_core *c);
 void cluster_alone_peer(struct cluster_core *c, const struct fact *f);
 /* Ask again, when it is time. */
 void cluster_alone_probe_pump(struct cluster_core *c);

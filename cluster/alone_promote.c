@@ -92,67 +92,6 @@ static bool may_answer_otherwise(const struct fact *f)
 	return f->error == 0 ? f->promoting : f->reached;
 }
 
-static void own_log(struct cluster_core *c, const struct fact *f)
-{
-	struct alone *a = c->alone;
-
-	if (f->error != 0) {
-		refuse(c, "alone-not-open", f->text);
-		return;
-	}
-	a->history = f->history;
-	a->marks = f->marks;
-	a->clean = f->clean;
-	a->handed_over = f->handed_over;
-	a->disconnected = (uint32_t)f->disconnected;
-	if (f->ballot > a->ballot)
-		a->ballot = f->ballot;
-	if (a->state == ALONE_PROBING)
-		cluster_alone_begin(c);
-	else
-		cluster_alone_judge(c);
-}
-
-void cluster_alone_peer(struct cluster_core *c, const struct fact *f)
-{
-	struct alone *a = c->alone;
-	char text[320], instance[2 * CONFIG_NAME_MAX];
-
-	if ((a->state != ALONE_PROBING && a->state != ALONE_CONFIRMING) ||
-	    f->site >= c->config->site_count || f->order_id != a->probe_id)
-		return;
-	if (f->site == a->site) {
-		own_log(c, f);
-		return;
-	}
-	if (f->error == 0 && f->serving) {
-		cluster_instance_of(c, cluster_alone_node(c, f->site), instance);
-		snprintf(text, sizeof text,
-			 "%s serves: `hamirror demote %s` there first (--force does not "
-			 "override that)",
-			 cluster_site_name(c, (int32_t)f->site), instance);
-		refuse(c, "alone-peer-serves", text);
-		return;
-	}
-	if (f->error == 0 && f->promoting && f->site < a->site) {
-		snprintf(text, sizeof text,
-			 "%s is being promoted at this moment, and is listed first: this "
-			 "site yields (--force does not override that)",
-			 cluster_site_name(c, (int32_t)f->site));
-		refuse(c, "alone-yields", text);
-		return;
-	}
-	if (may_answer_otherwise(f) && c->now_ns < a->probe_until_ns) {
-		a->probe_at_ns = c->now_ns + PROBE_PAUSE_NS;
-		return;
-	}
-	a->peer[f->site] = *f;
-	a->probed |= 1u << f->site;
-	if (f->ballot > a->ballot)
-		a->ballot = f->ballot;
-	ask(c);
-}
-
 static void prepare(struct cluster_core *c);
 
 void cluster_alone_probe_pump(struct cluster_core *c)
@@ -356,7 +295,7 @@ static void prepare(struct cluster_core *c)
 }
 
 /* All were asked for the first time. */
-void cluster_alone_begin(struct cluster_core *c)
+static void begin(struct cluster_core *c)
 {
 	struct alone *a = c->alone;
 	uint32_t expected = 0;
@@ -414,7 +353,7 @@ static uint32_t reason_of(const struct cluster_core *c)
 }
 
 /* All were asked again, while they heard that we are being promoted. */
-void cluster_alone_judge(struct cluster_core *c)
+static void judge(struct cluster_core *c)
 {
 	struct alone *a = c->alone;
 	const struct generation *newest = history_newest(&a->history);
@@ -446,6 +385,67 @@ void cluster_alone_judge(struct cluster_core *c)
 	o->sites = a->waited;
 	a->serve_id = o->id;
 	cluster_alone_set_state(a, ALONE_STARTING);
+}
+
+static void own_log(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+
+	if (f->error != 0) {
+		refuse(c, "alone-not-open", f->text);
+		return;
+	}
+	a->history = f->history;
+	a->marks = f->marks;
+	a->clean = f->clean;
+	a->handed_over = f->handed_over;
+	a->disconnected = (uint32_t)f->disconnected;
+	if (f->ballot > a->ballot)
+		a->ballot = f->ballot;
+	if (a->state == ALONE_PROBING)
+		begin(c);
+	else
+		judge(c);
+}
+
+void cluster_alone_peer(struct cluster_core *c, const struct fact *f)
+{
+	struct alone *a = c->alone;
+	char text[320], instance[2 * CONFIG_NAME_MAX];
+
+	if ((a->state != ALONE_PROBING && a->state != ALONE_CONFIRMING) ||
+	    f->site >= c->config->site_count || f->order_id != a->probe_id)
+		return;
+	if (f->site == a->site) {
+		own_log(c, f);
+		return;
+	}
+	if (f->error == 0 && f->serving) {
+		cluster_instance_of(c, cluster_alone_node(c, f->site), instance);
+		snprintf(text, sizeof text,
+			 "%s serves: `hamirror demote %s` there first (--force does not "
+			 "override that)",
+			 cluster_site_name(c, (int32_t)f->site), instance);
+		refuse(c, "alone-peer-serves", text);
+		return;
+	}
+	if (f->error == 0 && f->promoting && f->site < a->site) {
+		snprintf(text, sizeof text,
+			 "%s is being promoted at this moment, and is listed first: this "
+			 "site yields (--force does not override that)",
+			 cluster_site_name(c, (int32_t)f->site));
+		refuse(c, "alone-yields", text);
+		return;
+	}
+	if (may_answer_otherwise(f) && c->now_ns < a->probe_until_ns) {
+		a->probe_at_ns = c->now_ns + PROBE_PAUSE_NS;
+		return;
+	}
+	a->peer[f->site] = *f;
+	a->probed |= 1u << f->site;
+	if (f->ballot > a->ballot)
+		a->ballot = f->ballot;
+	ask(c);
 }
 
 void cluster_alone_serving(struct cluster_core *c, const struct fact *f)

@@ -401,7 +401,6 @@ void cluster_round_give_up(struct cluster_core *c, uint64_t pause_ns);
 /* A view of that ballot is in effect: our round ended well, or was overtaken. */
 void cluster_round_finish(struct cluster_core *c, uint64_t ballot);
 void cluster_round_pump(struct cluster_core *c);
-bool cluster_round_is_coordinator(const struct cluster_core *c);
 bool cluster_round_can_decide(const struct cluster_core *c);
 
 /* ---- in_effect.c ---- */
@@ -500,8 +499,6 @@ void cluster_promote_objected(struct cluster_core *c, uint32_t node, uint64_t ba
 void cluster_promote_end(struct cluster_core *c, int32_t exit_status, const char *text);
 enum promote_reason cluster_promote_reason(const struct cluster_core *c,
 					   const struct view *v);
-/* A member that answers clients as production of `v`, other than this one. */
-int32_t cluster_promote_other_serves(const struct cluster_core *c, const struct view *v);
 
 void cluster_demote_command(struct cluster_core *c,
 			    const struct cluster_command *command);

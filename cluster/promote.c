@@ -79,7 +79,8 @@ static bool renews(const struct cluster_core *c, const struct view *v, int32_t n
 				   (uint64_t)(v->lease_ms + v->drift_ms) * NS_PER_MS;
 }
 
-int32_t cluster_promote_other_serves(const struct cluster_core *c, const struct view *v)
+/* A member that answers clients as production of `v`, other than this one. */
+static int32_t other_serves(const struct cluster_core *c, const struct view *v)
 {
 	const int32_t n = v->production_node;
 
@@ -168,7 +169,7 @@ static bool nobody_decides(const struct cluster_core *c, bool force, char *text,
 static bool another_serves(const struct cluster_core *c, char *text, size_t size)
 {
 	const struct view *v = cluster_vote_in_effect(c);
-	const int32_t other = v != NULL ? cluster_promote_other_serves(c, v) : VIEW_NONE;
+	const int32_t other = v != NULL ? other_serves(c, v) : VIEW_NONE;
 	char instance[2 * CONFIG_NAME_MAX];
 
 	if (other == VIEW_NONE)

@@ -88,7 +88,7 @@ static int32_t coordinator(const struct cluster_core *c)
 	return VIEW_NONE;
 }
 
-bool cluster_round_is_coordinator(const struct cluster_core *c)
+static bool is_coordinator(const struct cluster_core *c)
 {
 	return coordinator(c) == (int32_t)c->self.node;
 }
@@ -360,7 +360,7 @@ static bool is_called_for(struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c),
 			  *newest = cluster_vote_newest(c);
-	const bool leads = cluster_round_is_coordinator(c);
+	const bool leads = is_coordinator(c);
 	const bool overdue = c->work_since_ns != 0 &&
 			     c->now_ns >= c->work_since_ns + WORK_OVERDUE_NS +
 						  c->self.node * 2 * RESEND_NS;

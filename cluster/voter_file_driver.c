@@ -60,8 +60,9 @@ static void slot_path(char *path, const char *directory, uint32_t slot)
 	snprintf(path, PATH_BYTES, "%s/voter.%u", directory, slot);
 }
 
-int cluster_voter_slot_read(const char *directory, uint32_t slot, uint8_t *data,
-			    size_t *length)
+/* Read a slot as it is into `data` (CLUSTER_VOTER_FILE_BYTES). Returns 0 and
+ * `*length`; -ENOENT: never written; -errno of open(2) or read(2). */
+static int slot_read(const char *directory, uint32_t slot, uint8_t *data, size_t *length)
 {
 	char path[PATH_BYTES];
 	ssize_t n = 1;
@@ -92,7 +93,7 @@ int cluster_voter_newest_read(const char *directory, uint8_t *data, size_t *leng
 	int newest, error = slot[1] == NULL ? -ENOMEM : 0;
 
 	for (uint32_t i = 0; i < CLUSTER_VOTER_SLOT_COUNT && error == 0; i++) {
-		error = cluster_voter_slot_read(directory, i, slot[i], &bytes[i]);
+		error = slot_read(directory, i, slot[i], &bytes[i]);
 		if (error == -ENOENT) {
 			missing_count++;
 			error = 0;

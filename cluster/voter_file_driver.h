@@ -20,11 +20,6 @@
 struct qb_loop;
 struct cluster_voter_writer;
 
-/* Read a slot as it is into `data` (CLUSTER_VOTER_FILE_BYTES). Returns 0 and
- * `*length`; -ENOENT: never written; -errno of open(2) or read(2). */
-int cluster_voter_slot_read(const char *directory, uint32_t slot, uint8_t *data,
-			    size_t *length);
-
 /* Read both slots and give the newest whole one in `data` (CLUSTER_VOTER_FILE_BYTES),
  * and the slot to be overwritten next. `*length` is 0 when there is none: never
  * written, or the very first write was cut off, before anything was promised.

@@ -166,8 +166,20 @@ static int open_buffered(const struct opening *o, struct disk_handle *h)
 	return h->buffered_fd < 0 ? refuse_errno(o, -errno) : 0;
 }
 
-int disk_handle_open(const char *name, const char *path, uint64_t bytes_min,
-		     struct disk_handle *handle, char *text, size_t text_bytes)
+/* Idempotent; a zeroed handle must be given fd = buffered_fd = -1 first. */
+static void handle_close(struct disk_handle *handle)
+{
+	if (handle->buffered_fd >= 0)
+		close(handle->buffered_fd);
+	if (handle->fd >= 0)
+		close(handle->fd);
+	handle->fd = handle->buffered_fd = -1;
+}
+
+/* Open `path` for reading and writing and take it exclusively. On error nothing is open and
+ * `text` says why, beginning with `name` and the path. Returns 0, or as disk_set_open(). */
+static int handle_open(const char *name, const char *path, uint64_t bytes_min,
+		       struct disk_handle *handle, char *text, size_t text_bytes)
 {
 	const struct opening o = { name, path, text, text_bytes };
 	struct stat st;
@@ -187,17 +199,8 @@ int disk_handle_open(const char *name, const char *path, uint64_t bytes_min,
 	if (rc == 0)
 		rc = open_buffered(&o, handle);
 	if (rc < 0)
-		disk_handle_close(handle);
+		handle_close(handle);
 	return rc;
-}
-
-void disk_handle_close(struct disk_handle *handle)
-{
-	if (handle->buffered_fd >= 0)
-		close(handle->buffered_fd);
-	if (handle->fd >= 0)
-		close(handle->fd);
-	handle->fd = handle->buffered_fd = -1;
 }
 
 /* ---- a site ------------------------------------------------------------- */
@@ -276,10 +279,10 @@ int disk_set_open(const struct config_site *site, struct disk_set *set,
 	for (uint32_t i = 0; i <= site->disk_count && found->error == 0; i++) {
 		atomic_store(&set->at, i);
 		entry_name(site, i, name, sizeof name);
-		found->error = disk_handle_open(
-			name, entry_path(site, i),
-			i == 0 ? DISK_LOG_BYTES_MIN : DISK_BYTES_MIN,
-			entry_handle(set, i), found->text, sizeof found->text);
+		found->error = handle_open(name, entry_path(site, i),
+					   i == 0 ? DISK_LOG_BYTES_MIN : DISK_BYTES_MIN,
+					   entry_handle(set, i), found->text,
+					   sizeof found->text);
 	}
 	if (found->error < 0) {
 		disk_set_close(set);
@@ -298,7 +301,7 @@ int disk_set_open(const struct config_site *site, struct disk_set *set,
 void disk_set_close(struct disk_set *set)
 {
 	for (uint32_t i = 0; i <= set->disk_count; i++)
-		disk_handle_close(entry_handle(set, i));
+		handle_close(entry_handle(set, i));
 }
 
 void disk_set_opening_text(const struct config_site *site, struct disk_set *set,

@@ -39,26 +39,18 @@ struct disk_set {
 	atomic_uint at; /* being opened now: 0 the log, n disk n - 1 */
 };
 
-/* Open `path` for reading and writing and take it exclusively. On error nothing
- * is open and `text` says why, beginning with `name` and the path, and what would
- * help. Returns 0, or
+/* Open all devices of `site` for reading and writing, take them exclusively, and describe
+ * them in `found` (error and text too). On error all are closed again, and found->text says
+ * what would help. Returns found->error: 0, or
  *   -ENOENT        there is nothing of that name
  *   -EACCES -EPERM -EROFS   not permitted
  *   -EBUSY         mounted, swap, under a loop device or held by a process,
  *                  which the text names as far as it can be known
  *   -EISDIR        a directory
  *   -ENOTBLK       neither a block device nor a file
- *   -EINVAL        size below `bytes_min` or not a multiple of 512
+ *   -EINVAL        too small, or a size that is not a multiple of 512
+ *   -ENOTUNIQ      two names lead to one device
  *   another -errno of open(2) or fstat(2) */
-int disk_handle_open(const char *name, const char *path, uint64_t bytes_min,
-		     struct disk_handle *handle, char *text, size_t text_bytes);
-
-/* Idempotent; a zeroed handle must be given fd = buffered_fd = -1 first. */
-void disk_handle_close(struct disk_handle *handle);
-
-/* Open all devices of `site` and describe them in `found` (error and text too).
- * On error all are closed again. Returns found->error: as above, or -ENOTUNIQ
- * when two names lead to one device. */
 int disk_set_open(const struct config_site *site, struct disk_set *set,
 		  struct mirror_devices *found);
 void disk_set_close(struct disk_set *set);

@@ -23,7 +23,7 @@ static void serve_pump(struct mirror_engine *m)
 }
 
 /* One order at a time: an answer is then known to be that of the last one. */
-void mirror_clients_pump(struct mirror_engine *m)
+static void pump_clients(struct mirror_engine *m)
 {
 	if (m->clients.busy || m->clients.wanted == m->clients.ordered)
 		return;
@@ -32,11 +32,24 @@ void mirror_clients_pump(struct mirror_engine *m)
 	m->out->clients = m->clients.wanted ? MIRROR_CLIENTS_OPEN : MIRROR_CLIENTS_CLOSE;
 }
 
+/* No longer production: records that are not home stay in the log until a link says by D8
+ * whether they stand. */
+static void become_idle(struct mirror_engine *m)
+{
+	mirror_engine_set_state(m, ENGINE_IDLE);
+	m->open.prepare.done = false;
+	MIRROR_SET(m, prepare.step, PREPARE_NONE);
+	MIRROR_SET(m, home.reset_due, true);
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		mirror_refresh_stop(m, s);
+	mirror_refusal_review(m);
+}
+
 static void demoted(struct mirror_engine *m)
 {
 	struct fact *f;
 
-	mirror_become_idle(m);
+	become_idle(m);
 	f = mirror_engine_fact(m, FACT_DEMOTED);
 	f->order_id = m->open.demote.order_id;
 	f->clean = m->open.demote.clean;
@@ -59,7 +72,7 @@ void mirror_clients_done(struct mirror_engine *m, int32_t error)
 		if (error != 0) {
 			mirror_serve_failed(m, m->open.serve.order_id, error,
 					    "the clients' socket could not be opened");
-			mirror_become_idle(m);
+			become_idle(m);
 			return;
 		}
 		mirror_engine_set_state(m, ENGINE_SERVING);
@@ -74,24 +87,11 @@ void mirror_clients_done(struct mirror_engine *m, int32_t error)
 
 /* ---- demote, depose ------------------------------------------------------ */
 
-/* No longer production: records that are not home stay in the log until a link says by D8
- * whether they stand. */
-void mirror_become_idle(struct mirror_engine *m)
-{
-	mirror_engine_set_state(m, ENGINE_IDLE);
-	m->open.prepare.done = false;
-	MIRROR_SET(m, prepare.step, PREPARE_NONE);
-	MIRROR_SET(m, home.reset_due, true);
-	for (uint32_t s = 0; s < m->config->site_count; s++)
-		mirror_refresh_stop(m, s);
-	mirror_refusal_review(m);
-}
-
 void mirror_depose(struct mirror_engine *m, const char *text)
 {
 	if (m->state == ENGINE_PREPARING) {
 		mirror_links_close_all(m, text);
-		mirror_become_idle(m);
+		become_idle(m);
 	}
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
 		return;
@@ -105,7 +105,7 @@ void mirror_depose(struct mirror_engine *m, const char *text)
 		f->order_id = m->open.demote.order_id;
 		f->marks.logged = m->open.marks.logged;
 	}
-	mirror_become_idle(m);
+	become_idle(m);
 	mirror_engine_set_data(m, DATA_OUTDATED, text);
 	mirror_engine_event(m, "generation", "depose", "%s", text);
 }
@@ -125,7 +125,7 @@ void mirror_demote_order(struct mirror_engine *m, const struct order *o)
 	}
 	if (m->state == ENGINE_PREPARING) {
 		mirror_links_close_all(m, "the promotion was called off");
-		mirror_become_idle(m);
+		become_idle(m);
 	}
 	f = mirror_engine_fact(m, FACT_DEMOTED);
 	f->order_id = o->id;
@@ -147,7 +147,7 @@ static void close_clients(struct mirror_engine *m)
 {
 	m->open.demote.closing = true;
 	m->clients.wanted = false;
-	mirror_clients_pump(m);
+	pump_clients(m);
 	if (!m->clients.busy)
 		demoted(m); /* they never were let in */
 }
@@ -201,7 +201,7 @@ void mirror_demote_pump(struct mirror_engine *m)
 				       .flags = MIRROR_RECORD_FUA };
 
 	serve_pump(m);
-	mirror_clients_pump(m);
+	pump_clients(m);
 	mirror_mark_pump(m);
 	if (m->state != ENGINE_DEMOTING || m->open.demote.closing)
 		return;

@@ -24,11 +24,9 @@ struct engine_demote {
 	uint32_t heirs;           /* the sites that are told of the clean end */
 };
 
-void mirror_become_idle(struct mirror_engine *m);
 void mirror_depose(struct mirror_engine *m, const char *text);
 void mirror_demote_order(struct mirror_engine *m, const struct order *o);
 void mirror_demote_pump(struct mirror_engine *m);
-void mirror_clients_pump(struct mirror_engine *m);
 void mirror_clients_done(struct mirror_engine *m, int32_t error);
 
 #endif

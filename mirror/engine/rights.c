@@ -51,7 +51,7 @@ bool mirror_had_all(const struct mirror_engine *m, uint32_t site,
 
 /* How many extents of `site`, which says `h` of itself, cannot be sent from this log:
  * UINT64_MAX when that is not known. */
-uint64_t mirror_missed_extents(const struct mirror_engine *m, uint32_t site,
+static uint64_t missed_extents(const struct mirror_engine *m, uint32_t site,
 			       const struct mirror_hello *h)
 {
 	const uint64_t tracked = mirror_map_count(m->open.map, site) + h->own_map_extents;
@@ -90,7 +90,7 @@ void mirror_rights_hello(const struct mirror_engine *m, uint32_t number,
 		return;
 	h->put_out = m->open.sb.sites[l->site].disconnected;
 	if (l->accepted && m->open.map != NULL)
-		h->tracked_extents = mirror_missed_extents(m, l->site, &l->hello);
+		h->tracked_extents = missed_extents(m, l->site, &l->hello);
 }
 
 /* ORDER_PROBE of our own site: as our hello would say. */
@@ -128,7 +128,7 @@ static bool is_level(const struct mirror_engine *m, uint32_t site,
 		     const struct mirror_hello *h)
 {
 	return !h->put_out && !m->open.sb.sites[site].disconnected &&
-	       mirror_missed_extents(m, site, h) == 0 &&
+	       missed_extents(m, site, h) == 0 &&
 	       (h->next_sequence > m->open.marks.last || m->open.sb.sites[site].current);
 }
 
@@ -138,7 +138,7 @@ void mirror_roll_answered(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 
-	if (!m->config->cluster && mirror_missed_extents(m, l->site, &l->hello) > 0)
+	if (!m->config->cluster && missed_extents(m, l->site, &l->hello) > 0)
 		l->send_end = l->next_send - 1;
 }
 

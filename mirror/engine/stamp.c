@@ -9,6 +9,12 @@
 
 #include <assert.h>
 
+static void check(const struct mirror_stamp *s)
+{
+	assert(!s->in_progress || s->group > 0);
+	assert(s->sequence >= s->group);
+}
+
 void mirror_stamp_init(struct mirror_stamp *s, uint64_t generation,
 		       uint64_t last_sequence, uint64_t *disk_sequence,
 		       uint32_t disk_count)
@@ -21,7 +27,7 @@ void mirror_stamp_init(struct mirror_stamp *s, uint64_t generation,
 		.disk_sequence = disk_sequence,
 		.disk_count = disk_count,
 	};
-	mirror_stamp_check(s);
+	check(s);
 }
 
 void mirror_stamp_next(struct mirror_stamp *s, struct mirror_header *header)
@@ -38,18 +44,12 @@ void mirror_stamp_next(struct mirror_stamp *s, struct mirror_header *header)
 		assert(header->disk < s->disk_count);
 		header->disk_sequence = ++s->disk_sequence[header->disk];
 	}
-	mirror_stamp_check(s);
+	check(s);
 }
 
 void mirror_stamp_acknowledge(struct mirror_stamp *s, uint64_t group)
 {
 	if (group == s->group)          /* 88: yes */
 		s->in_progress = false; /* 94 */
-	mirror_stamp_check(s);
-}
-
-void mirror_stamp_check(const struct mirror_stamp *s)
-{
-	assert(!s->in_progress || s->group > 0);
-	assert(s->sequence >= s->group);
+	check(s);
 }

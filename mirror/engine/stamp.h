@@ -45,7 +45,4 @@ void mirror_stamp_next(struct mirror_stamp *s, struct mirror_header *header);
  * is the current one; any other number changes nothing (Fig. 5). */
 void mirror_stamp_acknowledge(struct mirror_stamp *s, uint64_t group);
 
-/* Abort if an invariant is broken. Called by every entry point and by sim. */
-void mirror_stamp_check(const struct mirror_stamp *s);
-
 #endif

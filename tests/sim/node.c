@@ -149,7 +149,7 @@ static void trace_fact(struct sim *w, uint32_t node, const struct fact *f)
 			  (unsigned long long)f->sequence, f->object, f->rule, f->text);
 }
 
-void sim_fact(struct sim *w, uint32_t node, const struct fact *f)
+static void take_fact(struct sim *w, uint32_t node, const struct fact *f)
 {
 	struct sim_node *n = &w->node[node];
 	const uint64_t due = sim_soon(w, w->plan.mail_us);
@@ -230,7 +230,7 @@ static void take_actions(struct sim *w, uint32_t node, struct mirror_actions *ou
 	take_links(w, node, out);
 	take_devices(w, node, out);
 	for (uint32_t i = 0; i < out->fact_count; i++)
-		sim_fact(w, node, &out->fact[i]);
+		take_fact(w, node, &out->fact[i]);
 	if (n->late.head != NULL && !n->offer_due) {
 		n->offer_due = true;
 		sim_at(w, sim_soon(w, 20), SIM_OFFER, node, 0, NULL);

@@ -112,12 +112,12 @@ const struct uuid *sim_scene_generation(struct sim_scene *s, uint32_t node);
 /* Its promotion score, INT32_MIN: none. */
 int32_t sim_scene_score(struct sim_scene *s, uint32_t node);
 
-/* Conditions: s->write or s->read has its answer or has none; s->id has its reply;
+/* Conditions: s->write has its answer; s->read has, or has none; s->id has its reply;
  * s->node has s->sequence durable, or has never heard of it;
  * s->node serves under a lease; it has its devices open and is no production; it has no
  * promotion score; who is in one ring with s->node knows the same view in effect, and no
  * round is under way. */
-sim_condition sim_told, sim_not_told, sim_read_told, sim_read_not_told, sim_replied,
-	sim_durable, sim_lacks, sim_serves, sim_is_open, sim_is_uninvited, sim_agree;
+sim_condition sim_told, sim_read_told, sim_read_not_told, sim_replied, sim_durable,
+	sim_lacks, sim_serves, sim_is_open, sim_is_uninvited, sim_agree;
 
 #endif

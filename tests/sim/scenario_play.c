@@ -275,11 +275,6 @@ bool sim_told(struct sim_scene *s)
 	return s->write->told;
 }
 
-bool sim_not_told(struct sim_scene *s)
-{
-	return !s->write->told;
-}
-
 bool sim_read_told(struct sim_scene *s)
 {
 	return s->read->told;

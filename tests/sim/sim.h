@@ -456,7 +456,6 @@ uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type typ
 		     bool force, int32_t site);
 uint64_t sim_operator(struct sim *w, uint32_t node,
 		      const struct cluster_command *command);
-void sim_fact(struct sim *w, uint32_t node, const struct fact *f);
 /* The node that serves with a lease, or -1. */
 int32_t sim_serving(const struct sim *w);
 bool sim_node_serves(const struct sim *w, uint32_t node);
