@@ -1,5 +1,5 @@
 /* accept.h - `hamirror accept`: the device at a disk's path counts as that disk from now on,
- * whatever the writelog knew of it. Runs in the command; the devices must be closed.
+ * even if the writelog knew another. Runs in the command; the devices must be closed.
  *
  * Source: docs/rules.md, "Disks have an identity".
  */

@@ -1,5 +1,5 @@
-/* fence.c - which processes have ended for certain: the boots of the other nodes, and what
- * the fencer says of them.
+/* fence.c - which processes of other nodes have ended for certain, by the boots of those
+ * nodes and the notices of the fencer.
  */
 #include "cluster/internal.h"
 

@@ -146,8 +146,8 @@ static void know(struct cluster_fence *f, uint64_t wall_ns)
 		f->known_ns[f->known_count++] = wall_ns;
 }
 
-/* What was pushed is new, whatever the stamps say of it. More may be on its way: what else
- * is new in the history is left for later. */
+/* A pushed notice is new, even if its stamp is old. More notices may be on their way, so
+ * the other new entries of the history are left for later. */
 static void tell_pushed(struct cluster_fence *f, const stonith_history_t *all)
 {
 	for (uint32_t i = 0; i < f->pushed_count; i++) {
@@ -160,7 +160,7 @@ static void tell_pushed(struct cluster_fence *f, const stonith_history_t *all)
 	f->pushed_count = 0;
 }
 
-/* The whole history at a connect; later what has come to it. */
+/* The whole history at a connect; later its new entries. */
 static void tell_history(struct cluster_fence *f, const stonith_history_t *all)
 {
 	const bool late = atomic_load(&f->connected);

@@ -34,9 +34,10 @@ void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 	}
 }
 
-/* D8: why this generation begins, and so what its cut may drop. A log that reaches a clean
- * end drops nothing. Without a majority the others may have gone on: then, whatever this
- * site knows of its own data, the others' writes are the loss that the operator accepted. */
+/* D8: the reason for which this generation begins. It says which records the cut may drop.
+ * A log that reaches a clean end drops none. Without a majority the others may have gone on.
+ * Then their writes are the loss that the operator accepted, even if this site knows its own
+ * data to be whole. */
 static uint32_t generation_reason_of(const struct cluster_core *c,
 				     const struct view *best, uint64_t cut)
 {

@@ -1,7 +1,7 @@
 /* mirroring.c - mirroring starts and stops: production's link to each copy.
  *
- * It starts when production serves and the site's host is here with its devices open,
- * whoever came last; it is said to all, once per generation, site and opening of the devices
+ * It starts when production serves and the site's host is here with its devices open, in
+ * either order. All are told, once per generation, site and opening of the devices
  * (docs/sources.md, paper 003, Fig. 4: 86-96, Fig. 5: 112-122). It stops when either goes.
  */
 #include <stdio.h>

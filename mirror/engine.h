@@ -112,9 +112,9 @@ void mirror_step(struct mirror_engine *m, const struct mirror_event *event,
 /* The pool of data buffers, for the front-end and the links. */
 struct mirror_pool *mirror_engine_pool(struct mirror_engine *m);
 
-/* Piece `i`, from 0, of what mirror_engine_create() took for writes and reads, for a caller
- * that wants it in memory before the first of them. It stays where it is, so any thread may
- * ask. False: there is no such piece. */
+/* Piece `i`, from 0, of the memory that mirror_engine_create() took for writes and reads, for
+ * a caller that wants its pages there before the first of them. It stays where it is, so any
+ * thread may ask. False: there is no such piece. */
 bool mirror_engine_memory(const struct mirror_engine *m, uint32_t i, struct iovec *piece);
 
 /* Flow control. False: the front-end stops reading its clients, or the link

@@ -1,6 +1,6 @@
-/* disk_identity_driver.h - what the system says that a device is, by something that
- * stays when its path, its kernel name or the order of discovery changes (docs/rules.md,
- * "Disks have an identity").
+/* disk_identity_driver.h - the identity of a device, as the system tells it. It stays when
+ * the path, the kernel name or the order of discovery changes (docs/rules.md, "Disks have an
+ * identity").
  *
  *   a volume         its uuid (device mapper, md)
  *   a disk           its WWID, else its serial number

@@ -225,7 +225,7 @@ void io_driver_park(struct io_driver *d, int32_t change);
 void io_driver_report(struct io_driver *d, const char *object, const char *rule,
 		      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* The loop is ending: do not start again what came back. */
+/* The loop is ending: an operation that came back is not started again. */
 bool io_driver_stopping(const struct io_driver *d);
 
 const struct config *io_driver_config(const struct io_driver *d);

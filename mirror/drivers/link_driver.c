@@ -108,7 +108,7 @@ void link_end(struct link *l, const char *format, ...)
 	link_finish_later(l);
 }
 
-/* Everything is back from the ring: give the core what it is owed. The number is
+/* Everything is back from the ring: give the core its frames and DOWN. The number is
  * free before DOWN, since the core may use it again in that very step. */
 static void finish_task(struct io_task *t)
 {
@@ -224,8 +224,8 @@ void link_driver_send(struct link_driver *d, struct mirror_frame_list *list)
 	*list = (struct mirror_frame_list){ 0 };
 }
 
-/* End of a pass: what the core queued leaves together; what flow control stopped
- * is tried again. */
+/* End of a pass: the frames that the core queued leave together; a frame that flow control
+ * stopped is tried again. */
 static void hook_run(struct io_hook *h)
 {
 	struct link_driver *d = io_driver_container(h, struct link_driver, hook);

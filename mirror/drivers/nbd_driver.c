@@ -177,8 +177,8 @@ static bool serve(struct nbd_driver *d, struct nbd_connection *k)
 	return count > 0;
 }
 
-/* Everyone in turn, beginning with the one after whom the last time ended, so that an
- * engine that takes few requests takes them from all. */
+/* Serve all connections in turn, and begin behind the connection that was last in the pass
+ * before. So an engine that takes few requests takes them from all. */
 static bool serve_all(struct nbd_driver *d)
 {
 	struct nbd_connection *k = d->turn != NULL ? d->turn : d->connections;

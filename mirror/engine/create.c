@@ -7,8 +7,8 @@
 
 #include "mirror/engine/state.h"
 
-/* What is read into: nothing looks at what was there, and nothing touches it here, so that
- * it costs no memory before it is used. */
+/* Buffers for reads. Their first content does not matter, so nothing touches them here, and
+ * they cost no memory before their first use. */
 static void *input_blocks(uint64_t bytes)
 {
 	return aligned_alloc(MIRROR_BLOCK_BYTES, bytes);

@@ -199,7 +199,8 @@ static void set_home(struct mirror_engine *m, struct mirror_record *r, bool writ
 	m->open.counters.records_homed++;
 }
 
-/* A record up to here stays, whoever is promoted: it may go home instead of an older one. */
+/* A record up to here stays, whichever site is promoted: it may go home instead of an older
+ * one. */
 static uint64_t stays(const struct mirror_engine *m, uint64_t limit)
 {
 	const uint64_t acknowledged = m->open.copy.acknowledged;

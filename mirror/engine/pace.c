@@ -123,7 +123,7 @@ void mirror_pace_spend(struct mirror_engine *m, const struct mirror_header *h)
 	}
 }
 
-/* Has more than half of `room`, and the other half's share of what is done, gone? */
+/* Is half of `room` spent, and of the other half the share of the refresh that is done? */
 static bool is_ahead(const struct engine_peer *p, uint64_t spent, uint64_t room)
 {
 	const uint64_t total = p->refresh.total > 0 ? p->refresh.total : 1;

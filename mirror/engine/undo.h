@@ -22,7 +22,8 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,
 		       char *text, size_t size);
 bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h);
-/* This site serves: whatever it had asked is over, and consent is not kept for a later loss. */
+/* This site serves: its question to the operator is over, and consent is not kept for a later
+ * loss. */
 void mirror_undo_forget(struct mirror_engine *m);
 
 #endif
