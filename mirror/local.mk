@@ -13,6 +13,8 @@ libmirror_la_SOURCES = \
 	mirror/engine/bounds.h \
 	mirror/engine/buffers.c \
 	mirror/engine/buffers.h \
+	mirror/engine/clients.c \
+	mirror/engine/clients.h \
 	mirror/engine/close.c \
 	mirror/engine/close.h \
 	mirror/engine/receive.c \

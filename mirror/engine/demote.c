@@ -1,4 +1,4 @@
-/* engine/demote.c - letting clients in, and ceasing to be production.
+/* engine/demote.c - ceasing to be production.
  *
  *   demoting    what is awaited                              next
  *   drain       every request answered, all of it durable    mark clean
@@ -10,31 +10,7 @@
 
 #include "mirror/engine/state.h"
 
-static void serve_pump(struct mirror_engine *m)
-{
-	if (m->state == ENGINE_STARTING && m->open.serve.ticket != 0 &&
-	    mirror_superblock_has(m, m->open.serve.ticket) &&
-	    mirror_maps_have(m, m->open.serve.map_ticket)) {
-		m->open.serve.ticket = 0;
-		if (mirror_map_count(m->open.map, m->open.site) > 0)
-			mirror_maps_clear(m, m->open.site);
-		m->clients.wanted = true;
-	}
-}
-
-/* One order at a time: an answer is then known to be that of the last one. */
-static void pump_clients(struct mirror_engine *m)
-{
-	if (m->clients.busy || m->clients.wanted == m->clients.ordered)
-		return;
-	m->clients.busy = true;
-	m->clients.ordered = m->clients.wanted;
-	m->out->clients = m->clients.wanted ? MIRROR_CLIENTS_OPEN : MIRROR_CLIENTS_CLOSE;
-}
-
-/* No longer production: records that are not home stay in the log until a link says by D8
- * whether they stand. */
-static void become_idle(struct mirror_engine *m)
+void mirror_become_idle(struct mirror_engine *m)
 {
 	mirror_engine_set_state(m, ENGINE_IDLE);
 	m->open.prepare.done = false;
@@ -45,11 +21,11 @@ static void become_idle(struct mirror_engine *m)
 	mirror_refusal_review(m);
 }
 
-static void demoted(struct mirror_engine *m)
+void mirror_demoted(struct mirror_engine *m)
 {
 	struct fact *f;
 
-	become_idle(m);
+	mirror_become_idle(m);
 	f = mirror_engine_fact(m, FACT_DEMOTED);
 	f->order_id = m->open.demote.order_id;
 	f->clean = m->open.demote.clean;
@@ -59,39 +35,11 @@ static void demoted(struct mirror_engine *m)
 	memcpy(f->text, m->open.demote.text, sizeof f->text);
 }
 
-/* The front-end answers `clients`: its sockets are open, or closed. */
-void mirror_clients_done(struct mirror_engine *m, int32_t error)
-{
-	const bool opened = m->clients.ordered;
-	struct fact *f;
-
-	m->clients.busy = false;
-	if (opened && error != 0)
-		m->clients.ordered = m->clients.wanted = false;
-	if (m->state == ENGINE_STARTING && opened) {
-		if (error != 0) {
-			mirror_serve_failed(m, m->open.serve.order_id, error,
-					    "the clients' socket could not be opened");
-			become_idle(m);
-			return;
-		}
-		mirror_engine_set_state(m, ENGINE_SERVING);
-		mirror_undo_forget(m);
-		f = mirror_engine_fact(m, FACT_SERVING);
-		f->order_id = m->open.serve.order_id;
-	} else if (m->state == ENGINE_DEMOTING && m->open.demote.closing &&
-		   !m->clients.ordered) {
-		demoted(m);
-	}
-}
-
-/* ---- demote, depose ------------------------------------------------------ */
-
 void mirror_depose(struct mirror_engine *m, const char *text)
 {
 	if (m->state == ENGINE_PREPARING) {
 		mirror_links_close_all(m, text);
-		become_idle(m);
+		mirror_become_idle(m);
 	}
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
 		return;
@@ -105,7 +53,7 @@ void mirror_depose(struct mirror_engine *m, const char *text)
 		f->order_id = m->open.demote.order_id;
 		f->marks.logged = m->open.marks.logged;
 	}
-	become_idle(m);
+	mirror_become_idle(m);
 	mirror_engine_set_data(m, DATA_OUTDATED, text);
 	mirror_engine_event(m, "generation", "depose", "%s", text);
 }
@@ -125,7 +73,7 @@ void mirror_demote_order(struct mirror_engine *m, const struct order *o)
 	}
 	if (m->state == ENGINE_PREPARING) {
 		mirror_links_close_all(m, "the promotion was called off");
-		become_idle(m);
+		mirror_become_idle(m);
 	}
 	f = mirror_engine_fact(m, FACT_DEMOTED);
 	f->order_id = o->id;
@@ -147,9 +95,9 @@ static void close_clients(struct mirror_engine *m)
 {
 	m->open.demote.closing = true;
 	m->clients.wanted = false;
-	pump_clients(m);
+	mirror_clients_pump(m);
 	if (!m->clients.busy)
-		demoted(m); /* they never were let in */
+		mirror_demoted(m); /* they never were let in */
 }
 
 /* Drained and durable wherever it is waited for: the end is marked, and told to copies
@@ -200,8 +148,6 @@ void mirror_demote_pump(struct mirror_engine *m)
 	struct mirror_header flush = { .type = MIRROR_RECORD_FLUSH,
 				       .flags = MIRROR_RECORD_FUA };
 
-	serve_pump(m);
-	pump_clients(m);
 	mirror_mark_pump(m);
 	if (m->state != ENGINE_DEMOTING || m->open.demote.closing)
 		return;

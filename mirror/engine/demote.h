@@ -1,4 +1,4 @@
-/* engine/demote.h - letting clients in, and ceasing to be production. */
+/* engine/demote.h - ceasing to be production. */
 #ifndef MIRROR_ENGINE_DEMOTE_H
 #define MIRROR_ENGINE_DEMOTE_H
 
@@ -10,11 +10,6 @@
 struct mirror_engine;
 struct order;
 
-/* The front-end: one order under way at a time. It outlives an open. */
-struct engine_clients {
-	bool wanted, ordered, busy;
-};
-
 struct engine_demote {
 	uint64_t order_id;
 	uint64_t deadline_ns;
@@ -24,9 +19,13 @@ struct engine_demote {
 	uint32_t heirs;           /* the sites that are told of the clean end */
 };
 
+/* No longer production: records that are not home stay in the log until a link says by D8
+ * whether they stand. */
+void mirror_become_idle(struct mirror_engine *m);
+/* The demotion has ended: FACT_DEMOTED. */
+void mirror_demoted(struct mirror_engine *m);
 void mirror_depose(struct mirror_engine *m, const char *text);
 void mirror_demote_order(struct mirror_engine *m, const struct order *o);
 void mirror_demote_pump(struct mirror_engine *m);
-void mirror_clients_done(struct mirror_engine *m, int32_t error);
 
 #endif

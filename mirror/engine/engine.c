@@ -399,6 +399,7 @@ static void pump(struct mirror_engine *m)
 	mirror_refresh_pump(m);
 	mirror_links_pump(m);
 	mirror_copy_pump(m);
+	mirror_clients_pump(m);
 	mirror_demote_pump(m);
 	mirror_superblock_pump(m);
 	mirror_close_pump(m);

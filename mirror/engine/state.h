@@ -21,6 +21,7 @@
 #include "mirror/engine/answer.h"
 #include "mirror/engine/bounds.h"
 #include "mirror/engine/buffers.h"
+#include "mirror/engine/clients.h"
 #include "mirror/engine/close.h"
 #include "mirror/engine/receive.h"
 #include "mirror/engine/confirm_send.h"
