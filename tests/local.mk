@@ -121,6 +121,8 @@ check_PROGRAMS += tests/system/nbd_records
 tests_system_nbd_records_SOURCES = tests/system/nbd_records.c
 tests_system_nbd_records_CPPFLAGS = $(AM_CPPFLAGS) $(NBD_CFLAGS)
 tests_system_nbd_records_LDADD = $(NBD_LIBS)
+check_PROGRAMS += tests/system/line
+tests_system_line_SOURCES = tests/system/line.c
 
 # NBD connections over a toy engine.
 nbd_toy = tests/unit/nbd_toy.c tests/unit/nbd_toy.h

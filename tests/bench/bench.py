@@ -216,8 +216,9 @@ sites:
     hosts: [b]
     writelog: {where}/b.log
     disks: [{disks_b}]
-addresses: {{a: "127.0.0.1:{port_a}", b: "127.0.0.1:{port_b}"}}
+addresses: {{a: "{address_a}:{port_a}", b: "{address_b}:{port_b}"}}
 """
+    ADDRESSES = {"address_a": "127.0.0.1", "address_b": "127.0.0.1"}
 
     def __init__(self, name, where, size, bindir, **options):
         """options: memory_mib, log_bytes, disk_count"""
@@ -253,7 +254,8 @@ addresses: {{a: "127.0.0.1:{port_a}", b: "127.0.0.1:{port_b}"}}
                                             for d in self.disks) for site in "ab"}
         text = self.CONFIG.format(mirror=self.mirror, where=self.where,
                                   port_a=free_port(), port_b=free_port(),
-                                  memory=self.options["memory_mib"], **lists)
+                                  memory=self.options["memory_mib"], **self.ADDRESSES,
+                                  **lists)
         with open(f"{self.where}/config/{self.mirror}.yaml", "w", encoding="utf-8") as f:
             f.write(text)
 
@@ -267,8 +269,10 @@ addresses: {{a: "127.0.0.1:{port_a}", b: "127.0.0.1:{port_b}"}}
         self.wait("the copy is UpToDate", lambda: self.site("b")["data"] == "UpToDate")
 
     def run(self, *arguments):
-        """A command of hamirror, which must succeed."""
-        done = subprocess.run([f"{self.bindir}/hamirror", *arguments], check=False,
+        """A command of hamirror, of which the second word is MIRROR@HOST; it must succeed."""
+        host = arguments[1].partition("@")[2]
+        done = subprocess.run([*self.within(host), f"{self.bindir}/hamirror", *arguments],
+                              check=False,
                               env=self.environment, capture_output=True, text=True)
         if done.returncode != 0:
             raise CannotRun(f"hamirror {' '.join(arguments)}: {done.stdout}{done.stderr}")
@@ -280,10 +284,15 @@ addresses: {{a: "127.0.0.1:{port_a}", b: "127.0.0.1:{port_b}"}}
         control = f"{self.where}/run/{instance}/control"
         if os.path.exists(control):
             os.unlink(control)
-        process = self.spawn(f"{self.bindir}/hamirrord", instance, "--foreground",
-                             env=self.environment, stderr=subprocess.DEVNULL)
+        process = self.spawn(*self.within(host), f"{self.bindir}/hamirrord", instance,
+                             "--foreground", env=self.environment,
+                             stderr=subprocess.DEVNULL)
         wait_for(control, process, f"hamirrord {instance}")
         return process
+
+    def within(self, _host):
+        """What a daemon's command begins with."""
+        return []
 
     def status(self, host):
         """What `hamirror status --json` says."""
@@ -310,14 +319,52 @@ addresses: {{a: "127.0.0.1:{port_a}", b: "127.0.0.1:{port_b}"}}
         self.wait("all is at home", lambda: all(self.not_home(host) == 0 for host in "ab"))
 
 
+class Apart(Hamirror):
+    """The sites are in network namespaces of their own, with a line between them
+    (tests/system/line.c); `line`: its program and keys."""
+
+    ADDRESSES = {"address_a": "10.78.0.1", "address_b": "10.78.0.2"}
+
+    def __init__(self, name, where, size, bindir, line, **options):
+        super().__init__(name, where, size, bindir, **options)
+        self.line, self.space = line, {}
+
+    def start(self):
+        if os.geteuid() != 0:
+            raise CannotRun("network namespaces need root")
+        for program in ("unshare", "nsenter", self.line[0]):
+            need(program)
+        for host in "ab":
+            made = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec cat"],
+                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            made.stdout.readline()
+            self.space[host] = made
+        self.space["line"] = subprocess.Popen(
+            [self.line[0], *(f"/proc/{self.space[host].pid}/ns/net" for host in "ab"),
+             *self.line[1:]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.space["line"].stdout.readline() != b"ready\n":
+            raise CannotRun("there is no line between the sites")
+        super().start()
+
+    def within(self, host):
+        return ["nsenter", f"--net=/proc/{self.space[host].pid}/ns/net"]
+
+    def stop(self):
+        super().stop()
+        for process in self.space.values():
+            process.stdin.close()
+            process.wait()
+        self.space = {}
+
+
 def measure(side, arguments, size, seconds):
-    """One run of fio, and until what it left is done: operations, IOPS, latencies in
+    """One run of fio (its jobs together), and until what it left is done: operations, IOPS, latencies in
     microseconds, the servers' processor time per operation. Where each write is followed
     by a flush, the latency is that of both, at each percentile."""
     before = side.cpu_seconds()
     done = subprocess.run(
         ["fio", "--name=t", f"--size={size}", f"--runtime={seconds}", "--time_based",
-         "--output-format=json", "--percentile_list=50:99:99.9", *side.arguments,
+         "--output-format=json", "--group_reporting", "--percentile_list=50:99:99.9", *side.arguments,
          *arguments], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise CannotRun(f"fio: {done.stderr}{done.stdout[-500:]}")

@@ -1,0 +1,278 @@
+/* line.c - a line between two network namespaces, as long and as narrow as told.
+ *
+ *   line NETNS_A NETNS_B [KEY=VALUE...]
+ *
+ * NETNS is a path, such as /proc/PID/ns/net. Each gets a device `line0`, with the address
+ * 10.78.0.1 in A and 10.78.0.2 in B; IP packets go from one to the other. Keys, each way
+ * unless `a.` (A sends) or `b.` stands before it:
+ *
+ *   delay=MS  jitter=MS  rate=KBIT  loss=PERCENT  queue=PACKETS
+ *
+ * Lines of standard input change them while it runs, many in a line; its end ends the
+ * program. It prints `ready` when packets flow, and `set` after each line. Packets of one
+ * way stay in order. A packet that finds its queue full is dropped.
+ *
+ * Like the kernel's netem, which not every kernel has. Source: tun_tap (kernel
+ * documentation), setns(2). */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <arpa/inet.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MTU 1500
+#define QUEUE_MAX 65536
+#define MS 1000000.0
+
+struct packet {
+	uint64_t due_ns;
+	uint32_t bytes;
+	uint8_t *data;
+};
+
+/* One way: a queue of packets, in the order of their dues. */
+struct way {
+	int from, to;
+	double delay_ms, jitter_ms, rate_kbit, loss_percent, queue_packets;
+	uint64_t sent_ns;              /* the narrow place is busy until then */
+	uint64_t last_due_ns;
+	struct packet queue[QUEUE_MAX];
+	uint32_t first, count;
+};
+
+static struct way way[2];
+
+static _Noreturn void give_up(const char *what)
+{
+	fprintf(stderr, "line: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* ---- the devices ----------------------------------------------------------------- */
+
+static void set_address(struct ifreq *r, int fd, unsigned long request, const char *text)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+
+	inet_pton(AF_INET, text, &a.sin_addr);
+	memcpy(&r->ifr_addr, &a, sizeof a);
+	if (ioctl(fd, request, r) != 0)
+		give_up(text);
+}
+
+/* A device of the namespace; this thread stays in it. */
+static int open_device(const char *netns, const char *address)
+{
+	struct ifreq r = { .ifr_flags = IFF_TUN | IFF_NO_PI };
+	const int space = open(netns, O_RDONLY | O_CLOEXEC);
+	int device, fd;
+
+	if (space < 0 || setns(space, CLONE_NEWNET) != 0)
+		give_up(netns);
+	close(space);
+	device = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	snprintf(r.ifr_name, sizeof r.ifr_name, "line0");
+	if (device < 0 || fd < 0 || ioctl(device, TUNSETIFF, &r) != 0)
+		give_up("/dev/net/tun");
+	set_address(&r, fd, SIOCSIFADDR, address);
+	set_address(&r, fd, SIOCSIFNETMASK, "255.255.255.0");
+	r.ifr_mtu = MTU;
+	if (ioctl(fd, SIOCSIFMTU, &r) != 0)
+		give_up("MTU");
+	r.ifr_flags = IFF_UP | IFF_RUNNING;
+	if (ioctl(fd, SIOCSIFFLAGS, &r) != 0)
+		give_up("IFF_UP");
+	close(fd);
+	return device;
+}
+
+/* ---- the keys ---------------------------------------------------------------------- */
+
+static double *value_of(struct way *w, const char *key)
+{
+	const struct {
+		const char *name;
+		double *value;
+	} keys[] = {
+		{ "delay", &w->delay_ms },     { "jitter", &w->jitter_ms },
+		{ "rate", &w->rate_kbit },     { "loss", &w->loss_percent },
+		{ "queue", &w->queue_packets },
+	};
+
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		if (strcmp(keys[i].name, key) == 0)
+			return keys[i].value;
+	}
+	return NULL;
+}
+
+static bool set_one(struct way *w, const char *key, const char *text)
+{
+	double *value = value_of(w, key);
+	char *end;
+	const double number = strtod(text, &end);
+
+	if (value == NULL || end == text || *end != '\0' || !(number >= 0) ||
+	    (value == &w->queue_packets && (number < 1 || number > QUEUE_MAX)))
+		return false;
+	*value = number;
+	return true;
+}
+
+/* KEY=VALUE, a.KEY=VALUE or b.KEY=VALUE */
+static void set(char *word)
+{
+	char *value = strchr(word, '=');
+	bool good = value != NULL;
+
+	if (good)
+		*value++ = '\0';
+	for (int i = 0; i < 2 && good; i++) {
+		const bool one_way = word[0] != '\0' && word[1] == '.';
+
+		if (!one_way || word[0] == 'a' + i)
+			good = set_one(&way[i], one_way ? word + 2 : word, value);
+	}
+	if (!good) {
+		fprintf(stderr, "line: %s: no such key, or no number for it\n", word);
+		exit(2);
+	}
+}
+
+/* A line of standard input. False: it has ended. */
+static bool take_line(void)
+{
+	char text[512], *rest = text;
+	char *word;
+
+	if (fgets(text, sizeof text, stdin) == NULL)
+		return false;
+	while ((word = strsep(&rest, " \n")) != NULL) {
+		if (*word != '\0')
+			set(word);
+	}
+	puts("set");
+	fflush(stdout);
+	return true;
+}
+
+/* ---- the packets -------------------------------------------------------------------- */
+
+static uint64_t due(struct way *w, uint32_t bytes)
+{
+	const uint64_t now = now_ns();
+	uint64_t at = now > w->sent_ns ? now : w->sent_ns;
+
+	if (w->rate_kbit > 0)
+		at += (uint64_t)(bytes * 8 * MS / w->rate_kbit);
+	w->sent_ns = at;
+	at += (uint64_t)((w->delay_ms + w->jitter_ms * drand48()) * MS);
+	if (at < w->last_due_ns)
+		at = w->last_due_ns;
+	w->last_due_ns = at;
+	return at;
+}
+
+static void take_packets(struct way *w)
+{
+	uint8_t data[MTU];
+	struct packet *p;
+	ssize_t n;
+
+	while ((n = read(w->from, data, sizeof data)) > 0) {
+		if (w->count >= (uint32_t)w->queue_packets ||
+		    drand48() * 100 < w->loss_percent)
+			continue;
+		p = &w->queue[(w->first + w->count++) % QUEUE_MAX];
+		p->data = malloc((size_t)n);
+		if (p->data == NULL)
+			give_up("malloc");
+		memcpy(p->data, data, (size_t)n);
+		p->bytes = (uint32_t)n;
+		p->due_ns = due(w, p->bytes);
+	}
+	if (n < 0 && errno != EAGAIN)
+		give_up("read");
+}
+
+/* Deliver the packets that are due. Returns the time until the next one is. */
+static uint64_t deliver(struct way *w, uint64_t wait_ns)
+{
+	while (w->count > 0) {
+		struct packet *p = &w->queue[w->first];
+		const uint64_t now = now_ns();
+
+		if (p->due_ns > now)
+			return p->due_ns - now < wait_ns ? p->due_ns - now : wait_ns;
+		if (write(w->to, p->data, p->bytes) < 0 && errno != EAGAIN)
+			give_up("write");
+		free(p->data);
+		w->first = (w->first + 1) % QUEUE_MAX;
+		w->count--;
+	}
+	return wait_ns;
+}
+
+static void run(void)
+{
+	struct pollfd fds[] = {
+		{ .fd = way[0].from, .events = POLLIN },
+		{ .fd = way[1].from, .events = POLLIN },
+		{ .fd = STDIN_FILENO, .events = POLLIN },
+	};
+	bool open = true;
+
+	while (open) {
+		uint64_t wait_ns = 1000000000;
+		struct timespec wait;
+
+		for (int i = 0; i < 2; i++)
+			take_packets(&way[i]);
+		for (int i = 0; i < 2; i++)
+			wait_ns = deliver(&way[i], wait_ns);
+		wait = (struct timespec){ .tv_sec = (time_t)(wait_ns / 1000000000),
+					  .tv_nsec = (long)(wait_ns % 1000000000) };
+		if (ppoll(fds, 3, &wait, NULL) < 0 && errno != EINTR)
+			give_up("poll");
+		if (fds[2].revents != 0)
+			open = take_line();
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 3) {
+		fprintf(stderr, "usage: line NETNS_A NETNS_B [KEY=VALUE...]\n");
+		return 2;
+	}
+	/* A line that is read is a line that poll() no longer sees in a buffer. */
+	setvbuf(stdin, NULL, _IONBF, 0);
+	way[0].queue_packets = way[1].queue_packets = 10000;
+	for (int i = 3; i < argc; i++)
+		set(argv[i]);
+	way[0].from = way[1].to = open_device(argv[1], "10.78.0.1");
+	way[1].from = way[0].to = open_device(argv[2], "10.78.0.2");
+	puts("ready");
+	fflush(stdout);
+	run();
+	return 0;
+}
