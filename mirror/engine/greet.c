@@ -344,6 +344,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 		break;
 	case MIRROR_VERDICT_UNKNOWN:
 		if (l->purpose == MIRROR_HELLO_STREAM) {
+			mirror_undo_takes(m, &l->hello);
 			adopt_foreign(m, &l->hello);
 		} else {
 			mirror_text(text, sizeof text,

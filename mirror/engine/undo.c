@@ -63,11 +63,22 @@ static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 		    last);
 }
 
-/* Would following that history undo acknowledged writes? */
-static bool undoes(const struct mirror_judgement *j)
+/* Would following that history undo acknowledged writes? Where it no longer lists what
+ * this site has, nobody can tell. */
+static bool undoes(const struct mirror_engine *m, const struct mirror_judgement *j)
 {
-	return j->verdict == MIRROR_VERDICT_FORKED ||
-	       (j->verdict == MIRROR_VERDICT_CONTINUES && j->forced);
+	switch (j->verdict) {
+	case MIRROR_VERDICT_FORKED:
+		return true;
+	case MIRROR_VERDICT_CONTINUES:
+		return j->forced;
+	case MIRROR_VERDICT_UNKNOWN:
+		return m->open.sb.history.count > 0 && m->open.marks.last > 0 &&
+		       !m->open.sb.blank;
+	case MIRROR_VERDICT_AHEAD:
+		break;
+	}
+	return false;
 }
 
 static void tell(struct mirror_engine *m, uint32_t site, const char *text)
@@ -93,20 +104,29 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 	if (h->purpose != MIRROR_HELLO_STREAM)
 		return false;
 	mirror_history_judge(&m->open.sb.history, m->open.marks.last, &h->history, &j);
-	if (!undoes(&j)) {
+	if (!undoes(m, &j)) {
 		tell(m, h->site, "");
 		return false;
 	}
 	if ((m->open.undo.allowed >> h->site & 1) != 0)
 		return false;
 	undo_text(m, j.keep_sequence, what, sizeof what);
-	mirror_text(text, size,
-		    "%s%s of site %s would be undone by following %s, which was promoted "
-		    "without them",
-		    j.verdict == MIRROR_VERDICT_FORKED ? "SplitBrain: " : "",
-		    j.keep_sequence < m->open.marks.last ? what : "a promotion",
-		    mirror_engine_site_name(m, m->open.site),
-		    mirror_engine_site_name(m, h->site));
+	if (j.verdict == MIRROR_VERDICT_UNKNOWN)
+		mirror_text(
+			text, size,
+			"%s of site %s may hold what %s lacks: more than %u promotions "
+			"lie between them, so nobody can tell",
+			what, mirror_engine_site_name(m, m->open.site),
+			mirror_engine_site_name(m, h->site), HISTORY_COUNT_MAX);
+	else
+		mirror_text(
+			text, size,
+			"%s%s of site %s would be undone by following %s, which was promoted "
+			"without them",
+			j.verdict == MIRROR_VERDICT_FORKED ? "SplitBrain: " : "",
+			j.keep_sequence < m->open.marks.last ? what : "a promotion",
+			mirror_engine_site_name(m, m->open.site),
+			mirror_engine_site_name(m, h->site));
 	tell(m, h->site, text);
 	return true;
 }
@@ -118,7 +138,8 @@ bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgem
 {
 	char what[120];
 
-	if (!undoes(j) || m->open.prepare.order.force)
+	if (j->verdict == MIRROR_VERDICT_UNKNOWN || !undoes(m, j) ||
+	    m->open.prepare.order.force)
 		return false;
 	undo_text(m, j->keep_sequence, what, sizeof what);
 	mirror_text(
