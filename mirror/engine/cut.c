@@ -52,13 +52,13 @@ static void drop_record(struct mirror_engine *m, struct mirror_record *r)
 	mirror_record_forget(m, r);
 }
 
-/* Drop records that a link has brought and for which no log write has begun: they were
- * never confirmed. So a log without room cannot keep the next link waiting. */
-void mirror_records_drop_unlogged(struct mirror_engine *m)
+void mirror_records_drop_unlogged(struct mirror_engine *m, uint64_t keep)
 {
-	if (m->open.marks.last < m->open.marks.next_to_log)
+	if (keep < m->open.marks.next_to_log)
+		keep = m->open.marks.next_to_log - 1;
+	if (m->open.marks.last <= keep)
 		return;
-	while (m->open.marks.last >= m->open.marks.next_to_log) {
+	while (m->open.marks.last > keep) {
 		drop_record(m, mirror_engine_record(m, m->open.marks.last));
 		mirror_marks_drop(m);
 	}

@@ -35,7 +35,9 @@ void mirror_cut_to_hold(struct mirror_engine *m, const char *text);
 void mirror_cut_headers(struct mirror_engine *m, const struct mirror_header *headers,
 			uint32_t count);
 void mirror_cut_pump(struct mirror_engine *m);
-void mirror_records_drop_unlogged(struct mirror_engine *m);
+/* Drop records beyond `keep` that a link has brought and for which no log write has begun:
+ * they were never confirmed. So a log without room cannot keep the next link waiting. */
+void mirror_records_drop_unlogged(struct mirror_engine *m, uint64_t keep);
 void mirror_record_forget(struct mirror_engine *m, struct mirror_record *r);
 void mirror_leap_start(struct mirror_engine *m, const struct mirror_refresh_begin *b);
 void mirror_leap_forget(struct mirror_engine *m);

@@ -39,6 +39,7 @@ void mirror_prepare_order(struct mirror_engine *m, const struct order *o)
 {
 	m->open.prepare.order = *o;
 	m->open.prepare.reached = 0;
+	m->open.prepare.rolled = 0;
 	m->open.prepare.tried = 0;
 	m->open.prepare.level = m->open.prepare.busy = 0;
 	m->open.prepare.text[0] = '\0';
@@ -208,12 +209,13 @@ void mirror_prepare_rolled(struct mirror_engine *m, uint32_t site, bool complete
 			   bool busy, const char *text)
 {
 	MIRROR_SET(m, prepare.roll_link, MIRROR_LINK_NONE);
-	if (!complete)
-		mirror_records_drop_unlogged(m);
-	if (complete)
+	if (complete) {
 		m->open.prepare.reached |= 1u << site;
-	else
+		m->open.prepare.rolled = m->open.marks.last;
+	} else {
+		mirror_records_drop_unlogged(m, m->open.prepare.rolled);
 		mirror_roll_failed(m, site, busy, text);
+	}
 	mirror_engine_event(m, mirror_engine_site_name(m, site), "roll-forward", "%s",
 			    complete ? "this site holds all that it holds" : text);
 }

@@ -49,7 +49,7 @@ void mirror_copy_stream_lost(struct mirror_engine *m, const char *text)
 	m->open.copy.acknowledged = 0;
 	MIRROR_SET(m, home.reset_due, true);
 	MIRROR_SET(m, copy.end, 0);
-	mirror_records_drop_unlogged(m);
+	mirror_records_drop_unlogged(m, 0);
 	if (m->open.marks.last != m->open.copy.clean_sequence)
 		m->open.copy.clean_due = false; /* the rest will not come */
 	if (m->open.leap.step == LEAP_HOME) {

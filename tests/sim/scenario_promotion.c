@@ -456,6 +456,51 @@ static void overtaken(struct sim_scene *s)
 	UNTIL(s, 5000, follows, "it is a copy again");
 }
 
+/* ---- a source that dies -------------------- */
+
+static bool is_asked(struct sim_scene *s)
+{
+	const struct mirror_view *m = sim_scene_engine(s, 1);
+
+	return m->state == ENGINE_PREPARING &&
+	       uuid_equal(&sim_scene_engine(s, 2)->sb->refusal.generation,
+			  &m->prepare->generation);
+}
+
+static bool waits_for_log(struct sim_scene *s)
+{
+	const struct engine_marks *marks = sim_scene_engine(s, 1)->marks;
+
+	return marks->last >= s->sequence && marks->logged < s->sequence;
+}
+
+/* A copy lacks the last records, and is promoted. One source has brought them, and they
+ * wait for the log, when the next source dies. */
+static void dead_source(struct sim_scene *s)
+{
+	sim_hold_device(s->w, 1, MIRROR_IO_LOG, 1u << MIRROR_IO_WRITE);
+	for (uint32_t i = 0; i < 4; i++) {
+		s->write = sim_scene_write(s, 0, SECTOR + i);
+		EXPECT(s, s->write != NULL, "the write is taken");
+	}
+	s->sequence = s->write->request.sequence;
+	for (s->node = 2; s->node < 4; s->node++)
+		UNTIL(s, 1000, sim_durable, "the other copies have it");
+	sim_node_kill(s->w, 0);
+	s->node = 1;
+	UNTIL(s, 5000, sim_agree, "the others agree");
+	sim_release_all(s->w);
+	sim_scene_promote(s, 1);
+	UNTIL(s, 5000, is_asked, "the first source is asked");
+	sim_hold_device(s->w, 1, MIRROR_IO_LOG, 1u << MIRROR_IO_WRITE);
+	UNTIL(s, 1000, waits_for_log, "it has sent all");
+	sim_node_kill(s->w, 3);
+	WHILE(s, 300, is_asked, "it goes on");
+	sim_release_all(s->w);
+	UNTIL(s, 5000, sim_serves, "it serves");
+	EXPECT(s, newest(s, 1)->cut >= s->sequence, "nothing of it was dropped");
+}
+
 const struct sim_scenario sim_scenarios_promotion[] = {
 	{ "recovered-read",
 	  "an unacknowledged record recovered, read, and then lost by the next takeover",
@@ -530,5 +575,11 @@ const struct sim_scenario sim_scenarios_promotion[] = {
 	  1,
 	  20,
 	  .play = overtaken },
+	{ "dead-source",
+	  "a source of a promotion that dies while what another has sent waits for the log",
+	  { 1, 1, 1, 1 },
+	  3,
+	  20,
+	  .play = dead_source },
 	{ 0 },
 };

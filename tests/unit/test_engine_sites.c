@@ -290,6 +290,37 @@ END_TEST
 
 /* What a copy misses only grows while it is away, also once it has left memory, and
  * once the map has taken over. */
+/* A promotion rolls forward from two copies. The second dies while the first one's records
+ * still wait for the log: they stay (D5). */
+START_TEST(a_source_that_dies_takes_nothing_of_another)
+{
+	struct pair *p = pair_level((uint64_t)_i + 7200, 3, 8u << 20);
+	uint64_t held;
+
+	ck_assert(pair_demote(p, 0, 1000));
+	ck_assert(pair_promote(p, 2, 3, false));
+	pair_link_all(p, 2);
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 2));
+	p->slow = 1u << 0;
+	pair_load(p, 2, 3000);
+	p->client_on = false;
+	pair_crash(p, 2, false);
+	pair_run(p, 2000);
+	p->slow = 0;
+	held = p->site[1].engine->open.marks.last;
+	p->site[0].log.slow = 50;
+	ck_assert(pair_promote(p, 0, 1u << 1 | 1u << 2, false));
+	ck_assert_uint_eq(p->site[0].last[FACT_PREPARED].reached_sites, 1u << 1);
+	ck_assert_uint_ge(p->site[0].last[FACT_PREPARED].sequence, held);
+	p->site[0].log.slow = 0;
+	pair_start(p, 2);
+	pair_link_all(p, 0);
+	pair_load(p, 0, 1000);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 START_TEST(the_lag_of_an_absent_copy_grows)
 {
 	static struct mirror_status before, now;
@@ -328,6 +359,7 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tc, three_sites_lose_nothing, 0, SEEDS);
+	tcase_add_loop_test(tc, a_source_that_dies_takes_nothing_of_another, 0, SEEDS);
 	tcase_add_loop_test(tc, the_lag_of_an_absent_copy_grows, 0, SEEDS);
 	tcase_add_loop_test(tc, a_tail_cut_within_a_descriptor_is_never_sent, 0, 8);
 	tcase_add_loop_test(tc, three_sites_with_small_logs, 0, SEEDS);
