@@ -264,9 +264,15 @@ addresses: {{a: "{address_a}:{port_a}", b: "{address_b}:{port_b}"}}
         self.run("create", f"{self.mirror}@a")
         self.daemon("a")
         self.run("promote", f"{self.mirror}@a", "--force")
+        self.add_copy()
+
+    def add_copy(self):
+        """A blank copy; seconds until it has all."""
         self.run("create", f"{self.mirror}@b", "--copy-of", "a")
+        start = time.monotonic()
         self.daemon("b")
         self.wait("the copy is UpToDate", lambda: self.site("b")["data"] == "UpToDate")
+        return time.monotonic() - start
 
     def run(self, *arguments):
         """A command of hamirror, of which the second word is MIRROR@HOST; it must succeed."""
