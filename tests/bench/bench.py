@@ -221,9 +221,11 @@ addresses: {{a: "{address_a}:{port_a}", b: "{address_b}:{port_b}"}}
     ADDRESSES = {"address_a": "127.0.0.1", "address_b": "127.0.0.1"}
 
     def __init__(self, name, where, size, bindir, **options):
-        """options: memory_mib, log_bytes, disk_count"""
+        """bindir: DIR[,KEY=VALUE...], keys of the configuration; options: memory_mib,
+        log_bytes, disk_count"""
         super().__init__(name, where, size)
-        self.bindir, self.mirror = bindir, "bench"
+        self.bindir, *self.settings = bindir.split(",")
+        self.mirror = "bench"
         self.options = {"memory_mib": 64, "disk_count": 1,
                         "log_bytes": max(size, 256 * MIB)} | options
         self.disks = [f"d{i}" for i in range(self.options["disk_count"])]
@@ -258,6 +260,7 @@ addresses: {{a: "{address_a}:{port_a}", b: "{address_b}:{port_b}"}}
                                   **lists)
         with open(f"{self.where}/config/{self.mirror}.yaml", "w", encoding="utf-8") as f:
             f.write(text)
+            f.writelines(setting.replace("=", ": ") + "\n" for setting in self.settings)
 
     def begin(self):
         """Create both sites, and let them become level."""
@@ -399,20 +402,21 @@ def spread(values, digits=0):
 
 
 def builds_of(bindirs):
-    """{name: folder} of all --bindir NAME=DIR; one alone needs no name."""
+    """{name: folder and keys} of all --bindir NAME=DIR; one alone needs no name."""
     builds = {}
     for number, build in enumerate(bindirs or ["/usr/sbin"]):
-        name, _, path = build.rpartition("=")
+        place, *settings = build.split(",")
+        name, _, path = place.rpartition("=")
         builds[name or ("hamirror" if number == 0 else f"hamirror{number}")] = \
-            os.path.abspath(path)
+            ",".join([os.path.abspath(path), *settings])
     return builds
 
 
 def add_arguments(parser):
     """The options that compare and count share."""
-    parser.add_argument("--bindir", action="append", metavar="[NAME=]DIR",
-                        help="where hamirror and hamirrord are (/usr/sbin); said more than "
-                        "once, the builds are measured side by side")
+    parser.add_argument("--bindir", action="append", metavar="[NAME=]DIR[,KEY=VALUE]",
+                        help="where hamirror and hamirrord are (/usr/sbin), and keys of the "
+                        "configuration; said more than once, these are measured side by side")
     parser.add_argument("--dir", default="/var/tmp", help="a directory with room")
     parser.add_argument("--works", default=",".join(WORKS),
                         type=lambda text: names_in(text, WORKS), help="(all) %(default)s")
