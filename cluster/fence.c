@@ -93,24 +93,19 @@ static void not_counted(struct cluster_core *c, uint32_t node, uint64_t boot)
 }
 
 /* The last sign of life of the boot that was seen last, by our wall clock as it was then
- * and as it is now, whichever is later; of a boot that is known from a view only, when that
- * was proposed. */
+ * and as it is now, whichever is later. UINT64_MAX: this site's voter file knows of none,
+ * and a view's time is that of a clock which may be far behind the fencer's. */
 static uint64_t alive_wall_ns(const struct cluster_core *c, uint32_t node)
 {
-	const struct view *v = cluster_vote_in_effect(c);
 	const struct voter_heard *h = &c->voter.heard[node];
-	uint64_t wall_ns = !c->node[node].known && v != NULL ? v->wall_ns : 0;
-	uint64_t since_ns;
+	const uint64_t since_ns = c->now_ns - h->now_ns;
 
 	if (h->boot != c->node[node].seen_boot)
-		return wall_ns;
-	if (h->wall_ns > wall_ns)
-		wall_ns = h->wall_ns;
-	since_ns = c->now_ns - h->now_ns;
+		return UINT64_MAX;
 	if (h->own_boot == c->self.boot && c->wall_ns > since_ns &&
-	    c->wall_ns - since_ns > wall_ns)
-		wall_ns = c->wall_ns - since_ns;
-	return wall_ns;
+	    c->wall_ns - since_ns > h->wall_ns)
+		return c->wall_ns - since_ns;
+	return h->wall_ns;
 }
 
 void cluster_fence_heard(struct cluster_core *c, uint32_t node)
