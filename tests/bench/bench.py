@@ -367,14 +367,14 @@ class Apart(Hamirror):
 
 
 def measure(side, arguments, size, seconds):
-    """One run of fio (its jobs together), and until what it left is done: operations, IOPS, latencies in
-    microseconds, the servers' processor time per operation. Where each write is followed
-    by a flush, the latency is that of both, at each percentile."""
+    """One run of fio (its jobs together), and until what it left is done: operations, IOPS,
+    latencies in microseconds, the servers' processor time per operation. Where each write
+    is followed by a flush, the latency is that of both, at each percentile."""
     before = side.cpu_seconds()
     done = subprocess.run(
         ["fio", "--name=t", f"--size={size}", f"--runtime={seconds}", "--time_based",
-         "--output-format=json", "--group_reporting", "--percentile_list=50:99:99.9", *side.arguments,
-         *arguments], check=False, capture_output=True, text=True)
+         "--output-format=json", "--group_reporting", "--percentile_list=50:99:99.9",
+         *side.arguments, *arguments], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise CannotRun(f"fio: {done.stderr}{done.stdout[-500:]}")
     side.settle()

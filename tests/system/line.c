@@ -44,7 +44,7 @@ struct packet {
 struct way {
 	int from, to;
 	double delay_ms, jitter_ms, rate_kbit, loss_percent, queue_packets;
-	uint64_t sent_ns;              /* the narrow place is busy until then */
+	uint64_t sent_ns; /* the narrow place is busy until then */
 	uint64_t last_due_ns;
 	struct packet queue[QUEUE_MAX];
 	uint32_t first, count;
@@ -113,8 +113,8 @@ static double *value_of(struct way *w, const char *key)
 		const char *name;
 		double *value;
 	} keys[] = {
-		{ "delay", &w->delay_ms },     { "jitter", &w->jitter_ms },
-		{ "rate", &w->rate_kbit },     { "loss", &w->loss_percent },
+		{ "delay", &w->delay_ms },      { "jitter", &w->jitter_ms },
+		{ "rate", &w->rate_kbit },      { "loss", &w->loss_percent },
 		{ "queue", &w->queue_packets },
 	};
 

@@ -168,14 +168,12 @@ START_TEST(a_history_waits_until_all_who_are_here_are_known)
 	e.fenced.node = "n2";
 	e.fenced.wall_ns = t.now_ns + 3600 * 1000000000ull;
 	solo_step(&t, &e);
-	ck_assert_uint_eq(t.core->node[1].fenced_boot,
-			  here || !heard ? 0 : SOLO_BOOT(1));
+	ck_assert_uint_eq(t.core->node[1].fenced_boot, here || !heard ? 0 : SOLO_BOOT(1));
 	if (here)
 		solo_announce(&t, 1);
 	solo_persisted(&t);
 	solo_ring(&t, 1);
-	ck_assert_uint_eq(t.core->node[1].fenced_boot,
-			  here || !heard ? 0 : SOLO_BOOT(1));
+	ck_assert_uint_eq(t.core->node[1].fenced_boot, here || !heard ? 0 : SOLO_BOOT(1));
 }
 END_TEST
 
