@@ -201,6 +201,15 @@ struct io_uring_sqe *io_driver_sqe(struct io_driver *d, struct io_completion *c)
 	return sqe;
 }
 
+void io_driver_poll_first(struct io_driver *d, struct io_uring_sqe *sqe)
+{
+	/* A kernel that made this ring (6.1) knows the flag (5.19). */
+	if (!d->ring_disabled)
+		return;
+	sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+	d->counters.poll_first_count++;
+}
+
 /* ---- actions ------------------------------------------------------------ */
 
 static void execute_clients(struct io_driver *d, enum mirror_clients_action action)
@@ -448,6 +457,9 @@ static void begin(struct io_driver *d)
 
 		assert(rc == 0);
 	}
+	/* Spares a look at the table of descriptors at each enter. A kernel that cannot
+	 * (before 5.18) goes on without. */
+	io_uring_register_ring_fd(&d->ring);
 	d->now_ns = common_clock_ns(CLOCK_BOOTTIME);
 	d->wall_ns = common_clock_ns(CLOCK_REALTIME);
 	io_task_start(d);
@@ -476,6 +488,8 @@ static void end(struct io_driver *d)
 	io_uring_prep_cancel(io_driver_sqe(d, NULL), &d->wake_read, 0);
 	while (d->in_flight_count > d->parked_count)
 		turn(d, true);
+	/* It is this thread's alone; the ring outlives it. */
+	io_uring_unregister_ring_fd(&d->ring);
 }
 
 void *io_driver_run(void *driver)

@@ -55,6 +55,7 @@ struct io_driver_counters {
 	uint64_t spin_count;       /* waits that began with looking ... */
 	uint64_t spin_found_count; /* ... and needed no sleep */
 	uint64_t submission_count;
+	uint64_t poll_first_count; /* receives that wait before they try */
 	uint64_t completion_count;
 	uint64_t completion_per_turn_max;
 	uint64_t step_count; /* events given to the core */
@@ -153,6 +154,10 @@ struct io_completion {
  * full queue is submitted first. The entry's user_data is set here, which
  * io_uring_prep_*() leave alone since liburing 2.2. */
 struct io_uring_sqe *io_driver_sqe(struct io_driver *d, struct io_completion *c);
+
+/* After io_uring_prep_recv*(): the socket is empty as far as we know, so the kernel is to
+ * wait for it first, instead of trying in vain. Where it has data, it is taken at once. */
+void io_driver_poll_first(struct io_driver *d, struct io_uring_sqe *sqe);
 
 /* Give an event to the core and execute its actions. Sets the times in it. */
 void io_driver_step(struct io_driver *d, struct mirror_event *event);

@@ -34,6 +34,8 @@ static const char *fault_text(int error)
 
 static void receive_arm(struct link *l)
 {
+	struct io_uring_sqe *sqe;
+
 	if (l->receiving || l->ended ||
 	    (l->phase != LINK_PHASE_GREETING && l->phase != LINK_PHASE_OPEN))
 		return;
@@ -49,8 +51,10 @@ static void receive_arm(struct link *l)
 		return;
 	l->receiving = true;
 	l->driver->counters.recv_count++;
-	io_uring_prep_recv(io_driver_sqe(l->driver->io, &l->recv), l->fd,
-			   l->buffer + l->end, LINK_BUFFER_BYTES - l->end, 0);
+	sqe = io_driver_sqe(l->driver->io, &l->recv);
+	io_uring_prep_recv(sqe, l->fd, l->buffer + l->end, LINK_BUFFER_BYTES - l->end, 0);
+	if (l->emptied)
+		io_driver_poll_first(l->driver->io, sqe);
 }
 
 /* The first complete, intact hello: now the core hears of an accepted link. */
@@ -164,8 +168,8 @@ static void receive_done(struct io_completion *c, int32_t result, uint32_t flags
 {
 	struct link *l = io_driver_container(c, struct link, recv);
 
-	(void)flags;
 	l->receiving = false;
+	l->emptied = (flags & IORING_CQE_F_SOCK_NONEMPTY) == 0;
 	if (l->phase == LINK_PHASE_CLOSING) {
 		link_finish_later(l);
 		return;

@@ -54,6 +54,7 @@ struct link {
 	/* in: unparsed bytes are buffer[begin..end) */
 	struct io_completion recv;
 	bool receiving;
+	bool emptied; /* the last receive left nothing with the kernel */
 	bool paused; /* a complete frame waits for the core or the pool */
 	bool ended;  /* no more bytes will come: `fault` says why */
 	bool broken; /* nothing can be sent any more: likewise */

@@ -93,8 +93,8 @@ static void receive_done(struct io_completion *c, int32_t result, uint32_t flags
 {
 	struct nbd_connection *k = io_driver_container(c, struct nbd_connection, receive);
 
-	(void)flags;
 	k->receiving = false;
+	k->emptied = (flags & IORING_CQE_F_SOCK_NONEMPTY) == 0;
 	if (k->state == NBD_CONNECTION_OPEN) {
 		if (result >= 0)
 			mirror_nbd_client_received(k->client, (size_t)result);
@@ -106,6 +106,7 @@ static void receive_done(struct io_completion *c, int32_t result, uint32_t flags
 
 void nbd_connection_receive(struct nbd_connection *k)
 {
+	struct io_uring_sqe *sqe;
 	bool all = false;
 	uint32_t count;
 
@@ -118,8 +119,10 @@ void nbd_connection_receive(struct nbd_connection *k)
 	k->receive_message = (struct msghdr){ .msg_iov = k->receive_iov,
 					      .msg_iovlen = count };
 	k->driver->counters.receive_count++;
-	io_uring_prep_recvmsg(io_driver_sqe(k->driver->io, &k->receive), k->fd,
-			      &k->receive_message, all ? MSG_WAITALL : 0);
+	sqe = io_driver_sqe(k->driver->io, &k->receive);
+	io_uring_prep_recvmsg(sqe, k->fd, &k->receive_message, all ? MSG_WAITALL : 0);
+	if (k->emptied)
+		io_driver_poll_first(k->driver->io, sqe);
 }
 
 /* ---- send ---------------------------------------------------------------------- */

@@ -35,6 +35,7 @@ struct nbd_connection {
 	bool half_closed; /* unix: the peer will send no more */
 	bool tell_gone;   /* the core is to drop what it has unstamped */
 	bool receiving, sending, watching;
+	bool emptied; /* the last receive left nothing with the kernel */
 	struct io_completion receive, send, watch;
 	struct msghdr receive_message, send_message;
 	struct iovec receive_iov[2], send_iov[NBD_SEND_IOV_MAX];

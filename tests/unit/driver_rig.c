@@ -163,6 +163,11 @@ void rig_start(struct rig *r)
 	io_driver_set_frontend(r->driver, r->frontend);
 	if (r->other != NULL)
 		io_driver_add_frontend(r->driver, r->other);
+	if (r->old_kernel) {
+		io_uring_queue_exit(&r->driver->ring);
+		ck_assert_int_eq(io_uring_queue_init(1024, &r->driver->ring, 0), 0);
+		r->driver->ring_disabled = false;
+	}
 	if (r->stop_first)
 		io_driver_stop(r->driver);
 	ck_assert_int_eq(pthread_create(&r->thread, NULL, io_driver_run, r->driver), 0);

@@ -48,6 +48,7 @@ struct rig {
 	struct io_driver *driver;
 	pthread_t thread;
 	bool running;
+	bool old_kernel; /* its ring has no flags */
 	bool stop_first; /* io_driver_stop() before the thread begins */
 };
 
