@@ -198,7 +198,7 @@ static int take_lock(struct attach_disk *d)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof path, "%s.lock", d->folder);
-	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
 	if (d->lock_fd < 0)
 		return attach_helper_fail(d, errno, "%s", path);
 	for (int ms = 0; flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0; ms += 20) {

@@ -53,10 +53,23 @@ enum cli_exit cli_daemon_open(const struct agent_instance *instance,
 	return cli_fail(error == -ENOENT ? CLI_NONE : CLI_REFUSED, "%s", text);
 }
 
+/* An answer that does not say is no answer: neither a yes, nor that none runs. */
+static int verdict(json_t *reply, enum cli_exit *status)
+{
+	json_t *exit = json_object_get(reply, "exit");
+	const json_int_t value = json_integer_value(exit);
+
+	if (!json_is_integer(exit) || value < CLI_DONE || value >= CLI_NONE)
+		return -EPROTO;
+	*status = (enum cli_exit)value;
+	return 0;
+}
+
 enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_line *line,
 			     json_t *request, uint32_t wait_s, json_t **reply)
 {
 	const char *from = getenv("HAMIRROR_FROM");
+	enum cli_exit status = CLI_REFUSED;
 	int error;
 
 	*reply = NULL;
@@ -66,9 +79,13 @@ enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_l
 	/* A daemon without a free place says so before it closes the connection. */
 	if (error == 0 || error == -EPIPE || error == -ECONNRESET)
 		error = cli_line_next(line, (int)wait_s * 1000, reply);
-	if (error != 0)
-		return print_no_answer(instance, error);
-	return (enum cli_exit)json_integer_value(json_object_get(*reply, "exit"));
+	if (error == 0)
+		error = verdict(*reply, &status);
+	if (error == 0)
+		return status;
+	json_decref(*reply);
+	*reply = NULL;
+	return print_no_answer(instance, error);
 }
 
 void cli_reply_print(const struct cli_arguments *a, json_t *reply, enum cli_exit status)

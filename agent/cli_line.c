@@ -161,6 +161,7 @@ static int take_line(struct cli_line *line, json_t **object)
 	if (json_is_object(*object))
 		return 0;
 	json_decref(*object);
+	*object = NULL;
 	return -EPROTO;
 }
 

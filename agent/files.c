@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define HOLDER_BYTES 32
+#define LOCK_FLAGS (O_CLOEXEC | O_NONBLOCK) /* its path may lead to anything */
 #define ENDING_PAUSE_MS 20 /* a killed process ends: looked at again, ... */
 #define ENDING_PAUSE_COUNT 500
 
@@ -177,7 +178,7 @@ int agent_lock_take(const struct agent_instance *instance, int *fd, char *text,
 	char path[PATH_MAX];
 	int error = lock_path(instance, path);
 
-	*fd = error != 0 ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	*fd = error != 0 ? -1 : open(path, LOCK_FLAGS | O_RDWR | O_CREAT, 0640);
 	if (*fd < 0) {
 		error = error != 0 ? error : -errno;
 		snprintf(text, text_size, "%s cannot be opened: %s", path,
@@ -228,7 +229,7 @@ int agent_lock_holder(const struct agent_instance *instance, pid_t *pid)
 	*pid = 0;
 	if (error != 0)
 		return error;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, LOCK_FLAGS | O_RDONLY);
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
 	held = is_held(fd, pid);

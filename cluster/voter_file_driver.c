@@ -70,11 +70,11 @@ static int slot_read(const char *directory, uint32_t slot, uint8_t *data, size_t
 	int fd;
 
 	slot_path(path, directory, slot);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	while (n > 0 && at < CLUSTER_VOTER_FILE_BYTES) {
-		n = read(fd, data + at, CLUSTER_VOTER_FILE_BYTES - at);
+		n = pread(fd, data + at, CLUSTER_VOTER_FILE_BYTES - at, (off_t)at);
 		at += n > 0 ? (size_t)n : 0;
 	}
 	n = n < 0 ? -errno : 0;
@@ -157,7 +157,7 @@ int cluster_voter_slot_write(const char *directory, uint32_t slot, const uint8_t
 
 	slot_path(path, directory, slot);
 	is_new = access(path, F_OK) != 0;
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
 	if (fd < 0)
 		return -errno;
 	error = write_all(fd, data, length);

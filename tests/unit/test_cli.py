@@ -386,6 +386,23 @@ class Asking(Command):
             self.assertEqual((status, holder.wait(5)), (0, -signal.SIGKILL))
             self.assertIn("it is killed", err)
 
+    def test_no_verdict(self):
+        """An answer without an exit that the protocol knows is neither a yes nor "none"."""
+        for answer in ({"text": "well"}, {"exit": "0"}, {"exit": 3}, {"exit": -1}, []):
+            with self.daemon([answer]):
+                status, out, err = self.run_command("demote", "data@a")
+            os.unlink(os.path.join(self.dir, "run/data@a/control"))
+            self.assertEqual((status, out), (1, ""))
+            self.assertEqual(err, "hamirror: the daemon of data@a: Protocol error\n")
+
+    def test_lock_of_another_kind(self):
+        """A lock that is a pipe holds nothing up."""
+        folder = os.path.join(self.dir, "state/data@a")
+        os.makedirs(folder)
+        os.mkfifo(os.path.join(folder, "lock"))
+        for command in ("status", "why", "stop"):
+            self.assertEqual(self.run_command(command, "data@a")[0], 3)
+
     def test_from_the_cluster(self):
         """Whose request it is, so that it is heard first."""
         with self.daemon([{"exit": 0, "text": "well"}]) as daemon:

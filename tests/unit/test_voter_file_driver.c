@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <qb/qbloop.h>
 
@@ -171,6 +172,18 @@ START_TEST(torn_slot_leaves_the_other)
 END_TEST
 
 /* Cut off in the very first write: nothing was promised yet. */
+START_TEST(slot_of_another_kind_holds_nothing_up)
+{
+	char path[96];
+	uint32_t next_slot;
+
+	snprintf(path, sizeof path, "%s/voter.0", directory);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	newest(&next_slot, -ESPIPE);
+	ck_assert_int_lt(cluster_voter_slot_write(directory, 0, slot, sizeof slot), 0);
+}
+END_TEST
+
 START_TEST(torn_first_write_is_none)
 {
 	uint32_t next;
@@ -218,6 +231,7 @@ int main(void)
 	tcase_add_test(tc, slots_are_written_in_turn);
 	tcase_add_test(tc, a_later_state_covers_those_that_wait);
 	tcase_add_test(tc, torn_slot_leaves_the_other);
+	tcase_add_test(tc, slot_of_another_kind_holds_nothing_up);
 	tcase_add_test(tc, torn_first_write_is_none);
 	tcase_add_test(tc, failure_is_reported_and_the_whole_slot_kept);
 	suite_add_tcase(s, tc);
