@@ -62,14 +62,30 @@ void agent_event_time_format(uint64_t wall_ns, char *text)
 
 /* ---- the file -------------------------------------------------------------- */
 
+/* Its folder may have been removed too. */
+static void folder_make(const char *path)
+{
+	char folder[512];
+	const char *slash = strrchr(path, '/');
+
+	if (slash != NULL && (size_t)(slash - path) < sizeof folder) {
+		snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+		mkdir(folder, 0750);
+	}
+}
+
 static void file_open(struct agent_events *e)
 {
+	const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK;
 	struct stat st;
 
 	if (e->path == NULL)
 		return;
-	e->fd = open(e->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK,
-		     0640);
+	e->fd = open(e->path, flags, 0640);
+	if (e->fd < 0 && errno == ENOENT) {
+		folder_make(e->path);
+		e->fd = open(e->path, flags, 0640);
+	}
 	e->file_bytes = e->fd >= 0 && fstat(e->fd, &st) == 0 ? (size_t)st.st_size : 0;
 	if (e->fd < 0)
 		agent_log(LOG_WARNING, "the event log %s cannot be opened: %s", e->path,

@@ -15,6 +15,9 @@
 /* Between attempts to accept when descriptors or memory are short. */
 #define RETRY_NS 100000000ull
 
+/* Between looks whether the names are still there. */
+#define KEEP_NS 1000000000ull
+
 static void accept_arm(struct nbd_listener *l)
 {
 	/* Who waits in the backlog is accepted when a place is free. */
@@ -112,33 +115,81 @@ static int bind_network(struct nbd_driver *d, int fd)
 	return 0;
 }
 
+/* Returns a socket that listens, or -errno. */
+static int listen_at(struct nbd_driver *d, struct nbd_listener *l)
+{
+	const bool network = l->path == NULL;
+	const int fd = socket(network ? d->network.ss_family : AF_UNIX,
+			      SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char fresh[PATH_MAX + 8] = "";
+	struct stat st = { 0 };
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	if (!network)
+		fresh_path(l->path, fresh);
+	rc = network ? bind_network(d, fd) : bind_path(fd, fresh);
+	if (rc == 0 &&
+	    (listen(fd, BACKLOG) < 0 ||
+	     (!network && (lstat(fresh, &st) < 0 || rename(fresh, l->path) < 0))))
+		rc = -errno;
+	l->device = st.st_dev;
+	l->inode = st.st_ino;
+	if (rc == 0)
+		return fd;
+	if (!network)
+		unlink(fresh);
+	close(fd);
+	return rc;
+}
+
 static int listener_open(struct nbd_driver *d, struct nbd_listener *l,
 			 enum mirror_nbd_origin origin, const char *path)
 {
-	const bool network = path == NULL;
-	char fresh[PATH_MAX + 8];
 	int rc;
 
 	*l = (struct nbd_listener){ .driver = d, .origin = origin, .path = path };
 	l->accept.done = accept_done;
 	l->retry.expired = retry_expired;
-	l->fd = socket(network ? d->network.ss_family : AF_UNIX,
-		       SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (l->fd < 0)
-		return -errno;
-	if (!network)
-		fresh_path(path, fresh);
-	rc = network ? bind_network(d, l->fd) : bind_path(l->fd, fresh);
-	if (rc == 0 &&
-	    (listen(l->fd, BACKLOG) < 0 || (!network && rename(fresh, path) < 0)))
-		rc = -errno;
-	if (rc < 0) {
-		if (!network)
-			unlink(fresh);
-		close(l->fd);
-		l->fd = -1;
-	}
-	return rc;
+	rc = listen_at(d, l);
+	l->fd = rc < 0 ? -1 : rc;
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- a name that goes away --------------------------------------------------------- */
+
+static bool name_is_gone(const struct nbd_listener *l)
+{
+	struct stat st;
+
+	return l->fd >= 0 && l->path != NULL &&
+	       (lstat(l->path, &st) < 0 || st.st_dev != l->device ||
+		st.st_ino != l->inode);
+}
+
+/* Others may delete what lies in the run folder: a socket without its name is found by no
+ * client that comes. What is connected stays. Without the folder, next time. */
+static void name_again(struct nbd_listener *l)
+{
+	const int fd = listen_at(l->driver, l);
+
+	if (fd < 0)
+		return;
+	dup3(fd, l->fd, O_CLOEXEC);
+	close(fd);
+	if (l->accepting) /* at the old one; it is armed again by its completion */
+		io_uring_prep_cancel(io_driver_sqe(l->driver->io, NULL), &l->accept, 0);
+}
+
+static void keep_expired(struct io_timer *t)
+{
+	struct nbd_driver *d = io_driver_container(t, struct nbd_driver, keep);
+
+	for (uint32_t i = 0; i < NBD_LISTENERS_MAX; i++)
+		if (name_is_gone(&d->listener[i]))
+			name_again(&d->listener[i]);
+	io_driver_timer_set(d->io, t, io_driver_now_ns(d->io) + KEEP_NS);
 }
 
 int nbd_listen_open(struct nbd_driver *d)
@@ -158,11 +209,14 @@ int nbd_listen_open(struct nbd_driver *d)
 	for (uint32_t i = 0; i < NBD_LISTENERS_MAX; i++)
 		if (d->listener[i].fd >= 0)
 			accept_arm(&d->listener[i]);
+	d->keep.expired = keep_expired;
+	io_driver_timer_set(d->io, &d->keep, io_driver_now_ns(d->io) + KEEP_NS);
 	return 0;
 }
 
 void nbd_listen_close(struct nbd_driver *d)
 {
+	io_driver_timer_set(d->io, &d->keep, UINT64_MAX);
 	for (uint32_t i = 0; i < NBD_LISTENERS_MAX; i++) {
 		struct nbd_listener *l = &d->listener[i];
 

@@ -11,6 +11,7 @@
 #define MIRROR_DRIVERS_NBD_PRIVATE_DRIVER_H
 
 #include <limits.h>
+#include <sys/types.h>
 
 #include "mirror/front/nbd_client.h"
 #include "mirror/drivers/nbd_driver.h"
@@ -46,6 +47,8 @@ struct nbd_listener {
 	int fd; /* -1: not open */
 	enum mirror_nbd_origin origin;
 	const char *path; /* NULL: network */
+	dev_t device;     /* of the socket that has this name */
+	ino_t inode;
 	bool accepting;
 	bool full; /* our own front-end's: it accepts when a place is free */
 	struct io_completion accept;
@@ -67,6 +70,7 @@ struct nbd_driver {
 	struct nbd_driver_counters counters;
 	struct mirror_nbd_refusals refusals;
 	struct io_timer tell; /* for refusals that were not told at once */
+	struct io_timer keep; /* for names of sockets that were removed */
 	char path[PATH_MAX], own_path[PATH_MAX];
 	struct sockaddr_storage network;
 	socklen_t network_bytes; /* 0: no TCP */

@@ -111,13 +111,16 @@ static void added(struct agent_follower *f, const struct agent_event *event)
 	heard_count++;
 }
 
-/* Somebody removes the file, or moves it away: it is made again. */
+/* Somebody removes the file, or moves it away, or the folder too: it is made again. */
 START_TEST(file_that_was_removed_is_made_again)
 {
 	struct agent_events *e = agent_events_open(path);
 
 	agent_events_add(e, &link_down);
 	ck_assert_int_eq(unlink(path), 0);
+	agent_events_add(e, &link_down);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(rmdir(directory), 0);
 	agent_events_add(e, &link_down);
 	ck_assert_int_eq(access(path, F_OK), 0);
 	agent_events_close(e);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,6 +172,31 @@ START_TEST(the_socket_is_for_its_owner)
 	ck_assert_int_eq(stat(path, &st), 0);
 	ck_assert(S_ISSOCK(st.st_mode));
 	ck_assert_uint_eq(st.st_mode & 0777, 0600);
+}
+END_TEST
+
+/* Others may remove its name, and the folder too: those who come find it again, and those
+ * who are there notice nothing. */
+START_TEST(a_removed_socket_is_made_again)
+{
+	const int fd = client_open();
+	char own[80];
+
+	snprintf(own, sizeof own, "%s.own", path);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(unlink(path), 0);
+		if (i == 1) {
+			ck_assert_int_eq(unlink(own), 0);
+			ck_assert_int_eq(rmdir(folder), 0);
+			ck_assert_int_eq(mkdir(folder, 0700), 0);
+		}
+		while (access(path, F_OK) < 0)
+			poll(NULL, 0, 1);
+		close(client_open());
+	}
+	ask(fd, WRITE, 1, 0, 4096);
+	expect(fd, 1, 0);
+	close(fd);
 }
 END_TEST
 
@@ -460,6 +486,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_client_writes_and_reads);
 	tcase_add_test(tc, the_socket_is_for_its_owner);
+	tcase_add_test(tc, a_removed_socket_is_made_again);
 	tcase_add_test(tc, closing_drops_everyone);
 	tcase_add_test(tc, it_can_be_opened_while_it_closes);
 	tcase_add_test(tc, closing_tells_what_was_acknowledged);
