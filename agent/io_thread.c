@@ -66,7 +66,7 @@ bool agent_io_hangs(const struct agent_io *io, char *text, size_t text_size)
 	snprintf(
 		text, text_size,
 		"%s for %llu s. What it was asked for may still reach it: no other host of "
-		"this site may open it before it answers or this node is fenced",
+		"this site may open it before it answers or this node is off",
 		io->hangs_text,
 		(unsigned long long)(common_clock_ns(CLOCK_BOOTTIME) -
 				     io->hangs_since_ns) /

@@ -554,6 +554,12 @@ static void why_here(const struct status_input *in, json_t *list)
 		say(list, "%s for %" PRIu64 " s.", m->hangs_text, m->hangs_ms / 1000);
 	if (m->failed_text[0] != '\0' && strcmp(in->cluster->text, m->failed_text) != 0)
 		say(list, "A device of this site has failed: %s", m->failed_text);
+	/* Where there is a cluster, its agent does so. */
+	if (m->failed_text[0] != '\0' && !in->config->cluster)
+		say(list,
+		    "A device that failed is not tried again: mend it, then `hamirror stop "
+		    "%s` and `hamirror start %s`.",
+		    in->instance, in->instance);
 	if (m->frozen)
 		say(list, "Writes are frozen: %s", m->frozen_text);
 	if (m->clients_text[0] != '\0')

@@ -194,9 +194,11 @@ void mirror_engine_fail(struct mirror_engine *m, uint32_t device, int32_t error,
 void mirror_engine_hung(struct mirror_engine *m, const char *text)
 {
 	fail(m, -ETIMEDOUT, "a device of this site hangs",
-	     "%.150s for %u ms: given up (device-timeout); the site's disks pass on "
-	     "when it answers or this node is fenced",
-	     text, m->config->device_timeout_ms);
+	     "%.150s for %u ms: given up (device-timeout)%s", text,
+	     m->config->device_timeout_ms,
+	     m->config->cluster ? "; the site's disks pass on when it answers or this "
+				  "node is fenced" :
+				  "");
 }
 
 /* The log contradicts itself: never guessed around (G8). */

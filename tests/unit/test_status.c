@@ -324,6 +324,24 @@ START_TEST(a_pair_says_only_what_it_knows)
 }
 END_TEST
 
+/* A device that failed stays given up; without a cluster nobody but the operator mends that. */
+START_TEST(a_failed_device_says_what_to_do)
+{
+	json_t *why;
+
+	strcpy(cluster.text, "disk db (/srv/db): writing failed");
+	strcpy(engine.failed_text, cluster.text);
+	only_because(cluster.text);
+	config.cluster = false;
+	why = agent_status_why(&input);
+	ck_assert_uint_eq(json_array_size(why), 2);
+	ck_assert_str_eq(json_string_value(json_array_get(why, 1)),
+			 "A device that failed is not tried again: mend it, then "
+			 "`hamirror stop data` and `hamirror start data`.");
+	json_decref(why);
+}
+END_TEST
+
 static char last_object[64], site_text[2][256];
 static int count;
 
@@ -387,6 +405,7 @@ int main(void)
 	tcase_add_test(tc, reasons_of_a_link_are_given_once);
 	tcase_add_test(tc, a_copy_shows_no_lag);
 	tcase_add_test(tc, a_pair_says_only_what_it_knows);
+	tcase_add_test(tc, a_failed_device_says_what_to_do);
 	tcase_add_test(tc, text_cut_inside_a_character_is_still_json);
 	tcase_add_test(tc, exists_ends_with_a_dash);
 	tcase_add_test(tc, uuids_are_read_as_they_are_written);
