@@ -24,7 +24,8 @@
 #define PHYSICAL_COUNT_MAX 32
 #define STACK_DEPTH_MAX 16
 #define GRACE_MS 15000u
-#define STOP_TIMEOUT_MS 90000u    /* ocf/disk */
+#define STOP_TIMEOUT_MS 90000u /* ocf/disk; so is the next */
+#define PROMOTE_TIMEOUT_MS 90000u
 #define MONITOR_TIMEOUT_MS 20000u /* Pacemaker's default for an operation */
 #define WRITELOG_BYTES_MIN (2ll * 1024 * 1024)
 
@@ -189,6 +190,31 @@ static void warn_of_times(const struct config *config, const struct warner *w)
 		     "copy-timeout is %u ms: a copy that hangs holds writes for so long, and "
 		     "a monitor that writes, with a timeout of %u ms, fails before",
 		     config->copy_timeout_ms, MONITOR_TIMEOUT_MS);
+	if (config->lease_ms + GRACE_MS > PROMOTE_TIMEOUT_MS)
+		warn(w, CONFIG_UNWISE,
+		     "lease is %u ms: a promotion where nobody was fenced waits so long and "
+		     "a little more, and needs a timeout above the agent's default of %u ms",
+		     config->lease_ms, PROMOTE_TIMEOUT_MS);
+}
+
+/* What a demotion or stop waits for must end before it fails what is frozen. */
+static void warn_of_demotion(const struct config *config, const struct warner *w)
+{
+	const struct {
+		const char *key, *end;
+		uint32_t ms;
+	} wait[] = { { "device-timeout", "a device that hangs is given up",
+		       config->device_timeout_ms },
+		     { "copy-timeout", "a copy that hangs is put out",
+		       config->copy_timeout_ms } };
+
+	for (size_t i = 0; i < sizeof wait / sizeof wait[0]; i++)
+		if (wait[i].ms >= config->frozen_timeout_ms)
+			warn(w, CONFIG_UNWISE,
+			     "%s is %u ms: a demote or stop fails what is frozen after "
+			     "frozen-timeout, %u ms, before %s; let %s be the shorter one",
+			     wait[i].key, wait[i].ms, config->frozen_timeout_ms,
+			     wait[i].end, wait[i].key);
 }
 
 /* On the hosts of this configuration, of which this machine is one. */
@@ -211,12 +237,7 @@ void config_warn(const struct config *config, int32_t node,
 
 	if (config->site_count == 1)
 		warn(&w, CONFIG_UNWISE, "only one site: nothing is mirrored");
-	if (config->device_timeout_ms >= config->frozen_timeout_ms)
-		warn(&w, CONFIG_UNWISE,
-		     "device-timeout is %u ms: a demote or stop fails what is frozen after "
-		     "frozen-timeout, %u ms, before a device that hangs is given up; let "
-		     "device-timeout be the shorter one",
-		     config->device_timeout_ms, config->frozen_timeout_ms);
+	warn_of_demotion(config, &w);
 	if (config->cluster)
 		warn_of_times(config, &w);
 	if (node >= 0 && config->node[node].site >= 0)
