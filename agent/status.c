@@ -485,7 +485,7 @@ static void why_members(const struct status_input *in, json_t *list)
 		if (!c->member && in->config->cluster)
 			say(list, "%s is not a member%s%s.", name,
 			    c->text[0] != '\0' ? ": " : "", c->text);
-		else if (c->text[0] != '\0')
+		else if (c->text[0] != '\0' && strcmp(c->text, in->cluster->text) != 0)
 			say(list, "%s: %s", name, c->text);
 	}
 }

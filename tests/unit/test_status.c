@@ -331,6 +331,7 @@ START_TEST(a_failed_device_says_what_to_do)
 
 	strcpy(cluster.text, "disk db (/srv/db): writing failed");
 	strcpy(engine.failed_text, cluster.text);
+	strcpy(cluster.nodes[0].text, cluster.text); /* so this member tells the others */
 	only_because(cluster.text);
 	config.cluster = false;
 	why = agent_status_why(&input);
