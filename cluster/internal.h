@@ -569,6 +569,11 @@ int32_t cluster_score_of(const struct cluster_core *c);
 /* The node that answers clients as production of the view in effect, or VIEW_NONE. */
 int32_t cluster_status_serving_node(const struct cluster_core *c);
 
+/* Why those that are here are no majority of `v`, and what would help. True: that names
+ * the force. */
+bool cluster_status_undecided(const struct cluster_core *c, const struct view *v,
+			      char *text, size_t size);
+
 size_t cluster_alone_bytes(void);
 void cluster_alone_init(struct cluster_core *c);
 void cluster_alone_step(struct cluster_core *c, const struct cluster_event *e);

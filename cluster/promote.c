@@ -147,6 +147,9 @@ static bool refused_here(const struct cluster_core *c, char *text, size_t size)
 static bool nobody_decides(const struct cluster_core *c, bool force, char *text,
 			   size_t size)
 {
+	bool named;
+	size_t at;
+
 	if (!c->quorate)
 		snprintf(text, size,
 			 "no quorum: this node may be cut off from the others");
@@ -155,13 +158,12 @@ static bool nobody_decides(const struct cluster_core *c, bool force, char *text,
 			text, size,
 			"no view: no member here knows the state of this mirror; "
 			"start its first voter, the node on which the mirror was created");
-	else if (!cluster_round_can_decide(c) && !force)
-		snprintf(text, size,
-			 "no view: no majority of the voters is here; start more of "
-			 "them, tell that a missing one was fenced (`hamirror fenced %s "
-			 "NODE`), or use --force",
-			 c->config->instance);
-	else
+	else if (!cluster_round_can_decide(c) && !force) {
+		named = cluster_status_undecided(c, cluster_vote_newest(c), text, size);
+		at = strlen(text);
+		if (!named)
+			snprintf(text + at, size - at, "; --force overrides that");
+	} else
 		return false;
 	return true;
 }

@@ -49,8 +49,9 @@ static void undecided_text(const struct cluster_core *c, const struct view *v,
 		snprintf(
 			text, size,
 			"%u of %u voters are here, not %s: a majority, or a fencing that "
-			"breaks the tie, is awaited",
-			here, v->voters.count, away);
+			"breaks the tie, is awaited; `hamirror fenced %s NODE` tells of "
+			"one that was confirmed by hand",
+			here, v->voters.count, away, c->config->instance);
 }
 
 static uint32_t voters_here(const struct cluster_core *c, const struct view *v)
@@ -74,6 +75,24 @@ static bool missing_are_fenced(const struct cluster_core *c, const struct view *
 			return false;
 	}
 	return true;
+}
+
+bool cluster_status_undecided(const struct cluster_core *c, const struct view *v,
+			      char *text, size_t size)
+{
+	const bool fenced = missing_are_fenced(c, v);
+
+	if (fenced)
+		snprintf(
+			text, size,
+			"%u of %u voters are here, and the others were fenced; but who is "
+			"here has restarted since all last agreed, and may have missed "
+			"what the others decided: start one of them, or `hamirror promote "
+			"%s --force` goes on without what only they have",
+			voters_here(c, v), v->voters.count, c->config->instance);
+	else
+		undecided_text(c, v, voters_here(c, v), text, size);
+	return fenced;
 }
 
 /* ---- the whole ------------------------------------------------------------------- */
@@ -105,16 +124,8 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 	else if (v == NULL)
 		snprintf(text, size,
 			 "no view is known: waiting for a member that has one");
-	else if (!cluster_round_can_decide(c) && missing_are_fenced(c, v))
-		snprintf(
-			text, size,
-			"%u of %u voters are here, and the others were fenced; but who is "
-			"here has restarted since all last agreed, and may have missed "
-			"what the others decided: start one of them, or `hamirror promote "
-			"%s --force` goes on without what only they have",
-			voters_here(c, v), v->voters.count, c->config->instance);
 	else if (!cluster_round_can_decide(c))
-		undecided_text(c, v, voters_here(c, v), text, size);
+		cluster_status_undecided(c, v, text, size);
 	else if (c->role.serve == SERVE_SERVING && !cluster_lease_is_valid(c))
 		snprintf(text, size,
 			 "the lease has ended: requests wait until a majority of "
@@ -138,9 +149,11 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 static void unhosted_text(const struct cluster_core *c, const struct view_host *h,
 			  char *text, size_t size)
 {
+	const bool held = cluster_devices_pass(c, h) == HOST_HELD;
+
 	if (h->node == VIEW_NONE)
 		snprintf(text, size, "no member that reaches its disks is here");
-	else if (cluster_devices_pass(c, h) == HOST_HELD && !c->node[h->node].member)
+	else if (held && !c->node[h->node].member)
 		snprintf(text, size,
 			 "held by %s, which is gone: waiting for its release, "
 			 "fencing or restart",
@@ -148,6 +161,11 @@ static void unhosted_text(const struct cluster_core *c, const struct view_host *
 	else if (c->node[h->node].member && c->node[h->node].said.text[0] != 0)
 		snprintf(text, size, "%s: %s", cluster_node_name(c, h->node),
 			 c->node[h->node].said.text);
+	else if (!held)
+		snprintf(text, size,
+			 "its host %s has ended or released it: a view that names one "
+			 "again is awaited",
+			 cluster_node_name(c, h->node));
 	else
 		snprintf(text, size, "its host %s is opening its devices",
 			 cluster_node_name(c, h->node));

@@ -194,7 +194,9 @@ static bool name_codec(struct codec *c, const char *configured, char *text,
 	codec_text(c, name, sizeof name);
 	if (configured[0] == 0 || c->bytes.bad || strcmp(name, configured) == 0)
 		return true;
-	snprintf(text, text_size, "the view has %s where the configuration lists %s",
+	snprintf(text, text_size,
+		 "the view has %s where the configuration lists %s: sites, hosts and "
+		 "witnesses keep their places in the file",
 		 name, configured);
 	return false;
 }

@@ -106,6 +106,17 @@ START_TEST(a_fencing_does_not_break_it_for_who_has_not_agreed_since_its_start)
 	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
 	cluster_status_get(t.core, t.now_ns, &status);
 	ck_assert_ptr_nonnull(strstr(status.text, "`hamirror promote data@n1 --force`"));
+	/* its promotion is refused for the same reason, and who was fenced opens nothing */
+	solo_command(&t, CLUSTER_COMMAND_PROMOTE, false);
+	solo_tick(&t, 10000);
+	ck_assert_int_eq(t.reply.exit_status, 1);
+	ck_assert_ptr_nonnull(strstr(t.reply.text, "the others were fenced"));
+	t.core->voter.in_effect.site[0].host = (struct view_host){
+		.node = 1, .boot = t.core->node[1].fenced_boot
+	};
+	cluster_status_get(t.core, t.now_ns, &status);
+	ck_assert_ptr_nonnull(
+		strstr(status.sites[0].text, "n2 has ended or released it"));
 }
 END_TEST
 
