@@ -10,6 +10,19 @@ static void add(json_t *list, const char *text)
 	json_array_append_new(list, agent_text_json(text));
 }
 
+/* Without a cluster the operator alone puts a copy out. */
+static void lost_and_waited_for(const struct status_input *in, const char *name,
+				uint32_t count, json_t *list)
+{
+	char text[512];
+
+	snprintf(text, sizeof text,
+		 "Site %s was lost %u times in a short time, and writes wait for it each "
+		 "time: `hamirror disconnect %s %s` goes on without it.",
+		 name, count, in->config->instance, name);
+	add(list, text);
+}
+
 static void back_off(const struct status_input *in, json_t *list)
 {
 	const struct mirror_status *m = in->mirror;
@@ -19,7 +32,9 @@ static void back_off(const struct status_input *in, json_t *list)
 		const struct mirror_status_site *site = &m->sites[s];
 		const char *name = in->config->site[s].name;
 
-		if (site->back_off_ms == 0)
+		if (site->back_off_ms != 0 && site->waited)
+			lost_and_waited_for(in, name, site->lost_count, list);
+		if (site->back_off_ms == 0 || site->waited)
 			continue;
 		snprintf(
 			text, sizeof text,

@@ -124,7 +124,7 @@ void mirror_trust_lost(struct mirror_engine *m, uint32_t site)
 	t->again_ns = m->now_ns + (timeout_ns(m) << doubled);
 	mirror_engine_event(
 		m, mirror_engine_site_name(m, site), "back-off",
-		"lost again: writes do not wait for it for %llu s",
+		"lost again: once it is out, writes do not wait for it for %llu s",
 		(unsigned long long)((t->again_ns - m->now_ns) / NS_PER_MS / 1000));
 }
 

@@ -253,6 +253,12 @@ START_TEST(every_bad_state_has_its_sentence)
 	setup();
 	input.corosync_text = "The lease is 2000 ms, and Corosync's token is 3000.";
 	only_because("The lease is 2000 ms");
+	setup();
+	engine.sites[1].lost_count = 4;
+	engine.sites[1].back_off_ms = 5500;
+	only_because("writes wait for it again in 6 s at the earliest");
+	engine.sites[1].waited = true;
+	only_because("and writes wait for it each time: `hamirror disconnect");
 }
 END_TEST
 
