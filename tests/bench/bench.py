@@ -55,7 +55,7 @@ def wait_for(path, process, what):
 def make_file(path, size, block=None):
     """Written once, so that no side pays for the allocation of blocks."""
     block = block or os.urandom(MIB)
-    with open(path, "wb") as f:
+    with open(path, "r+b" if os.path.exists(path) else "wb") as f:
         for _ in range(size // MIB):
             f.write(block)
         f.flush()
@@ -86,6 +86,21 @@ class Side:
         self.name, self.where, self.size = name, where, size
         self.processes = []
         self.arguments = []
+        self.place, self.taken = None, 0
+
+    def file(self, name, size, block=None):
+        """Make a file of this side. Where `place` says a folder, its blocks are those of a
+        file that is kept there: its first, its second, and so on."""
+        path = f"{self.where}/{name}"
+        if self.place is None:
+            make_file(path, size, block)
+            return path
+        kept = f"{self.place}/{self.taken}"
+        self.taken += 1
+        if block is not None or not os.path.exists(kept):
+            make_file(kept, size, block)
+        os.link(kept, path)
+        return path
 
     def start(self):
         """Make the files, start the processes."""
@@ -128,9 +143,8 @@ class Raw(Side):
 
     def start(self):
         super().start()
-        make_file(f"{self.where}/disk", self.size)
         self.arguments = ["--ioengine=io_uring", "--direct=1",
-                          f"--filename={self.where}/disk"]
+                          f"--filename={self.file('disk', self.size)}"]
 
 
 class Qemu(Side):
@@ -148,11 +162,10 @@ class Qemu(Side):
             "--export", f"nbd,id=e,node-name={node},name=d,writable=on")
         wait_for(socket_path, process, "qemu-storage-daemon")
 
-    def file(self, name):
+    def blockdev(self, name):
         """A file of this side, as a block device of that name."""
-        make_file(f"{self.where}/{name}", self.size)
-        return f"file,node-name={name},filename={self.where}/{name},cache.direct=on," \
-               "aio=io_uring"
+        return f"file,node-name={name},filename={self.file(name, self.size)}," \
+               "cache.direct=on,aio=io_uring"
 
     def serve(self, *blockdevs):
         """Start the one that fio speaks to."""
@@ -173,7 +186,7 @@ class Export(Qemu):
 
     def start(self):
         super().start()
-        self.serve(self.file("disk"))
+        self.serve(self.blockdev("disk"))
 
 
 class Quorum(Qemu):
@@ -183,11 +196,11 @@ class Quorum(Qemu):
 
     def start(self):
         super().start()
-        self.serve(self.file("a"), self.second(), self.QUORUM)
+        self.serve(self.blockdev("a"), self.second(), self.QUORUM)
 
     def second(self):
         """The second block device."""
-        return self.file("b")
+        return self.blockdev("b")
 
 
 class QuorumLine(Quorum):
@@ -195,7 +208,7 @@ class QuorumLine(Quorum):
     loopback this pair stalls in delayed acknowledgements at depth 32."""
 
     def second(self):
-        self.storage_daemon(f"{self.where}/line", self.file("remote"))
+        self.storage_daemon(f"{self.where}/line", self.blockdev("remote"))
         return f"nbd,node-name=b,server.type=unix,server.path={self.where}/line,export=d"
 
 
@@ -238,10 +251,11 @@ addresses: {{a: "{address_a}:{port_a}", b: "{address_b}:{port_b}"}}
         for part in ("config", "state", "run", "log", "dev"):
             os.mkdir(f"{self.where}/{part}")
             self.environment[f"HAMIRROR_{part.upper()}_DIR"] = f"{self.where}/{part}"
+        for disk in self.disks:
+            for site in "ab":
+                self.file(f"{site}.{disk}", self.size)
         for site in "ab":
-            for disk in self.disks:
-                make_file(f"{self.where}/{site}.{disk}", self.size)
-            make_file(f"{self.where}/{site}.log", self.options["log_bytes"], bytes(MIB))
+            self.file(f"{site}.log", self.options["log_bytes"], bytes(MIB))
         self.configure()
         self.begin()
         self.arguments = self.disk_arguments(self.disks[0])
