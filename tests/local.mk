@@ -327,6 +327,7 @@ lint_checks = \
 	tests/lint/check_hints \
 	tests/lint/check_includes \
 	tests/lint/check_man \
+	tests/lint/check_mutants \
 	tests/lint/check_owners \
 	tests/lint/check_scripts \
 	tests/lint/check_sizes \
