@@ -4,6 +4,7 @@
 #include "cluster/internal.h"
 
 #define NOTICE_NS (10000 * NS_PER_MS) /* a fenced node leaves the ring within */
+#define AHEAD_NS (1000 * NS_PER_MS)   /* a good clock is not ahead of ours by more */
 
 /* The boot of `node` that was heard of last, of itself or in a view; 0: none. */
 static uint64_t boot_of(const struct cluster_core *c, uint32_t node)
@@ -93,8 +94,8 @@ static void not_counted(struct cluster_core *c, uint32_t node, uint64_t boot)
 }
 
 /* The last sign of life of the boot that was seen last, by our wall clock as it was then
- * and as it is now, whichever is later. UINT64_MAX: this site's voter file knows of none,
- * and a view's time is that of a clock which may be far behind the fencer's. */
+ * and as it is now, whichever is later. UINT64_MAX: our voter file knows of none, and a
+ * view's time is that of a clock which may be far behind the fencer's. */
 static uint64_t alive_wall_ns(const struct cluster_core *c, uint32_t node)
 {
 	const struct voter_heard *h = &c->voter.heard[node];
@@ -118,6 +119,16 @@ void cluster_fence_heard(struct cluster_core *c, uint32_t node)
 	};
 }
 
+/* Was that boot seen before the notice? A stamp in the future is of a clock that tells us
+ * nothing: it would be later than any sign of life. */
+static bool is_later(const struct cluster_core *c, uint32_t node, const struct fencing *f)
+{
+	if (f->live)
+		return f->since_ns >= c->node[node].seen_ns;
+	return f->wall_ns == UINT64_MAX || (f->wall_ns <= c->wall_ns + AHEAD_NS &&
+					    f->wall_ns >= alive_wall_ns(c, node));
+}
+
 /* The notice ends the boot that was seen last, if that boot was seen before the notice. */
 static void judge(struct cluster_core *c, uint32_t node, const struct fencing *f)
 {
@@ -126,8 +137,7 @@ static void judge(struct cluster_core *c, uint32_t node, const struct fencing *f
 	struct message *m;
 
 	judged(c, node, f->wall_ns);
-	if (boot == 0 ||
-	    (f->live ? f->since_ns < n->seen_ns : f->wall_ns < alive_wall_ns(c, node))) {
+	if (boot == 0 || !is_later(c, node, f)) {
 		not_counted(c, node, boot);
 		return;
 	}
@@ -165,7 +175,8 @@ static void judge(struct cluster_core *c, uint32_t node, const struct fencing *f
  *                                              that boot was seen before the fencer told
  *                                              of this fencing
  *   of a history, of a node that is not      likewise, if by the clocks the last sign of
- *     here                                     life of that boot was before
+ *     here                                     life of that boot was before, and the
+ *                                              notice is not still to come
  */
 void cluster_fence_event(struct cluster_core *c, const struct cluster_event *e)
 {

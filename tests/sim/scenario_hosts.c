@@ -174,12 +174,13 @@ static void all_leave(struct sim_scene *s)
 	UNTIL(s, 5000, sim_serves, "it serves");
 }
 
-/* Its host was fenced once, is back for long and has the disks when its mate starts, whose
- * clock is an hour behind: the fencing is still to come there. Then the host is cut off,
- * and nobody has fenced it this time. */
+/* Its host was fenced once, is back for long and has the disks when its mate starts, by whose
+ * clock the fencing is just now: later than all that it hears of the host. Then the host is
+ * cut off, and nobody has fenced it this time. */
 static void older_fencing(struct sim_scene *s)
 {
 	const uint32_t host = (uint32_t)s->w->site[1].open_node, mate = 5 - host;
+	const uint64_t fenced_ns = s->w->now_ns;
 
 	sim_machine_reset(s->w, mate);
 	sim_fence(s->w, host);
@@ -187,7 +188,8 @@ static void older_fencing(struct sim_scene *s)
 	s->node = host;
 	s->site = 1;
 	UNTIL(s, 8000, is_hosted, "it is back and has the disks again");
-	s->w->node[mate].wall_offset_ns = -3600 * (int64_t)SIM_S;
+	s->w->node[mate].wall_offset_ns = (int64_t)(fenced_ns - s->w->now_ns) -
+					  500 * (int64_t)SIM_MS;
 	sim_node_start(s->w, mate);
 	UNTIL(s, 5000, sim_agree, "its mate starts");
 	WHILE(s, 1000, is_hosted, "it keeps the disks");
@@ -271,7 +273,7 @@ static void late_entry(struct sim_scene *s)
 	const uint32_t host = (uint32_t)s->w->site[1].open_node, mate = 5 - host;
 
 	s->w->plan.sync_ms = 5000;
-	s->w->node[4].wall_offset_ns = 3600 * (int64_t)SIM_S;
+	s->w->node[4].wall_offset_ns = 30 * (int64_t)SIM_S;
 	sim_machine_reset(s->w, mate);
 	sim_fence(s->w, host);
 	sim_node_start(s->w, host);
@@ -282,7 +284,7 @@ static void late_entry(struct sim_scene *s)
 	UNTIL(s, 4000, sim_agree, "its mate starts");
 	WHILE(s, 6000, is_hosted, "it keeps the disks");
 	sim_part(s->w, 1u << host, true, true);
-	WHILE(s, 5000, is_hosted, "a host that is cut off keeps its disks");
+	WHILE(s, 30000, is_hosted, "a host that is cut off keeps its disks");
 	sim_node_kill(s->w, mate);
 	sim_node_start(s->w, mate);
 	WHILE(s, 20000, is_hosted, "when its mate starts, too");
@@ -329,7 +331,7 @@ const struct sim_scenario sim_scenarios_hosts[] = {
 	  20,
 	  .play = all_leave },
 	{ "older-fencing",
-	  "a host was fenced once, and its mate's clock says that this is still to come",
+	  "a host was fenced once, and by its mate's clock that is just now",
 	  { 2, 2 },
 	  1,
 	  20,
