@@ -4,6 +4,7 @@
 #include <check.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static char path[64];
 static struct sockaddr_in network;
 static uint8_t data[DISK_BYTES];
 
-static bool named_too_early;
+static atomic_bool named_too_early; /* the I/O thread listens, too */
 
 /* Who finds a socket can connect: it has no name before it listens. */
 int listen(int fd, int backlog)
@@ -39,7 +40,8 @@ int listen(int fd, int backlog)
 	int domain = 0;
 
 	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &bytes);
-	named_too_early |= domain == AF_UNIX && access(path, F_OK) == 0;
+	if (domain == AF_UNIX && access(path, F_OK) == 0)
+		named_too_early = true;
 	return (int)syscall(SYS_listen, fd, backlog);
 }
 
