@@ -63,7 +63,10 @@ static void mirror(struct sim *w, uint32_t node)
 	}
 	if (m->cutting)
 		keep = m->cut_keep;
-	if (s->tail_generation >= 0 && m->cut_home && !s->cut_seen && keep < s->tail_last)
+	/* A cut to a hold drops nothing that counts; one to nothing follows a history that no
+	 * longer lists this site's. */
+	if (s->tail_generation >= 0 && (m->cut_home || (keep == 0 && !m->sb->blank)) &&
+	    !s->cut_seen && keep < s->tail_last)
 		check_cut(w, m, keep);
 	s->cut_seen = m->cutting;
 	if (s->cut_seen)

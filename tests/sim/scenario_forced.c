@@ -85,6 +85,29 @@ static void forced_tail(struct sim_scene *s)
 	UNTIL(s, 20000, is_together, "all comes together");
 }
 
+/* The same, but so many promotions later that no history lists what it has. */
+static void forced_long_ago(struct sim_scene *s)
+{
+	if (!force_past(s, 5))
+		return;
+	for (uint32_t i = 0; i <= HISTORY_COUNT_MAX; i++) {
+		sim_node_kill(s->w, 1);
+		sim_node_start(s->w, 1);
+		if (!sim_scene_takeover(s, 1))
+			return;
+	}
+	EXPECT(s, sim_scene_engine(s, 1)->sb->history.dropped_count > 2,
+	       "the force is not listed any more");
+	sim_node_start(s->w, 0);
+	s->node = 0;
+	UNTIL(s, 10000, asks, "who was forced past asks before it undoes its tail");
+	WHILE(s, 3000, keeps, "it keeps its tail");
+	if (!sim_scene_give_up(s, 0))
+		return;
+	UNTIL(s, 10000, is_copy_again, "it is a copy");
+	UNTIL(s, 20000, is_together, "all comes together");
+}
+
 /* What was forced ends cleanly, by fewer records than the tail has, and is gone: who was
  * forced past is to be promoted, and not by force. */
 static void forced_tail_promoted(struct sim_scene *s)
@@ -143,6 +166,12 @@ const struct sim_scenario sim_scenarios_forced[] = {
 	  1,
 	  10,
 	  .play = forced_tail },
+	{ "forced-long-ago",
+	  "the same, and so many promotions later that no history lists what it has",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = forced_long_ago },
 	{ "forced-tail-promoted",
 	  "the same, and it is to be promoted after the forced one ended cleanly",
 	  { 1, 1 },
