@@ -3,12 +3,13 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
-#include <poll.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -177,6 +178,18 @@ START_TEST(the_socket_is_for_its_owner)
 }
 END_TEST
 
+/* Until the socket has its name in the folder as it is now. */
+static void await_name(void)
+{
+	const int fd = inotify_init1(IN_CLOEXEC);
+	char event[sizeof(struct inotify_event) + NAME_MAX + 1];
+
+	ck_assert_int_ge(inotify_add_watch(fd, folder, IN_MOVED_TO), 0);
+	while (access(path, F_OK) < 0)
+		ck_assert_int_gt(read(fd, event, sizeof event), 0);
+	close(fd);
+}
+
 /* Others may remove its name, and the folder too: those who come find it again, and those
  * who are there notice nothing. */
 START_TEST(a_removed_socket_is_made_again)
@@ -192,8 +205,7 @@ START_TEST(a_removed_socket_is_made_again)
 			ck_assert_int_eq(rmdir(folder), 0);
 			ck_assert_int_eq(mkdir(folder, 0700), 0);
 		}
-		while (access(path, F_OK) < 0)
-			poll(NULL, 0, 1);
+		await_name();
 		close(client_open());
 	}
 	ask(fd, WRITE, 1, 0, 4096);
