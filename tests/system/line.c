@@ -8,8 +8,7 @@
  *
  *   delay=MS  jitter=MS  rate=KBIT  loss=PERCENT  queue=PACKETS
  *
- * Lines of standard input change them while it runs, many in a line; its end ends the
- * program. It prints `ready` when packets flow, and `set` after each line. Packets of one
+ * It prints `ready` when packets flow; the end of standard input ends it. Packets of one
  * way stay in order. A packet that finds its queue full is dropped.
  *
  * Like the kernel's netem, which not every kernel has. Source: tun_tap (kernel
@@ -158,23 +157,6 @@ static void set(char *word)
 	}
 }
 
-/* A line of standard input. False: it has ended. */
-static bool take_line(void)
-{
-	char text[512], *rest = text;
-	char *word;
-
-	if (fgets(text, sizeof text, stdin) == NULL)
-		return false;
-	while ((word = strsep(&rest, " \n")) != NULL) {
-		if (*word != '\0')
-			set(word);
-	}
-	puts("set");
-	fflush(stdout);
-	return true;
-}
-
 /* ---- the packets -------------------------------------------------------------------- */
 
 static uint64_t due(struct way *w, uint32_t bytes)
@@ -239,9 +221,8 @@ static void run(void)
 		{ .fd = way[1].from, .events = POLLIN },
 		{ .fd = STDIN_FILENO, .events = POLLIN },
 	};
-	bool open = true;
 
-	while (open) {
+	while (fds[2].revents == 0) {
 		uint64_t wait_ns = 1000000000;
 		struct timespec wait;
 
@@ -253,8 +234,6 @@ static void run(void)
 					  .tv_nsec = (long)(wait_ns % 1000000000) };
 		if (ppoll(fds, 3, &wait, NULL) < 0 && errno != EINTR)
 			give_up("poll");
-		if (fds[2].revents != 0)
-			open = take_line();
 	}
 }
 
@@ -264,8 +243,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: line NETNS_A NETNS_B [KEY=VALUE...]\n");
 		return 2;
 	}
-	/* A line that is read is a line that poll() no longer sees in a buffer. */
-	setvbuf(stdin, NULL, _IONBF, 0);
 	way[0].queue_packets = way[1].queue_packets = 10000;
 	for (int i = 3; i < argc; i++)
 		set(argv[i]);
