@@ -189,7 +189,7 @@ void mirror_engine_fail(struct mirror_engine *m, uint32_t device, int32_t error,
 	     what, strerror(-error));
 }
 
-/* The device may carry out old writes long after any decision of now. No other host
+/* The device may still carry out old writes after the site has given it up. No other host
  * opens it before they have ended or this node was fenced (D6). */
 void mirror_engine_hung(struct mirror_engine *m, const char *text)
 {
