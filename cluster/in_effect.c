@@ -1,5 +1,5 @@
-/* in_effect.c - a view takes effect (D1): accepted by a majority, or said to be. The parts that
- * it concerns are told.
+/* in_effect.c - a view takes effect (D1): a majority has accepted it, or a member says so. The
+ * parts that it concerns act on it, and people are told of the changes.
  */
 #include "cluster/internal.h"
 
@@ -15,6 +15,90 @@ static void change_lineage(struct cluster_core *c, const struct view *v)
 	c->voter.epoch = cluster_random(c);
 	c->voter.has_accepted = false;
 	c->together.has = false;
+}
+
+static void tell_sites(struct cluster_core *c, const struct view *before,
+		       const struct view *v)
+{
+	for (uint32_t s = 0; s < v->site_count && s < c->config->site_count; s++) {
+		const struct view_site *a = &before->site[s], *b = &v->site[s];
+		const char *name = cluster_site_name(c, (int32_t)s);
+
+		if (b->host.node != a->host.node)
+			cluster_tell(c, "site", name, "D6-host", "its host is %s",
+				     b->host.node == VIEW_NONE ?
+					     "none" :
+					     cluster_node_name(c, b->host.node));
+		if (b->current &&
+		    (!a->current || a->current_incarnation != b->current_incarnation))
+			cluster_tell(c, "site", name, "D3-enter",
+				     "current from sequence %llu "
+				     "on",
+				     (unsigned long long)b->current_from);
+		if (a->current && !b->current)
+			cluster_tell(c, "site", name, "D3-leave", "no longer current%s%s",
+				     c->role.copy[s].lost_text[0] != 0 ? ": " : "",
+				     c->role.copy[s].lost_text);
+	}
+}
+
+static void tell_production(struct cluster_core *c, const struct view *before,
+			    const struct view *v)
+{
+	static const char *const words[] = {
+		"",
+		"created",
+		"the same site again",
+		"a current copy took over",
+		"after a clean demote",
+		"within the bound of near-sync",
+		"forced",
+	};
+	static const char *const rules[] = {
+		"",         "D5-created",   "D5-restarted", "D5-current",
+		"D5-clean", "D5-near-sync", "D5-forced",
+	};
+	const struct generation *g = cluster_view_generation(v);
+
+	if (!uuid_equal(&g->id, &cluster_view_generation(before)->id))
+		cluster_tell(c, "generation", "", rules[g->reason],
+			     "generation %llu begins "
+			     "after sequence %llu at %s: %s",
+			     (unsigned long long)g->ordinal, (unsigned long long)g->cut,
+			     cluster_site_name(c, (int32_t)g->site), words[g->reason]);
+	if (v->production_node != before->production_node)
+		cluster_tell(c, "mirror", c->config->mirror,
+			     v->clean ? "D4-clean-end" : "", "production is %s",
+			     v->production_node == VIEW_NONE ?
+				     "none" :
+				     cluster_node_name(c, v->production_node));
+}
+
+/* For people. `before` is NULL: this node knew no view. */
+static void tell_changes(struct cluster_core *c, const struct view *before)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+
+	if (before == NULL) {
+		cluster_tell(c, "view", "", "", "ballot %llu, generation %llu",
+			     (unsigned long long)v->ballot,
+			     (unsigned long long)cluster_view_generation(v)->ordinal);
+		return;
+	}
+	tell_production(c, before, v);
+	tell_sites(c, before, v);
+	for (uint32_t i = 0; i < v->voters.count; i++)
+		if (cluster_view_voters_epoch(&before->voters, v->voters.voter[i].node) !=
+		    v->voters.voter[i].epoch)
+			cluster_tell(c, "member",
+				     cluster_node_name(c, v->voters.voter[i].node),
+				     "D1-voter", "is a voter");
+	for (uint32_t i = 0; i < before->voters.count; i++)
+		if (cluster_view_voters_epoch(&v->voters, before->voters.voter[i].node) ==
+		    0)
+			cluster_tell(c, "member",
+				     cluster_node_name(c, before->voters.voter[i].node),
+				     "D1-voter", "is no voter any more: it has left");
 }
 
 void cluster_in_effect_take(struct cluster_core *c, const struct view *v)
@@ -38,7 +122,10 @@ void cluster_in_effect_take(struct cluster_core *c, const struct view *v)
 		c->yield.ballot = 0;
 	c->work_since_ns = 0;
 	c->confirm_own = false;
-	cluster_role_in_effect(c, first ? NULL : &c->before);
+	tell_changes(c, first ? NULL : &c->before);
+	if (v->production_node != (int32_t)c->self.node ||
+	    v->production_incarnation != c->role.demoted_incarnation)
+		c->role.demoted = false;
 	cluster_join_in_effect(c, &c->before);
 	cluster_round_finish(c, v->ballot);
 }

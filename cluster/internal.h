@@ -468,7 +468,6 @@ void cluster_plan_members(const struct cluster_core *c, struct view *next);
 /* ---- role.c ---- */
 
 void cluster_role_fact(struct cluster_core *c, const struct fact *f);
-void cluster_role_in_effect(struct cluster_core *c, const struct view *before);
 void cluster_role_pump(struct cluster_core *c);
 bool cluster_role_is_open(const struct cluster_core *c);
 uint32_t cluster_role_reach(const struct cluster_core *c);
