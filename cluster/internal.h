@@ -7,9 +7,9 @@
  * the state keeps the value that was told last, and compares.
  *
  * Reading order: join.c (members) -> voter.c and round.c (decisions) ->
- * plan.c (the next view) -> role.c (this node's part in it) ->
- * promote.c, demote.c (roles that change), commands.c -> lease.c, majority.c, fence.c,
- * devices_pass.c -> score, status.
+ * plan.c (the next view) -> in_effect.c (it takes effect) -> devices_open.c, role.c (this
+ * node's part in it) -> promote.c, demote.c (roles that change), commands.c -> lease.c,
+ * majority.c, fence.c, devices_pass.c -> score, status.
  */
 #ifndef CLUSTER_INTERNAL_H
 #define CLUSTER_INTERNAL_H
@@ -127,7 +127,7 @@ struct together {
 	uint64_t incarnation[CONFIG_NODE_COUNT_MAX], boot[CONFIG_NODE_COUNT_MAX];
 };
 
-/* ---- this node's part: role.c, promote.c, demote.c, lease.c ------------------- */
+/* ---- this node's part: devices_open.c, role.c, promote.c, demote.c, lease.c ---- */
 
 enum devices_state { DEVICES_CLOSED, DEVICES_OPENING, DEVICES_OPEN, DEVICES_CLOSING };
 
@@ -465,18 +465,23 @@ bool cluster_plan_awaits_leave(const struct cluster_core *c);
 /* Note the members that are here: not worth a round of its own. */
 void cluster_plan_members(const struct cluster_core *c, struct view *next);
 
-/* ---- role.c ---- */
+/* ---- devices_open.c: this node opens and closes its site's devices ---- */
 
-void cluster_role_fact(struct cluster_core *c, const struct fact *f);
-void cluster_role_pump(struct cluster_core *c);
+void cluster_devices_fact(struct cluster_core *c, const struct fact *f);
+void cluster_devices_pump(struct cluster_core *c);
 bool cluster_role_is_open(const struct cluster_core *c);
 uint32_t cluster_role_reach(const struct cluster_core *c);
 /* Devices did not open, for `error`: how long until the next try. Counts `failures`. */
 uint64_t cluster_open_retry_ns(int32_t error, uint32_t *failures);
 /* The site whose devices this node is to have, or VIEW_NONE. */
 int32_t cluster_role_site(const struct cluster_core *c);
-void cluster_role_set_serve(struct cluster_core *c, enum serve_state state);
 void cluster_role_fresh_incarnation(struct cluster_core *c);
+
+/* ---- role.c: whether this node serves ---- */
+
+void cluster_role_fact(struct cluster_core *c, const struct fact *f);
+void cluster_role_pump(struct cluster_core *c);
+void cluster_role_set_serve(struct cluster_core *c, enum serve_state state);
 
 /* ---- copies.c: links and the current set, at production ---- */
 

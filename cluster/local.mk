@@ -14,6 +14,7 @@ libcluster_la_SOURCES = \
 	cluster/commands.c \
 	cluster/copies.c \
 	cluster/demote.c \
+	cluster/devices_open.c \
 	cluster/devices_pass.c \
 	cluster/fence.c \
 	cluster/first.c \

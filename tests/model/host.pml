@@ -86,7 +86,7 @@ hidden byte i;
 
 /* ---- steps -------------------------------------------------------------------------- */
 
-inline fresh(n) /* role.c: cluster_role_fresh_incarnation() */
+inline fresh(n) /* devices_open.c: cluster_role_fresh_incarnation() */
 {
 	if :: openings < OPENINGS -> openings++; next[n] = openings :: else -> next[n] = 0 fi
 }
@@ -114,7 +114,7 @@ inline name(p, q, c)
 	printf("  node %d decides with %d: the host is %d, opening %d\n", p, q, c, OPENING(effect))
 }
 
-/* The devices close; then it is said (role.c: release()). */
+/* The devices close; then it is said (devices_open.c: release()). */
 inline give_back(n)
 {
 	released[n] = released[n] | bit(opened[n]);
@@ -153,7 +153,7 @@ inline reset(n)
 proctype Host(byte me)
 {
 	do
-	/* role.c: open_devices(): the view names the opening that it would use next; the
+	/* devices_open.c: open_devices(): the view names the opening that it would use next; the
 	 * kernel opens what nobody on this node has open */
 	:: d_step { up[me] && !leaving[me] && opened[me] == 0 && !kernel[me] && next[me] != 0 &&
 	   HOST(known[me]) == me && OPENING(known[me]) == next[me] ->
@@ -172,7 +172,7 @@ proctype Host(byte me)
 #else
 	:: d_step { up[me] && opened[me] != 0 -> give_back(me) }
 #endif
-	/* role.c: renounce(): who leaves gives back what a view may name yet */
+	/* devices_open.c: renounce(): who leaves gives back what a view may name yet */
 	:: d_step { up[me] && opened[me] == 0 && next[me] != 0 && !leaving[me] ->
 		printf("  node %d renounces opening %d\n", me, next[me]);
 		released[me] = released[me] | bit(next[me]);
