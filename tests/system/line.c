@@ -1,10 +1,12 @@
 /* line.c - a line between two network namespaces, as long and as narrow as told.
  *
  *   line NETNS_A NETNS_B [KEY=VALUE...]
+ *   line --bridge BRIDGE_A BRIDGE_B [KEY=VALUE...]
  *
  * NETNS is a path, such as /proc/PID/ns/net. Each gets a device `line0`, with the address
- * 10.78.0.1 in A and 10.78.0.2 in B; IP packets go from one to the other. Keys, each way
- * unless `a.` (A sends) or `b.` stands before it:
+ * 10.78.0.1 in A and 10.78.0.2 in B; IP packets go from one to the other. With --bridge,
+ * Ethernet frames go from one bridge of this namespace to the other, through devices
+ * `lineA` and `lineB`. Keys, each way unless `a.` (A sends) or `b.` stands before it:
  *
  *   delay=MS  jitter=MS  rate=KBIT  loss=PERCENT  queue=PACKETS
  *
@@ -16,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -30,6 +33,7 @@
 #include <unistd.h>
 
 #define MTU 1500
+#define FRAME_MAX (MTU + 18) /* Ethernet's header, and a VLAN tag */
 #define QUEUE_MAX 65536
 #define MS 1000000.0
 
@@ -77,30 +81,59 @@ static void set_address(struct ifreq *r, int fd, unsigned long request, const ch
 		give_up(text);
 }
 
+/* A device of `type` in this thread's namespace; *fd is a socket to set it up with. */
+static int make_device(struct ifreq *r, const char *name, short type, int *fd)
+{
+	const int device = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	*r = (struct ifreq){ .ifr_flags = (short)(type | IFF_NO_PI) };
+	*fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	snprintf(r->ifr_name, sizeof r->ifr_name, "%s", name);
+	if (device < 0 || *fd < 0 || ioctl(device, TUNSETIFF, r) != 0)
+		give_up("/dev/net/tun");
+	return device;
+}
+
+static void start_device(struct ifreq *r, int fd)
+{
+	r->ifr_flags = IFF_UP | IFF_RUNNING;
+	if (ioctl(fd, SIOCSIFFLAGS, r) != 0)
+		give_up("IFF_UP");
+	close(fd);
+}
+
 /* A device of the namespace; this thread stays in it. */
 static int open_device(const char *netns, const char *address)
 {
-	struct ifreq r = { .ifr_flags = IFF_TUN | IFF_NO_PI };
 	const int space = open(netns, O_RDONLY | O_CLOEXEC);
+	struct ifreq r;
 	int device, fd;
 
 	if (space < 0 || setns(space, CLONE_NEWNET) != 0)
 		give_up(netns);
 	close(space);
-	device = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	snprintf(r.ifr_name, sizeof r.ifr_name, "line0");
-	if (device < 0 || fd < 0 || ioctl(device, TUNSETIFF, &r) != 0)
-		give_up("/dev/net/tun");
+	device = make_device(&r, "line0", IFF_TUN, &fd);
 	set_address(&r, fd, SIOCSIFADDR, address);
 	set_address(&r, fd, SIOCSIFNETMASK, "255.255.255.0");
 	r.ifr_mtu = MTU;
 	if (ioctl(fd, SIOCSIFMTU, &r) != 0)
 		give_up("MTU");
-	r.ifr_flags = IFF_UP | IFF_RUNNING;
-	if (ioctl(fd, SIOCSIFFLAGS, &r) != 0)
-		give_up("IFF_UP");
-	close(fd);
+	start_device(&r, fd);
+	return device;
+}
+
+/* A port of the bridge. */
+static int open_port(const char *bridge, const char *name)
+{
+	struct ifreq r, of_bridge = { .ifr_flags = 0 };
+	int device, fd;
+
+	device = make_device(&r, name, IFF_TAP, &fd);
+	snprintf(of_bridge.ifr_name, sizeof of_bridge.ifr_name, "%s", bridge);
+	of_bridge.ifr_ifindex = (int)if_nametoindex(name);
+	if (ioctl(fd, SIOCBRADDIF, &of_bridge) != 0)
+		give_up(bridge);
+	start_device(&r, fd);
 	return device;
 }
 
@@ -176,7 +209,7 @@ static uint64_t due(struct way *w, uint32_t bytes)
 
 static void take_packets(struct way *w)
 {
-	uint8_t data[MTU];
+	uint8_t data[FRAME_MAX];
 	struct packet *p;
 	ssize_t n;
 
@@ -239,15 +272,22 @@ static void run(void)
 
 int main(int argc, char **argv)
 {
-	if (argc < 3) {
-		fprintf(stderr, "usage: line NETNS_A NETNS_B [KEY=VALUE...]\n");
+	const bool bridges = argc > 1 && strcmp(argv[1], "--bridge") == 0;
+	char **ends = argv + (bridges ? 2 : 1);
+
+	if (argc < (bridges ? 4 : 3)) {
+		fprintf(stderr,
+			"usage: line NETNS_A NETNS_B [KEY=VALUE...]\n"
+			"       line --bridge BRIDGE_A BRIDGE_B [KEY=VALUE...]\n");
 		return 2;
 	}
 	way[0].queue_packets = way[1].queue_packets = 10000;
-	for (int i = 3; i < argc; i++)
-		set(argv[i]);
-	way[0].from = way[1].to = open_device(argv[1], "10.78.0.1");
-	way[1].from = way[0].to = open_device(argv[2], "10.78.0.2");
+	for (char **word = ends + 2; *word != NULL; word++)
+		set(*word);
+	way[0].from = way[1].to = bridges ? open_port(ends[0], "lineA") :
+					    open_device(ends[0], "10.78.0.1");
+	way[1].from = way[0].to = bridges ? open_port(ends[1], "lineB") :
+					    open_device(ends[1], "10.78.0.2");
 	puts("ready");
 	fflush(stdout);
 	run();

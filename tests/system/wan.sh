@@ -1,0 +1,114 @@
+#!/bin/bash
+# wan.sh - five members on real Corosync; lyon's hosts stand behind a line of 100 ms each
+# way that loses packets. Sync mode: a copy stays current as long as the line holds, without
+# a refresh; the lag that the status shows is bounded. A client judges every acknowledged
+# record (nbd_records.c).
+#
+# SECONDS_EACH of each part (40; an hour is 3600), LINE_KEYS of the line.
+set -u
+# shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
+. "$(dirname "$(readlink -f "$0")")/lab.sh"
+export STACK=corosync TOKEN=5000
+
+SECONDS_EACH=${SECONDS_EACH:-40}
+LINE_KEYS=${LINE_KEYS:-delay=100 jitter=5 rate=100000 loss=1}
+client=
+
+# ---- verbs --------------------------------------------------------------------------
+
+run() {
+	local on=$1 command=$2; shift 2
+	said=$(node "$on" hamirror "$command" data "$@" 2>&1) ||
+		fail "$on: hamirror $command data $*: $said"
+}
+field() {
+	node "$1" hamirror status data --json 2> /dev/null | python3 -c '
+import json, sys
+status = json.load(sys.stdin)
+for part in [s for s in status["sites"] if s["name"] == sys.argv[1]] or [status]:
+    print(part[sys.argv[2]])
+' "$2" "$3" 2> /dev/null
+}
+current() { [ "$(field "$1" "$2" data) $(field "$1" "$2" current)" = "UpToDate True" ]; }
+lyon_is_current() { current n1 lyon; }
+level() { current n1 lyon && [ "$(field n1 lyon lag_bytes)" = 0 ]; }
+await_current() {
+	await 60 current "$1" "$2" ||
+		fail "$2 did not become current: $(node "$1" hamirror why data)"
+}
+events() { node "$1" cat /var/log/hamirror/data.log; }
+count_events() { events n1 | grep -c "$1"; }
+
+# ---- the client ---------------------------------------------------------------------
+
+acknowledged() { sed -n 's/^acknowledged \([0-9]*\) .*/\1/p' "$LAB/progress" 2> /dev/null; }
+has_written() { [ "$(acknowledged)" -ge "$1" ]; }
+client_begin() {
+	local pid
+	read -r pid _ < "$LAB/n1/pid"
+	"$BUILD/tests/system/nbd_records" "$LAB/progress" 7 \
+		"nbd+unix:///db?socket=/proc/$pid/root/run/hamirror/data/nbd" \
+		> "$LAB/client" 2>&1 &
+	client=$!
+	await 10 test -s "$LAB/progress" || fail "the client did not start"
+}
+client_end() {
+	kill -TERM "$client"
+	wait "$client" || fail "the client found a loss: $(cat "$LAB/client")"
+	client=
+}
+wan_end() {
+	local status=$?
+	[ -z "$client" ] || kill -9 "$client" 2> /dev/null
+	(exit $status)
+	lab_end
+}
+
+# Watch production and its copy for SECONDS_EACH: $1 has to hold all the time.
+# Prints the most that the copy lagged, in ms and bytes.
+watch() {
+	local end=$((SECONDS + SECONDS_EACH)) ms bytes most_ms=0 most_bytes=0
+	while [ $SECONDS -lt $end ]; do
+		kill -0 "$client" 2> /dev/null ||
+			fail "the client found a loss: $(cat "$LAB/client")"
+		"$1" || fail "$1 does not hold: $(node n1 hamirror why data)"
+		ms=$(field n1 lyon lag_ms) bytes=$(field n1 lyon lag_bytes)
+		[ "$ms" = None ] || [ "$ms" -le "$most_ms" ] || most_ms=$ms
+		[ "$bytes" = None ] || [ "$bytes" -le "$most_bytes" ] || most_bytes=$bytes
+		sleep 1 # a look a second is what is meant
+	done
+	echo "$most_ms ms and $most_bytes bytes"
+}
+
+# ---- the story ----------------------------------------------------------------------
+
+lab_needs
+for program in nbd_records line; do
+	[ -x "$BUILD/tests/system/$program" ] ||
+		make -s -C "$BUILD" tests/system/$program || fail "no $program in $BUILD"
+done
+export LINE=$BUILD/tests/system/line
+trap wan_end EXIT
+trap 'exit 130' INT TERM HUP
+lab_new
+lab_start
+mirror_create data 16 128 "attach: none"
+for n in n5 n4 n3 n2; do run $n start; done
+run n1 promote --wait 30
+await_current n1 lyon
+
+# shellcheck disable=SC2086
+"$TESTBED" line n1,n2,n5 n3,n4 $LINE_KEYS || fail "no line"
+refreshes=$(count_events refresh)
+client_begin
+most=$(watch lyon_is_current) || exit 1
+writes=$(acknowledged)
+client_end
+await 60 level || fail "lyon is not level: $(node n1 hamirror why data)"
+[ "$(count_events refresh)" = "$refreshes" ] || fail "lyon was refreshed"
+echo "ok: sync over $LINE_KEYS: $writes writes, lyon lagged $most at most, no refresh"
+
+run n1 demote
+for n in $NODES; do run $n stop; done
+cmp "$LAB/site/paris/data-db" "$LAB/site/lyon/data-db" || fail "the disks differ"
+echo "ok: stopped, the disks are equal"
