@@ -43,6 +43,7 @@ enum cli_option {
 struct cli_arguments {
 	uint32_t given;     /* enum cli_option of those that were */
 	uint32_t wait_s;    /* CLI_WAIT */
+	uint32_t drain_s;   /* the daemon may take so much longer */
 	uint32_t kill_s;    /* CLI_KILL */
 	const char *config; /* CLI_CONFIG, else NULL; and so on */
 	const char *copy_of;

@@ -116,8 +116,8 @@ static enum cli_exit command(const struct cli_arguments *a, json_t *request)
 	}
 	if ((a->given & CLI_WAIT) != 0)
 		json_object_set_new(request, "wait", json_integer(a->wait_s));
-	status = cli_daemon_ask(&a->instance, &line, request, wait_s + CLI_SLACK_S,
-				&reply);
+	status = cli_daemon_ask(&a->instance, &line, request,
+				wait_s + CLI_SLACK_S + a->drain_s, &reply);
 	if (reply != NULL)
 		cli_reply_print(a, reply, status);
 	json_decref(reply);
@@ -138,11 +138,14 @@ struct cli_arguments cli_with_frozen_timeout(const struct cli_arguments *a)
 	struct cli_arguments more = *a;
 	uint32_t node;
 
-	if ((a->given & CLI_WAIT) == 0 && config != NULL && errors != NULL &&
-	    config_instance_load(&a->instance, a->config, config, &node, errors) == 0)
-		more.wait_s = (config->frozen_timeout_ms + 999) / 1000;
-	else if ((a->given & CLI_WAIT) == 0)
+	if ((a->given & CLI_WAIT) == 0)
 		more.wait_s = DEFAULT_WAIT_S;
+	if (config != NULL && errors != NULL &&
+	    config_instance_load(&a->instance, a->config, config, &node, errors) == 0) {
+		if ((a->given & CLI_WAIT) == 0)
+			more.wait_s = (config->frozen_timeout_ms + 999) / 1000;
+		more.drain_s = (config->demote_drain_ms + 999) / 1000;
+	}
 	more.given |= CLI_WAIT;
 	free(config);
 	free(errors);

@@ -30,7 +30,7 @@ struct ending {
 	const struct cli_arguments *a;
 	bool may_kill;
 	int64_t until_ms; /* may_kill: then it is killed */
-	uint32_t wait_s;
+	uint32_t wait_s, drain_s;
 	pid_t pid;
 	bool ends;   /* it has said that it ends, stopped in order or not */
 	bool stands; /* it has said that it does not */
@@ -64,7 +64,7 @@ static enum cli_exit ask(struct ending *e)
 	json_t *reply = NULL;
 	struct cli_line line;
 	enum cli_exit status = cli_daemon_open(&e->a->instance, &line);
-	int64_t wait_s = e->wait_s + CLI_SLACK_S;
+	int64_t wait_s = e->wait_s + CLI_SLACK_S + e->drain_s;
 
 	if (status != CLI_DONE)
 		return status;
@@ -143,6 +143,7 @@ static enum cli_exit stop(const struct cli_arguments *a)
 		.may_kill = (a->given & CLI_KILL) != 0,
 		.until_ms = now_ms() + (int64_t)a->kill_s * 1000,
 		.wait_s = more.wait_s,
+		.drain_s = more.drain_s,
 	};
 	enum cli_exit status = ask(&e);
 

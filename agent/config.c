@@ -123,6 +123,7 @@ static void set_defaults(struct config *config)
 		.port = 7790,
 		.copy_timeout_ms = 10000,
 		.frozen_timeout_ms = 30000,
+		.demote_drain_ms = 10000,
 		.device_timeout_ms = 15000,
 		.bypass_at_percent = 80,
 		.task_range_count = 4,

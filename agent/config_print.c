@@ -78,10 +78,10 @@ void config_print_yaml(const struct config *c, FILE *out)
 		config_unprotected_words[c->unprotected],
 		config_no_quorum_words[c->on_no_quorum]);
 	fprintf(out,
-		"copy-timeout: %u\nfrozen-timeout: %u\ndevice-timeout: %u\n"
-		"bypass-at: %u\n",
-		c->copy_timeout_ms, c->frozen_timeout_ms, c->device_timeout_ms,
-		c->bypass_at_percent);
+		"copy-timeout: %u\nfrozen-timeout: %u\ndemote-drain: %u\n"
+		"device-timeout: %u\nbypass-at: %u\n",
+		c->copy_timeout_ms, c->frozen_timeout_ms, c->demote_drain_ms,
+		c->device_timeout_ms, c->bypass_at_percent);
 	if (c->lease_ms != 0)
 		fprintf(out, "lease: %u\n", c->lease_ms);
 	fprintf(out, "tasks: {ranges: %u, per-range: %u}\n", c->task_range_count,
@@ -137,7 +137,7 @@ json_t *config_json(const struct config *c)
 	for (uint32_t s = 0; s < c->site_count; s++)
 		json_array_append_new(sites, site_json(c, s));
 	return json_pack(
-		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:i, s:i, "
+		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, "
 		"s:i, s:o, "
 		"s:{s:i, s:i}, s:I, s:o, s:s}",
 		"mirror", c->mirror, "mode", config_mode_words[c->mode], "cluster",
@@ -147,8 +147,8 @@ json_t *config_json(const struct config *c)
 		config_unprotected_words[c->unprotected], "on_no_quorum",
 		config_no_quorum_words[c->on_no_quorum], "device_timeout_ms",
 		c->device_timeout_ms, "copy_timeout_ms", c->copy_timeout_ms,
-		"frozen_timeout_ms", c->frozen_timeout_ms, "bypass_at_percent",
-		c->bypass_at_percent, "lease_ms",
+		"frozen_timeout_ms", c->frozen_timeout_ms, "demote_drain_ms",
+		c->demote_drain_ms, "bypass_at_percent", c->bypass_at_percent, "lease_ms",
 		c->lease_ms != 0 ? json_integer(c->lease_ms) : json_null(), "tasks",
 		"ranges", c->task_range_count, "per_range", c->task_per_range_count,
 		"memory_bytes", (json_int_t)c->memory_bytes, "spin_us",

@@ -23,7 +23,8 @@
 
 #define PHYSICAL_COUNT_MAX 32
 #define STACK_DEPTH_MAX 16
-#define GRACE_MS 15000u
+#define GRACE_MS 15000u       /* beyond frozen-timeout, with so much ... */
+#define GRACE_DRAIN_MS 10000u /* ... of demote-drain in it: agent/request.c */
 #define STOP_TIMEOUT_MS 90000u /* ocf/disk; so is the next */
 #define PROMOTE_TIMEOUT_MS 90000u
 #define MONITOR_TIMEOUT_MS 20000u /* Pacemaker's default for an operation */
@@ -185,6 +186,12 @@ static void warn_of_times(const struct config *config, const struct warner *w)
 		     "needs a timeout above the agent's default of %u ms, else writes fail "
 		     "earlier",
 		     config->frozen_timeout_ms, GRACE_MS, STOP_TIMEOUT_MS);
+	if (config->demote_drain_ms > GRACE_DRAIN_MS)
+		warn(w, CONFIG_UNWISE,
+		     "demote-drain is %u ms: a demote or stop may take that beyond "
+		     "frozen-timeout, of which a timeout of %u ms, the agent's default, has "
+		     "%u ms; with more the timeouts need as much more",
+		     config->demote_drain_ms, STOP_TIMEOUT_MS, GRACE_DRAIN_MS);
 	if (config->copy_timeout_ms >= MONITOR_TIMEOUT_MS)
 		warn(w, CONFIG_UNWISE,
 		     "copy-timeout is %u ms: a copy that hangs holds writes for so long, and "

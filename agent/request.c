@@ -26,6 +26,7 @@
 #define PROMOTE_WAIT_MS 30000 /* docs/control.md */
 /* After frozen writes were failed a demotion or stop has this long to end. */
 #define GRACE_MS 15000
+#define GRACE_DRAIN_MS 10000 /* of it; a longer demote-drain makes it longer */
 
 #define PENDING_MAX (AGENT_CLIENTS_MAX + 1) /* one a client, and the signal's stop */
 
@@ -45,7 +46,7 @@ struct pending {
 	struct agent_follower follower;
 	enum cluster_command_type command;
 	uint64_t id;
-	bool now;   /* events: list the things that exist, then end */
+	bool now;          /* events: list the things that exist, then end */
 	bool grace, timed; /* frozen writes were failed; `timer` runs */
 	qb_loop_timer_handle timer;
 };
@@ -134,6 +135,13 @@ static bool releases(enum cluster_command_type type)
 	return type == CLUSTER_COMMAND_DEMOTE || type == CLUSTER_COMMAND_STOP;
 }
 
+static uint64_t grace_ms(const struct config *config)
+{
+	return config->demote_drain_ms > GRACE_DRAIN_MS ?
+		       GRACE_MS - GRACE_DRAIN_MS + config->demote_drain_ms :
+		       GRACE_MS;
+}
+
 static void expired(void *data)
 {
 	struct pending *p = data;
@@ -151,7 +159,7 @@ static void expired(void *data)
 	    !agent_node_hangs(r->node, text, sizeof text)) {
 		p->grace = true;
 		agent_node_fail_frozen(r->node);
-		set_timer(p, GRACE_MS);
+		set_timer(p, grace_ms(r->setup.config));
 		return;
 	}
 	timeout_text(r, text, sizeof text);
@@ -216,6 +224,22 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 	agent_node_command(r->node, &cmd);
 }
 
+/* After a demotion: the sites that may be promoted now. */
+static json_t *heirs(const struct agent_requests *r)
+{
+	struct cluster_status *s = calloc(1, sizeof *s);
+	json_t *names = json_array();
+
+	if (s != NULL)
+		agent_node_members_get(r->node, s);
+	for (uint32_t i = 0; s != NULL && i < s->site_count; i++)
+		if (s->sites[i].may_promote)
+			json_array_append_new(names,
+					      json_string(r->setup.config->site[i].name));
+	free(s);
+	return json_pack("{s:o}", "may_promote", names);
+}
+
 void agent_requests_reply(void *requests, uint64_t id, int exit_status, const char *text)
 {
 	struct agent_requests *r = requests;
@@ -230,7 +254,12 @@ void agent_requests_reply(void *requests, uint64_t id, int exit_status, const ch
 		stopped = p->command == CLUSTER_COMMAND_STOP &&
 			  (exit_status == 0 || p->client == NULL);
 		if (p->client != NULL)
-			agent_client_reply(p->client, NULL, exit_status, text);
+			agent_client_reply(p->client,
+					   p->command == CLUSTER_COMMAND_DEMOTE &&
+							   exit_status == 0 ?
+						   heirs(r) :
+						   NULL,
+					   exit_status, text);
 		pending_end(p);
 		if (stopped)
 			r->setup.stopped(r->setup.owner);

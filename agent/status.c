@@ -206,6 +206,7 @@ static json_t *site(const struct status_input *in, uint32_t s)
 	    agent_status_current_is_known(in, s) ?
 		    json_boolean(agent_status_is_current(in, s)) :
 		    json_null());
+	put(o, "may_promote", json_boolean(c->may_promote));
 	put(o, "link",
 	    c->role == CLUSTER_SITE_COPY ? json_string(agent_link_text(c->link)) :
 					   json_null());

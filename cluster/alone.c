@@ -240,6 +240,8 @@ static void link_changed(struct cluster_core *c, const struct fact *f)
 	if (f->site >= c->config->site_count)
 		return;
 	a->link[f->site] = f->link;
+	if (f->link >= LINK_CATCHING_UP && a->state == ALONE_OPEN)
+		a->heirs = 0; /* it is production now */
 	if (f->link < LINK_CATCHING_UP || (a->lost >> f->site & 1) == 0)
 		return;
 	a->lost &= ~(1u << f->site);
@@ -262,7 +264,7 @@ static void demote_order(struct cluster_core *c, uint32_t wait_ms)
 static void demoted(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
-	char text[320 + FACT_TEXT_MAX], heirs[120] = "";
+	char text[320 + FACT_TEXT_MAX], heirs[200], names[100];
 
 	if (a->state != ALONE_DEMOTING || f->order_id != a->demote_id)
 		return;
@@ -271,14 +273,13 @@ static void demoted(struct cluster_core *c, const struct fact *f)
 	a->marks = f->marks;
 	a->waited = a->lost = 0;
 	cluster_alone_links(c);
-	if (f->clean && f->level_sites == 0)
-		snprintf(heirs, sizeof heirs,
-			 ": no other site has all of it, and none is promoted without "
-			 "this one");
-	for (uint32_t s = 0; s < c->config->site_count && f->clean; s++)
-		if ((f->level_sites >> s & 1) != 0)
-			snprintf(heirs, sizeof heirs, ": %s has all of it",
-				 cluster_site_name(c, (int32_t)s));
+	a->heirs = f->clean ? f->level_sites : 0;
+	cluster_status_sites(c, a->heirs | 1u << a->site, names, sizeof names);
+	snprintf(heirs, sizeof heirs, "%s; may be promoted now: %s",
+		 f->clean && a->heirs == 0 ? ": no other site has all of it, and none is "
+					     "promoted without this one" :
+					     "",
+		 names);
 	snprintf(text, sizeof text,
 		 "demoted%s%s%s; the end of generation %llu is at %llu%s",
 		 f->clean ? "" : ", not drained: what was frozen has failed",

@@ -54,6 +54,7 @@ struct alone {
 	uint32_t waited;          /* writes wait for these */
 	uint32_t lost;            /* ... though they are gone */
 	uint32_t linked;
+	uint32_t heirs; /* sites that were told of our clean end */
 	enum link_state link[CONFIG_SITE_COUNT_MAX];
 	uint64_t ready_count;
 	uint32_t reason; /* of the generation being opened */

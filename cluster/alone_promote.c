@@ -465,6 +465,7 @@ void cluster_alone_serving(struct cluster_core *c, const struct fact *f)
 	if (newest == NULL || !uuid_equal(&newest->id, &a->opened.id))
 		history_append(&a->history, &a->opened);
 	a->clean = false;
+	a->heirs = 0;
 	cluster_alone_set_state(a, ALONE_SERVING);
 	cluster_alone_links(c);
 	snprintf(text, sizeof text,

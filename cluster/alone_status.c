@@ -155,6 +155,12 @@ void cluster_alone_status(const struct cluster_core *c, struct cluster_status *s
 	status->nodes[c->self.node].voter = true;
 	status->nodes[c->self.node].reach = 1u << a->site;
 	for (uint32_t s = 0; s < c->config->site_count; s++)
+		status->sites[s].may_promote = s == a->site ?
+						       serves || a->clean ||
+							       (newest != NULL &&
+								newest->site == s) :
+						       (a->heirs >> s & 1) != 0;
+	for (uint32_t s = 0; s < c->config->site_count; s++)
 		if (s == a->site)
 			own_fill(c, serves, &status->sites[s]);
 		else

@@ -184,6 +184,7 @@ struct cluster_status_site {
 	enum cluster_site_role role;
 	int32_t host;               /* index in config->node, -1: unhosted */
 	bool current;               /* in the view's current set */
+	bool may_promote;           /* without a force, once nothing serves */
 	enum data_state data;       /* as its host says */
 	enum link_state link;       /* as production says */
 	struct site_marks marks;

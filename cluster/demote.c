@@ -45,6 +45,7 @@ void cluster_demote_fact(struct cluster_core *c, const struct fact *f)
 	r->demoted_clean = f->clean;
 	r->demoted_waited = true;
 	r->demoted_end = f->marks.logged;
+	r->demoted_level = f->level_sites;
 	r->demoted_incarnation = r->incarnation;
 	r->demoted_generation = r->generation;
 	r->marks = f->marks;
@@ -68,22 +69,24 @@ void cluster_demote_fact(struct cluster_core *c, const struct fact *f)
 void cluster_demote_end(struct cluster_core *c, struct command *w)
 {
 	const struct role *r = &c->role;
-	char text[256];
+	char text[512], heirs[160];
 
 	if (r->serve >= SERVE_STARTING ||
 	    (r->demoted && cluster_command_is_waiting(c, w)))
 		return;
+	cluster_status_sites(c, cluster_status_heirs(c), heirs, sizeof heirs);
 	if (r->demoted)
 		snprintf(text, sizeof text,
 			 "demoted here; the members do not know it yet: %s",
 			 c->quorate ? "no view was agreed in time" : "no quorum");
 	else if (w->demoted)
 		snprintf(text, sizeof text,
-			 "demoted%s%s%.150s; its log ends with sequence %llu",
+			 "demoted%s%s%.150s; its log ends with sequence %llu; may be "
+			 "promoted now: %s",
 			 r->demoted_clean ? ", drained" :
 					    ", not drained: what was frozen has failed",
 			 r->demoted_text[0] != 0 ? ": " : "", r->demoted_text,
-			 (unsigned long long)r->demoted_end);
+			 (unsigned long long)r->demoted_end, heirs);
 	else
 		snprintf(text, sizeof text, "this node is not production");
 	cluster_command_end(c, w, 0, text);

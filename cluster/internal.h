@@ -192,6 +192,7 @@ struct role {
 	char demoted_text[200]; /* why it was not drained, or "" */
 	bool demoted_waited;    /* it had waited older leases out */
 	uint64_t demoted_end, demoted_incarnation;
+	uint32_t demoted_level; /* sites that have all up to that end */
 	struct uuid demoted_generation;
 	/* To follow that production here undoes this, and asks first (undo.c); "": nothing. */
 	uint32_t undo_site;
@@ -572,6 +573,12 @@ bool cluster_lease_is_valid(const struct cluster_core *c);
 int32_t cluster_score_of(const struct cluster_core *c);
 /* The node that answers clients as production of the view in effect, or VIEW_NONE. */
 int32_t cluster_status_serving_node(const struct cluster_core *c);
+
+/* Names of `sites`: "paris, lyon"; "none". */
+void cluster_status_sites(const struct cluster_core *c, uint32_t sites, char *text,
+			  size_t size);
+/* The sites that may be promoted without a force once nothing serves (D4). */
+uint32_t cluster_status_heirs(const struct cluster_core *c);
 
 /* Why those that are here are no majority of `v`, and what would help. True: that names
  * the force. */

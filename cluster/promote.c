@@ -251,6 +251,7 @@ void cluster_promote_end(struct cluster_core *c, int32_t exit_status, const char
 		if (c->promote.state == PROMOTE_LEASE) {
 			r->demoted = true;
 			r->demoted_clean = r->demoted_waited = false;
+			r->demoted_level = 0;
 			r->demoted_incarnation = r->incarnation;
 			r->demoted_generation = r->generation;
 		}
@@ -528,6 +529,7 @@ static void serving(struct cluster_core *c, const struct fact *f)
 	if (f->error != 0) {
 		c->role.demoted = true;
 		c->role.demoted_clean = false;
+		c->role.demoted_level = 0;
 		c->role.demoted_waited = true;
 		c->role.demoted_incarnation = c->role.incarnation;
 		c->role.demoted_generation = c->role.generation;

@@ -19,6 +19,43 @@ int32_t cluster_status_serving_node(const struct cluster_core *c)
 	return v->production_node;
 }
 
+void cluster_status_sites(const struct cluster_core *c, uint32_t sites, char *text,
+			  size_t size)
+{
+	size_t at = 0;
+
+	snprintf(text, size, "none");
+	for (uint32_t s = 0; s < c->config->site_count && at < size; s++)
+		if ((sites >> s & 1) != 0)
+			at += (size_t)snprintf(text + at, size - at, "%s%s",
+					       at > 0 ? ", " : "",
+					       cluster_site_name(c, (int32_t)s));
+}
+
+/* It has all up to the clean end: production's host saw that, or it says so itself. */
+static bool has_clean_end(const struct cluster_core *c, const struct view *v, uint32_t s)
+{
+	const struct role *r = &c->role;
+	const struct node *host = cluster_join_host_of(c, s);
+
+	return v->clean &&
+	       (((r->demoted_level >> s & 1) != 0 &&
+		 uuid_equal(&cluster_view_generation(v)->id, &r->demoted_generation)) ||
+		(host != NULL && host->said.marks.durable >= v->clean_end));
+}
+
+uint32_t cluster_status_heirs(const struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	uint32_t sites = 0;
+
+	for (uint32_t s = 0; v != NULL && s < v->site_count; s++)
+		if (v->production_site == (int32_t)s || v->site[s].current ||
+		    has_clean_end(c, v, s))
+			sites |= 1u << s;
+	return sites;
+}
+
 /* Names of the voters that are not here: "n1, n3". */
 static void voters_away(const struct cluster_core *c, const struct view *v, char *text,
 			size_t size)
@@ -312,6 +349,8 @@ void cluster_status_get(const struct cluster_core *c, uint64_t now_ns,
 	whole_text(c, status->text, sizeof status->text);
 	for (uint32_t n = 0; n < c->config->node_count; n++)
 		node_fill(c, n, &status->nodes[n]);
-	for (uint32_t s = 0; s < c->config->site_count; s++)
+	for (uint32_t s = 0; s < c->config->site_count; s++) {
 		site_fill(c, s, &status->sites[s]);
+		status->sites[s].may_promote = (cluster_status_heirs(c) >> s & 1) != 0;
+	}
 }

@@ -66,6 +66,8 @@ struct config {
 	uint16_t port;                      /* 7790 */
 	uint32_t copy_timeout_ms;           /* 10000: nothing confirmed for so long: lost */
 	uint32_t frozen_timeout_ms;         /* 30000: stop or demote fails frozen I/O after */
+	uint32_t demote_drain_ms;           /* 10000: a demote waits so long for copies that
+					       follow, when nothing is frozen any more */
 	uint32_t device_timeout_ms;         /* 15000: a device that does not answer for so
 					       long has failed; 0: never */
 	uint32_t bypass_at_percent;         /* 80: log fill above which maps take over */

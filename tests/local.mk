@@ -22,6 +22,7 @@ unit_tests = \
 	tests/unit/test_disk_open_driver \
 	tests/unit/test_engine \
 	tests/unit/test_engine_failures \
+	tests/unit/test_engine_drain \
 	tests/unit/test_engine_hangs \
 	tests/unit/test_engine_refresh \
 	tests/unit/test_engine_alone \
@@ -181,6 +182,7 @@ engine_pair = \
 	tests/unit/pair_private.h
 tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(engine_pair)
 tests_unit_test_engine_failures_SOURCES = tests/unit/test_engine_failures.c $(engine_pair)
+tests_unit_test_engine_drain_SOURCES = tests/unit/test_engine_drain.c $(engine_pair)
 tests_unit_test_engine_hangs_SOURCES = tests/unit/test_engine_hangs.c $(engine_pair)
 tests_unit_test_engine_refresh_SOURCES = tests/unit/test_engine_refresh.c $(engine_pair)
 tests_unit_test_engine_alone_SOURCES = tests/unit/test_engine_alone.c $(engine_pair)

@@ -1,14 +1,18 @@
 /* engine/demote.c - ceasing to be production.
  *
  *   demoting    what is awaited                              next
- *   drain       every request answered, all of it durable    mark clean
+ *   drain       every request answered, all of it durable    follow
  *               wherever it is waited for; or the deadline   fail what is frozen
+ *   follow      all of it durable at every linked copy that  mark clean
+ *               follows; or demote-drain is over
  *   mark        the clean mark durable here, told to copies  close clients
  *   close       the front-end's sockets are closed           idle, FACT_DEMOTED
  */
 #include <stdio.h>
 
 #include "mirror/engine/state.h"
+
+#define TELL_NS (1000 * NS_PER_MS) /* the clean end leaves for the copies within */
 
 void mirror_become_idle(struct mirror_engine *m)
 {
@@ -29,7 +33,7 @@ void mirror_demoted(struct mirror_engine *m)
 	f = mirror_engine_fact(m, FACT_DEMOTED);
 	f->order_id = m->open.demote.order_id;
 	f->clean = m->open.demote.clean;
-	f->level_sites = m->open.demote.clean ? m->open.demote.heirs : 0;
+	f->level_sites = m->open.demote.clean ? m->open.demote.level : 0;
 	f->marks.logged = f->sequence = m->open.marks.last;
 	f->marks.durable = m->open.marks.durable;
 	memcpy(f->text, m->open.demote.text, sizeof f->text);
@@ -66,6 +70,7 @@ void mirror_demote_order(struct mirror_engine *m, const struct order *o)
 		mirror_engine_set_state(m, ENGINE_DEMOTING);
 		m->open.demote.order_id = o->id;
 		m->open.demote.deadline_ns = m->now_ns + o->wait_ms * NS_PER_MS;
+		m->open.demote.drain_until_ns = 0;
 		m->open.demote.clean = false;
 		m->open.demote.closing = false;
 		m->open.demote.text[0] = 0;
@@ -109,19 +114,45 @@ static void mark_clean(struct mirror_engine *m)
 	m->open.demote.clean = true;
 	m->open.demote.told = false;
 	m->open.demote.heirs = mirror_heir(m);
+	m->open.demote.level = m->config->cluster ? mirror_copies_level(m) :
+						    m->open.demote.heirs;
+	if (m->open.demote.deadline_ns < m->now_ns + TELL_NS)
+		m->open.demote.deadline_ns = m->now_ns + TELL_NS;
 	mirror_store_handed_over(m, !m->config->cluster && m->open.demote.heirs != 0);
 	mirror_store_clean(m, &g->id, m->open.marks.last);
 	m->open.demote.ticket = mirror_superblock_want(m);
 }
 
-/* The mark is durable here first: it says that another may be promoted. */
+/* Copies that writes do not wait for get all of it too, in the time given. */
+static bool is_followed(struct mirror_engine *m)
+{
+	struct engine_demote *d = &m->open.demote;
+
+	if (d->drain_until_ns == 0)
+		d->drain_until_ns = m->now_ns + m->config->demote_drain_ms * NS_PER_MS;
+	if (m->now_ns >= d->drain_until_ns ||
+	    mirror_copies_level(m) == mirror_copies_following(m))
+		return true;
+	mirror_engine_wake(m, d->drain_until_ns);
+	return false;
+}
+
+/* The mark is durable here first: it says that another may be promoted. A copy that does
+ * not take the news in time has all of it, but does not know that. */
 static void tell_heirs(struct mirror_engine *m)
 {
-	if (m->open.demote.told)
-		return;
-	m->open.demote.told = true;
-	mirror_links_send_demoted(m, m->open.demote.heirs, &m->open.sb.clean.generation,
-				  m->open.sb.clean.sequence);
+	struct engine_demote *d = &m->open.demote;
+
+	if (!d->told)
+		mirror_links_send_demoted(m, d->heirs, &m->open.sb.clean.generation,
+					  m->open.sb.clean.sequence);
+	d->told = true;
+	if (mirror_links_sent_all(m)) {
+		close_clients(m);
+	} else if (m->now_ns >= d->deadline_ns) {
+		d->level = m->config->cluster ? d->level : 0;
+		close_clients(m);
+	}
 }
 
 /* The time is over, or no more can be drained. */
@@ -142,6 +173,16 @@ static void end_unclean(struct mirror_engine *m)
 	close_clients(m);
 }
 
+/* Something is frozen still, or the clean mark does not come to the log. */
+static bool is_overdue(const struct mirror_engine *m)
+{
+	const struct engine_demote *d = &m->open.demote;
+
+	if (d->clean)
+		return !d->told && m->now_ns >= d->deadline_ns;
+	return d->drain_until_ns == 0 && m->now_ns >= d->deadline_ns;
+}
+
 void mirror_demote_pump(struct mirror_engine *m)
 {
 	/* FUA: the log ends with the mark, and it is to be durable itself, at once. */
@@ -151,26 +192,25 @@ void mirror_demote_pump(struct mirror_engine *m)
 	mirror_mark_pump(m);
 	if (m->state != ENGINE_DEMOTING || m->open.demote.closing)
 		return;
-	if (m->now_ns >= m->open.demote.deadline_ns || m->open.failed) {
+	if (m->open.failed || is_overdue(m)) {
 		end_unclean(m);
 		return;
 	}
 	mirror_engine_wake(m, m->open.demote.deadline_ns);
 	if (m->open.demote.clean) {
-		if (!mirror_superblock_has(m, m->open.demote.ticket))
-			return;
-		tell_heirs(m);
-		if (mirror_links_sent_all(m))
-			close_clients(m);
+		if (mirror_superblock_has(m, m->open.demote.ticket))
+			tell_heirs(m);
 		return;
 	}
 	if (m->open.requests.pending_count > 0 || m->open.requests.waiting.head != NULL ||
 	    !reads_are_done(m))
 		return;
-	if (mirror_ack_flushed(&m->open.requests.ack) >= m->open.marks.last)
-		mark_clean(m);
-	else if (m->memory.records[m->open.marks.last % RECORDS_MAX].header.type !=
-			 MIRROR_RECORD_FLUSH ||
-		 m->open.marks.last == m->open.marks.home_flushed)
+	if (mirror_ack_flushed(&m->open.requests.ack) >= m->open.marks.last) {
+		if (is_followed(m))
+			mark_clean(m);
+	} else if (m->memory.records[m->open.marks.last % RECORDS_MAX].header.type !=
+			   MIRROR_RECORD_FLUSH ||
+		   m->open.marks.last == m->open.marks.home_flushed) {
 		mirror_record_stamp(m, &flush, NULL);
+	}
 }

@@ -214,19 +214,43 @@ bool mirror_promise_is_void(const struct mirror_engine *m)
 
 /* ---- demote ---------------------------------------------------------------- */
 
+/* Linked, and its stream brings it all that it lacks. A refresh goes on only while
+ * production serves; at its end the stream alone is awaited. */
+static bool is_following(const struct mirror_engine *m, uint32_t site)
+{
+	const struct engine_peer *p = &m->open.peer[site];
+
+	return p->link != MIRROR_LINK_NONE && m->link[p->link].use == LINK_STREAM_OUT &&
+	       m->link[p->link].sending &&
+	       (p->refresh.phase == REFRESH_NONE || p->refresh.phase == REFRESH_ENDING);
+}
+
+uint32_t mirror_copies_following(const struct mirror_engine *m)
+{
+	uint32_t sites = 0;
+
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->open.site && is_following(m, s))
+			sites |= 1u << s;
+	return sites;
+}
+
+uint32_t mirror_copies_level(const struct mirror_engine *m)
+{
+	uint32_t sites = mirror_copies_following(m);
+
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (m->open.peer[s].refresh.phase != REFRESH_NONE ||
+		    m->open.peer[s].proven_durable < m->open.marks.last)
+			sites &= ~(1u << s);
+	return sites;
+}
+
 /* The copy that is told of the clean end, as a bit: without members one that has all of
  * it durable, and after that this site does not go on without asking it. */
 uint32_t mirror_heir(const struct mirror_engine *m)
 {
-	if (m->config->cluster)
-		return UINT32_MAX;
-	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++) {
-		const struct engine_link *l = &m->link[i];
+	const uint32_t level = mirror_copies_level(m);
 
-		if (l->use == LINK_STREAM_OUT && m->open.peer[l->site].link == i &&
-		    m->open.peer[l->site].refresh.phase == REFRESH_NONE &&
-		    m->open.peer[l->site].marks.durable >= m->open.marks.last)
-			return 1u << l->site;
-	}
-	return 0;
+	return m->config->cluster ? UINT32_MAX : level & -level;
 }

@@ -24,6 +24,9 @@ void mirror_roll_failed(struct mirror_engine *m, uint32_t site, bool busy,
 			const char *text);
 bool mirror_promise_allows(const struct mirror_engine *m, uint32_t site);
 bool mirror_promise_is_void(const struct mirror_engine *m);
+/* Copies that are linked and sent all that they lack; those of them that have it, durable. */
+uint32_t mirror_copies_following(const struct mirror_engine *m);
+uint32_t mirror_copies_level(const struct mirror_engine *m);
 uint32_t mirror_heir(const struct mirror_engine *m);
 
 #endif

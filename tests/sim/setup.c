@@ -41,6 +41,7 @@ void sim_setup_config(struct sim *w)
 	c->port = 7790;
 	c->copy_timeout_ms = 3000;
 	c->frozen_timeout_ms = 3000;
+	c->demote_drain_ms = 2000;
 	c->device_timeout_ms = p->device_timeout_ms;
 	c->bypass_at_percent = 80;
 	c->task_range_count = 2;

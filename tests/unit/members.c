@@ -45,6 +45,7 @@ void members_config(struct config *config, uint32_t site_count, const uint32_t *
 	config->port = 7790;
 	config->copy_timeout_ms = 10000;
 	config->frozen_timeout_ms = 3000;
+	config->demote_drain_ms = 1000;
 	config->hash = 0x1234;
 	config->site_count = site_count;
 	for (uint32_t s = 0; s < site_count; s++) {

@@ -451,6 +451,7 @@ static void make_config(struct pair *p)
 	c->cluster = true; /* the rules below are the members' */
 	c->copy_timeout_ms = 10000;
 	c->frozen_timeout_ms = 1000;
+	c->demote_drain_ms = 1000;
 	c->bypass_at_percent = 80;
 	c->task_range_count = 128; /* of 16 KiB: borders lie where clients write */
 	c->task_per_range_count = 4;

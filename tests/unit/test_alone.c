@@ -245,7 +245,10 @@ END_TEST
 
 START_TEST(a_demote_drains_and_says_so)
 {
-	struct fact demoted = { .type = FACT_DEMOTED, .clean = true };
+	struct fact demoted = { .type = FACT_DEMOTED,
+				.clean = true,
+				.level_sites = 1u << LYON };
+	struct cluster_status s;
 
 	promoted();
 	command(CLUSTER_COMMAND_DEMOTE, false);
@@ -258,7 +261,10 @@ START_TEST(a_demote_drains_and_says_so)
 	ck_assert(replied);
 	ck_assert_int_eq(reply.exit_status, 0);
 	ck_assert_ptr_nonnull(strstr(reply.text, "123"));
+	ck_assert_ptr_nonnull(strstr(reply.text, "may be promoted now: paris, lyon"));
 	ck_assert_ptr_nonnull(ordered(ORDER_UNLINK));
+	cluster_status_get(core, now_ns, &s);
+	ck_assert(s.sites[0].may_promote && s.sites[LYON].may_promote);
 }
 END_TEST
 

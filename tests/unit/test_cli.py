@@ -516,13 +516,14 @@ class Alone(Command):
         text = CONFIG.format(dir=self.dir).replace("cluster: none\n", "").replace(
             "addresses:", "#")
         self.write("times.yaml", text + "device-timeout: 40000\nfrozen-timeout: 35000\n"
-                   "copy-timeout: 60000\nlease: 80000\n")
+                   "copy-timeout: 60000\nlease: 80000\ndemote-drain: 20000\n")
         status, out, _ = self.run_command("config", "check",
                                           os.path.join(self.dir, "times.yaml"))
         self.assertEqual(status, 0)
         for words in ("device-timeout is 40000 ms", "frozen-timeout, 35000 ms",
                       "frozen-timeout is 35000 ms", "copy-timeout is 60000 ms: a copy",
-                      "copy-timeout is 60000 ms: a demote", "lease is 80000 ms"):
+                      "copy-timeout is 60000 ms: a demote", "lease is 80000 ms",
+                      "demote-drain is 20000 ms"):
             self.assertIn(words, out)
 
     def test_one_device(self):

@@ -1,6 +1,7 @@
 /* test_cluster.c - the members through bad days. Guarantees are checked by the
  * harness all the time; after the last fault everything has to come together again. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,21 @@ static void demote(uint32_t node)
 	ck_assert_int_eq(m->reply[id].exit_status, 0);
 	ck_assert_msg(!serves || strncmp(m->reply[id].text, "demoted, drained", 16) == 0,
 		      "%s", m->reply[id].text);
+}
+
+/* The last reply names just these sites, as does every member's status. */
+static void may_promote(uint32_t sites)
+{
+	char names[80], words[120];
+
+	cluster_status_sites(m->node[4].core, sites, names, sizeof names);
+	snprintf(words, sizeof words, "; may be promoted now: %s", names);
+	ck_assert_str_eq(strstr(m->reply[m->command_count].text, "; may"), words);
+	for (uint32_t n = 0; n < 5; n++) {
+		members_status(m, n, &status);
+		for (uint32_t s = 0; s < 2; s++)
+			ck_assert_int_eq(status.sites[s].may_promote, sites >> s & 1);
+	}
 }
 
 /* ---- failover ---- */
@@ -165,6 +181,7 @@ END_TEST
 START_TEST(a_clean_demote_lets_the_other_site_take_over)
 {
 	demote(0);
+	may_promote(1u << PARIS | 1u << LYON);
 	members_status(m, 4, &status);
 	ck_assert_int_eq(status.production_node, -1);
 	ck_assert(m->node[4].core->voter.in_effect.clean);
@@ -186,6 +203,7 @@ START_TEST(a_copy_that_has_not_all_of_a_clean_end_is_refused)
 	ck_assert_ptr_nonnull(
 		strstr(status.sites[LYON].text, "`hamirror connect data@n1 lyon`"));
 	demote(0);
+	may_promote(1u << PARIS);
 	refused(2, false, "outdated");
 	ck_assert(members_promote(m, 0, false));
 	id = members_command(m, 0, CLUSTER_COMMAND_CONNECT, false, LYON);

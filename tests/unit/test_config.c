@@ -124,6 +124,7 @@ START_TEST(fills_in_what_is_not_said)
 	ck_assert_int_eq(config->on_no_quorum, CONFIG_NO_QUORUM_FREEZE);
 	ck_assert_uint_eq(config->copy_timeout_ms, 10000);
 	ck_assert_uint_eq(config->frozen_timeout_ms, 30000);
+	ck_assert_uint_eq(config->demote_drain_ms, 10000);
 	ck_assert_uint_eq(config->device_timeout_ms, 15000);
 	ck_assert_uint_eq(config->bypass_at_percent, 80);
 	ck_assert_uint_eq(config->lease_ms, 0);
@@ -141,6 +142,7 @@ static const char tunables[] = "port: 4000\n"
 			       "on-no-quorum: fail\n"
 			       "copy-timeout: 2000\n"
 			       "frozen-timeout: 0\n"
+			       "demote-drain: 60000\n"
 			       "device-timeout: 1000\n"
 			       "bypass-at: 50\n"
 			       "lease: 4000\n"
@@ -172,6 +174,7 @@ START_TEST(reads_every_other_key)
 	ck_assert_int_eq(config->on_no_quorum, CONFIG_NO_QUORUM_FAIL);
 	ck_assert_uint_eq(config->copy_timeout_ms, 2000);
 	ck_assert_uint_eq(config->frozen_timeout_ms, 0);
+	ck_assert_uint_eq(config->demote_drain_ms, 60000);
 	ck_assert_uint_eq(config->device_timeout_ms, 1000);
 	ck_assert_uint_eq(config->bypass_at_percent, 50);
 	ck_assert_uint_eq(config->lease_ms, 4000);
@@ -260,8 +263,8 @@ static const struct {
 	{ "mode: sync\n", "mode: sync\nmdoe: x\n",
 	  ":4:1: mdoe: is not a key here; expected one of mirror, mode, cluster, port, "
 	  "sites, witnesses, addresses, order, attach, unprotected, on-no-quorum, "
-	  "copy-timeout, frozen-timeout, device-timeout, bypass-at, lease, tasks, memory, "
-	  "spin" },
+	  "copy-timeout, frozen-timeout, demote-drain, device-timeout, bypass-at, lease, "
+	  "tasks, memory, spin" },
 	{ "mode: sync\n", "mode: sync\nport: 1\n",
 	  ":5:1: port: is given twice, first in line 4; expected it once" },
 	{ "mode: sync\n", "", ":2:1: mode: is missing; expected sync" },

@@ -285,13 +285,20 @@ END_TEST
 /* Frozen writes are failed when the time is over, and the demotion goes on. */
 START_TEST(demotion_fails_frozen_writes_and_goes_on)
 {
+	const json_t *names;
+
 	ask(&client, "{\"command\":\"demote\"}");
 	run_ms(200);
 	ck_assert_int_eq(frozen_count, 1);
 	ck_assert_int_eq(client.answer_count, 0);
+	members.site_count = 2;
+	members.sites[1].may_promote = true;
 	agent_requests_reply(requests, last.id, 0, "demoted");
 	ck_assert_int_eq(client.exit_status, 0);
 	ck_assert_int_eq(client.answer_count, 1);
+	names = json_object_get(client.reply, "may_promote");
+	ck_assert_uint_eq(json_array_size(names), 1);
+	ck_assert_str_eq(json_string_value(json_array_get(names, 0)), "lyon");
 }
 END_TEST
 

@@ -1,0 +1,122 @@
+/* test_engine_drain.c - a demote drains: linked copies that follow get all of it, also
+ * those that writes do not wait for, within demote-drain (docs/rules.md, D4). */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/unit/pair_play.h"
+
+#define SEEDS 4
+#define LOG_BYTES (32u << 20)
+
+static bool is_linked(struct pair *p, uint32_t site)
+{
+	const struct mirror_engine *m = p->site[0].engine;
+	const uint32_t link = m->open.peer[site].link;
+
+	return link != MIRROR_LINK_NONE && m->link[link].use == LINK_STREAM_OUT;
+}
+
+static bool is_not_waited(struct pair *p, uint32_t site)
+{
+	return (p->site[0].waited >> site & 1) == 0;
+}
+
+/* Site 0 serves and has written much that site 1 lacks, which is linked again and catches
+ * up over a slow line. */
+static struct pair *catching_up(uint64_t seed)
+{
+	struct pair *p = pair_level(seed, 2, LOG_BYTES);
+
+	p->cut[1] = true;
+	ck_assert(pair_run_until(p, 200000, is_not_waited, 1));
+	pair_load(p, 0, 8000);
+	ck_assert(pair_quiesce(p, 100000));
+	p->slow = 1u << 1;
+	p->cut[1] = false;
+	ck_assert(pair_run_until(p, 200000, is_linked, 1));
+	ck_assert_int_eq(p->site[0].engine->open.peer[1].refresh.phase, REFRESH_NONE);
+	ck_assert_uint_lt(p->site[0].engine->open.peer[1].marks.durable,
+			  p->site[0].engine->open.marks.last);
+	return p;
+}
+
+START_TEST(a_copy_that_catches_up_has_all_of_it)
+{
+	struct pair *p = catching_up((uint64_t)_i + 11000);
+	const struct fact *f = &p->site[0].last[FACT_DEMOTED];
+
+	p->config->demote_drain_ms = 600000;
+	ck_assert(pair_demote(p, 0, 1000));
+	ck_assert(f->clean);
+	ck_assert_uint_eq(f->level_sites, 1u << 1);
+	ck_assert_uint_eq(p->site[1].engine->open.marks.durable, f->marks.logged);
+	ck_assert(pair_promote(p, 1, 0, false));
+	ck_assert_uint_eq(p->site[1].last[FACT_PREPARED].sequence, f->marks.logged);
+	p->slow = 0;
+	pair_link_all(p, 1);
+	ck_assert(pair_run_until(p, 400000, pair_is_level, 1));
+	pair_settle(p, 1);
+	pair_destroy(p);
+}
+END_TEST
+
+/* The line stands: the demote ends, still clean, and names no copy. */
+START_TEST(a_drain_has_an_end)
+{
+	struct pair *p = catching_up((uint64_t)_i + 11100);
+	const struct fact *f = &p->site[0].last[FACT_DEMOTED];
+	uint64_t since;
+
+	p->config->demote_drain_ms = 300;
+	p->site[1].log.stuck = true;
+	since = p->now_ns;
+	ck_assert(pair_demote(p, 0, 60000));
+	ck_assert(f->clean);
+	ck_assert_uint_eq(f->level_sites, 0);
+	ck_assert_uint_ge(p->now_ns - since, 300 * NS_PER_MS);
+	ck_assert_uint_le(p->now_ns - since, 3000 * NS_PER_MS);
+	p->site[1].log.stuck = false;
+	pair_destroy(p);
+}
+END_TEST
+
+/* The link ends in the middle: nothing is waited for that is not linked. */
+START_TEST(a_copy_that_is_lost_is_not_drained_to)
+{
+	struct pair *p = catching_up((uint64_t)_i + 11200);
+	const struct order away = { .type = ORDER_UNLINK, .site = 1 };
+	const struct fact *f = &p->site[0].last[FACT_DEMOTED];
+	const struct order demote = { .type = ORDER_DEMOTE, .id = 7, .wait_ms = 60000 };
+
+	p->config->demote_drain_ms = 3600000;
+	p->site[1].log.stuck = true;
+	pair_order(p, 0, &demote);
+	pair_run(p, 2000);
+	ck_assert_uint_eq(p->site[0].fact_count[FACT_DEMOTED], 0);
+	pair_order(p, 0, &away);
+	ck_assert(pair_wait_fact(p, 0, FACT_DEMOTED, 1, 20000));
+	ck_assert(f->clean);
+	ck_assert_uint_eq(f->level_sites, 0);
+	p->site[1].log.stuck = false;
+	pair_destroy(p);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("engine_drain");
+	Suite *s = suite_create("mirror");
+	SRunner *r = srunner_create(s);
+	int failed_count;
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, a_copy_that_catches_up_has_all_of_it, 0, SEEDS);
+	tcase_add_loop_test(tc, a_drain_has_an_end, 0, 2);
+	tcase_add_loop_test(tc, a_copy_that_is_lost_is_not_drained_to, 0, 2);
+	suite_add_tcase(s, tc);
+	srunner_run_all(r, CK_ENV);
+	failed_count = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed_count == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
