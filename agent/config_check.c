@@ -61,6 +61,11 @@ static void check_alone(struct checker *c)
 	if (c->places->witnesses.line != 0)
 		config_error_add(c->errors, c->path, &c->places->witnesses, "witnesses",
 				 "do not go with cluster: none; expected none of them");
+	if (config->backup_ordered)
+		config_error_add(c->errors, c->path, &c->places->backup_order,
+				 "backup-order",
+				 "does not go with cluster: none, where an operator "
+				 "promotes; expected none");
 	for (uint32_t i = 0; i < config->node_count; i++)
 		if (config->node[i].site >= 0)
 			hosts[config->node[i].site]++;
@@ -311,6 +316,7 @@ static uint64_t hash_nodes(const struct config *config)
 		add_text(&hash, config->node[i].address);
 		add_number(&hash, config->node[i].port);
 		add_number(&hash, (uint64_t)(int64_t)config->node[i].site);
+		add_number(&hash, config->node[i].backup_place);
 	}
 	return hash;
 }

@@ -54,6 +54,29 @@ static void print_sites(const struct config *c, FILE *out)
 	}
 }
 
+/* The host at `place` of the backup order, from 1; or NULL. */
+static const char *host_at(const struct config *c, uint32_t place)
+{
+	for (uint32_t i = 0; i < c->node_count; i++)
+		if (c->node[i].backup_place == place)
+			return c->node[i].name;
+	return NULL;
+}
+
+static void print_backup_order(const struct config *c, FILE *out)
+{
+	const char *name;
+
+	if (!c->backup_ordered)
+		return;
+	fputs("backup-order: [", out);
+	for (uint32_t place = 1; (name = host_at(c, place)) != NULL; place++) {
+		fputs(place > 1 ? ", " : "", out);
+		print_quoted(name, out);
+	}
+	fputs("]\n", out);
+}
+
 static void print_addresses(const struct config *c, FILE *out)
 {
 	fputs("addresses:\n", out);
@@ -72,6 +95,7 @@ void config_print_yaml(const struct config *c, FILE *out)
 		config_mode_words[c->mode], c->cluster ? "corosync" : "none",
 		(unsigned)c->port);
 	print_sites(c, out);
+	print_backup_order(c, out);
 	print_addresses(c, out);
 	fprintf(out, "order: %s\nattach: %s\nunprotected: %s\non-no-quorum: %s\n",
 		config_order_words[c->order], config_attach_words[c->attach],
@@ -112,6 +136,16 @@ static json_t *site_json(const struct config *c, uint32_t s)
 			 "writelog", site->writelog, "disks", disks);
 }
 
+static json_t *backup_order_json(const struct config *c)
+{
+	json_t *order = json_array();
+	const char *name;
+
+	for (uint32_t place = 1; (name = host_at(c, place)) != NULL; place++)
+		json_array_append_new(order, json_string(name));
+	return order;
+}
+
 static json_t *nodes_json(const struct config *c)
 {
 	json_t *nodes = json_array();
@@ -137,14 +171,14 @@ json_t *config_json(const struct config *c)
 	for (uint32_t s = 0; s < c->site_count; s++)
 		json_array_append_new(sites, site_json(c, s));
 	return json_pack(
-		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, "
+		"{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, "
 		"s:i, s:o, "
 		"s:{s:i, s:i}, s:I, s:o, s:s}",
 		"mirror", c->mirror, "mode", config_mode_words[c->mode], "cluster",
 		c->cluster ? "corosync" : "none", "port", c->port, "sites", sites,
-		"nodes", nodes_json(c), "order", config_order_words[c->order], "attach",
-		config_attach_words[c->attach], "unprotected",
-		config_unprotected_words[c->unprotected], "on_no_quorum",
+		"nodes", nodes_json(c), "backup_order", backup_order_json(c), "order",
+		config_order_words[c->order], "attach", config_attach_words[c->attach],
+		"unprotected", config_unprotected_words[c->unprotected], "on_no_quorum",
 		config_no_quorum_words[c->on_no_quorum], "device_timeout_ms",
 		c->device_timeout_ms, "copy_timeout_ms", c->copy_timeout_ms,
 		"frozen_timeout_ms", c->frozen_timeout_ms, "demote_drain_ms",

@@ -153,6 +153,32 @@ static void take_witnesses(struct config_reader *r, yaml_node_t *node,
 			 NULL);
 }
 
+static void take_next_host(struct config_reader *r, yaml_node_t *node, void *data)
+{
+	uint32_t *place = data;
+	const char *name = config_text_of(node);
+	const int32_t i = name != NULL ? config_node_find(r->config, name) : -1;
+
+	if (i < 0 || r->config->node[i].site < 0)
+		config_complain_of_value(r, node,
+					 "the name of a host that `sites` lists");
+	else if (r->config->node[i].backup_place != 0)
+		config_complain(r, node, "is given twice", "each host once");
+	else
+		r->config->node[i].backup_place = ++*place;
+}
+
+static void take_backup_order(struct config_reader *r, yaml_node_t *node,
+			      const struct config_key *key, void *at)
+{
+	uint32_t place = 0;
+
+	(void)at;
+	r->config->backup_ordered = true;
+	config_walk_list(r, node, key->expected, CONFIG_HOST_COUNT_MAX, take_next_host,
+			 &place);
+}
+
 /* ---- addresses ------------------------------------------------------------- */
 
 /* HOST, HOST:PORT, or [IPV6]:PORT; a text with several colons and no bracket is
@@ -263,7 +289,7 @@ static void take_spin(struct config_reader *r, yaml_node_t *node,
 }
 
 /* Order matters: witnesses stand behind the hosts in the table of nodes, and
- * addresses name nodes. */
+ * backup-order and addresses name nodes. */
 static const struct config_key file_keys[] = {
 	{ .name = "mirror",
 	  .take = config_take_name,
@@ -299,6 +325,10 @@ static const struct config_key file_keys[] = {
 	  .take = take_witnesses,
 	  CONFIG_PLACE(struct config_places, witnesses),
 	  .expected = "a list of 1 to 8 node names" },
+	{ .name = "backup-order",
+	  .take = take_backup_order,
+	  CONFIG_PLACE(struct config_places, backup_order),
+	  .expected = "a list of the hosts of all sites in backup order" },
 	{ .name = "addresses",
 	  .take = take_addresses,
 	  .expected = "a mapping of node names to addresses" },

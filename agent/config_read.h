@@ -22,6 +22,7 @@ struct config_site_places {
 /* Where each thing of a struct config was said. */
 struct config_places {
 	struct config_place mirror, mode, cluster, port, witnesses, sites, order, memory;
+	struct config_place backup_order;
 	struct config_place node[CONFIG_NODE_COUNT_MAX];
 	struct config_place address[CONFIG_NODE_COUNT_MAX];
 	struct config_site_places site[CONFIG_SITE_COUNT_MAX];

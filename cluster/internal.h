@@ -337,6 +337,9 @@ void cluster_wake(struct cluster_core *c, uint64_t at_ns);
 uint64_t cluster_random(struct cluster_core *c);
 void cluster_uuid_make(struct cluster_core *c, struct uuid *uuid);
 const char *cluster_node_name(const struct cluster_core *c, int32_t node);
+/* The place of a host in the backup order of the whole mirror, 0 the first: as
+ * `backup-order` lists them, then the others by site and host as the file lists them. */
+uint32_t cluster_backup_place(const struct config *config, uint32_t node);
 const char *cluster_site_name(const struct cluster_core *c, int32_t site);
 /* The mirror as commands on `node` name it: NAME, or NAME@HOST where ours is one. Of
  * VIEW_NONE: NAME. */

@@ -58,14 +58,16 @@ static int32_t choose_host(const struct cluster_core *c, const struct view *next
 			   uint32_t site)
 {
 	int32_t best = VIEW_NONE;
-	uint32_t best_rank = 4;
+	uint32_t best_rank = UINT32_MAX;
 
 	for (uint32_t n = 0; n < c->config->node_count; n++) {
+		const uint32_t place = cluster_backup_place(c->config, n);
 		const bool own = c->config->node[n].site == (int32_t)site;
 		const bool wants = (c->node[n].said.flags & ANNOUNCE_WANTS) != 0;
 		const bool production = next->production_site == (int32_t)site &&
 					next->production_node == (int32_t)n;
-		const uint32_t rank = !own ? 3 : wants ? 0 : production ? 1 : 2;
+		const uint32_t kind = !own ? 3 : wants ? 0 : production ? 1 : 2;
+		const uint32_t rank = kind * CONFIG_NODE_COUNT_MAX + place;
 
 		if (rank < best_rank && can_host(c, next, site, n) &&
 		    (own || can_stand_in(c, next, n))) {

@@ -8,8 +8,8 @@
  *   ... but for another's idle, open devices, or those of   8000 and down
  *     one that was lost within the last minute: Pacemaker
  *     fences it before it promotes
- *   hosts a copy that is current as it is, or all of a      4000 and down
- *     clean demote's log
+ *   hosts a copy that is current as it is, or all of a      4000 and down; 9900 and
+ *     clean demote's log                                      down, if the file has an order
  *   mate of such a host                                     900 and down
  *   hosts a current copy that has restarted                 1000
  *   production's site, its devices still held elsewhere, or 10
@@ -31,13 +31,21 @@
  * long fails or is not configured: another site is better then. */
 #define FENCING_EXPECTED_NS (60 * 1000 * NS_PER_MS)
 
-/* The place of `node` in the backup order of its site, 0 the first. */
-static int32_t backup_order(const struct cluster_core *c, uint32_t node)
+static bool is_before(const struct config *config, uint32_t a, uint32_t b)
 {
-	int32_t place = 0;
+	/* 0 is not in the order: behind all that are */
+	const uint32_t place_a = config->node[a].backup_place - 1,
+		       place_b = config->node[b].backup_place - 1;
 
-	for (uint32_t n = 0; n < node; n++)
-		if (c->config->node[n].site == c->config->node[node].site)
+	return place_a != place_b ? place_a < place_b : a < b;
+}
+
+uint32_t cluster_backup_place(const struct config *config, uint32_t node)
+{
+	uint32_t place = 0;
+
+	for (uint32_t n = 0; n < config->node_count; n++)
+		if (config->node[n].site >= 0 && is_before(config, n, node))
 			place++;
 	return place;
 }
@@ -78,7 +86,7 @@ int32_t cluster_score_of(const struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);
 	const int32_t site = c->config->node[c->self.node].site;
-	const int32_t place = backup_order(c, c->self.node);
+	const int32_t place = (int32_t)cluster_backup_place(c->config, c->self.node);
 	const struct view_site *s;
 	const struct node *host;
 
@@ -98,5 +106,6 @@ int32_t cluster_score_of(const struct cluster_core *c)
 		return SCORE_MATE - 10 * place;
 	if (s->current && s->current_incarnation != s->host.incarnation && !v->clean)
 		return SCORE_RESTARTED;
-	return SCORE_CURRENT - 100 * place;
+	return (c->config->backup_ordered ? SCORE_SAME_SITE : SCORE_CURRENT) -
+	       100 * place;
 }

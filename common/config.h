@@ -37,12 +37,14 @@ struct config_disk {
 };
 
 /* A node: a host of one site, or a witness. All nodes are in one table, hosts
- * first in backup order (site by site as listed), then witnesses. */
+ * first (site by site as listed), then witnesses. */
 struct config_node {
 	char name[CONFIG_NAME_MAX];
 	char address[CONFIG_ADDRESS_MAX];   /* of the line; the name if not given */
 	uint16_t port;                      /* of the line; the mirror's if not given */
 	int32_t site;                       /* index in `sites`, -1 for a witness */
+	uint32_t backup_place;              /* of a host in `backup-order`, from 1; 0: not
+					       in it, so behind all that are */
 };
 
 struct config_site {
@@ -58,6 +60,7 @@ struct config {
 	char mirror[CONFIG_NAME_MAX];
 	char instance[2 * CONFIG_NAME_MAX]; /* as commands on this node name it */
 	bool cluster;                       /* false: `cluster: none` */
+	bool backup_ordered;                /* `backup-order` is given */
 	enum config_mode mode;
 	enum config_order order;
 	enum config_attach attach;

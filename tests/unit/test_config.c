@@ -206,10 +206,11 @@ END_TEST
 
 START_TEST(prints_what_it_reads_again)
 {
-	char tuned[1024];
-	const char *const texts[] = { good, pair, tuned };
+	char tuned[1024], ordered[1024];
+	const char *const texts[] = { good, pair, tuned, ordered };
 
 	snprintf(tuned, sizeof tuned, "%s%s", pair, tunables);
+	snprintf(ordered, sizeof ordered, "%sbackup-order: [n3, n1, n4]\n", good);
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		FILE *file;
 
@@ -234,6 +235,7 @@ START_TEST(hashes_what_nodes_must_agree_on)
 		{ "paris", "nice" },
 		{ "[n3, n4]", "[n4, n3]" },
 		{ "[n5]", "[n6]" },
+		{ "[n5]", "[n5]\nbackup-order: [n3, n1]" },
 		{ "10.0.0.1", "10.0.0.2" },
 		{ "port: 7790", "port: 7792" },
 		{ "/dev/vg0/data-db", "/dev/vg0/x" },
@@ -262,9 +264,9 @@ static const struct {
 	/* keys */
 	{ "mode: sync\n", "mode: sync\nmdoe: x\n",
 	  ":4:1: mdoe: is not a key here; expected one of mirror, mode, cluster, port, "
-	  "sites, witnesses, addresses, order, attach, unprotected, on-no-quorum, "
-	  "copy-timeout, frozen-timeout, demote-drain, device-timeout, bypass-at, lease, "
-	  "tasks, memory, spin" },
+	  "sites, witnesses, backup-order, addresses, order, attach, unprotected, "
+	  "on-no-quorum, copy-timeout, frozen-timeout, demote-drain, device-timeout, "
+	  "bypass-at, lease, tasks, memory, spin" },
 	{ "mode: sync\n", "mode: sync\nport: 1\n",
 	  ":5:1: port: is given twice, first in line 4; expected it once" },
 	{ "mode: sync\n", "", ":2:1: mode: is missing; expected sync" },
@@ -355,6 +357,14 @@ static const struct {
 	{ "{n1:", "{n9:",
 	  ":19:13: addresses.*: is \"n9\"; expected the name of a node that `sites` or "
 	  "`witnesses` lists" },
+	{ "witnesses: [n5]\n", "witnesses: [n5]\nbackup-order: [n3, n5]\n",
+	  ":19:20: backup-order[1]: is \"n5\"; expected the name of a host that `sites` "
+	  "lists" },
+	{ "witnesses: [n5]\n", "witnesses: [n5]\nbackup-order: [n3, n1, n3]\n",
+	  ":19:24: backup-order[2]: is given twice; expected each host once" },
+	{ "witnesses: [n5]\n", "backup-order: []\n",
+	  ":18:15: backup-order: is an empty list; expected a list of the hosts of all "
+	  "sites in backup order" },
 	/* together */
 	{ "[n3, n4]", "[n3, n1]",
 	  ":13:17: hosts: \"n1\" stands in paris already, line 7; expected each node once" },

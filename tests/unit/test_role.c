@@ -297,6 +297,24 @@ START_TEST(scores_follow_site_and_backup_order)
 }
 END_TEST
 
+/* `backup-order: [n3, n2]` goes across the sites: a current copy comes before the
+ * mate of production, and of two hosts of a site the one that it names first has the
+ * devices, whatever place it has in the file. */
+START_TEST(a_backup_order_goes_across_the_sites)
+{
+	m->config.backup_ordered = true;
+	m->config.node[2].backup_place = 1;
+	m->config.node[1].backup_place = 2;
+	promoted();
+	ck_assert_int_eq(score(0), 10000);
+	ck_assert_int_gt(score(2), score(1));
+	ck_assert_int_gt(score(1), score(3));
+	members_wait(m, members_command(m, 0, CLUSTER_COMMAND_DEMOTE, false, -1), 5000);
+	ck_assert_int_gt(score(2), score(1));
+	ck_assert_int_gt(score(2), score(0));
+}
+END_TEST
+
 /* ---- what writes wait for (D3) ---------------------------------------------------------- */
 
 static bool waits_for_lyon(void)
@@ -381,6 +399,7 @@ int main(void)
 	tcase_add_test(devices, a_production_with_a_broken_disk_loses_its_score);
 	tcase_add_test(devices, the_mate_that_is_to_be_promoted_gets_the_devices);
 	tcase_add_test(devices, scores_follow_site_and_backup_order);
+	tcase_add_test(devices, a_backup_order_goes_across_the_sites);
 	suite_add_tcase(s, devices);
 	tcase_add_checked_fixture(promotions, setup, teardown);
 	tcase_add_test(promotions, a_promotion_whose_time_is_over_is_called_off);
