@@ -121,7 +121,7 @@ static void tell(const struct acceptance *a)
 		"disk %s (%s) was %s, and is %s from now on%s. Next: `hamirror start %s`",
 		a->o->disk, a->site->disk[a->disk].path,
 		a->known[0] != '\0' ? a->known : "not known",
-		found[0] != '\0' ? found : "what stands there", next,
+		found[0] != '\0' ? found : "the device at this path", next,
 		a->o->config->instance);
 }
 

@@ -297,7 +297,7 @@ static bool detach(struct attach_disk *d, bool *force)
 	*force = error == ECANCELED;
 	if (error == 0 || *force)
 		return true;
-	attach_helper_fail(d, error, "%s: what was held back could not be written",
+	attach_helper_fail(d, error, "%s: its cached writes could not be written",
 			   d->link);
 	attach_helper_say("failed", d->text);
 	return false;

@@ -286,7 +286,7 @@ static enum cli_exit events(const struct cli_arguments *a)
 const struct cli_command cli_daemon_commands[] = {
 	{ .name = "promote",
 	  .synopsis = "NAME [--force] [--wait SECONDS] [--json]",
-	  .summary = "Make this host production; done when it serves",
+	  .summary = "Make this host production; return when it serves",
 	  .help = "  --force          even if that loses acknowledged writes; the answer names\n"
 		  "                   what is lost\n"
 		  "  --wait SECONDS   call it off after so long (30)\n"
@@ -309,7 +309,7 @@ const struct cli_command cli_daemon_commands[] = {
 	{ .name = "connect",
 	  .synopsis = "NAME [SITE] [--discard] [--json]",
 	  .summary = "Allow the link to a copy (all copies) again",
-	  .help = "  --discard   give up what only this site wrote, which a force passed over\n"
+	  .help = "  --discard   give up writes that only this site has, as `why` names them\n"
 		  "  --json      the daemon's answer as it is\n",
 	  .options = CLI_DISCARD | CLI_JSON,
 	  .count_min = 1,
@@ -347,7 +347,7 @@ const struct cli_command cli_daemon_commands[] = {
 	{ .name = "events",
 	  .synopsis = "NAME [--now] [--json | --field LIST]",
 	  .summary = "Print what exists, then each change as it happens",
-	  .help = "  --now          end after what exists\n"
+	  .help = "  --now          end before the changes\n"
 		  "  --json         one JSON object per line\n"
 		  "  --field LIST   only these members of each, a line each: number\n",
 	  .options = CLI_NOW | CLI_JSON | CLI_FIELD,

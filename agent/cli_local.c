@@ -407,9 +407,9 @@ const struct cli_command cli_local_commands[] = {
 	  .run = create },
 	{ .name = "accept",
 	  .synopsis = "NAME DISK [--blank] [--config FILE]",
-	  .summary = "Take what stands at a disk's path, here, for that disk",
-	  .help = "Where a start says that a disk is not what it was, and you have looked:\n"
-		  "without --blank its content is taken for what this site has there.\n"
+	  .summary = "Accept the device at a disk's path, here, as that disk",
+	  .help = "For a disk that a start refuses, after you have looked at it: without\n"
+		  "--blank its content counts as this site's data.\n"
 		  "  --blank         it is empty: this site is filled from another one, and\n"
 		  "                  is not promoted before\n"
 		  "  --config FILE   instead of /etc/hamirror/NAME.yaml\n",
@@ -441,7 +441,7 @@ const struct cli_command cli_local_commands[] = {
 	  .run = scan },
 	{ .name = "config check",
 	  .synopsis = "NAME|FILE [--json]",
-	  .summary = "Say what is wrong in a configuration, and what is not wise",
+	  .summary = "Name the errors in a configuration, and unwise settings",
 	  .help = "  --json   as one JSON object\n",
 	  .options = CLI_JSON,
 	  .count_min = 1,

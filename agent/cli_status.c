@@ -81,8 +81,8 @@ static void compare_file(const struct agent_instance *instance, json_t *answer)
 		snprintf(
 			text, sizeof text,
 			"%s can no longer be read as a configuration; the daemon runs on "
-			"what it has read before, and `hamirror config check %s` says "
-			"what is wrong.",
+			"the one that it has read before, and `hamirror config check %s` "
+			"names the errors.",
 			path, instance->mirror);
 	else if (json_integer_value(json_object_get(read, "crc")) !=
 		 (json_int_t)config->file_crc)

@@ -150,7 +150,7 @@ static void warn_of_site(const struct config_site *site, const struct warner *w)
 	if (have_log && S_ISREG(log.st_mode) && log.st_size < WRITELOG_BYTES_MIN)
 		warn(w, CONFIG_FAULT,
 		     "writelog: %s has %lld bytes; it needs at least 2 MiB, and room "
-		     "for what is written while a copy is away",
+		     "for the writes that a copy misses while it is away",
 		     site->writelog, (long long)log.st_size);
 	if (have_log)
 		find_physical(&log, &log_under);
@@ -204,7 +204,8 @@ static void warn_of_times(const struct config *config, const struct warner *w)
 		     config->lease_ms, PROMOTE_TIMEOUT_MS);
 }
 
-/* What a demotion or stop waits for must end before it fails what is frozen. */
+/* A demotion or stop fails frozen requests in the end; the waits here have to end before
+ * that. */
 static void warn_of_demotion(const struct config *config, const struct warner *w)
 {
 	const struct {
@@ -218,7 +219,7 @@ static void warn_of_demotion(const struct config *config, const struct warner *w
 	for (size_t i = 0; i < sizeof wait / sizeof wait[0]; i++)
 		if (wait[i].ms >= config->frozen_timeout_ms)
 			warn(w, CONFIG_UNWISE,
-			     "%s is %u ms: a demote or stop fails what is frozen after "
+			     "%s is %u ms: a demote or stop fails frozen requests after "
 			     "frozen-timeout, %u ms, before %s; let %s be the shorter one",
 			     wait[i].key, wait[i].ms, config->frozen_timeout_ms,
 			     wait[i].end, wait[i].key);

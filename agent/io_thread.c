@@ -65,7 +65,7 @@ bool agent_io_hangs(const struct agent_io *io, char *text, size_t text_size)
 		return false;
 	snprintf(
 		text, text_size,
-		"%s for %llu s. What it was asked for may still reach it: no other host of "
+		"%s for %llu s. It may still carry out earlier requests: no other host of "
 		"this site may open it before it answers or this node is off",
 		io->hangs_text,
 		(unsigned long long)(common_clock_ns(CLOCK_BOOTTIME) -

@@ -138,8 +138,8 @@ static int understand(const struct reply *r, const char *peer,
 	    mirror_wire_decode_hello(r->body, r->header.body_bytes, r->data,
 				     r->header.data_bytes, answer) == 0)
 		return 0;
-	snprintf(text, text_size, "%s answers with what this version does not understand",
-		 peer);
+	snprintf(text, text_size,
+		 "%s gives an answer that this version does not understand", peer);
 	return -EPROTO;
 }
 

@@ -56,8 +56,7 @@ static void state_lines(const struct mirror_superblock *sb, FILE *out)
 		      out);
 	if (sb->hold.active)
 		fprintf(out,
-			"hold     what is above sequence %" PRIu64
-			" counts only once the "
+			"hold     records above sequence %" PRIu64 " count only once the "
 			"refresh (%s) has ended\n",
 			sb->hold.sequence, refresh_text(sb->refresh.kind));
 	if (!uuid_is_zero(&sb->refusal.generation)) {

@@ -69,8 +69,8 @@ int agent_scout(const char *name, const char *path, char *text, size_t text_byte
 	} else if (!ends_in_time(child, told[0])) {
 		error = -ETIMEDOUT;
 		snprintf(text, text_bytes,
-			 "%s (%s) has not answered for %u s: look at it, and at what it "
-			 "stands on",
+			 "%s (%s) has not answered for %u s: look at it, and at the "
+			 "devices below it",
 			 name, path, PATIENCE_MS / 1000);
 	}
 	close(told[0]);

@@ -246,7 +246,7 @@ static void link_changed(struct cluster_core *c, const struct fact *f)
 		return;
 	a->lost &= ~(1u << f->site);
 	cluster_tell(c, "site", cluster_site_name(c, (int32_t)f->site), "alone-waited",
-		     "is back, and sent what it misses; writes wait for it");
+		     "is back, and gets the writes that it missed; new ones wait for it");
 }
 
 /* ---- the end ---- */

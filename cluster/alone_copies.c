@@ -62,7 +62,7 @@ void cluster_alone_copy_changed(struct cluster_core *c, const struct fact *f)
 	wait_order(c);
 }
 
-/* The operator must first accept what following the other site would undo. */
+/* If following the other site would undo writes, the operator must first consent. */
 static bool may_connect(struct cluster_core *c, const struct cluster_command *command,
 			uint32_t sites)
 {
@@ -71,8 +71,8 @@ static bool may_connect(struct cluster_core *c, const struct cluster_command *co
 
 	if (command->discard && a->state == ALONE_SERVING) {
 		cluster_alone_reply(c, 1,
-				    "this site is production and keeps what it has: say "
-				    "this on the site that is to give up what it wrote");
+				    "this site is production and keeps its writes: say "
+				    "this on the site that is to give up its own");
 		return false;
 	}
 	/* Consent without a question would be taken for a later loss. */
@@ -175,7 +175,7 @@ void cluster_alone_stored(struct cluster_core *c, const struct fact *f)
 		a->waited &= ~a->disconnected;
 		a->lost &= ~a->disconnected;
 		cluster_tell(c, "mirror", c->config->mirror, "alone-disconnect",
-			     "writes go on without what was put out");
+			     "writes go on without the copy that was put out");
 		wait_order(c);
 	}
 	cluster_alone_links(c);

@@ -163,13 +163,13 @@ static void lacking_text(const struct cluster_core *c, uint32_t s, char *text,
 	if (f->marks.logged > a->marks.logged || f->tracked_extents > 0)
 		snprintf(
 			text, size,
-			"%s holds up to record %llu, this site up to %llu, and lacks what "
-			"%s can send by a refresh only%s; promote %s and wait until this "
-			"site is level",
+			"%s holds up to record %llu, this site up to %llu, and lacks data "
+			"that %s can send by a refresh only%s; promote %s and wait until "
+			"this site is level",
 			name, (unsigned long long)f->marks.logged,
 			(unsigned long long)a->marks.logged, name, missed, name);
 	else
-		snprintf(text, size, "what %s holds could not be fetched: %s", name,
+		snprintf(text, size, "the records of %s could not be fetched: %s", name,
 			 a->prepare_text[0] != 0 ? a->prepare_text : "it was not asked");
 }
 
@@ -191,8 +191,8 @@ static void older_text(const struct cluster_core *c, uint32_t s, char *text, siz
 	const struct generation *newest = history_newest(&c->alone->history);
 
 	snprintf(text, size,
-		 "%s does not have generation %llu, which %s opened: what was written "
-		 "in it and is not here cannot be known",
+		 "%s does not have generation %llu, which %s opened: it cannot be known "
+		 "which of its writes are not here",
 		 cluster_site_name(c, (int32_t)s), (unsigned long long)newest->ordinal,
 		 cluster_site_name(c, (int32_t)newest->site));
 }

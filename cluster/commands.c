@@ -161,10 +161,9 @@ void cluster_command_site(struct cluster_core *c, const struct cluster_command *
 		return;
 	}
 	if (command->discard) {
-		cluster_reply(
-			c, command->id, 1,
-			"this node is production and keeps what it has: say this on "
-			"the host of the site that is to give up what it wrote");
+		cluster_reply(c, command->id, 1,
+			      "this node is production and keeps its writes: say this on "
+			      "the host of the site that is to give up its own");
 		return;
 	}
 	if (c->role.serve != SERVE_SERVING) {

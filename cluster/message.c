@@ -246,7 +246,7 @@ int cluster_message_decode(const struct config *config, const uint8_t *data,
 	body_codec(&c, config, m);
 	if (c.bytes.bad || c.bytes.position != length)
 		return refuse(text, text_size, -EBADMSG,
-			      "no member can say what it says");
+			      "its fields contradict each other");
 	if (m->config_hash != config->hash)
 		return refuse(text, text_size, -ESTALE, "it is of another configuration");
 	return 0;

@@ -122,10 +122,10 @@ bool cluster_status_undecided(const struct cluster_core *c, const struct view *v
 	if (fenced)
 		snprintf(
 			text, size,
-			"%u of %u voters are here, and the others were fenced; but who is "
-			"here has restarted since all last agreed, and may have missed "
-			"what the others decided: start one of them, or `hamirror promote "
-			"%s --force` goes on without what only they have",
+			"%u of %u voters are here, and the others were fenced; but a voter "
+			"that is here has restarted since all last agreed, and may have "
+			"missed a decision of the others: start one of them, or `hamirror promote "
+			"%s --force` goes on without the data that only they have",
 			voters_here(c, v), v->voters.count, c->config->instance);
 	else
 		undecided_text(c, v, voters_here(c, v), text, size);
@@ -218,8 +218,8 @@ static void copy_text(const struct cluster_core *c, const struct view *v, uint32
 	if (host != NULL && (host->said.flags & ANNOUNCE_ASKS) != 0) {
 		cluster_instance_of(c, v->site[s].host.node, instance);
 		snprintf(text, size,
-			 "holds what production lacks since a force, and asks before it "
-			 "undoes that: `hamirror why %s` on %s names it",
+			 "holds writes that production lacks since a force, and asks "
+			 "before it undoes them: `hamirror why %s` on %s names them",
 			 instance, cluster_node_name(c, v->site[s].host.node));
 	} else if ((v->disconnected >> s & 1) != 0) {
 		cluster_instance_of(c, v->production_node, instance);

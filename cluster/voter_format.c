@@ -164,7 +164,7 @@ int cluster_voter_decode(const struct config *config, uint32_t node, const uint8
 	v->counter = counter;
 	same = body_codec(&c, config, features, v, text, text_size);
 	if (c.bytes.bad || c.bytes.position != used || v->epoch == 0) {
-		snprintf(text, text_size, "the voter file says what no voter can say");
+		snprintf(text, text_size, "the voter file contradicts itself");
 		return -EBADMSG;
 	}
 	if (!same)

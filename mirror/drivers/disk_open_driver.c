@@ -313,6 +313,6 @@ void disk_set_opening_text(const struct config_site *site, struct disk_set *set,
 
 	entry_name(site, at, name, sizeof name);
 	refuse(&o, -ETIMEDOUT,
-	       "its open has not been answered: look at the device, and at what it stands "
-	       "on");
+	       "its open has not been answered: look at the device, and at the devices "
+	       "below it");
 }

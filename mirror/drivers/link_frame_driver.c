@@ -18,7 +18,7 @@ static const char *fault_text(int error)
 {
 	switch (error) {
 	case -EPROTO:
-		return "what came is not a frame of hamirror";
+		return "the peer sent something that is not a frame of hamirror";
 	case -EBADMSG:
 		return "a frame was damaged on the way (CRC)";
 	case -EPROTONOSUPPORT:

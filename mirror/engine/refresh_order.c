@@ -24,9 +24,9 @@ static bool order_one(struct mirror_engine *m, uint32_t site, bool inconsistent,
 			    p->state == LINK_CONNECTED ?
 				    "%s: every record reaches it, so "
 				    "there is nothing to refresh" :
-			    p->state == LINK_CATCHING_UP ? "%s: the writelog holds what "
-							   "it misses, so it needs no "
-							   "refresh" :
+			    p->state == LINK_CATCHING_UP ? "%s: the writelog holds all "
+							   "that it misses, so it "
+							   "needs no refresh" :
 							   "%s: its link is down; it is "
 							   "refreshed when that is up",
 			    name);

@@ -63,8 +63,8 @@ static void undo_text(const struct mirror_engine *m, uint64_t keep, char *text,
 		    last);
 }
 
-/* Would following that history undo acknowledged writes? Where it no longer lists what
- * this site has, nobody can tell. */
+/* Would following that history undo acknowledged writes? Where it no longer lists the
+ * generations of this site, nobody can tell. */
 static bool undoes(const struct mirror_engine *m, const struct mirror_judgement *j)
 {
 	switch (j->verdict) {
@@ -114,7 +114,7 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 	if (j.verdict == MIRROR_VERDICT_UNKNOWN)
 		mirror_text(
 			text, size,
-			"%s of site %s may hold what %s lacks: more than %u promotions "
+			"%s of site %s may hold writes that %s lacks: more than %u promotions "
 			"lie between them, so nobody can tell",
 			what, mirror_engine_site_name(m, m->open.site),
 			mirror_engine_site_name(m, h->site), HISTORY_COUNT_MAX);

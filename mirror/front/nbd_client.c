@@ -125,7 +125,7 @@ static bool take_command(struct mirror_nbd_client *c)
 		c->broken = true;
 		c->session.refused = MIRROR_NBD_REFUSED_REQUEST;
 		snprintf(c->session.refused_text, sizeof c->session.refused_text,
-			 "it sent what is no NBD request, and was dropped");
+			 "it sent something that is no NBD request, and was dropped");
 		return false;
 	}
 	c->input_head += MIRROR_NBD_REQUEST_BYTES;

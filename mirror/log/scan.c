@@ -257,7 +257,7 @@ static void end_or_gap(struct mirror_scan *scan, uint64_t last_sequence,
 	if (r->surveyed && r->tail_sequence > r->home + 1)
 		mirror_scan_damaged(scan,
 				    "the oldest record found is %" PRIu64 ", but only "
-				    "what is up to %" PRIu64 " is known to be at home",
+				    "those up to %" PRIu64 " are known to be at home",
 				    r->tail_sequence, r->home);
 	else
 		end(scan, last_sequence, reason);
@@ -337,19 +337,19 @@ static const char *not_next(const struct mirror_scan *scan)
 	const uint64_t ring_bytes = scan->sb->ring_bytes;
 
 	if (d->position != scan->position)
-		return "what stands there is of another lap";
+		return "the descriptor there is of another lap";
 	if (d->epoch < scan->epoch)
-		return "what stands there was left over by an earlier epoch";
+		return "the descriptor there was left over by an earlier epoch";
 	if (scan->previous_known && d->previous_position != scan->previous_position &&
 	    d->previous_position != d->position)
-		return "what stands there does not follow what stands before it";
+		return "the descriptor there does not follow the one before it";
 	if (d->first_sequence != scan->next_sequence)
-		return "what stands there is not the next in sequence";
+		return "the descriptor there is not the next in sequence";
 	if (d->total_bytes > scan->result.tail_position + ring_bytes - d->position)
-		return "what stands there reaches beyond the tail";
+		return "the descriptor there reaches beyond the tail";
 	if (mirror_scan_restart_in(scan, d->position + 1, d->position + d->total_bytes) !=
 	    NULL)
-		return "what stands there reaches beyond a cut";
+		return "the descriptor there reaches beyond a cut";
 	return NULL;
 }
 
@@ -476,7 +476,7 @@ static enum scan_next descriptor_step(struct mirror_scan *scan)
 	error = mirror_descriptor_decode(block, &scan->sb->log, &scan->sb->disks,
 					 &scan->descriptor, scan->headers);
 	reason = error == 0        ? not_next(scan) :
-		 error == -EBADMSG ? "what stands there is torn" :
+		 error == -EBADMSG ? "the descriptor there is torn" :
 				     "nothing of this log stands there";
 	if ((reason == NULL || error != 0) && refuse_impossible(scan, error))
 		return SCAN_AGAIN;

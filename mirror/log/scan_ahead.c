@@ -232,8 +232,8 @@ static void survey_end(struct mirror_scan *scan)
 	}
 	if (!best->exists && scan->survey_epoch > 0) {
 		mirror_scan_damaged(scan,
-				    "no unbroken part of the ring holds what was "
-				    "durable, sequence %" PRIu64,
+				    "no unbroken part of the ring holds the durable "
+				    "sequence %" PRIu64,
 				    scan->survey_durable);
 		return;
 	}

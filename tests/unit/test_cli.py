@@ -285,7 +285,7 @@ class Asking(Command):
         os.unlink(os.path.join(self.dir, "run/data@a/control"))
         with self.daemon([answer]):
             _, out, _ = self.run_command("status", "data@a")
-        self.assertIn("`hamirror config check data` says what is wrong", out)
+        self.assertIn("`hamirror config check data` names the errors", out)
 
     def test_status_of_all(self):
         """What runs and what does not, each once."""

@@ -102,7 +102,7 @@ struct stranger {
 #define HELLO MIRROR_FRAME_HELLO
 
 static const struct stranger stranger[] = {
-	{ .reason = "what came is not a frame of hamirror",
+	{ .reason = "the peer sent something that is not a frame of hamirror",
 	  .instead = "GET / HTTP/1.1\r\nHost: somewhere\r\n\r\n" },
 	{ "the first frame is CONFIRM, not a hello", NULL, MIRROR_FRAME_CONFIRM,
 	  .bytes = WHOLE },

@@ -218,7 +218,7 @@ START_TEST(production_gives_nothing_up)
 	production_alone();
 	connects(true);
 	ck_assert_int_eq(t.reply.exit_status, 1);
-	ck_assert_ptr_nonnull(strstr(t.reply.text, "keeps what it has"));
+	ck_assert_ptr_nonnull(strstr(t.reply.text, "keeps its writes"));
 	solo_destroy(&t);
 }
 END_TEST
