@@ -1,7 +1,7 @@
 /* engine.h - the mirror core: the life of a write on both sites.
  *
- * Pure logic. mirror_step() takes one event, with the time in it, and adds to
- * `out` what is to be done: device operations to submit, requests to answer,
+ * Pure logic. mirror_step() takes one event, with the time in it, and adds
+ * actions to `out`: device operations to submit, requests to answer,
  * frames to send, links to open or close, facts to report. It performs no I/O,
  * reads no clock, allocates nothing after mirror_engine_create(), and logs
  * nothing: reasons travel in the facts. The drivers and the simulator run the

@@ -46,7 +46,8 @@ struct mirror_io_list {
 	struct mirror_io *head, *tail;
 };
 
-/* What the system says that a disk is, whatever it is called today; ended by a zero. */
+/* The identity that the system gives to a disk, which no change of name alters; ended by a
+ * zero. */
 #define MIRROR_IDENTITY_BYTES 64u
 
 /* What opening the site's devices found. On error nothing is left open. */

@@ -10,7 +10,7 @@
  * The end of the loop is a close. An open that is not answered in time has failed, and one
  * that the end of the loop finds under way is not waited for: its thread is left behind,
  * and closes what it may still open.
- * An operation may take several submissions: what is short is continued, and a
+ * An operation may take several submissions: a short transfer is continued, and a
  * zeroing tries the ways below in turn.
  */
 #include "mirror/drivers/disk_driver.h"
@@ -28,7 +28,7 @@
 #include "mirror/drivers/io_driver.h"
 
 /* More than the core has under way (its bounds in engine/bounds.h add up to less);
- * what is above waits, in order. */
+ * operations beyond it wait, in order. */
 #define OPERATION_COUNT 768u
 
 #define OPEN_LIMIT_MS 15000u
@@ -346,7 +346,7 @@ static bool is_unaligned(const struct disk_handle *h, const struct mirror_io *io
 
 /* Move the rest of `iov` from or to the device: whole vectors when at the start of
  * one, else the rest of that one alone, so that the core's vectors stay as they
- * are. What goes through the page cache is written through. */
+ * are. Writes through the page cache are written through. */
 static void submit_transfer(struct disk_operation *op, struct io_uring_sqe *sqe)
 {
 	const struct mirror_io *io = op->io;

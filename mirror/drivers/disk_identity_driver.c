@@ -77,7 +77,7 @@ static bool read_attribute(const struct block *b, const char *name, char line[LI
 	return line[strspn(line, " ")] != '\0';
 }
 
-/* What udev knows of it: "E:KEY=VALUE". */
+/* A property of it in udev's database: "E:KEY=VALUE". */
 static bool read_property(const struct block *b, const char *key, char value[LINE_BYTES])
 {
 	const size_t length = strlen(key);

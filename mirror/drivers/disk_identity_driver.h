@@ -8,7 +8,7 @@
  *   a file           inode and time of creation: a copy of it has others
  *   a loop device    the inode of its file
  *
- * Only identity of the medium counts, never a path. What cannot be known is "".
+ * Only identity of the medium counts, never a path. An identity that cannot be known is "".
  */
 #ifndef MIRROR_DRIVERS_DISK_IDENTITY_DRIVER_H
 #define MIRROR_DRIVERS_DISK_IDENTITY_DRIVER_H

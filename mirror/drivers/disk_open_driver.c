@@ -73,7 +73,7 @@ static int check_kind(const struct opening *o, const struct stat *st)
 	return 0;
 }
 
-/* What a file's O_DIRECT asks for; 0: it has none, or does not say. */
+/* The alignment that a file's O_DIRECT needs; 0: it has none, or does not say. */
 static uint32_t file_direct_bytes(int fd)
 {
 #ifdef STATX_DIOALIGN
@@ -153,8 +153,8 @@ static int check_size(const struct opening *o, const struct disk_handle *h,
 	return 0;
 }
 
-/* Where O_DIRECT wants more than 512 bytes, what is smaller goes through the page
- * cache of a second descriptor, synchronously (disk_driver.c). */
+/* Where O_DIRECT wants more than 512 bytes, smaller transfers go through the page cache of a
+ * second descriptor, synchronously (disk_driver.c). */
 static int open_buffered(const struct opening *o, struct disk_handle *h)
 {
 	char path[40];

@@ -1,9 +1,9 @@
 /* disk_open_driver.h - take a site's devices for ourselves alone, or say why not.
  *
  * Block devices are opened O_EXCL, files are locked with flock(2): the kernel
- * grants either only when the last process that had it is done with all its I/O,
- * which is what lets a site's disks pass from host to host (D6). The calls block:
- * from the I/O thread they go through io_driver_offload().
+ * grants either only when the last process that had it is done with all its I/O.
+ * So a site's disks may pass from host to host (D6). The calls block: from the I/O
+ * thread they go through io_driver_offload().
  *
  * Source: docs/rules.md (D6); docs/sources.md (P4-10).
  */

@@ -25,7 +25,7 @@
  * devices, which come on top: the completion queue never overflows. */
 #define RING_COMPLETION_COUNT 8192u
 
-/* Passes of one turn before what is prepared is submitted anyway. */
+/* Passes of one turn before prepared operations are submitted anyway. */
 #define PASS_COUNT_MAX 16u
 
 /* Spinning: with more of them waiting it does not begin; looks between two calls that let
@@ -264,7 +264,7 @@ static void execute(struct io_driver *d, struct mirror_actions *out)
 	d->wake_at_ns = out->wake_at_ns;
 }
 
-/* What comes many at a time: the core acts on it at the end of the pass. */
+/* Such events come many at a time: the core acts on them at the end of the pass. */
 static bool is_frequent(enum mirror_event_type type)
 {
 	return type == MIRROR_EVENT_IO || type == MIRROR_EVENT_REQUEST ||
@@ -322,7 +322,7 @@ static bool look(struct io_driver *d, uint64_t begun_ns, uint64_t ns, bool *kept
 	return has_completed(d);
 }
 
-/* Before a sleep: what came of looking. */
+/* Look for a completion before a sleep. Returns the outcome. */
 static enum io_spin_outcome spin(struct io_driver *d, uint64_t begun_ns, uint64_t wait_ns)
 {
 	const uint64_t ns = io_spin_begin(&d->spin, begun_ns);
@@ -342,8 +342,9 @@ static enum io_spin_outcome spin(struct io_driver *d, uint64_t begun_ns, uint64_
 	return kept_off ? IO_SPIN_KEPT_OFF : IO_SPIN_IN_VAIN;
 }
 
-/* Few requests wait for an answer here, or few records for their confirmation. What they
- * wait for has begun. With many of them, a sleep brings several completions at once. */
+/* Few requests wait for an answer here, or few records for their confirmation, and the work
+ * that they wait for has begun. With many of them, a sleep brings several completions at
+ * once. */
 static bool is_awaited(const struct io_driver *d)
 {
 	const uint64_t count = d->request_count - d->counters.answer_count +
@@ -352,9 +353,9 @@ static bool is_awaited(const struct io_driver *d)
 	return d->spin.limit_ns > 0 && count > 0 && count <= SPIN_REQUESTS_MAX;
 }
 
-/* Submit what is prepared and, with `may_wait`, wait for a completion or the next deadline:
- * one system call where the thread sleeps at once, and none when there is nothing to submit
- * and something has completed already. */
+/* Submit all prepared operations and, with `may_wait`, wait for a completion or the next
+ * deadline: one system call where the thread sleeps at once, and none when there is nothing to
+ * submit and something has completed already. */
 static void submit_and_wait(struct io_driver *d, bool may_wait)
 {
 	const uint64_t timer_ns = io_task_wake_ns(d);

@@ -3,7 +3,7 @@
  * A turn of the loop: wait (one io_uring_enter, which also submits all that the
  * turn before prepared), run the handler of each completion, run tasks that
  * were put off, check the lease and hand answers to the front-end, let the
- * drivers gather what is to leave. Handlers turn completions into events;
+ * drivers gather their sends. Handlers turn completions into events;
  * io_driver_step() gives an event to the core and executes the actions at once,
  * which only prepares submissions.
  *
@@ -13,7 +13,7 @@
  * - io_driver_step() may be called from handlers, tasks, timers, turn hooks and
  *   `flush`, never from inside the execution of actions (`open`, `close`,
  *   `answer`, disk_driver_submit(), ...): put a task off instead.
- * - No blocking call. What must block goes to io_driver_offload().
+ * - No blocking call. A call that must block goes to io_driver_offload().
  *
  * Source: docs/rules.md (D6, D7, "Shape"); docs/write-path.md ("What a write costs").
  */
@@ -221,8 +221,8 @@ bool io_driver_leave(struct io_driver *d, struct io_job *j);
 void io_driver_post(struct io_driver *d, struct io_job *j);
 
 /* So many more (or fewer) submissions are parked: they come back when the kernel has
- * something, or when the ring goes. The loop's end does not wait for them, so what they
- * point to must outlive the ring: free it after io_driver_destroy(). */
+ * something, or when the ring goes. The loop's end does not wait for them, so the memory that
+ * they point to must outlive the ring: free it after io_driver_destroy(). */
 void io_driver_park(struct io_driver *d, int32_t change);
 
 /* Give a FACT_EVENT of our own to the agent: something happened to `object`

@@ -32,7 +32,7 @@ static void status_queue(struct mirror_status *s, const char *name, uint64_t cou
 	s->queue_count++;
 }
 
-/* What only the drivers know of the status that the core has just filled. */
+/* The core has just filled the status: add the figures that only the drivers know. */
 static void status_complete(struct io_driver *d, struct mirror_status *s)
 {
 	const struct disk_driver_counters *disk = disk_driver_counters(d->disks);
@@ -191,7 +191,7 @@ void io_driver_report(struct io_driver *d, const char *object, const char *rule,
 	io_mail_send(d, &fact);
 }
 
-/* The turn that it makes is what is wanted. */
+/* Nothing to do: the timer is there to make the loop turn. */
 static void backlog_expired(struct io_timer *t)
 {
 	(void)t;

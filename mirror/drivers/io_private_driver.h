@@ -51,7 +51,7 @@ struct io_driver {
 	struct io_timer *timers; /* soonest first */
 	struct io_hook *hooks;
 
-	/* jobs: other threads put what is done on `jobs_done` and write wake_fd */
+	/* jobs: other threads put finished ones on `jobs_done` and write wake_fd */
 	int wake_fd;
 	pthread_mutex_t jobs_mutex;
 	struct io_job *jobs_done;
@@ -87,7 +87,7 @@ uint64_t io_task_wake_ns(const struct io_driver *d);
 /* io_mail_driver.c */
 void io_mail_start(struct io_driver *d);
 void io_mail_send(struct io_driver *d, const struct fact *fact);
-/* End of a pass: push what waits, wake the taker. */
+/* End of a pass: push the facts that wait, wake the taker. */
 void io_mail_flush(struct io_driver *d);
 void io_mail_destroy(struct io_driver *d);
 

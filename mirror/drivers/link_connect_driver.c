@@ -223,8 +223,9 @@ void link_connect_expired(struct link *l)
 	io_uring_prep_cancel(io_driver_sqe(l->driver->io, NULL), &l->connect, 0);
 }
 
-/* The link ends: stop what is under way. The ring still reads the address of a
- * connect that it has not begun, so those are only forgotten when it is back. */
+/* The link ends: stop a resolution or connect that is under way. The ring still reads the
+ * address of a connect that it has not begun, so addresses are only forgotten when the connect
+ * is back. */
 void link_connect_abandon(struct link *l)
 {
 	if (l->resolve != NULL)

@@ -102,7 +102,7 @@ void link_end(struct link *l, const char *format, ...)
 	link_set_phase(l, LINK_PHASE_CLOSING);
 	io_driver_timer_set(l->driver->io, &l->timer, UINT64_MAX);
 	link_connect_abandon(l);
-	/* What is under way in the ring comes back at once. */
+	/* Submissions under way in the ring come back at once. */
 	if (l->fd >= 0)
 		shutdown(l->fd, SHUT_RDWR);
 	link_finish_later(l);

@@ -9,7 +9,7 @@
  *   closing     -         -         -          -          -        free (DOWN)
  *
  * "end" is the core's CLOSE, a fault of the line, a violation of the protocol or
- * the end of the loop. The core's CLOSE lets what was queued leave first, for a
+ * the end of the loop. The core's CLOSE lets queued frames leave first, for a
  * short while. An accepted connection is shown to the core (UP) only once its
  * first frame is complete, valid and a hello; until then it can be dropped
  * without a trace but an event, and it is, for a newer one, when all places are
@@ -30,7 +30,7 @@ struct link_driver;
 #define LINK_SEND_IOV_MAX 64u           /* of one sendmsg: 32 records */
 #define LINK_HELLO_TIMEOUT_MS 5000u
 #define LINK_CONNECT_TIMEOUT_MS 5000u
-#define LINK_DRAIN_TIMEOUT_MS 200u /* after CLOSE, for what is queued */
+#define LINK_DRAIN_TIMEOUT_MS 200u /* after CLOSE, for queued frames */
 #define LINK_LISTEN_RETRY_MS 1000u
 /* Rules of the events that tell that the port is not listened on, and is again. */
 #define LINK_LISTEN_RULE_BAD "listen-failed"

@@ -71,8 +71,8 @@ static void greet(struct link *l)
 	io_driver_step(l->driver->io, &event);
 }
 
-/* Is a whole frame there, and intact? Ends the link when what is there can never
- * become one; that is seen as soon as its header is there. */
+/* Is a whole frame there, and intact? Ends the link when the bytes there can never become a
+ * frame; that is seen as soon as the header is there. */
 static bool frame_ready(struct link *l, struct mirror_wire_header *h)
 {
 	const uint8_t *at = l->buffer + l->begin;
@@ -179,7 +179,7 @@ static void receive_done(struct io_completion *c, int32_t result, uint32_t flags
 		return;
 	}
 	if (result <= 0) {
-		/* What came before is still delivered. */
+		/* Frames that came before are still delivered. */
 		l->ended = true;
 		if (l->fault[0] == '\0')
 			set_fault(l,
@@ -254,7 +254,7 @@ static void count_sent(struct link *l, uint32_t bytes)
 
 /* Nothing more can be sent, but the peer's last words (a refusal) may still be on
  * their way in: read on to the end, for a moment. Not when that has to wait for the
- * core, which may itself wait for what is queued here. */
+ * core, which may itself wait for a frame that is queued here. */
 static void send_broken(struct link *l, const char *why)
 {
 	if (l->paused || l->ended || l->draining) {
@@ -267,8 +267,8 @@ static void send_broken(struct link *l, const char *why)
 	link_end_after(l, LINK_DRAIN_TIMEOUT_MS);
 }
 
-/* All that the core said before its CLOSE is with the kernel. A close now, with bytes
- * of the peer's unread, would reset the connection and could destroy what is still on
+/* All frames that the core sent before its CLOSE are with the kernel. A close now, with bytes
+ * of the peer's unread, would reset the connection and could destroy frames that are still on
  * the way: say that we are done and read, for nothing, until the peer has closed too
  * or the time is up. */
 static void drained(struct link *l)
@@ -300,8 +300,8 @@ static void send_done(struct io_completion *c, int32_t result, uint32_t flags)
 }
 
 /* By a call of its own: the peer begins before our devices do, and no turn of the loop is
- * spent on the completion. The ring gets what the socket has no room for. One message a
- * pass: a peer that takes all at once does not keep the loop from hearing it. */
+ * spent on the completion. The ring gets the bytes that the socket has no room for. One
+ * message a pass: a peer that takes all at once does not keep the loop from hearing it. */
 void link_frame_send(struct link *l)
 {
 	ssize_t sent;

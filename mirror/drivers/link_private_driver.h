@@ -102,7 +102,7 @@ struct link_driver {
 void link_set_phase(struct link *l, enum link_phase to);
 
 /* End it, for the reason given. Safe to call inside actions and more than once;
- * what the core is owed (SENT, DOWN) follows from a task. */
+ * the core's events (SENT, DOWN) follow from a task. */
 void link_end(struct link *l, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -10,7 +10,7 @@
 
 #include "mirror/drivers/nbd_private_driver.h"
 
-/* What one send may leave with the kernel. More than that: it goes on by itself. */
+/* One send leaves so much with the kernel at most. The rest goes on by itself. */
 #define SEND_BUFFER_BYTES (1024 * 1024)
 
 /* How long a network peer may be silent to probes before its connection, and with it
@@ -41,7 +41,7 @@ void nbd_connection_close(struct nbd_connection *k)
 	k->state = NBD_CONNECTION_CLOSING;
 	k->tell_gone = k->client->engine_count > 0;
 	mirror_nbd_client_hang_up(k->client);
-	/* What was submitted comes back with an error or an end. */
+	/* Submissions come back with an error or an end. */
 	shutdown(k->fd, SHUT_RDWR);
 	close_if_quiet(k);
 }
@@ -161,8 +161,8 @@ static size_t gather(struct nbd_connection *k, bool lease)
 	return bytes;
 }
 
-/* By a call of its own: the client goes on before our devices begin, and no turn of the
- * loop is spent on the completion. The ring gets what the socket has no room for. */
+/* By a call of its own: the client goes on before our devices begin, and no turn of the loop
+ * is spent on the completion. The ring gets the bytes that the socket has no room for. */
 bool nbd_connection_send(struct nbd_connection *k, bool lease)
 {
 	size_t bytes;
@@ -198,7 +198,7 @@ static void set_network_options(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
 }
 
-/* Its process, for people: what it is called may change at any time. */
+/* Its process, for people: by number, since its name may change at any time. */
 static pid_t peer_pid(int fd)
 {
 	struct ucred peer;

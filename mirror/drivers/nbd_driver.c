@@ -86,7 +86,7 @@ static void frontend_close(struct io_frontend *f)
 	d->state = NBD_DRIVER_CLOSING;
 	nbd_listen_close(d);
 	for (struct nbd_connection *k = d->connections; k != NULL; k = k->next) {
-		/* What was acknowledged in time may still be told. */
+		/* Replies that were acknowledged in time may still leave. */
 		if (lease)
 			nbd_connection_send(k, true);
 		nbd_connection_close(k);
@@ -158,7 +158,7 @@ static void reap(struct nbd_driver *d)
 	nbd_listen_resume(d);
 }
 
-/* Hand over what one connection has to ask, up to its share of a turn. */
+/* Hand over the requests of one connection, up to its share of a turn. */
 static bool serve(struct nbd_driver *d, struct nbd_connection *k)
 {
 	struct mirror_engine *engine = io_driver_engine(d->io);
@@ -211,8 +211,8 @@ static void frontend_flush(struct io_frontend *f)
 
 	tell_gone(d);
 	reap(d);
-	/* New requests may be answered at once, and may be asked for more: the loop
-	 * comes here again, and what can leave then leaves together. */
+	/* New requests may be answered at once, and more may come: the loop comes here
+	 * again, and then all replies that may leave do so together. */
 	if (d->connections == NULL || serve_all(d))
 		return;
 	lease = io_driver_may_answer(d->io);

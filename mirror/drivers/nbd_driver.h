@@ -6,8 +6,8 @@
  * They exist while the core wants clients. A client that gets no place is told so in the
  * negotiation, and every refusal is reported (nbd_refusal.h). Our own front-end is not
  * refused: it is accepted when a place is free. All that a connection does in a turn costs
- * no system call of its own: one receive takes what has arrived, one send gathers
- * what can leave, and both are submitted with everything else.
+ * no system call of its own: one receive takes all bytes that have arrived, one send gathers
+ * all replies that may leave, and both are submitted with everything else.
  *
  * A client that comes back (docs/rules.md): before requests of a connection are handed to
  * the core, it is known whether it has hung up. A poll is always armed on it, and a

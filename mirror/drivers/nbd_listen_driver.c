@@ -20,7 +20,7 @@
 
 static void accept_arm(struct nbd_listener *l)
 {
-	/* Who waits in the backlog is accepted when a place is free. */
+	/* A client in the backlog is accepted when a place is free. */
 	l->full = l->origin == MIRROR_NBD_OWN &&
 		  mirror_nbd_server_is_full(&l->driver->server, l->origin);
 	if (l->full)
@@ -168,8 +168,8 @@ static bool name_is_gone(const struct nbd_listener *l)
 		st.st_ino != l->inode);
 }
 
-/* Others may delete what lies in the run folder: a socket without its name is found by no
- * client that comes. What is connected stays. Without the folder, next time. */
+/* Others may delete files of the run folder, and no client finds a socket without its name.
+ * Clients that are connected stay. If the folder is gone too, we try again next time. */
 static void name_again(struct nbd_listener *l)
 {
 	const int fd = listen_at(l->driver, l);

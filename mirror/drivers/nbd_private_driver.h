@@ -5,7 +5,7 @@
  *   closing      -                                    closed              -
  *   closed       -                                    -                   freed
  *
- * closing: shut down; what was submitted comes back. closed: the descriptor is gone,
+ * closing: shut down; submissions come back. closed: the descriptor is gone,
  * but the core still has requests that point to the connection. */
 #ifndef MIRROR_DRIVERS_NBD_PRIVATE_DRIVER_H
 #define MIRROR_DRIVERS_NBD_PRIVATE_DRIVER_H
@@ -34,7 +34,7 @@ struct nbd_connection {
 	pid_t pid; /* of a local peer; 0: not known */
 	bool network;
 	bool half_closed; /* unix: the peer will send no more */
-	bool tell_gone;   /* the core is to drop what it has unstamped */
+	bool tell_gone;   /* the core is to drop its unstamped requests */
 	bool receiving, sending, watching;
 	bool emptied; /* the last receive left nothing with the kernel */
 	struct io_completion receive, send, watch;
@@ -90,7 +90,7 @@ bool nbd_connection_reap(struct nbd_connection *k);
 /* The peer has hung up, or there is nothing more to take. */
 bool nbd_connection_is_gone(struct nbd_connection *k);
 
-/* Submit what there is to receive and to send. */
+/* Submit a receive, if none is under way. */
 void nbd_connection_receive(struct nbd_connection *k);
 /* True: some of it has left already, which no completion will tell. */
 bool nbd_connection_send(struct nbd_connection *k, bool lease);

@@ -44,7 +44,7 @@ struct device {
 	struct tag tag[MIRROR_UBLK_DEPTH];
 };
 
-/* What another thread wants of a disk. */
+/* Another thread's wish for a disk. */
 struct wish {
 	bool serve, fail;
 	uint32_t number;
@@ -452,7 +452,7 @@ static void frontend_answer(struct io_frontend *f, struct mirror_request *reques
 	put_data(t);
 }
 
-/* What was acknowledged in time was answered just before. */
+/* Requests that were acknowledged in time were answered just before. */
 static void frontend_close(struct io_frontend *f)
 {
 	struct ublk_driver *d = io_driver_container(f, struct ublk_driver, frontend);

@@ -14,8 +14,8 @@
  *   closed     open      -                      -                  freed
  *
  * failing: the host may not answer any more, or the device is to go without waiting.
- * What the kernel has asked for and asks for later is answered with an error at once; an
- * answer that the core still gives is for nobody. A device is never served again once
+ * The kernel's requests, old and new, are answered with an error at once; an answer that the
+ * core still gives is for nobody. A device is never served again once
  * it failed: a new one is made. closed: the kernel has stopped it; the core may still
  * have requests that point to it.
  *
@@ -42,13 +42,13 @@ struct ublk_driver;
  * `*driver`, or -ENOMEM. */
 int ublk_driver_create(struct io_driver *io, struct ublk_driver **driver);
 
-/* After io_driver_destroy(): the ring points to what is freed here. The engine's pool
- * still stands. NULL is fine. */
+/* After io_driver_destroy(): the ring points to memory that is freed here. The engine's pool
+ * still exists. NULL is fine. */
 void ublk_driver_destroy(struct ublk_driver *d);
 
-/* Any thread, until the I/O thread has ended: serve /dev/ublkcNUMBER as `disk`. What
- * goes wrong is reported as an event, and the device is not served: whoever starts it
- * waits in vain. */
+/* Any thread, until the I/O thread has ended: serve /dev/ublkcNUMBER as `disk`. A failure is
+ * reported as an event, and the device is not served: the process that starts it waits in
+ * vain. */
 void ublk_driver_serve(struct ublk_driver *d, uint32_t disk, uint32_t number);
 
 /* Likewise: fail the device that is served as `disk`, so that the kernel can remove it

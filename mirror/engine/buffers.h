@@ -1,5 +1,5 @@
-/* engine/buffers.h - the pool's data buffers, each counted by its users, and a reserve for
- * what everything else may wait for. */
+/* engine/buffers.h - the pool's data buffers, each counted by its users. A reserve is kept for
+ * work that all other work may wait for. */
 #ifndef MIRROR_ENGINE_BUFFERS_H
 #define MIRROR_ENGINE_BUFFERS_H
 
@@ -22,7 +22,7 @@ void mirror_buffer_ref(struct mirror_engine *m, const uint8_t *data);
 void mirror_buffer_unref(struct mirror_engine *m, uint8_t *data);
 uint8_t *mirror_buffer_get(struct mirror_engine *m, uint32_t bytes);
 void mirror_buffer_put(struct mirror_engine *m, uint8_t *data);
-/* Less than an eighth of the pool is free: what the log holds is not kept in memory. */
+/* Less than an eighth of the pool is free: data that the log holds is not kept in memory. */
 bool mirror_buffers_are_short(const struct mirror_engine *m);
 
 #endif

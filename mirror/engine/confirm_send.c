@@ -1,5 +1,5 @@
-/* engine/confirm_send.c - the copy confirms to production, with cumulative marks, what its
- * log has (docs/write-path.md, copy, step 2). engine/confirm_take.c is the other end.
+/* engine/confirm_send.c - the copy confirms the records of its log to production, with
+ * cumulative marks (docs/write-path.md, copy, step 2). engine/confirm_take.c is the other end.
  */
 #include "mirror/engine/state.h"
 

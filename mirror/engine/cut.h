@@ -25,7 +25,7 @@ enum leap_step { LEAP_NONE, LEAP_HOME, LEAP_SUPERBLOCK };
 struct engine_leap {
 	enum leap_step step;
 	struct mirror_refresh_begin begin;
-	uint32_t room_blocks; /* beyond what was announced */
+	uint32_t room_blocks; /* beyond the bytes announced */
 	uint64_t ticket;
 };
 

@@ -1,15 +1,15 @@
 /* evidence.h - is this the disk that was there? (docs/rules.md, "Disks have
  * an identity")
  *
- * The disks hold the user's bytes and nothing else, so the log's superblock keeps what
- * the system says of each of them, and a sample: checksums of blocks that this site has
- * brought home. At each open both are compared with what is there.
+ * The disks hold the user's bytes and nothing else. So the log's superblock keeps the
+ * identity that the system gives to each of them, and a sample: checksums of blocks that this
+ * site has brought home. Each open compares both with the disks that are there.
  *
- * A block's sample says what the disk holds once all records up to the sample's sequence,
- * and no later one, are at home there. It is taken when its record is at home and
- * flushed, and dropped when a later record that touches the block is. So a sample in a
- * superblock is out of date only by records that the log still holds (W2), and an open
- * drops what those touch before it compares: their blocks may be old, new or torn.
+ * A block's sample is of its content once all records up to the sample's sequence, and no
+ * later one, are at home there. It is taken when its record is at home and flushed, and
+ * dropped when a later record that touches the block is. So a sample in a superblock is out
+ * of date only by records that the log still holds (W2). An open drops the samples that these
+ * records touch before it compares: the blocks may be old, new or torn.
  *
  * Of the few samples of a disk some are of its newest records and some of old ones: a
  * record takes the slot that its number's factor of two gives it, so that slot n holds
@@ -41,7 +41,7 @@ struct mirror_sample {
 
 struct mirror_evidence {
 	uint32_t disk_count; /* 0: no samples are kept yet */
-	/* What the system said of it; "": nothing. */
+	/* As the system has given it; "": none. */
 	char identity[CONFIG_DISK_COUNT_MAX][MIRROR_IDENTITY_BYTES];
 	/* By disk, so many for each: mirror_evidence_slots(). */
 	struct mirror_sample sample[MIRROR_SAMPLE_COUNT_MAX];

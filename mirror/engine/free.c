@@ -10,7 +10,7 @@
 
 #define BYPASS_ROUND_MAX 256u /* descriptors read before a round is stored */
 #define HINT_BYTES_MIN                                                                   \
-	(1u << 20) /* logged, and then the superblock says what is home ... */
+	(1u << 20) /* logged, and then the superblock's home mark is written ... */
 #define HINT_BYTES_MAX (16u << 20) /* ... so that a start has no more to check */
 #define NEVER_WAIT_PERCENT 95u     /* above it a slow link is not waited for */
 

@@ -11,7 +11,7 @@
  *
  * Groups may go home *together* while the writelog keeps the order for them
  * (replay, catching up, `order: log`): then nothing is held, only counted. When
- * that ends, what is under way of several groups drains first.
+ * that ends, records of several groups that are under way drain first.
  *
  * Pure logic: no I/O, clock, threads, allocation or logging. The caller
  * reports what happened (arrive, done) and starts every record put on `issue`.

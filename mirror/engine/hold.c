@@ -1,5 +1,5 @@
 /* engine/hold.c - the hold of a copy that is refreshed (W6): whether there is room for one,
- * and its end. engine/cut.c makes it durable, and drops what is above it.
+ * and its end. engine/cut.c makes it durable, and drops the records above it.
  */
 #include <stdio.h>
 

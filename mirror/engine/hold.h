@@ -27,8 +27,8 @@ bool mirror_hold_is_full(const struct mirror_engine *m);
 bool mirror_hold_lift_is_due(const struct mirror_engine *m);
 /* Lift the hold if that is due and possible now. */
 void mirror_hold_lift(struct mirror_engine *m);
-/* Tell production when the hold stands; drop what is above it when the refresh was cut
- * short. */
+/* Tell production when the hold is durable; drop the records above it when the refresh was
+ * cut short. */
 void mirror_hold_pump(struct mirror_engine *m);
 
 #endif

@@ -5,8 +5,8 @@
  *   greeting    HELLO sent                   HELLO awaited or being judged
  *   stream out  production sends records     -
  *   stream in   -                            a copy takes records
- *   roll in     D5: takes what a copy has    -
- *   roll out    -                            a copy sends what it has
+ *   roll in     D5: takes a copy's records   -
+ *   roll out    -                            a copy sends its records
  *   ending      close ordered, its DOWN is awaited
  */
 #include <stdio.h>

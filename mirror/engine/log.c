@@ -7,11 +7,11 @@
  * end of the ring, a PAD descriptor skips the rest.
  *
  * The log is flushed at once for a client's flush or FUA, else lazily (bounds in
- * engine/bounds.h); a flush runs beside the next write and covers what was logged when it
- * began. A flush record, which a demotion leaves, stands for what is before it and carries
- * nothing: the flush begins as soon as that is logged. W4: each descriptor carries the
- * durable mark, and when the log falls idle a MARK descriptor carries it within
- * MARK_IDLE_NS.
+ * engine/bounds.h); a flush runs beside the next write and covers the records that were
+ * logged when it began. A flush record, which a demotion leaves, stands for the records
+ * before it and carries no data: the flush begins as soon as they are logged. W4: each
+ * descriptor carries the durable mark, and when the log falls idle a MARK descriptor carries
+ * it within MARK_IDLE_NS.
  *
  * W1: a record that goes home is durable, and a durable mark proves it (`proven`). While
  * records come, the next flush proves the mark of the flush before. When they cease, one
@@ -284,8 +284,8 @@ void mirror_log_dropped(struct mirror_engine *m, uint64_t last)
 	m->open.log.flush_wanted_next = 0;
 }
 
-/* What a client waits for is logged. Or the next record, not yet in a log write, is a flush
- * mark: then all that it stands for is. */
+/* Flush for a client as soon as the records that it waits for are logged. If the next record,
+ * not yet in a log write, is a flush record, all records that it stands for are logged. */
 static void flush_for_client(struct mirror_engine *m)
 {
 	if (m->open.log.flush_wanted_next > m->open.log.flush_wanted &&

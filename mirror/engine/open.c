@@ -2,18 +2,18 @@
  *
  *   step        what happens                                  on failure
  *   devices     the driver opens log and disks, exclusively   FACT_OPENED
- *   stable      the log flushed: what is read next is there   close, FACT_OPENED
- *               after a power cut too, before a slot is written
+ *   stable      the log flushed: all that is read next stays  close, FACT_OPENED
+ *               after a power cut, before a slot is written
  *   superblock  both slots read, identity and sizes checked   close, FACT_OPENED
  *   maps        every block of every site's map read          (all dirty)
- *   scan        the ring walked; what is not home is found    close, FACT_OPENED
+ *   scan        the ring walked for records not at home       close, FACT_OPENED
  *   disks       are they those that were there? evidence.h    close, FACT_OPENED
  *   write       a superblock with a new epoch, durable        close, FACT_OPENED
  *   write both  ... in the other slot too: either may be lost close, FACT_OPENED
  *   mark        a MARK at the head, flushed (scan.h, rule 2)
  *   done        FACT_OPENED
  *
- * W3: what the scan found is claimed only after the flush. W5: nothing goes home
+ * W3: records that the scan found are claimed only after the flush. W5: nothing goes home
  * here; that begins when this site serves, or a production's history says that
  * its tail stands.
  */

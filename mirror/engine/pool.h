@@ -2,7 +2,7 @@
  *
  * A buddy allocator over one region: buffers of 4 KiB to 128 KiB, powers of
  * two, each aligned to its size within the region. Constant time, no
- * allocation after create. What a buffer holds when it is taken is undefined.
+ * allocation after create. The content of a buffer that is taken is undefined.
  *
  * Source: K. Knowlton, "A Fast Storage Allocator" (1965);
  * docs/rules.md ("Limits").

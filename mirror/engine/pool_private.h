@@ -16,7 +16,7 @@ enum block_use {
 	BLOCK_TAKEN,
 };
 
-/* The side table: what the region itself does not tell. */
+/* The side table: facts about blocks that the region itself does not tell. */
 struct block {
 	enum block_use use : 8;
 	uint8_t order;                 /* of FREE and TAKEN */

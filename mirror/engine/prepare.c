@@ -147,8 +147,9 @@ static void step_quiet(struct mirror_engine *m)
 		mirror_cut_to_hold(m, "a promotion ends the refresh that was under way");
 }
 
-/* What was promised to a later proposal stands: lifted by the view of a ballot between the
- * two, a lower one would let in a production that the later has left behind. */
+/* A promise to a later proposal stands. A refusal under a lower ballot could be lifted by a
+ * view between the two, and would let in a production that the later proposal has left
+ * behind. */
 static void refuse(struct mirror_engine *m)
 {
 	if (m->config->cluster && !m->open.prepare.order.force &&

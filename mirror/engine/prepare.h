@@ -25,7 +25,7 @@ struct engine_prepare {
 	bool done;
 	struct order order;
 	uint32_t reached, tried, level, busy;
-	uint64_t roll_end;        /* of the source: what it has said it holds */
+	uint64_t roll_end;        /* of the source: it has said that it holds so much */
 	uint64_t rolled;          /* all that the reached sources hold ends there */
 	char text[FACT_TEXT_MAX]; /* why the last source was of no use */
 	uint32_t roll_link;

@@ -2,7 +2,7 @@
  *
  *   write, zero   (no room: wait unstamped) -> stamped -> pending -> engine/answer.c
  *   flush         pending -> engine/answer.c
- *   read          (overlaps what is not acknowledged: wait) -> engine/read.c
+ *   read          (overlaps an unacknowledged record: wait) -> engine/read.c
  *
  * Source: docs/sources.md (paper 000, Fig. 4); docs/write-path.md (production, steps 1
  * to 3).
@@ -116,8 +116,8 @@ static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 	MIRROR_SET(m, requests.pending_count, m->open.requests.pending_count + 1);
 }
 
-/* A flush has no record: it is answered when what was stamped before it is durable at all
- * sites that are waited for. These are asked to see to that. */
+/* A flush has no record: it is answered when all records stamped before it are durable at all
+ * sites that are waited for. These are asked to flush them. */
 static void begin_flush(struct mirror_engine *m, struct mirror_request *q)
 {
 	q->stable_sequence = mirror_log_flush_target(m, m->open.marks.last + 1);

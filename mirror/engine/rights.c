@@ -37,7 +37,7 @@ bool mirror_lost_proven(const struct mirror_engine *m, uint32_t site, uint64_t n
 }
 
 /* Not blank, nothing of its own unproven, and durable beyond all records that the map
- * stands for: it had all of these, whatever the map says. */
+ * stands for: it had all of these, even if the map says that it misses some. */
 bool mirror_had_all(const struct mirror_engine *m, uint32_t site,
 		    const struct mirror_hello *h)
 {

@@ -203,9 +203,9 @@ static void send_records(struct mirror_engine *m, uint32_t number)
 
 /* ---- flushes ------------------------------------------------------------- */
 
-/* The copy has been sent what a client's flush waits for: it is to make that durable now. A
- * record with FUA says so itself; an older hamirror flushes when it does, and so does a copy
- * that is refreshed, which no answer waits for. */
+/* The copy has been sent the records that a client's flush waits for, and is to make them
+ * durable now. A record with FUA says so itself. An older hamirror flushes when it does, and so
+ * does a copy that is refreshed, which no answer waits for. */
 static void send_flush(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];

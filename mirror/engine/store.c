@@ -208,7 +208,7 @@ uint64_t mirror_store_map_new(struct mirror_engine *m, uint32_t site)
 void mirror_store_map_all(struct mirror_engine *m, uint32_t site)
 {
 	m->open.sb.sites[site].map_state = MIRROR_MAP_ALL_DIRTY;
-	/* what is logged only may be lost with the cache */
+	/* records that are only logged may be lost with the cache */
 	m->open.sb.sites[site].map_position = m->open.marks.durable;
 }
 

@@ -20,7 +20,7 @@ struct engine_superblock_writer {
 	uint64_t wanted, writing, written; /* tickets */
 	bool busy;
 	uint64_t tail_position; /* in the one being written ... */
-	uint64_t proves;        /* ... and what it says is durable */
+	uint64_t proves;        /* ... and the durable mark in it */
 	struct mirror_io io;
 	struct iovec iov;
 };
@@ -78,7 +78,7 @@ uint64_t mirror_store_map_new(struct mirror_engine *m, uint32_t site);
 void mirror_store_map_all(struct mirror_engine *m, uint32_t site);
 /* ... and each bit of its map is set by now: the map stands for all records at home. */
 void mirror_store_map_filled(struct mirror_engine *m, uint32_t site);
-/* `site` misses the extents of its map, whatever else it has. */
+/* `site` misses the extents of its map in any case. */
 void mirror_store_map_due(struct mirror_engine *m, uint32_t site);
 
 /* `cluster: none`: writes wait for the site; the operator put it out. */

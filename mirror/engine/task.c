@@ -15,8 +15,8 @@
  *                                                          1116), else IDLE (1132)
  *
  * The rows of one table never overlap. A row is widened (1148) by an operation
- * that overlaps it alone, and a waiting task's row (1166) takes the place of all
- * that its operation overlaps, whose own rows are cleared (1164). So whatever
+ * that overlaps it alone. A waiting task's row (1166) takes the place of all rows
+ * that its operation overlaps; these are cleared (1164). So an operation that
  * arrives later and overlaps any of them meets the latest row, and queues up
  * behind it. A cleared row is not matched again, so a task reports to at most
  * one counter; and a task waits only for tasks that had a row before it had
@@ -152,7 +152,7 @@ static void stand_for(struct mirror_task *task, struct mirror_task_op *op,
 
 /* ---- one range ----------------------------------------------------------- */
 
-/* 1142-1186: find out who runs an entry of the main queue. */
+/* 1142-1186: find the task that runs an entry of the main queue. */
 static void assign(struct mirror_task *idle, struct mirror_task_op *op,
 		   uint32_t per_range_count, struct mirror_task_op_list *issue)
 {

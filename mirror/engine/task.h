@@ -9,10 +9,10 @@
  *
  * Paper 001's tasks are threads; here a task is a slot that runs one operation
  * at a time. "Process the entry" is: hand the operation out on `issue`; its end
- * comes back with mirror_tasks_done(). Every call is one atomic step, which is
- * what the paper's two locks are for.
+ * comes back with mirror_tasks_done(). Every call is one atomic step, as under
+ * the paper's two locks.
  *
- * What is promised: operations that overlap are issued one after the other, in
+ * The promise: operations that overlap are issued one after the other, in
  * arrival order, each when the one before is done; ranges never wait for each
  * other; every operation is issued after at most those that arrived before it.
  *
@@ -82,8 +82,8 @@ uint32_t mirror_tasks_range_of(const struct mirror_tasks *t, uint32_t space,
 
 /* Take the operation [start, end), start < end, of `space`. Where it crosses
  * ranges it becomes one part per range. `owner` is not NULL; *part_count is the
- * owner's, 0 now, and becomes the number of parts. What may start is put on
- * `issue`, now or in a later call, in this object's operations.
+ * owner's, 0 now, and becomes the number of parts. Parts that may start are put on
+ * `issue`, now or in a later call, as this object's operations.
  *
  * Returns 0, or
  *   -ENOBUFS  no room for all its parts: nothing changed, offer it again after

@@ -1,6 +1,6 @@
-/* engine/test_view.h - what tests and the simulator may see of an engine: how far it is, what
- * it is doing, what it would store. They look at this and at nothing else of it, so that
- * its parts may change what they keep and how.
+/* engine/test_view.h - an engine as tests and the simulator see it: its marks, the work under
+ * way, the superblock that it would store. They look at nothing else of it, so that its parts
+ * may change their state.
  *
  * Not for the engine itself, nor for the program: `hamirror status` has status.h.
  */
@@ -59,7 +59,7 @@ struct mirror_view {
 	const struct mirror_record *records;
 
 	bool preparing, cutting, leaping, bypassing, greeting; /* under way */
-	uint64_t cut_keep;     /* what is beyond it goes ... */
+	uint64_t cut_keep;     /* records beyond it go ... */
 	bool cut_home;         /* ... and may be at home */
 	const char *undo_text; /* the loss that waits for the operator, or "" */
 	uint32_t log_parts;    /* log writes under way */
@@ -75,7 +75,7 @@ struct mirror_view {
 	struct mirror_view_link link[MIRROR_LINK_COUNT_MAX];
 };
 
-/* Fill `v`; what it points to is the engine's, and as old as the engine is. */
+/* Fill `v`; its pointers are the engine's, and change as the engine does. */
 void mirror_view_fill(const struct mirror_engine *m, struct mirror_view *v);
 
 /* A record that is not yet home and flushed: `sequence` is beyond the mark for that, and

@@ -5,7 +5,7 @@
  * begins it anew. A link that is made, greets and sends heartbeats proves nothing about
  * records, which may be too large for the path.
  *
- *   mark      what could be confirmed          nothing new for copy-timeout
+ *   mark      it could confirm                 nothing new for copy-timeout
  *   logged    all that is sent to copies       lost
  *   durable   all that is durable here         lost
  *
@@ -28,7 +28,7 @@ static uint64_t timeout_ns(const struct mirror_engine *m)
 	return m->config->copy_timeout_ms * NS_PER_MS;
 }
 
-/* ---- what it owes ---------------------------------------------------------- */
+/* ---- confirmations that it owes -------------------------------------------- */
 
 /* True: it has confirmed more than ever before. */
 static bool has(struct mirror_engine *m, struct engine_owed *o, uint64_t mark)

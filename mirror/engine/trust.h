@@ -15,7 +15,7 @@ struct engine_owed {
 
 struct engine_trust {
 	struct engine_owed logged, durable;
-	uint32_t lost_count; /* so often lost, less what it made good */
+	uint32_t lost_count; /* so often lost, less the losses made good */
 	uint64_t again_ns;   /* clients do not wait for it before */
 	bool behind_told;    /* COPY_LOST of one that is refreshed was sent */
 	uint64_t good_ns;    /* waited for, and not lost, since; 0: it is not */

@@ -169,7 +169,7 @@ static void issued(struct mirror_nbd_client *c)
 	mirror_nbd_reply_issued(c, command);
 }
 
-/* Move what has arrived into the part that is being filled. */
+/* Move the bytes that have arrived into the part that is being filled. */
 static bool fill(struct mirror_nbd_client *c)
 {
 	struct mirror_nbd_part *part = c->filling;
@@ -304,7 +304,7 @@ struct mirror_request *mirror_nbd_client_next(struct mirror_nbd_client *c, bool 
 	return NULL;
 }
 
-/* Nothing is left to be answered or sent, except what can never be complete. */
+/* No reply is left to be made or sent, except to a command that can never be complete. */
 static bool is_idle(const struct mirror_nbd_client *c)
 {
 	return c->command_count == (c->current != NULL) && c->sending.head == NULL &&

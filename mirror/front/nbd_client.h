@@ -11,17 +11,17 @@
  *   writes   one part is being filled by the client at a time, at most two (short)
  *            ones wait in the line (front/nbd_queue.h); then no more input is taken
  *   reads    one piece is always allowed, and one more for a stream (see below) that
- *            has begun; then none before what is held has been sent
+ *            has begun; then none before the pieces held have been sent
  *   scratch  one block, to read partly written sectors back
  *
  * A piece that is always allowed is short (`piece_bytes` of the places). For longer ones,
  * and more of them for reads, a connection may hold as much as is left of a share that
  * all connections have together.
  *
- * What is always allowed is MIRROR_NBD_RESERVE_BYTES per connection; with all
- * connections it stays below a quarter of the pool, the share is another quarter. The
- * other half circulates whatever clients do: so a client that does not read its
- * replies, or does not send its payload, keeps what it has, but nobody waits for it.
+ * The pieces always allowed are MIRROR_NBD_RESERVE_BYTES per connection; with all
+ * connections they stay below a quarter of the pool, the share is another quarter. Clients
+ * cannot stop the other half from circulating: a client that does not read its replies, or
+ * does not send its payload, keeps its buffers, but nobody waits for them.
  * Of the circulating part a last eighth of the pool is left to engine and links: they need
  * it to bring the writes of clients home, which frees their buffers.
  * Nothing here holds one buffer and waits for another that a client must free: input
@@ -60,8 +60,8 @@
 #define MIRROR_NBD_OUTPUT_BYTES 4096u        /* answers of the negotiation */
 #define MIRROR_NBD_REFUSED_MAX 8u /* connections that are told why they get no place */
 
-/* Payloads up to this long are copied out of the input buffer, together with what
- * arrived around them; longer ones are received where they belong. */
+/* Payloads up to this long are received together with the bytes around them, and copied out
+ * of the input buffer; longer ones are received where they belong. */
 #define MIRROR_NBD_INLINE_MAX (32u * 1024)
 
 /* After a long payload the next one is likely: take little more than its header. */
@@ -111,7 +111,7 @@ struct mirror_nbd_part {
 	struct mirror_nbd_command *command;
 	struct mirror_nbd_piece piece;
 	uint8_t *data;                /* pool buffer, while it is ours */
-	uint32_t buffer_bytes;        /* what it was taken with */
+	uint32_t buffer_bytes;        /* size with which it was taken */
 	uint32_t filled_bytes;        /* FILLING: of the client's bytes */
 	struct mirror_nbd_part *next; /* of the free or the ready list */
 	struct mirror_nbd_part *stream_next;
@@ -125,7 +125,7 @@ struct mirror_nbd_part_list {
 
 struct mirror_nbd_command {
 	struct mirror_nbd_request header;
-	struct mirror_nbd_pieces pieces; /* what is not yet in a part */
+	struct mirror_nbd_pieces pieces; /* those not yet in a part */
 	bool issued;                     /* no further part will come */
 	bool stream;                     /* a read whose data follows one head */
 	bool stream_begun;               /* the head was queued */
@@ -217,8 +217,8 @@ bool mirror_nbd_server_is_full(const struct mirror_nbd_server *s,
 struct mirror_nbd_client *mirror_nbd_client_create(struct mirror_nbd_server *s,
 						   enum mirror_nbd_origin origin);
 
-/* The peer has hung up, or is to be dropped: what the engine does not have yet is not
- * given to it any more, and nothing is sent. Idempotent. */
+/* The peer has hung up, or is to be dropped: requests that the engine does not have yet are
+ * not given to it, and nothing is sent. Idempotent. */
 void mirror_nbd_client_hang_up(struct mirror_nbd_client *c);
 
 /* After a hang-up, once nobody uses the memory that mirror_nbd_client_receive() and
@@ -239,12 +239,12 @@ uint32_t mirror_nbd_client_receive(struct mirror_nbd_client *c, struct iovec iov
 /* That many bytes are there; 0: the stream has ended. */
 void mirror_nbd_client_received(struct mirror_nbd_client *c, size_t bytes);
 
-/* Go on with what was received: negotiate, take commands apart, until there is a
+/* Go on with the bytes received: negotiate, take commands apart, until there is a
  * request for the engine. `takes`: the engine takes requests. Returns NULL when there
  * is nothing to do before bytes arrive, are sent, or an answer comes (any
  * connection's).
  *
- * What is returned must be given to the engine at once, before anything else is: the
+ * The request returned must be given to the engine at once, before any other: the
  * order in which pieces of the same sector are handed over matters. */
 struct mirror_request *mirror_nbd_client_next(struct mirror_nbd_client *c, bool takes);
 
@@ -253,13 +253,13 @@ void mirror_nbd_client_answer(struct mirror_request *request);
 
 /* ---- output --------------------------------------------------------------- */
 
-/* Gather what can be sent now: returns how many of `iov` are set. They stay as they
- * are until mirror_nbd_client_sent() has been called. Without a `lease` only what
- * neither acknowledges nor shows anything. */
+/* Gather the bytes that may be sent now: returns how many of `iov` are set. They stay as they
+ * are until mirror_nbd_client_sent() has been called. Without a `lease`, replies that
+ * acknowledge or show anything are left out. */
 uint32_t mirror_nbd_client_gather(struct mirror_nbd_client *c, bool lease,
 				  struct iovec *iov, uint32_t iov_max);
 
-/* Of what was gathered last, `bytes` have been sent; the rest is gathered again. */
+/* `bytes` of those gathered last have been sent; the rest is gathered again. */
 void mirror_nbd_client_sent(struct mirror_nbd_client *c, size_t bytes);
 
 /* Everything that was asked has been answered and sent, and no more can come: the

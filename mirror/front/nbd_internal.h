@@ -14,7 +14,7 @@ void mirror_nbd_part_set_state(struct mirror_nbd_part *part,
 			       enum mirror_nbd_part_state state);
 
 /* Put it on the list of those for the engine: its own request, or (partial, state
- * REREADING) the read of what it leaves out. */
+ * REREADING) the read of the rest of its sectors. */
 void mirror_nbd_part_ready(struct mirror_nbd_part *part);
 void mirror_nbd_part_reread(struct mirror_nbd_part *part);
 
@@ -30,7 +30,7 @@ void mirror_nbd_part_free(struct mirror_nbd_part *part);
 void mirror_nbd_stream_push(struct mirror_nbd_command *command,
 			    struct mirror_nbd_part *part);
 
-/* One part of the command was answered or given up: queue what can be said now. */
+/* One part of the command was answered or given up: queue the replies that are due now. */
 void mirror_nbd_reply_part(struct mirror_nbd_part *part, int error);
 
 /* The command will have no further part: queue its reply if none is under way. */

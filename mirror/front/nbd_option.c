@@ -163,7 +163,7 @@ static uint16_t disk_flags(const struct mirror_nbd_session *s)
 
 	if (s->structured)
 		flags |= DISK_SEND_DF;
-	/* A flush covers what any connection had answered. But over a network the
+	/* A flush covers all writes answered on any connection. But over a network the
 	 * old connection of a client that comes back may still deliver (docs/rules.md). */
 	if (!s->network)
 		flags |= DISK_CAN_MULTI_CONN;
@@ -259,8 +259,8 @@ static void info(const struct mirror_nbd_session *s,
 	put(a, disk_flags(s), 2);
 	reply(a, in->option, REPLY_INFO, 14);
 	put(a, INFO_BLOCK_SIZE, 2);
-	/* Any offset is good with sectors of 512 bytes; larger ones are named, so that
-	 * what is laid out on this disk fits the devices under it. */
+	/* Any offset is good with sectors of 512 bytes; larger ones are named, so that a
+	 * file system on this disk fits the devices under it. */
 	put(a, e->sector_bytes > MIRROR_SECTOR_BYTES ? e->sector_bytes : 1, 4);
 	put(a,
 	    e->sector_bytes > MIRROR_BLOCK_BYTES ? e->sector_bytes : MIRROR_BLOCK_BYTES,

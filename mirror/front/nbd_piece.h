@@ -1,8 +1,8 @@
-/* nbd_piece.h - cut one NBD command into what the engine takes.
+/* nbd_piece.h - cut one NBD command into pieces that the engine takes.
  *
  * A command has any offset and length; a request of the engine has whole sectors and
  * at most one buffer of data (io.h). Reads are widened to whole sectors. Writes that
- * cover a sector in part become partial pieces: what the client left out must be read
+ * cover a sector in part become partial pieces: the rest of the sector must be read
  * first (front/nbd_queue.h keeps others away meanwhile). Partial pieces are short, so that
  * reading them back takes one small buffer. A trim is a hint and shrinks to the whole
  * sectors inside; a zeroing is not, so its ragged edges are written.
@@ -21,7 +21,7 @@
 #define MIRROR_NBD_PARTIAL_MAX MIRROR_BLOCK_BYTES   /* longest partial piece */
 #define MIRROR_NBD_ZERO_MAX (1024ull * 1024 * 1024) /* longest zeroing (io.h) */
 
-/* What is left of a command. */
+/* The rest of a command. */
 struct mirror_nbd_pieces {
 	enum mirror_request_type type;
 	uint64_t at_bytes, end_bytes; /* client's bytes not yet in a piece */
@@ -30,7 +30,7 @@ struct mirror_nbd_pieces {
 struct mirror_nbd_piece {
 	enum mirror_request_type type;       /* an edge of a zeroing is a write */
 	uint64_t offset_bytes, length_bytes; /* whole sectors; 0: a flush */
-	uint64_t from_bytes, to_bytes;       /* what of it the client asked for */
+	uint64_t from_bytes, to_bytes;       /* the client asked for this part of it */
 	bool partial;                        /* a write with less than that */
 	bool zero;                           /* a partial write of zeroes */
 };

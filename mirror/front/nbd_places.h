@@ -31,7 +31,7 @@
 #define MIRROR_NBD_RESERVE_PIECE_MAX (32u * 1024)
 #define MIRROR_NBD_RESERVE_PIECE_MIN MIRROR_POOL_BUFFER_MIN
 
-/* What a connection may always hold. */
+/* A connection may always hold so much. */
 #define MIRROR_NBD_RESERVE_BYTES(piece_bytes)                                            \
 	(3 * (piece_bytes) + 2 * MIRROR_NBD_PARTIAL_MAX + MIRROR_BLOCK_BYTES)
 

@@ -15,8 +15,8 @@
  *   a partial one, moreover     when no write that overlaps it is with the engine or
  *                               ready for it, and its connection's scratch is free
  *
- * First come, first served: nobody starves, and nobody waits in a circle. What the
- * engine has comes back without anybody's help, and a connection takes no more input
+ * First come, first served: nobody starves, and nobody waits in a circle. Parts that the
+ * engine has come back without anybody's help, and a connection takes no more input
  * while it has a part that waits here.
  */
 #ifndef MIRROR_FRONT_NBD_QUEUE_H

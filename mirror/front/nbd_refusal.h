@@ -27,7 +27,7 @@ enum mirror_nbd_refusal {
 	MIRROR_NBD_REFUSED_FILES, /* the process may open no more files */
 	MIRROR_NBD_REFUSED_EXPORT,
 	MIRROR_NBD_REFUSED_HANDSHAKE,
-	MIRROR_NBD_REFUSED_REQUEST, /* later: what came was no request */
+	MIRROR_NBD_REFUSED_REQUEST, /* later: something came that was no request */
 	MIRROR_NBD_REFUSED_CLOSING, /* it came when clients are served no more */
 	MIRROR_NBD_REFUSED_COUNT,
 };

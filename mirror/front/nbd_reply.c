@@ -2,8 +2,8 @@
  *
  *   queue     what                                    leaves
  *   urgent    negotiation, errors                     always
- *   replies   what acknowledges or shows data, and    with a lease (D7)
- *             what must not overtake that
+ *   replies   those that acknowledge or show data,    with a lease (D7)
+ *             and any that must not overtake them
  *   (stream)  data of the stream that has begun       before both of these
  */
 #include <assert.h>

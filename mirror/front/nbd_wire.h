@@ -1,7 +1,7 @@
 /* nbd_wire.h - the NBD protocol, server side: negotiation, request headers, reply
  * headers, over byte buffers.
  *
- * Pure logic. What a connection does with its requests is nbd_client.h.
+ * Pure logic. nbd_client.h says how a connection goes on with its requests.
  *
  * Source: the NBD protocol, github.com/NetworkBlockDevice/nbd doc/proto.md, "fixed
  * newstyle negotiation" and "transmission". All its integers are big-endian, which is
@@ -84,7 +84,7 @@ struct mirror_nbd_session {
 /* Go on with the negotiation: look at `in`, write answers to `out`, which has room
  * for `out_size` bytes, at least MIRROR_NBD_ANSWER_MAX.
  *
- * Returns how many bytes of `in` were used, and adds to *out_bytes what was written.
+ * Returns how many bytes of `in` were used, and adds the bytes written to *out_bytes.
  * Neither: more input is needed, or room in `out`, or `waiting` is set: an export
  * that a network connection has is given to another one only when it is free again.
  * The input is whole options; up to 16 + MIRROR_NBD_OPTION_MAX bytes must fit in `in`.

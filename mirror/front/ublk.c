@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #define SECTOR_SHIFT 9u
-#define PHYSICAL_SHIFT 12u               /* what a disk of today writes at once */
+#define PHYSICAL_SHIFT 12u               /* a disk of today writes so much at once */
 #define ZERO_MAX (1024ull * 1024 * 1024) /* longest zeroing (io.h) */
 
 _Static_assert(sizeof(struct mirror_ublk_descriptor) == 24, "the kernel's");

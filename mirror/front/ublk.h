@@ -1,5 +1,5 @@
 /* ublk.h - the kernel's interface to block devices that a process serves, as far as it
- * is used here: its structures, and what a descriptor asks of the engine.
+ * is used here: its structures, and the engine's request that a descriptor stands for.
  *
  * Pure logic. ublk_driver.c serves a device; agent/attach_ublk.c makes and removes it.
  *
@@ -11,7 +11,7 @@
  * and no slot holds memory while it waits.
  *
  * Structures and numbers are spelled here because few systems have headers that know
- * them all: Linux 6.5 is the first kernel that can do what is asked for.
+ * them all: Linux 6.5 is the first kernel that has all that is used here.
  *
  * Source: Linux, Documentation/block/ublk.rst; include/uapi/linux/ublk_cmd.h.
  */
@@ -68,7 +68,7 @@ struct mirror_ublk_command {
 struct mirror_ublk_control {
 	uint32_t device; /* UINT32_MAX: any */
 	uint16_t queue;  /* UINT16_MAX: none */
-	uint16_t bytes;  /* of what is at `address` */
+	uint16_t bytes;  /* at `address` */
 	uint64_t address;
 	uint64_t data; /* START: the process that serves */
 	uint64_t reserved;
@@ -123,7 +123,7 @@ struct mirror_ublk_parameters {
 
 /* ---- ours ---------------------------------------------------------------------- */
 
-/* What a new device is to be. `owner` finds it again. */
+/* The properties of a new device. `owner` finds it again. */
 void mirror_ublk_info_init(struct mirror_ublk_info *info, uint64_t owner, int32_t pid);
 void mirror_ublk_parameters_init(struct mirror_ublk_parameters *p, uint64_t disk_bytes,
 				 uint32_t sector_bytes);

@@ -6,7 +6,7 @@
  *
  * Without a common entry: a chain that still lists its beginning is complete, so if both
  * are, or if ours cannot be the part that theirs has dropped, they are strangers:
- * FORKED. Else ours may be what theirs dropped: UNKNOWN, a full refresh. An ancestor
+ * FORKED. Else ours may be the part that theirs dropped: UNKNOWN, a full refresh. An ancestor
  * that was dropped has an ordinal below the oldest listed one; the ordinal is used here
  * only to refuse, never to recognise.
  */

@@ -21,8 +21,8 @@
  * the record header's CRC; other data by a CRC in the body.
  *
  * mirror_wire_X() encodes header and body into frame->head and sets head_bytes, data and
- * data_bytes; link, owner and next are the caller's. mirror_wire_decode_X() takes what
- * a struct mirror_received holds. Each returns 0, or -EPROTO: wrong length, or a field
+ * data_bytes; link, owner and next are the caller's. mirror_wire_decode_X() takes the body
+ * and data of a struct mirror_received. Each returns 0, or -EPROTO: wrong length, or a field
  * that cannot be; or -EBADMSG: the data's CRC.
  *
  * Pure logic; safe on any bytes. Layout, offset by offset: docs/formats.md.
@@ -126,8 +126,8 @@ struct mirror_hello {
 	uint32_t data_max_bytes;   /* limits: of one record, ... */
 	uint32_t frames_max;       /* ... of frames sent and not confirmed; 0: none */
 	uint64_t tracked_extents;  /* WELCOME: the receiver misses so many that the
-				      sender's log does not hold; UINT64_MAX: who knows
-				      how many */
+				      sender's log does not hold; UINT64_MAX: the number
+				      is not known */
 	/* the data part */
 	struct history history;
 	struct mirror_disk_table disks;
@@ -136,14 +136,14 @@ struct mirror_hello {
 /* Encode the data part into `data` (MIRROR_WIRE_DATA_MAX). Returns its length. */
 size_t mirror_wire_hello_data(const struct mirror_hello *hello, uint8_t *data);
 
-/* `type` is HELLO or WELCOME; `data` is what mirror_wire_hello_data() made, and must
- * last until the frame is sent. */
+/* `type` is HELLO or WELCOME; `data` comes from mirror_wire_hello_data(), and must last until
+ * the frame is sent. */
 void mirror_wire_hello(struct mirror_frame *frame, enum mirror_frame_type type,
 		       const struct mirror_hello *hello, const uint8_t *data,
 		       size_t data_bytes);
 
 /* Body and data. The history passed mirror_history_check(). A longer body, of a later
- * minor format, is accepted: what we do not know is ignored. */
+ * minor format, is accepted: fields that we do not know are ignored. */
 int mirror_wire_decode_hello(const uint8_t *body, uint32_t body_bytes,
 			     const uint8_t *data, uint32_t data_bytes,
 			     struct mirror_hello *hello);
@@ -170,7 +170,7 @@ enum mirror_refuse_code {
 	MIRROR_REFUSE_DAMAGED,
 	MIRROR_REFUSE_UNKNOWN_PEER,
 	MIRROR_REFUSE_DISCONNECTED, /* put out by the operator */
-	MIRROR_REFUSE_UNDO,         /* it would undo what waits for the operator's word */
+	MIRROR_REFUSE_UNDO,         /* it would undo writes: the operator has to consent */
 };
 
 struct mirror_refuse {
@@ -205,7 +205,7 @@ struct mirror_refresh_begin {
 
 struct mirror_refresh_ready {
 	int32_t error;                 /* 0: begin; else -errno, and why */
-	uint32_t room_blocks;          /* of the log, beyond what was announced */
+	uint32_t room_blocks;          /* of the log, beyond the bytes announced */
 	char text[FACT_TEXT_MAX];
 };
 

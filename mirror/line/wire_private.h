@@ -8,7 +8,7 @@
 /* A cursor over the frame's body, to be filled. */
 struct bytes mirror_wire_begin(struct mirror_frame *frame);
 
-/* The body is what `body` has advanced over: write the header before it. */
+/* The frame's body ends where `body` stands: write the header before it. */
 void mirror_wire_finish(struct mirror_frame *frame, const struct bytes *body,
 			enum mirror_frame_type type, const uint8_t *data,
 			size_t data_bytes);

@@ -156,7 +156,7 @@ static bool records_are_valid(const struct mirror_descriptor *d,
 	return d->total_bytes == mirror_descriptor_total_bytes(headers, d->count);
 }
 
-/* What must hold between the fields, for our own and for those that are read. */
+/* Do the fields agree? Asked of descriptors that we write and of those that we read. */
 static bool descriptor_is_valid(const struct mirror_descriptor *d,
 				const struct mirror_header *headers)
 {

@@ -39,7 +39,7 @@ int mirror_header_decode(const uint8_t *from, const struct mirror_disk_table *di
 uint32_t mirror_header_place_crc(const struct uuid *mirror,
 				 const struct mirror_header *h);
 
-/* What belongs into `h->crc`: CRC32C of h->data_bytes bytes at `data` (NULL when
+/* The value for `h->crc`: CRC32C of h->data_bytes bytes at `data` (NULL when
  * there are none), seeded with mirror_header_place_crc(). `h->crc` is ignored. */
 uint32_t mirror_header_data_crc(const struct uuid *mirror, const struct mirror_header *h,
 				const void *data);
@@ -77,7 +77,7 @@ struct mirror_descriptor {
 	uint64_t total_bytes;         /* descriptor and padded data; PAD: to skip */
 };
 
-/* Bytes in the ring of a descriptor with these records: what total_bytes is. */
+/* Bytes in the ring of a descriptor with these records: its total_bytes. */
 uint64_t mirror_descriptor_total_bytes(const struct mirror_header *headers,
 				       uint32_t count);
 

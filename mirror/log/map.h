@@ -6,7 +6,7 @@
  * {log, site, epoch, index, CRC}. A change marks its block dirty; the caller takes
  * dirty blocks, writes and flushes them; only then do their bits count (G5).
  *
- * What a block on the device means, the superblock saying `epoch` for its site:
+ * The meaning of a block on the device, if the superblock has `epoch` for its site:
  *
  *   the block                      its extents are dirty
  *   intact, same epoch             where its bits are set
@@ -79,7 +79,7 @@ uint64_t mirror_map_set(struct mirror_map *map, uint32_t site, uint32_t disk,
 			uint64_t offset_bytes, uint64_t length_bytes);
 void mirror_map_set_all(struct mirror_map *map, uint32_t site);
 
-/* Set in `site`'s map what is set in `from`'s. */
+/* Set in `site`'s map all extents that are set in `from`'s. */
 void mirror_map_merge(struct mirror_map *map, uint32_t site, uint32_t from);
 
 /* True when every extent of the range is set already: nothing needs to be written. */
@@ -88,7 +88,7 @@ bool mirror_map_covers(const struct mirror_map *map, uint32_t site, uint32_t dis
 
 /* Clear a site's map: it has confirmed all of it durable. `epoch` must be greater than
  * the one before (asserted). Dirty blocks of the site become clean: the superblock with
- * the new epoch is what makes the clearing durable, before any block is taken again. */
+ * the new epoch makes the clearing durable, before any block is taken again. */
 void mirror_map_clear_all(struct mirror_map *map, uint32_t site, uint64_t epoch);
 
 /* Make every block of the site dirty (create). */
@@ -129,9 +129,9 @@ size_t mirror_map_export(const struct mirror_map *map, uint32_t site, uint64_t *
 			 struct mirror_map_chunk *chunk, uint8_t *data,
 			 size_t data_bytes);
 
-/* Set in the site's map what a part from another host has set. Extents beyond the
- * disk's end here are ignored. Returns 0, or -EPROTO: no such disk, first_extent not a
- * multiple of 8, or data_bytes does not fit extent_count; then nothing changed. */
+/* Set in the site's map all extents that are set in a part of another host's map. Extents
+ * beyond the disk's end here are ignored. Returns 0, or -EPROTO: no such disk, first_extent
+ * not a multiple of 8, or data_bytes does not fit extent_count; then nothing changed. */
 int mirror_map_import(struct mirror_map *map, uint32_t site,
 		      const struct mirror_map_chunk *chunk, const uint8_t *data,
 		      size_t data_bytes);

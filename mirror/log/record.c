@@ -10,8 +10,8 @@
  *                                     given back              it
  *   HOME      -           -           -            -          -           flushed
  *
- * "Dropped" is the end of an open that failed or was closed: what the log
- * holds is found again by the next scan. A log write that fails is never
+ * "Dropped" is the end of an open that failed or was closed: the next scan finds the
+ * log's records again. A log write that fails is never
  * repeated, the site detaches (G1): so nothing leads back to STAMPED.
  */
 #include "mirror/log/record.h"

@@ -43,8 +43,8 @@ struct mirror_ring *mirror_ring_create(uint64_t ring_start_bytes, uint64_t ring_
 void mirror_ring_destroy(struct mirror_ring *ring);
 
 /* Empty the ring: tail and head at `position`, the next record is next_sequence, and
- * what is written from now on carries `epoch`. After a scan: reset to where the scan
- * began (mirror_scan_result), then append what it found. */
+ * descriptors written from now on carry `epoch`. After a scan: reset to where the scan
+ * began (mirror_scan_result), then append the descriptors that it found. */
 void mirror_ring_reset(struct mirror_ring *ring, uint64_t position,
 		       uint64_t next_sequence, uint64_t epoch);
 
@@ -54,7 +54,7 @@ void mirror_ring_set_epoch(struct mirror_ring *ring, uint64_t epoch);
 /* Where a batch of `bytes` (multiple of 4096) would go. *position: of its first
  * descriptor; *pad_bytes: 0, or the rest of this lap, to be skipped by a PAD
  * descriptor at the head first (its total_bytes; only its block is written). Changes
- * nothing; append what is written. Returns 0, -ENOSPC: no room (or no free index
+ * nothing; append a batch once it is written. Returns 0, -ENOSPC: no room (or no free index
  * entry) until something is freed and released, or -EMSGSIZE: never fits. */
 int mirror_ring_reserve(const struct mirror_ring *ring, uint64_t bytes,
 			uint64_t *pad_bytes, uint64_t *position);
@@ -73,7 +73,7 @@ int mirror_ring_append_entry(struct mirror_ring *ring, uint64_t epoch,
  * bytes by which the tail moved. */
 uint64_t mirror_ring_free_to(struct mirror_ring *ring, uint64_t sequence);
 
-/* The tail hint for a superblock: what mirror_superblock_set_tail() takes. */
+/* The tail hint for a superblock, for mirror_superblock_set_tail(). */
 void mirror_ring_tail(const struct mirror_ring *ring, uint64_t *position,
 		      uint64_t *sequence, uint64_t *epoch);
 
@@ -102,7 +102,7 @@ void mirror_ring_leap(struct mirror_ring *ring, uint64_t next_sequence);
 
 uint64_t mirror_ring_head_position(const struct mirror_ring *ring);
 
-/* What belongs into the next descriptor's previous_position. */
+/* The next descriptor's previous_position. */
 uint64_t mirror_ring_previous_position(const struct mirror_ring *ring);
 
 /* Byte offset on the log device. */

@@ -12,7 +12,7 @@ struct mirror_ring {
 	uint64_t head;             /* where the next one goes */
 	uint64_t previous;         /* of the one before the head, also when freed */
 	uint64_t next_sequence;
-	uint64_t epoch;            /* of what is written from now on */
+	uint64_t epoch;            /* of descriptors written from now on */
 	uint32_t entry_count_max;
 	uint32_t entry_first;      /* index of the oldest */
 	uint32_t entry_count;

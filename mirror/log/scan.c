@@ -122,7 +122,7 @@ static void take_read(struct mirror_scan *scan)
 	scan->failed = false;
 }
 
-/* Of what comes next only one block in many is needed. */
+/* The data that comes next is skipped: only one block in many, a descriptor, is needed. */
 static bool is_sparse(const struct mirror_scan *scan)
 {
 	return scan->phase == MIRROR_SCAN_PHASE_CHAIN && !scan->in_data &&

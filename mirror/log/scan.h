@@ -22,30 +22,31 @@
  *   END      `result` is filled
  *   DAMAGED  `result.text` says what, `damage_*` where; the log must not be used
  *
- * A large log holds mostly what is home here and kept for another site. Its data need not
- * be whole for this site, and a site that sends it checks it again. So only descriptors are
- * read as long as the superblock, whose marks are durable, says that their records are home.
+ * A large log holds mostly records that are home here and are kept for another site. This
+ * site does not need their data, and a site that sends it checks it again. So only
+ * descriptors are read as long as the superblock, whose marks are durable, says that their
+ * records are home.
  *
  * The end is where the next descriptor is absent, torn, of another log, an older epoch
  * or not in sequence, provided that nothing proves that more was durable: not the
  * superblock's mark, not `proven_sequence`, and no descriptor of this lap and of this
  * or a later epoch in the window. A place that cannot be read is judged alike.
  *
- * What the engine must do for this to hold:
+ * For this to hold, the engine must keep these rules:
  * 1. A superblock with log_epoch + 1 is durable before a descriptor carries it.
  * 2. After a scan, before anyone is told where this log ends: with the new epoch, a
  *    MARK is written at the head and flushed (or, when the ring has no room for it, a
- *    mirror_superblock_restart() at the head). What a torn batch left behind the end
- *    then stands behind a newer epoch.
+ *    mirror_superblock_restart() at the head). Then the leftovers of a torn batch stand
+ *    behind a newer epoch.
  * 3. At most MIRROR_SCAN_WINDOW_BYTES / 4 of the log are not flushed at any time,
  *    and each descriptor carries the newest durable mark.
  * 4. Ring space is reused only after mirror_ring_release(): so the hint never points
  *    to a place that was overwritten, however old it is.
  * 5. A restart or a hold is noted only while no log write is under way.
  * 6. At the first FOUND, or at END when there was none: mirror_ring_reset() to the
- *    result's tail. After END: mirror_ring_leap(ring, result.last_sequence + 1). What other sites
- *    have confirmed is result.confirmed, not the highest that a descriptor says: a
- *    cut lowers it.
+ *    result's tail. After END: mirror_ring_leap(ring, result.last_sequence + 1). The other
+ *    sites' confirmations are result.confirmed, not the highest that a descriptor says: a
+ *    cut lowers them.
  * 7. Nothing goes home before a mark that covers it is durable itself. So a descriptor with
  *    flipped bits cannot pass for an end below the records that the disks hold
  *    (engine/log.c, `proven`).
@@ -169,7 +170,7 @@ struct mirror_scan {
 
 /* Begin. `sb` and `buffer` (buffer_bytes >= MIRROR_SCAN_BUFFER_BYTES_MIN, a multiple
  * of 4096, aligned to 4096) stay the caller's and must outlive the scan.
- * proven_sequence: what peers say was durable in this log, 0 when nothing is known. */
+ * proven_sequence: durable in this log, as peers say; 0 when nothing is known. */
 void mirror_scan_start(struct mirror_scan *scan, const struct mirror_superblock *sb,
 		       uint8_t *buffer, size_t buffer_bytes, uint64_t proven_sequence);
 

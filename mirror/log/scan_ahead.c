@@ -22,7 +22,7 @@ void mirror_scan_ahead_begin(struct mirror_scan *scan)
 	mirror_scan_set_phase(scan, MIRROR_SCAN_PHASE_AHEAD);
 }
 
-/* What the candidate says about the stop. */
+/* Does the candidate prove that the stop is not the end? */
 static void prove(struct mirror_scan *scan)
 {
 	const struct mirror_descriptor *d = &scan->candidate;

@@ -5,7 +5,7 @@
  *
  * Orders that the engine must keep:
  * 1. A slot is written and flushed before anything relies on it; the next write
- *    goes to the other slot. So a torn write loses only what nobody relied on.
+ *    goes to the other slot. So a torn write loses nothing that anybody relied on.
  * 2. log_epoch grows at each open, restart (mirror_superblock_restart()), hold set
  *    and hold lifted, and is durable here before a descriptor carries it. A scan
  *    that meets a later epoch than log_epoch so knows that a newer superblock was
@@ -77,7 +77,7 @@ struct mirror_superblock_site {
 	enum mirror_map_state map_state;
 	bool disconnected;         /* `hamirror disconnect` */
 	bool map_due;              /* a force set bits of the map here: the site misses
-				      those extents, whatever else it has */
+				      those extents in any case */
 	bool current;              /* `cluster: none`: writes wait for it */
 };
 
@@ -116,7 +116,7 @@ struct mirror_superblock {
 	struct {
 		bool active;
 		uint64_t generation;
-		uint64_t sequence; /* what is above is dropped unless lifted */
+		uint64_t sequence; /* records above are dropped unless it is lifted */
 		uint64_t position; /* where it begins: the head when it was set */
 	} hold;
 	struct {
@@ -158,10 +158,10 @@ static inline uint64_t mirror_superblock_slot_bytes(const struct mirror_superblo
 }
 
 /* Take the newest valid slot of the two. `scratch` is the caller's second struct (one
- * is large). *slot is 0 or 1: the slot of `sb`. One torn slot is what a crash leaves;
- * two of different logs are refused. Returns 0 or decode's error: if a slot is of a
- * newer version that is returned whatever the other says (G8). `text` says what is
- * wrong with which slot, also on success; it is empty when both are good. */
+ * is large). *slot is 0 or 1: the slot of `sb`. A crash may leave one torn slot; two slots
+ * of different logs are refused. Returns 0 or decode's error: if one slot is of a newer
+ * version, that error is returned even if the other is good (G8). `text` names each bad
+ * slot and its fault, also on success; it is empty when both are good. */
 int mirror_superblock_choose(const uint8_t *slot_a, const uint8_t *slot_b,
 			     struct mirror_superblock *scratch,
 			     struct mirror_superblock *sb, uint32_t *slot, char *text,

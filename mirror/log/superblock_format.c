@@ -32,7 +32,7 @@
 #define SITE_FLAG_CURRENT (1u << 2)
 #define SITE_FLAGS_KNOWN (SITE_FLAG_DISCONNECTED | SITE_FLAG_MAP_DUE | SITE_FLAG_CURRENT)
 
-/* ---- what must hold between the fields, ours and those that are read -------- */
+/* ---- fields have to agree: those that we write and those that we read ------- */
 
 static bool blocks_within(uint64_t start, uint64_t length, uint64_t low, uint64_t high)
 {
