@@ -19,7 +19,7 @@ struct accept_options {
 	bool blank;           /* it holds nothing: the site is filled from another one */
 };
 
-/* Do it. Returns 0, and what was known, what is there and what comes next in `text`; or
+/* Do it. Returns 0, and in `text` the old identity, the new one and the next step; or
  *   -EINVAL      this host has no site, or the site no such disk
  *   -EBUSY       the devices are open: the mirror runs here, or another process has them
  *   -EMEDIUMTYPE the writelog is of another mirror or site

@@ -39,7 +39,7 @@ struct disk {
 	struct agent_attach *attach;
 	uint32_t index;
 	enum attach_state state;
-	char device[64]; /* what the link names, once attached */
+	char device[64]; /* the link's target, once attached */
 	bool free;       /* CHECKING: it may be taken away */
 	pid_t pid;
 	int pid_fd, talk_fd; /* -1: none */
@@ -61,7 +61,7 @@ struct agent_attach {
 	bool judging; /* a job will look at the work */
 	bool killing; /* the timer is set */
 	qb_loop_timer_handle kill_timer;
-	char text[LINE_BYTES]; /* why they do not stand, or what went wrong */
+	char text[LINE_BYTES]; /* why they are not there, or the failure */
 	uint32_t disk_count;
 	struct disk disk[CONFIG_DISK_COUNT_MAX];
 	struct status_device device[CONFIG_DISK_COUNT_MAX];

@@ -26,12 +26,12 @@
 #define END_MS 3000
 #define URI_BYTES (3 * PATH_MAX + 256)
 
-/* One is as deep as what the loop device asks for; each takes a place (nbd_places.h). */
+/* One is deep enough for the loop device's requests; each takes a place (nbd_places.h). */
 #define CONNECTIONS "1"
 
 static bool is_there(void)
 {
-	return true; /* the last resort: what is missing is told by name */
+	return true; /* the last resort: a missing part is told by name */
 }
 
 /* ---- nbdfuse ------------------------------------------------------------------ */

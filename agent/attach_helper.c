@@ -24,7 +24,7 @@
 
 #define COMMAND_BYTES 64
 
-/* What arrived of the next command: the helper has one input. */
+/* The next command, as far as it has arrived: the helper has one input. */
 static char command[COMMAND_BYTES];
 static size_t command_bytes;
 static bool input_ended;

@@ -1,4 +1,4 @@
-/* attach_helper.h - what the helper process of one disk (attach.h) is made of.
+/* attach_helper.h - the parts of the helper process of one disk (attach.h).
  *
  * The helper runs alone: it may block. Its input and output are one socket to
  * hamirrord. It is told `check`, `detach` or `force`, a line each; the end of its input
@@ -8,7 +8,7 @@
  *   attached DEVICE WORD   once, the link stands; by which front-end
  *   failed TEXT       instead; it ends
  *   free, busy TEXT   answers `check`: may it be taken away?
- *   failed TEXT       answers `detach`: what is held back could not be written; or
+ *   failed TEXT       answers `detach`: cached writes could not be written; or
  *                     unasked: the device was lost; it ends
  *
  * and ends when the device is gone. */
@@ -43,8 +43,8 @@ struct attach_disk {
 /* A way to make a device. Each returns 0, or -errno with a sentence in `text`. */
 struct attach_method {
 	const char *name;    /* as `attach` has it */
-	const char *missing; /* what is said when it cannot work here */
-	/* Remove what a killed predecessor left, as far as it is nobody's. */
+	const char *missing; /* the text when it cannot work here */
+	/* Remove a killed predecessor's leftovers, as far as they are nobody's. */
 	void (*clean)(struct attach_disk *d);
 	/* Can it work here? Only then may the others be called. */
 	bool (*is_there)(void);
@@ -80,7 +80,7 @@ int attach_export_open(struct attach_disk *d, struct attach_export *e);
  * server_pid and server_pid_fd. */
 int attach_process_start(struct attach_disk *d, char *const argv[]);
 
-/* Has it ended? If so, it is reaped; `text` gets the end of what it said. */
+/* Has it ended? If so, it is reaped; `text` gets the end of its output. */
 bool attach_process_has_ended(struct attach_disk *d);
 
 /* Wait for its end; after `patience_ms` it is killed. */

@@ -21,7 +21,7 @@
 
 #include "agent/attach_helper.h"
 
-#define CONNECTIONS 2u /* enough for what one disk can do */
+#define CONNECTIONS 2u /* enough for one disk */
 #define DEVICES_MAX 1024
 #define READY_MS 10000
 #define END_MS 3000
@@ -43,7 +43,7 @@ static bool is_there(void)
 
 static void clean(struct attach_disk *d)
 {
-	(void)d; /* the kernel takes away what its process leaves */
+	(void)d; /* the kernel takes the device away when its process ends */
 }
 
 /* ---- in the child -------------------------------------------------------------- */

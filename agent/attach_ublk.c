@@ -39,7 +39,7 @@
 #define END_MS 3000
 #define PAUSE_MS 5
 
-/* What a child answers, and works on: shared with it. */
+/* A child's work and its answer: shared with it. */
 struct call {
 	int32_t result;
 	uint64_t features;

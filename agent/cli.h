@@ -76,7 +76,7 @@ extern const struct cli_command cli_status_commands[];
 __attribute__((format(printf, 2, 3))) enum cli_exit cli_fail(enum cli_exit status,
 							     const char *format, ...);
 
-/* Load the configuration of the instance, or of --config; what is wrong is printed.
+/* Load the configuration of the instance, or of --config; errors are printed.
  * `*config` is the caller's to free, also after an error. `node` as in
  * config_instance_load. */
 enum cli_exit cli_config_load(const struct cli_arguments *a, struct config **config,

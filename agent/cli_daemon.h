@@ -9,7 +9,7 @@
  * given up some time after. */
 #define CLI_SLACK_S 60
 
-/* Connect to the instance's daemon. What prevents it is printed; CLI_NONE: it does
+/* Connect to the instance's daemon. If that fails, the cause is printed; CLI_NONE: it does
  * not run, or there is no such mirror. */
 enum cli_exit cli_daemon_open(const struct agent_instance *instance,
 			      struct cli_line *line);

@@ -122,8 +122,8 @@ static void become_daemon(const struct cli_arguments *a)
 	cli_fail(CLI_REFUSED, "hamirrord cannot be run: %s", strerror(errno));
 }
 
-/* The daemon checks itself, says on our stderr what is wrong, detaches when all
- * stands, and its starter exits. */
+/* The daemon checks itself and prints a fault on our stderr. When all is up it detaches, and
+ * its starter exits. */
 static enum cli_exit run_daemon(const struct cli_arguments *a)
 {
 	const pid_t pid = fork();
@@ -158,7 +158,7 @@ static enum cli_exit start(const struct cli_arguments *a)
 		       (long long)pid);
 		return CLI_DONE;
 	}
-	/* What is wrong in the file is told here, where exit 3 is known. */
+	/* Errors in the file are told here, where exit 3 is known. */
 	status = cli_config_load(a, &config, &node);
 	free(config);
 	if (status != CLI_DONE)

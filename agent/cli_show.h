@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <jansson.h>
 
-/* Print it. What a member of the status does not tell is shown as "-" or left
+/* Print it. Members that the status does not have are shown as "-" or left
  * out, so that a status of a newer daemon can be shown too. */
 void cli_status_show(json_t *status, FILE *out);
 

@@ -36,7 +36,7 @@ static bool is_created(const struct config *config, uint32_t node)
 	return created;
 }
 
-/* What can be said of a mirror whose daemon does not run here. */
+/* The status of a mirror whose daemon does not run here, as far as it can be known. */
 static json_t *offline_status(const struct agent_instance *instance,
 			      const struct config *config, uint32_t node)
 {
@@ -99,7 +99,7 @@ out:
 
 /* ---- status ---------------------------------------------------------------- */
 
-/* The status of one instance; NULL: what is wrong was printed. */
+/* The status of one instance; NULL: the failure was printed. */
 static json_t *get_status(const struct cli_arguments *a, enum cli_exit *result)
 {
 	json_t *reply = NULL, *status = NULL;

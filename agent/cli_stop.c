@@ -58,7 +58,7 @@ static bool is_daemon(const struct ending *e, pid_t pid)
 	return agent_lock_holder(&e->a->instance, &holder) == 1 && holder == pid;
 }
 
-/* Ask it. What it refuses or does not answer is printed. */
+/* Ask it. A refusal, or the lack of an answer, is printed. */
 static enum cli_exit ask(struct ending *e)
 {
 	json_t *reply = NULL;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* In double quotes: paths and addresses may hold what YAML would take apart. */
+/* In double quotes: paths and addresses may hold characters that YAML would take apart. */
 static void print_quoted(const char *text, FILE *out)
 {
 	fputc('"', out);

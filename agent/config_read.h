@@ -1,5 +1,5 @@
 /* config_read.h - between the parts of the configuration: config_read.c takes the
- * YAML apart, config_check.c sees whether what it says makes sense together. */
+ * YAML apart, config_check.c sees whether its values make sense together. */
 #ifndef AGENT_CONFIG_READ_H
 #define AGENT_CONFIG_READ_H
 
@@ -34,7 +34,7 @@ __attribute__((format(printf, 5, 6))) void config_error_add(
 	const char *key, const char *format, ...);
 
 /* Fill `config` and `places` from `length` bytes of YAML, both zeroed before and
- * `config` with its defaults. What is wrong goes to `errors`; what could not be
+ * `config` with its defaults. Errors go to `errors`; a field whose value could not be
  * understood stays zero. Returns false when there is nothing to go on with. */
 bool config_read(const char *path, const char *yaml, size_t length, struct config *config,
 		 struct config_places *places, struct config_errors *errors);

@@ -199,7 +199,7 @@ void config_take_word(struct config_reader *r, yaml_node_t *node,
 
 /* ---- mappings -------------------------------------------------------------- */
 
-/* `.name`, or `name` where the key is empty; returns what to cut back to. */
+/* Append `.name`, or `name` where the key is empty; returns the length to cut back to. */
 size_t config_key_push(struct config_reader *r, const char *name)
 {
 	const size_t before = strlen(r->key);

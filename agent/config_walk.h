@@ -8,7 +8,7 @@
 
 #define CONFIG_KEY_TEXT_MAX 128
 
-/* What is being read, and where to. */
+/* The file that is read, and the structs that are filled. */
 struct config_reader {
 	const char *path;
 	yaml_document_t document;
@@ -21,8 +21,8 @@ struct config_reader {
 /* One key of a mapping. A table of them ends with a NULL name. */
 struct config_key {
 	const char *name;
-	/* Take its value into the field at `at`; what is wrong is added to the
-	 * reader's errors and the field left as it is. */
+	/* Take its value into the field at `at`; if that is wrong, add an error to the
+	 * reader's and leave the field as it is. */
 	void (*take)(struct config_reader *r, yaml_node_t *node,
 		     const struct config_key *key, void *at);
 	size_t offset, size; /* of the field, in the struct of this mapping */
@@ -41,8 +41,8 @@ struct config_key {
 /* The place where a node begins. */
 struct config_place config_place_of(const yaml_node_t *node);
 
-/* Add an error about the key being read, at `node`. The second one shows the
- * node's value as what is wrong. */
+/* Add an error about the key being read, at `node`. The second function names the
+ * node's value as the fault. */
 void config_complain(struct config_reader *r, const yaml_node_t *node, const char *wrong,
 		     const char *expected);
 void config_complain_of_value(struct config_reader *r, const yaml_node_t *node,

@@ -60,7 +60,7 @@ static void add_physical(struct physical *p, const char *name)
 		snprintf(p->name[p->count++], sizeof p->name[0], "%s", name);
 }
 
-/* Add what lies under the block device whose folder in sysfs is `folder`. */
+/* Add the devices under the block device whose folder in sysfs is `folder`. */
 static void follow(struct physical *p, const char *folder, int depth)
 {
 	char real[PATH_MAX], inner[PATH_MAX + 300];

@@ -37,7 +37,7 @@ struct agent_client {
 	bool streams; /* lines follow its reply, until it hangs up */
 	bool ended;   /* its end of input was read */
 	bool broken;
-	bool urgent;     /* what it asks, or streams, takes no place of the others */
+	bool urgent;     /* its requests and streams take no place of the others */
 	int64_t idle_ms; /* since when it has asked nothing */
 	pid_t pid;
 	char process[32]; /* its name */

@@ -1,7 +1,7 @@
 /* control.h - the control socket: requests of the command, of the resource agent
  * and of applications, one JSON object per line each way (docs/control.md).
  *
- * Everything is bounded: connections, the length of a request, and what a client
+ * Everything is bounded: connections, the length of a request, and the bytes that a client
  * may leave unread. A client that breaks a bound is closed. Only root may connect
  * (the socket's mode), as only root may use the devices.
  *
@@ -68,8 +68,8 @@ uint32_t agent_control_client_count(const struct agent_control *control);
  * too long. Call it once a second. */
 int agent_control_check(struct agent_control *control);
 
-/* Closes every client and removes the socket. What was sent is flushed as far as
- * the clients take it at once. NULL is fine. */
+/* Closes every client and removes the socket. Answers that wait are sent as far as the
+ * clients take them at once. NULL is fine. */
 void agent_control_close(struct agent_control *control);
 
 #endif

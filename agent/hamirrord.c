@@ -49,7 +49,7 @@
 #define EXIT_REFUSED 1
 #define EXIT_USAGE 2
 
-/* For closing what is left after the drain. A device that hangs here must not keep the
+/* Time to close the rest after the drain. A device that hangs here must not keep the
  * process. */
 #define TEARDOWN_S 20
 

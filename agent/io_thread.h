@@ -40,7 +40,7 @@ int agent_io_open(struct qb_loop *loop, const struct config *config,
  * AGENT_IO_ORDERS_MAX orders: it hangs. */
 int agent_io_order(struct agent_io *io, const struct order *order);
 
-/* Serve ublk device `number` as `disk`, or fail what is served as it: see
+/* Serve ublk device `number` as `disk`, or fail the device that is served as `disk`: see
  * ublk_driver.h. */
 void agent_io_ublk_serve(struct agent_io *io, uint32_t disk, uint32_t number);
 void agent_io_ublk_fail(struct agent_io *io, uint32_t disk);

@@ -85,7 +85,7 @@ const char *agent_run_end_word(enum agent_run_end end)
 	return words[end];
 }
 
-/* What follows `name` and a blank on a line of its own, or NULL. The line ends there. */
+/* The rest of the line that begins with `name` and a blank, or NULL. The line ends there. */
 static char *value_of(char *text, const char *name)
 {
 	const size_t length = strlen(name);

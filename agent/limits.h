@@ -1,5 +1,6 @@
-/* limits.h - what a configuration needs of the system, and how many clients it leaves
- * room for. `hamirror config check` shows it, and the daemon refuses to start without.
+/* limits.h - the needs of a configuration: open files and memory, and how many clients it
+ * leaves room for. `hamirror config check` shows them, and the daemon refuses to start if the
+ * system does not meet them.
  */
 #ifndef AGENT_LIMITS_H
 #define AGENT_LIMITS_H

@@ -33,9 +33,8 @@ struct agent_protection {
 struct agent_protection_words {
 	const char *name;
 	const char *asked;
-	const char
-		*danger; /* what may happen without it; goes on "when memory is short " */
-	const char *need; /* what the process needs to get it */
+	const char *danger; /* without it; goes on "when memory is short " */
+	const char *need; /* the process needs this to get it */
 };
 const struct agent_protection_words *agent_protection_words(uint32_t id);
 

@@ -272,7 +272,7 @@ void agent_requests_stop(struct agent_requests *r)
 	struct cluster_command cmd = {
 		.type = CLUSTER_COMMAND_STOP,
 		.site = -1,
-		.force = true, /* whoever uses the devices: device_nodes.h */
+		.force = true, /* even if devices are in use: device_nodes.h */
 	};
 	struct pending *p = pending_add(r, PENDING_COMMAND, NULL);
 

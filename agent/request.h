@@ -1,5 +1,5 @@
-/* request.h - the requests of docs/control.md: from JSON to a command, and from
- * what came of it to the answer.
+/* request.h - the requests of docs/control.md: from JSON to a command, and from the
+ * command's result to the answer.
  */
 #ifndef AGENT_REQUEST_H
 #define AGENT_REQUEST_H

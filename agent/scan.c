@@ -1,5 +1,5 @@
-/* scan.c - see scan.h: reads the log with the core's own scan and shows what that
- * finds. What stands before the ring is shown by scan_head.c. */
+/* scan.c - see scan.h: reads the log with the core's own scan and shows the records that it
+ * finds. scan_head.c shows the superblocks and maps, which stand before the ring. */
 #include "agent/scan.h"
 
 #include <errno.h>

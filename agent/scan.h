@@ -2,8 +2,8 @@
  *
  * Shows both superblocks, the identity, the disk table, the generations, the
  * maps, and where a scan of the ring begins, ends and why. It decides nothing and
- * writes nothing, so it is safe beside a running daemon; what it then shows is a
- * moment that has passed.
+ * writes nothing, so it is safe beside a running daemon; it then shows a moment that has
+ * passed.
  *
  * Source: docs/rules.md (W4); docs/sources.md (P0-1, P4-15, P4-16, P4-102).
  */
@@ -21,8 +21,7 @@ struct scan_options {
 				     sequence, group, disk, offset, length */
 };
 
-/* Print to `out`. Returns 0, also for a log that is damaged (that is what it
- * explains); or
+/* Print to `out`. Returns 0, also for a damaged log, whose damage it explains; or
  *   -ENOENT, -EACCES, ...  the log cannot be opened or read
  *   -EILSEQ                it is not a writelog: no valid superblock
  * with a sentence in `text`. */

@@ -29,7 +29,7 @@ static void look(const char *path, int told)
 	close_range(4, ~0u, 0);
 	setsid();
 	fd = agent_device_open(path);
-	/* What the page cache knows, the device has not answered. */
+	/* A read from the page cache is no answer of the device. */
 	if (fd >= 0)
 		fcntl(fd, F_SETFL, O_DIRECT);
 	_exit(fd >= 0 && pread(fd, block, sizeof block, 0) < 0);

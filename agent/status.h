@@ -55,7 +55,7 @@ json_t *agent_status_config(const struct status_input *in);
 
 /* The list "why" alone: a sentence for every state that is not the good one. */
 json_t *agent_status_why(const struct status_input *in);
-/* The part of it that says what is waited for, and how long yet; for agent_status_why(). */
+/* Add the sentences about waits and their remaining times; for agent_status_why(). */
 void agent_status_waits(const struct status_input *in, json_t *list);
 
 /* The protections for the day on which memory is short: all as a list for the status, a

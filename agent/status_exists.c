@@ -1,4 +1,4 @@
-/* status_exists.c - what stands now, as events: the beginning of `hamirror events`. */
+/* status_exists.c - the present state, as events: the beginning of `hamirror events`. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

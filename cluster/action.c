@@ -1,8 +1,8 @@
 /* action.c - the actions of a step: messages, orders, replies, lines for the log.
  *
- * A step's actions are bounded. Lines for people give way when it gets tight;
- * what the protocol needs always fits: at most a link and an unlink per site, a
- * handful of messages and a reply per waiting command.
+ * A step's actions are bounded. Lines for people give way when it gets tight. The protocol's
+ * own actions always fit: at most a link and an unlink per site, a handful of messages and a
+ * reply per waiting command.
  */
 #include <assert.h>
 #include <stdarg.h>

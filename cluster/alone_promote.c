@@ -109,7 +109,7 @@ void cluster_alone_probe_pump(struct cluster_core *c)
 		ask(c);
 }
 
-/* ---- what a peer's log says against it ----------------------------------------- */
+/* ---- objections that a peer's log raises --------------------------------------- */
 
 static enum alone_relation relation(const struct history *own, const struct history *peer)
 {

@@ -1,4 +1,4 @@
-/* alone_status.c - what `hamirror status` shows without members. */
+/* alone_status.c - the status without members, for `hamirror status`. */
 #include <stdio.h>
 
 #include "cluster/alone.h"

@@ -1,7 +1,7 @@
 /* cluster.h - the members' core: who is a member, of which site, in which role.
  *
- * Pure logic. cluster_step() takes one event, with the time in it, and adds to
- * `out` what is to be done: messages to multicast, the voter file to persist,
+ * Pure logic. cluster_step() takes one event, with the time in it, and adds
+ * actions to `out`: messages to multicast, the voter file to persist,
  * orders for the I/O side, answers to commands, lines for the event log. It
  * performs no I/O, reads no clock, allocates nothing after create, logs nothing.
  *
@@ -139,7 +139,7 @@ struct cluster_self {
 	uint64_t incarnation;       /* random, of this process */
 	uint64_t boot;              /* of this machine's boot (boot_id, hashed) */
 	uint64_t random[4];         /* for generation ids */
-	uint32_t lease_ms, drift_ms;/* what a first view is to carry */
+	uint32_t lease_ms, drift_ms;/* for a first view */
 	uint32_t reach;             /* bit per site whose log and disks this node
 				       found when it looked, before create */
 	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];   /* of its own site's disks, as
@@ -199,10 +199,10 @@ struct cluster_status {
 	struct history history;     /* the view's chain */
 	int32_t production_site, production_node;
 	bool serving_here;
-	bool promoting_here;        /* a promotion is under way; text says what it waits for */
+	bool promoting_here;        /* a promotion is under way; text says why it waits */
 	uint64_t lease_left_ms;
 	int32_t promotion_score;    /* of this node; INT32_MIN: remove it */
-	char text[512];             /* why nothing serves, or what is awaited, or "" */
+	char text[512];             /* why nothing serves, or why it waits, or "" */
 	uint32_t node_count, site_count;
 	struct cluster_status_node nodes[CONFIG_NODE_COUNT_MAX];
 	struct cluster_status_site sites[CONFIG_SITE_COUNT_MAX];

@@ -1,7 +1,7 @@
 /* codec.h - one description of a format serves both ways: a field is put when
  * `writing`, and taken else. So encoder and decoder cannot differ.
  *
- * What is taken is bounded here (texts end, flags are 0 or 1); ranges are the
+ * Values that are taken are bounded here (texts end, flags are 0 or 1); ranges are the
  * format's own affair. After the last field `bytes.bad` says whether all was well.
  */
 #ifndef CLUSTER_CODEC_H

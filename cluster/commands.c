@@ -11,7 +11,7 @@
  *   CONNECT,     a view that says so,       refused: names the production host
  *   DISCONNECT     then REPLY
  *   CONNECT      refused: production keeps     undo.c
- *     --discard    what it has
+ *     --discard    its writes
  *   REFRESH      ORDER_REFRESH, then the    likewise
  *                  REPLY that FACT_REFRESH
  *                  says

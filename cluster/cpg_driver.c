@@ -76,7 +76,7 @@ static cs_error_t multicast(struct cluster_cpg *cpg, const uint8_t *data, size_t
 	return cpg_mcast_joined(cpg->handle, CPG_TYPE_AGREED, &iov, 1);
 }
 
-/* Send what is queued, oldest first, as far as corosync takes it. */
+/* Send queued messages, oldest first, as far as corosync takes them. */
 static void send_queued(struct cluster_cpg *cpg)
 {
 	size_t at = 0;

@@ -2,7 +2,7 @@
  *
  * Turns cpg's callbacks into events of the cluster core and its messages into
  * multicasts in agreed order. All calls come from, and go to, the thread that
- * runs the loop. Nothing here blocks: what corosync does not take now is kept in
+ * runs the loop. Nothing here blocks: messages that corosync does not take now are kept in
  * a bounded queue and offered again.
  *
  * Source: cpg_overview(3), cpg_model_initialize(3); docs/join.md.

@@ -2,13 +2,13 @@
  *
  * D6: a site's devices pass on after
  *
- *   what is known of the host's opening         they pass to
+ *   the host's opening is, as far as is known   they pass to
  *   still said by its process                   nobody
  *   released by its process                     anyone of the site
  *   its node fenced, in the boot that opened    anyone
  *   its node here again in another boot         anyone
  *   its node here, same boot, another process   that node: the kernel lets it
- *                                                 open only what is closed
+ *                                                 open only closed devices
  *   its node gone                               nobody
  */
 #include "cluster/internal.h"

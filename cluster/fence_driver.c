@@ -79,7 +79,7 @@ static void tell(struct cluster_fence *f, const char *node, struct notice n)
 {
 	n.since_ns = f->idle_ns;
 	snprintf(n.node, sizeof n.node, "%s", node);
-	/* The pipe holds hundreds; the loop reads them at once. What does not fit
+	/* The pipe holds hundreds; the loop reads them at once. A notice that does not fit
 	 * is in the fencer's history, which the next connect reads. */
 	if (write(f->notices[1], &n, sizeof n) != (ssize_t)sizeof n)
 		assert(errno == EAGAIN);
@@ -175,7 +175,8 @@ static void tell_history(struct cluster_fence *f, const stonith_history_t *all)
 	f->changed = false;
 }
 
-/* What was pushed is told in any case: the next connection does not know when it came. */
+/* Entries that were pushed are told in any case: the next connection would not know when they
+ * came. */
 static bool read_history(struct cluster_fence *f, stonith_t *st)
 {
 	stonith_history_t *all = NULL;

@@ -35,8 +35,8 @@ int cluster_fence_open(struct qb_loop *loop, const struct cluster_fence_owner *o
 /* Is the fencer connected? */
 bool cluster_fence_connected(const struct cluster_fence *fence);
 
-/* Ends the thread. If it hangs in the fencer's library for two seconds more, it
- * is left behind with what it holds, for the process to end. NULL is fine. */
+/* Ends the thread. If it hangs in the fencer's library for two seconds more, it is left
+ * behind, with its memory and descriptors, to the end of the process. NULL is fine. */
 void cluster_fence_close(struct cluster_fence *fence);
 
 #endif

@@ -11,7 +11,7 @@
  */
 #include "cluster/internal.h"
 
-/* D5: other current copies may hold what our log does not. */
+/* D5: other current copies may hold records that our log lacks. */
 void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 				struct order *o)
 {

@@ -1,10 +1,10 @@
 /* internal.h - the members' core from inside, shared by the files of cluster/.
  *
- * The core is level-triggered: an event changes state, then each part's pump is
- * asked, in a fixed order (cluster.c), what that state calls for. A pump may run
- * at any time and does nothing when there is nothing to do, so no wake-up between
- * parts is lost, and a retry is just the next pump. For an action that must happen once,
- * the state keeps the value that was told last, and compares.
+ * The core is level-triggered: an event changes state, then the parts' pumps run in a fixed
+ * order (cluster.c), and each does what that state calls for. A pump may run at any time and
+ * does nothing when there is nothing to do, so no wake-up between parts is lost, and a retry
+ * is just the next pump. For an action that must happen once, the state keeps the value that
+ * was told last, and compares.
  *
  * Reading order: join.c (members) -> voter.c and round.c (decisions) ->
  * plan.c (the next view) -> in_effect.c (it takes effect) -> devices_open.c, role.c (this
@@ -370,7 +370,7 @@ void cluster_place_announce(struct cluster_core *c, uint32_t nodeid, uint32_t pi
 
 /* ---- site_disks.c ---- */
 
-/* What the host of our site says of its disks. */
+/* Our site's host sends its disks. */
 void cluster_site_disks_take(struct cluster_core *c, const struct message *m);
 void cluster_site_disks_pump(struct cluster_core *c);
 
@@ -583,8 +583,7 @@ void cluster_status_sites(const struct cluster_core *c, uint32_t sites, char *te
 /* The sites that may be promoted without a force once nothing serves (D4). */
 uint32_t cluster_status_heirs(const struct cluster_core *c);
 
-/* Why those that are here are no majority of `v`, and what would help. True: that names
- * the force. */
+/* Why the voters here are no majority of `v`, and a remedy. True: the text names the force. */
 bool cluster_status_undecided(const struct cluster_core *c, const struct view *v,
 			      char *text, size_t size);
 

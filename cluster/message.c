@@ -193,7 +193,7 @@ size_t cluster_message_encode(const struct config *config, const struct message 
 {
 	struct codec c = codec_writer(data, CLUSTER_MESSAGE_MAX);
 	struct bytes header = bytes_of(data, HEADER_BYTES);
-	/* The codec takes what it may fill; a writer changes nothing. */
+	/* The codec takes a struct that it may fill; a writer changes nothing. */
 	struct message *fields = (struct message *)(uintptr_t)m;
 	size_t length;
 

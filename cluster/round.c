@@ -6,7 +6,7 @@
  *   persist   the file is on stable storage  PREPARE                    promise
  *   promise   a majority promised, newest    propose it again under     accept
  *               view among them undecided      our ballot (adoption)
- *   promise   ... decided                    propose what follows it    accept
+ *   promise   ... decided                    propose the view after it  accept
  *                                              (plan.c)
  *   promise   ... decided, a promotion       the site refuses older     engine
  *                                              links, rolls forward

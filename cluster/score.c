@@ -68,9 +68,9 @@ static int32_t score_same_site(const struct cluster_core *c, const struct view_h
 	return SCORE_HELD;
 }
 
-/* What the engine of that host would keep of its log still has all of the clean end. Its
- * last sequence alone does not tell: records that a later generation has cut off count
- * too, and a promotion would be invited that the engine refuses. */
+/* Does the host's log hold all up to the clean end, after the cut that its engine would make?
+ * Its last sequence alone does not tell: it counts records that a later generation has cut
+ * off, and would invite a promotion that the engine refuses. */
 static bool reaches_clean_end(const struct announce *host, const struct view *v)
 {
 	uint64_t keep;

@@ -1,5 +1,5 @@
-/* undo.c - a copy that holds what production lacks: after a force that may have been
- * acknowledged, so it is undone on an operator's word only (D8).
+/* undo.c - a copy holds writes that production lacks. After a force they may have been
+ * acknowledged, so they are undone on an operator's word only (D8).
  *
  *   event                          what happens
  *   FACT_UNDO                      kept, and announced: status and `why` name it

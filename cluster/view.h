@@ -128,7 +128,7 @@ void cluster_view_voters_set(struct view_voters *voters, uint32_t node, uint64_t
 /* `node` votes no longer. */
 void cluster_view_voters_drop(struct view_voters *voters, uint32_t node);
 
-/* The same for sets of the same nodes under the same epochs, whatever their order. */
+/* The same for sets of the same nodes under the same epochs, in any order. */
 uint64_t cluster_view_voters_hash(const struct view_voters *voters);
 
 /* The place of generation `id` in the chain, or -1. */

@@ -43,7 +43,7 @@ struct cluster_voter_writer {
 	int done_fd; /* eventfd: the thread has reported */
 	pthread_t thread;
 	bool running;
-	pthread_mutex_t lock; /* guards what follows */
+	pthread_mutex_t lock; /* guards all fields below */
 	pthread_cond_t changed;
 	bool end;
 	uint32_t slot; /* to be overwritten next */

@@ -111,7 +111,7 @@ size_t cluster_voter_encode(const struct config *config, const struct voter *v,
 	return c.bytes.position;
 }
 
-/* True when the slot is whole; it may be longer than what was written last. */
+/* True when the slot is whole; it may be longer than the last write. */
 static bool slot_is_whole(const uint8_t *data, size_t length, uint64_t *counter,
 			  size_t *used)
 {

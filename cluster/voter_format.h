@@ -3,7 +3,7 @@
  * (voter_file_driver.h); this encodes and decodes one.
  *
  * Source: docs/rules.md (D1); L. Lamport, "Paxos Made Simple"
- * (2001), 2.3: what an acceptor must remember.
+ * (2001), 2.3: the memory of an acceptor.
  */
 #ifndef CLUSTER_VOTER_FORMAT_H
 #define CLUSTER_VOTER_FORMAT_H

@@ -12,14 +12,14 @@
 enum fact_type {
 	FACT_OPENED,        /* answers ORDER_OPEN: error (and closed), marks, history */
 	FACT_CLOSED,        /* answers ORDER_CLOSE: all I/O done, devices closed (D6) */
-	FACT_PEER,          /* answers ORDER_PROBE: error, or what the peer's hello said */
+	FACT_PEER,          /* answers ORDER_PROBE: error, or the values of the peer's hello */
 	FACT_PREPARED,      /* answers ORDER_PREPARE: error, or cut and reached_sites */
 	FACT_SERVING,       /* answers ORDER_SERVE: error, or clients may connect */
 	FACT_DEMOTED,       /* answers ORDER_DEMOTE: clean, marks.logged is the end; not
 			       clean: text says why, or "" */
 	FACT_STORED,        /* answers ORDER_MARK: durable in the log's superblock */
 	FACT_REFRESH,       /* answers ORDER_REFRESH: error when none is refreshed; text
-			       says of each copy what happens */
+			       says what happens to each copy */
 	FACT_STATUS,        /* answers ORDER_STATUS: the order's struct is filled */
 	FACT_LINK,          /* a link of `site` changed: link, text says why */
 	FACT_COPY_READY,    /* D3: copy `site` confirmed all below `sequence` durable,

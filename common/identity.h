@@ -23,7 +23,7 @@ static inline bool uuid_is_zero(const struct uuid *a)
 	return uuid_equal(a, &zero);
 }
 
-/* Why a generation was opened, and so what the cut before it may drop (D8). */
+/* Why a generation was opened. It decides which records the cut before it may drop (D8). */
 enum generation_reason {
 	GENERATION_CREATED = 1,   /* the first one */
 	GENERATION_RESTARTED,     /* the same site again: nothing acknowledged is cut */

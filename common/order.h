@@ -54,7 +54,7 @@ struct order {
 	uint32_t sites;            /* WAIT, SERVE, MARK, REFRESH: bit per site */
 	uint64_t ready_seen;       /* WAIT: ready_count of the last COPY_READY that the
 				      sender had taken in: a candidate named later is
-				      waited for whatever `sites` says. A COPY_LOST
+				      waited for even if `sites` leaves it out. A COPY_LOST
 				      is always answered by a WAIT in the end. */
 	uint32_t wait_ms;          /* DEMOTE: fail frozen I/O after */
 	bool inconsistent;         /* REFRESH: --allow-inconsistent */
