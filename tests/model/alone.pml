@@ -6,11 +6,10 @@
  * cuts the line and lets a process crash. A promotion asks, prepares, rolls forward and
  * serves in steps of its own. Bounds: WRITES, PROMOTIONS, FORCES, CRASHES, CUTS.
  *
- * What must hold:
+ * It must hold:
  *   G3  two sites serve at once only if one of them was promoted without hearing the other
- *   G4  who serves has all that was acknowledged, but for what a force gave up, and what a
- *       rival has written that was promoted without hearing this one, or this one without
- *       hearing it
+ *   G4  a site that serves has all acknowledged writes, but for those that a force gave up,
+ *       and those of a rival if one of the two was promoted without hearing the other
  *   D3  a copy that is waited for has all that was acknowledged, and needs no refresh
  *
  * Not here: power loss, images that are not whole, refusals (of two sites the one that
@@ -60,8 +59,8 @@ byte writes, acked;
 #define SERVING 5
 byte state[2] = { IDLE, IDLE };
 bool heard[2], force[2], reached[2];
-bool was_there[2]; /* whatever it took that for: the other one could be heard */
-bool waits, linked; /* of who serves: for the copy; to the copy */
+bool was_there[2]; /* the other one could be heard, even if it was not believed */
+bool waits, linked; /* of the site that serves: for the copy; to the copy */
 bool lone[2];
 bool line = true;
 byte promotions, forces, crashes, cuts;
@@ -119,7 +118,7 @@ inline ask(s) {
 	find_chain(gen[s]);
 	if
 	:: heard[s] && state[other(s)] == SERVING && yields_to_serving(s) -> refuse(s)
-	:: heard[s] && busy(other(s)) -> refuse(s) /* one yields; who asks again is the same */
+	:: heard[s] && busy(other(s)) -> refuse(s) /* one yields; if it asks again it is the same */
 	:: heard[s] && !busy(other(s)) && !(state[other(s)] == SERVING && yields_to_serving(s)) &&
 	   is_behind(s) && !force[s] -> refuse(s) /* outdated, or SplitBrain */
 	:: !heard[s] && !permitted(s) && !force[s] -> refuse(s)
@@ -144,7 +143,7 @@ inline prepare(s) {
 #else
 #define is_behind_by_now(s) is_behind(s)
 #endif
-/* It is promoted by what it has, not by the name of its generation. */
+/* It is promoted by its records, not by the name of its generation. */
 #ifdef MUT_IDENTITY
 #define may_lack(s) true
 #else
@@ -232,7 +231,7 @@ inline serve(s) {
 	clean[s] = false;
 	if
 	:: state[other(s)] != SERVING -> waits = may_wait(s) && !out[s]; linked = false
-	:: else /* two histories: what the older one waits for is of no interest any more */
+	:: else /* two histories: the waits of the older one are of no interest any more */
 	fi;
 	state[s] = SERVING;
 	check_serving(s);
@@ -253,7 +252,7 @@ inline write(s) {
 #define may_ack(s, n) (!waits || state[other(s)] == SERVING || \
 		       (missing(s, other(s)) & (bit((n) + 1) - 1)) == 0)
 
-inline join(s) { /* who follows undoes what its production does not have */
+inline join(s) { /* a site that follows undoes the writes that its production lacks */
 	find_chain(gen[s]);
 	if
 	:: has_bit(chain, gen[other(s)]) ->
@@ -288,12 +287,12 @@ inline demote(s) {
 		:: linked && has_the_end(s) -> clean[other(s)] = true
 		:: else
 		fi
-	:: else /* what was frozen has failed */
+	:: else /* frozen writes have failed */
 	fi;
 	lone[s] = false; waits = false; linked = false
 }
 
-/* ---- who does what ---- */
+/* ---- the actors ---- */
 
 inline steps(s) {
 	/* the operator */

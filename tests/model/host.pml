@@ -2,14 +2,14 @@
  *
  * Nodes 0 and 1 can have the site's devices open, node 2 is a witness that decides with
  * one of them. Views come one after the other (view.pml says why that can be relied on):
- * here a view is only who is host, under which opening, in which boot. What is known of a
- * host is what it said last: who decides may be behind. Node 0 may be forced.
+ * here a view names only the host, its opening and its boot. Others know a host by its last
+ * message: a member that decides may be behind. Node 0 may be forced.
  *
  * The adversary crashes processes (their I/O goes on in the kernel), resets machines,
  * fences (and tells of it late), cuts a node off, and forces. Bounds: OPENINGS that get a
  * number, VIEWS, CRASHES of processes, RESETS of machines, CUTS, FORCES.
  *
- * What must hold (D6): nobody opens devices that another node has open, or whose dead
+ * It must hold (D6) that nobody opens devices that another node has open, or whose dead
  * process has I/O under way there. On one node the kernel sees to it.
  */
 #ifndef OPENINGS
@@ -91,7 +91,7 @@ inline fresh(n) /* devices_open.c: cluster_role_fresh_incarnation() */
 	if :: openings < OPENINGS -> openings++; next[n] = openings :: else -> next[n] = 0 fi
 }
 
-/* An announcement of h, and what the state says with it (place.c: place()). */
+/* An announcement of h, and the state that comes with it (place.c: place()). */
 inline hear(m, h)
 {
 	/* It lives: a fencing said before was of another boot of it. */
@@ -172,7 +172,8 @@ proctype Host(byte me)
 #else
 	:: d_step { up[me] && opened[me] != 0 -> give_back(me) }
 #endif
-	/* devices_open.c: renounce(): who leaves gives back what a view may name yet */
+	/* devices_open.c: renounce(): a node that leaves gives back the opening that a view
+	 * may name yet */
 	:: d_step { up[me] && opened[me] == 0 && next[me] != 0 && !leaving[me] ->
 		printf("  node %d renounces opening %d\n", me, next[me]);
 		released[me] = released[me] | bit(next[me]);
@@ -198,7 +199,8 @@ proctype Host(byte me)
 	od
 }
 
-/* D2: it ended what ran when it was confirmed (fence.c: cluster_fence_event()). */
+/* D2: a fencing ends the boot that runs when it is confirmed (fence.c:
+ * cluster_fence_event()). */
 #ifdef MUT_LATE_NOTICE
 #define ended(m, h) (said_boot[at(m, h)] + 1)
 #else
@@ -212,7 +214,7 @@ inline member(m, q, r)
 	:: d_step { q != 2 && others(m, q) -> hear(m, q) }
 	:: d_step { r != 2 && others(m, r) -> hear(m, r) }
 	:: d_step { others(m, q) && (released[q] & ~released[m]) != 0 -> released[m] = released[m] | released[q] }
-	/* what is in effect is told (join.c: state_pump()) */
+	/* the view in effect is told (join.c: state_pump()) */
 	:: d_step { others(m, q) && NUMBER(known[q]) > NUMBER(known[m]) && (m == 2 || !forced[m]) &&
 	   (q == 2 || !forced[q]) -> known[m] = known[q] }
 	:: d_step { others(m, r) && NUMBER(known[r]) > NUMBER(known[m]) && (m == 2 || !forced[m]) &&

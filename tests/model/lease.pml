@@ -2,9 +2,9 @@
  *
  * A production serves one generation while views of it change the voters, one a view; it
  * may not have heard of them. Somebody takes promises for a takeover. From the moment at
- * which these are a majority older renewals are waited out; what is modelled are those
- * that are sent from then on: none may be granted by a majority, by whatever view the
- * production counts then.
+ * which these are a majority older renewals are waited out. The model has only renewals that
+ * are sent from then on: no majority may grant one, under any view that the production counts
+ * then.
  *
  * A view takes effect when majorities of its voters and of those before have accepted it.
  * Who has promised the takeover accepts and grants nothing any more. Sets are bits.

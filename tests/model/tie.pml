@@ -68,7 +68,7 @@ inline give_up(n)
 	phase[n] = NONE; ballot[n] = 0; proposal[n] = 0; voted[n] = 0
 }
 
-/* round.c: promised(): adopt what is undecided, else follow it. `base` is set before. */
+/* round.c: promised(): adopt an undecided view, else follow the newest. `base` is set before. */
 inline propose(n)
 {
 	if :: is_decided -> proposal[n] = ballot[n]; follows[ballot[n]] = base
@@ -104,7 +104,8 @@ inline accept(n, v)
 {
 	promised[v] = ballot[n]; accepted_ballot[v] = ballot[n]; accepted[v] = proposal[n];
 	in_this_ring[v] = true;
-	/* who has not said who it is does not count yet (join.c: cluster_join_sender()) */
+	/* a node that has not announced itself does not count yet (join.c:
+	 * cluster_join_sender()) */
 	if :: v == n || heard[n] -> voted[n] = voted[n] | bit(v) :: else fi;
 	printf("  ballot %d of node %d is accepted by %d\n", ballot[n], n, v);
 	if :: v != n -> give_up(v) :: else fi;
@@ -120,7 +121,7 @@ inline accept(n, v)
 #endif
 
 /* Who is seen again was not ended, or has begun anew: an older fencing says nothing,
- * though it has not said who it is (join.c: peer_joins()). */
+ * though it has not announced itself (join.c: peer_joins()). */
 inline ring_change()
 {
 	in_this_ring[0] = false; in_this_ring[1] = false; heard[0] = false; heard[1] = false;

@@ -11,8 +11,8 @@
  *                                        \-> ENGINE -> OPEN
  *   role of a node        IDLE -> PREPARED (in effect) -> SERVING -> IDLE
  *
- * The adversary crashes and restarts nodes (POWER: what was not flushed may be lost),
- * cuts one node off and heals that, and chooses who goes on. The bounds are
+ * The adversary crashes and restarts nodes (POWER: unflushed records may be lost),
+ * cuts one node off and heals that, and chooses the node that goes on. The bounds are
  *
  *   WRITES    writes of clients           ROUNDS    rounds begun, by anyone
  *   CRASHES   crashes, of anyone          CUTS      changes of the network
@@ -101,7 +101,7 @@ bool lease[3], renewing[3];
 byte granted[3];                        /* voters that answered the renewal */
 byte covers[3], covers_renewal[3];      /* [who waits]: whose lease, whose renewal */
 
-/* ---- the world, and what the checks remember ---------------------------------------- */
+/* ---- the world, and the memory of the checks ---------------------------------------- */
 
 #define NOBODY 3
 byte isolated = NOBODY;
@@ -367,8 +367,8 @@ inline accept(n, v)
 }
 
 /* D7 (lease.c: may_grant()): not after a promise that has not come to a view of the same
- * generation. A promise to production itself is no exception: it may have come on top
- * of one to another, who needs this voter no more (MUT_GRANT_PROPOSER). */
+ * generation. A promise to production itself is no exception: it may have come on top of
+ * one to another node, which no longer needs this voter (MUT_GRANT_PROPOSER). */
 #ifdef MUT_GRANT_ALWAYS
 #define may_grant(v, n) (GEN(accepted[v]) == generation[n])
 #elif defined(MUT_GRANT_PROPOSER)
@@ -437,7 +437,7 @@ inline serve(n)
 	must(Returned, (i & ended_writes) == 0);
 	ended_writes = ended_writes | ((bit(writes) - 1) & (255 - i));
 	whole[n] = false;
-	/* D5 (begin_answers()): what was recovered waits like a new write */
+	/* D5 (begin_answers()): a recovered record waits like a new write */
 #ifdef MUT_SHOW_RECOVERED
 	answered[n] = length[n];
 	promised_writes = promised_writes | i;
@@ -496,7 +496,7 @@ inline flush(n)
 	i = 0; k = 0
 }
 
-/* A copy's marks arrive as it logs: only what is done with them may be late. */
+/* A copy's marks arrive as it logs: only the actions upon them may be late. */
 inline hear(t)
 {
 	if :: stream[t] != 0 ->
@@ -525,7 +525,7 @@ inline link(n, t)
 	j = 0
 }
 
-/* ---- who does what, and when ------------------------------------------------------------ */
+/* ---- the actors, and their steps -------------------------------------------------------- */
 
 #define without(v, t) VIEW(GEN(v), PROD(v), SET(v) & (7 - bit(t)), FRESH(v) & (7 - bit(t)))
 #define with(v, t) VIEW(GEN(v), PROD(v), SET(v) | bit(t), FRESH(v) | bit(t))
@@ -539,7 +539,7 @@ inline link(n, t)
 #define may_enter(n) (candidate[n] != 0 && stream[candidate[n] - 1] == n + 1 && is_level(n))
 
 /* A voter v promises to n: the newest view of the two is adopted or confirmed under n's
- * ballot, or followed by what n makes of it (plan.c: plan_copy()). */
+ * ballot, or followed by n's next view (plan.c: plan_copy()). */
 #ifdef CONFIRM
 #define may_confirm(n) true
 #else

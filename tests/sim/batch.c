@@ -1,5 +1,5 @@
-/* batch.c - many seeds on all cores: workers take them in turn and tell what came of
- * each; a worker that dies has found something too.
+/* batch.c - many seeds on all cores: workers take them in turn and tell the outcome of each;
+ * a worker that dies has found something too.
  */
 #include <assert.h>
 #include <poll.h>
@@ -17,7 +17,7 @@
 #define JOBS_MAX 64u
 #define PER_PROCESS 64u      /* runs of one worker: it starts over with clean memory */
 #define PER_PROCESS_TIMED 8u /* ... when the time is bounded, so that it ends in time */
-#define RUN_SECONDS_MAX 300  /* of the processor: what takes longer comes to no end */
+#define RUN_SECONDS_MAX 300  /* of the processor: a longer run comes to no end */
 
 struct report {
 	uint64_t seed;
@@ -142,7 +142,7 @@ static bool hear(struct sim_batch *b, struct worker *w)
 	if (w->seed <= w->last) {
 		aborted(&r.result, status);
 		finished(b, w->seed, &r.result);
-		if (w->seed < w->last) { /* what it would have run */
+		if (w->seed < w->last) { /* the seeds that it would have run */
 			start(w, w->seed + 1, w->last, b->alone);
 			return true;
 		}

@@ -148,7 +148,8 @@ static void check_level(struct sim *w, uint32_t node, uint32_t site)
 
 	if (!w->node[1 - node].open || copy->state < ENGINE_IDLE || copy->failed)
 		return;
-	/* A map may still stand here for what a copy that has every record had long ago. */
+	/* A map here may still name extents that the copy, which has every record, got
+	 * long ago. */
 	if (copy->sb->blank || copy->sb->hold.active || m->sb->sites[site].map_due ||
 	    mirror_map_count(copy->map, site) > 0 ||
 	    (copy->marks->logged < m->marks->last &&
@@ -197,7 +198,7 @@ static void order(struct sim *w, uint32_t node, const struct order *o)
 
 /* ---- G1 -------------------------------------------------------------------------------- */
 
-/* What the production of the link calls current, in this opening of the copy's devices. */
+/* The copy that the link's production calls current, in this opening of its devices. */
 static const struct mirror_view *current_copy(const struct sim *w, uint32_t node)
 {
 	const struct mirror_view *m = sim_view(w, node);

@@ -24,7 +24,7 @@ static uint64_t key(const struct sim *w, const struct sim_touch *t)
 	return w->generation[t->generation].ordinal << 40 | t->group;
 }
 
-/* How many whole groups a sector allows that holds what `t` (NULL: nobody) left. */
+/* How many whole groups a sector allows that has the content of touch `t` (NULL: of none). */
 static struct range allowed(const struct sim *w, const struct sim_sector *s,
 			    const struct sim_touch *t, const uint64_t *limit)
 {
@@ -36,7 +36,7 @@ static struct range allowed(const struct sim *w, const struct sim_sector *s,
 	};
 }
 
-/* Zeroes, and what a client has said twice, may be there in several ways. */
+/* Zeroes, and data that a client has written twice, may be there in several ways. */
 static bool is_ambiguous(const struct sim_sector *s, uint64_t value)
 {
 	return value == 0 || sim_says_twice(s, value);
@@ -173,7 +173,7 @@ static void mirror(struct sim *w, uint32_t node)
 	}
 }
 
-/* A restart replays: until that is home nothing is said. But what it finds counts. */
+/* A restart replays: until that is home nothing is checked. But its log's records count. */
 static void fact(struct sim *w, uint32_t node, const struct fact *f)
 {
 	struct sim_site *s = &w->site[w->node[node].site];

@@ -67,7 +67,7 @@ static void note_said(struct sim *w, uint32_t node, uint64_t epoch, uint64_t bal
 	n->accepted[n->accepted_count++ % SIM_ACCEPTED_MAX].ballot = ballot;
 }
 
-/* Each time that its file is written or found: what it says. */
+/* Look at the voter file each time that it is written or found. */
 static void watch_file(struct sim *w, uint32_t node)
 {
 	static struct voter voter;
@@ -332,7 +332,7 @@ static void look(struct sim *w)
 
 /* ---- D4: the refusal --------------------------------------------------------------- */
 
-/* What was cut off and had gone home is owed: the own map stands for it. */
+/* Records that were cut off and had gone home are owed: the own map stands for them. */
 static void watch_cut(struct sim *w, uint32_t node)
 {
 	const struct mirror_view *m = sim_view(w, node);
@@ -357,8 +357,8 @@ static bool may_forget(const struct sim *w, const struct mirror_view *m,
 }
 
 /* A refusal stands until its generation is here, or one of a later view. Without views
- * that of this site's own promotion takes its place, whatever the ballots: what binds it
- * to the other one is the mark of having handed over (check_alone.c). A promotion that is
+ * the refusal of this site's own promotion takes its place under any ballot: the mark of
+ * having handed over binds the site to the other one (check_alone.c). A promotion that is
  * called off at once may never have written its own. */
 static void watch_refusal(struct sim *w, uint32_t node)
 {

@@ -21,7 +21,7 @@ static bool is_flush(const struct mirror_request *q)
 	return q->type == MIRROR_REQUEST_FLUSH || q->fua;
 }
 
-/* What is said to be durable up to there is on the log's stable storage. */
+/* Records that are said to be durable, up to `sequence`, are on the log's stable storage. */
 static void check_stable(struct sim *w, uint32_t node, uint64_t sequence)
 {
 	const struct mirror_view *m = sim_view(w, node);
@@ -257,7 +257,8 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 		check_write(w, node, r);
 }
 
-/* It is never tried again until it succeeds: what it should have made stable is lost. */
+/* A flush that failed is never tried until it succeeds: the data that it was to make stable
+ * is lost. */
 static void io_ended(struct sim *w, uint32_t node, const struct sim_op *op,
 		     int32_t result)
 {

@@ -131,7 +131,8 @@ static bool majorities_meet(uint32_t a, uint32_t b)
 	return from_a + from_b > both;
 }
 
-/* It grants what is counted by voters of whom another majority may take over. */
+/* It grants a lease for which the voters `counted` count: each majority of them has to meet
+ * each majority of the voters that this node knows. */
 static void check_counted(struct sim *w, uint32_t node, uint32_t counted)
 {
 	const struct view *v = cluster_vote_newest(w->node[node].core);
@@ -156,7 +157,7 @@ static void granted(struct sim *w, uint32_t node, const struct message *m)
 			w->node[n].renewal[at].granted |= 1u << node;
 			check_counted(w, node, w->node[n].renewal[at].counted);
 		}
-	/* What it promised in this very step, it promised after this. */
+	/* A promise of this very step came after the grant. */
 	if (v != NULL && w->node[node].promised_before > v->ballot &&
 	    (int32_t)cluster_view_ballot_node(w->node[node].promised_before) !=
 		    v->production_node)

@@ -20,8 +20,8 @@ static bool any_tainted(const struct sim *w)
 	return false;
 }
 
-/* A fault that no checksum finds may have taken it: from the very site that serves, or
- * from one that would have made up for what power took there. */
+/* A fault that no checksum finds may have taken the write: from the very site that serves, or
+ * from one that would have made up for the loss by a power cut there. */
 static bool is_excused(const struct sim *w, const struct sim_generation *g, uint32_t site,
 		       uint64_t limit)
 {
@@ -83,7 +83,7 @@ static void order(struct sim *w, uint32_t node, const struct order *o)
 		check_generation(w, node, &w->generation[g], limit[g], o->sites == 0);
 }
 
-/* A force that went through: what others have may be lost from here on. */
+/* A force that went through: writes that only others have may be lost from here on. */
 static void cluster(struct sim *w, uint32_t node)
 {
 	const struct view *v = cluster_vote_in_effect(w->node[node].core);

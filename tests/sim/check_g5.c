@@ -8,7 +8,7 @@
 #include "mirror/engine/test_view.h"
 #include "tests/sim/sim.h"
 
-/* What the copy has for certain of this generation's history. */
+/* The copy has this generation's history up to here for certain. */
 static uint64_t held(const struct mirror_view *m)
 {
 	return m->sb->hold.active ? m->sb->hold.sequence : m->marks->durable;
@@ -24,8 +24,8 @@ static bool follows(const struct mirror_view *copy, const struct mirror_view *m)
 			  &history_newest(&m->sb->history)->id);
 }
 
-/* Its own map says that it has nothing of this history, and asks for everything
- * whatever is believed of it (D8-unknown). */
+/* Its own map says that it has nothing of this history, and asks for everything, even if
+ * others believe that it has some (D8-unknown). */
 static bool asks_for_all(const struct mirror_view *copy)
 {
 	return mirror_map_count(copy->map, copy->site) ==
@@ -76,7 +76,7 @@ static void check_map(struct sim *w, uint32_t node, uint32_t generation, uint32_
 
 /* ---- durably ----------------------------------------------------------------------- */
 
-/* What a power cut would leave of a site's maps. */
+/* A site's maps as a power cut would leave them. */
 static struct mirror_map *stable_maps(const struct sim *w,
 				      const struct mirror_superblock *sb)
 {
@@ -91,7 +91,7 @@ static struct mirror_map *stable_maps(const struct sim *w,
 	return map;
 }
 
-/* What the site has for certain of the history that ends with `generation`, whether it is
+/* The site has the history that ends with `generation` up to here for certain, whether it is
  * open or not. UINT64_MAX: that cannot be said, or it asks for everything anyway. */
 static uint64_t surely_held(const struct sim *w, uint32_t site, uint32_t generation)
 {
@@ -122,7 +122,7 @@ static uint64_t given_up(const struct mirror_superblock *sb, uint32_t site)
 	return position > tail ? position : tail;
 }
 
-/* What the superblock on stable storage gives up stands in the maps on stable storage. */
+/* Records that the stable superblock gives up are in the stable maps. */
 static void check_stable(struct sim *w, const struct mirror_view *m)
 {
 	static struct mirror_superblock scratch, sb;
@@ -174,7 +174,7 @@ static void mirror(struct sim *w, uint32_t node)
 
 /* ---- in memory --------------------------------------------------------------------- */
 
-/* A map stands for what came before, never for what is still to come. */
+/* A map stands for records that came before, never for records still to come. */
 static void check_positions(struct sim *w, const struct mirror_view *m)
 {
 	if (m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING || m->failed ||

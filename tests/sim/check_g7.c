@@ -1,9 +1,9 @@
 /* check_g7.c - G7, bounded: both cores' own invariants, bounds included, all the time;
  * every queue that the status shows is within the bound that it shows, and so is the queue
  * of one line. Every request is answered within ANSWER_NS while all run and are members
- * together, no device fails or is slow, and no fault has struck since: whatever the lines
- * between the sites do, a copy that confirms nothing is left out. If the lines work too,
- * some host serves within SERVE_NS.
+ * together, no device fails or is slow, and no fault has struck since. The lines between the
+ * sites may do anything: a copy that confirms nothing is left out. If the lines work too, some
+ * host serves within SERVE_NS.
  * A device that hangs is given up within device-timeout and NOTICE_NS.
  * Without a cluster an answer may wait for an operator, if `why` names the command that
  * ends the wait: he gives it (operator.c), and the wait ends.
@@ -19,7 +19,7 @@
 
 #define ONE_IN 64u
 #define ANSWER_NS (10 * SIM_S)
-#define SERVE_NS (10 * SIM_S) /* an operator takes twice that, or what his world takes */
+#define SERVE_NS (10 * SIM_S) /* an operator takes twice that, or as his world does */
 #define TOLD_NS (40 * SIM_S)  /* a wait for an operator, who has his patience */
 #define NOTICE_NS (3 * SIM_S)
 
@@ -98,7 +98,7 @@ static bool members_work(struct sim *w)
 	return w->plan.alone ? !sim_pair_is_forked(w) : !w->forced;
 }
 
-/* `hamirror why` says what the operator is to do. */
+/* `hamirror why` tells the operator a remedy. */
 static bool names_a_command(const struct sim *w, uint32_t node)
 {
 	static struct cluster_status status;
@@ -134,7 +134,7 @@ static void check_answers(struct sim *w, uint32_t node)
 	}
 }
 
-/* Nobody promotes, or what was asked is from before. */
+/* Nobody promotes, or the request is from before. */
 static bool is_excused(const struct sim *w)
 {
 	const struct sim_person *person = &w->person;
@@ -148,8 +148,8 @@ static bool is_excused(const struct sim *w)
 				    w->pacemaker.promote_since_ns < w->calm_since_ns);
 }
 
-/* Pacemaker, or the operator, is there to promote one; what it asked while something was
- * wrong may still take its time. */
+/* Pacemaker, or the operator, is there to promote one; a command that was given while
+ * something was wrong may still take its time. */
 static void check_served(struct sim *w)
 {
 	const uint64_t since = w->served_seen_ns > w->calm_since_ns ? w->served_seen_ns :

@@ -14,7 +14,7 @@
 
 /* ---- records ------------------------------------------------------------------------- */
 
-/* What a client wrote under that sequence, in the history that ends with `g`. */
+/* The client's write with that sequence, in the history that ends with `g`. */
 static const struct sim_write *written(const struct sim *w, int32_t g, uint64_t sequence)
 {
 	const struct sim_generation *of;
@@ -118,7 +118,7 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 
 /* ---- superblocks --------------------------------------------------------------------- */
 
-/* What an open writes first is newer than what stands there. */
+/* The first superblock that an open writes is newer than both that are there. */
 static void io(struct sim *w, uint32_t node, const struct mirror_io *io)
 {
 	static struct mirror_superblock there;

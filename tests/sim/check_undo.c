@@ -1,8 +1,8 @@
-/* check_undo.c - D8: nothing that was acknowledged is undone unasked. A site drops of its
- * log what a later generation was opened without; where clients had been told of it, that
- * is a force's doing, and an operator has given it up: by `connect --discard`, or by a force
- * here. Power may take what was not flushed from who took over, and its promotion says so
- * (D4): then only what was flushed counts.
+/* check_undo.c - D8: nothing that was acknowledged is undone unasked. A site drops records of
+ * its log without which a later generation was opened. If clients had been told of them, that
+ * is a force's doing, and an operator has given them up: by `connect --discard`, or by a force
+ * here. The site that took over may have lost unflushed records to a power cut, and its
+ * promotion says so (D4): then only flushed records count.
  */
 #include "mirror/engine/test_view.h"
 #include "tests/sim/sim.h"
@@ -23,7 +23,7 @@ static bool any_tainted(const struct sim *w)
 	return false;
 }
 
-/* The site of `m` keeps what is up to `keep`. */
+/* The site of `m` keeps its records up to `keep`. */
 static void check_cut(struct sim *w, const struct mirror_view *m, uint64_t keep)
 {
 	static uint64_t limit[SIM_GENERATIONS_MAX];
@@ -53,7 +53,7 @@ static void mirror(struct sim *w, uint32_t node)
 	const struct mirror_view *m = sim_view(w, node);
 	struct sim_site *s = &w->site[w->node[node].site];
 	uint64_t keep = m->marks->next_to_log -
-			1; /* what no log write has begun for, is not had */
+			1; /* a record without a log write begun is not had */
 
 	if (!w->node[node].open)
 		return;

@@ -226,7 +226,7 @@ static void watch_lost(struct sim *w, const struct mirror_view *m, struct sim_si
 	}
 }
 
-/* ---- W3: what is claimed ----------------------------------------------------------- */
+/* ---- W3: claims after a restart ---------------------------------------------------- */
 
 /* ---- W6: the hold ends ------------------------------------------------------------ */
 
@@ -285,7 +285,7 @@ static void mirror(struct sim *w, uint32_t node)
 		s->durable = 0;
 }
 
-/* What it found counts as durable: then it has to be. */
+/* The records that it found count as durable: then they have to be. */
 static void check_claim(struct sim *w, uint32_t node, const struct sim_site *site)
 {
 	const struct mirror_view *m = sim_view(w, node);

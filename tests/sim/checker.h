@@ -1,5 +1,5 @@
-/* checker.h - what watches a run: the checkers of check_*.c, each of which is told of what
- * it asks for and calls sim_violate().
+/* checker.h - the checkers of check_*.c watch a run. Each is called for the events that it
+ * names, and calls sim_violate().
  */
 #ifndef TESTS_SIM_CHECKER_H
 #define TESTS_SIM_CHECKER_H

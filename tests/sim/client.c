@@ -1,4 +1,4 @@
-/* client.c - clients of whoever serves: concurrent, overlapping and dependent writes,
+/* client.c - clients of the host that serves: concurrent, overlapping and dependent writes,
  * zeroes, flushes and reads over a few connections, which now and then break and say
  * the same again. The answers leave as io_answer_driver.c lets them.
  */
@@ -17,7 +17,7 @@ static void fill(uint8_t *at, uint64_t length, uint64_t number)
 		memcpy(at + i, &number, 8);
 }
 
-/* What stands for the connection of slot `slot`. */
+/* A pointer that stands for the connection of slot `slot`. */
 static void *connection(struct sim *w, uint32_t node, uint32_t slot)
 {
 	return &w->node[node].request[slot % CONNECTIONS];
@@ -65,7 +65,8 @@ static void draw(struct sim *w, struct mirror_request *q)
 	q->may_deallocate = sim_random(w, 2) == 0;
 }
 
-/* What was answered to anyone by now, in the history that this node serves. */
+/* Note the writes that were answered to any client by now, in the history that this node
+ * serves. */
 static void set_floor(struct sim *w, uint32_t node, struct sim_request *r)
 {
 	static uint64_t limit[SIM_GENERATIONS_MAX];
@@ -122,7 +123,7 @@ static void ask(struct sim *w, uint32_t node, uint32_t slot)
 		sim_note(w, node, r);
 }
 
-/* A connection breaks, with what it had asked; the client says it again on another. */
+/* A connection breaks, with its requests; the client sends them again on another. */
 static struct sim_request *break_connection(struct sim *w, uint32_t node, uint32_t number)
 {
 	struct sim_node *n = &w->node[node];

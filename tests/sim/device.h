@@ -9,7 +9,7 @@
 
 struct sim_device {
 	uint8_t *now;    /* as reads see it */
-	uint8_t *stable; /* what a power cut leaves for certain */
+	uint8_t *stable; /* content that a power cut leaves for certain */
 	uint32_t *dirty; /* per sector: 0, or the write's number: now differs */
 	uint64_t dirty_from, dirty_to; /* no sector outside of these is */
 	uint64_t bytes;
@@ -22,7 +22,7 @@ struct sim_device {
 	uint32_t fail_count;         /* so many more times, then it works; 0: always */
 	uint64_t slow_ns;            /* more for each operation */
 	uint64_t stuck_until_ns;     /* nothing ends before */
-	uint32_t hung;               /* what these nodes (bits) ask never ends */
+	uint32_t hung;               /* operations of these nodes (bits) never end */
 	uint32_t held_ops;           /* operations (1 << op) that do not end: hold.c */
 	uint64_t only_from, only_to; /* fail and held_ops: only there; 0: everywhere */
 	uint32_t lose_writes;        /* so many are said to be done and are not ... */

@@ -32,7 +32,7 @@ struct sim_device *sim_device(struct sim *w, uint32_t site, uint32_t device)
 	return device == MIRROR_IO_LOG ? &w->site[site].log : &w->site[site].disk[device];
 }
 
-/* One sector. What a flush under way is to cover gets there first. */
+/* Write one sector. Data that a flush under way is to cover becomes stable first. */
 static void put_sector(struct sim_device *d, uint64_t sector, const uint8_t *from)
 {
 	uint8_t *at = d->now + sector * SIM_SECTOR;
@@ -143,7 +143,7 @@ static bool fails(const struct sim_device *d, const struct sim_op *o)
 	       is_there(d, o);
 }
 
-/* What should stand there does not: only its checksums can tell. */
+/* The data that should be there is not: only its checksums can tell. */
 static void note_lost(struct sim *w, const struct sim_op *o)
 {
 	struct sim_site *s = &w->site[o->site];
@@ -155,8 +155,8 @@ static void note_lost(struct sim *w, const struct sim_op *o)
 		  (unsigned long long)o->offset);
 }
 
-/* It has failed: some of its sectors are there all the same, or some of what it was to
- * make stable is. */
+/* It has failed: some of its sectors are written all the same, or some that it was to make
+ * stable are. */
 static void apply_some(struct sim *w, struct sim_device *d, const struct sim_op *o)
 {
 	const uint64_t share = sim_random(w, 4); /* 0: nothing is */
@@ -194,7 +194,8 @@ static int32_t fail(struct sim *w, struct sim_device *d, const struct sim_op *o)
 	return error;
 }
 
-/* What an open has read would go by a write gone astray, unseen until the next one. */
+/* A write gone astray would change blocks that an open has read already, unseen until the next
+ * open. */
 static bool is_opening(const struct sim *w, const struct sim_op *o)
 {
 	const struct sim_node *n = &w->node[o->node];

@@ -1,4 +1,4 @@
-/* fault.c - what strikes: the faults of a plan (plan.c), at their time or at a moment. */
+/* fault.c - the faults of a plan (plan.c) strike, at their time or at a moment. */
 #include <errno.h>
 #include <string.h>
 
@@ -43,8 +43,8 @@ static void fail_device(struct sim *w, const struct sim_fault *f, uint32_t site)
 		  sim_fault_name(f->type));
 }
 
-/* A fault that only a checksum finds: the site counts for nothing until it was
- * filled anew, but what it has must not be taken for good. */
+/* A fault that only a checksum finds: the site counts for nothing until it was filled anew,
+ * but its data must not be taken for good. */
 static void corrupt(struct sim *w, const struct sim_fault *f, uint32_t site)
 {
 	struct sim_site *s = &w->site[site];
@@ -65,7 +65,7 @@ static void corrupt(struct sim *w, const struct sim_fault *f, uint32_t site)
 		sim_node_kill(w, (uint32_t)s->open_node); /* its next start finds it */
 }
 
-/* Promotions of the node, whoever asked for them. */
+/* Call off all promotions of the node. */
 static void call_off(struct sim *w, uint32_t node)
 {
 	struct sim_node *n = &w->node[node];
@@ -320,7 +320,7 @@ static bool is_chased(const struct mirror_view *m)
 	return false;
 }
 
-/* Nobody serves, and whoever asks this node to is refused, but for a force. */
+/* Nobody serves, and any promotion of this node is refused, but for a force. */
 static bool needs_force(const struct sim *w, uint32_t node)
 {
 	const struct mirror_view *m = sim_view(w, node);

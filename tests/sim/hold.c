@@ -1,7 +1,7 @@
-/* hold.c - what a scenario holds back until it lets go: the voter file of a node, what
- * its members' service brings or takes, orders to its engine, one direction of the lines
- * between two nodes, operations of a device. What is held comes again a little later,
- * until it may pass.
+/* hold.c - a scenario holds things back until it lets go: the voter file of a node, messages
+ * from and to its members' service, orders to its engine, one direction of the lines between
+ * two nodes, operations of a device. An event that is held comes again a little later, until
+ * it may pass.
  */
 #include "tests/sim/sim.h"
 

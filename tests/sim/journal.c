@@ -1,5 +1,5 @@
-/* journal.c - what is true: every generation that was told to serve, every write that
- * was stamped in one, and so what any history makes of the disks.
+/* journal.c - the truth: every generation that was told to serve, every write that was
+ * stamped in one, and so the disks after any history.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -71,7 +71,7 @@ struct sim_sector *sim_sector(const struct sim *w, uint32_t disk, uint64_t secto
 }
 
 /* They are kept in the order of their sequences: in any history a sequence is one write,
- * so what is looked for is a step or two from the newest.
+ * so the touch that is looked for is a step or two from the newest.
  */
 static void touch(struct sim_sector *s, struct sim_touch t, bool repeated)
 {
@@ -200,7 +200,7 @@ bool sim_says_twice(const struct sim_sector *s, uint64_t number)
 
 /* ---- what a site holds ------------------------------------------------------------ */
 
-/* What is above the hold of a refresh does not count yet (W6). */
+/* Records above the hold of a refresh do not count yet (W6). */
 static uint64_t last_held(const struct mirror_view *m)
 {
 	return m->sb->hold.active ? m->sb->hold.sequence : m->marks->logged;
@@ -215,7 +215,7 @@ bool sim_is_image(const struct mirror_view *m)
 	       m->marks->generation <= history_newest(&m->sb->history)->ordinal;
 }
 
-/* What is home, with the log laid over it, read straight from the engine's tables. */
+/* The disk's content, with the log laid over it, read straight from the engine's tables. */
 static uint8_t *actual(struct sim *w, uint32_t node, uint32_t disk)
 {
 	const struct mirror_view *m = sim_view(w, node);

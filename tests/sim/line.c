@@ -1,6 +1,6 @@
 /* line.c - the lines between the sites: ordered streams of frames that delay, stall
- * and are reset with any suffix lost. A line that is cut says nothing: what was on its
- * way arrives after the heal, unless one side lost its patience before.
+ * and are reset with any suffix lost. A line that is cut says nothing: frames that were on
+ * their way arrive after the heal, unless one side lost its patience before.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -276,7 +276,7 @@ void sim_connect(struct sim *w, uint32_t node, const struct mirror_link_order *o
 	look_at(w, c, 0, at + sim_random(w, w->plan.line_us * SIM_US + 1));
 }
 
-/* From now on nothing more is delivered; of what was under way a suffix is lost. */
+/* From now on nothing more is delivered; a suffix of the frames under way is lost. */
 static void close_now(struct sim *w, struct sim_connection *c)
 {
 	if (c->closed)
@@ -360,8 +360,8 @@ static void tell_up(struct sim *w, struct sim_connection *c, uint32_t end)
 	sim_mirror_step(w, e->node, &event);
 }
 
-/* Without a cluster questions are asked: the one who answers closes the line, and what it
- * had sent before still arrives. */
+/* Without a cluster questions are asked: the side that answers closes the line, and the frames
+ * that it had sent before still arrive. */
 static bool is_orderly(const struct sim *w, const struct sim_connection *c, uint32_t end)
 {
 	return w->plan.alone && c->end[1 - end].hung_up && lives(w, &c->end[1 - end]);
@@ -402,7 +402,7 @@ static bool is_held(struct sim *w, struct sim_connection *c, uint32_t end)
 	return true;
 }
 
-/* Does what comes next to this end get lost again and again? */
+/* Is the next frame to this end lost again and again? */
 static bool is_too_large(const struct sim *w, const struct sim_connection *c,
 			 uint32_t end)
 {

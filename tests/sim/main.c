@@ -83,7 +83,7 @@ struct soak {
 	unsigned long long next, runs, failed, seconds;
 };
 
-/* Nobody has run what follows: each second begins elsewhere. */
+/* Nobody has run the seeds from here on: each second begins elsewhere. */
 static uint64_t fresh_seed(void)
 {
 	return (uint64_t)time(NULL) * 1000;

@@ -1,6 +1,6 @@
-/* node.c - a process: both cores, and around them what the drivers and agent/node.c
- * do. Orders and facts go from one to the other through two queues that keep their
- * order and take their time; that is the two threads.
+/* node.c - a process: both cores, and around them the work of the drivers and of agent/node.c.
+ * Orders and facts go from one to the other through two queues that keep their order and take
+ * their time; these stand for the two threads.
  */
 #include <assert.h>
 #include <errno.h>
@@ -536,7 +536,7 @@ void sim_machine_reset(struct sim *w, uint32_t node)
 {
 	sim_trace(w, "n%u: its machine goes down", node + 1);
 	end_process(w, node, true);
-	sim_io_orphan(w, node, true); /* what a process killed before had under way */
+	sim_io_orphan(w, node, true); /* operations of a process killed before */
 	w->node[node].boot += 100;
 	w->node[node].offset_ns -= (int64_t)(sim_clock(w, node) - sim_random(w, BOOT_NS));
 	w->node[node].machine = false;

@@ -1,8 +1,8 @@
-/* operator.c - who runs a mirror without a cluster: an operator, who is the majority. He
- * looks at both sites, promotes one when none serves (and now and then both at once),
- * moves production over, puts a copy out that writes wait for and lets it in again, starts
- * what has failed anew; and forces a site when the other one is away for too long, in
- * runs where operators may. What he is told to do by a refusal he does.
+/* operator.c - an operator runs a mirror without a cluster, and is the majority. He looks at
+ * both sites, promotes one when none serves (and now and then both at once), moves production
+ * over, puts a copy out that writes wait for and lets it in again, restarts a failed site; and
+ * forces a site when the other one is away for too long, in runs where operators may. If a
+ * refusal tells him a remedy, he does it.
  */
 #include <string.h>
 
@@ -101,7 +101,7 @@ static void promote(struct sim *w, uint32_t node, bool force)
 	p->since_ns = p->told_ns = w->now_ns;
 }
 
-/* His command has ended, or who was asked has. */
+/* His command has ended, or the process that was asked has. */
 static bool has_ended(struct sim *w)
 {
 	struct sim_person *p = &w->person;
@@ -120,7 +120,7 @@ static bool has_ended(struct sim *w)
 	return true;
 }
 
-/* Writes stand still: he waits a while, and does what `why` says. */
+/* Writes stand still: he waits a while, and does as `why` says. */
 static bool tend_frozen(struct sim *w, uint32_t serving)
 {
 	struct sim_person *p = &w->person;
@@ -161,7 +161,7 @@ static bool tend_apart(struct sim *w, uint32_t node)
 	return true;
 }
 
-/* A site asks before it gives up what it wrote and the one that serves lacks. */
+/* A site asks before it gives up writes that the serving site lacks. */
 static bool tend_undo(struct sim *w, uint32_t node)
 {
 	struct sim_person *p = &w->person;

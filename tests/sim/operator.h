@@ -1,5 +1,5 @@
-/* operator.h - who promotes: Pacemaker, or, without a cluster, an operator, and what he sees
- * of the two sites. */
+/* operator.h - promotions are asked for by Pacemaker, or, without a cluster, by an operator;
+ * and the two sites as he sees them. */
 #ifndef TESTS_SIM_OPERATOR_H
 #define TESTS_SIM_OPERATOR_H
 
@@ -33,7 +33,7 @@ struct sim_person {
 	uint64_t id, since_ns; /* of the command under way; id 0: none */
 	uint32_t node, process;
 	uint64_t idle_since_ns;   /* nobody serves since */
-	uint64_t patience_ns;     /* drawn for what he looks at now */
+	uint64_t patience_ns;     /* drawn for the state that he looks at now */
 	uint64_t frozen_since_ns; /* writes wait for the copy; 0: they do not */
 	uint64_t apart_since_ns;  /* a site is put out, and could come back; 0: none is */
 	uint64_t told_ns;         /* his last command */
@@ -42,7 +42,7 @@ struct sim_person {
 	bool off;
 };
 
-/* Look at both sites, and do what is to be done; again after a while. */
+/* Look at both sites, and act on their state; again after a while. */
 void sim_operate(struct sim *w);
 /* Both sites' processes run, and hear each other. */
 bool sim_pair_is_whole(const struct sim *w);

@@ -18,7 +18,7 @@
 #define MEDDLES_ONE_IN 1500u
 #define COMMANDS_LIMIT (SIM_COMMANDS_MAX - 400)
 
-/* What is left of them is for the end of the run, when all has to come together. */
+/* The rest of the commands is for the end of the run, when all has to come together. */
 static bool has_said_enough(const struct sim *w)
 {
 	return !w->settling && w->command_count > COMMANDS_LIMIT;
@@ -60,7 +60,7 @@ static void tell(struct sim *w, uint32_t node, uint32_t fenced, bool live, bool 
 	e.fenced.wall_ns = w->pacemaker.history[node][fenced].wall_ns;
 	e.fenced.live = live;
 	e.fenced.late = late;
-	/* Who was stopped does not know when it came. */
+	/* A process that was stopped does not know when the notice came. */
 	e.fenced.since_ns = w->pacemaker.owed[node][fenced] ? w->node[node].frozen_ns :
 							      sim_clock(w, node);
 	if (node != fenced && e.fenced.wall_ns != 0)
@@ -117,8 +117,8 @@ void sim_pacemaker_stop(struct sim *w, uint32_t node, bool stop)
 		forget_history(w, node);
 }
 
-/* Who starts asks what was fenced before; one that was stopped hears of it when it goes
- * on. */
+/* A process that starts asks for earlier fencings; one that was stopped hears of them when it
+ * goes on. */
 static void tell_history(struct sim *w, uint32_t node)
 {
 	struct sim_pacemaker *p = &w->pacemaker;
@@ -285,8 +285,8 @@ static void promote(struct sim *w, uint32_t part)
 }
 
 /* A monitor finds a device failed: production is demoted, so that another becomes it; and
- * the resource is stopped, and started later. Where the device hangs, the stop fails; what
- * is not fenced then is left alone. */
+ * the resource is stopped, and started later. Where the device hangs, the stop fails; a node
+ * that is not fenced then is left alone. */
 static void recover(struct sim *w, uint32_t part)
 {
 	for (uint32_t n = 0; n < w->node_count; n++) {

@@ -1,4 +1,4 @@
-/* plan.c - swarm testing: what a run is made of and what goes wrong in it is drawn
+/* plan.c - swarm testing: a run's mirror, its load and its faults are drawn
  * from its seed before it begins, so that a schedule can be cut short (shrink.c).
  * Which kinds of faults there are at all is drawn too: quiet and wild runs both occur.
  */
@@ -140,8 +140,8 @@ static uint64_t draw_kinds(const struct sim_plan *p, struct sim_random *r)
 			kinds |= 1ull << t;
 	kinds &= ~(1ull << SIM_FORCE);
 	kinds |= (uint64_t)p->force << SIM_FORCE;
-	/* Faults that no disk should have: they void what was promised for the site,
-	 * so few runs have them. */
+	/* Faults that no disk should have: they void the promises for the site, so few
+	 * runs have them. */
 	if (sim_random_below(r, 4) != 0)
 		kinds &= ~(1ull << SIM_ROT | 1ull << SIM_LOST_WRITE |
 			   1ull << SIM_MISDIRECTED_WRITE);
@@ -172,8 +172,8 @@ static enum sim_moment draw_moment(struct sim_random *r, enum sim_fault_type typ
 	return (enum sim_moment)sim_random_below(r, alone ? SIM_MOMENTS : SIM_IN_PROBE);
 }
 
-/* Two sites of one host each. What a device does to its bytes is played with a cluster:
- * below the operator nothing is different. */
+/* Two sites of one host each. Faults in the bytes of a device are played with a cluster: below
+ * the operator nothing is different. */
 static uint64_t make_alone(struct sim_plan *p, struct sim_random *r, uint64_t kinds)
 {
 	const uint64_t not_here = 1ull << SIM_LOSE_VOTER_FILE | 1ull << SIM_PART_MEMBERS |
@@ -191,8 +191,8 @@ static uint64_t make_alone(struct sim_plan *p, struct sim_random *r, uint64_t ki
 	return kinds | (uint64_t)sim_random_below(r, 2) << SIM_PROMOTE_BOTH;
 }
 
-/* In the middle all is repaired, and nothing else goes wrong for so long that whoever
- * asked then has to be answered (check_g7.c). */
+/* In the middle all is repaired, and nothing else goes wrong for so long that every request
+ * has to be answered (check_g7.c). */
 static void add_calm(struct sim_plan *p, struct sim_random *r)
 {
 	const uint64_t at = p->ns / 4 + sim_random_below(r, p->ns / 2);
@@ -222,7 +222,7 @@ static void add_hang(struct sim_plan *p, struct sim_random *r)
 	};
 }
 
-/* Lines on which only what is small gets through, for a few times copy-timeout. */
+/* Lines on which only small frames get through, for a few times copy-timeout. */
 static void add_holes(struct sim_plan *p, struct sim_random *r)
 {
 	const uint64_t count = 1 + sim_random_below(r, 3);
@@ -237,7 +237,7 @@ static void add_holes(struct sim_plan *p, struct sim_random *r)
 		};
 }
 
-/* The same over an hour or more: what only time brings, and that nothing wears out. */
+/* The same over an hour or more: faults that only time brings, and nothing may wear out. */
 static void stretch(struct sim_plan *p, struct sim_random *r)
 {
 	const uint64_t times = pick(r, 30, 100, 300);

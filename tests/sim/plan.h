@@ -1,5 +1,4 @@
-/* plan.h - what a run is, and what goes wrong in it: drawn from its seed (plan.c) or set
- * by a scenario.
+/* plan.h - a run's mirror and its faults: drawn from its seed (plan.c) or set by a scenario.
  */
 #ifndef TESTS_SIM_PLAN_H
 #define TESTS_SIM_PLAN_H
@@ -39,7 +38,7 @@ enum sim_fault_type {
 	SIM_CONNECT,
 	SIM_REFRESH,
 	SIM_FAIL_FROZEN,
-	SIM_CALL_OFF,     /* promotions at node a: the time of who asked is over */
+	SIM_CALL_OFF,     /* promotions at node a: their time is over */
 	SIM_REPAIR,       /* and then nothing for a while */
 	SIM_HUNG_DEVICE,  /* it answers nothing any more until all is repaired */
 	SIM_HOLE,         /* like SIM_STALL, of records with data only */
@@ -94,7 +93,7 @@ struct sim_plan {
 	uint32_t stale_one_in; /* records on the line; 0: none */
 	uint32_t device_timeout_ms; /* 0: none */
 	uint64_t ns;           /* how long, without the end */
-	uint32_t slow;         /* what died comes back so many times later */
+	uint32_t slow;         /* dead processes come back so many times later */
 	const char *watch;     /* only violations of this one count; NULL: all */
 	uint32_t fault_count;
 	struct sim_fault fault[SIM_FAULTS_MAX];

@@ -1,7 +1,7 @@
 /* ring.c - Corosync as the members see it: extended virtual synchrony and votes.
  *
- * Those that stay together agree on what was delivered in the old ring, then get the
- * same change, then go on; what was sent and not ordered yet is ordered in the new
+ * Those that stay together agree on the messages delivered in the old ring, then get the
+ * same change, then go on. A message that was sent and not ordered yet is ordered in the new
  * ring, or is lost with its sender. A message may have reached a part of the old ring
  * only, when the parts do not stay together.
  *
@@ -62,7 +62,7 @@ void sim_queue_empty(struct sim_queue *q)
 		item_free(pop(q));
 }
 
-/* Put it behind what is there, due soon; and have it looked at then. */
+/* Put it at the end of the queue, due soon; and have it looked at then. */
 static void push_due(struct sim *w, struct sim_queue *q, struct sim_item *i,
 		     enum sim_event_type type, uint32_t node)
 {
@@ -89,7 +89,7 @@ void sim_multicast(struct sim *w, uint32_t node, const uint8_t *data, size_t len
 	push_due(w, &w->node[node].out, i, SIM_SEND, node);
 }
 
-/* The token comes by: what is due is given its place in the ring's order. */
+/* The token comes by: messages that are due get their places in the ring's order. */
 void sim_order_out(struct sim *w, uint32_t node)
 {
 	struct sim_node *from = &w->node[node];
@@ -199,8 +199,8 @@ static bool stays(const struct sim *w, uint32_t node, uint64_t ring, uint32_t co
 	return n->running && n->ring == ring && n->component == component;
 }
 
-/* Of `at`'s inbox what the others that stay do not get goes: back to its sender, if
- * that is one of them (`back`), or nowhere. */
+/* Messages of `at`'s inbox that the others that stay do not get are taken out: back to the
+ * sender, if that is one of them (`back`), or they are lost. */
 static void settle_inbox(struct sim *w, uint32_t at, uint64_t ring, uint64_t cutoff,
 			 struct sim_queue *back)
 {
@@ -223,8 +223,8 @@ static void settle_inbox(struct sim *w, uint32_t at, uint64_t ring, uint64_t cut
 	n->inbox = kept;
 }
 
-/* What some of an old ring have got and others not: those that stay together agree on
- * it; what is left over goes back to its sender, if it is among them. */
+/* Some of an old ring have got messages that others have not: those that stay together agree
+ * on them. The rest goes back to the sender, if it is among them. */
 static void settle(struct sim *w, uint64_t ring, uint32_t component)
 {
 	struct sim_queue back[SIM_NODES_MAX] = { 0 };
@@ -348,7 +348,7 @@ static void reform_component(struct sim *w, uint32_t component)
 		w->node[list[k].nodeid - 1].ring = w->ring_count;
 }
 
-/* Processes or the network changed: new rings, told to who is in them. */
+/* Processes or the network changed: new rings, told to their members. */
 void sim_reform(struct sim *w)
 {
 	if (w->plan.alone)

@@ -21,7 +21,7 @@ static void start_all(struct sim *w)
 	}
 }
 
-/* What died comes back, sooner or later, and broken disks are replaced. */
+/* Dead processes come back, sooner or later, and broken disks are replaced. */
 static void live(struct sim *w, uint64_t until_ns)
 {
 	while (w->now_ns < until_ns && w->violation[0] == 0) {

@@ -36,7 +36,7 @@ struct sim_batch {
 /* Run seeds on all cores; each failure is printed, and the schedule it needs. */
 void sim_batch_run(struct sim_batch *b);
 
-/* Cut the schedule of a failed run: what is left fails the same guarantee. Prints it. */
+/* Cut the schedule of a failed run, so that the rest fails the same guarantee. Prints it. */
 void sim_shrink(uint64_t seed, bool alone, const struct sim_result *failure);
 
 /* Only these faults of the seed's own ("3,7,12"; "": none). False: no such list. */

@@ -1,7 +1,7 @@
 /* scenario.h - traces that break weaker rules than ours, each by name: a quiet world is
- * driven step by step to the one situation that matters, by what the cores' state says;
- * then it goes on, is repaired and is judged by all checkers and by what our rules
- * promise there. A scenario that does not reach its situation fails.
+ * driven step by step, by the cores' state, to the one situation that matters. Then it goes
+ * on, is repaired and is judged by all checkers and by the promise of our rules there. A
+ * scenario that does not reach its situation fails.
  */
 #ifndef TESTS_SIM_SCENARIO_H
 #define TESTS_SIM_SCENARIO_H
@@ -94,7 +94,8 @@ bool sim_scene_tail(struct sim_scene *s, uint32_t node, uint64_t sector);
 /* Site 1 of two missed so much that it is refreshed, and keeps its older image meanwhile;
  * reads of production's disk do not end, so that the refresh takes its time. */
 bool sim_scene_refresh(struct sim_scene *s);
-/* That site asks before it undoes what only it has: `connect --discard` gives it up. */
+/* That site asks before it undoes writes that only it has: `connect --discard` gives them
+ * up. */
 bool sim_scene_give_up(struct sim_scene *s, uint32_t node);
 /* A promotion of s->node, which is that node from here on, is asked for; s->id is its
  * place in w->reply. */
@@ -104,7 +105,7 @@ bool sim_scene_takeover(struct sim_scene *s, uint32_t node);
 
 struct cluster_core *sim_scene_core(struct sim_scene *s, uint32_t node);
 const struct mirror_view *sim_scene_engine(struct sim_scene *s, uint32_t node);
-/* What stands in a node's voter file: NULL: nothing that it has accepted. */
+/* The view that a node has accepted, by its voter file; NULL: none. */
 const struct view *sim_scene_filed(struct sim_scene *s, uint32_t node);
 /* The view that the node knows in effect. */
 const struct view *sim_scene_view(struct sim_scene *s, uint32_t node);
@@ -115,7 +116,7 @@ int32_t sim_scene_score(struct sim_scene *s, uint32_t node);
 /* Conditions: s->write has its answer; s->read has, or has none; s->id has its reply;
  * s->node has s->sequence durable, or has never heard of it;
  * s->node serves under a lease; it has its devices open and is no production; it has no
- * promotion score; who is in one ring with s->node knows the same view in effect, and no
+ * promotion score; every node in one ring with s->node knows the same view in effect, and no
  * round is under way. */
 sim_condition sim_told, sim_read_told, sim_read_not_told, sim_replied, sim_durable,
 	sim_lacks, sim_serves, sim_is_open, sim_is_uninvited, sim_agree;

@@ -1,6 +1,6 @@
 /* scenario_alone.c - traces of pairs without a cluster, where two sites and an operator are
- * the majority. The checkers (check_alone.c) judge what is told to serve; the plays bring
- * the situation about, and say what a promotion has to answer there.
+ * the majority. The checkers (check_alone.c) judge each site that is told to serve; the plays
+ * bring the situation about, and say how a promotion has to be answered there.
  */
 #include "cluster/alone.h"
 #include "mirror/engine/test_view.h"
@@ -44,7 +44,7 @@ static bool is_idle(struct sim_scene *s)
 	return pair(s, s->node)->state == ALONE_OPEN;
 }
 
-/* ---- who answers is not absent -------------------- */
+/* ---- a site that answers is not absent -------------------- */
 
 static bool both_have_ended(struct sim_scene *s)
 {
@@ -91,7 +91,7 @@ static void clean_end_twice(struct sim_scene *s)
 	EXPECT(s, is_refused(s, s->id), "who had handed over is not");
 }
 
-/* ---- by what it has, not by the name of its generation -------------------- */
+/* ---- by its records, not by the name of its generation -------------------- */
 
 static bool is_mapped(struct sim_scene *s)
 {
@@ -147,7 +147,7 @@ static bool rolls(struct sim_scene *s)
 	return sim_scene_engine(s, 1)->roll_link != MIRROR_LINK_NONE;
 }
 
-/* What the copy misses the log still holds; the line breaks while it takes that. */
+/* The log still holds the records that the copy misses; the line breaks while it takes them. */
 static void roll_cut_off(struct sim_scene *s)
 {
 	if (!does(s, 0, CLUSTER_COMMAND_DISCONNECT, false) ||
@@ -304,8 +304,9 @@ static bool is_cut_back(struct sim_scene *s)
 	return !m->cutting && history_newest(&m->sb->history)->site == 1;
 }
 
-/* n2 is forced past what only n1 has, after n1 has answered it; n1 gives that up, and its
- * machine dies when its log is cut back: that is durable, the end of the mark not always. */
+/* n2 is forced without records that only n1 has, after n1 has answered it. n1 gives them up,
+ * and its machine dies when its log is cut back: the cut is durable, the end of the mark not
+ * always. */
 static void cut_after_promise(struct sim_scene *s)
 {
 	const struct cluster_command discard = { .type = CLUSTER_COMMAND_CONNECT,

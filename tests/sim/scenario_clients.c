@@ -68,7 +68,7 @@ static void sent_twice(struct sim_scene *s)
 	EXPECT(s, s->read->shown == newest, "what was sent twice is not written late");
 }
 
-/* ---- what does not wait, and what is not done -------------------- */
+/* ---- flushes at once, and requests that are not done -------------------- */
 
 /* Without being asked, the copy would flush its log 20 ms after a burst. */
 static void flush_at_once(struct sim_scene *s)

@@ -36,7 +36,7 @@ static void name(struct sim_device *d, const char *identity)
 	snprintf(d->identity, sizeof d->identity, "%s", identity);
 }
 
-/* What `hamirror accept --blank` does to the log. */
+/* Change the log as `hamirror accept --blank` does. */
 static void accept_blank(struct sim_scene *s, uint32_t disk)
 {
 	static struct mirror_superblock sb, scratch;
@@ -97,7 +97,7 @@ static bool is_open(struct sim_scene *s)
 
 /* ---- plays -------------------- */
 
-/* The site's host dies once it has brought home what it will be known by. */
+/* The site's host dies once it has brought home the blocks that its disks will be known by. */
 static bool go_down(struct sim_scene *s)
 {
 	s->site = s->w->seed % 2;

@@ -1,5 +1,5 @@
-/* scenario_forced.c - traces of a force, and of who comes back from before it: nothing that
- * was acknowledged goes unasked (D8).
+/* scenario_forced.c - traces of a force, and of sites that come back from before it: nothing
+ * that was acknowledged goes unasked (D8).
  */
 #include <string.h>
 
@@ -85,7 +85,7 @@ static void forced_tail(struct sim_scene *s)
 	UNTIL(s, 20000, is_together, "all comes together");
 }
 
-/* The same, but so many promotions later that no history lists what it has. */
+/* The same, but so many promotions later that no history lists its generation. */
 static void forced_long_ago(struct sim_scene *s)
 {
 	if (!force_past(s, 5))
@@ -108,8 +108,8 @@ static void forced_long_ago(struct sim_scene *s)
 	UNTIL(s, 20000, is_together, "all comes together");
 }
 
-/* What was forced ends cleanly, by fewer records than the tail has, and is gone: who was
- * forced past is to be promoted, and not by force. */
+/* The forced generation ends cleanly, with fewer records than the tail has, and its site is
+ * gone: the site that was passed over is to be promoted, and not by force. */
 static void forced_tail_promoted(struct sim_scene *s)
 {
 	if (!force_past(s, 30))

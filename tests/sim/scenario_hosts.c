@@ -1,9 +1,9 @@
-/* scenario_hosts.c - traces of devices that pass on: who may have a site's open (D6). */
+/* scenario_hosts.c - traces of a site's devices that pass on from host to host (D6). */
 #include "cluster/internal.h"
 #include "mirror/engine/test_view.h"
 #include "tests/sim/scenario.h"
 
-/* It leaves in order: its reply comes, what it said has arrived, its process ends. */
+/* It leaves in order: its reply comes, its messages have arrived, its process ends. */
 static bool stop(struct sim_scene *s, uint32_t node)
 {
 	s->id = sim_command(s->w, node, CLUSTER_COMMAND_STOP, false, -1);
@@ -61,8 +61,8 @@ static void leave_in_order(struct sim_scene *s)
 	UNTIL(s, 5000, somebody_serves, "and serve");
 }
 
-/* A planned stop of all: those without production are gone first, all at once, and what
- * uses the disks there takes its time. It ends in order, and all come back. */
+/* A planned stop of all: those without production are gone first, all at once. The service
+ * that uses production's disks takes its time. It ends in order, and all come back. */
 static void leave_at_once(struct sim_scene *s)
 {
 	uint64_t id[4];
@@ -87,7 +87,7 @@ static void leave_at_once(struct sim_scene *s)
 	UNTIL(s, 5000, sim_serves, "it serves");
 }
 
-/* Where nothing serves nobody hands its vote back: who comes back first decides. */
+/* While nothing serves, nobody hands its vote back: the nodes that come back first decide. */
 static void leave_without_production(struct sim_scene *s)
 {
 	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
@@ -214,9 +214,9 @@ static bool is_released(struct sim_scene *s)
 	return s->w->site[0].open_node != 0 && !sim_io_pending(s->w, 0);
 }
 
-/* A device of production answers nothing any more, and what it was asked for may reach it
- * at any time: it is given up, and the copy takes over at once; its site mate, which must
- * not open the disks, is no choice. They pass on when the device answers. */
+/* A device of production answers nothing any more, and may still carry out its requests at any
+ * time: it is given up, and the copy takes over at once; its site mate, which must not open the
+ * disks, is no choice. They pass on when the device answers. */
 static void device_hangs(struct sim_scene *s, uint32_t device)
 {
 	struct sim_request *asked;

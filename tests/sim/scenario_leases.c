@@ -24,7 +24,7 @@ static uint32_t waiting(struct sim_scene *s, uint32_t node, enum message_type ty
 	return count;
 }
 
-/* What is asked of the old production now must never be answered there. */
+/* A request to the old production must never be answered there from now on. */
 static bool ask_old(struct sim_scene *s)
 {
 	s->write = sim_scene_write(s, 0, SECTOR);

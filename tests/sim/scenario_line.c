@@ -1,4 +1,4 @@
-/* scenario_line.c - traces of the lines: what waits there, and what comes late (G7, G8). */
+/* scenario_line.c - traces of the lines: frames that wait there, or come late (G7, G8). */
 #include "cluster/internal.h"
 #include "mirror/engine/test_view.h"
 #include "tests/sim/scenario.h"
@@ -22,8 +22,8 @@ static bool is_current(struct sim_scene *s)
 	return sim_scene_view(s, s->node)->site[s->site].current;
 }
 
-/* The third site got a record that nobody else has, another takes over, and what comes
- * after is a record of the same number. */
+/* The third site got a record that nobody else has, another takes over, and the next record
+ * has the same number. */
 static void stale_record(struct sim_scene *s)
 {
 	s->w->plan.stale_one_in = UINT32_MAX;
@@ -107,7 +107,8 @@ static bool stays_out(struct sim_scene *s)
 }
 
 /* It connects, is greeted, sends heartbeats, and confirms nothing, again and again: it
- * leaves once, and nothing waits for it before it has confirmed what stood still. */
+ * leaves once, and nothing waits for it before it has confirmed the records that stood
+ * still. */
 static void small_frames_only(struct sim_scene *s)
 {
 	uint64_t from = s->w->now_ns;
@@ -132,7 +133,7 @@ static bool greets(struct sim_scene *s)
 }
 
 /* It is stopped: its system takes every connection, and none is greeted. The log runs
- * full again and again, and its map takes over each time, whatever a link does. */
+ * full again and again, and its map takes over each time, linked or not. */
 static void stopped_and_full(struct sim_scene *s)
 {
 	sim_node_stop(s->w, 1, 3600 * SIM_S);
@@ -163,7 +164,7 @@ static bool flap(struct sim_scene *s, uint64_t *frozen_ns)
 	return true;
 }
 
-/* Whoever lets the copy in waits for it in vain each time, but less and less often. */
+/* Production lets the copy in and waits for it in vain each time, but less and less often. */
 static void flapping(struct sim_scene *s)
 {
 	const uint64_t begin = s->w->now_ns;

@@ -12,8 +12,8 @@
 
 /* ---- a power cut -------------------- */
 
-/* The power of a site fails. Of what this device has in its cache, the block at `lost` is
- * gone, all else stays. */
+/* The power of a site fails. Of the blocks in this device's cache, the one at `lost` is gone,
+ * all others stay. */
 static void lose_block(struct sim *w, uint32_t site, struct sim_device *d, uint64_t lost)
 {
 	for (uint64_t i = 0; i < d->bytes / SIM_SECTOR; i++) {
@@ -62,8 +62,8 @@ static bool is_cut(struct sim_scene *s)
 	return sim_scene_engine(s, 2)->stream_link != MIRROR_LINK_NONE;
 }
 
-/* A copy is bringing home what production never acknowledged, when another takes over
- * without it. The write is under way still when the new history undoes the record. */
+/* A copy is bringing home a record that production never acknowledged, when another site takes
+ * over without it. The write is still under way when the new history undoes the record. */
 static void home_outlives(struct sim_scene *s)
 {
 	UNTIL(s, 3000, is_all_home, "all is home at the third site");
@@ -160,7 +160,7 @@ static void keep_all(struct sim_device *d)
 }
 
 /* As soon as the newest two groups are at home the process dies, or the power fails, and
- * the log loses what it may; then bits flip in the first of them. It is not taken for the
+ * the log loses all that it may; then bits flip in the first of them. It is not taken for the
  * end of the log, since the disk holds both. */
 static void damage_at_end(struct sim_scene *s)
 {

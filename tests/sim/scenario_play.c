@@ -1,4 +1,4 @@
-/* scenario_play.c - see scenario.h: what the plays are made of. */
+/* scenario_play.c - see scenario.h: the parts of which plays are made. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* scenario_promotion.c - traces of restarts and takeovers: what is recovered, what is
- * rolled forward, what is cut off (D4, D5, D8).
+/* scenario_promotion.c - traces of restarts and takeovers: records are recovered, rolled
+ * forward or cut off (D4, D5, D8).
  */
 #include <string.h>
 
@@ -21,8 +21,8 @@ static bool starts(struct sim_scene *s)
 	return sim_scene_engine(s, s->node)->state == ENGINE_STARTING;
 }
 
-/* Nobody else has the record, its production restarts with it: whoever read it now would
- * have seen what the next takeover loses. */
+/* Nobody else has the record, and its production restarts with it: a client that read it now
+ * would have seen data that the next takeover loses. */
 static void recovered_read(struct sim_scene *s)
 {
 	if (!sim_scene_tail(s, 0, SECTOR))
@@ -249,7 +249,7 @@ static void late_record(struct sim_scene *s)
 
 /* ---- a copy that lost its cache -------------------- */
 
-/* Counted current, it logged what was acknowledged, and lost it: the power of its site
+/* Counted current, the copy logged acknowledged records, and lost them: the power of its site
  * failed before a flush, at the moment when production's host died. */
 static bool lose_cache(struct sim_scene *s)
 {
@@ -286,8 +286,8 @@ static void lost_cache_two_sites(struct sim_scene *s)
 	       "the promotion says that only flushed data is promised");
 }
 
-/* The third site has all: whoever of the two takes over gets it from there, and the one
- * that lost it is not current before it has it again. */
+/* The third site has all: whichever of the two takes over gets the records from the other, and
+ * the site that lost them is not current before it has them again. */
 static void lost_cache_three_sites(struct sim_scene *s)
 {
 	const uint32_t taker = 1 + s->w->seed % 2;
@@ -318,7 +318,7 @@ static bool is_over(struct sim_scene *s)
 	return sim_scene_view(s, 2)->production_node == VIEW_NONE;
 }
 
-/* It is demoted though its device hangs: what was acknowledged is in a cache. Then that
+/* It is demoted though its device hangs: acknowledged writes are in a cache. Then the cache
  * loses power. No production is named any more whose process could have restarted. */
 static void unclean_end(struct sim_scene *s)
 {
@@ -347,8 +347,8 @@ static void unclean_end(struct sim_scene *s)
 
 /* ---- a copy that is behind -------------------- */
 
-/* It is back, and has not got what was acknowledged without it, when production dies, or
- * ends cleanly. */
+/* The copy is back, and has not got the writes that were acknowledged without it, when
+ * production dies, or ends cleanly. */
 static void behind_copy(struct sim_scene *s)
 {
 	sim_node_kill(s->w, 1);
@@ -375,7 +375,7 @@ static void behind_copy(struct sim_scene *s)
 	EXPECT(s, s->w->reply[s->id].exit_status == 1, "the copy is not promoted");
 }
 
-/* ---- a tail that is longer than what ended cleanly -------------------- */
+/* ---- a tail that is longer than the clean end -------------------- */
 
 /* More records than the clean end counts, and not the ones that it counts. They hold no
  * data, so that nothing but their number is in the way when they are cut off. */

@@ -154,8 +154,7 @@ static bool begins_or_told(struct sim_scene *s)
 	return s->write->told || sim_scene_engine(s, 0)->bypassing;
 }
 
-/* The log overflows while a site is away, and what is written of its map does not end, or
- * fails. */
+/* The log overflows while a site is away, and writes of its map do not end, or fail. */
 static void unwritten(struct sim_scene *s)
 {
 	const bool fails = s->w->seed % 2 == 0;
@@ -193,8 +192,8 @@ static bool is_copy(struct sim_scene *s)
 	       sim_scene_engine(s, 0)->stream_link != MIRROR_LINK_NONE;
 }
 
-/* What it missed is given up by force. The map of the old production stands for records
- * that go with it, and others will have their numbers. */
+/* A force gives up the writes that it missed. The map of the old production stands for some of
+ * these records, and others will have their numbers. */
 static void forced_back(struct sim_scene *s)
 {
 	if (!miss_extents(s, 0))
@@ -231,7 +230,7 @@ static bool keeps_image(struct sim_scene *s)
 	return !m->sb->blank && !m->sb->hold.active && m->marks->last < s->sequence;
 }
 
-/* Its log cannot hold what the refresh would bring. */
+/* Its log cannot hold the data of the refresh. */
 static void without_room(struct sim_scene *s)
 {
 	if (!miss_extents(s, 0))
@@ -293,8 +292,8 @@ static bool prepares(struct sim_scene *s)
 	return sim_scene_engine(s, 1)->state == ENGINE_PREPARING;
 }
 
-/* Production has what it reads, and writes nothing of it. The copy brings it home even
- * when it is production by then. */
+/* Production has the data that a refresh reads, and writes nothing of it to its disk. The copy
+ * brings it home, even if it is production by then. */
 static void brought(struct sim_scene *s)
 {
 	const struct sim_device *disk = &s->w->site[0].disk[0];

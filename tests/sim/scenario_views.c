@@ -1,4 +1,4 @@
-/* scenario_views.c - traces of votes: which view counts, and who may decide (D1-D4). */
+/* scenario_views.c - traces of votes: the view that counts, the nodes that decide (D1-D4). */
 #include <string.h>
 
 #include "cluster/internal.h"
@@ -282,9 +282,9 @@ static bool stays_behind(struct sim_scene *s)
 	return sim_scene_view(s, 2) == NULL || sim_scene_view(s, 2)->ballot < s->ballot;
 }
 
-/* Two of three voters decide to go on without the copy. One of the two loses its file,
- * the other is down; who does not remember and who has never heard of it are no
- * majority. */
+/* Two of three voters decide to go on without the copy. One of the two loses its file, the
+ * other is down. A voter that does not remember and one that has never heard of the decision
+ * are no majority. */
 static void lost_acceptance(struct sim_scene *s)
 {
 	s->w->worst = true;
@@ -334,9 +334,9 @@ static bool is_refused_alone(struct sim_scene *s, uint32_t node)
 	       sim_scene_while(s, 2000, serves_nowhere, "nobody serves");
 }
 
-/* Of two hosts one fences the other and goes on alone. It restarts: it does not know any
- * more that the other had nothing decided. Then that one comes back, alone, and learns
- * that the survivor was fenced: it does not know what it has missed. */
+/* Of two hosts one fences the other and goes on alone. It restarts: it no longer knows that
+ * the other had decided nothing. Then the other comes back, alone, and learns that the survivor
+ * was fenced: it does not know the decisions that it has missed. */
 static void fenced_survivor(struct sim_scene *s)
 {
 	sim_fence(s->w, 1);

@@ -1,6 +1,6 @@
 /* settle.c - G7, the end of every run: all is repaired, and then everything has to come
  * together in bounded time: one view, every site hosted and current, somebody serves,
- * every request answered, and all sites' disks hold what the history says.
+ * every request answered, and all sites' disks are as the history says.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "tests/sim/sim.h"
 
 #define TOGETHER_NS (120 * SIM_S)
-#define CONSENT_NS (15 * SIM_S) /* then an operator allows what a refresh asks for */
+#define CONSENT_NS (15 * SIM_S) /* then an operator consents to a refresh that asks */
 #define QUIET_NS (60 * SIM_S)
 #define HOME_NS (30 * SIM_S)
 #define TAINTED_NS (30 * SIM_S)
@@ -141,7 +141,7 @@ static bool replace_tainted(struct sim *w)
 	return true;
 }
 
-/* Who was forced past keeps what only it has until it is given up. */
+/* A site that a force passed over keeps the writes that only it has until they are given up. */
 static void give_up(struct sim *w)
 {
 	const struct cluster_command c = { .type = CLUSTER_COMMAND_CONNECT,
@@ -153,7 +153,7 @@ static void give_up(struct sim *w)
 			sim_operator(w, n, &c);
 }
 
-/* What the operator does about what `status` asks for. */
+/* The operator does as `status` asks. */
 static void help(struct sim *w, uint64_t since_ns)
 {
 	const int32_t serving = sim_serving(w);
@@ -205,7 +205,7 @@ static void describe(struct sim *w, char *text, size_t size)
 	}
 }
 
-/* What still stops was together, and soon is not: it is started anew. */
+/* Does a node still stop? It may count as together now, and soon does not. */
 static bool someone_stops(const struct sim *w)
 {
 	for (uint32_t n = 0; n < w->node_count; n++)

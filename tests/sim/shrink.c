@@ -1,6 +1,6 @@
 /* shrink.c - a failing run made short: faults are left out, halves first, then one by
- * one, as long as what is left still breaks the same guarantee. The rest of the run
- * changes with each of them, so the result is short, not the shortest.
+ * one, as long as the rest still breaks the same guarantee. The run changes with each of
+ * them, so the result is short, not the shortest.
  *
  * Source: A. Zeller, R. Hildebrandt, "Simplifying and Isolating Failure-Inducing
  * Input" (2002).
@@ -12,9 +12,9 @@
 #include "tests/sim/run.h"
 
 #define TRIES_MAX 150u
-#define EVENTS_MAX 20u /* ... and so many times what the failed run took */
+#define EVENTS_MAX 20u /* ... and so many times the steps of the failed run */
 
-/* Steps of both cores: what a run costs, on any machine. */
+/* Steps of both cores: the cost of a run, on any machine. */
 static uint64_t cost(const struct sim_result *r)
 {
 	return r->count.steps_cluster + r->count.steps_mirror;

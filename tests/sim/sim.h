@@ -2,8 +2,8 @@
  * both cores that ship (cluster_step() and mirror_step()), Corosync's rings, lines,
  * disks, clients, a Pacemaker and operators, driven by one seed.
  *
- * What runs is the code of cluster/ and mirror/; what is played here is what their
- * drivers and agent/node.c do around them. All that happens is an event with a time
+ * The code of cluster/ and mirror/ runs; the work of their drivers and of agent/node.c is
+ * played here. All that happens is an event with a time
  * (world.c); nothing depends on anything but the seed, so that a seed and a commit
  * replay a run exactly.
  *
@@ -21,7 +21,7 @@
  *              Bytes are below the cores: see docs/fault-model.md
  *   disks      a volatile cache that a power cut empties in part, in any order,
  *              torn at sectors; read, write and flush errors, for once or for good,
- *              that leave some of what was asked for done; slow and stuck ones, and one
+ *              after which an operation is done in part; slow and stuck ones, and one
  *              that answers nothing more to a node, or to all; locked
  *              or missing ones; rot, lost and misdirected writes in the log
  *   people     promote, demote, force, disconnect, connect, refresh at bad moments; and
@@ -73,7 +73,7 @@ enum sim_event_type {
 	SIM_CLUSTER_TICK,
 	SIM_MIRROR_TICK,
 	SIM_INBOX,     /* cpg and quorum have something for it */
-	SIM_SEND,      /* what it multicast may get its place in the ring's order */
+	SIM_SEND,      /* its multicasts may get their places in the ring's order */
 	SIM_ORDER,     /* cluster core -> engine */
 	SIM_FACT,      /* engine -> cluster core */
 	SIM_PERSISTED, /* the voter file is written */
@@ -83,7 +83,7 @@ enum sim_event_type {
 	SIM_SENT,
 	SIM_OFFER,   /* answers that may leave now, if the lease allows */
 	SIM_SUBMIT,  /* a client's next request */
-	SIM_GIVE_UP, /* who asked for a promotion waits no longer: number, its command */
+	SIM_GIVE_UP, /* a promotion is not waited for any longer: number, its command */
 	SIM_EXIT, /* it has left, or its time to do so is over: number, enum sim_exit */
 	/* of the world */
 	SIM_IO,
@@ -98,7 +98,7 @@ enum sim_event_type {
 
 enum sim_exit {
 	SIM_EXIT_DONE,   /* its stop was answered */
-	SIM_EXIT_FROZEN, /* that takes too long: what is frozen fails */
+	SIM_EXIT_FROZEN, /* that takes too long: frozen requests fail */
 	SIM_EXIT_LATE,   /* still not: it ends all the same */
 };
 
@@ -125,7 +125,7 @@ struct sim_site {
 	bool allowed; /* an operator allows it to be inconsistent ... */
 	bool consent; /* ... and it was, or may be */
 	bool rotten;
-	uint64_t durable; /* check_w.c: what its host counted so last */
+	uint64_t durable; /* check_w.c: its host's durable mark when it last looked */
 	int32_t durable_generation;
 	uint64_t home_checked;            /* check_w.c: flushed at home up to here */
 	uint64_t home_proven;             /* ... a mark on the device proves up to here */
@@ -250,7 +250,7 @@ struct sim_node {
 	bool lone;  /* check_alone.c: this production began without that */
 };
 
-/* ---- what is true: journal.c ---- */
+/* ---- the truth: journal.c ---- */
 
 struct sim_write {
 	uint64_t number, group, offset_bytes, length_bytes;
@@ -275,7 +275,7 @@ struct sim_generation {
 	uint32_t told_power_cuts[SIM_SITES_MAX]; /* ... and its power cuts then */
 	bool forced; /* without a cluster: the operator has accepted a loss */
 	uint64_t said,
-		said_flushed; /* greatest ever told to clients, whatever was lost since */
+		said_flushed; /* greatest ever told to clients, even if lost since */
 	uint32_t power_cuts[SIM_SITES_MAX]; /* of each site at the newest answer */
 };
 
@@ -316,11 +316,11 @@ struct sim_connection {
 	uint64_t cut_since_ns, patience_ns;
 };
 
-/* ---- what a scenario holds back until it lets go: hold.c ---- */
+/* ---- a scenario holds things back until it lets go: hold.c ---- */
 enum sim_hold {
 	SIM_HOLD_PERSIST, /* the voter file: a write under way does not end */
-	SIM_HOLD_INBOX,   /* what the members' service has for it is not handed over */
-	SIM_HOLD_OUT,     /* what it multicasts gets no place in the ring's order */
+	SIM_HOLD_INBOX,   /* messages of the members' service are not handed over to it */
+	SIM_HOLD_OUT,     /* its multicasts get no place in the ring's order */
 	SIM_HOLD_QUORUM,  /* news of the quorum are late, the rest is not */
 	SIM_HOLD_ORDERS,  /* its I/O thread has not read the members' orders */
 };
@@ -367,8 +367,8 @@ struct sim {
 	uint64_t command_count;
 	bool client_off;
 	bool stalled[SIM_NODES_MAX][SIM_NODES_MAX], hole[SIM_NODES_MAX][SIM_NODES_MAX];
-	bool worst; /* what a crash or a new ring may lose, it does lose */
-	/* what is true */
+	bool worst; /* a crash or a new ring loses all that it may */
+	/* the truth */
 	uint32_t generation_count, newest; /* newest: index of the last served */
 	struct sim_generation generation[SIM_GENERATIONS_MAX];
 	struct sim_sector *sector; /* disk * sectors + sector */
@@ -376,8 +376,8 @@ struct sim {
 	bool voter_file_lost;
 	uint32_t armed_count;
 	bool forced, parted; /* an operator accepted a loss; two lineages live */
-	bool patched; /* ... and made true what no history has: all that can be asked of
-			 the sites is that they come to hold the same */
+	bool patched; /* ... and made a state true that no history has: the sites can only
+			 be asked to come to hold the same */
 	/* checkers */
 	struct {
 		uint64_t boot[SIM_NODES_MAX];
@@ -395,7 +395,7 @@ struct sim {
 	char violation[400]; /* the first, or "" */
 	char guarantee[8];
 	bool trace, settling;
-	uint32_t sum; /* of what the engines asked for, while it is traced */
+	uint32_t sum; /* of the engines' actions, while they are traced */
 };
 
 /* ---- world.c ---- */
@@ -441,7 +441,7 @@ void sim_node_start(struct sim *w, uint32_t node);
 void sim_node_kill(struct sim *w, uint32_t node);
 /* It stops in order, and its process ends when that is answered, or is overdue. */
 void sim_node_leave(struct sim *w, uint32_t node);
-/* The machine goes: its process, and what its devices were doing. */
+/* The machine goes: its process, and the operations of its devices. */
 void sim_machine_reset(struct sim *w, uint32_t node);
 void sim_site_power(struct sim *w, uint32_t site);
 void sim_node_stop(struct sim *w, uint32_t node, uint64_t ns);
@@ -483,14 +483,14 @@ void sim_device_free(struct sim_device *d);
 struct sim_device *sim_device(struct sim *w, uint32_t site, uint32_t device);
 void sim_io_submit(struct sim *w, uint32_t node, struct mirror_io *io);
 void sim_io_done(struct sim *w, uint64_t number);
-/* The process has gone; what it had under way may still be done. With the machine:
- * it is torn, here and now. */
+/* The process has gone; its operations under way may still be done. With the machine: they
+ * are torn, here and now. */
 void sim_io_orphan(struct sim *w, uint32_t node, bool machine);
-/* What a dead process of the node had under way ends now. */
+/* Operations of a dead process of the node end now. */
 void sim_io_settle(struct sim *w, uint32_t node);
 bool sim_io_pending(const struct sim *w, uint32_t node);
-/* The device answers nothing to these nodes (bits) any more; 0: to all, and what it has
- * kept ends. */
+/* The device answers nothing to these nodes (bits) any more; 0: it answers all, and the
+ * operations that it has kept end. */
 void sim_device_hang(struct sim *w, uint32_t site, uint32_t device, uint32_t nodes);
 /* Has the node asked for something that so does not end? */
 bool sim_io_hangs(const struct sim *w, uint32_t node);
@@ -530,12 +530,12 @@ void sim_hold(struct sim *w, uint32_t node, enum sim_hold what);
 void sim_release(struct sim *w, uint32_t node, enum sim_hold what);
 /* True: the event has to wait, and comes again. */
 bool sim_is_held(struct sim *w, const struct sim_event *e);
-/* Nothing arrives at `to` of what `from` sends or closes; or nothing from a record on. */
+/* No frame or close of `from` arrives at `to`; or none from a record on. */
 void sim_stall(struct sim *w, uint32_t from, uint32_t to, bool stalled);
 void sim_hole(struct sim *w, uint32_t from, uint32_t to, bool hole);
 /* Operations of these kinds (1 << op) on a device do not end; 0: all do. */
 void sim_hold_device(struct sim *w, uint32_t site, uint32_t device, uint32_t ops);
-/* What goes wrong with a device, fail or held_ops, goes wrong only there. */
+/* A device's faults, fail or held_ops, strike only there. */
 void sim_only_there(struct sim_device *d, uint64_t offset, uint64_t bytes);
 void sim_release_all(struct sim *w);
 
@@ -567,7 +567,7 @@ bool sim_says_twice(const struct sim_sector *s, uint64_t number);
 int32_t sim_generation_of(const struct sim *w, const struct mirror_view *m);
 /* It holds an image of its history: not blank, not being cut. */
 bool sim_is_image(const struct mirror_view *m);
-/* Compare what the site of an open engine holds with its history. False: not now. */
+/* Compare the data of an open engine's site with its history. False: not now. */
 bool sim_image_check(struct sim *w, uint32_t node, const char *guarantee);
 
 /* ---- pacemaker.c, plan.c, fault.c ---- */
@@ -590,7 +590,7 @@ bool sim_is_together(struct sim *w);
 uint64_t sim_promote(struct sim *w, uint32_t node, bool force);
 /* A fencing of the node, confirmed to all that run. */
 void sim_fence(struct sim *w, uint32_t node);
-/* Its machine starts: it learns from others who was fenced. */
+/* Its machine starts: it learns of fencings from others. */
 void sim_pacemaker_boot(struct sim *w, uint32_t node);
 /* Its Pacemaker alone is stopped, or started again. */
 void sim_pacemaker_stop(struct sim *w, uint32_t node, bool stop);

@@ -1,5 +1,5 @@
-/* sum.c - one sum over all that the engines have asked for, what is written and sent
- * included: a transcript ends with it, so that two that are equal mean two runs that were.
+/* sum.c - one sum over all actions of the engines, with the data that they write and send. A
+ * transcript ends with it, so that two equal transcripts mean two equal runs.
  */
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-/* world.c - see sim.h: time, events, and what everybody uses. */
+/* world.c - see sim.h: time, events, and helpers that everybody uses. */
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ const struct sim_checker *const sim_checkers[] = {
 
 #define WALL_NS (1700000000 * SIM_S) /* of the wall clocks at first */
 
-/* ---- what everybody uses ------------------------------------------------- */
+/* ---- helpers that everybody uses ----------------------------------------- */
 
 uint64_t sim_random(struct sim *w, uint64_t below)
 {
@@ -158,7 +158,7 @@ void sim_at(struct sim *w, uint64_t at_ns, enum sim_event_type type, uint32_t no
 	heap_push(&w->heap, &e);
 }
 
-/* ---- what happens ---------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------- */
 
 static void forget(struct sim_event *e)
 {

@@ -3,8 +3,8 @@
  * drift, and a toy I/O side (members_io.c) that answers orders with facts and keeps
  * a toy log per site. Crashes, partitions and delays come from the test or a seed.
  *
- * What must never happen is checked all the time (members_violation), so a test
- * only says what has to happen.
+ * The guarantees are checked all the time (members_violation), so a test only names the
+ * events that have to come.
  */
 #ifndef TESTS_UNIT_MEMBERS_H
 #define TESTS_UNIT_MEMBERS_H
@@ -213,9 +213,9 @@ void members_queue_push(struct members_queue *q, struct members_item *i);
 struct members_item *members_queue_pop(struct members_queue *q);
 void members_queue_empty(struct members_queue *q);
 uint64_t members_soon(struct members *m);
-/* Processes or the network changed: new rings, told to who is in them. */
+/* Processes or the network changed: new rings, told to their members. */
 void members_reform(struct members *m);
-/* The token comes by: what is due is given its place in the ring's order. */
+/* The token comes by: messages that are due get their places in the ring's order. */
 void members_order(struct members *m, uint32_t node);
 
 /* members_io.c */

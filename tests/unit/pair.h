@@ -1,5 +1,5 @@
 /* pair.h - engines of two or three sites in one process, without time or devices:
- * what runs is mirror_step(), the code that ships. One seed decides the order in
+ * they run mirror_step(), the code that ships. One seed decides the order in
  * which device operations end, frames arrive and clients write; a crash drops
  * what was not flushed, at random, torn at sectors.
  *

@@ -28,7 +28,7 @@ static void fill(uint8_t *at, uint64_t length, uint64_t number)
 		memcpy(at + i, &number, 8);
 }
 
-/* P0-3: who wrote after an answer wrote a later group. */
+/* P0-3: a write after an answer is of a later group. */
 static void expect_later_group(struct pair *p, uint32_t slot)
 {
 	const struct pair_write *w = &p->journal[p->request[slot].sequence];
@@ -52,7 +52,7 @@ static void note(struct pair *p, uint32_t slot)
 
 	if (q->sequence == 0 || q->type == MIRROR_REQUEST_READ ||
 	    p->request_site[slot] != p->client_site)
-		return; /* what a deposed production still stamps is no history */
+		return; /* records that a deposed production still stamps are no history */
 	if (p->journal[q->sequence % PAIR_JOURNAL_MAX].group != 0)
 		return;
 	ck_assert_uint_lt(q->sequence, PAIR_JOURNAL_MAX);
@@ -72,7 +72,7 @@ static void note(struct pair *p, uint32_t slot)
 	expect_later_group(p, slot);
 }
 
-/* Whatever is stamped by now is in the journal. */
+/* Put all writes that are stamped by now into the journal. */
 void pair_note_all(struct pair *p)
 {
 	for (uint32_t i = 0; i < PAIR_REQUESTS; i++)
@@ -201,7 +201,7 @@ void pair_forget_requests(struct pair *p, uint32_t site)
 	}
 }
 
-/* A generation begins: what lies beyond its cut never happened. */
+/* A generation begins: records beyond its cut never happened. */
 void pair_cut_journal(struct pair *p, uint64_t cut)
 {
 	pair_note_all(p);
@@ -263,7 +263,7 @@ static void expected(struct pair *p, uint64_t last, uint8_t *image[PAIR_DISKS])
 	}
 }
 
-/* What is above the hold of a refresh does not count yet (W6). */
+/* Records above the hold of a refresh do not count yet (W6). */
 static uint64_t last_held(const struct mirror_engine *m)
 {
 	return m->open.sb.hold.active ? m->open.sb.hold.sequence : m->open.marks.logged;

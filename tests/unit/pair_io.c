@@ -277,7 +277,7 @@ static bool tell_sent(struct pair *p, uint32_t site)
 	return true;
 }
 
-/* What passed every CRC and is wrong all the same. */
+/* A frame that passed every CRC and is wrong all the same. */
 static void garble(struct pair *p, struct parcel *parcel, struct mirror_received *r)
 {
 	uint8_t *body = parcel->bytes + MIRROR_WIRE_HEADER_BYTES;

@@ -68,7 +68,7 @@ static void collect(struct solo *t)
 	}
 }
 
-/* What it sent comes back to it, in order, unless the test does that by hand. */
+/* Its messages come back to it, in order, unless the test does that by hand. */
 static void echo(struct solo *t, uint32_t from)
 {
 	while (!t->by_hand && from < t->sent_count) {

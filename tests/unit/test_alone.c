@@ -139,7 +139,7 @@ START_TEST(connect_lifts_it_and_the_copy_is_waited_for_when_it_is_ready)
 }
 END_TEST
 
-/* The other site was promoted by force: what only this one wrote would be undone. */
+/* The other site was promoted by force: writes that only this one has would be undone. */
 START_TEST(connect_asks_before_it_undoes)
 {
 	struct fact undo = { .type = FACT_UNDO, .site = LYON };

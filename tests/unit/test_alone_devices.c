@@ -113,7 +113,7 @@ START_TEST(devices_that_stay_held_refuse_it)
 }
 END_TEST
 
-/* What fails for another reason refuses at once. */
+/* An open that fails for another reason refuses at once. */
 START_TEST(devices_that_fail_refuse_it_at_once)
 {
 	solo_command(&t, CLUSTER_COMMAND_PROMOTE, false);

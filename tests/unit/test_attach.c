@@ -274,7 +274,7 @@ START_TEST(a_device_has_the_sectors_of_the_mirror)
 }
 END_TEST
 
-/* What was written and not yet flushed reaches the mirror before the device goes. */
+/* Writes that were not flushed yet reach the mirror before the device goes. */
 START_TEST(what_is_held_back_is_written_first)
 {
 	uint8_t block[4096];
@@ -398,7 +398,7 @@ static void leave_dead_mount(const char *point)
 	ck_assert(is_mounted(point));
 }
 
-/* Who mounted it may not find it any more: it is not in the next one's way. */
+/* The process that mounted it may no longer find it: it is not in the next one's way. */
 START_TEST(a_dead_mount_goes_before_the_next_device)
 {
 	char point[PATH_MAX];

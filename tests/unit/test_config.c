@@ -228,7 +228,7 @@ START_TEST(prints_what_it_reads_again)
 }
 END_TEST
 
-/* What all nodes must agree on changes the hash; what each may tune does not. */
+/* Values on which all nodes must agree change the hash; values that each may tune do not. */
 START_TEST(hashes_what_nodes_must_agree_on)
 {
 	static const char *const agreed[][2] = {

@@ -227,7 +227,7 @@ START_TEST(copy_takes_the_identity_and_is_blank)
 }
 END_TEST
 
-/* What a node that is started finds of its site, and what it says is missing. */
+/* A node that is started looks for its site's devices, and names those that are missing. */
 static void reach(uint32_t node, uint32_t expected, const char *words)
 {
 	struct cluster_self self = { .node = node };

@@ -165,7 +165,7 @@ static bool is_more_home(struct pair *p, uint32_t site)
 	       m->open.writer.wanted == m->open.writer.written;
 }
 
-/* Else the next open would read all of it, and would not know it from what is in doubt. */
+/* Else the next open would read all of it, and would not know it from records in doubt. */
 START_TEST(a_close_says_how_far_all_is_home)
 {
 	struct pair *p = pair_level((uint64_t)_i + 700, 2, LOG_BYTES);

@@ -390,7 +390,7 @@ static uint64_t newest_home(struct mirror_engine *m)
 }
 
 /* W1, W4: bits flip in the newest record that is at home. It is no torn end of the log:
- * what stands beyond that end is on the disks. */
+ * the record beyond that end is on the disks. */
 START_TEST(damage_in_what_is_home_is_no_end)
 {
 	struct pair *p = pair_level((uint64_t)_i + 8300, 2, LOG_BYTES);

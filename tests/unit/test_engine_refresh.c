@@ -113,7 +113,7 @@ static void restart_production(struct pair *p, bool power)
 	p->client_on = true;
 }
 
-/* The order is answered, and by what is so. */
+/* The order is answered, with the true state. */
 static void expect_answer(struct pair *p, bool inconsistent, int32_t error,
 			  const char *words)
 {

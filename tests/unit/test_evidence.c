@@ -1,4 +1,4 @@
-/* test_evidence.c - by what a disk is known again, and when it is not. */
+/* test_evidence.c - a disk is known again, or is not. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,7 +175,7 @@ START_TEST(verdicts)
 }
 END_TEST
 
-/* Where all disks say the same, each is what it was. */
+/* Where all disks have the same identity, each is taken for itself. */
 START_TEST(equal_names_tell_nothing_apart)
 {
 	strcpy(e.identity[1], "wwid:a");

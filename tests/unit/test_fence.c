@@ -1,4 +1,4 @@
-/* test_fence.c - D2: who counts as fenced, and what a fencing decides. */
+/* test_fence.c - D2: nodes that count as fenced, and ties that a fencing breaks. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,7 +224,7 @@ START_TEST(a_live_notice_counts_whatever_the_clocks_say)
 }
 END_TEST
 
-/* A process that starts knows who was fenced, and takes no old notice for a new one. */
+/* A process that starts knows the fenced nodes, and takes no old notice for a new one. */
 START_TEST(the_voter_file_remembers_fencings)
 {
 	static uint8_t file[CLUSTER_VOTER_FILE_BYTES];
@@ -275,7 +275,7 @@ START_TEST(a_fencing_says_nothing_of_who_has_come_back_since)
 }
 END_TEST
 
-/* Nor does it need to say so: it is in the ring, and may have agreed to what we said. */
+/* Nor does it need to say so: it is in the ring, and may have agreed to our messages. */
 START_TEST(a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is)
 {
 	struct cluster_status status;
@@ -306,7 +306,7 @@ START_TEST(a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is)
 }
 END_TEST
 
-/* Its lineage is another one: what it has open no view of ours says. */
+/* Its lineage is another one: no view of ours says which devices it has open. */
 START_TEST(a_mate_of_another_lineage_may_have_the_disks)
 {
 	struct announce a;

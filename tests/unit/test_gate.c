@@ -297,7 +297,7 @@ START_TEST(one_group_alone_goes_on_after_together)
 }
 END_TEST
 
-/* A cut takes back what was held: it may arrive again under its numbers. */
+/* A cut takes back held records: they may arrive again under their numbers. */
 START_TEST(dropped_records_never_arrived)
 {
 	struct mirror_record a = write_of(1), b = write_of(2), c = write_of(3);

@@ -1,4 +1,4 @@
-/* test_lease.c - D7: who grants, and how long production may answer. */
+/* test_lease.c - D7: voters that grant, and how long production may answer. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +114,7 @@ START_TEST(production_keeps_a_promise_to_another_when_it_begins_a_ballot)
 }
 END_TEST
 
-/* That ballot can bring nothing else any more than what was accepted under it. */
+/* That ballot can bring no other view any more than the one accepted under it. */
 START_TEST(a_promise_that_came_to_the_same_generation_keeps_nothing_back)
 {
 	solo_prepare(&t, 1, BALLOT(20, 1), ROUND_CONFIRM);

@@ -1,4 +1,4 @@
-/* test_link_listen_driver.c - strangers, and places for those who are none. */
+/* test_link_listen_driver.c - strangers are refused, peers get places. */
 #include <arpa/inet.h>
 #include <check.h>
 #include <stdio.h>
@@ -166,8 +166,8 @@ START_TEST(slow_hello_is_a_hello)
 }
 END_TEST
 
-/* Eight places: who says nothing makes way for who does, the oldest first; who
- * said hello stays. */
+/* Eight places: a silent connection makes way for a new one, the oldest first; a connection
+ * that said hello stays. */
 START_TEST(silent_connections_make_way)
 {
 	int silent[12], friend[8];

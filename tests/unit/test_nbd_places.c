@@ -1,5 +1,5 @@
-/* test_nbd_places.c - how many NBD connections there may be (nbd_places.h), who gets them,
- * and what is told of those that get none (nbd_refusal.h). */
+/* test_nbd_places.c - places for NBD connections (nbd_places.h), the clients that get them,
+ * and the refusals of those that get none (nbd_refusal.h). */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ START_TEST(devices_need_places)
 }
 END_TEST
 
-/* ---- who gets them ------------------------------------------------------------------ */
+/* ---- clients that get them ---------------------------------------------------------- */
 
 static struct mirror_nbd_client *many[MIRROR_NBD_CLIENTS_MAX + 64];
 static uint32_t many_count;

@@ -65,7 +65,7 @@ START_TEST(a_whole_write_waits_for_a_partial_one)
 }
 END_TEST
 
-/* What the engine has may not be stamped yet: a reread could miss it. */
+/* A write that the engine has may not be stamped yet: a reread could miss it. */
 START_TEST(a_partial_write_waits_for_a_whole_one)
 {
 	struct toy_client *a = toy_connect(&t, false), *b = toy_connect(&t, false);

@@ -73,7 +73,7 @@ static int client_open(const char *suffix)
 	return fd;
 }
 
-/* Who is refused is told so; and so is the operator. */
+/* A client that is refused is told so; and so is the operator. */
 START_TEST(too_many_are_refused)
 {
 	const uint32_t most = nbd_driver_counters(memory.nbd)->client_count_max;
@@ -134,7 +134,7 @@ START_TEST(without_files_it_waits)
 }
 END_TEST
 
-/* Our own front-end is not refused: who comes too early waits. */
+/* Our own front-end is not refused: if it comes too early it waits. */
 START_TEST(the_front_end_waits_for_its_places)
 {
 	const uint32_t most = 2 * MIRROR_NBD_OWN_PER_DISK;

@@ -196,7 +196,7 @@ static void teardown(void)
 	ck_assert_int_eq(system(command), 0);
 }
 
-/* Until a callback has made it true; libcheck's time limit ends what never comes. */
+/* Until a callback has made it true; libcheck's time limit ends a wait in vain. */
 static void await(const bool *condition)
 {
 	while (!*condition)

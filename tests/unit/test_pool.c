@@ -57,7 +57,7 @@ START_TEST(a_buffer_holds_what_was_asked)
 }
 END_TEST
 
-/* G7: an exhausted pool says so; what comes back makes large buffers again. */
+/* G7: an exhausted pool says so; buffers that come back make large ones again. */
 START_TEST(exhausted_pool_refuses_and_recovers)
 {
 	uint8_t *small[TOTAL / (4 * KIB)], *large[TOTAL / (128 * KIB)];
@@ -167,7 +167,7 @@ START_TEST(pool_agrees_with_its_model)
 }
 END_TEST
 
-/* Our own bugs abort: putting a buffer twice, or what is not one. */
+/* Our own bugs abort: putting a buffer twice, or a pointer to none. */
 START_TEST(putting_what_is_not_taken_aborts)
 {
 	uint8_t *buffer = mirror_pool_get(pool, 8 * KIB);

@@ -1,4 +1,4 @@
-/* test_scan_broken.c - a scan of any content ends, reads only the ring, and finds only what
+/* test_scan_broken.c - a scan of any content ends, reads only the ring, and finds no more than
  * the ring can count: intact descriptors with any fields, under any superblock. */
 #include <check.h>
 #include <stdlib.h>

@@ -36,7 +36,7 @@ START_TEST(start_is_group_0_and_nothing_in_progress)
 }
 END_TEST
 
-/* P0-1: what is sent before any answer is one group, over all disks. */
+/* P0-1: writes that are sent before any answer are one group, over all disks. */
 START_TEST(writes_before_any_answer_share_a_number)
 {
 	for (uint64_t i = 1; i <= 10; i++) {

@@ -1,4 +1,4 @@
-/* test_ublk.c - what the kernel asks of a ublk device, as requests of the engine. */
+/* test_ublk.c - the kernel's requests to a ublk device, as requests of the engine. */
 #include <check.h>
 #include <errno.h>
 #include <stddef.h>
@@ -113,7 +113,7 @@ START_TEST(answers_are_bytes_or_an_error_of_a_disk)
 }
 END_TEST
 
-/* What the device says of itself is what is taken above. */
+/* The device offers the requests that are translated above, and no others. */
 START_TEST(parameters_offer_what_is_translated)
 {
 	struct mirror_ublk_parameters p;

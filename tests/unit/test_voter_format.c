@@ -99,7 +99,7 @@ START_TEST(a_write_that_is_cut_off_leaves_the_other_slot)
 }
 END_TEST
 
-/* A shorter state over a longer one: what follows it in the file is not its own. */
+/* A shorter state over a longer one: the bytes behind it in the file are not its own. */
 START_TEST(what_stands_behind_a_slot_is_not_looked_at)
 {
 	size_t length;
