@@ -17,7 +17,7 @@ struct cluster_core *cluster_create(const struct config *config,
 	c->config = config;
 	c->self = *self;
 	snprintf(c->role.text, sizeof c->role.text, "%s", self->reach_text);
-	cluster_role_fresh_incarnation(c);
+	cluster_devices_fresh_incarnation(c);
 	if (!config->cluster) {
 		c->alone = calloc(1, cluster_alone_bytes());
 		if (c->alone == NULL) {

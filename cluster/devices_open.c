@@ -43,25 +43,25 @@ static void set_devices(struct cluster_core *c, enum devices_state state)
 	c->role.devices = state;
 }
 
-bool cluster_role_is_open(const struct cluster_core *c)
+bool cluster_devices_are_open(const struct cluster_core *c)
 {
 	return c->role.devices == DEVICES_OPEN && !c->role.closing_wanted;
 }
 
-void cluster_role_fresh_incarnation(struct cluster_core *c)
+void cluster_devices_fresh_incarnation(struct cluster_core *c)
 {
 	c->role.incarnation_next = cluster_random(c);
 }
 
 /* The sites at which we may be placed. */
-uint32_t cluster_role_reach(const struct cluster_core *c)
+uint32_t cluster_devices_reach(const struct cluster_core *c)
 {
 	if (c->role.failed || c->role.barred || c->now_ns < c->role.open_at_ns)
 		return 0;
 	return c->self.reach;
 }
 
-int32_t cluster_role_site(const struct cluster_core *c)
+int32_t cluster_devices_site(const struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);
 
@@ -210,7 +210,7 @@ static void renounce(struct cluster_core *c, uint32_t site)
 	if (c->stopping)
 		c->role.incarnation_next = 0;
 	else
-		cluster_role_fresh_incarnation(c);
+		cluster_devices_fresh_incarnation(c);
 }
 
 static void open_devices(struct cluster_core *c, uint32_t site)
@@ -218,14 +218,14 @@ static void open_devices(struct cluster_core *c, uint32_t site)
 	struct role *r = &c->role;
 	struct order *o;
 
-	if (c->stopping || cluster_role_reach(c) == 0) {
+	if (c->stopping || cluster_devices_reach(c) == 0) {
 		renounce(c, site);
 		return;
 	}
 	r->site = site;
 	r->incarnation = r->incarnation_next;
 	r->closing_wanted = false;
-	cluster_role_fresh_incarnation(c);
+	cluster_devices_fresh_incarnation(c);
 	o = cluster_order(c, ORDER_OPEN);
 	o->site = site;
 	o->incarnation = r->incarnation;
@@ -236,7 +236,7 @@ static void open_devices(struct cluster_core *c, uint32_t site)
 void cluster_devices_pump(struct cluster_core *c)
 {
 	struct role *r = &c->role;
-	const int32_t site = cluster_role_site(c);
+	const int32_t site = cluster_devices_site(c);
 	struct order *o;
 
 	if (c->now_ns < r->open_at_ns)

@@ -112,7 +112,7 @@ bool cluster_devices_holder_is_gone(const struct cluster_core *c, int32_t node,
 	const struct node *n = &c->node[node];
 
 	if (node == (int32_t)c->self.node)
-		return cluster_role_is_open(c);
+		return cluster_devices_are_open(c);
 	if (cluster_devices_are_released(c, node, incarnation))
 		return true;
 	if (!n->member)

@@ -473,13 +473,13 @@ void cluster_plan_members(const struct cluster_core *c, struct view *next);
 
 void cluster_devices_fact(struct cluster_core *c, const struct fact *f);
 void cluster_devices_pump(struct cluster_core *c);
-bool cluster_role_is_open(const struct cluster_core *c);
-uint32_t cluster_role_reach(const struct cluster_core *c);
+bool cluster_devices_are_open(const struct cluster_core *c);
+uint32_t cluster_devices_reach(const struct cluster_core *c);
 /* Devices did not open, for `error`: how long until the next try. Counts `failures`. */
 uint64_t cluster_open_retry_ns(int32_t error, uint32_t *failures);
 /* The site whose devices this node is to have, or VIEW_NONE. */
-int32_t cluster_role_site(const struct cluster_core *c);
-void cluster_role_fresh_incarnation(struct cluster_core *c);
+int32_t cluster_devices_site(const struct cluster_core *c);
+void cluster_devices_fresh_incarnation(struct cluster_core *c);
 
 /* ---- role.c: whether this node serves ---- */
 

@@ -167,7 +167,7 @@ static void announce_fill(const struct cluster_core *c, struct announce *a)
 		   (serves ? ANNOUNCE_SERVING : 0) | r->hangs | cluster_undo_flag(c) |
 		   (c->stopping ? ANNOUNCE_STOPPING : 0) |
 		   (c->promote.state != PROMOTE_NONE ? ANNOUNCE_WANTS : 0);
-	a->reach = cluster_role_reach(c);
+	a->reach = cluster_devices_reach(c);
 	a->site = r->devices != DEVICES_CLOSED ? (int32_t)r->site : VIEW_NONE;
 	a->incarnation_open = r->devices != DEVICES_CLOSED ? r->incarnation : 0;
 	a->incarnation_next = r->incarnation_next;

@@ -296,7 +296,7 @@ void cluster_promote_promised(struct cluster_core *c)
 	struct order *o;
 	char text[480];
 
-	if (!cluster_role_is_open(c) || h->node != (int32_t)c->self.node ||
+	if (!cluster_devices_are_open(c) || h->node != (int32_t)c->self.node ||
 	    h->incarnation != c->role.incarnation) {
 		cluster_round_give_up(c, RESEND_NS);
 		return;
@@ -424,7 +424,7 @@ static void devices_wait(struct cluster_core *c)
 	const struct view_host *h = v != NULL ? &v->site[own_site(c)].host : NULL;
 	char text[240];
 
-	if (cluster_role_is_open(c) && c->role.serve == SERVE_NONE) {
+	if (cluster_devices_are_open(c) && c->role.serve == SERVE_NONE) {
 		set_state(c, PROMOTE_ROUND);
 	} else if (h != NULL && h->node != VIEW_NONE &&
 		   h->node != (int32_t)c->self.node &&
@@ -454,7 +454,7 @@ static void devices_wait(struct cluster_core *c)
 
 static void round_wait(struct cluster_core *c)
 {
-	if (!cluster_role_is_open(c) && c->round.state == ROUND_IDLE) {
+	if (!cluster_devices_are_open(c) && c->round.state == ROUND_IDLE) {
 		set_state(c, PROMOTE_DEVICES);
 	} else if (!c->quorate) {
 		wait_for(c, "waiting for quorum");

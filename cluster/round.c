@@ -343,7 +343,7 @@ static bool force_opens(struct cluster_core *c)
 
 	if (c->promote.state != PROMOTE_DEVICES || !c->promote.force || v == NULL ||
 	    site == VIEW_NONE || c->role.devices != DEVICES_CLOSED ||
-	    cluster_role_site(c) == site ||
+	    cluster_devices_site(c) == site ||
 	    cluster_devices_mate_held(c, (uint32_t)site) != VIEW_NONE)
 		return false;
 	if (c->now_ns < c->ring_ns + SETTLE_NS) {

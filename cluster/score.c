@@ -92,7 +92,7 @@ int32_t cluster_score_of(const struct cluster_core *c)
 
 	if (c->role.failed || c->role.barred || c->stopping || v == NULL ||
 	    site == VIEW_NONE || !c->quorate || !cluster_round_can_decide(c) ||
-	    (cluster_role_reach(c) >> site & 1) == 0 || site >= (int32_t)v->site_count)
+	    (cluster_devices_reach(c) >> site & 1) == 0 || site >= (int32_t)v->site_count)
 		return SCORE_NONE;
 	if (c->role.serve == SERVE_SERVING)
 		return SCORE_SERVES;

@@ -86,7 +86,7 @@ hidden byte i;
 
 /* ---- steps -------------------------------------------------------------------------- */
 
-inline fresh(n) /* devices_open.c: cluster_role_fresh_incarnation() */
+inline fresh(n) /* devices_open.c: cluster_devices_fresh_incarnation() */
 {
 	if :: openings < OPENINGS -> openings++; next[n] = openings :: else -> next[n] = 0 fi
 }

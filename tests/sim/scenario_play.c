@@ -309,7 +309,7 @@ bool sim_serves(struct sim_scene *s)
 
 bool sim_is_open(struct sim_scene *s)
 {
-	return cluster_role_is_open(s->w->node[s->node].core) &&
+	return cluster_devices_are_open(s->w->node[s->node].core) &&
 	       s->w->node[s->node].core->role.serve == SERVE_NONE;
 }
 

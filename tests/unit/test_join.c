@@ -259,10 +259,10 @@ START_TEST(who_sees_other_disks_than_the_host_is_no_candidate)
 	strcpy(m.disks.disk[0].name, "db");
 	m.disks.disk[0].bytes = 4096;
 	solo_say(&t, 0, &m);
-	ck_assert_uint_eq(cluster_role_reach(t.core), 1);
+	ck_assert_uint_eq(cluster_devices_reach(t.core), 1);
 	m.disks.disk[0].bytes = 8192;
 	solo_say(&t, 0, &m);
-	ck_assert_uint_eq(cluster_role_reach(t.core), 0);
+	ck_assert_uint_eq(cluster_devices_reach(t.core), 0);
 	ck_assert_uint_eq(solo_sent(&t, MESSAGE_ANNOUNCE)->announce.reach, 0);
 }
 END_TEST
@@ -281,7 +281,7 @@ START_TEST(the_disks_of_another_site_may_have_other_sizes)
 	strcpy(m.disks.disk[0].name, "db");
 	m.disks.disk[0].bytes = 8192;
 	solo_say(&t, 2, &m);
-	ck_assert_uint_eq(cluster_role_reach(t.core), 3);
+	ck_assert_uint_eq(cluster_devices_reach(t.core), 3);
 }
 END_TEST
 
