@@ -27,7 +27,7 @@
 #define SCORE_RESTARTED 1000
 #define SCORE_MATE 900
 #define SCORE_HELD 10
-/* A fencing takes seconds; a promotion waits for it. One that has not come for so
+/* A fencing takes seconds; a promotion waits for it. A fencing that has not come for so
  * long fails or is not configured: another site is better then. */
 #define FENCING_EXPECTED_NS (60 * 1000 * NS_PER_MS)
 

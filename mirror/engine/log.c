@@ -246,8 +246,8 @@ static void write_batch(struct mirror_engine *m)
 	m->open.counters.log_writes++;
 }
 
-/* The last record before the flush mark `sequence` that is none itself: when that is
- * durable, so is all that the mark stands for. */
+/* The last record before the flush record `sequence` that is no flush record itself: when it
+ * is durable, so are all records that the flush record stands for. */
 uint64_t mirror_log_flush_target(struct mirror_engine *m, uint64_t sequence)
 {
 	do
