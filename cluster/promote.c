@@ -459,7 +459,7 @@ static void round_wait(struct cluster_core *c)
 	} else if (!c->quorate) {
 		wait_for(c, "waiting for quorum");
 	} else if (c->round.state == ROUND_ENGINE) {
-		wait_for(c, "bringing the writelog up to what current copies hold");
+		wait_for(c, "fetching records that only current copies hold");
 	} else {
 		wait_for(c, cluster_round_can_decide(c) ?
 				    "waiting for the voters" :

@@ -3,9 +3,9 @@
  * A write is acknowledged when it is logged here and at every copy that is
  * waited for; a flush, when everything up to it is durable at all of those
  * (G1). Logs are written strictly in sequence, so each is one mark, and the
- * answer is a minimum. The minimum never goes back: a copy that is added is
- * waited for from what is acknowledged at that moment on, and one whose marks
- * are forgotten (its link is down) stops it where it is.
+ * answer is a minimum. The minimum never goes back: it waits for a copy that is
+ * added from the first record on that is not acknowledged at that moment, and a
+ * copy whose marks are forgotten (its link is down) stops it where it is.
  *
  * Pure logic: no I/O, clock, threads, allocation or logging.
  *
@@ -39,7 +39,7 @@ void mirror_ack_reset(struct mirror_ack *ack, uint64_t base);
 /* Our own log's marks; neither goes back and durable <= logged. */
 void mirror_ack_set_own(struct mirror_ack *ack, uint64_t logged, uint64_t durable);
 
-/* What `site` has confirmed. The numbers came over the line:
+/* The marks that `site` has confirmed. They came over the line:
  * Returns 0, or
  *   -EPROTO  a mark goes back, or durable > logged: nothing changed */
 int mirror_ack_set_site(struct mirror_ack *ack, uint32_t site, uint64_t logged,
@@ -49,8 +49,8 @@ int mirror_ack_set_site(struct mirror_ack *ack, uint32_t site, uint64_t logged,
  * come back without records that were not durable. */
 void mirror_ack_forget_site(struct mirror_ack *ack, uint32_t site);
 
-/* Wait for `site` from what is acknowledged now on, or no longer. Doing it
- * again changes nothing. */
+/* Wait for `site`, from the first record on that is not acknowledged now, or no
+ * longer. Doing it again changes nothing. */
 void mirror_ack_add(struct mirror_ack *ack, uint32_t site);
 void mirror_ack_remove(struct mirror_ack *ack, uint32_t site);
 

@@ -14,7 +14,7 @@ void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
 			   int32_t result);
 /* Answers wait for `site` from now on, or no longer (acknowledged.h). */
 void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait);
-/* Answer the writes and flushes that have become acknowledged, and what a lease held. */
+/* Answer writes and flushes that have become acknowledged, and those that waited for a lease. */
 void mirror_answer_pump(struct mirror_engine *m);
 
 #endif

@@ -285,7 +285,7 @@ static bool advance(struct mirror_engine *m, struct mirror_record *r)
 	if (r->state != MIRROR_RECORD_LOGGED || needs_replay(m, r))
 		return false;
 	if (is_copy(m) && !mirror_gate_in_progress(&m->open.home.gate) && gate_flush(m))
-		return false; /* what an earlier link or role left */
+		return false; /* writes of an earlier link or role */
 	if (is_copy(m)) {
 		error = mirror_gate_arrive(&m->open.home.gate, r,
 					   &m->open.home.gate_issue);
@@ -331,8 +331,8 @@ static uint32_t room(const struct mirror_engine *m, bool awaited)
 		       records;
 }
 
-/* What has come lately is put off while clients write: the device is theirs, and a block
- * that they write again goes home once. Returns the last record that need not wait. */
+/* The newest records are put off while clients write: the device is theirs, and a block that
+ * they write again goes home once. Returns the last record that need not wait. */
 static uint64_t delayed(struct mirror_engine *m, uint64_t limit)
 {
 	struct engine_home_delay *d = &m->open.home.delay;

@@ -59,7 +59,8 @@ struct engine_home {
 };
 
 void mirror_home_pump(struct mirror_engine *m);
-/* engine/home_write.c: write what the task groups have issued; `issue` is empty then. */
+/* engine/home_write.c: write the operations that the task groups have issued; `issue` is empty
+ * then. */
 void mirror_home_write(struct mirror_engine *m, struct mirror_task_op_list *issue);
 void mirror_home_io(struct mirror_engine *m, struct mirror_io *io);
 void mirror_replay_io(struct mirror_engine *m, struct mirror_io *io);

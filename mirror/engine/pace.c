@@ -9,8 +9,8 @@
  * are read nothing waits any longer: later records need no hold.
  *
  *   phase     clients
- *   mapping   wait while what the log holds for the copy is too much for a hold, until
- *             it is at home and the map stands for it
+ *   mapping   wait while the log holds too much for the copy's hold, until that is at
+ *             home and the map stands for it
  *   asked     counted; more than READY has room for: asked anew, when it comes, and
  *             then they wait for it, for a time
  *   copying   wait beyond their share, or while the next read cannot begin

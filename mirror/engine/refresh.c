@@ -10,7 +10,7 @@
  *             time to time
  *
  * A refresh record is stamped like a write and flows in the same order. While its
- * extent is read, writes that overlap it wait; so it carries exactly what is
+ * extent is read, writes that overlap it wait; so it carries exactly the data of all records
  * below its sequence (W6). Bits are cleared only by the copy's confirmation (G5).
  */
 #include <stdio.h>

@@ -45,7 +45,7 @@ void mirror_refresh_confirmed(struct mirror_engine *m, uint32_t site, uint64_t d
 bool mirror_refresh_received(struct mirror_engine *m, const struct mirror_received *r);
 void mirror_refresh_stop(struct mirror_engine *m, uint32_t site);
 void mirror_refresh_order(struct mirror_engine *m, const struct order *o);
-/* A refresh begins, or is asked for again: with the map of what the copy misses. */
+/* A refresh begins, or is asked for again, with the map of the extents that the copy misses. */
 void mirror_refresh_map(struct mirror_engine *m, uint32_t site);
 bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
 			   uint64_t offset_bytes, uint64_t length_bytes);
