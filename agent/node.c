@@ -334,6 +334,7 @@ static void fact_arrived(void *owner, const struct fact *fact)
 	case FACT_REFRESH:
 	case FACT_COPY_READY:
 	case FACT_COPY_LOST:
+	case FACT_PROMISE:
 	case FACT_MARKS:
 		break;
 	}

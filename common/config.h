@@ -31,6 +31,12 @@ enum config_attach {
 enum config_unprotected { CONFIG_UNPROTECTED_REFUSED, CONFIG_UNPROTECTED_ALLOWED };
 enum config_no_quorum { CONFIG_NO_QUORUM_FREEZE, CONFIG_NO_QUORUM_FAIL };
 
+/* The bound of near-sync. Records that a current copy lacks are not home, and the engine's
+ * table of those is not much larger. */
+#define CONFIG_NEAR_SYNC_RECORDS 1000 /* where the file says nothing */
+#define CONFIG_NEAR_SYNC_RECORDS_MAX 30000
+#define CONFIG_NEAR_SYNC_MS_MAX 3600000
+
 struct config_disk {
 	char name[CONFIG_NAME_MAX];
 	char path[CONFIG_PATH_MAX];
@@ -62,6 +68,8 @@ struct config {
 	bool cluster;                       /* false: `cluster: none` */
 	bool backup_ordered;                /* `backup-order` is given */
 	enum config_mode mode;
+	uint32_t near_sync_records;         /* of mode near-sync; 0: no such bound */
+	uint32_t near_sync_ms;              /* likewise; one of the two stands */
 	enum config_order order;
 	enum config_attach attach;
 	enum config_unprotected unprotected;

@@ -26,6 +26,9 @@ enum fact_type {
 			       and writes wait for it since; incarnation is its host's */
 	FACT_COPY_LOST,     /* a copy that is waited for went away: text says why; or,
 			       `behind`, it is there and is proven to lack something */
+	FACT_PROMISE,       /* answers an ORDER_WAIT that changed the promise (M3): every
+			       copy that is waited for satisfies the new one for all that
+			       was answered before */
 	FACT_DATA,          /* our own data state changed: data, text says why */
 	FACT_MARKS,         /* our marks, at most every 200 ms while they move;
 			       at once with a newer history */

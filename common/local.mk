@@ -9,6 +9,7 @@ libcommon_la_SOURCES = \
 	common/fifo.h \
 	common/identity.h \
 	common/order.h \
+	common/promise.h \
 	common/queue.c \
 	common/queue.h
 libcommon_la_LIBADD = $(ISAL_LIBS)

@@ -5,6 +5,7 @@
 
 #include "common/config.h"
 #include "common/identity.h"
+#include "common/promise.h"
 
 enum order_type {
 	ORDER_OPEN,        /* open this site's log and disks, replay: FACT_OPENED */
@@ -19,7 +20,9 @@ enum order_type {
 	ORDER_DEPOSE,      /* another was promoted: answer nothing more, drop clients */
 	ORDER_LEASE,       /* answers allowed until `until_ns` (D7) */
 	ORDER_WAIT,        /* writes wait for exactly the copies in `sites` (D3) and
-			      for a candidate that COPY_READY has named since */
+			      for a candidate that COPY_READY has named since, and are
+			      answered by `promise`: FACT_PROMISE, where that is another
+			      one than before */
 	ORDER_LINK,        /* production: connect to the copy `site` at `address` and
 			      keep trying until ORDER_UNLINK */
 	ORDER_UNLINK,      /* production: close and forget that link */
@@ -56,6 +59,7 @@ struct order {
 				      sender had taken in: a candidate named later is
 				      waited for even if `sites` leaves it out. A COPY_LOST
 				      is always answered by a WAIT in the end. */
+	struct promise promise;    /* SERVE, WAIT: what an answer satisfies (M1) */
 	uint32_t wait_ms;          /* DEMOTE: fail frozen I/O after */
 	bool inconsistent;         /* REFRESH: --allow-inconsistent */
 	uint32_t discard; /* MARK: bit per site that may undo writes that are here only */

@@ -26,6 +26,7 @@ unit_tests = \
 	tests/unit/test_engine_hangs \
 	tests/unit/test_engine_refresh \
 	tests/unit/test_engine_alone \
+	tests/unit/test_engine_modes \
 	tests/unit/test_engine_roles \
 	tests/unit/test_engine_sites \
 	tests/unit/test_events \
@@ -56,12 +57,14 @@ unit_tests = \
 	tests/unit/test_node \
 	tests/unit/test_paths \
 	tests/unit/test_pool \
+	tests/unit/test_promise \
 	tests/unit/test_queue \
 	tests/unit/test_record \
 	tests/unit/test_request \
 	tests/unit/test_ring \
 	tests/unit/test_role \
 	tests/unit/test_role_copies \
+	tests/unit/test_role_modes \
 	tests/unit/test_round \
 	tests/unit/test_scan \
 	tests/unit/test_scan_broken \
@@ -150,6 +153,7 @@ tests_unit_test_lease_SOURCES = tests/unit/test_lease.c $(members)
 tests_unit_test_message_SOURCES = tests/unit/test_message.c $(members)
 tests_unit_test_role_SOURCES = tests/unit/test_role.c $(members)
 tests_unit_test_role_copies_SOURCES = tests/unit/test_role_copies.c $(members)
+tests_unit_test_role_modes_SOURCES = tests/unit/test_role_modes.c $(members)
 tests_unit_test_round_SOURCES = tests/unit/test_round.c $(members)
 tests_unit_test_score_SOURCES = tests/unit/test_score.c $(members)
 tests_unit_test_view_SOURCES = tests/unit/test_view.c $(members)
@@ -188,6 +192,7 @@ tests_unit_test_engine_refresh_SOURCES = tests/unit/test_engine_refresh.c $(engi
 tests_unit_test_engine_alone_SOURCES = tests/unit/test_engine_alone.c $(engine_pair)
 tests_unit_test_engine_roles_SOURCES = tests/unit/test_engine_roles.c $(engine_pair)
 tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_pair)
+tests_unit_test_engine_modes_SOURCES = tests/unit/test_engine_modes.c $(engine_pair)
 
 # The simulator: the cores that ship in a world where everything goes wrong.
 check_PROGRAMS += tests/sim/sim

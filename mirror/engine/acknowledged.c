@@ -14,8 +14,8 @@ static uint64_t greatest(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* Take the minimum over all sites that count. It can be below an answered sequence when a
- * site was added or forgotten; the answered sequence does not go back. */
+/* Take the minimum over all sites that count. It can be below an earlier one when a site
+ * was added or forgotten; neither mark goes back. */
 static void settle(struct mirror_ack *ack)
 {
 	struct mirror_ack_marks all = ack->own;
@@ -26,16 +26,154 @@ static void settle(struct mirror_ack *ack)
 		all.logged = least(all.logged, ack->site[site].logged);
 		all.durable = least(all.durable, ack->site[site].durable);
 	}
-	ack->answered.logged = greatest(ack->answered.logged, all.logged);
-	ack->answered.durable = greatest(ack->answered.durable, all.durable);
+	ack->everywhere.logged = greatest(ack->everywhere.logged, all.logged);
+	ack->everywhere.durable = greatest(ack->everywhere.durable, all.durable);
+	ack->answered.logged = greatest(ack->answered.logged, ack->everywhere.logged);
+	ack->answered.durable = greatest(ack->answered.durable, ack->everywhere.durable);
 	mirror_ack_check(ack);
 }
+
+/* ---- near-sync (M1) -------------------------------------------------------- */
+
+static struct mirror_ack_record *record_of(const struct mirror_ack *ack,
+					   uint64_t sequence)
+{
+	return &ack->record[sequence % ack->record_count];
+}
+
+static uint64_t clients_to(const struct mirror_ack *ack, uint64_t sequence)
+{
+	return sequence < ack->first ? 0 : record_of(ack, sequence)->clients;
+}
+
+/* Are all records after `sequence` known? */
+static bool is_known_after(const struct mirror_ack *ack, uint64_t sequence)
+{
+	return ack->record_count > 0 && sequence + 1 >= ack->first &&
+	       ack->last - sequence < ack->record_count;
+}
+
+/* The last record of ours that a copy which ends with `from` lacks `count` clients' writes
+ * up to, at most. */
+static uint64_t lacks_at_most(const struct mirror_ack *ack, uint64_t from, uint64_t count)
+{
+	const uint64_t most = clients_to(ack, from) + count;
+	uint64_t low = from, high = ack->own.logged;
+
+	while (low < high) {
+		const uint64_t middle = low + (high - low + 1) / 2;
+
+		if (clients_to(ack, middle) <= most)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low;
+}
+
+static bool is_too_old(const struct mirror_ack *ack, uint64_t sequence, uint64_t now_ns)
+{
+	const uint64_t stamped_ns = record_of(ack, sequence)->stamped_ns;
+
+	return stamped_ns == 0 ||
+	       (now_ns > stamped_ns &&
+		now_ns - stamped_ns > (uint64_t)ack->promise.ms * 1000000);
+}
+
+/* How far a copy that has logged up to `logged` lets us answer. Where the records that it
+ * lacks are no longer known, not beyond that. */
+static uint64_t copy_limit(const struct mirror_ack *ack, uint64_t logged, uint64_t now_ns)
+{
+	uint64_t limit = ack->own.logged, oldest;
+
+	if (ack->promise.mode == CONFIG_ASYNC || logged >= limit)
+		return limit;
+	if (ack->promise.mode == CONFIG_SYNC || !is_known_after(ack, logged))
+		return logged;
+	if (ack->promise.records != PROMISE_UNBOUNDED)
+		limit = lacks_at_most(ack, logged, ack->promise.records);
+	if (ack->promise.ms == PROMISE_UNBOUNDED)
+		return limit;
+	oldest = lacks_at_most(ack, logged, 0) + 1;
+	return oldest <= limit && is_too_old(ack, oldest, now_ns) ? oldest - 1 : limit;
+}
+
+static uint64_t limit_of_all(const struct mirror_ack *ack, uint64_t now_ns)
+{
+	uint64_t limit = ack->own.logged;
+
+	for (uint32_t site = 0; site < CONFIG_SITE_COUNT_MAX; site++)
+		if (mirror_ack_waits_for(ack, site))
+			limit = least(limit,
+				      copy_limit(ack, ack->site[site].logged, now_ns));
+	return limit;
+}
+
+void mirror_ack_records(struct mirror_ack *ack, struct mirror_ack_record *record,
+			uint64_t count, uint64_t sequence)
+{
+	ack->record = record;
+	ack->record_count = count;
+	ack->first = sequence + 1;
+	ack->last = sequence;
+}
+
+void mirror_ack_note(struct mirror_ack *ack, uint64_t sequence, bool client,
+		     uint64_t stamped_ns)
+{
+	if (ack->record_count == 0)
+		return;
+	if (sequence != ack->last + 1)
+		ack->first = sequence;
+	*record_of(ack, sequence) = (struct mirror_ack_record){
+		.clients = (sequence == ack->first ? 0 : clients_to(ack, sequence - 1)) +
+			   (client ? 1 : 0),
+		.stamped_ns = stamped_ns,
+	};
+	ack->last = sequence;
+}
+
+/* What a flush was told before need not be true under a stricter promise. */
+void mirror_ack_promise(struct mirror_ack *ack, const struct promise *promise)
+{
+	ack->promise = *promise;
+	ack->before = ack->answered.logged;
+	ack->answered.durable = ack->everywhere.durable;
+}
+
+bool mirror_ack_is_kept(const struct mirror_ack *ack, uint64_t now_ns)
+{
+	if (limit_of_all(ack, now_ns) < ack->before)
+		return false;
+	for (uint32_t site = 0; site < CONFIG_SITE_COUNT_MAX; site++)
+		if (ack->promise.mode == CONFIG_SYNC && mirror_ack_waits_for(ack, site) &&
+		    ack->site[site].durable < ack->before)
+			return false; /* a flush was answered without it */
+	return true;
+}
+
+void mirror_ack_answer(struct mirror_ack *ack, uint64_t now_ns)
+{
+	uint64_t limit;
+
+	if (ack->promise.mode == CONFIG_SYNC)
+		return;
+	limit = limit_of_all(ack, now_ns);
+	ack->answered.logged = greatest(ack->answered.logged, limit);
+	ack->answered.durable = greatest(ack->everywhere.durable,
+					 least(ack->own.durable, limit));
+	mirror_ack_check(ack);
+}
+
+/* ---- marks ----------------------------------------------------------------- */
 
 void mirror_ack_reset(struct mirror_ack *ack, uint64_t base)
 {
 	const struct mirror_ack_marks marks = { .logged = base, .durable = base };
 
-	*ack = (struct mirror_ack){ .own = marks, .answered = marks };
+	*ack = (struct mirror_ack){ .own = marks,
+				    .everywhere = marks,
+				    .answered = marks };
 	mirror_ack_check(ack);
 }
 
@@ -104,6 +242,9 @@ void mirror_ack_check(const struct mirror_ack *ack)
 	assert(ack->answered.durable <= ack->answered.logged);
 	assert(ack->answered.logged <= ack->own.logged);
 	assert(ack->answered.durable <= ack->own.durable);
+	assert(ack->everywhere.durable <= ack->everywhere.logged);
+	assert(ack->everywhere.logged <= ack->answered.logged);
+	assert(ack->everywhere.durable <= ack->answered.durable);
 	for (uint32_t site = 0; site < CONFIG_SITE_COUNT_MAX; site++)
 		assert(ack->site[site].durable <= ack->site[site].logged);
 }

@@ -1,15 +1,21 @@
 /* acknowledged.h - how far production may answer: cumulative acknowledgement.
  *
- * A write is acknowledged when it is logged here and at every copy that is
+ * In sync a write is acknowledged when it is logged here and at every copy that is
  * waited for; a flush, when everything up to it is durable at all of those
  * (G1). Logs are written strictly in sequence, so each is one mark, and the
  * answer is a minimum. The minimum never goes back: it waits for a copy that is
  * added from the first record on that is not acknowledged at that moment, and a
  * copy whose marks are forgotten (its link is down) stops it where it is.
  *
+ * In near-sync (M1) a copy that is waited for may lack some writes: so many, and none that
+ * was stamped too long ago. Only a confirmation makes more of them answerable, never time
+ * alone. What all copies have is a mark of its own there, `everywhere`: nothing beyond it
+ * goes home, and a demotion waits for it. Time can take back what a flush may be told
+ * (M2), so its mark holds for one moment only.
+ *
  * Pure logic: no I/O, clock, threads, allocation or logging.
  *
- * Source: docs/rules.md (G1, D3); docs/write-path.md.
+ * Source: docs/rules.md (G1, D3, M1-M3); docs/write-path.md.
  */
 #ifndef MIRROR_ENGINE_ACKNOWLEDGED_H
 #define MIRROR_ENGINE_ACKNOWLEDGED_H
@@ -18,17 +24,30 @@
 #include <stdint.h>
 
 #include "common/config.h"
+#include "common/promise.h"
+
+/* One record, for the bound of near-sync. */
+struct mirror_ack_record {
+	uint64_t clients;    /* clients' writes up to and including it */
+	uint64_t stamped_ns; /* CLOCK_BOOTTIME; 0: recovered, older than any bound */
+};
 
 struct mirror_ack_marks {
-	uint64_t logged;    /* all records up to and including this are logged */
-	uint64_t durable;   /* ... and this: are on stable storage, <= logged */
+	uint64_t logged;  /* all records up to and including this are logged */
+	uint64_t durable; /* ... and this: are on stable storage, <= logged */
 };
 
 struct mirror_ack {
 	struct mirror_ack_marks own;
-	struct mirror_ack_marks site[CONFIG_SITE_COUNT_MAX];   /* last confirmed */
+	struct mirror_ack_marks site[CONFIG_SITE_COUNT_MAX]; /* last confirmed */
+	struct mirror_ack_marks everywhere; /* here and at all that are waited for */
 	struct mirror_ack_marks answered;   /* {acknowledged, flushed} so far */
 	uint32_t waited;                    /* bit per site that is waited for */
+	struct promise promise;
+	uint64_t before;                  /* acknowledged when it became so */
+	struct mirror_ack_record *record; /* the caller's; by sequence, modulo ... */
+	uint64_t record_count;
+	uint64_t first, last; /* ... of these records, the newest record_count of them */
 };
 
 /* Start a generation: no site is waited for, no site's marks are known, and all records
@@ -59,11 +78,37 @@ static inline bool mirror_ack_waits_for(const struct mirror_ack *ack, uint32_t s
 	return (ack->waited >> site & 1) != 0;
 }
 
-/* Every write up to and including this may be answered. */
+/* After a reset: the caller's `count` records, for those beyond `sequence`. */
+void mirror_ack_records(struct mirror_ack *ack, struct mirror_ack_record *record,
+			uint64_t count, uint64_t sequence);
+
+/* The next record is `sequence`. `client`: it is a client's write. */
+void mirror_ack_note(struct mirror_ack *ack, uint64_t sequence, bool client,
+		     uint64_t stamped_ns);
+
+/* From now on answers satisfy `promise`. */
+void mirror_ack_promise(struct mirror_ack *ack, const struct promise *promise);
+
+/* M3: does every copy that is waited for satisfy the promise for all that was answered
+ * before it became so? */
+bool mirror_ack_is_kept(const struct mirror_ack *ack, uint64_t now_ns);
+
+/* The answers of this moment may be given: the marks below become those of `now_ns`. */
+void mirror_ack_answer(struct mirror_ack *ack, uint64_t now_ns);
+
+/* Every write up to and including this may be answered, and shown. */
 uint64_t mirror_ack_acknowledged(const struct mirror_ack *ack);
 
-/* Every flush and FUA write up to and including this may be answered. */
+/* Every flush and FUA write up to and including this may be answered. Not in sync: at the
+ * moment of the last mirror_ack_answer(). */
 uint64_t mirror_ack_flushed(const struct mirror_ack *ack);
+
+/* No copy that is waited for lacks a record up to here, or has it in its cache only. */
+static inline const struct mirror_ack_marks *mirror_ack_everywhere(
+	const struct mirror_ack *ack)
+{
+	return &ack->everywhere;
+}
 
 /* Abort if an invariant is broken. Called by every entry point and by sim. */
 void mirror_ack_check(const struct mirror_ack *ack);

@@ -52,14 +52,35 @@ static void close_acknowledged(struct mirror_engine *m)
 	close_group(m, acknowledged);
 }
 
-/* Our own marks, or the set of sites that are waited for, have changed. */
+/* Our own marks, the promise, or the set of sites that are waited for, have changed. */
 static void see_answered(struct mirror_engine *m, const struct mirror_ack *before)
 {
 	const struct mirror_ack *ack = &m->open.requests.ack;
 
 	if (mirror_ack_acknowledged(ack) != mirror_ack_acknowledged(before) ||
-	    mirror_ack_flushed(ack) != mirror_ack_flushed(before))
+	    mirror_ack_flushed(ack) != mirror_ack_flushed(before) ||
+	    mirror_ack_everywhere(ack)->logged != mirror_ack_everywhere(before)->logged)
 		mirror_engine_changed(m);
+}
+
+void mirror_requests_promise(struct mirror_engine *m, const struct promise *promise,
+			     uint64_t order_id)
+{
+	if (promise_equal(&m->open.requests.ack.promise, promise))
+		return;
+	mirror_ack_promise(&m->open.requests.ack, promise);
+	m->open.requests.promise_id = order_id;
+	mirror_engine_changed(m);
+}
+
+/* M3: the members may propose a view of that promise. */
+static void tell_kept(struct mirror_engine *m)
+{
+	if (m->open.requests.promise_id == 0 ||
+	    !mirror_ack_is_kept(&m->open.requests.ack, m->now_ns))
+		return;
+	mirror_engine_fact(m, FACT_PROMISE)->order_id = m->open.requests.promise_id;
+	m->open.requests.promise_id = 0;
 }
 
 void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait)
@@ -83,6 +104,9 @@ void mirror_answer_pump(struct mirror_engine *m)
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
 		return;
 	mirror_ack_set_own(ack, m->open.marks.logged, m->open.marks.durable);
+	tell_kept(m);
+	if (lease_holds(m))
+		mirror_ack_answer(ack, m->now_ns);
 	see_answered(m, &before);
 	if (!lease_holds(m))
 		return;

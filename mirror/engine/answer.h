@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/promise.h"
 #include "mirror/io.h"
 
 struct mirror_engine;
@@ -14,6 +15,10 @@ void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
 			   int32_t result);
 /* Answers wait for `site` from now on, or no longer (acknowledged.h). */
 void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait);
+/* Answers satisfy `promise` from now on (M3). FACT_PROMISE will name the order `order_id`
+ * that changed it. */
+void mirror_requests_promise(struct mirror_engine *m, const struct promise *promise,
+			     uint64_t order_id);
 /* Answer writes and flushes that have become acknowledged, and those that waited for a lease. */
 void mirror_answer_pump(struct mirror_engine *m);
 

@@ -40,6 +40,7 @@ static bool take_memory(struct mirror_engine *m)
 	m->buffers.refs = calloc(c->memory_bytes / MIRROR_POOL_BUFFER_MIN,
 				 sizeof *m->buffers.refs);
 	m->memory.records = calloc(RECORDS_MAX, sizeof *m->memory.records);
+	m->memory.acks = calloc(RECORDS_MAX, sizeof *m->memory.acks);
 	m->memory.reads = calloc(READS_MAX, sizeof *m->memory.reads);
 	m->memory.replays = calloc(REPLAYS_MAX, sizeof *m->memory.replays);
 	m->memory.homes = calloc(HOME_OPS_MAX, sizeof *m->memory.homes);
@@ -58,12 +59,12 @@ static bool take_memory(struct mirror_engine *m)
 			return false;
 	}
 	return m->buffers.refs != NULL && m->memory.records != NULL &&
-	       m->memory.reads != NULL && m->memory.replays != NULL &&
-	       m->memory.homes != NULL && m->memory.frames != NULL &&
-	       m->memory.scan != NULL && m->memory.tasks != NULL &&
-	       m->memory.scan_buffer != NULL && m->memory.sb_buffer != NULL &&
-	       m->memory.batch_blocks != NULL && m->memory.map_block != NULL &&
-	       m->memory.headers_block != NULL;
+	       m->memory.acks != NULL && m->memory.reads != NULL &&
+	       m->memory.replays != NULL && m->memory.homes != NULL &&
+	       m->memory.frames != NULL && m->memory.scan != NULL &&
+	       m->memory.tasks != NULL && m->memory.scan_buffer != NULL &&
+	       m->memory.sb_buffer != NULL && m->memory.batch_blocks != NULL &&
+	       m->memory.map_block != NULL && m->memory.headers_block != NULL;
 }
 
 bool mirror_engine_memory(const struct mirror_engine *m, uint32_t i, struct iovec *piece)
@@ -75,6 +76,7 @@ bool mirror_engine_memory(const struct mirror_engine *m, uint32_t i, struct iove
 		{ m->buffers.refs,
 		  pool_bytes / MIRROR_POOL_BUFFER_MIN * sizeof *m->buffers.refs },
 		{ e->records, RECORDS_MAX * sizeof *e->records },
+		{ e->acks, RECORDS_MAX * sizeof *e->acks },
 		{ e->homes, HOME_OPS_MAX * sizeof *e->homes },
 		{ e->frames, FRAMES_MAX * sizeof *e->frames },
 		{ e->reads, READS_MAX * sizeof *e->reads },
@@ -138,6 +140,7 @@ void mirror_engine_destroy(struct mirror_engine *m)
 	free(m->memory.homes);
 	free(m->memory.replays);
 	free(m->memory.reads);
+	free(m->memory.acks);
 	free(m->memory.records);
 	free(m->buffers.refs);
 	free(m);

@@ -65,6 +65,7 @@ void mirror_enter_pump(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 	struct engine_peer *p = &m->open.peer[l->site];
+	const uint32_t promised = m->open.requests.ack.promise.mode;
 	uint64_t behind;
 
 	if (l->use != LINK_STREAM_OUT || p->refresh.phase != REFRESH_NONE ||
@@ -74,7 +75,7 @@ void mirror_enter_pump(struct mirror_engine *m, uint32_t number)
 	if (p->state != LINK_CONNECTED &&
 	    (behind <= LEVEL_RECORDS || is_outrun(m, p, behind)))
 		mirror_peer_set(m, l->site, LINK_CONNECTED, "");
-	if (p->state == LINK_CONNECTED && !p->waited && m->config->mode == CONFIG_SYNC &&
+	if (p->state == LINK_CONNECTED && !p->waited && promised != CONFIG_ASYNC &&
 	    !m->open.sb.sites[l->site].disconnected &&
 	    (p->candidate_from != 0 || mirror_trust_may_enter(m, l->site)))
 		enter(m, l->site);

@@ -1,8 +1,9 @@
 /* engine/home.c - records on their way home, on both sites.
  *
- * Production: records that are durable here and acknowledged. So a block changes at home
- * only after the log here and every copy that is waited for, or a durable record that
- * stands for it, has it (W1, G5; the forked write of docs/sources.md, paper 002). A copy:
+ * Production: records that are durable here and that no copy which is waited for lacks:
+ * acknowledged ones, in sync. So a block changes at home only after the log here and every
+ * copy that is waited for, or a durable record that stands for it, has it (W1, G5; the
+ * forked write of docs/sources.md, paper 002). A copy:
  * records that are durable in its log, up to the hold of a refresh (W6), in the order of
  * the gate (engine/gate.h). On both sites durable is not enough: a durable mark has to say so.
  * Otherwise a record whose bits flip would pass for the torn end of the log, while the
@@ -33,10 +34,10 @@ static uint64_t home_limit(const struct mirror_engine *m)
 	if (m->open.failed || m->open.cut.step != CUT_NONE)
 		return 0;
 	if (m->state == ENGINE_SERVING || m->state == ENGINE_DEMOTING) {
-		const uint64_t acknowledged = mirror_ack_acknowledged(
-			&m->open.requests.ack);
+		const uint64_t everywhere =
+			mirror_ack_everywhere(&m->open.requests.ack)->logged;
 
-		return proven(m) < acknowledged ? proven(m) : acknowledged;
+		return proven(m) < everywhere ? proven(m) : everywhere;
 	}
 	if (m->state == ENGINE_PREPARING)
 		return m->open.prepare.step >= PREPARE_ROLL && m->open.log.full ?

@@ -256,7 +256,7 @@ void mirror_serve_failed(struct mirror_engine *m, uint64_t order_id, int32_t err
 /* D5: recovered and rolled-forward records are not acknowledged before every copy that is
  * waited for has logged them. Some may be at home already, where reads do not see that
  * they are new: all reads wait for that much. */
-static void begin_answers(struct mirror_engine *m)
+static void begin_answers(struct mirror_engine *m, const struct promise *promise)
 {
 	uint64_t base = m->open.marks.home_flushed;
 
@@ -268,6 +268,14 @@ static void begin_answers(struct mirror_engine *m)
 		if (m->open.peer[s].waited && m->open.peer[s].proven_durable < base)
 			base = m->open.peer[s].proven_durable;
 	mirror_ack_reset(&m->open.requests.ack, base);
+	mirror_ack_records(&m->open.requests.ack, m->memory.acks, RECORDS_MAX,
+			   m->open.marks.home_flushed);
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.last; s++)
+		mirror_ack_note(
+			&m->open.requests.ack, s,
+			mirror_record_is_clients(&mirror_engine_record(m, s)->header), 0);
+	mirror_ack_promise(&m->open.requests.ack, promise);
+	m->open.requests.promise_id = 0;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		if (m->open.peer[s].waited)
 			mirror_requests_wait(m, s, true);
@@ -328,7 +336,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 		p->marks = (struct site_marks){ 0 };
 		memset(&p->missed, 0, sizeof p->missed);
 	}
-	begin_answers(m);
+	begin_answers(m, &o->promise);
 	make_true(m);
 	m->open.serve.ticket = mirror_superblock_want(m);
 	mirror_engine_set_data(m, DATA_UP_TO_DATE, "");
@@ -340,18 +348,25 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 
 /* ---- the set that is waited for (D3) ------------------------------------- */
 
+/* A candidate that the sender has not heard of. In async none comes that was not named yet. */
+static bool is_unheard(const struct engine_peer *p, const struct order *o)
+{
+	if (p->candidate_count != 0)
+		return p->candidate_count > o->ready_seen;
+	return p->link != MIRROR_LINK_NONE && o->promise.mode != CONFIG_ASYNC;
+}
+
 void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 {
+	mirror_requests_promise(m, &o->promise, o->id);
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
 		struct engine_peer *p = &m->open.peer[s];
 		const bool in = (o->sites >> s & 1) != 0;
 
 		if (s == m->open.site || (p->waited == in && p->candidate_from == 0))
 			continue;
-		if (!in && !p->waited &&
-		    (p->candidate_count == 0 ? p->link != MIRROR_LINK_NONE :
-					       p->candidate_count > o->ready_seen))
-			continue; /* a candidate that the sender has not heard of */
+		if (!in && !p->waited && is_unheard(p, o))
+			continue;
 		p->candidate_from = 0;
 		p->candidate_count = 0;
 		p->waited = in;

@@ -38,7 +38,15 @@ struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
 	r->header.crc = mirror_header_data_crc(&m->open.sb.mirror, &r->header, data);
 	m->open.counters.groups = r->header.group;
 	mirror_record_admit(m, r, data, MIRROR_RECORD_STAMPED);
+	mirror_ack_note(&m->open.requests.ack, r->header.sequence,
+			mirror_record_is_clients(&r->header), m->now_ns);
 	return r;
+}
+
+/* M1: do copies that lack it lack a client's write? */
+bool mirror_record_is_clients(const struct mirror_header *h)
+{
+	return h->type != MIRROR_RECORD_FLUSH && (h->flags & MIRROR_RECORD_REFRESH) == 0;
 }
 
 /* Common to stamped, received and recovered records. */
@@ -117,11 +125,13 @@ static void stamp_request(struct mirror_engine *m, struct mirror_request *q)
 }
 
 /* A flush has no record: it is answered when all records stamped before it are durable at all
- * sites that are waited for. These are asked to flush them. */
+ * sites that are waited for. These are asked to flush them. In near-sync and async
+ * it is judged at its answer (M2). */
 static void begin_flush(struct mirror_engine *m, struct mirror_request *q)
 {
 	q->stable_sequence = mirror_log_flush_target(m, m->open.marks.last + 1);
-	if (mirror_ack_flushed(&m->open.requests.ack) >= q->stable_sequence) {
+	if (m->open.requests.ack.promise.mode == CONFIG_SYNC &&
+	    mirror_ack_flushed(&m->open.requests.ack) >= q->stable_sequence) {
 		mirror_request_answer(m, q, 0);
 		return;
 	}

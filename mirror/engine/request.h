@@ -15,7 +15,9 @@ struct mirror_engine;
 struct engine_requests {
 	struct mirror_stamp stamp;
 	struct mirror_ack ack;
-	uint64_t closed;     /* groups are closed up to here */
+	uint64_t
+		promise_id; /* ORDER_WAIT that changed it; FACT_PROMISE is due; 0: none */
+	uint64_t closed;    /* groups are closed up to here */
 	uint64_t read_floor; /* D5: at home before it was acknowledged: reads wait */
 	uint64_t lease_until_ns;
 	struct mirror_request_list writes_pending, flushes_pending; /* stamped */
@@ -29,6 +31,7 @@ struct engine_requests {
 struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
 					  const struct mirror_header *header,
 					  uint8_t *data);
+bool mirror_record_is_clients(const struct mirror_header *h);
 void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8_t *data,
 			 enum mirror_record_state state);
 void mirror_request_take(struct mirror_engine *m, struct mirror_request *q);

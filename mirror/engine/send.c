@@ -205,14 +205,16 @@ static void send_records(struct mirror_engine *m, uint32_t number)
 
 /* The copy has been sent the records that a client's flush waits for, and is to make them
  * durable now. A record with FUA says so itself. An older hamirror flushes when it does, and so
- * does a copy that is refreshed, which no answer waits for. */
+ * does a copy that is refreshed, which no answer waits for. Only in sync a flush waits for copies
+ * (M2). */
 static void send_flush(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 	const struct mirror_flush flush = { m->open.log.flush_wanted };
 	struct mirror_frame *f;
 
-	if (flush.sequence <= l->flush_sent || flush.sequence >= l->next_send ||
+	if (m->open.requests.ack.promise.mode != CONFIG_SYNC ||
+	    flush.sequence <= l->flush_sent || flush.sequence >= l->next_send ||
 	    flush.sequence <= m->open.peer[l->site].marks.durable ||
 	    m->open.peer[l->site].refresh.phase != REFRESH_NONE ||
 	    (l->hello.features & MIRROR_WIRE_FEATURE_FLUSH) == 0)
@@ -235,7 +237,7 @@ static void send_marks(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 	struct mirror_marks marks = {
-		.acknowledged = mirror_ack_acknowledged(&m->open.requests.ack),
+		.acknowledged = mirror_ack_everywhere(&m->open.requests.ack)->logged,
 		.sequence = m->open.marks.last,
 		.time_ns = m->wall_ns,
 	};

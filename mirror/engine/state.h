@@ -91,6 +91,7 @@ struct engine_facts {
 /* Tables and blocks that the parts work in, taken once. */
 struct engine_memory {
 	struct mirror_record *records; /* by sequence: (marks.home_flushed, marks.last] */
+	struct mirror_ack_record *acks; /* by sequence: the newest RECORDS_MAX */
 	struct engine_read *reads;
 	struct engine_replay *replays;
 	struct engine_home_op *homes;

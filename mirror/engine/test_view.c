@@ -45,6 +45,7 @@ static void fill_steps(const struct mirror_engine *m, struct mirror_view *v)
 	v->roll_link = o->prepare.roll_link;
 	v->probe_link = o->probe.link;
 	v->prepare = &o->prepare.order;
+	v->ack = &o->requests.ack;
 	v->view_ballot = o->serve.view_ballot;
 }
 

@@ -13,6 +13,7 @@
 #include "common/fact.h"
 #include "common/order.h"
 #include "mirror/engine.h"
+#include "mirror/engine/acknowledged.h"
 #include "mirror/engine/marks.h"
 #include "mirror/engine/refresh.h"
 #include "mirror/log/map.h"
@@ -68,7 +69,8 @@ struct mirror_view {
 	bool lift_is_due, holds;
 	uint64_t behind; /* records that production is ahead */
 	uint32_t stream_link, greeting_link, roll_link, probe_link; /* or NONE */
-	const struct order *prepare; /* the last ORDER_PREPARE */
+	const struct order *prepare;  /* the last ORDER_PREPARE */
+	const struct mirror_ack *ack; /* how far it may answer */
 	uint64_t view_ballot;
 
 	struct mirror_view_peer peer[CONFIG_SITE_COUNT_MAX];

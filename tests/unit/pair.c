@@ -155,7 +155,9 @@ static bool happen_site(struct pair *p, uint32_t site)
 		pair_step(p, site, &e);
 	} else if (s->wait_due) {
 		struct order o = { .type = ORDER_WAIT,
+				   .id = 9,
 				   .sites = s->waited,
+				   .promise = p->promise,
 				   .ready_seen = s->ready_seen };
 
 		s->wait_due = false;
@@ -336,7 +338,7 @@ bool pair_promote(struct pair *p, uint32_t site, uint32_t sources, bool force)
 	if (p->flushed_only) { /* D4 */
 		ck_assert(force || g.cut >= p->flushed);
 		p->flushed_only = false;
-	} else if (!force && (g.cut < p->acknowledged || g.cut < p->seen))
+	} else if (!force && !pair_may_cut(p, g.cut))
 		ck_abort_msg("promoted at %llu, but %llu was answered and %llu was read",
 			     (unsigned long long)g.cut,
 			     (unsigned long long)p->acknowledged,
@@ -353,7 +355,10 @@ bool pair_promote(struct pair *p, uint32_t site, uint32_t sources, bool force)
 			    .id = 3,
 			    .ballot = p->ballot << 8,
 			    .history = p->history,
-			    .sites = s->last[FACT_PREPARED].reached_sites };
+			    .promise = p->promise,
+			    .sites = p->promise.mode == CONFIG_ASYNC ?
+					     0 :
+					     s->last[FACT_PREPARED].reached_sites };
 	s->waited = o.sites;
 	pair_order(p, site, &o);
 	return pair_run_until(p, 100000, is_serving, site) &&
@@ -368,6 +373,16 @@ void pair_link(struct pair *p, uint32_t from, uint32_t to)
 	o.peer.port = 1;
 	snprintf(o.peer.address, sizeof o.peer.address, "%u", to);
 	pair_order(p, from, &o);
+}
+
+void pair_promise(struct pair *p, uint32_t site, uint32_t mode, uint32_t records,
+		  uint32_t ms)
+{
+	p->promise = promise_make(mode, records, ms);
+	if (mode == CONFIG_ASYNC)
+		p->site[site].waited = 0;
+	p->site[site].fact_count[FACT_PROMISE] = 0;
+	p->site[site].wait_due = true;
 }
 
 bool pair_is_level(struct pair *p, uint32_t site)

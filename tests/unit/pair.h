@@ -63,6 +63,7 @@ struct pair {
 	struct history history; /* the view's chain */
 	uint64_t ballot;
 	bool cut[PAIR_SITES_MAX]; /* no connection to or from it */
+	struct promise promise;   /* that orders carry; see pair_promise() */
 	bool alone; /* a copy that is gone is waited for, as without members */
 	bool verbose;
 	/* connections: see pair_io.c */
@@ -99,6 +100,7 @@ struct pair_write {
 	uint64_t number;     /* what its sectors hold; 0: zeroes */
 	uint64_t generation; /* ordinal */
 	uint64_t group;
+	uint64_t stamped_ns;
 };
 
 struct pair *pair_create(uint64_t seed, uint32_t site_count, uint64_t log_bytes);
@@ -119,6 +121,10 @@ bool pair_run_until(struct pair *p, uint32_t steps,
 void pair_order(struct pair *p, uint32_t site, const struct order *o);
 /* Prepare and serve with `sources` (bits) rolled forward from; true when it serves. */
 bool pair_promote(struct pair *p, uint32_t site, uint32_t sources, bool force);
+/* Answers of `site` are to satisfy that promise, by an ORDER_WAIT of the next steps: each
+ * answer, and each promotion without a force, is compared with it. */
+void pair_promise(struct pair *p, uint32_t site, uint32_t mode, uint32_t records,
+		  uint32_t ms);
 void pair_link(struct pair *p, uint32_t from, uint32_t to);
 bool pair_is_level(struct pair *p, uint32_t site);
 /* Compare what `site` holds, home and log together, with the writes up to its last

@@ -62,6 +62,7 @@ static void note(struct pair *p, uint32_t slot)
 	p->journal[q->sequence] = (struct pair_write){
 		.generation = h->generation,
 		.group = h->group,
+		.stamped_ns = p->now_ns,
 		.disk = q->disk,
 		.offset_bytes = q->offset_bytes,
 		.length_bytes = q->length_bytes,
@@ -159,6 +160,63 @@ static uint64_t promised(const struct pair *p, const struct mirror_request *q)
 						 q->sequence;
 }
 
+/* Clients' writes in (from, to], and the oldest of them. */
+static uint64_t lacked(const struct pair *p, uint64_t from, uint64_t to, uint64_t *oldest)
+{
+	uint64_t count = 0;
+
+	*oldest = 0;
+	for (uint64_t s = from + 1; s <= to; s++) {
+		if (p->journal[s % PAIR_JOURNAL_MAX].group == 0)
+			continue;
+		if (count++ == 0)
+			*oldest = s;
+	}
+	return count;
+}
+
+bool pair_may_cut(const struct pair *p, uint64_t cut)
+{
+	const uint64_t last = p->acknowledged > p->seen ? p->acknowledged : p->seen;
+	uint64_t oldest;
+
+	return p->promise.mode == CONFIG_ASYNC ||
+	       lacked(p, cut, last, &oldest) <= p->promise.records;
+}
+
+/* M1, M2: at the moment of an answer with `sequence`, no copy that is waited for lacks
+ * more than the bound. */
+static void check_bound(struct pair *p, uint32_t site, uint64_t sequence)
+{
+	const struct mirror_engine *m = p->site[site].engine;
+	const struct promise *b = &m->open.requests.ack.promise;
+	uint64_t count, oldest;
+
+	for (uint32_t s = 0; s < p->site_count; s++) {
+		const struct mirror_engine *copy = p->site[s].engine;
+
+		if (s == site || !m->open.peer[s].waited || copy == NULL ||
+		    copy->state != ENGINE_IDLE || copy->open.sb.hold.active ||
+		    copy->open.sb.blank)
+			continue;
+		count = lacked(p, copy->open.marks.logged, sequence, &oldest);
+		if (b->mode != CONFIG_ASYNC && count > b->records)
+			ck_abort_msg("sequence %llu is answered, and site %u lacks %llu",
+				     (unsigned long long)sequence, s,
+				     (unsigned long long)count);
+		if (count > 0 && b->ms != PROMISE_UNBOUNDED &&
+		    p->now_ns - p->journal[oldest].stamped_ns > b->ms * NS_PER_MS)
+			ck_abort_msg(
+				"sequence %llu is answered, and site %u lacks %llu "
+				"since %llu ms",
+				(unsigned long long)sequence, s,
+				(unsigned long long)oldest,
+				(unsigned long long)((p->now_ns -
+						      p->journal[oldest].stamped_ns) /
+						     NS_PER_MS));
+	}
+}
+
 void pair_answered(struct pair *p, uint32_t site, struct mirror_request *q)
 {
 	const uint32_t slot = (uint32_t)(q - p->request);
@@ -180,6 +238,8 @@ void pair_answered(struct pair *p, uint32_t site, struct mirror_request *q)
 	if (p->now_ns >= p->site[site].lease_until_ns)
 		ck_abort_msg("answered without a lease");
 	p->answered_count++;
+	if (q->type != MIRROR_REQUEST_READ && site == p->client_site)
+		check_bound(p, site, promised(p, q));
 	if (q->type == MIRROR_REQUEST_READ)
 		p->read_count++;
 	else if (promised(p, q) > p->acknowledged)

@@ -25,6 +25,8 @@ void pair_answered(struct pair *p, uint32_t site, struct mirror_request *q);
 void pair_forget_requests(struct pair *p, uint32_t site);
 void pair_cut_journal(struct pair *p, uint64_t cut);
 void pair_note_all(struct pair *p);
+/* Does the promise allow a promotion that cuts there? */
+bool pair_may_cut(const struct pair *p, uint64_t cut);
 
 /* pair_order.c: which writes a sector has had, and what the bare disks may hold */
 void pair_order_make(struct pair *p);
