@@ -294,6 +294,13 @@ static void demoted(struct cluster_core *c, const struct fact *f)
 
 /* ---- events ---- */
 
+static void device_failed(struct alone *a, const struct fact *f)
+{
+	a->failed = true;
+	a->data = DATA_DISKLESS;
+	snprintf(a->text, sizeof a->text, "%s", f->text);
+}
+
 static void take_fact(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
@@ -344,11 +351,10 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 			a->history = f->history;
 		break;
 	case FACT_DEVICE_FAILED:
-		a->failed = true;
-		a->data = DATA_DISKLESS;
-		snprintf(a->text, sizeof a->text, "%s", f->text);
+		device_failed(a, f);
 		break;
 	case FACT_DEVICE_HANGS:
+	case FACT_PROMISE:
 	case FACT_STATUS:
 	case FACT_EVENT:
 		break;
@@ -405,6 +411,12 @@ static void begin(struct cluster_core *c)
 		break;
 	case CLUSTER_COMMAND_REFRESH:
 		refresh(c, &a->command);
+		break;
+	case CLUSTER_COMMAND_MODE:
+		cluster_alone_reply(
+			c, 1,
+			"without a cluster the mode is what the files of both "
+			"sites say: change it in both, and restart both");
 		break;
 	case CLUSTER_COMMAND_STOP:
 		break;

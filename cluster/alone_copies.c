@@ -10,6 +10,7 @@ static void wait_order(struct cluster_core *c)
 	struct order *o = cluster_order(c, ORDER_WAIT);
 
 	o->sites = a->waited;
+	o->promise = promise_of_config(c->config);
 	o->ballot = cluster_view_ballot_make(history_newest(&a->history)->ordinal,
 					     c->self.node);
 	o->ready_seen = a->ready_count;

@@ -374,7 +374,7 @@ static void judge(struct cluster_core *c)
 	g.id = c->role.generation;
 	g.reason = a->reason = reason_of(c);
 	a->opened = g;
-	a->waited = a->level & ~a->disconnected;
+	a->waited = c->config->mode == CONFIG_ASYNC ? 0 : a->level & ~a->disconnected;
 	a->lost = 0;
 	a->linked = 0;
 	cluster_order(c, ORDER_LEASE)->until_ns = UINT64_MAX;
@@ -383,6 +383,7 @@ static void judge(struct cluster_core *c)
 	o->history = a->history;
 	history_append(&o->history, &g);
 	o->sites = a->waited;
+	o->promise = promise_of_config(c->config);
 	a->serve_id = o->id;
 	cluster_alone_set_state(a, ALONE_STARTING);
 }

@@ -145,6 +145,7 @@ void cluster_alone_status(const struct cluster_core *c, struct cluster_status *s
 	status->mirror = a->mirror;
 	status->lineage = a->lineage;
 	status->history = a->history;
+	status->promise = status->wanted = promise_of_config(c->config);
 	status->production_site = serves ? (int32_t)a->site : VIEW_NONE;
 	status->production_node = serves ? (int32_t)c->self.node : VIEW_NONE;
 	status->serving_here = a->state == ALONE_SERVING;

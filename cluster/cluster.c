@@ -129,6 +129,9 @@ static void take_command(struct cluster_core *c, const struct cluster_command *c
 	case CLUSTER_COMMAND_REFRESH:
 		cluster_command_site(c, command);
 		break;
+	case CLUSTER_COMMAND_MODE:
+		cluster_command_mode(c, command);
+		break;
 	}
 }
 

@@ -16,6 +16,7 @@
 #include "common/config.h"
 #include "common/fact.h"
 #include "common/order.h"
+#include "common/promise.h"
 
 struct cluster_core;
 
@@ -51,6 +52,7 @@ enum cluster_command_type {
 	CLUSTER_COMMAND_CONNECT,    /* of copy `site`: allow the link again */
 	CLUSTER_COMMAND_DISCONNECT, /* put copy `site` out on purpose */
 	CLUSTER_COMMAND_REFRESH,    /* start a refresh that needs consent */
+	CLUSTER_COMMAND_MODE,       /* answers are to satisfy `promise` (M3) */
 };
 
 struct cluster_command {
@@ -62,6 +64,7 @@ struct cluster_command {
 	uint32_t wait_ms;           /* DEMOTE, STOP: then frozen writes fail;
 				       0: frozen-timeout */
 	bool discard;               /* CONNECT: give up the writes of this site alone */
+	struct promise promise;     /* MODE */
 };
 
 struct cluster_event {
@@ -197,6 +200,8 @@ struct cluster_status {
 	uint64_t ballot;
 	struct uuid mirror, lineage;
 	struct history history;     /* the view's chain */
+	struct promise promise;     /* in effect, by the view ... */
+	struct promise wanted;      /* ... and by the last command */
 	int32_t production_site, production_node;
 	bool serving_here;
 	bool promoting_here;        /* a promotion is under way; text says why it waits */

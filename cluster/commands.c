@@ -12,6 +12,8 @@
  *   DISCONNECT     then REPLY
  *   CONNECT      refused: production keeps     undo.c
  *     --discard    its writes
+ *   MODE         a view that says so,       refused: names the production host
+ *                  then REPLY (M3)
  *   REFRESH      ORDER_REFRESH, then the    likewise
  *                  REPLY that FACT_REFRESH
  *                  says
@@ -194,6 +196,56 @@ void cluster_command_site(struct cluster_core *c, const struct cluster_command *
 	}
 }
 
+/* M3: the wish is part of the view, so that it outlives this production. */
+void cluster_command_mode(struct cluster_core *c, const struct cluster_command *command)
+{
+	const int32_t serving = cluster_status_serving_node(c);
+	struct command *w;
+
+	if (c->role.serve != SERVE_SERVING || !promise_is_sound(&command->promise)) {
+		cluster_reply(c, command->id, 1,
+			      c->role.serve == SERVE_SERVING ?
+				      "that is no mode%s" :
+				      "only production's host does that: %s",
+			      c->role.serve == SERVE_SERVING ? "" :
+			      serving == VIEW_NONE ? "none serves at this moment" :
+						     cluster_node_name(c, serving));
+		return;
+	}
+	cluster_command_reply_all(c, CLUSTER_COMMAND_MODE, 1,
+				  "another mode was asked for since");
+	w = cluster_command_add(c, command, 0);
+	if (w == NULL)
+		return;
+	w->promise = command->promise;
+	c->role.mode = command->promise;
+	c->role.mode_asked = true;
+}
+
+static void end_mode(struct cluster_core *c, struct command *w)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const bool wanted = promise_equal(&v->wanted, &w->promise);
+	char text[200], promise[PROMISE_TEXT_BYTES];
+
+	promise_text(&w->promise, promise);
+	if (wanted && promise_equal(&v->promise, &w->promise)) {
+		snprintf(text, sizeof text, "the mode is %s", promise);
+		cluster_command_end(c, w, 0, text);
+	} else if (c->role.serve == SERVE_SERVING && cluster_command_is_waiting(c, w)) {
+		return;
+	} else if (wanted) {
+		snprintf(text, sizeof text,
+			 "the mode will be %s, once every current copy has what was "
+			 "answered before: see `hamirror status %s`",
+			 promise, c->config->instance);
+		cluster_command_end(c, w, 0, text);
+	} else {
+		c->role.mode_asked = false;
+		cluster_command_end(c, w, 1, "the members could not agree on it in time");
+	}
+}
+
 static void end_site(struct cluster_core *c, struct command *w)
 {
 	const struct view *v = cluster_vote_in_effect(c);
@@ -244,6 +296,9 @@ void cluster_command_pump(struct cluster_core *c)
 			break;
 		case CLUSTER_COMMAND_REFRESH:
 			end_order(c, w);
+			break;
+		case CLUSTER_COMMAND_MODE:
+			end_mode(c, w);
 			break;
 		case CLUSTER_COMMAND_PROMOTE:
 			break;

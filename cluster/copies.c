@@ -8,7 +8,9 @@
  *   a view takes effect          as it says        as it says     as it says
  *
  * Writes wait for the set in effect, for every set that a proposal of ours named and that
- * may still take effect, and for a copy that is to enter (D3).
+ * may still take effect, and for a copy that is to enter (D3). Answers satisfy the promise
+ * in effect, that of every such proposal, and the wanted one (M3): when all copies satisfy
+ * a stricter one for what was answered before, the I/O side says so, and it is proposed.
  */
 #include <stdio.h>
 
@@ -25,7 +27,42 @@ void cluster_copies_reset(struct cluster_core *c)
 		memset(&r->copy[s], 0, sizeof r->copy[s]);
 	}
 	r->undecided_sites = 0;
+	r->undecided = false;
 	r->wait_due = false;
+	r->promise_id = 0;
+	r->promise_kept = false;
+	r->mode_asked = false;
+}
+
+void cluster_copies_proposed(struct cluster_core *c, const struct view *v)
+{
+	struct role *r = &c->role;
+
+	r->undecided_sites |= cluster_view_current_sites(v);
+	r->undecided_promise = r->undecided ? promise_strictest(&r->undecided_promise,
+								&v->promise) :
+					      v->promise;
+	r->undecided = true;
+	r->undecided_ballot = v->ballot;
+}
+
+bool cluster_copies_unsettled(const struct cluster_core *c, const struct view *v)
+{
+	const struct role *r = &c->role;
+
+	return (r->undecided_sites & ~cluster_view_current_sites(v)) != 0 ||
+	       (r->undecided && !promise_covers(&v->promise, &r->undecided_promise));
+}
+
+/* M3: what answers have to satisfy while a change of promise is under way. */
+static struct promise to_satisfy(const struct cluster_core *c)
+{
+	const struct view *v = cluster_vote_in_effect(c);
+	const struct role *r = &c->role;
+	struct promise p = promise_strictest(&v->promise,
+					     r->mode_asked ? &r->mode : &v->wanted);
+
+	return r->undecided ? promise_strictest(&p, &r->undecided_promise) : p;
 }
 
 uint32_t cluster_copies_waited(const struct cluster_core *c)
@@ -48,7 +85,7 @@ static void copy_ready(struct cluster_core *c, const struct fact *f)
 
 	r->ready_count = f->ready_count;
 	if (r->serve != SERVE_SERVING || r->link[f->site].incarnation != f->incarnation ||
-	    (v->disconnected >> f->site & 1) != 0) {
+	    (v->disconnected >> f->site & 1) != 0 || r->promised.mode == CONFIG_ASYNC) {
 		r->wait_due = true; /* it need not be waited for */
 		return;
 	}
@@ -63,6 +100,11 @@ void cluster_copies_fact(struct cluster_core *c, const struct fact *f)
 {
 	struct role *r = &c->role;
 
+	if (f->type == FACT_PROMISE) {
+		if (f->order_id == r->promise_id)
+			r->promise_kept = true;
+		return;
+	}
 	if (f->site >= c->config->site_count || f->site == r->site)
 		return;
 	if (f->type == FACT_LINK) {
@@ -80,14 +122,25 @@ void cluster_copies_fact(struct cluster_core *c, const struct fact *f)
 static void wait_pump(struct cluster_core *c, const struct view *v)
 {
 	struct role *r = &c->role;
-	const uint32_t sites = cluster_copies_waited(c);
+	const struct promise promise = to_satisfy(c);
+	uint32_t sites;
 	struct order *o;
 
-	if (sites == r->waited && !r->wait_due)
+	/* In async none is to enter. */
+	for (uint32_t s = 0; s < c->config->site_count; s++)
+		r->copy[s].ready &= promise.mode != CONFIG_ASYNC;
+	sites = cluster_copies_waited(c);
+	if (sites == r->waited && promise_equal(&promise, &r->promised) && !r->wait_due)
 		return;
 	r->waited = sites;
 	r->wait_due = false;
 	o = cluster_order(c, ORDER_WAIT);
+	if (!promise_equal(&promise, &r->promised)) {
+		r->promise_id = o->id;
+		r->promise_kept = false;
+	}
+	r->promised = promise;
+	o->promise = promise;
 	o->sites = sites;
 	o->ballot = v->ballot;
 	o->ready_seen = r->ready_count;

@@ -26,7 +26,7 @@ static void fill(const struct config *config, const struct cluster_self *self,
 	v->production_node = VIEW_NONE;
 	v->history.count = 1;
 	v->history.entry[0] = *first;
-	v->mode = config->mode;
+	v->promise = v->wanted = promise_of_config(config);
 	/* Without corosync its times are not known. The first round lets the lease grow to
 	 * the length that they need (plan.c), before any promotion. */
 	v->lease_ms = self->lease_ms != 0 ? self->lease_ms : LEASE_MS_MIN;

@@ -9,7 +9,7 @@
  *   lease holders  those that a production before has not waited out, and we
  *   by force       (D2) a new lineage of the voters that are here
  */
-#include "cluster/internal.h"
+#include "cluster/generation.h"
 
 /* D5: other current copies may hold records that our log lacks. */
 void cluster_generation_sources(struct cluster_core *c, const struct view *best,
@@ -46,8 +46,10 @@ static uint32_t generation_reason_of(const struct cluster_core *c,
 		return GENERATION_FORCED;
 	if (best->clean && cut >= best->clean_end)
 		return GENERATION_CLEAN;
-	return c->promote.reason == PROMOTE_CURRENT ? GENERATION_CURRENT :
-						      GENERATION_RESTARTED;
+	if (c->promote.reason != PROMOTE_CURRENT)
+		return GENERATION_RESTARTED;
+	return best->promise.mode == CONFIG_NEAR_SYNC ? GENERATION_NEAR_SYNC :
+							GENERATION_CURRENT;
 }
 
 /* Where the view's chain goes on after `id`; HISTORY_COUNT_MAX + 1: it does not know it. */

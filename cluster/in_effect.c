@@ -75,6 +75,24 @@ static void tell_production(struct cluster_core *c, const struct view *before,
 }
 
 /* For people. `before` is NULL: this node knew no view. */
+static void tell_promise(struct cluster_core *c, const struct view *before,
+			 const struct view *v)
+{
+	char promise[PROMISE_TEXT_BYTES], wanted[PROMISE_TEXT_BYTES];
+
+	promise_text(&v->promise, promise);
+	promise_text(&v->wanted, wanted);
+	if (!promise_equal(&v->promise, &before->promise))
+		cluster_tell(c, "mirror", c->config->mirror, "M3-promise",
+			     "the mode is %s", promise);
+	else if (!promise_equal(&v->wanted, &before->wanted) &&
+		 !promise_equal(&v->wanted, &v->promise))
+		cluster_tell(c, "mirror", c->config->mirror, "M3-wanted",
+			     "the mode will be %s, once every current copy has what was "
+			     "answered before",
+			     wanted);
+}
+
 static void tell_changes(struct cluster_core *c, const struct view *before)
 {
 	const struct view *v = cluster_vote_in_effect(c);
@@ -86,6 +104,7 @@ static void tell_changes(struct cluster_core *c, const struct view *before)
 		return;
 	}
 	tell_production(c, before, v);
+	tell_promise(c, before, v);
 	tell_sites(c, before, v);
 	for (uint32_t i = 0; i < v->voters.count; i++)
 		if (cluster_view_voters_epoch(&before->voters, v->voters.voter[i].node) !=
@@ -116,12 +135,16 @@ void cluster_in_effect_take(struct cluster_core *c, const struct view *v)
 	c->voter.mirror = v->mirror;
 	c->voter_dirty = true;
 	cluster_round_seen(c, v->ballot);
-	if (c->role.undecided_ballot <= v->ballot)
+	if (c->role.undecided_ballot <= v->ballot) {
 		c->role.undecided_sites = 0;
+		c->role.undecided = false;
+	}
 	if (c->yield.ballot <= v->ballot)
 		c->yield.ballot = 0;
 	c->work_since_ns = 0;
 	c->confirm_own = false;
+	if (c->role.mode_asked && promise_equal(&c->role.mode, &v->wanted))
+		c->role.mode_asked = false;
 	tell_changes(c, first ? NULL : &c->before);
 	if (v->production_node != (int32_t)c->self.node ||
 	    v->production_incarnation != c->role.demoted_incarnation)

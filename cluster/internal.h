@@ -64,17 +64,17 @@ struct node {
 	bool known;           /* `said` and `incarnation` are of its last announcement */
 	uint64_t incarnation; /* of its process */
 	struct announce said;
-	uint64_t seen_boot;   /* the boot of it that was heard of last ... */
-	uint64_t seen_ns;     /* ... and when first; 0: before this process began */
-	uint64_t fenced_boot; /* this boot of it was ended for certain; 0: none */
-	uint32_t nodeid;      /* corosync's, while `known` */
-	bool unsaid;          /* D2: a process of it came and has not announced ... */
-	uint64_t came_ns;     /* ... itself; a fencing since then ends that */
+	uint64_t seen_boot;       /* the boot of it that was heard of last ... */
+	uint64_t seen_ns;         /* ... and when first; 0: before this process began */
+	uint64_t fenced_boot;     /* this boot of it was ended for certain; 0: none */
+	uint32_t nodeid;          /* corosync's, while `known` */
+	bool unsaid;              /* D2: a process of it came and has not announced ... */
+	uint64_t came_ns;         /* ... itself; a fencing since then ends that */
 	struct fencing notice;    /* that came while it was here; wall_ns 0: none */
 	uint64_t notice_until_ns; /* it counts if the node leaves before */
 	bool uncounted;           /* an event told of a fencing that did not count */
-	uint64_t history_wall_ns;         /* of a history's entry to be judged; 0: none */
-	uint64_t renewed_ns;              /* its last RENEW came here */
+	uint64_t history_wall_ns; /* of a history's entry to be judged; 0: none */
+	uint64_t renewed_ns;      /* its last RENEW came here */
 	uint64_t since_ns, since_wall_ns; /* of `member` */
 	bool refused;
 	uint64_t parted_boot; /* its boot when its lineage was refused; 0: none */
@@ -180,10 +180,17 @@ struct role {
 		char lost_text[128];
 		enum link_state link;
 	} copy[CONFIG_SITE_COUNT_MAX];
-	uint32_t undecided_sites;  /* D3: of proposals of ours that may stand */
-	uint64_t undecided_ballot; /* the greatest of those */
+	uint32_t undecided_sites; /* D3: of proposals of ours that may stand ... */
+	bool undecided; /* M3: ... there is one, and the strictest promise ... */
+	struct promise undecided_promise;
+	uint64_t undecided_ballot; /* ... and the greatest ballot of those */
 	bool wait_due;             /* ORDER_WAIT, though the set is the same */
 	uint32_t waited;           /* as told */
+	struct promise promised;   /* as told */
+	uint64_t promise_id; /* the order that told it so; FACT_PROMISE is awaited */
+	bool promise_kept;   /* M3: it has come */
+	bool mode_asked;     /* by a command, until a view wants it */
+	struct promise mode;
 	struct link_told link[CONFIG_SITE_COUNT_MAX];
 	uint64_t view_told;      /* ballot of the last ORDER_VIEW */
 	uint64_t frozen_told_ns; /* last ORDER_FAIL_FROZEN */
@@ -244,10 +251,11 @@ struct command {
 	enum cluster_command_type type;
 	uint64_t id;
 	uint64_t begun_ns;
-	uint32_t sites;    /* CONNECT, DISCONNECT: awaited in the view */
-	uint32_t wait_ms;  /* DEMOTE, STOP: of the drain */
-	bool demoted;      /* DEMOTE, STOP: production ended for it */
-	uint64_t order_id; /* REFRESH, CONNECT --discard: whose fact is awaited */
+	uint32_t sites;         /* CONNECT, DISCONNECT: awaited in the view */
+	uint32_t wait_ms;       /* DEMOTE, STOP: of the drain */
+	bool demoted;           /* DEMOTE, STOP: production ended for it */
+	uint64_t order_id;      /* REFRESH, CONNECT --discard: whose fact is awaited */
+	struct promise promise; /* MODE */
 	bool used;
 };
 
@@ -493,6 +501,10 @@ void cluster_copies_fact(struct cluster_core *c, const struct fact *f);
 void cluster_copies_pump(struct cluster_core *c);
 void cluster_copies_reset(struct cluster_core *c);
 uint32_t cluster_copies_waited(const struct cluster_core *c);
+/* D3, M3: a proposal of ours leaves. */
+void cluster_copies_proposed(struct cluster_core *c, const struct view *v);
+/* M3: no proposal of ours, and no wish, binds answers more than the view in effect. */
+bool cluster_copies_unsettled(const struct cluster_core *c, const struct view *v);
 
 /* ---- promote.c, demote.c: roles that change ---- */
 
@@ -507,6 +519,10 @@ void cluster_promote_objected(struct cluster_core *c, uint32_t node, uint64_t ba
 void cluster_promote_end(struct cluster_core *c, int32_t exit_status, const char *text);
 enum promote_reason cluster_promote_reason(const struct cluster_core *c,
 					   const struct view *v);
+/* M4: is the copy `site` current by `v`, as the incarnation of its host that is open now?
+ * In sync any incarnation will do: D4. */
+bool cluster_promote_is_current(const struct view *v, uint32_t site,
+				uint64_t incarnation);
 
 void cluster_demote_command(struct cluster_core *c,
 			    const struct cluster_command *command);
@@ -536,6 +552,7 @@ bool cluster_command_waits_view(const struct cluster_core *c);
 /* The view that `w` waits for may still come within its time. */
 bool cluster_command_is_waiting(const struct cluster_core *c, const struct command *w);
 void cluster_command_site(struct cluster_core *c, const struct cluster_command *command);
+void cluster_command_mode(struct cluster_core *c, const struct cluster_command *command);
 void cluster_command_pump(struct cluster_core *c);
 
 /* ---- undo.c ---- */
@@ -547,21 +564,6 @@ void cluster_undo_command(struct cluster_core *c, const struct cluster_command *
 uint32_t cluster_undo_flag(const struct cluster_core *c);
 /* FACT_STORED: the command that gave something up ends. */
 void cluster_undo_stored(struct cluster_core *c, const struct fact *f);
-
-/* ---- generation.c ---- */
-
-void cluster_generation_sources(struct cluster_core *c, const struct view *best,
-				struct order *o);
-/* D8, as the engine will judge it (mirror/line/history.c): does a log whose newest generation is
- * `newest`, and which ends with `last`, go on with the view's chain, and to which sequence
- * is it kept? False: it is not promoted unforced, since the chain does not know its
- * generation, or a force gave up some of it. */
-bool cluster_generation_keeps(const struct view *v, const struct uuid *newest,
-			      uint64_t last, uint64_t *keep);
-/* Fill `round.next` from FACT_PREPARED. */
-void cluster_generation_fill(struct cluster_core *c, const struct fact *f);
-/* D2, by force: `v` is of a lineage of those that are here. */
-void cluster_generation_force(struct cluster_core *c, struct view *v);
 
 /* ---- lease.c ---- */
 

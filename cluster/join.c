@@ -159,6 +159,8 @@ static void announce_fill(const struct cluster_core *c, struct announce *a)
 	memset(a, 0, sizeof *a);
 	memcpy(a->name, c->config->node[c->self.node].name, sizeof a->name);
 	a->mode = c->config->mode;
+	a->near_sync_records = c->config->near_sync_records;
+	a->near_sync_ms = c->config->near_sync_ms;
 	a->lease_ms = c->config->lease_ms;
 	a->node_hash = c->config->node_hash;
 	a->site_hash = c->config->site_hash;

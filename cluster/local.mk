@@ -19,6 +19,7 @@ libcluster_la_SOURCES = \
 	cluster/fence.c \
 	cluster/first.c \
 	cluster/generation.c \
+	cluster/generation.h \
 	cluster/in_effect.c \
 	cluster/internal.h \
 	cluster/join.c \
@@ -32,6 +33,7 @@ libcluster_la_SOURCES = \
 	cluster/place.c \
 	cluster/plan.c \
 	cluster/promote.c \
+	cluster/promote_text.c \
 	cluster/role.c \
 	cluster/round.c \
 	cluster/score.c \

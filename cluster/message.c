@@ -8,7 +8,7 @@
 #include "common/crc.h"
 
 #define MESSAGE_MAGIC 0x4d4d4148u /* "HAMM" */
-#define MESSAGE_VERSION 1u
+#define MESSAGE_VERSION 2u
 #define HEADER_BYTES 20u /* magic .. CRC: outside of the CRC's range */
 
 static void generation_codec(struct codec *c, struct generation *g)
@@ -49,6 +49,8 @@ static void announce_codec(struct codec *c, struct announce *a)
 		codec_u8(c, &a->link[s]);
 	codec_text(c, a->text, sizeof a->text);
 	codec_u32(c, &a->mode);
+	codec_u32(c, &a->near_sync_records);
+	codec_u32(c, &a->near_sync_ms);
 	codec_u32(c, &a->lease_ms);
 	codec_u64(c, &a->node_hash);
 	codec_u64(c, &a->site_hash);

@@ -70,7 +70,7 @@ struct announce {
 	uint8_t link[CONFIG_SITE_COUNT_MAX]; /* production: enum link_state */
 	char text[128];                      /* the fault here, or "" */
 	/* Of its configuration, to name the difference when the hashes differ. */
-	uint32_t mode, lease_ms;
+	uint32_t mode, near_sync_records, near_sync_ms, lease_ms;
 	uint64_t node_hash, site_hash;
 };
 
@@ -138,7 +138,7 @@ struct message {
 			uint64_t counter;
 			uint64_t epoch;  /* GRANT */
 			uint64_t voters; /* RENEW: hash of those that it counts */
-		} lease;                /* RENEW, GRANT */
+		} lease;                 /* RENEW, GRANT */
 		struct {
 			uint32_t site;
 			uint64_t incarnation;

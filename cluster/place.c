@@ -38,24 +38,30 @@ static bool lineage_fits(const struct view *v, const struct announce *a)
 static const char other_lineage[] =
 	"SplitBrain: its members were parted from ours by a force";
 
-static const char *mode_text(uint32_t mode)
+static void mode_difference(const struct promise *theirs, const struct promise *ours,
+			    char *text, size_t size)
 {
-	static const char *const texts[] = { "sync", "near-sync", "async" };
+	char a[PROMISE_TEXT_BYTES], b[PROMISE_TEXT_BYTES];
 
-	return mode <= CONFIG_ASYNC ? texts[mode] : "unknown";
+	promise_text(theirs, a);
+	promise_text(ours, b);
+	snprintf(text, size, "its file has mode: %s, the one here %s", a, b);
 }
 
 /* The first difference, with both values where there are two; in `text`. */
 static const char *difference(const struct cluster_core *c, const struct announce *a,
 			      char *text, size_t size)
 {
+	const struct promise ours = promise_of_config(c->config);
+	const struct promise theirs = promise_make(a->mode, a->near_sync_records,
+						   a->near_sync_ms);
+
 	if (a->lease_ms != c->config->lease_ms)
 		snprintf(text, size,
 			 "its file has lease: %u, the one here %u (0: default)",
 			 a->lease_ms, c->config->lease_ms);
-	else if (a->mode != (uint32_t)c->config->mode)
-		snprintf(text, size, "its file has mode: %s, the one here %s",
-			 mode_text(a->mode), mode_text(c->config->mode));
+	else if (!promise_equal(&theirs, &ours))
+		mode_difference(&theirs, &ours, text, size);
 	else if (a->node_hash != c->config->node_hash)
 		snprintf(text, size,
 			 "its file has other hosts, witnesses, addresses or ports");

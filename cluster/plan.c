@@ -13,6 +13,8 @@
  *   copy leaves the set     production        lost, host gone or put out (D3)
  *   copy enters the set     production        COPY_READY of the host that is here
  *   copy put out, let in    production        by command
+ *   promise                 production        by command; a stricter one when every copy
+ *                                               satisfies it (M3)
  *   production none         the former one    demoted, or its generation ended
  *
  * The generation itself is promote.c's.
@@ -209,7 +211,6 @@ static bool plan_config(const struct cluster_core *c, struct view *next)
 	if (next->config_hash != c->config->hash) {
 		next->config_hash = c->config->hash;
 		next->config_version++;
-		next->mode = c->config->mode;
 		changed = true;
 	}
 	for (; next->site_count < c->config->site_count; next->site_count++) {
@@ -234,7 +235,7 @@ static bool plan_copy(const struct cluster_core *c, const struct view *base,
 	struct view_site *site = &next->site[s];
 
 	if (site->current) {
-		if (!out && !c->role.copy[s].lost &&
+		if (!out && next->promise.mode != CONFIG_ASYNC && !c->role.copy[s].lost &&
 		    h->incarnation == site->current_incarnation &&
 		    cluster_join_is_host(c, s, h->node, h->incarnation))
 			return false;
@@ -243,13 +244,29 @@ static bool plan_copy(const struct cluster_core *c, const struct view *base,
 		site->current_from = 0;
 		return true;
 	}
-	if (out || !c->role.copy[s].ready || next->mode == CONFIG_ASYNC ||
+	if (out || !c->role.copy[s].ready || next->promise.mode == CONFIG_ASYNC ||
 	    h->incarnation != c->role.copy[s].ready_incarnation ||
 	    !cluster_join_is_host(c, s, h->node, h->incarnation))
 		return false;
 	site->current = true;
 	site->current_incarnation = c->role.copy[s].ready_incarnation;
 	site->current_from = c->role.copy[s].ready_from;
+	return true;
+}
+
+/* M3: a promise that asks for no more than the one in effect can follow at once. */
+static bool plan_promise(const struct cluster_core *c, const struct view *base,
+			 struct view *next)
+{
+	const struct promise *wanted = c->role.mode_asked ? &c->role.mode : &base->wanted;
+	bool changed = !promise_equal(wanted, &base->wanted);
+
+	next->wanted = *wanted;
+	if (promise_equal(wanted, &base->promise) ||
+	    (!promise_covers(&base->promise, wanted) &&
+	     (!c->role.promise_kept || !promise_covers(&c->role.promised, wanted))))
+		return changed;
+	next->promise = *wanted;
 	return true;
 }
 
@@ -261,6 +278,7 @@ static bool plan_production(const struct cluster_core *c, const struct view *bas
 	bool changed = sites != base->disconnected;
 
 	next->disconnected = sites;
+	changed |= plan_promise(c, base, next);
 	for (uint32_t s = 0; s < next->site_count; s++)
 		if (s != c->role.site)
 			changed |= plan_copy(c, base, next, s);

@@ -18,7 +18,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-#include "cluster/internal.h"
+#include "cluster/generation.h"
 
 static bool state_change_is_legal(enum promote_state from, enum promote_state to)
 {
@@ -43,11 +43,6 @@ static void set_state(struct cluster_core *c, enum promote_state state)
 	c->promote.state = state;
 }
 
-static uint32_t own_site(const struct cluster_core *c)
-{
-	return (uint32_t)c->config->node[c->self.node].site;
-}
-
 /* ---- may it (D4) ------------------------------------------------------------------ */
 
 /* As far as the marks tell, our log reaches the end of the chain's newest generation; the
@@ -57,16 +52,24 @@ static bool reaches_clean_end(const struct cluster_core *c, const struct view *v
 	return v->clean && c->role.marks.durable >= v->clean_end;
 }
 
+/* A process that has started anew may have lost what the one before had confirmed. */
+bool cluster_promote_is_current(const struct view *v, uint32_t site, uint64_t incarnation)
+{
+	return site < v->site_count && v->site[site].current &&
+	       (v->promise.mode == CONFIG_SYNC ||
+		v->site[site].current_incarnation == incarnation);
+}
+
 enum promote_reason cluster_promote_reason(const struct cluster_core *c,
 					   const struct view *v)
 {
-	const uint32_t site = own_site(c);
+	const uint32_t site = cluster_own_site(c);
 
 	if (v->production_site == (int32_t)site)
 		return PROMOTE_SAME_SITE;
 	if (v->clean && reaches_clean_end(c, v))
 		return PROMOTE_CLEAN;
-	if (site < v->site_count && v->site[site].current)
+	if (cluster_promote_is_current(v, site, c->role.incarnation))
 		return PROMOTE_CURRENT;
 	return PROMOTE_NOT;
 }
@@ -91,32 +94,6 @@ static int32_t other_serves(const struct cluster_core *c, const struct view *v)
 	return n;
 }
 
-/* The loss that a force may cause, as far as it is known. */
-static void name_loss(const struct cluster_core *c, const struct view *v, char *text,
-		      size_t size)
-{
-	const struct node *n = v->production_node >= 0 ? &c->node[v->production_node] :
-							 NULL;
-	const uint64_t mine = c->role.marks.logged;
-	uint64_t last = v->clean ? v->clean_end : 0;
-
-	if (n != NULL && n->known && n->said.site == v->production_site &&
-	    n->said.marks.logged > last)
-		last = n->said.marks.logged;
-	if (last > mine)
-		snprintf(text, size,
-			 "at least the records %llu to %llu of %s are lost; how many "
-			 "bytes and groups, and what followed them, cannot be known",
-			 (unsigned long long)mine + 1, (unsigned long long)last,
-			 cluster_site_name(c, v->production_site));
-	else
-		snprintf(text, size,
-			 "what %s wrote after record %llu is lost; how many groups "
-			 "and bytes cannot be known",
-			 cluster_site_name(c, v->production_site),
-			 (unsigned long long)mine);
-}
-
 static bool refused_here(const struct cluster_core *c, char *text, size_t size)
 {
 	if (c->config->node[c->self.node].site == VIEW_NONE) {
@@ -129,14 +106,15 @@ static bool refused_here(const struct cluster_core *c, char *text, size_t size)
 	}
 	if (c->role.failed || c->role.barred) {
 		snprintf(text, size, "the devices of %s are not open here: %s",
-			 cluster_site_name(c, (int32_t)own_site(c)), c->role.text);
+			 cluster_site_name(c, (int32_t)cluster_own_site(c)),
+			 c->role.text);
 		return true;
 	}
-	if ((c->self.reach >> own_site(c) & 1) == 0) {
+	if ((c->self.reach >> cluster_own_site(c) & 1) == 0) {
 		snprintf(text, size,
 			 "this node does not reach the disks and the writelog of "
 			 "%s%s%s",
-			 cluster_site_name(c, (int32_t)own_site(c)),
+			 cluster_site_name(c, (int32_t)cluster_own_site(c)),
 			 c->self.reach_text[0] != 0 ? ": " : "", c->self.reach_text);
 		return true;
 	}
@@ -184,20 +162,6 @@ static bool another_serves(const struct cluster_core *c, char *text, size_t size
 	return true;
 }
 
-static void refuse_outdated(const struct cluster_core *c, const struct view *v,
-			    char *text, size_t size)
-{
-	snprintf(text, size,
-		 "%s is outdated: generation %llu of %s does not count it as "
-		 "current%s; promote %s or a current copy, or use --force: then ",
-		 cluster_site_name(c, (int32_t)own_site(c)),
-		 (unsigned long long)cluster_view_generation(v)->ordinal,
-		 cluster_site_name(c, v->production_site),
-		 v->clean ? " and it does not hold all up to the clean end" : "",
-		 cluster_site_name(c, v->production_site));
-	name_loss(c, v, text + strlen(text), size - strlen(text));
-}
-
 void cluster_promote_command(struct cluster_core *c,
 			     const struct cluster_command *command)
 {
@@ -221,7 +185,7 @@ void cluster_promote_command(struct cluster_core *c,
 	if (v != NULL && !c->confirm_due && !command->force &&
 	    c->role.devices == DEVICES_OPEN &&
 	    cluster_promote_reason(c, v) == PROMOTE_NOT) {
-		refuse_outdated(c, v, text, sizeof text);
+		cluster_promote_outdated(c, v, text, sizeof text);
 		cluster_tell(c, "mirror", c->config->mirror, "D4-outdated", "%s", text);
 		cluster_reply(c, command->id, 1, "%s", text);
 		return;
@@ -303,7 +267,7 @@ void cluster_promote_promised(struct cluster_core *c)
 	}
 	c->promote.reason = cluster_promote_reason(c, best);
 	if (c->promote.reason == PROMOTE_NOT && !c->promote.force) {
-		refuse_outdated(c, best, text, sizeof text);
+		cluster_promote_outdated(c, best, text, sizeof text);
 		refuse(c, "D4-outdated", text);
 		return;
 	}
@@ -322,45 +286,6 @@ void cluster_promote_promised(struct cluster_core *c)
 	c->role.prepare_id = o->id;
 }
 
-/* This opening of the devices has all of the view's generation, however that ended: it was
- * its production, or a current copy, or the generation is empty. */
-static bool has_all(const struct cluster_core *c, const struct view *best)
-{
-	const struct generation *g = cluster_view_generation(best);
-	const struct view_site *own = &best->site[c->role.site];
-
-	return best->clean ||
-	       (uuid_equal(&c->role.whole, &g->id) &&
-		c->role.whole_incarnation == c->role.incarnation) ||
-	       (own->current && own->current_incarnation == c->role.incarnation) ||
-	       (g->reason == GENERATION_CREATED && best->production_node == VIEW_NONE);
-}
-
-/* D4: name the promise if no current copy was reached that has not restarted. */
-static void name_promise(struct cluster_core *c)
-{
-	const struct view *best = &c->round.best, *v = &c->round.next;
-	char loss[200];
-
-	c->promote.done_text[0] = 0;
-	if (c->round.kind == ROUND_FORCE || c->promote.parted) {
-		snprintf(c->promote.done_text, sizeof c->promote.done_text,
-			 "; without a "
-			 "majority of the voters: if the others have gone on, that is a "
-			 "SplitBrain, and what one side wrote is lost");
-	} else if (c->promote.reason == PROMOTE_FORCED) {
-		name_loss(c, best, loss, sizeof loss);
-		snprintf(c->promote.done_text, sizeof c->promote.done_text, "; %s", loss);
-	} else if (cluster_view_current_sites(v) != 0 || has_all(c, best)) {
-		return;
-	} else {
-		snprintf(
-			c->promote.done_text, sizeof c->promote.done_text,
-			"; no current copy "
-			"that has not restarted was reached: only what was flushed is promised");
-	}
-}
-
 static void prepared(struct cluster_core *c, const struct fact *f)
 {
 	const struct view *best = &c->round.best;
@@ -376,18 +301,18 @@ static void prepared(struct cluster_core *c, const struct fact *f)
 		return;
 	}
 	if (c->promote.reason == PROMOTE_CLEAN && f->sequence < best->clean_end) {
-		if (best->site[c->role.site].current) {
+		if (cluster_promote_is_current(best, c->role.site, c->role.incarnation)) {
 			c->promote.reason = PROMOTE_CURRENT;
 		} else if (c->promote.force) {
 			c->promote.reason = PROMOTE_FORCED;
 		} else {
-			refuse_outdated(c, best, text, sizeof text);
+			cluster_promote_outdated(c, best, text, sizeof text);
 			refuse(c, "D4-outdated", text);
 			return;
 		}
 	}
 	cluster_generation_fill(c, f);
-	name_promise(c);
+	cluster_promote_name_loss(c);
 	/* D7: since the promises no voter has granted an older lease. */
 	c->promote.wait_until_ns = c->round.promised_ns +
 				   (uint64_t)(best->lease_ms + best->drift_ms) *
@@ -421,7 +346,7 @@ static void wait_for(struct cluster_core *c, const char *text)
 static void devices_wait(struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);
-	const struct view_host *h = v != NULL ? &v->site[own_site(c)].host : NULL;
+	const struct view_host *h = v != NULL ? &v->site[cluster_own_site(c)].host : NULL;
 	char text[240];
 
 	if (cluster_devices_are_open(c) && c->role.serve == SERVE_NONE) {
@@ -433,17 +358,18 @@ static void devices_wait(struct cluster_core *c)
 			 "waiting for %s to release the devices of %s, to be "
 			 "fenced or to restart",
 			 cluster_node_name(c, h->node),
-			 cluster_site_name(c, (int32_t)own_site(c)));
+			 cluster_site_name(c, (int32_t)cluster_own_site(c)));
 		wait_for(c, text);
 	} else if (c->role.text[0] != 0) {
 		wait_for(c, c->role.text);
 	} else if (c->promote.force && !cluster_round_can_decide(c) &&
-		   cluster_devices_mate_held(c, own_site(c)) != VIEW_NONE) {
+		   cluster_devices_mate_held(c, cluster_own_site(c)) != VIEW_NONE) {
 		snprintf(text, sizeof text,
 			 "waiting for %s to be fenced or to join: it may have taken the "
 			 "devices of %s over",
-			 cluster_node_name(c, cluster_devices_mate_held(c, own_site(c))),
-			 cluster_site_name(c, (int32_t)own_site(c)));
+			 cluster_node_name(
+				 c, cluster_devices_mate_held(c, cluster_own_site(c))),
+			 cluster_site_name(c, (int32_t)cluster_own_site(c)));
 		wait_for(c, text);
 	} else {
 		wait_for(c, cluster_round_can_decide(c) ?
@@ -507,9 +433,10 @@ static void lease_wait(struct cluster_core *c)
 		return;
 	}
 	cluster_copies_reset(c);
-	c->role.undecided_sites = 0;
 	c->role.waited = cluster_view_current_sites(v);
+	c->role.promised = v->promise;
 	o = cluster_order(c, ORDER_SERVE);
+	o->promise = v->promise;
 	o->ballot = v->ballot;
 	o->history = v->history;
 	o->sites = c->role.waited;

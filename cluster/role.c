@@ -63,6 +63,7 @@ void cluster_role_fact(struct cluster_core *c, const struct fact *f)
 	case FACT_LINK:
 	case FACT_COPY_READY:
 	case FACT_COPY_LOST:
+	case FACT_PROMISE:
 		cluster_copies_fact(c, f);
 		break;
 	case FACT_DATA:

@@ -31,7 +31,7 @@
  */
 #include <assert.h>
 
-#include "cluster/internal.h"
+#include "cluster/generation.h"
 
 static bool state_change_is_legal(enum round_state from, enum round_state to)
 {
@@ -135,11 +135,10 @@ static void propose(struct cluster_core *c)
 	v->ballot = c->round.ballot;
 	v->proposer = c->self.incarnation;
 	v->wall_ns = c->wall_ns;
-	/* D3: from the proposal on, writes wait for every copy that it names. */
-	if (uuid_equal(&cluster_view_generation(v)->id, &c->role.generation)) {
-		c->role.undecided_sites |= cluster_view_current_sites(v);
-		c->role.undecided_ballot = v->ballot;
-	}
+	/* From the proposal on, writes wait for every copy that it names, and answers
+	 * satisfy its promise. */
+	if (uuid_equal(&cluster_view_generation(v)->id, &c->role.generation))
+		cluster_copies_proposed(c, v);
 	set_state(c, ROUND_ACCEPT);
 	send_propose(c);
 }
@@ -370,9 +369,9 @@ static bool is_called_for(struct cluster_core *c)
 	if (c->role.serve >= SERVE_PREPARED && c->role.serve <= SERVE_SERVING &&
 	    c->voter.promised > newest->ballot)
 		work = true;
-	/* D3: a proposal of ours that names more copies may still stand: writes wait
-	 * for those until a greater ballot has settled it. */
-	if (v != NULL && (c->role.undecided_sites & ~cluster_view_current_sites(v)) != 0)
+	/* A proposal of ours that asks more of answers may still stand, until a greater
+	 * ballot has settled it. */
+	if (v != NULL && cluster_copies_unsettled(c, v))
 		return true;
 	if (c->confirm_own || (v != NULL && cluster_plan_next(c, v, false, &c->plan)))
 		return true;

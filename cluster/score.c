@@ -10,14 +10,15 @@
  *     fences it before it promotes
  *   hosts a copy that is current as it is, or all of a      4000 and down; 9900 and
  *     clean demote's log                                      down, if the file has an order
- *   mate of such a host                                     900 and down
- *   hosts a current copy that has restarted                 1000
+ *   mate of such a host                                     900 and down; in near-sync
+ *                                                             of a clean demote's only
+ *   hosts a current copy that has restarted                 1000, in near-sync none
  *   production's site, its devices still held elsewhere, or 10
  *     by a member to which one of them does not answer
  *
  * Never -INFINITY: that makes Pacemaker stop and restart in cycles.
  */
-#include "cluster/internal.h"
+#include "cluster/generation.h"
 
 #define SCORE_NONE INT32_MIN
 #define SCORE_SERVES 10000
@@ -89,6 +90,7 @@ int32_t cluster_score_of(const struct cluster_core *c)
 	const int32_t place = (int32_t)cluster_backup_place(c->config, c->self.node);
 	const struct view_site *s;
 	const struct node *host;
+	bool current, clean;
 
 	if (c->role.failed || c->role.barred || c->stopping || v == NULL ||
 	    site == VIEW_NONE || !c->quorate || !cluster_round_can_decide(c) ||
@@ -100,10 +102,14 @@ int32_t cluster_score_of(const struct cluster_core *c)
 	if (v->production_site == site)
 		return score_same_site(c, &s->host, place);
 	host = cluster_join_host_of(c, (uint32_t)site);
-	if (host == NULL || (!s->current && !reaches_clean_end(&host->said, v)))
+	current = cluster_promote_is_current(v, (uint32_t)site, s->host.incarnation);
+	clean = host != NULL && reaches_clean_end(&host->said, v);
+	if (host == NULL || (!current && !clean))
 		return SCORE_NONE;
+	/* To open the devices is another incarnation, which near-sync does not promote. */
 	if (s->host.node != (int32_t)c->self.node)
-		return SCORE_MATE - 10 * place;
+		return clean || v->promise.mode == CONFIG_SYNC ? SCORE_MATE - 10 * place :
+								 SCORE_NONE;
 	if (s->current && s->current_incarnation != s->host.incarnation && !v->clean)
 		return SCORE_RESTARTED;
 	return (c->config->backup_ordered ? SCORE_SAME_SITE : SCORE_CURRENT) -

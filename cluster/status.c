@@ -50,7 +50,8 @@ uint32_t cluster_status_heirs(const struct cluster_core *c)
 	uint32_t sites = 0;
 
 	for (uint32_t s = 0; v != NULL && s < v->site_count; s++)
-		if (v->production_site == (int32_t)s || v->site[s].current ||
+		if (v->production_site == (int32_t)s ||
+		    cluster_promote_is_current(v, s, v->site[s].host.incarnation) ||
 		    has_clean_end(c, v, s))
 			sites |= 1u << s;
 	return sites;
@@ -337,6 +338,8 @@ void cluster_status_get(const struct cluster_core *c, uint64_t now_ns,
 		status->mirror = v->mirror;
 		status->lineage = v->lineage;
 		status->history = v->history;
+		status->promise = v->promise;
+		status->wanted = v->wanted;
 		status->production_site = v->production_site;
 		status->production_node = cluster_status_serving_node(c);
 	}

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define VIEW_VERSION 1u
+#define VIEW_VERSION 2u
 
 /* A node or site that the configuration no longer lists. */
 static const char no_name[CONFIG_NAME_MAX] = "";
@@ -136,11 +136,13 @@ bool cluster_view_is_sound(const struct view *v)
 		return false;
 	if (v->site_count == 0 || v->site_count > CONFIG_SITE_COUNT_MAX ||
 	    v->production_site < 0 || v->production_site >= (int32_t)v->site_count ||
-	    !is_node_or_none(v->production_node) || v->mode > CONFIG_ASYNC ||
-	    v->holder_count > VIEW_HOLDER_COUNT_MAX || v->lease_ms == 0)
+	    !is_node_or_none(v->production_node) || !promise_is_sound(&v->promise) ||
+	    !promise_is_sound(&v->wanted) || v->holder_count > VIEW_HOLDER_COUNT_MAX ||
+	    v->lease_ms == 0)
 		return false;
 	for (uint32_t s = 0; s < v->site_count; s++)
-		if (!is_node_or_none(v->site[s].host.node))
+		if (!is_node_or_none(v->site[s].host.node) ||
+		    (v->site[s].current && v->promise.mode == CONFIG_ASYNC))
 			return false;
 	for (uint32_t i = 0; i < v->holder_count; i++)
 		if (v->holder[i].node < 0 || v->holder[i].node >= CONFIG_NODE_COUNT_MAX)
@@ -266,6 +268,13 @@ static void holders_codec(struct codec *c, struct view *v)
 	}
 }
 
+static void promise_codec(struct codec *c, struct promise *p)
+{
+	codec_u32(c, &p->mode);
+	codec_u32(c, &p->records);
+	codec_u32(c, &p->ms);
+}
+
 bool cluster_view_codec(struct codec *c, const struct config *config, struct view *v,
 			char *text, size_t text_size)
 {
@@ -298,9 +307,8 @@ bool cluster_view_codec(struct codec *c, const struct config *config, struct vie
 	codec_i32(c, &v->production_node);
 	codec_u64(c, &v->production_incarnation);
 	history_codec(c, &v->history);
-	codec_u32(c, &v->mode);
-	codec_u32(c, &v->near_sync_records);
-	codec_u32(c, &v->near_sync_ms);
+	promise_codec(c, &v->promise);
+	promise_codec(c, &v->wanted);
 	codec_u32(c, &v->sync_copies);
 	codec_u32(c, &v->disconnected);
 	codec_bool(c, &v->clean);

@@ -17,6 +17,7 @@
 #include "cluster/codec.h"
 #include "common/config.h"
 #include "common/identity.h"
+#include "common/promise.h"
 
 #define VIEW_NONE (-1) /* no node, no site */
 #define VIEW_HOLDER_COUNT_MAX 4
@@ -72,12 +73,12 @@ struct view {
 	int32_t production_node;         /* VIEW_NONE: demoted, or never promoted */
 	uint64_t production_incarnation; /* of its devices' opening */
 	struct history history; /* the chain; newest: the generation of this view */
-	uint32_t mode;          /* enum config_mode */
-	uint32_t near_sync_records, near_sync_ms; /* the bound; 0: not in that mode */
-	uint32_t sync_copies;  /* of M copies, so many answer; 0: all */
-	uint32_t disconnected; /* bit per site put out by `disconnect` */
-	bool clean;            /* production ended by a drained demote ... */
-	uint64_t clean_end;    /* ... its log ends with this sequence */
+	struct promise promise; /* M3: what answered writes have behind them ... */
+	struct promise wanted;  /* ... and will have, by the last command */
+	uint32_t sync_copies;   /* of M copies, so many answer; 0: all */
+	uint32_t disconnected;  /* bit per site put out by `disconnect` */
+	bool clean;             /* production ended by a drained demote ... */
+	uint64_t clean_end;     /* ... its log ends with this sequence */
 	uint32_t lease_ms, drift_ms;
 	/* D7: productions that may still answer under a lease of an older
 	 * generation, because no later production has waited it out. More than

@@ -205,8 +205,7 @@ void mirror_demote_pump(struct mirror_engine *m)
 	if (m->open.requests.pending_count > 0 || m->open.requests.waiting.head != NULL ||
 	    !reads_are_done(m))
 		return;
-	if (mirror_ack_everywhere(&m->open.requests.ack)->durable >=
-	    m->open.marks.last) {
+	if (mirror_ack_everywhere(&m->open.requests.ack)->durable >= m->open.marks.last) {
 		if (is_followed(m))
 			mark_clean(m);
 	} else if (m->memory.records[m->open.marks.last % RECORDS_MAX].header.type !=

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/generation.h"
 #include "mirror/line/history.h"
 #include "tests/unit/solo.h"
 

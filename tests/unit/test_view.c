@@ -55,9 +55,8 @@ static void fill_everything(void)
 	view.production_site = 1;
 	view.production_node = 3;
 	view.production_incarnation = 26;
-	view.mode = CONFIG_NEAR_SYNC;
-	view.near_sync_records = 27;
-	view.near_sync_ms = 28;
+	view.promise = promise_make(CONFIG_NEAR_SYNC, 27, 28);
+	view.wanted = promise_make(CONFIG_NEAR_SYNC, 27, 33);
 	view.sync_copies = 29;
 	view.disconnected = 1;
 	view.clean = true;
