@@ -253,6 +253,29 @@ static void check_memory(struct checker *c)
 		(unsigned long long)(limits.memory_bytes_least + (1 << 20) - 1) >> 20);
 }
 
+/* ---- the promise ----------------------------------------------------------- */
+
+static void check_mode(struct checker *c)
+{
+	struct config *config = c->config;
+
+	if (config->mode == CONFIG_ASYNC)
+		config_error_add(c->errors, c->path, &c->places->mode, "mode",
+				 "mode async is not available in this version; expected "
+				 "sync or near-sync");
+	else if (config->mode == CONFIG_SYNC && c->places->near_sync.line != 0)
+		config_error_add(
+			c->errors, c->path, &c->places->near_sync, "near-sync",
+			"is the bound of mode near-sync; expected none with mode "
+			"sync");
+	else if (config->mode == CONFIG_NEAR_SYNC && c->places->near_sync.line == 0)
+		config->near_sync_records = CONFIG_NEAR_SYNC_RECORDS;
+	else if (config->mode == CONFIG_NEAR_SYNC && config->near_sync_records == 0 &&
+		 config->near_sync_ms == 0)
+		config_error_add(c->errors, c->path, &c->places->near_sync, "near-sync",
+				 "names no bound; expected records, ms, or both");
+}
+
 void config_check(const char *path, struct config *config, struct config_places *places,
 		  struct config_errors *errors)
 {
@@ -260,11 +283,7 @@ void config_check(const char *path, struct config *config, struct config_places 
 		.path = path, .config = config, .places = places, .errors = errors
 	};
 
-	if (config->mode != CONFIG_SYNC)
-		config_error_add(
-			errors, path, &places->mode, "mode",
-			"mode %s is not available in this version; expected sync",
-			config->mode == CONFIG_ASYNC ? "async" : "near-sync");
+	check_mode(&c);
 	if (config->order == CONFIG_ORDER_FLUSH)
 		config_error_add(errors, path, &places->order, "order",
 				 "order flush is not available in this version; expected "
@@ -348,6 +367,10 @@ void config_hash(struct config *config)
 	add_text(&config->hash, config->mirror);
 	add_number(&config->hash, config->cluster);
 	add_number(&config->hash, config->mode);
+	if (config->mode == CONFIG_NEAR_SYNC) {
+		add_number(&config->hash, config->near_sync_records);
+		add_number(&config->hash, config->near_sync_ms);
+	}
 	add_number(&config->hash, config->lease_ms);
 	add_number(&config->hash, config->node_hash);
 	add_number(&config->hash, config->site_hash);

@@ -89,10 +89,24 @@ static void print_addresses(const struct config *c, FILE *out)
 	}
 }
 
+static void print_near_sync(const struct config *c, FILE *out)
+{
+	if (c->mode != CONFIG_NEAR_SYNC)
+		return;
+	fputs("near-sync: {", out);
+	if (c->near_sync_records != 0)
+		fprintf(out, "records: %u%s", c->near_sync_records,
+			c->near_sync_ms != 0 ? ", " : "");
+	if (c->near_sync_ms != 0)
+		fprintf(out, "ms: %u", c->near_sync_ms);
+	fputs("}\n", out);
+}
+
 void config_print_yaml(const struct config *c, FILE *out)
 {
-	fprintf(out, "mirror: \"%s\"\nmode: %s\ncluster: %s\nport: %u\n", c->mirror,
-		config_mode_words[c->mode], c->cluster ? "corosync" : "none",
+	fprintf(out, "mirror: \"%s\"\nmode: %s\n", c->mirror, config_mode_words[c->mode]);
+	print_near_sync(c, out);
+	fprintf(out, "cluster: %s\nport: %u\n", c->cluster ? "corosync" : "none",
 		(unsigned)c->port);
 	print_sites(c, out);
 	print_backup_order(c, out);
@@ -162,6 +176,11 @@ static json_t *nodes_json(const struct config *c)
 	return nodes;
 }
 
+static json_t *bound_json(uint32_t number)
+{
+	return number != 0 ? json_integer(number) : json_null();
+}
+
 json_t *config_json(const struct config *c)
 {
 	json_t *sites = json_array();
@@ -171,14 +190,16 @@ json_t *config_json(const struct config *c)
 	for (uint32_t s = 0; s < c->site_count; s++)
 		json_array_append_new(sites, site_json(c, s));
 	return json_pack(
-		"{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, "
-		"s:i, s:o, "
+		"{s:s, s:s, s:{s:o, s:o}, s:s, s:i, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:i, "
+		"s:i, s:i, s:i, s:o, "
 		"s:{s:i, s:i}, s:I, s:o, s:s}",
-		"mirror", c->mirror, "mode", config_mode_words[c->mode], "cluster",
-		c->cluster ? "corosync" : "none", "port", c->port, "sites", sites,
-		"nodes", nodes_json(c), "backup_order", backup_order_json(c), "order",
-		config_order_words[c->order], "attach", config_attach_words[c->attach],
-		"unprotected", config_unprotected_words[c->unprotected], "on_no_quorum",
+		"mirror", c->mirror, "mode", config_mode_words[c->mode], "near_sync",
+		"records", bound_json(c->near_sync_records), "ms",
+		bound_json(c->near_sync_ms), "cluster", c->cluster ? "corosync" : "none",
+		"port", c->port, "sites", sites, "nodes", nodes_json(c), "backup_order",
+		backup_order_json(c), "order", config_order_words[c->order], "attach",
+		config_attach_words[c->attach], "unprotected",
+		config_unprotected_words[c->unprotected], "on_no_quorum",
 		config_no_quorum_words[c->on_no_quorum], "device_timeout_ms",
 		c->device_timeout_ms, "copy_timeout_ms", c->copy_timeout_ms,
 		"frozen_timeout_ms", c->frozen_timeout_ms, "demote_drain_ms",

@@ -275,6 +275,29 @@ static void take_tasks(struct config_reader *r, yaml_node_t *node,
 	config_walk(r, node, keys, r->config, NULL);
 }
 
+static void take_near_sync(struct config_reader *r, yaml_node_t *node,
+			   const struct config_key *key, void *at)
+{
+	static const struct config_key keys[] = {
+		{ .name = "records",
+		  .take = config_take_number,
+		  CONFIG_FIELD(struct config, near_sync_records),
+		  .min = 1,
+		  .max = CONFIG_NEAR_SYNC_RECORDS_MAX,
+		  .expected = "a number from 1 to 30000" },
+		{ .name = "ms",
+		  .take = config_take_number,
+		  CONFIG_FIELD(struct config, near_sync_ms),
+		  .min = 1,
+		  .max = CONFIG_NEAR_SYNC_MS_MAX,
+		  .expected = "milliseconds, from 1 to 3600000" },
+		{ 0 },
+	};
+
+	(void)key, (void)at;
+	config_walk(r, node, keys, r->config, NULL);
+}
+
 static void take_spin(struct config_reader *r, yaml_node_t *node,
 		      const struct config_key *key, void *at)
 {
@@ -303,7 +326,11 @@ static const struct config_key file_keys[] = {
 	  CONFIG_PLACE(struct config_places, mode),
 	  .required = true,
 	  .words = config_mode_words,
-	  .expected = "sync" },
+	  .expected = "sync or near-sync" },
+	{ .name = "near-sync",
+	  .take = take_near_sync,
+	  CONFIG_PLACE(struct config_places, near_sync),
+	  .expected = "records, ms, or both" },
 	{ .name = "cluster",
 	  .take = take_cluster,
 	  CONFIG_FIELD(struct config, cluster),

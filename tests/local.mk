@@ -11,6 +11,7 @@ unit_tests = \
 	tests/unit/test_attach \
 	tests/unit/test_cluster \
 	tests/unit/test_config \
+	tests/unit/test_config_mode \
 	tests/unit/test_control \
 	tests/unit/test_crc \
 	tests/unit/test_create \
@@ -161,6 +162,7 @@ tests_unit_test_voter_format_SOURCES = tests/unit/test_voter_format.c $(members)
 
 # What has to do with agent/.
 tests_unit_test_config_LDADD = $(agent_test_libraries)
+tests_unit_test_config_mode_LDADD = $(agent_test_libraries)
 tests_unit_test_control_LDADD = $(agent_test_libraries)
 tests_unit_test_create_LDADD = $(agent_test_libraries)
 tests_unit_test_devices_LDADD = $(agent_test_libraries)

@@ -263,13 +263,13 @@ static const struct {
 } bad[] = {
 	/* keys */
 	{ "mode: sync\n", "mode: sync\nmdoe: x\n",
-	  ":4:1: mdoe: is not a key here; expected one of mirror, mode, cluster, port, "
-	  "sites, witnesses, backup-order, addresses, order, attach, unprotected, "
+	  ":4:1: mdoe: is not a key here; expected one of mirror, mode, near-sync, "
+	  "cluster, port, sites, witnesses, backup-order, addresses, order, attach, unprotected, "
 	  "on-no-quorum, copy-timeout, frozen-timeout, demote-drain, device-timeout, "
 	  "bypass-at, lease, tasks, memory, spin" },
 	{ "mode: sync\n", "mode: sync\nport: 1\n",
 	  ":5:1: port: is given twice, first in line 4; expected it once" },
-	{ "mode: sync\n", "", ":2:1: mode: is missing; expected sync" },
+	{ "mode: sync\n", "", ":2:1: mode: is missing; expected sync or near-sync" },
 	{ "mirror: data\n", "",
 	  ":2:1: mirror: is missing; expected the mirror's name, as in NAME.yaml" },
 	{ "    hosts: [n1, n2]\n", "",
@@ -300,11 +300,13 @@ static const struct {
 	{ "mirror: data", "mirror: a/b",
 	  ":2:9: mirror: is \"a/b\"; expected a name: 1 to 63 letters, digits, '.', '_' "
 	  "and '-', the first a letter or digit" },
-	{ "mode: sync", "mode: fast", ":3:7: mode: is \"fast\"; expected sync" },
-	{ "mode: sync", "mode: async",
-	  ":3:7: mode: mode async is not available in this version; expected sync" },
-	{ "mode: sync", "mode: near-sync",
-	  ":3:7: mode: mode near-sync is not available in this version; expected sync" },
+	{ "mode: sync", "mode: fast",
+	  ":3:7: mode: is \"fast\"; expected sync or near-sync" },
+	{ "port: 7790", "near-sync: {ms: 5}",
+	  ":4:12: near-sync: is the bound of mode near-sync; expected none with mode "
+	  "sync" },
+	{ "mode: sync", "mode: near-sync\nnear-sync: {}",
+	  ":4:12: near-sync: names no bound; expected records, ms, or both" },
 	{ "port: 7790", "order: flush",
 	  ":4:8: order: order flush is not available in this version; expected strict or "
 	  "log" },

@@ -1,0 +1,86 @@
+/* test_config_mode.c - the mode of a configuration, and its bound. (test_config.c: the rest.) */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/config.h"
+
+static const char rest[] =
+	"mirror: data\n"
+	"sites:\n"
+	"  - {name: paris, hosts: [n1], writelog: /l, disks: [{name: d, path: /d}]}\n";
+
+static struct config config;
+static struct config_errors errors;
+
+static int load_text(const char *text)
+{
+	char path[] = "/tmp/hamirror-test-config-XXXXXX";
+	const int fd = mkstemp(path);
+	int result;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	result = config_load(path, &config, &errors);
+	unlink(path);
+	return result;
+}
+
+static void loads(const char *mode)
+{
+	char text[1024];
+
+	snprintf(text, sizeof text, "%s%s\n", rest, mode);
+	if (load_text(text) != 0)
+		ck_abort_msg("%s: %s", mode, errors.entry[0].text);
+}
+
+START_TEST(near_sync_has_a_bound)
+{
+	static const struct {
+		const char *text;
+		uint32_t records, ms;
+	} says[] = {
+		{ "mode: near-sync", 1000, 0 },
+		{ "mode: near-sync\nnear-sync: {records: 30000}", 30000, 0 },
+		{ "mode: near-sync\nnear-sync: {ms: 200}", 0, 200 },
+		{ "mode: near-sync\nnear-sync: {records: 1, ms: 3600000}", 1, 3600000 },
+	};
+	char *shown = NULL;
+	uint64_t hash;
+	size_t length;
+	FILE *out;
+
+	loads(says[_i].text);
+	ck_assert_int_eq(config.mode, CONFIG_NEAR_SYNC);
+	ck_assert_uint_eq(config.near_sync_records, says[_i].records);
+	ck_assert_uint_eq(config.near_sync_ms, says[_i].ms);
+	hash = config.hash;
+	out = open_memstream(&shown, &length);
+	config_print_yaml(&config, out);
+	fclose(out);
+	ck_assert_int_eq(load_text(shown), 0);
+	ck_assert_uint_eq(config.hash, hash);
+	free(shown);
+	loads(says[(_i + 1) % 4].text); /* all nodes must agree on it */
+	ck_assert_uint_ne(config.hash, hash);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("mode");
+	Suite *s = suite_create("agent");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_loop_test(tc, near_sync_has_a_bound, 0, 4);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
