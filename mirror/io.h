@@ -92,6 +92,7 @@ struct mirror_request {
 	/* the core's: */
 	uint64_t sequence;                 /* its record; 0: it has none (yet) */
 	uint64_t stable_sequence;          /* a flush's, FUA: answered once durable */
+	uint64_t came_ns;
 	uint32_t part_count;               /* log reads etc. still under way */
 	uint32_t state;
 	struct mirror_request *next;
@@ -120,6 +121,7 @@ struct mirror_frame {
 	uint32_t data_bytes;
 	const uint8_t *data;
 	void *owner;                       /* the core's: whose data, to unpin */
+	bool refresh;                      /* ... and that it is a refresh record's */
 	struct mirror_frame *next;
 	uint8_t head[32 + MIRROR_FRAME_BODY_MAX];
 };

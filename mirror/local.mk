@@ -78,6 +78,8 @@ libmirror_la_SOURCES = \
 	mirror/engine/test_view.c \
 	mirror/engine/test_view.h \
 	mirror/engine/watch.c \
+	mirror/engine/yield.c \
+	mirror/engine/yield.h \
 	mirror/engine/watch.h \
 	mirror/engine/evidence.c \
 	mirror/engine/evidence.h \

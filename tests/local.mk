@@ -82,7 +82,8 @@ unit_tests = \
 	tests/unit/test_view \
 	tests/unit/test_voter_format \
 	tests/unit/test_voter_file_driver \
-	tests/unit/test_wire
+	tests/unit/test_wire \
+	tests/unit/test_yield
 
 # The drivers under a scripted core, which stands in for the engine's objects.
 driver_test_libraries = libmirror_drivers.la libmirror.la libcommon.la $(CHECK_LIBS)

@@ -15,6 +15,14 @@ static bool lease_holds(const struct mirror_engine *m)
 	       (m->state == ENGINE_SERVING || m->state == ENGINE_DEMOTING);
 }
 
+static void answer(struct mirror_engine *m, struct mirror_request *r)
+{
+	if (r->result == 0)
+		mirror_yield_answered(&m->open.yield, mirror_request_kind(r),
+				      m->now_ns - r->came_ns, m->now_ns);
+	fifo_push(&m->out->answer, r);
+}
+
 void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
 			   int32_t result)
 {
@@ -22,7 +30,7 @@ void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
 	if (result == 0 && !lease_holds(m))
 		fifo_push(&m->open.requests.answers_held, r);
 	else
-		fifo_push(&m->out->answer, r);
+		answer(m, r);
 }
 
 static void acknowledge(struct mirror_engine *m, struct mirror_request *q)

@@ -30,7 +30,8 @@
 #define LINK_BYTES_MAX (8u << 20)
 #define LINK_READ_BYTES (512u * 1024) /* catch-up reads of the log */
 #define FRAMES_MAX (LINK_FRAMES_MAX * 4)
-#define REFRESH_READS_MAX 4u
+#define REFRESH_READS_MAX 16u         /* of one copy; engine/yield.h bounds their bytes */
+#define REFRESH_LINE_BYTES (4u << 20) /* of one copy, not yet handed to the line */
 #define SCAN_BYTES (1u << 20)
 #define RESERVE_BUFFERS 4u /* of the largest size: replays and greetings go on */
 #define HEARTBEAT_NS (500 * NS_PER_MS)

@@ -46,6 +46,7 @@ void mirror_clients_done(struct mirror_engine *m, int32_t error)
 			return;
 		}
 		mirror_engine_set_state(m, ENGINE_SERVING);
+		mirror_yield_init(&m->open.yield);
 		mirror_undo_forget(m);
 		f = mirror_engine_fact(m, FACT_SERVING);
 		f->order_id = m->open.serve.order_id;

@@ -27,6 +27,7 @@ struct mirror_frame *mirror_frame_get(struct mirror_engine *m, uint32_t link)
 	f->next = NULL;
 	f->link = link;
 	f->owner = NULL;
+	f->refresh = false;
 	f->data = NULL;
 	f->data_bytes = 0;
 	return f;
@@ -48,6 +49,8 @@ void mirror_frame_sent(struct mirror_engine *m, struct mirror_frame *f)
 
 	l->frame_count--;
 	l->byte_count -= f->head_bytes + f->data_bytes;
+	if (f->refresh)
+		mirror_refresh_sent(l, f->data_bytes);
 	if (f->owner == l)
 		l->read_pin_count--;
 	else if (f->owner == m)

@@ -48,6 +48,7 @@ struct engine_link {
 	uint64_t marks_sent_ns;
 	uint32_t frame_count; /* queued with the driver */
 	uint64_t byte_count;
+	uint64_t refresh_bytes; /* of its refresh, read and not yet handed to the line */
 	struct mirror_io read_io; /* catch-up */
 	struct iovec read_iov;
 	uint8_t *read_buffer;

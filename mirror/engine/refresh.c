@@ -259,6 +259,53 @@ static bool has_buffers(const struct mirror_engine *m, const struct engine_peer 
 		       mirror_pool_bytes_total(m->buffers.pool) / 4;
 }
 
+/* Clients come first (engine/yield.h), unless they wait for the refresh themselves. And
+ * what a line has no room for would be read from the log again. */
+static bool may_read(struct mirror_engine *m, const struct engine_peer *p, uint64_t bytes)
+{
+	const struct engine_link *l = &m->link[p->link];
+	uint64_t oldest_ns[MIRROR_YIELD_KIND_COUNT], again_ns = UINT64_MAX;
+
+	if (l->refresh_bytes > 0 && l->refresh_bytes + bytes > REFRESH_LINE_BYTES)
+		return false;
+	if (mirror_pace_waits(m))
+		return m->open.yield.under_way_bytes < MIRROR_YIELD_BYTES_MAX;
+	mirror_requests_oldest(m, oldest_ns);
+	if (mirror_yield_allows(&m->open.yield, bytes, m->now_ns, oldest_ns, &again_ns))
+		return true;
+	mirror_engine_wake(m, again_ns);
+	return false;
+}
+
+static void read_begins(struct mirror_engine *m, struct engine_peer *p, uint64_t bytes)
+{
+	p->refresh.starved = false;
+	p->refresh.reads++;
+	m->open.reading.refresh_count++;
+	m->link[p->link].refresh_bytes += bytes;
+	mirror_yield_begin(&m->open.yield, bytes, m->now_ns);
+}
+
+/* No data of the read goes into log and line. */
+static void read_brings_nothing(struct mirror_engine *m, const struct engine_read *rd)
+{
+	mirror_yield_end(&m->open.yield, rd->length_bytes);
+	mirror_refresh_sent(&m->link[rd->refresh_link], rd->length_bytes);
+	mirror_pool_put(m->buffers.pool, rd->data);
+}
+
+void mirror_refresh_logged(struct mirror_engine *m, const struct mirror_header *h)
+{
+	if (m->state == ENGINE_SERVING && (h->flags & MIRROR_RECORD_REFRESH) != 0)
+		mirror_yield_end(&m->open.yield, h->data_bytes);
+}
+
+void mirror_refresh_sent(struct engine_link *l, uint64_t bytes)
+{
+	/* A refresh record may be another copy's, or of an earlier link. */
+	l->refresh_bytes -= bytes < l->refresh_bytes ? bytes : l->refresh_bytes;
+}
+
 /* Begin reading the next extents. False: clients have to wait until that is possible
  * (engine/pace.c). */
 static bool copy_extents(struct mirror_engine *m, uint32_t site)
@@ -277,6 +324,8 @@ static bool copy_extents(struct mirror_engine *m, uint32_t site)
 		}
 		if (!has_room(m))
 			return p->refresh.reads > 0;
+		if (!may_read(m, p, run.length_bytes))
+			return true;
 		data = has_buffers(m, p) ? mirror_pool_get(m->buffers.pool,
 							   (uint32_t)run.length_bytes) :
 					   NULL;
@@ -288,8 +337,7 @@ static bool copy_extents(struct mirror_engine *m, uint32_t site)
 			return p->refresh.reads > 0;
 		}
 		p->refresh.map_cursor = run.next_extent;
-		p->refresh.reads++;
-		m->open.reading.refresh_count++;
+		read_begins(m, p, run.length_bytes);
 	}
 	return true;
 }
@@ -320,14 +368,14 @@ void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 	m->open.reading.refresh_count--;
 	if (result != 0 || p->refresh.phase != REFRESH_COPYING ||
 	    p->link != rd->refresh_link || m->state != ENGINE_SERVING) {
-		mirror_pool_put(m->buffers.pool, rd->data);
+		read_brings_nothing(m, rd);
 		return;
 	}
 	if (bytes_are_zero(rd->data, rd->length_bytes)) {
 		h.type = MIRROR_RECORD_ZERO; /* holes stay holes */
 		h.flags |= MIRROR_RECORD_MAY_DEALLOCATE;
 		h.data_bytes = 0;
-		mirror_pool_put(m->buffers.pool, rd->data);
+		read_brings_nothing(m, rd);
 		rd->data = NULL;
 	}
 	mirror_record_stamp(m, &h, rd->data);

@@ -8,6 +8,7 @@
 #include "mirror/io.h"
 #include "mirror/log/record.h"
 
+struct engine_link;
 struct engine_read;
 struct mirror_engine;
 struct order;
@@ -51,6 +52,10 @@ bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
 			   uint64_t offset_bytes, uint64_t length_bytes);
 void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 			      int32_t result);
+/* A record of a refresh is in this log, and so no longer in the way of clients'. */
+void mirror_refresh_logged(struct mirror_engine *m, const struct mirror_header *h);
+/* `bytes` of a refresh are handed to the line. */
+void mirror_refresh_sent(struct engine_link *l, uint64_t bytes);
 void mirror_refresh_pump(struct mirror_engine *m);
 bool mirror_refresh_ends(const struct mirror_engine *m, uint32_t site);
 

@@ -158,9 +158,42 @@ static void begin(struct mirror_engine *m, struct mirror_request *q)
 		stamp_request(m, q);
 }
 
+enum mirror_yield_kind mirror_request_kind(const struct mirror_request *q)
+{
+	if (q->type == MIRROR_REQUEST_READ)
+		return MIRROR_YIELD_READ;
+	return q->type == MIRROR_REQUEST_FLUSH || q->fua ? MIRROR_YIELD_FLUSH :
+							   MIRROR_YIELD_WRITE;
+}
+
+void mirror_requests_oldest(const struct mirror_engine *m,
+			    uint64_t oldest_ns[MIRROR_YIELD_KIND_COUNT])
+{
+	const struct mirror_request *heads[] = {
+		m->open.requests.waiting.head,
+		m->open.requests.writes_pending.head,
+		m->open.requests.flushes_pending.head,
+		m->open.requests.reads_waiting.head,
+	};
+
+	for (uint32_t i = 0; i < MIRROR_YIELD_KIND_COUNT; i++)
+		oldest_ns[i] = 0;
+	for (uint32_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+		uint64_t *oldest;
+
+		if (heads[i] == NULL)
+			continue;
+		oldest = &oldest_ns[mirror_request_kind(heads[i])];
+		if (*oldest == 0 || heads[i]->came_ns < *oldest)
+			*oldest = heads[i]->came_ns;
+	}
+}
+
 void mirror_request_take(struct mirror_engine *m, struct mirror_request *q)
 {
 	q->sequence = 0;
+	q->came_ns = m->now_ns;
+	mirror_yield_asked(&m->open.yield, m->now_ns);
 	if (m->state != ENGINE_SERVING || m->open.failed) {
 		mirror_request_answer(m, q, -ESHUTDOWN);
 		return;

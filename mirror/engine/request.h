@@ -9,6 +9,7 @@
 #include "mirror/io.h"
 #include "mirror/log/record.h"
 #include "mirror/engine/stamp.h"
+#include "mirror/engine/yield.h"
 
 struct mirror_engine;
 
@@ -34,7 +35,13 @@ struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
 bool mirror_record_is_clients(const struct mirror_header *h);
 void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8_t *data,
 			 enum mirror_record_state state);
+/* What its latency is compared with. */
+enum mirror_yield_kind mirror_request_kind(const struct mirror_request *q);
 void mirror_request_take(struct mirror_engine *m, struct mirror_request *q);
+/* When the oldest one of each kind has come that is not answered and not being read; 0:
+ * there is none. */
+void mirror_requests_oldest(const struct mirror_engine *m,
+			    uint64_t oldest_ns[MIRROR_YIELD_KIND_COUNT]);
 void mirror_requests_pump(struct mirror_engine *m);
 void mirror_requests_fail(struct mirror_engine *m, int32_t result);
 void mirror_client_gone(struct mirror_engine *m, const void *client);

@@ -42,6 +42,7 @@ static bool send_record(struct mirror_engine *m, uint32_t number,
 	if (f == NULL)
 		return false;
 	mirror_wire_record(f, h, data);
+	f->refresh = (h->flags & MIRROR_RECORD_REFRESH) != 0;
 	if (data != NULL) {
 		f->owner = owner;
 		if (owner == m)

@@ -51,6 +51,7 @@
 #include "mirror/engine/trust.h"
 #include "mirror/engine/undo.h"
 #include "mirror/engine/watch.h"
+#include "mirror/engine/yield.h"
 #include "mirror/line/history.h"
 #include "mirror/engine/index.h"
 #include "mirror/log/map.h"
@@ -127,6 +128,7 @@ struct engine_open {
 	struct engine_requests requests;
 	struct mirror_index index[CONFIG_DISK_COUNT_MAX]; /* of records not yet home */
 	struct engine_reading reading;
+	struct mirror_yield yield;
 	struct engine_log log;
 	struct engine_home home;
 	struct engine_free free;

@@ -366,6 +366,55 @@ START_TEST(refresh_ends_under_load)
 }
 END_TEST
 
+/* Data of refreshes in production's log write, or waiting for the next one. */
+static uint64_t unlogged_bytes(const struct mirror_engine *m)
+{
+	uint64_t bytes = 0;
+
+	for (uint64_t s = m->open.marks.logged + 1; s <= m->open.marks.last; s++) {
+		const struct mirror_header *h =
+			&m->memory.records[s % RECORDS_MAX].header;
+
+		if ((h->flags & MIRROR_RECORD_REFRESH) != 0)
+			bytes += h->data_bytes;
+	}
+	return bytes;
+}
+
+static bool is_refreshed_in_bounds(struct pair *p, uint32_t site)
+{
+	const struct mirror_engine *m = p->site[site].engine;
+
+	ck_assert_uint_le(unlogged_bytes(m), m->open.yield.under_way_bytes);
+	ck_assert_uint_le(m->open.yield.under_way_bytes, MIRROR_YIELD_BYTES_MAX);
+	ck_assert_uint_le(m->open.reading.refresh_count, REFRESH_READS_MAX);
+	return is_refreshed(p, site);
+}
+
+/* A client's write stands in the log behind what was stamped before it: what counts as
+ * under way (engine/yield.h) is what stands there, until the refresh has ended, and then
+ * nothing is left of it. */
+START_TEST(what_stands_before_clients_is_counted)
+{
+	struct pair *p = pair_level((uint64_t)_i + 6000, 2, 8u << 20);
+
+	p->bare_check_every = 0;
+	p->span_bytes = PAIR_DISK_BYTES;
+	pair_load(p, 0, 4000);
+	away(p, 500);
+	pair_blank(p, 1);
+	pair_start(p, 1);
+	p->site[0].log.slow = 32;
+	ck_assert(pair_run_until(p, 400000, is_refreshing, 0));
+	ck_assert(pair_run_until(p, 400000, is_refreshed_in_bounds, 0));
+	p->site[0].log.slow = 0;
+	ck_assert(pair_run_until(p, 400000, pair_is_level, 0));
+	pair_settle(p, 0);
+	ck_assert_uint_eq(p->site[0].engine->open.yield.under_way_bytes, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 /* G7: a line that takes less than clients write, who do not wait for it yet: its copy
  * becomes current all the same. */
 START_TEST(an_outrun_copy_becomes_current)
@@ -419,6 +468,7 @@ int main(void)
 	tcase_add_test(tc, an_outrun_copy_is_waited_for_within_copy_timeout);
 	tcase_add_loop_test(tc, an_outrun_copy_becomes_current, 0, SEEDS);
 	tcase_add_loop_test(tc, refresh_ends_under_load, 0, SEEDS);
+	tcase_add_loop_test(tc, what_stands_before_clients_is_counted, 0, SEEDS);
 	suite_add_tcase(s, anew);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
