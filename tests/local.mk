@@ -214,6 +214,8 @@ tests_sim_sim_SOURCES = \
 	tests/sim/check_g6.c \
 	tests/sim/check_g7.c \
 	tests/sim/check_g8.c \
+	tests/sim/check_m.c \
+	tests/sim/check_m.h \
 	tests/sim/check_undo.c \
 	tests/sim/check_w.c \
 	tests/sim/checker.h \
@@ -246,6 +248,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario_leases.c \
 	tests/sim/scenario_line.c \
 	tests/sim/scenario_log.c \
+	tests/sim/scenario_modes.c \
 	tests/sim/scenario_play.c \
 	tests/sim/scenario_promotion.c \
 	tests/sim/scenario_refresh.c \

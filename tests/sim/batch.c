@@ -47,14 +47,14 @@ static void bound_run(void)
 	setitimer(ITIMER_VIRTUAL, &t, NULL);
 }
 
-static void work(int fd, uint64_t first, uint64_t last, bool alone)
+static void work(int fd, uint64_t first, uint64_t last, enum sim_world world)
 {
 	static struct sim_plan plan;
 	static struct report r;
 
 	for (uint64_t seed = first; seed <= last; seed++) {
 		bound_run();
-		sim_plan_draw(&plan, seed, alone);
+		sim_plan_draw(&plan, seed, world);
 		memset(&r, 0, sizeof r);
 		r.seed = seed;
 		sim_run_plan(seed, &plan, false, &r.result);
@@ -64,7 +64,7 @@ static void work(int fd, uint64_t first, uint64_t last, bool alone)
 	exit(0); /* not at once: a build with gcov counts then */
 }
 
-static void start(struct worker *w, uint64_t first, uint64_t last, bool alone)
+static void start(struct worker *w, uint64_t first, uint64_t last, enum sim_world world)
 {
 	int fds[2];
 
@@ -76,7 +76,7 @@ static void start(struct worker *w, uint64_t first, uint64_t last, bool alone)
 	w->pid = fork();
 	if (w->pid == 0) {
 		close(fds[0]);
-		work(fds[1], first, last, alone);
+		work(fds[1], first, last, world);
 	}
 	close(fds[1]);
 	w->fd = fds[0];
@@ -116,9 +116,10 @@ static void finished(struct sim_batch *b, uint64_t seed, const struct sim_result
 	if (!r->failed)
 		return;
 	b->failed++;
-	printf("FAILED  %sseed %llu: %s: %s\n", b->alone ? "alone, " : "",
-	       (unsigned long long)seed, r->guarantee, r->text);
-	sim_shrink(seed, b->alone, r);
+	printf("FAILED  %s%sseed %llu: %s: %s\n", sim_world_name(b->world),
+	       b->world != SIM_CLUSTER ? ", " : "", (unsigned long long)seed,
+	       r->guarantee, r->text);
+	sim_shrink(seed, b->world, r);
 }
 
 /* False: the worker has ended. */
@@ -143,7 +144,7 @@ static bool hear(struct sim_batch *b, struct worker *w)
 		aborted(&r.result, status);
 		finished(b, w->seed, &r.result);
 		if (w->seed < w->last) { /* the seeds that it would have run */
-			start(w, w->seed + 1, w->last, b->alone);
+			start(w, w->seed + 1, w->last, b->world);
 			return true;
 		}
 	}
@@ -165,7 +166,7 @@ static void feed(struct sim_batch *b, struct worker *w)
 
 	if (b->runs > 0 && b->next + count > b->first + b->runs)
 		count = b->first + b->runs - b->next;
-	start(w, b->next, b->next + count - 1, b->alone);
+	start(w, b->next, b->next + count - 1, b->world);
 	b->next += count;
 }
 

@@ -59,6 +59,8 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 	if (m->state != ENGINE_IDLE || m->failed || m->cutting ||
 	    m->incarnation != v->site[site].current_incarnation)
 		return;
+	if (v->promise.mode != CONFIG_SYNC)
+		return; /* check_m.c */
 	if (m->marks->logged < sequence)
 		sim_violate(w, guarantee,
 			    "n%u answers with sequence %llu, and copy %u, current by "

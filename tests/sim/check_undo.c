@@ -2,7 +2,8 @@
  * its log without which a later generation was opened. If clients had been told of them, that
  * is a force's doing, and an operator has given them up: by `connect --discard`, or by a force
  * here. The site that took over may have lost unflushed records to a power cut, and its
- * promotion says so (D4): then only flushed records count.
+ * promotion says so (D4): then only flushed records count. Or it took over within the bound
+ * of near-sync (M4), which check_g4.c has judged.
  */
 #include "mirror/engine/test_view.h"
 #include "tests/sim/sim.h"
@@ -23,13 +24,24 @@ static bool any_tainted(const struct sim *w)
 	return false;
 }
 
+/* M4: did a copy take over there within the bound of near-sync? */
+static bool is_within_bound(const struct sim *w, uint64_t keep)
+{
+	for (uint32_t i = 0; i < w->generation_count; i++)
+		if (w->generation[i].reason == GENERATION_NEAR_SYNC &&
+		    w->generation[i].cut == keep)
+			return true;
+	return false;
+}
+
 /* The site of `m` keeps its records up to `keep`. */
 static void check_cut(struct sim *w, const struct mirror_view *m, uint64_t keep)
 {
 	static uint64_t limit[SIM_GENERATIONS_MAX];
 	const struct sim_site *s = &w->site[m->site];
 
-	if (s->given_up || any_tainted(w) || w->voter_file_lost)
+	if (s->given_up || any_tainted(w) || w->voter_file_lost ||
+	    is_within_bound(w, keep))
 		return;
 	sim_limits(w, (uint32_t)s->tail_generation, limit);
 	for (uint32_t i = 0; i < w->generation_count; i++) {

@@ -247,6 +247,7 @@ void sim_answer(struct sim *w, uint32_t node, struct mirror_request *q)
 	struct sim_request *r = (struct sim_request *)(void *)q;
 
 	assert(r->busy);
+	r->decided_ns = sim_clock(w, node);
 	sim_note(w, node, r);
 	if (!n->clients) { /* closed: nobody is there to hear of it */
 		give_back(w, node, r);

@@ -94,6 +94,14 @@ static void fail_frozen(struct sim *w, uint32_t node)
 		sim_node_order(w, node, &frozen);
 }
 
+void sim_mode(struct sim *w, uint32_t node, struct promise promise)
+{
+	const struct cluster_command c = { .type = CLUSTER_COMMAND_MODE,
+					   .promise = promise };
+
+	sim_operator(w, node, &c);
+}
+
 static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 {
 	const int32_t site = f->c % 2 == 0 ? -1 : (int32_t)(f->b % w->plan.site_count);
@@ -132,6 +140,9 @@ static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 		break;
 	case SIM_REFRESH:
 		sim_command(w, node, CLUSTER_COMMAND_REFRESH, false, site);
+		break;
+	case SIM_MODE:
+		sim_mode(w, node, sim_promise_draw(f->b, f->c));
 		break;
 	default:
 		break;

@@ -135,6 +135,8 @@ void sim_note(struct sim *w, uint32_t node, struct sim_request *r)
 		.offset_bytes = q->offset_bytes,
 		.length_bytes = q->length_bytes,
 		.known = true,
+		.stamped_ns =
+			m->ack->record[q->sequence % m->ack->record_count].stamped_ns,
 	};
 	if (q->sequence > g->last)
 		g->last = q->sequence;

@@ -19,6 +19,7 @@ static const char help[] =
 	"                                         many; without FIRST: seeds nobody has run\n"
 	"  sim --soak FILE --seconds N            go on where FILE says, and note it there\n"
 	"      --alone                            of these three: pairs without a cluster\n"
+	"      --modes                            ... or near-sync and async too\n"
 	"      --watch D3                         of a seed or scenario: only violations of\n"
 	"                                         that guarantee or rule count\n"
 	"  sim --scenario NAME [--trace] [--runs N]\n"
@@ -38,7 +39,7 @@ static int replay(const struct options *o)
 	static struct sim_plan plan;
 	struct sim_result r;
 
-	sim_plan_draw(&plan, o->batch.first, o->batch.alone);
+	sim_plan_draw(&plan, o->batch.first, o->batch.world);
 	if (o->only != NULL && !sim_plan_only(&plan, o->only)) {
 		fprintf(stderr, "sim: --only %s: not a list of this run's faults\n",
 			o->only);
@@ -64,20 +65,20 @@ static void print_sum(const struct sim_batch *b)
 	const double runs = b->done > 0 ? (double)b->done : 1;
 	const double seconds = b->elapsed > 0 ? b->elapsed : 1;
 
-	printf("%s%llu runs from seed %llu on, %llu failed; %.1f runs/s, %.0f events/s on "
+	printf("%s%s%llu runs from seed %llu on, %llu failed; %.1f runs/s, %.0f events/s on "
 	       "%u cores; a run: %.0f s simulated, %.1f faults, %.1f crashes, %.0f "
 	       "requests, %.1f productions\n",
-	       b->alone ? "alone: " : "", (unsigned long long)b->done,
-	       (unsigned long long)b->first, (unsigned long long)b->failed,
-	       runs / seconds,
+	       sim_world_name(b->world), b->world != SIM_CLUSTER ? ": " : "",
+	       (unsigned long long)b->done, (unsigned long long)b->first,
+	       (unsigned long long)b->failed, runs / seconds,
 	       (double)(b->sum.steps_cluster + b->sum.steps_mirror) / seconds, b->jobs,
 	       (double)b->ns / 1e9 / runs, (double)b->sum.faults / runs,
 	       (double)b->sum.crashes / runs, (double)b->sum.requests / runs,
 	       (double)b->sum.serves / runs);
 }
 
-#define SLICE 300u      /* seconds of a soak between two notes of where it is */
-#define ALONE_ONE_IN 4u /* of these slices is of pairs without a cluster */
+#define SLICE 300u /* seconds of a soak between two notes of where it is */
+static const enum sim_world turns[] = { SIM_CLUSTER, SIM_ALONE, SIM_CLUSTER, SIM_MODES };
 
 struct soak {
 	unsigned long long next, runs, failed, seconds;
@@ -136,7 +137,8 @@ static int soak(struct options *o)
 		struct sim_batch b = o->batch;
 
 		b.first = s.next;
-		b.alone = o->batch.alone || past / SLICE % ALONE_ONE_IN == 1;
+		if (o->batch.world == SIM_CLUSTER)
+			b.world = turns[past / SLICE % (sizeof turns / sizeof *turns)];
 		b.seconds = seconds - past < SLICE && seconds > 0 ? seconds - past :
 								    SLICE;
 		sim_batch_run(&b);
@@ -164,20 +166,29 @@ static void show(int what)
 	exit(0);
 }
 
+static const struct option known[] = {
+	{ "seed", 1, NULL, 's' },
+	{ "runs", 1, NULL, 'n' },
+	{ "seconds", 1, NULL, 'd' },
+	{ "jobs", 1, NULL, 'j' },
+	{ "trace", 0, NULL, 't' },
+	{ "only", 1, NULL, 'o' },
+	{ "soak", 1, NULL, 'k' },
+	{ "keep-going", 0, NULL, 'g' },
+	{ "alone", 0, NULL, 'a' },
+	{ "modes", 0, NULL, 'm' },
+	{ "scenario", 1, NULL, 'c' },
+	{ "watch", 1, NULL, 'w' },
+	{ "list", 0, NULL, 'l' },
+	{ "help", 0, NULL, 'h' },
+	{ 0 },
+};
+
 static bool parse(struct options *o, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "seed", 1, NULL, 's' },     { "runs", 1, NULL, 'n' },
-		{ "seconds", 1, NULL, 'd' },  { "jobs", 1, NULL, 'j' },
-		{ "trace", 0, NULL, 't' },    { "only", 1, NULL, 'o' },
-		{ "soak", 1, NULL, 'k' },     { "keep-going", 0, NULL, 'g' },
-		{ "alone", 0, NULL, 'a' },    { "list", 0, NULL, 'l' },
-		{ "scenario", 1, NULL, 'c' }, { "watch", 1, NULL, 'w' },
-		{ "help", 0, NULL, 'h' },     { 0 }
-	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		switch (c) {
 		case 's':
 			o->batch.first = strtoull(optarg, NULL, 0);
@@ -202,7 +213,8 @@ static bool parse(struct options *o, int argc, char **argv)
 			o->soak = optarg;
 			break;
 		case 'a':
-			o->batch.alone = true;
+		case 'm':
+			o->batch.world = c == 'a' ? SIM_ALONE : SIM_MODES;
 			break;
 		case 'g':
 			o->batch.keep_going = true;

@@ -43,6 +43,7 @@ static const char *const names[SIM_FAULT_TYPES] = {
 	[SIM_HUNG_DEVICE] = "hung-device",
 	[SIM_HOLE] = "hole",
 	[SIM_PROMOTE_BOTH] = "promote-both",
+	[SIM_MODE] = "mode",
 };
 
 static const char *const moment_names[SIM_MOMENTS] = {
@@ -59,6 +60,11 @@ static const char *const moment_names[SIM_MOMENTS] = {
 const char *sim_fault_name(enum sim_fault_type type)
 {
 	return names[type];
+}
+
+const char *sim_world_name(enum sim_world world)
+{
+	return world == SIM_ALONE ? "alone" : world == SIM_MODES ? "modes" : "";
 }
 
 const char *sim_moment_name(enum sim_moment moment)
@@ -82,7 +88,7 @@ static const uint8_t weights[SIM_FAULT_TYPES] = {
 	[SIM_FAIL_FROZEN] = 1,  [SIM_ROT] = 5,
 	[SIM_LOST_WRITE] = 5,   [SIM_MISDIRECTED_WRITE] = 5,
 	[SIM_CALL_OFF] = 2,     [SIM_STALL] = 3,
-	[SIM_PROMOTE_BOTH] = 4,
+	[SIM_PROMOTE_BOTH] = 4, [SIM_MODE] = 16,
 };
 
 static uint64_t pick(struct sim_random *r, uint64_t a, uint64_t b, uint64_t c)
@@ -249,8 +255,41 @@ static void stretch(struct sim_plan *p, struct sim_random *r)
 	p->slow = (uint32_t)times / 10;
 }
 
-void sim_plan_draw(struct sim_plan *p, uint64_t seed, bool alone)
+struct promise sim_promise_draw(uint64_t a, uint64_t b)
 {
+	static const uint16_t records[] = { 1, 3, 20, 100 }, ms[] = { 2, 20, 100, 1000 };
+	const uint32_t few = records[b % 4], young = ms[b / 4 % 4];
+
+	switch (a % 8) {
+	case 0:
+	case 1:
+		return promise_make(CONFIG_SYNC, 0, 0);
+	case 2:
+		return promise_make(CONFIG_ASYNC, 0, 0);
+	case 3:
+	case 4:
+		return promise_make(CONFIG_NEAR_SYNC, few, 0);
+	case 5:
+		return promise_make(CONFIG_NEAR_SYNC, 0, young);
+	default:
+		return promise_make(CONFIG_NEAR_SYNC, few, young);
+	}
+}
+
+/* Copies are behind where clients write much over a line that takes its time. */
+static void make_modes(struct sim_plan *p, struct sim_random *r)
+{
+	p->modes = true;
+	p->promise = sim_promise_draw(sim_random_next(r) >> 8, sim_random_next(r) >> 8);
+	if (sim_random_below(r, 2) == 0)
+		p->quiet_ns = pick(r, 100, 300, 1000) * SIM_US;
+	if (sim_random_below(r, 2) == 0)
+		p->line_us = 20000;
+}
+
+void sim_plan_draw(struct sim_plan *p, uint64_t seed, enum sim_world world)
+{
+	const bool alone = world == SIM_ALONE;
 	struct sim_random r = { seed * 0xd1342543de82ef95ull | 1 };
 	uint64_t kinds, at = SIM_S;
 
@@ -262,6 +301,10 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed, bool alone)
 	kinds = draw_kinds(p, &r);
 	if (alone)
 		kinds = make_alone(p, &r, kinds);
+	if (world == SIM_MODES) {
+		make_modes(p, &r);
+		kinds |= 1ull << SIM_MODE;
+	}
 	while (p->fault_count < SIM_FAULTS_MAX) {
 		struct sim_fault *f = &p->fault[p->fault_count];
 

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/promise.h"
+
 #define SIM_SITES_MAX 4u
 #define SIM_NODES_MAX 7u
 #define SIM_FAULTS_MAX 64u
@@ -43,6 +45,7 @@ enum sim_fault_type {
 	SIM_HUNG_DEVICE,  /* it answers nothing any more until all is repaired */
 	SIM_HOLE,         /* like SIM_STALL, of records with data only */
 	SIM_PROMOTE_BOTH, /* without a cluster: on both sides at once */
+	SIM_MODE,         /* another promise is asked for (M3) */
 	SIM_FAULT_TYPES,
 };
 
@@ -77,6 +80,13 @@ struct sim_fault {
 	bool here; /* it strikes node a, which was seen so, or its site */
 };
 
+/* Kinds of runs that are drawn apart, so that the seeds of one say nothing of another. */
+enum sim_world {
+	SIM_CLUSTER,
+	SIM_ALONE, /* pairs without a cluster */
+	SIM_MODES, /* near-sync and async too, and changes of the promise */
+};
+
 /* What a run is: drawn from its seed (swarm), or set by a scenario. */
 struct sim_plan {
 	bool alone; /* `cluster: none`: two sites of one host each, and an operator */
@@ -94,9 +104,18 @@ struct sim_plan {
 	uint32_t device_timeout_ms; /* 0: none */
 	uint64_t ns;           /* how long, without the end */
 	uint32_t slow;         /* dead processes come back so many times later */
+	struct promise promise; /* of the file; zero: sync */
+	bool modes;            /* SIM_MODES */
 	const char *watch;     /* only violations of this one count; NULL: all */
 	uint32_t fault_count;
 	struct sim_fault fault[SIM_FAULTS_MAX];
 };
+
+/* Draw a run from its seed. */
+void sim_plan_draw(struct sim_plan *p, uint64_t seed, enum sim_world world);
+struct promise sim_promise_draw(uint64_t a, uint64_t b);
+const char *sim_fault_name(enum sim_fault_type type);
+const char *sim_moment_name(enum sim_moment moment);
+const char *sim_world_name(enum sim_world world); /* "": SIM_CLUSTER */
 
 #endif

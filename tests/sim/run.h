@@ -25,7 +25,7 @@ struct sim_batch {
 	uint64_t seconds; /* no run begins after so long; 0: no limit */
 	uint32_t jobs;    /* at once */
 	bool keep_going;  /* after a failure */
-	bool alone;       /* pairs without a cluster */
+	enum sim_world world;
 	/* filled: */
 	uint64_t next; /* the first seed that was not begun */
 	uint64_t done, failed, ns;
@@ -37,7 +37,7 @@ struct sim_batch {
 void sim_batch_run(struct sim_batch *b);
 
 /* Cut the schedule of a failed run, so that the rest fails the same guarantee. Prints it. */
-void sim_shrink(uint64_t seed, bool alone, const struct sim_result *failure);
+void sim_shrink(uint64_t seed, enum sim_world world, const struct sim_result *failure);
 
 /* Only these faults of the seed's own ("3,7,12"; "": none). False: no such list. */
 bool sim_plan_only(struct sim_plan *p, const char *list);

@@ -153,6 +153,14 @@ static void give_up(struct sim *w)
 			sim_operator(w, n, &c);
 }
 
+static bool is_async(const struct sim *w, uint32_t node)
+{
+	const struct view *v = cluster_vote_in_effect(w->node[node].core);
+
+	return v != NULL &&
+	       (v->promise.mode == CONFIG_ASYNC || v->wanted.mode == CONFIG_ASYNC);
+}
+
 /* The operator does as `status` asks. */
 static void help(struct sim *w, uint64_t since_ns)
 {
@@ -167,6 +175,8 @@ static void help(struct sim *w, uint64_t since_ns)
 		sim_command(w, (uint32_t)serving, CLUSTER_COMMAND_CONNECT, false, -1);
 		give_up(w);
 	}
+	if (w->plan.modes && is_async(w, (uint32_t)serving))
+		sim_mode(w, (uint32_t)serving, promise_make(CONFIG_SYNC, 0, 0));
 	if (w->now_ns < since_ns + CONSENT_NS)
 		return;
 	for (uint32_t s = 0; s < w->plan.site_count; s++)

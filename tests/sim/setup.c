@@ -36,7 +36,11 @@ void sim_setup_config(struct sim *w)
 	snprintf(c->mirror, sizeof c->mirror, "data");
 	snprintf(c->instance, sizeof c->instance, "data");
 	c->cluster = !p->alone;
-	c->mode = CONFIG_SYNC;
+	c->mode = (enum config_mode)p->promise.mode;
+	if (c->mode == CONFIG_NEAR_SYNC) {
+		c->near_sync_records = p->promise.records % PROMISE_UNBOUNDED;
+		c->near_sync_ms = p->promise.ms % PROMISE_UNBOUNDED;
+	}
 	c->order = (enum config_order)p->order;
 	c->port = 7790;
 	c->copy_timeout_ms = 3000;

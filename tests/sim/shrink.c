@@ -80,7 +80,10 @@ static void print_left(uint64_t seed, const struct sim_plan *p)
 {
 	const char *comma = "";
 
-	printf("        sim --trace%s --seed %llu --only \"", p->alone ? " --alone" : "",
+	printf("        sim --trace%s --seed %llu --only \"",
+	       p->alone ? " --alone" :
+	       p->modes ? " --modes" :
+			  "",
 	       (unsigned long long)seed);
 	for (uint32_t i = 0; i < p->fault_count; i++)
 		if (!p->fault[i].done) {
@@ -93,7 +96,7 @@ static void print_left(uint64_t seed, const struct sim_plan *p)
 			print_fault(p, i);
 }
 
-void sim_shrink(uint64_t seed, bool alone, const struct sim_result *failure)
+void sim_shrink(uint64_t seed, enum sim_world world, const struct sim_result *failure)
 {
 	/* One that died was not counted to its end. */
 	const uint64_t most = cost(failure) > 0 ? EVENTS_MAX * cost(failure) : UINT64_MAX;
@@ -101,7 +104,7 @@ void sim_shrink(uint64_t seed, bool alone, const struct sim_result *failure)
 	uint64_t spent = 0;
 	uint32_t tries = 0;
 
-	sim_plan_draw(&best, seed, alone);
+	sim_plan_draw(&best, seed, world);
 	if (strcmp(failure->guarantee, "loop") == 0)
 		tries = TRIES_MAX; /* each would take as long */
 	for (uint32_t size = left(&best); size > 0; size /= 2)

@@ -33,7 +33,7 @@
  * Without a cluster (plan.alone) there are no rings and no Pacemaker: two sites of one
  * host each, and an operator who is the majority (operator.c).
  *
- * Not played: near-sync and async.
+ * near-sync and async are played with a cluster, in runs of their own (plan.modes).
  */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
@@ -178,6 +178,7 @@ struct sim_request {
 	bool gone, stamped_before; /* its connection ended; it had its number then */
 	bool again;                /* another one said the same before */
 	bool told;                 /* the client has its answer */
+	uint64_t decided_ns;       /* check_m.c: the core has answered, by its clock */
 	uint64_t number;           /* what a write leaves in its sectors */
 	uint64_t shown;            /* by a read, in its first sector */
 	uint64_t asked_ns;
@@ -256,6 +257,7 @@ struct sim_write {
 	uint64_t number, group, offset_bytes, length_bytes;
 	uint32_t disk;
 	bool known;
+	uint64_t stamped_ns; /* check_m.c: by its production's clock */
 };
 
 struct sim_generation {
@@ -277,6 +279,8 @@ struct sim_generation {
 	uint64_t said,
 		said_flushed; /* greatest ever told to clients, even if lost since */
 	uint32_t power_cuts[SIM_SITES_MAX]; /* of each site at the newest answer */
+	uint64_t sync_acknowledged;         /* check_m.c: while in sync */
+	uint64_t decided_ns; /* check_m.c: when the newest was, by its clock */
 };
 
 struct sim_touch {
@@ -456,6 +460,7 @@ uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type typ
 		     bool force, int32_t site);
 uint64_t sim_operator(struct sim *w, uint32_t node,
 		      const struct cluster_command *command);
+void sim_mode(struct sim *w, uint32_t node, struct promise promise);
 /* The node that serves with a lease, or -1. */
 int32_t sim_serving(const struct sim *w);
 bool sim_node_serves(const struct sim *w, uint32_t node);
@@ -573,13 +578,10 @@ bool sim_image_check(struct sim *w, uint32_t node, const char *guarantee);
 /* ---- pacemaker.c, plan.c, fault.c ---- */
 
 void sim_pacemaker(struct sim *w);
-void sim_plan_draw(struct sim_plan *p, uint64_t seed, bool alone);
 void sim_fault_event(struct sim *w, uint64_t number);
 void sim_fault_watch(struct sim *w, uint32_t node);
 /* Its process is killed, and its voter file is gone. */
 void sim_voter_file_lose(struct sim *w, uint32_t node);
-const char *sim_fault_name(enum sim_fault_type type);
-const char *sim_moment_name(enum sim_moment moment);
 /* Networks and devices work again; no process or machine is touched. */
 void sim_repair(struct sim *w);
 /* All is repaired: everything comes together, or it is a violation. */

@@ -1,0 +1,232 @@
+/* check_m.c - the modes: M1, at each answer no copy that some view calls current lacks more
+ * than that view's promise allows, and nothing is at home that it lacks; M2, a flush is
+ * such an answer; M3, only a serving production changes the promise, and proposes a
+ * stricter one when every copy satisfies it for what was acknowledged. check_g4.c judges
+ * promotions by it (M4). In sync check_g1.c asks for more.
+ */
+#include "cluster/internal.h"
+#include "mirror/engine/test_view.h"
+#include "tests/sim/check_m.h"
+#include "tests/sim/sim.h"
+
+/* ---- what is lacked ------------------------------------------------------------------ */
+
+struct sim_lacked sim_lacked(const struct sim *w, const uint64_t *limit, uint64_t from,
+			     uint64_t to)
+{
+	struct sim_lacked l = { 0 };
+	uint64_t oldest = UINT64_MAX;
+
+	for (uint32_t i = 0; i < w->generation_count; i++) {
+		const struct sim_generation *g = &w->generation[i];
+		const uint64_t last = limit[i] < to ? limit[i] : to;
+
+		for (uint64_t s = (from > g->cut ? from : g->cut) + 1; s <= last; s++) {
+			const uint64_t at = s - g->cut - 1;
+
+			if (at >= g->room || !g->write[at].known)
+				continue;
+			l.count++;
+			if (s >= oldest)
+				continue;
+			oldest = s;
+			l.generation = i;
+			l.stamped_ns = g->write[at].stamped_ns;
+		}
+	}
+	return l;
+}
+
+bool sim_lacks_more(const struct sim_lacked *l, const struct promise *p, uint64_t at_ns)
+{
+	if (l->count == 0 || p->mode == CONFIG_ASYNC)
+		return false;
+	return l->count > p->records ||
+	       (p->ms != PROMISE_UNBOUNDED && at_ns > l->stamped_ns &&
+		at_ns - l->stamped_ns > p->ms * SIM_MS);
+}
+
+/* The host of a copy that view `v` calls current, as the incarnation that it counts. NULL:
+ * it is not, or it is not there any more. */
+static const struct mirror_view *counted(const struct sim *w, const struct view *v,
+					 uint32_t site)
+{
+	const int32_t host = w->site[site].open_node;
+	const struct mirror_view *m;
+
+	if (!v->site[site].current || host < 0 || v->site[site].host.node != host)
+		return NULL;
+	m = sim_view(w, host);
+	return m->state == ENGINE_IDLE && !m->failed && !m->cutting &&
+			       m->incarnation == v->site[site].current_incarnation ?
+		       m :
+		       NULL;
+}
+
+/* The views that may be in effect, as node `n` knows them, and that are of the generation
+ * which `node` serves. */
+static const struct view *view_of(const struct sim *w, uint32_t node, uint32_t n)
+{
+	const struct view *mine = cluster_vote_in_effect(w->node[node].core);
+	const struct view *v = n == node          ? mine :
+			       w->node[n].running ? cluster_vote_newest(w->node[n].core) :
+						    NULL;
+
+	if (v == NULL || mine == NULL || v->ballot < mine->ballot ||
+	    v->production_incarnation != sim_view(w, node)->incarnation)
+		return NULL;
+	return v;
+}
+
+/* ---- answers (M1, M2) ----------------------------------------------------------------- */
+
+static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint32_t site,
+		       const struct sim_request *r, uint64_t sequence)
+{
+	static uint64_t limit[SIM_GENERATIONS_MAX];
+	const struct mirror_view *m = counted(w, v, site);
+	const bool flush = r->request.type == MIRROR_REQUEST_FLUSH || r->request.fua;
+	struct sim_lacked l;
+
+	if (m == NULL || m->marks->logged >= sequence)
+		return;
+	sim_limits(w, (uint32_t)w->node[node].served_generation - 1, limit);
+	l = sim_lacked(w, limit, m->marks->logged, sequence);
+	/* a flush that needs no more than a write is judged as one */
+	if (sim_lacks_more(&l, &v->promise,
+			   l.generation == w->node[node].served_generation - 1 ?
+				   r->decided_ns :
+				   UINT64_MAX))
+		sim_violate(
+			w, flush ? "M2" : "M1",
+			"n%u answers with sequence %llu, and copy %u, current by view "
+			"%llu, lacks %llu writes, the oldest for %llu ms",
+			node + 1, (unsigned long long)sequence, site,
+			(unsigned long long)v->ballot, (unsigned long long)l.count,
+			(unsigned long long)(r->decided_ns - l.stamped_ns) / 1000000);
+}
+
+static void note_promise(struct sim *w, uint32_t node, const struct sim_request *r)
+{
+	struct sim_generation *g = &w->generation[r->generation];
+	const struct view *mine = cluster_vote_in_effect(w->node[node].core);
+
+	if (r->request.type == MIRROR_REQUEST_FLUSH || mine == NULL)
+		return;
+	if (r->request.sequence >= g->acknowledged)
+		g->decided_ns = r->decided_ns;
+	if (mine->promise.mode == CONFIG_SYNC &&
+	    r->request.sequence > g->sync_acknowledged)
+		g->sync_acknowledged = r->request.sequence;
+}
+
+static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
+{
+	const bool flush = r->request.type == MIRROR_REQUEST_FLUSH;
+	const uint64_t sequence = flush ? r->floor_sequence : r->request.sequence;
+
+	if (!w->plan.modes || r->request.result != 0 ||
+	    r->request.type == MIRROR_REQUEST_READ ||
+	    w->node[node].served_generation == 0)
+		return;
+	sim_note_all(w, node);
+	note_promise(w, node, r);
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		const struct view *v = view_of(w, node, n);
+
+		for (uint32_t s = 0; v != NULL && s < w->plan.site_count; s++)
+			if (s != sim_view(w, node)->site)
+				check_copy(w, node, v, s, r, sequence);
+	}
+}
+
+/* ---- home ------------------------------------------------------------------------------ */
+
+/* What a copy lacks that may be promoted is not on production's disks: they would have
+ * to be mended when it was. */
+static void io(struct sim *w, uint32_t node, const struct mirror_io *op)
+{
+	const struct mirror_view *m = sim_view(w, node);
+	const struct view *v = view_of(w, node, node);
+	const struct mirror_record *r;
+
+	if (!w->plan.modes || v == NULL || m->state != ENGINE_SERVING)
+		return;
+	for (uint32_t i = 0; (r = mirror_view_homing(op, i)) != NULL; i++)
+		for (uint32_t s = 0; s < w->plan.site_count; s++) {
+			const struct mirror_view *copy = s != m->site ? counted(w, v, s) :
+									NULL;
+
+			if (copy != NULL && copy->marks->logged < r->header.sequence)
+				sim_violate(w, "M1",
+					    "n%u brings sequence %llu home, and copy %u "
+					    "has logged up to %llu",
+					    node + 1,
+					    (unsigned long long)r->header.sequence, s,
+					    (unsigned long long)copy->marks->logged);
+		}
+}
+
+/* ---- changes (M3) ---------------------------------------------------------------------- */
+
+static void check_stricter(struct sim *w, uint32_t node, const struct view *v)
+{
+	static uint64_t limit[SIM_GENERATIONS_MAX];
+	const struct sim_generation *g;
+
+	if (w->node[node].served_generation == 0)
+		return;
+	g = &w->generation[w->node[node].served_generation - 1];
+	sim_limits(w, (uint32_t)w->node[node].served_generation - 1, limit);
+	for (uint32_t s = 0; s < w->plan.site_count; s++) {
+		const struct mirror_view *m = counted(w, v, s);
+		struct sim_lacked l;
+
+		if (m == NULL || s == sim_view(w, node)->site)
+			continue;
+		l = sim_lacked(w, limit, m->marks->logged, g->acknowledged);
+		if (l.count > v->promise.records)
+			sim_violate(w, "M3",
+				    "n%u proposes a stricter promise, and copy %u lacks "
+				    "%llu acknowledged writes",
+				    node + 1, s, (unsigned long long)l.count);
+		else if (v->promise.mode == CONFIG_SYNC && m->marks->durable < g->flushed)
+			sim_violate(w, "M3",
+				    "n%u proposes sync, and at copy %u, current, %llu is "
+				    "durable of %llu that were flushed",
+				    node + 1, s, (unsigned long long)m->marks->durable,
+				    (unsigned long long)g->flushed);
+	}
+}
+
+static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t length)
+{
+	static struct message m;
+	const struct cluster_core *c = w->node[node].core;
+	const struct view *v = &m.propose.view, *mine = cluster_vote_in_effect(c);
+	char text[256];
+
+	if (!w->plan.modes || mine == NULL || c->round.adopting ||
+	    cluster_message_decode(&w->config, data, length, &m, text, sizeof text) !=
+		    0 ||
+	    m.type != MESSAGE_PROPOSE || w->forced ||
+	    (promise_equal(&v->promise, &mine->promise) &&
+	     promise_equal(&v->wanted, &mine->wanted)))
+		return;
+	if (c->role.serve != SERVE_SERVING || v->production_node != (int32_t)node)
+		sim_violate(w, "M3", "n%u, which does not serve, changes the promise",
+			    node + 1);
+	else if (!promise_equal(&v->wanted, &mine->wanted) &&
+		 !(c->role.mode_asked && promise_equal(&v->wanted, &c->role.mode)))
+		sim_violate(w, "M3", "n%u wants a promise that nobody has asked for",
+			    node + 1);
+	else if (!promise_covers(&mine->promise, &v->promise))
+		check_stricter(w, node, v);
+}
+
+const struct sim_checker sim_check_m = {
+	.name = "M",
+	.io = io,
+	.sent = sent,
+	.answered = answered,
+};
