@@ -38,6 +38,8 @@ enum cli_option {
 	CLI_LOG = 1u << 10,
 	CLI_BLANK = 1u << 11,
 	CLI_FIELD = 1u << 14,
+	CLI_BOUND_RECORDS = 1u << 15,
+	CLI_BOUND_MS = 1u << 16,
 };
 
 struct cli_arguments {
@@ -50,6 +52,7 @@ struct cli_arguments {
 	const char *identity;
 	const char *log;
 	const char *field; /* CLI_FIELD, else NULL */
+	uint32_t records, ms; /* CLI_BOUND_... */
 	int count; /* operands */
 	char **operand;
 	struct agent_instance instance; /* of operand[0], for a command with `named` */

@@ -209,6 +209,18 @@ static enum cli_exit refresh(const struct cli_arguments *a)
 	return command(a, request);
 }
 
+static enum cli_exit mode(const struct cli_arguments *a)
+{
+	json_t *request = json_pack("{s:s, s:s}", "command", "mode", "mode",
+				    a->operand[1]);
+
+	if ((a->given & CLI_BOUND_RECORDS) != 0)
+		json_object_set_new(request, "records", json_integer(a->records));
+	if ((a->given & CLI_BOUND_MS) != 0)
+		json_object_set_new(request, "ms", json_integer(a->ms));
+	return command(a, request);
+}
+
 static enum cli_exit fenced(const struct cli_arguments *a)
 {
 	return command(
@@ -335,6 +347,18 @@ const struct cli_command cli_daemon_commands[] = {
 	  .count_max = 2,
 	  .named = true,
 	  .run = refresh },
+	{ .name = "mode",
+	  .synopsis = "NAME MODE [--records N] [--ms S] [--json]",
+	  .summary = "Change what an answered write promises, while clients write",
+	  .help = "  MODE          sync or near-sync\n"
+		  "  --records N   near-sync: a current copy lacks at most N writes (1000)\n"
+		  "  --ms S        near-sync: ... and none that is older than S milliseconds\n"
+		  "  --json        the daemon's answer as it is\n",
+	  .options = CLI_BOUND_RECORDS | CLI_BOUND_MS | CLI_JSON,
+	  .count_min = 2,
+	  .count_max = 2,
+	  .named = true,
+	  .run = mode },
 	{ .name = "fenced",
 	  .synopsis = "NAME NODE [--json]",
 	  .summary = "Tell that NODE was confirmed fenced; never guess this",

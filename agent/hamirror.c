@@ -39,9 +39,11 @@ static const struct {
 	{ CLI_LOG, "log", required_argument },
 	{ CLI_BLANK, "blank", no_argument },
 	{ CLI_FIELD, "field", required_argument },
+	{ CLI_BOUND_RECORDS, "records", required_argument },
+	{ CLI_BOUND_MS, "ms", required_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
-#define HELP (1 << 16) /* beyond every enum cli_option */
+#define HELP (1 << 20) /* beyond every enum cli_option */
 
 enum cli_exit cli_fail(enum cli_exit status, const char *format, ...)
 {
@@ -126,23 +128,34 @@ static const char *operand_name(const struct cli_command *c, int index)
 	if (index == 0)
 		return strncmp(c->synopsis, "NAME|FILE", 9) == 0 ? "NAME or FILE" :
 								   "NAME";
-	return strncmp(c->synopsis, "NAME DISK", 9) == 0 ? "DISK" : "NODE";
+	return strncmp(c->synopsis, "NAME DISK", 9) == 0 ? "DISK" :
+	       strncmp(c->synopsis, "NAME MODE", 9) == 0 ? "MODE" :
+							   "NODE";
 }
 
 /* ---- options --------------------------------------------------------------- */
 
-static bool take_seconds(const char *text, uint32_t *seconds)
+static bool is_number(const char *text, unsigned long max, uint32_t *number)
 {
 	char *end;
 	unsigned long value;
 
 	errno = 0;
 	value = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 ||
-	    value > WAIT_S_MAX)
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value > max)
 		return false;
-	*seconds = (uint32_t)value;
+	*number = (uint32_t)value;
 	return true;
+}
+
+static bool take_seconds(const char *text, uint32_t *seconds)
+{
+	return is_number(text, WAIT_S_MAX, seconds);
+}
+
+static bool take_number(const char *text, unsigned long max, uint32_t *number)
+{
+	return is_number(text, max, number) && *number > 0;
 }
 
 /* Take one option. Returns CLI_DONE or CLI_USAGE. */
@@ -169,6 +182,16 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 		if (!take_seconds(value, &a->kill_s))
 			return usage_error(c, "--kill takes seconds, from 0 to %d",
 					   WAIT_S_MAX);
+		break;
+	case CLI_BOUND_RECORDS:
+		if (!take_number(value, CONFIG_NEAR_SYNC_RECORDS_MAX, &a->records))
+			return usage_error(c, "--records takes a number from 1 to %d",
+					   CONFIG_NEAR_SYNC_RECORDS_MAX);
+		break;
+	case CLI_BOUND_MS:
+		if (!take_number(value, CONFIG_NEAR_SYNC_MS_MAX, &a->ms))
+			return usage_error(c, "--ms takes milliseconds, from 1 to %d",
+					   CONFIG_NEAR_SYNC_MS_MAX);
 		break;
 	case CLI_CONFIG:
 		a->config = value;

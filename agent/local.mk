@@ -75,6 +75,7 @@ libagent_la_SOURCES = \
 	agent/status.c \
 	agent/status_exists.c \
 	agent/status_past.c \
+	agent/status_promise.c \
 	agent/status_protect.c \
 	agent/status_waits.c \
 	agent/status.h \

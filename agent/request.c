@@ -8,6 +8,7 @@
  *   status      the node's status             dropped           (node's bound)
  *   stream      the client's hang-up          dropped           -
  */
+#include "agent/config.h"
 #include "agent/request.h"
 
 #include <assert.h>
@@ -197,6 +198,32 @@ static int32_t site_of(struct agent_requests *r, struct agent_client *c, json_t 
 	return -2;
 }
 
+/* Of a MODE. NULL, or what is wrong with it. */
+static const char *take_promise(json_t *request, struct promise *promise)
+{
+	const char *mode = json_string_value(json_object_get(request, "mode"));
+	const json_int_t records = json_integer_value(
+		json_object_get(request, "records"));
+	const json_int_t ms = json_integer_value(json_object_get(request, "ms"));
+	uint32_t m = 0;
+
+	while (config_mode_words[m] != NULL &&
+	       (mode == NULL || strcmp(config_mode_words[m], mode) != 0))
+		m++;
+	if (config_mode_words[m] == NULL)
+		return "the mode is sync or near-sync";
+	if (m == CONFIG_ASYNC)
+		return "mode async is not available in this version";
+	if (m != CONFIG_NEAR_SYNC && (records != 0 || ms != 0))
+		return "records and ms are the bound of near-sync";
+	if (records > CONFIG_NEAR_SYNC_RECORDS_MAX)
+		return "near-sync allows 30000 records at most";
+	*promise = promise_make(
+		m, records == 0 && ms == 0 ? CONFIG_NEAR_SYNC_RECORDS : (uint32_t)records,
+		(uint32_t)ms);
+	return NULL;
+}
+
 static void command(struct agent_requests *r, struct agent_client *c, json_t *request,
 		    enum cluster_command_type type)
 {
@@ -208,8 +235,15 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 			json_object_get(request, "allow_inconsistent")),
 		.discard = json_is_true(json_object_get(request, "discard")),
 	};
+	const char *wrong = type == CLUSTER_COMMAND_MODE ?
+				    take_promise(request, &cmd.promise) :
+				    NULL;
 	struct pending *p;
 
+	if (wrong != NULL) {
+		answer(c, 2, "%s", wrong);
+		return;
+	}
 	cmd.site = site_of(r, c, request);
 	if (cmd.site == -2)
 		return;
@@ -489,6 +523,9 @@ static void dispatch(struct agent_requests *r, struct agent_client *c, json_t *r
 		break;
 	case AGENT_VERB_REFRESH:
 		command(r, c, request, CLUSTER_COMMAND_REFRESH);
+		break;
+	case AGENT_VERB_MODE:
+		command(r, c, request, CLUSTER_COMMAND_MODE);
 		break;
 	case AGENT_VERB_FENCED:
 		fenced(r, c, request);

@@ -433,7 +433,7 @@ json_t *agent_status_json(const struct status_input *in)
 	put_text(o, "cluster", in->config->cluster ? "corosync" : "none");
 	put_uuid(o, "id", &c->mirror);
 	put_uuid(o, "lineage", &c->lineage);
-	put_text(o, "mode", agent_mode_text(in->config->mode));
+	agent_status_promise(in, o);
 	put(o, "modes", modes(in));
 	put(o, "config", agent_status_config(in));
 	put(o, "generation", generation(in, history_newest(&c->history)));
@@ -588,5 +588,6 @@ json_t *agent_status_why(const struct status_input *in)
 	why_here(in, list);
 	agent_status_memory(in, list);
 	agent_status_waits(in, list);
+	agent_status_promise_wanted(in, list);
 	return list;
 }

@@ -58,6 +58,12 @@ json_t *agent_status_why(const struct status_input *in);
 /* Add the sentences about waits and their remaining times; for agent_status_why(). */
 void agent_status_waits(const struct status_input *in, json_t *list);
 
+/* What an answered write promises: as members of the status; a sentence of `why` while
+ * another promise is wanted; one of `notes` where the file says another. */
+void agent_status_promise(const struct status_input *in, json_t *o);
+void agent_status_promise_wanted(const struct status_input *in, json_t *list);
+void agent_status_promise_file(const struct status_input *in, json_t *list);
+
 /* The protections for the day on which memory is short: all as a list for the status, a
  * sentence of `why` for each that the kernel refused, and the text of one such sentence. */
 json_t *agent_status_protections(const struct status_input *in);

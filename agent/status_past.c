@@ -30,5 +30,6 @@ json_t *agent_status_notes(const struct status_input *in)
 	if (in->last_run != NULL && in->last_run->text[0] != '\0' &&
 	    in->last_run->end != AGENT_RUN_ORDERLY)
 		json_array_append_new(list, agent_text_json(in->last_run->text));
+	agent_status_promise_file(in, list);
 	return list;
 }

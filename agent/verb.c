@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/config.h"
+
 #define WAIT_S_MAX 86400
 
-enum member_kind { MEMBER_BOOL, MEMBER_TEXT, MEMBER_SECONDS };
+enum member_kind { MEMBER_BOOL, MEMBER_TEXT, MEMBER_SECONDS, MEMBER_BOUND };
 
 static const struct member {
 	const char *name;
@@ -17,6 +19,8 @@ static const struct member {
 	{ "site", MEMBER_TEXT },  { "allow_inconsistent", MEMBER_BOOL },
 	{ "node", MEMBER_TEXT },  { "now", MEMBER_BOOL },
 	{ "from", MEMBER_TEXT },  { "discard", MEMBER_BOOL },
+	{ "mode", MEMBER_TEXT },  { "records", MEMBER_BOUND },
+	{ "ms", MEMBER_BOUND },
 };
 
 static const struct {
@@ -32,6 +36,7 @@ static const struct {
 	[AGENT_VERB_CONNECT] = { "connect", "site discard " },
 	[AGENT_VERB_DISCONNECT] = { "disconnect", "site " },
 	[AGENT_VERB_REFRESH] = { "refresh", "site allow_inconsistent " },
+	[AGENT_VERB_MODE] = { "mode", "mode records ms " },
 	[AGENT_VERB_FENCED] = { "fenced", "node " },
 	[AGENT_VERB_EVENTS] = { "events", "now " },
 	[AGENT_VERB_STOP] = { "stop", "wait " },
@@ -56,6 +61,9 @@ static bool value_fits(enum member_kind kind, const json_t *value)
 	case MEMBER_SECONDS:
 		return json_is_number(value) && json_number_value(value) >= 0 &&
 		       json_number_value(value) <= WAIT_S_MAX;
+	case MEMBER_BOUND: /* how much of it makes sense: agent/request.c */
+		return json_is_integer(value) && json_integer_value(value) > 0 &&
+		       json_integer_value(value) <= CONFIG_NEAR_SYNC_MS_MAX;
 	}
 	return false;
 }
@@ -114,6 +122,7 @@ bool agent_verb_is_urgent(const json_t *request)
 	case AGENT_VERB_CONNECT:
 	case AGENT_VERB_DISCONNECT:
 	case AGENT_VERB_REFRESH:
+	case AGENT_VERB_MODE:
 	case AGENT_VERB_EVENTS:
 	case AGENT_VERB_COUNT:
 		return false;

@@ -176,6 +176,9 @@ class Asking(Command):
                 (["refresh", "data@a"], {"command": "refresh"}),
                 (["refresh", "data@a", "there", "--allow-inconsistent"],
                  {"command": "refresh", "site": "there", "allow_inconsistent": True}),
+                (["mode", "data@a", "sync"], {"command": "mode", "mode": "sync"}),
+                (["mode", "data@a", "near-sync", "--records", "500", "--ms=200"],
+                 {"command": "mode", "mode": "near-sync", "records": 500, "ms": 200}),
                 (["fenced", "data@a", "n3"], {"command": "fenced", "node": "n3"}),
                 (["why", "data@a"], {"command": "why"})):
             with self.subTest(arguments):

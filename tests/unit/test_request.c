@@ -242,10 +242,21 @@ START_TEST(commands_reach_the_node_with_what_was_said)
 	agent_requests_reply(requests, last.id, 0, "begun");
 	ck_assert_int_eq(client.answer_count, 2);
 
+	ask(&client, "{\"command\":\"mode\",\"mode\":\"near-sync\",\"ms\":200}");
+	ck_assert_int_eq(last.type, CLUSTER_COMMAND_MODE);
+	ck_assert_uint_eq(last.promise.mode, CONFIG_NEAR_SYNC);
+	ck_assert_uint_eq(last.promise.records, PROMISE_UNBOUNDED);
+	ck_assert_uint_eq(last.promise.ms, 200);
+	agent_requests_reply(requests, last.id, 0, "the mode is near-sync");
+	ask(&client, "{\"command\":\"mode\",\"mode\":\"sync\",\"ms\":200}");
+	ck_assert_int_eq(client.exit_status, 2);
+	ask(&client, "{\"command\":\"mode\",\"mode\":\"often\"}");
+	ck_assert_int_eq(client.exit_status, 2);
+
 	ask(&client, "{\"command\":\"disconnect\",\"site\":\"rome\"}");
 	ck_assert_int_eq(client.exit_status, 1);
 	ck_assert_ptr_nonnull(strstr(client.text, "rome"));
-	ck_assert_int_eq(command_count, 2);
+	ck_assert_int_eq(command_count, 3);
 }
 END_TEST
 
