@@ -299,6 +299,24 @@ static void adopt_foreign(struct mirror_engine *m, const struct mirror_hello *h)
 	mirror_cut_start(m, 0, false, &h->history);
 }
 
+/* In near-sync clients may have been answered (M4). */
+static void tell_undone(struct mirror_engine *m, const struct mirror_judgement *j,
+			const struct history *theirs)
+{
+	bool near_sync = false;
+
+	for (uint32_t i = 0; i < theirs->count; i++)
+		near_sync |= theirs->entry[i].reason == GENERATION_NEAR_SYNC &&
+			     theirs->entry[i].cut == j->keep_sequence;
+	mirror_engine_event(m, "writelog", near_sync ? "M4-undone" : j->rule,
+			    "records %llu to %llu %s and are undone",
+			    (unsigned long long)j->keep_sequence + 1,
+			    (unsigned long long)m->open.marks.last,
+			    near_sync ? "were lost when a copy took over within the "
+					"bound of near-sync," :
+					"were never part of production's history");
+}
+
 static void judge(struct mirror_engine *m, struct engine_link *l)
 {
 	struct mirror_judgement j;
@@ -312,12 +330,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 		if (j.keep_sequence < m->open.marks.last &&
 		    l->purpose == MIRROR_HELLO_STREAM) {
 			mirror_undo_takes(m, &l->hello);
-			mirror_engine_event(
-				m, "writelog", j.rule,
-				"records %llu to %llu were never part of production's history "
-				"and are undone",
-				(unsigned long long)j.keep_sequence + 1,
-				(unsigned long long)m->open.marks.last);
+			tell_undone(m, &j, &l->hello.history);
 			mirror_cut_start(m, j.keep_sequence, true, &l->hello.history);
 		}
 		l->send_end = j.keep_sequence < m->open.marks.last ? j.keep_sequence :
