@@ -133,6 +133,13 @@ void mirror_ack_note(struct mirror_ack *ack, uint64_t sequence, bool client,
 	ack->last = sequence;
 }
 
+uint64_t mirror_ack_stamped_ns(const struct mirror_ack *ack, uint64_t sequence)
+{
+	return sequence <= ack->last && is_known_after(ack, sequence - 1) ?
+		       record_of(ack, sequence)->stamped_ns :
+		       0;
+}
+
 /* What a flush was told before need not be true under a stricter promise. */
 void mirror_ack_promise(struct mirror_ack *ack, const struct promise *promise)
 {

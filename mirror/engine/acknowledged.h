@@ -86,6 +86,10 @@ void mirror_ack_records(struct mirror_ack *ack, struct mirror_ack_record *record
 void mirror_ack_note(struct mirror_ack *ack, uint64_t sequence, bool client,
 		     uint64_t stamped_ns);
 
+/* When `sequence` was stamped, by CLOCK_BOOTTIME; 0: it was recovered, or is no longer
+ * among the caller's records. */
+uint64_t mirror_ack_stamped_ns(const struct mirror_ack *ack, uint64_t sequence);
+
 /* From now on answers satisfy `promise`. */
 void mirror_ack_promise(struct mirror_ack *ack, const struct promise *promise);
 

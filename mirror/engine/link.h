@@ -81,6 +81,7 @@ struct engine_peer {
 	uint64_t proven_durable;
 	struct {
 		uint64_t generation, group, time_ns; /* generation 0: not known */
+		uint64_t stamped_ns;
 	} missed;  /* its first unconfirmed record, once that has left memory */
 	bool held; /* it is in a refresh: nothing goes home there */
 	struct engine_trust trust;

@@ -63,15 +63,22 @@ void mirror_lag_note(struct mirror_engine *m, const struct mirror_header *leaves
 		p->missed.generation = leaves->generation;
 		p->missed.group = leaves->group;
 		p->missed.time_ns = leaves->time_ns;
+		p->missed.stamped_ns = mirror_ack_stamped_ns(&m->open.requests.ack,
+							     leaves->sequence);
 	}
 }
 
+/* Of the first record that a site lacks. Its stamp is of this machine's own clock, which
+ * nobody sets; of a recovered one only the wall clock's time is known. */
 static void fill_age(const struct mirror_engine *m, struct mirror_status_site *s,
-		     uint64_t generation, uint64_t group, uint64_t time_ns)
+		     uint64_t generation, uint64_t group, uint64_t time_ns,
+		     uint64_t stamped_ns)
 {
 	const uint64_t before = generation == m->open.marks.generation ? group - 1 : 0;
+	const uint64_t now_ns = stamped_ns != 0 ? m->now_ns : m->wall_ns;
+	const uint64_t then_ns = stamped_ns != 0 ? stamped_ns : time_ns;
 
-	s->lag_ms = m->wall_ns > time_ns ? (m->wall_ns - time_ns) / NS_PER_MS : 0;
+	s->lag_ms = now_ns > then_ns ? (now_ns - then_ns) / NS_PER_MS : 0;
 	s->lag_groups = m->open.marks.group - before;
 }
 
@@ -93,19 +100,21 @@ static void fill_lag(const struct mirror_engine *m, uint32_t site,
 		const struct mirror_header *h =
 			&m->memory.records[(q + 1) % RECORDS_MAX].header;
 
-		fill_age(m, s, h->generation, h->group, h->time_ns);
+		fill_age(m, s, h->generation, h->group, h->time_ns,
+			 mirror_ack_stamped_ns(&m->open.requests.ack, q + 1));
 	}
 	while (q++ < m->open.marks.last)
 		s->lag_bytes += m->memory.records[q % RECORDS_MAX].header.length_bytes;
 	if (from >= m->open.marks.home_flushed)
 		return;
 	if (p->missed.generation != 0)
-		fill_age(m, s, p->missed.generation, p->missed.group, p->missed.time_ns);
+		fill_age(m, s, p->missed.generation, p->missed.group, p->missed.time_ns,
+			 p->missed.stamped_ns);
 	mirror_ring_tail(m->open.ring, &position, &tail, &epoch);
-	s->lag_bytes += tail > from + 1 ?
-				mirror_map_count(m->open.map, site) *
-					MIRROR_EXTENT_BYTES :
-				(m->open.marks.home_flushed - from) * MIRROR_BLOCK_BYTES;
+	if (tail > from + 1)
+		s->lag_bytes += mirror_map_count(m->open.map, site) * MIRROR_EXTENT_BYTES;
+	else
+		s->lag_bytes = mirror_pace_stream_bytes(m, from + 1);
 }
 
 static void fill_site(const struct mirror_engine *m, uint32_t site,

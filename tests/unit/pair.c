@@ -94,7 +94,7 @@ void pair_step(struct pair *p, uint32_t site, struct mirror_event *e)
 	static struct mirror_actions out[PAIR_SITES_MAX];
 
 	e->now_ns = p->now_ns;
-	e->wall_ns = p->now_ns + 1;
+	e->wall_ns = p->now_ns + p->wall_ahead_ns + 1;
 	mirror_step(p->site[site].engine, e, &out[site]);
 	if (pair_random(p, 64) == 0)
 		mirror_engine_check(p->site[site].engine);

@@ -58,6 +58,7 @@ struct pair_site {
 struct pair {
 	struct config *config;
 	uint64_t random, now_ns;
+	uint64_t wall_ahead_ns; /* of all wall clocks, of now_ns */
 	uint32_t site_count;
 	struct pair_site site[PAIR_SITES_MAX];
 	struct history history; /* the view's chain */
