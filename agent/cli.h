@@ -73,6 +73,7 @@ struct cli_command {
 extern const struct cli_command cli_local_commands[];
 extern const struct cli_command cli_daemon_commands[];
 extern const struct cli_command cli_stop_commands[];
+extern const struct cli_command cli_switch_commands[];
 extern const struct cli_command cli_status_commands[];
 
 /* Print "hamirror: ..." on stderr; returns `status`. */

@@ -62,6 +62,8 @@ libagent_la_SOURCES = \
 	agent/protect.h \
 	agent/reach.c \
 	agent/reach.h \
+	agent/reply.c \
+	agent/reply.h \
 	agent/request.c \
 	agent/request.h \
 	agent/scan.c \
@@ -78,6 +80,8 @@ libagent_la_SOURCES = \
 	agent/status_promise.c \
 	agent/status_protect.c \
 	agent/status_waits.c \
+	agent/switch.c \
+	agent/switch.h \
 	agent/status.h \
 	agent/verb.c \
 	agent/verb.h \
@@ -104,6 +108,7 @@ hamirror_SOURCES = \
 	agent/cli_show.h \
 	agent/cli_status.c \
 	agent/cli_stop.c \
+	agent/cli_switch.c \
 	agent/hamirror.c
 hamirror_LDADD = $(agent_libraries)
 

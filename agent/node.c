@@ -45,6 +45,7 @@ struct agent_node {
 	bool stepping, failed;
 	char listen_text[FACT_TEXT_MAX]; /* why the line is not listened on, or "" */
 	bool opened;                     /* owner.opened was called */
+	uint64_t answered_ns;            /* the last write, by FACT_DEMOTED; 0: none */
 	bool tick_set;
 	qb_loop_timer_handle tick;
 	bool status_asked;     /* someone waits for owner.status */
@@ -284,6 +285,16 @@ void agent_node_members_get(const struct agent_node *n, struct cluster_status *s
 
 /* ---- facts ------------------------------------------------------------------------------ */
 
+static void demoted(struct agent_node *n, const struct fact *fact)
+{
+	if (fact->error != 0)
+		agent_devices_serve(n->devices, true); /* it serves on */
+	n->answered_ns = 0;
+	if (fact->age_ms != UINT64_MAX)
+		n->answered_ns = common_clock_ns(CLOCK_BOOTTIME) -
+				 fact->age_ms * NS_PER_MS;
+}
+
 static void fact_arrived(void *owner, const struct fact *fact)
 {
 	struct agent_node *n = owner;
@@ -325,11 +336,14 @@ static void fact_arrived(void *owner, const struct fact *fact)
 					      fact->text);
 		}
 		break;
+	case FACT_DEMOTED:
+		demoted(n, fact);
+		break;
+	case FACT_HANDED_OVER:
 	case FACT_UNDO:
 	case FACT_CLOSED:
 	case FACT_PEER:
 	case FACT_PREPARED:
-	case FACT_DEMOTED:
 	case FACT_STORED:
 	case FACT_REFRESH:
 	case FACT_COPY_READY:
@@ -399,6 +413,17 @@ void agent_node_fail_frozen(struct agent_node *n)
 	const struct order o = { .type = ORDER_FAIL_FROZEN };
 
 	order(n, &o);
+}
+
+int agent_node_switch_check(const struct agent_node *n, uint32_t site, char *text,
+			    size_t text_size)
+{
+	return cluster_switch_check(n->core, site, text, text_size);
+}
+
+uint64_t agent_node_answered_ns(const struct agent_node *n)
+{
+	return n->answered_ns;
 }
 
 bool agent_node_hangs(const struct agent_node *n, char *text, size_t text_size)

@@ -84,6 +84,14 @@ bool agent_node_hangs(const struct agent_node *n, char *text, size_t text_size);
 /* The members' part alone, at once. */
 void agent_node_members_get(const struct agent_node *n, struct cluster_status *status);
 
+/* May production be moved to `site` now: cluster_switch_check(). */
+int agent_node_switch_check(const struct agent_node *n, uint32_t site, char *text,
+			    size_t text_size);
+
+/* When the production that ended here last has answered its last write or flush
+ * (CLOCK_BOOTTIME); 0: none did. */
+uint64_t agent_node_answered_ns(const struct agent_node *n);
+
 /* Ends the I/O thread and leaves the group. NULL is fine. */
 void agent_node_close(struct agent_node *n);
 

@@ -5,6 +5,8 @@
  *   waits for   ends by                       client hangs up   time is over
  *   promote     the node's reply              goes on, unasked  exit 1, called off
  *   command     the node's reply              goes on, unasked  exit 1, goes on
+ *   switch      its end (switch.h)         called off, if    -
+ *                                            that can be
  *   status      the node's status             dropped           (node's bound)
  *   stream      the client's hang-up          dropped           -
  */
@@ -20,11 +22,13 @@
 #include <unistd.h>
 #include <qb/qbloop.h>
 
+#include "agent/reply.h"
+#include "agent/switch.h"
 #include "agent/verb.h"
-#include "agent/words.h"
 
 #define NS_PER_MS 1000000ull
-#define PROMOTE_WAIT_MS 30000 /* docs/control.md */
+#define PROMOTE_WAIT_MS 30000 /* docs/control.md; so is the next */
+#define SWITCH_WAIT_MS 60000
 /* After frozen writes were failed a demotion or stop has this long to end. */
 #define GRACE_MS 15000
 #define GRACE_DRAIN_MS 10000 /* of it; a longer demote-drain makes it longer */
@@ -34,6 +38,7 @@
 enum pending_kind {
 	PENDING_FREE,
 	PENDING_COMMAND,
+	PENDING_SWITCH,
 	PENDING_STATUS,
 	PENDING_WHY,
 	PENDING_EVENTS, /* status first, then the stream */
@@ -55,6 +60,7 @@ struct pending {
 struct agent_requests {
 	struct agent_requests_setup setup;
 	struct agent_node *node;
+	struct agent_switch *move;
 	uint64_t last_id;
 	struct pending pending[PENDING_MAX];
 };
@@ -105,26 +111,7 @@ __attribute__((format(printf, 3, 4))) static void answer(struct agent_client *c,
 
 /* ---- commands ------------------------------------------------------------------ */
 
-/* The sentence for a command that has run out of time: the cause that it still waits for. */
-static void timeout_text(struct agent_requests *r, char *text, size_t size)
-{
-	static const char *const begin = "not done in the time given; it goes on";
-	struct cluster_status *s = calloc(1, sizeof *s);
-	char hangs[512];
-
-	if (s != NULL)
-		agent_node_members_get(r->node, s);
-	if (agent_node_hangs(r->node, hangs, sizeof hangs))
-		snprintf(text, size, "not done in the time given: %s", hangs);
-	else
-		snprintf(text, size, "%s%s%s", begin,
-			 s != NULL && s->text[0] ? ", and waits: " : "",
-			 s != NULL ? s->text : "");
-	free(s);
-}
-
 static void expired(void *data);
-
 static void set_timer(struct pending *p, uint64_t ms)
 {
 	p->timed = qb_loop_timer_add(p->requests->setup.loop, QB_LOOP_MED, ms * NS_PER_MS,
@@ -163,7 +150,7 @@ static void expired(void *data)
 		set_timer(p, grace_ms(r->setup.config));
 		return;
 	}
-	timeout_text(r, text, sizeof text);
+	agent_reply_late(r->node, text, sizeof text);
 	if (p->client != NULL)
 		agent_client_reply(p->client, stop ? json_pack("{s:b}", "ends", 1) : NULL,
 				   1, text);
@@ -258,20 +245,73 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 	agent_node_command(r->node, &cmd);
 }
 
-/* After a demotion: the sites that may be promoted now. */
-static json_t *heirs(const struct agent_requests *r)
+/* ---- switch ---------------------------------------------------------------------- */
+
+static void move(struct agent_requests *r, struct agent_client *c, json_t *request)
+{
+	const json_t *wait = json_object_get(request, "wait");
+	const char *part = json_string_value(json_object_get(request, "part"));
+	const int32_t site = site_of(r, c, request);
+	enum agent_switch_part which = part == NULL ? SWITCH_WHOLE :
+				       strcmp(part, "catch-up") == 0 ?
+						      SWITCH_ONLY_CATCH_UP :
+						      SWITCH_ONLY_FOLLOW;
+	struct pending *p;
+
+	if (site == -2)
+		return;
+	if (site < 0 || (which == SWITCH_ONLY_FOLLOW && strcmp(part, "follow") != 0)) {
+		answer(c, 2,
+		       "switch needs the name of a site; a part is catch-up or follow");
+		return;
+	}
+	if (agent_switch_id(r->move) != 0) {
+		answer(c, 1, "another switch is under way");
+		return;
+	}
+	p = pending_add(r, PENDING_SWITCH, c);
+	if (p == NULL) {
+		busy(c);
+		return;
+	}
+	agent_switch_begin(r->move, r->node, p->id, (uint32_t)site,
+			   wait == NULL ? SWITCH_WAIT_MS :
+					  (uint32_t)(json_number_value(wait) * 1000),
+			   which);
+}
+
+static void moved(void *requests, uint64_t id, int exit_status, int64_t stall_ms,
+		  const char *text)
+{
+	struct agent_requests *r = requests;
+
+	for (size_t i = 0; i < PENDING_MAX; i++) {
+		struct pending *p = &r->pending[i];
+
+		if (p->kind != PENDING_SWITCH || p->id != id)
+			continue;
+		if (p->client != NULL)
+			agent_client_reply(p->client,
+					   stall_ms < 0 ? NULL :
+							  json_pack("{s:I}", "stall_ms",
+								    (json_int_t)stall_ms),
+					   exit_status, text);
+		pending_end(p);
+	}
+}
+
+/* ---- replies ---------------------------------------------------------------------- */
+
+static json_t *demoted_json(const struct agent_requests *r)
 {
 	struct cluster_status *s = calloc(1, sizeof *s);
-	json_t *names = json_array();
+	json_t *reply;
 
 	if (s != NULL)
 		agent_node_members_get(r->node, s);
-	for (uint32_t i = 0; s != NULL && i < s->site_count; i++)
-		if (s->sites[i].may_promote)
-			json_array_append_new(names,
-					      json_string(r->setup.config->site[i].name));
+	reply = agent_reply_demoted(r->setup.config, s);
 	free(s);
-	return json_pack("{s:o}", "may_promote", names);
+	return reply;
 }
 
 void agent_requests_reply(void *requests, uint64_t id, int exit_status, const char *text)
@@ -279,6 +319,10 @@ void agent_requests_reply(void *requests, uint64_t id, int exit_status, const ch
 	struct agent_requests *r = requests;
 	bool stopped;
 
+	if (id == agent_switch_id(r->move)) {
+		agent_switch_reply(r->move, exit_status, text);
+		return;
+	}
 	for (size_t i = 0; i < PENDING_MAX; i++) {
 		struct pending *p = &r->pending[i];
 
@@ -291,7 +335,7 @@ void agent_requests_reply(void *requests, uint64_t id, int exit_status, const ch
 			agent_client_reply(p->client,
 					   p->command == CLUSTER_COMMAND_DEMOTE &&
 							   exit_status == 0 ?
-						   heirs(r) :
+						   demoted_json(r) :
 						   NULL,
 					   exit_status, text);
 		pending_end(p);
@@ -322,28 +366,12 @@ void agent_requests_stop(struct agent_requests *r)
 
 /* ---- events --------------------------------------------------------------------- */
 
-static void send_event(void *data, const struct agent_event *event)
-{
-	json_t *line = json_object(), *o = json_object();
-	char time[32];
-
-	agent_event_time_format(event->wall_ns, time);
-	json_object_set_new(o, "time", json_string(time));
-	json_object_set_new(o, "number", json_integer((json_int_t)event->number));
-	json_object_set_new(o, "verb", json_string(event->verb));
-	json_object_set_new(o, "object", agent_text_json(event->object));
-	json_object_set_new(o, "rule", agent_text_json(event->rule));
-	json_object_set_new(o, "text", agent_text_json(event->text));
-	json_object_set_new(line, "event", o);
-	agent_client_send(data, line);
-}
-
 static void added(struct agent_follower *f, const struct agent_event *event)
 {
 	struct pending *p = (struct pending *)((char *)f -
 					       offsetof(struct pending, follower));
 
-	send_event(p->client, event);
+	agent_reply_event(p->client, event);
 }
 
 /* First all that exists, then the changes from that very moment on. */
@@ -353,7 +381,7 @@ static void begin_events(struct pending *p, const struct status_input *status)
 
 	agent_client_stream(c, true);
 	agent_client_reply(c, NULL, 0, NULL);
-	agent_status_exists(status, send_event, c);
+	agent_status_exists(status, agent_reply_event, c);
 	if (p->now) {
 		agent_client_stream(c, false);
 		pending_end(p);
@@ -366,38 +394,6 @@ static void begin_events(struct pending *p, const struct status_input *status)
 
 /* ---- status ---------------------------------------------------------------------- */
 
-static size_t add_lines(char *text, size_t text_size, size_t at, const json_t *list)
-{
-	for (size_t i = 0; i < json_array_size(list) && at < text_size; i++)
-		at += (size_t)snprintf(text + at, text_size - at, "%s%s",
-				       at > 0 ? "\n" : "",
-				       json_string_value(json_array_get(list, i)));
-	return at;
-}
-
-static void reply_why(struct agent_client *c, const struct status_input *status)
-{
-	json_t *reply = json_object(), *why = agent_status_why(status);
-	json_t *notes = agent_status_notes(status);
-	char text[8192] = "All is well.";
-	size_t at = json_array_size(why) == 0 ? strlen(text) : 0;
-
-	at = add_lines(text, sizeof text, at, why);
-	add_lines(text, sizeof text, at, notes);
-	json_object_set_new(reply, "why", why);
-	json_object_set_new(reply, "notes", notes);
-	json_object_set_new(reply, "config", agent_status_config(status));
-	agent_client_reply(c, reply, 0, text);
-}
-
-static void reply_status(struct agent_client *c, const struct status_input *status)
-{
-	json_t *reply = json_object();
-
-	json_object_set_new(reply, "status", agent_status_json(status));
-	agent_client_reply(c, reply, 0, NULL);
-}
-
 void agent_requests_status(void *requests, const struct status_input *status)
 {
 	struct agent_requests *r = requests;
@@ -407,11 +403,11 @@ void agent_requests_status(void *requests, const struct status_input *status)
 
 		switch (p->kind) {
 		case PENDING_STATUS:
-			reply_status(p->client, status);
+			agent_reply_status(p->client, status);
 			pending_end(p);
 			break;
 		case PENDING_WHY:
-			reply_why(p->client, status);
+			agent_reply_why(p->client, status);
 			pending_end(p);
 			break;
 		case PENDING_EVENTS:
@@ -419,6 +415,7 @@ void agent_requests_status(void *requests, const struct status_input *status)
 			break;
 		case PENDING_FREE:
 		case PENDING_COMMAND:
+		case PENDING_SWITCH:
 		case PENDING_STREAM:
 			break;
 		}
@@ -533,6 +530,9 @@ static void dispatch(struct agent_requests *r, struct agent_client *c, json_t *r
 	case AGENT_VERB_STOP:
 		command(r, c, request, CLUSTER_COMMAND_STOP);
 		break;
+	case AGENT_VERB_SWITCH:
+		move(r, c, request);
+		break;
 	case AGENT_VERB_COUNT:
 		assert(false);
 	}
@@ -558,7 +558,8 @@ void agent_requests_gone(void *requests, struct agent_client *c)
 
 		if (p->kind == PENDING_FREE || p->client != c)
 			continue;
-		if (p->kind == PENDING_COMMAND)
+		if (p->kind == PENDING_COMMAND ||
+		    (p->kind == PENDING_SWITCH && !agent_switch_gone(r->move)))
 			p->client = NULL;
 		else
 			pending_end(p);
@@ -571,9 +572,15 @@ struct agent_requests *agent_requests_open(const struct agent_requests_setup *se
 {
 	struct agent_requests *r = calloc(1, sizeof *r);
 
-	if (r != NULL)
-		r->setup = *setup;
-	return r;
+	if (r == NULL)
+		return NULL;
+	r->setup = *setup;
+	r->move = agent_switch_open(setup->loop, setup->config,
+				    &(struct agent_switch_owner){ moved, r });
+	if (r->move != NULL)
+		return r;
+	free(r);
+	return NULL;
 }
 
 void agent_requests_set_node(struct agent_requests *r, struct agent_node *node)
@@ -588,5 +595,6 @@ void agent_requests_close(struct agent_requests *r)
 	for (size_t i = 0; i < PENDING_MAX; i++)
 		if (r->pending[i].kind != PENDING_FREE)
 			pending_end(&r->pending[i]);
+	agent_switch_close(r->move);
 	free(r);
 }

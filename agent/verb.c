@@ -20,7 +20,7 @@ static const struct member {
 	{ "node", MEMBER_TEXT },  { "now", MEMBER_BOOL },
 	{ "from", MEMBER_TEXT },  { "discard", MEMBER_BOOL },
 	{ "mode", MEMBER_TEXT },  { "records", MEMBER_BOUND },
-	{ "ms", MEMBER_BOUND },
+	{ "ms", MEMBER_BOUND },   { "part", MEMBER_TEXT },
 };
 
 static const struct {
@@ -40,6 +40,7 @@ static const struct {
 	[AGENT_VERB_FENCED] = { "fenced", "node " },
 	[AGENT_VERB_EVENTS] = { "events", "now " },
 	[AGENT_VERB_STOP] = { "stop", "wait " },
+	[AGENT_VERB_SWITCH] = { "switch", "site wait part " },
 };
 
 static enum agent_verb verb_of(const char *name)
@@ -124,6 +125,7 @@ bool agent_verb_is_urgent(const json_t *request)
 	case AGENT_VERB_REFRESH:
 	case AGENT_VERB_MODE:
 	case AGENT_VERB_EVENTS:
+	case AGENT_VERB_SWITCH:
 	case AGENT_VERB_COUNT:
 		return false;
 	}

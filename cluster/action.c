@@ -151,3 +151,8 @@ const char *cluster_site_name(const struct cluster_core *c, int32_t site)
 		return "a site that is not configured any more";
 	return c->config->site[site].name;
 }
+
+uint32_t cluster_site_bit(const struct cluster_core *c, int32_t site)
+{
+	return site >= 0 && site < (int32_t)c->config->site_count ? 1u << site : 0;
+}

@@ -63,7 +63,7 @@ static bool state_change_is_legal(enum alone_state from, enum alone_state to)
 	case ALONE_STARTING:
 		return from == ALONE_CONFIRMING;
 	case ALONE_SERVING:
-		return from == ALONE_STARTING;
+		return from == ALONE_STARTING || from == ALONE_DEMOTING;
 	case ALONE_DEMOTING:
 		return from == ALONE_SERVING;
 	case ALONE_CLOSING:
@@ -251,12 +251,13 @@ static void link_changed(struct cluster_core *c, const struct fact *f)
 
 /* ---- the end ---- */
 
-static void demote_order(struct cluster_core *c, uint32_t wait_ms)
+static void demote_order(struct cluster_core *c, uint32_t wait_ms, uint32_t sites)
 {
 	struct alone *a = c->alone;
 	struct order *o = cluster_order(c, ORDER_DEMOTE);
 
 	o->wait_ms = wait_ms != 0 ? wait_ms : c->config->frozen_timeout_ms;
+	o->sites = sites;
 	a->demote_id = o->id;
 	cluster_alone_set_state(a, ALONE_DEMOTING);
 }
@@ -268,11 +269,19 @@ static void demoted(struct cluster_core *c, const struct fact *f)
 
 	if (a->state != ALONE_DEMOTING || f->order_id != a->demote_id)
 		return;
+	if (f->error != 0) {
+		cluster_alone_set_state(a, ALONE_SERVING);
+		cluster_tell(c, "mirror", c->config->mirror, "M5-serves-on",
+			     "not demoted: %s", f->text);
+		cluster_alone_reply(c, 1, f->text);
+		return;
+	}
 	cluster_alone_set_state(a, ALONE_OPEN);
 	a->clean = f->clean;
 	a->marks = f->marks;
 	a->waited = a->lost = 0;
 	cluster_alone_links(c);
+	memset(a->link, 0, sizeof a->link); /* those of a production have ended */
 	a->heirs = f->clean ? f->level_sites : 0;
 	cluster_status_sites(c, a->heirs | 1u << a->site, names, sizeof names);
 	snprintf(heirs, sizeof heirs, "%s; may be promoted now: %s",
@@ -294,11 +303,31 @@ static void demoted(struct cluster_core *c, const struct fact *f)
 
 /* ---- events ---- */
 
+static void take_command(struct cluster_core *c, const struct cluster_command *command);
+
+/* M5: the operator has moved production to this site. */
+static void handed_over(struct cluster_core *c)
+{
+	const struct cluster_command promote = { .type = CLUSTER_COMMAND_PROMOTE,
+						 .site = VIEW_NONE,
+						 .handed_over = true };
+
+	cluster_tell(c, "mirror", c->config->mirror, "M5-handed-over",
+		     "production was demoted cleanly and wants this site to be promoted");
+	take_command(c, &promote);
+}
+
 static void device_failed(struct alone *a, const struct fact *f)
 {
 	a->failed = true;
 	a->data = DATA_DISKLESS;
 	snprintf(a->text, sizeof a->text, "%s", f->text);
+}
+
+static void note_undo(struct alone *a, const struct fact *f)
+{
+	a->undo_site = f->site;
+	memcpy(a->undo_text, f->text, sizeof a->undo_text);
 }
 
 static void take_fact(struct cluster_core *c, const struct fact *f)
@@ -339,8 +368,10 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 		cluster_alone_copy_changed(c, f);
 		break;
 	case FACT_UNDO:
-		a->undo_site = f->site;
-		memcpy(a->undo_text, f->text, sizeof a->undo_text);
+		note_undo(a, f);
+		break;
+	case FACT_HANDED_OVER:
+		handed_over(c);
 		break;
 	case FACT_DATA:
 		a->data = f->data;
@@ -394,7 +425,8 @@ static void begin(struct cluster_core *c)
 		break;
 	case CLUSTER_COMMAND_DEMOTE:
 		if (a->state == ALONE_SERVING)
-			demote_order(c, a->command.wait_ms);
+			demote_order(c, a->command.wait_ms,
+				     cluster_site_bit(c, a->command.site));
 		else
 			cluster_alone_reply(c, 0, "this node is not production");
 		break;
@@ -506,7 +538,7 @@ static void pump(struct cluster_core *c)
 	if (!a->stopping)
 		return;
 	if (a->state == ALONE_SERVING && !a->busy) {
-		demote_order(c, 0);
+		demote_order(c, 0, 0);
 	} else if (a->state == ALONE_OPEN) {
 		cluster_alone_reply(c, 1, "this member is stopping");
 		cluster_alone_set_state(a, ALONE_CLOSING);

@@ -38,6 +38,7 @@
 
 /* A daemon that was just started is still opening its devices. */
 #define PROBE_PAUSE_NS (100 * NS_PER_MS)
+#define PROBE_SOON_NS (10 * NS_PER_MS) /* nobody is served meanwhile */
 #define PROBE_NS (5000 * NS_PER_MS)
 
 /* ---- asking ---------------------------------------------------------------- */
@@ -86,10 +87,12 @@ static void refuse(struct cluster_core *c, const char *rule, const char *text)
 }
 
 /* Another answer may come: that of a daemon that opens its devices, or that is being
- * promoted and has to yield, or of which only a part has arrived. */
-static bool may_answer_otherwise(const struct fact *f)
+ * promoted and has to yield, or of which only a part has arrived; or of a production that
+ * has handed over to us, and lets its clients go. */
+static bool may_answer_otherwise(const struct alone *a, const struct fact *f)
 {
-	return f->error == 0 ? f->promoting : f->reached;
+	return f->error == 0 ? f->promoting || (f->serving && a->command.handed_over) :
+			       f->reached;
 }
 
 static void prepare(struct cluster_core *c);
@@ -421,7 +424,8 @@ void cluster_alone_peer(struct cluster_core *c, const struct fact *f)
 		own_log(c, f);
 		return;
 	}
-	if (f->error == 0 && f->serving) {
+	if (f->error == 0 && f->serving &&
+	    (!a->command.handed_over || c->now_ns >= a->probe_until_ns)) {
 		cluster_instance_of(c, cluster_alone_node(c, f->site), instance);
 		snprintf(text, sizeof text,
 			 "%s serves: `hamirror demote %s` there first (--force does not "
@@ -438,8 +442,9 @@ void cluster_alone_peer(struct cluster_core *c, const struct fact *f)
 		refuse(c, "alone-yields", text);
 		return;
 	}
-	if (may_answer_otherwise(f) && c->now_ns < a->probe_until_ns) {
-		a->probe_at_ns = c->now_ns + PROBE_PAUSE_NS;
+	if (may_answer_otherwise(a, f) && c->now_ns < a->probe_until_ns) {
+		a->probe_at_ns = c->now_ns +
+				 (f->serving ? PROBE_SOON_NS : PROBE_PAUSE_NS);
 		return;
 	}
 	a->peer[f->site] = *f;

@@ -183,6 +183,7 @@ void cluster_step(struct cluster_core *c, const struct cluster_event *event,
 		cluster_fence_pump(c);
 		cluster_majority_pump(c);
 		cluster_lease_pump(c);
+		cluster_switch_pump(c);
 		cluster_promote_pump(c);
 		cluster_role_pump(c);
 		cluster_demote_pump(c);

@@ -58,7 +58,9 @@ enum cluster_command_type {
 struct cluster_command {
 	enum cluster_command_type type;
 	uint64_t id;                /* comes back in the reply */
-	int32_t site;               /* CONNECT, DISCONNECT, REFRESH; -1: all copies */
+	int32_t site;               /* CONNECT, DISCONNECT, REFRESH; -1: all copies. DEMOTE:
+				       it is to be promoted, if it has all then; -1: none */
+	bool handed_over;           /* PROMOTE: production has asked for it */
 	bool force;                 /* PROMOTE: the operator accepts the named loss */
 	bool inconsistent;          /* REFRESH */
 	uint32_t wait_ms;           /* DEMOTE, STOP: then frozen writes fail;
@@ -215,6 +217,14 @@ struct cluster_status {
 
 void cluster_status_get(const struct cluster_core *c, uint64_t now_ns,
 			struct cluster_status *status);
+
+/* May production be moved from here to `site` now, by DEMOTE? 0, or the reason in `text`:
+ *   -EAGAIN    it is not near enough yet
+ *   -ENOTCONN  it is not linked at this moment
+ *   -EALREADY  it is production
+ *   -EPERM     anything else that does not pass by itself */
+int cluster_switch_check(const struct cluster_core *c, uint32_t site, char *text,
+			 size_t size);
 
 /* Abort if an invariant is broken. */
 void cluster_check(const struct cluster_core *c);

@@ -14,11 +14,15 @@ void cluster_demote_command(struct cluster_core *c, const struct cluster_command
 		c->stopping = true;
 	if (c->promote.state != PROMOTE_NONE && c->promote.state != PROMOTE_START)
 		cluster_promote_end(c, 1, "called off by a demote");
-	cluster_command_add(c, command, 0);
+	cluster_command_add(c, command,
+			    command->type == CLUSTER_COMMAND_DEMOTE ?
+				    cluster_site_bit(c, command->site) :
+				    0);
 }
 
-/* Does a command wait for the end of production? `*wait_ms` gets the shortest wait. */
-static bool is_asked(const struct cluster_core *c, uint32_t *wait_ms)
+/* Does a command wait for the end of production? `*wait_ms` gets the shortest wait, and
+ * `*sites` the one that is to follow. */
+static bool is_asked(const struct cluster_core *c, uint32_t *wait_ms, uint32_t *sites)
 {
 	bool asked = false;
 
@@ -30,6 +34,7 @@ static bool is_asked(const struct cluster_core *c, uint32_t *wait_ms)
 			continue;
 		if (!asked || w->wait_ms < *wait_ms)
 			*wait_ms = w->wait_ms;
+		*sites = asked && *sites != w->sites ? 0 : w->sites;
 		asked = true;
 	}
 	return asked;
@@ -41,6 +46,13 @@ void cluster_demote_fact(struct cluster_core *c, const struct fact *f)
 
 	if (r->serve != SERVE_DEMOTING || f->order_id != r->demote_id)
 		return;
+	if (f->error != 0) {
+		cluster_role_set_serve(c, SERVE_SERVING);
+		cluster_tell(c, "mirror", c->config->mirror, "M5-serves-on",
+			     "not demoted: %s", f->text);
+		cluster_command_reply_all(c, CLUSTER_COMMAND_DEMOTE, 1, f->text);
+		return;
+	}
 	r->demoted = true;
 	r->demoted_clean = f->clean;
 	r->demoted_waited = true;
@@ -115,12 +127,13 @@ void cluster_demote_stopped(struct cluster_core *c, struct command *w)
 void cluster_demote_pump(struct cluster_core *c)
 {
 	struct order *o;
-	uint32_t wait_ms = 0;
+	uint32_t wait_ms = 0, sites = 0;
 
-	if (c->role.serve != SERVE_SERVING || !is_asked(c, &wait_ms))
+	if (c->role.serve != SERVE_SERVING || !is_asked(c, &wait_ms, &sites))
 		return;
 	o = cluster_order(c, ORDER_DEMOTE);
 	o->wait_ms = wait_ms;
+	o->sites = sites;
 	c->role.demote_id = o->id;
 	cluster_role_set_serve(c, SERVE_DEMOTING);
 }

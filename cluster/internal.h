@@ -316,6 +316,7 @@ struct cluster_core {
 	uint64_t work_since_ns; /* a round is called for since; 0: none */
 	uint64_t round_at_ns;   /* not before */
 	uint32_t disconnect_wanted, connect_wanted; /* by command, until in a view */
+	struct uuid handed_over; /* generation to be followed by ours; or zero */
 	/* this node's part */
 	struct role role;
 	struct promote promote;
@@ -349,6 +350,8 @@ const char *cluster_node_name(const struct cluster_core *c, int32_t node);
  * `backup-order` lists them, then the others by site and host as the file lists them. */
 uint32_t cluster_backup_place(const struct config *config, uint32_t node);
 const char *cluster_site_name(const struct cluster_core *c, int32_t site);
+/* 0: there is no such site. */
+uint32_t cluster_site_bit(const struct cluster_core *c, int32_t site);
 /* The mirror as commands on `node` name it: NAME, or NAME@HOST where ours is one. Of
  * VIEW_NONE: NAME. */
 void cluster_instance_of(const struct cluster_core *c, int32_t node,
@@ -532,6 +535,10 @@ void cluster_demote_pump(struct cluster_core *c);
 void cluster_demote_end(struct cluster_core *c, struct command *w);
 void cluster_demote_stopped(struct cluster_core *c, struct command *w);
 
+/* ---- switch.c: FACT_HANDED_OVER ---- */
+void cluster_switch_fact(struct cluster_core *c);
+void cluster_switch_pump(struct cluster_core *c);
+
 /* ---- commands.c: the commands that wait ---- */
 
 /* It is answered, and its place is free. */
@@ -579,10 +586,9 @@ int32_t cluster_score_of(const struct cluster_core *c);
 /* The node that answers clients as production of the view in effect, or VIEW_NONE. */
 int32_t cluster_status_serving_node(const struct cluster_core *c);
 
-/* Names of `sites`: "paris, lyon"; "none". */
+/* Names of `sites`, or "none"; those that need no force once nothing serves (D4). */
 void cluster_status_sites(const struct cluster_core *c, uint32_t sites, char *text,
 			  size_t size);
-/* The sites that may be promoted without a force once nothing serves (D4). */
 uint32_t cluster_status_heirs(const struct cluster_core *c);
 
 /* Why the voters here are no majority of `v`, and a remedy. True: the text names the force. */

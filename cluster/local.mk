@@ -39,6 +39,7 @@ libcluster_la_SOURCES = \
 	cluster/score.c \
 	cluster/site_disks.c \
 	cluster/status.c \
+	cluster/switch.c \
 	cluster/undo.c \
 	cluster/view.c \
 	cluster/view.h \

@@ -27,7 +27,7 @@ static bool serve_change_is_legal(enum serve_state from, enum serve_state to)
 	case SERVE_STARTING:
 		return from == SERVE_PREPARED;
 	case SERVE_SERVING:
-		return from == SERVE_STARTING;
+		return from == SERVE_STARTING || from == SERVE_DEMOTING;
 	case SERVE_DEMOTING:
 		return from == SERVE_SERVING;
 	}
@@ -77,6 +77,9 @@ void cluster_role_fact(struct cluster_core *c, const struct fact *f)
 		break;
 	case FACT_REFRESH:
 		cluster_command_refreshed(c, f);
+		break;
+	case FACT_HANDED_OVER:
+		cluster_switch_fact(c);
 		break;
 	case FACT_UNDO:
 		cluster_undo_fact(c, f);

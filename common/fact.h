@@ -15,8 +15,8 @@ enum fact_type {
 	FACT_PEER,          /* answers ORDER_PROBE: error, or the values of the peer's hello */
 	FACT_PREPARED,      /* answers ORDER_PREPARE: error, or cut and reached_sites */
 	FACT_SERVING,       /* answers ORDER_SERVE: error, or clients may connect */
-	FACT_DEMOTED,       /* answers ORDER_DEMOTE: clean, marks.logged is the end; not
-			       clean: text says why, or "" */
+	FACT_DEMOTED,       /* answers ORDER_DEMOTE: error, and it serves on; or clean,
+			       marks.logged is the end; not clean: text says why, or "" */
 	FACT_STORED,        /* answers ORDER_MARK: durable in the log's superblock */
 	FACT_REFRESH,       /* answers ORDER_REFRESH: error when none is refreshed; text
 			       says what happens to each copy */
@@ -33,6 +33,8 @@ enum fact_type {
 	FACT_MARKS,         /* our marks, at most every 200 ms while they move;
 			       at once with a newer history */
 	FACT_DEVICE_FAILED, /* a device failed: text names it; the site must detach */
+	FACT_HANDED_OVER,   /* production ended cleanly, durably known here, and wants this
+			       site to be promoted */
 	FACT_UNDO,          /* text names writes that following production `site` would
 			       undo; waits for ORDER_MARK; "": none */
 	FACT_DEVICE_HANGS,  /* text names a device of this site that has not answered for
@@ -66,7 +68,8 @@ struct fact {
 	uint64_t ready_count;       /* COPY_READY: how many of these there were so far,
 				       this one included; see order.ready_seen */
 	uint32_t reached_sites;     /* PREPARED: bit per site rolled forward from */
-	uint64_t age_ms;            /* DEVICE_HANGS */
+	uint64_t age_ms;            /* DEVICE_HANGS; DEMOTED: since a write was answered,
+				       UINT64_MAX: none was */
 	uint32_t level_sites;       /* PREPARED: ... those that hold all of it too, or
 				       will at once; DEMOTED: those told that they do */
 	uint32_t busy_sites;        /* PREPARED: those that may answer another time */

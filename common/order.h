@@ -54,7 +54,8 @@ struct order {
 	uint64_t incarnation;      /* OPEN: of this host, fresh for each open */
 	uint64_t ballot;           /* PREPARE, SERVE, WAIT, VIEW: number << 8 | node */
 	uint64_t until_ns;         /* LEASE: CLOCK_BOOTTIME; UINT64_MAX: for ever */
-	uint32_t sites;            /* WAIT, SERVE, MARK, REFRESH: bit per site */
+	uint32_t sites;            /* WAIT, SERVE, MARK, REFRESH: bit per site; DEMOTE: the
+				      one that is to be promoted, if it is level then */
 	uint64_t ready_seen;       /* WAIT: ready_count of the last COPY_READY that the
 				      sender had taken in: a candidate named later is
 				      waited for even if `sites` leaves it out. A COPY_LOST

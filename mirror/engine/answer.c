@@ -36,6 +36,7 @@ void mirror_request_answer(struct mirror_engine *m, struct mirror_request *r,
 static void acknowledge(struct mirror_engine *m, struct mirror_request *q)
 {
 	MIRROR_SET(m, requests.pending_count, m->open.requests.pending_count - 1);
+	m->open.requests.answered_ns = m->now_ns;
 	mirror_request_answer(m, q, 0);
 }
 

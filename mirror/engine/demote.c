@@ -6,6 +6,9 @@
  *   follow      all of it durable at every linked copy that  mark clean
  *               follows; or demote-drain is over
  *   mark        the clean mark durable here, told to copies  close clients
+ *
+ * Where a copy is to follow as production (order.sites) and has not all of it in time,
+ * nothing fails and nothing is marked: this site serves on.
  *   close       the front-end's sockets are closed           idle, FACT_DEMOTED
  */
 #include <stdio.h>
@@ -34,6 +37,9 @@ void mirror_demoted(struct mirror_engine *m)
 	f->order_id = m->open.demote.order_id;
 	f->clean = m->open.demote.clean;
 	f->level_sites = m->open.demote.clean ? m->open.demote.level : 0;
+	f->age_ms = m->open.requests.answered_ns != 0 ?
+			    (m->now_ns - m->open.requests.answered_ns) / NS_PER_MS :
+			    UINT64_MAX;
 	f->marks.logged = f->sequence = m->open.marks.last;
 	f->marks.durable = m->open.marks.durable;
 	memcpy(f->text, m->open.demote.text, sizeof f->text);
@@ -67,10 +73,12 @@ void mirror_demote_order(struct mirror_engine *m, const struct order *o)
 	struct fact *f;
 
 	if (m->state == ENGINE_SERVING || m->state == ENGINE_STARTING) {
+		m->open.demote.promote = m->state == ENGINE_SERVING ? o->sites : 0;
 		mirror_engine_set_state(m, ENGINE_DEMOTING);
 		m->open.demote.order_id = o->id;
 		m->open.demote.deadline_ns = m->now_ns + o->wait_ms * NS_PER_MS;
 		m->open.demote.drain_until_ns = 0;
+		m->open.demote.stamped = false;
 		m->open.demote.clean = false;
 		m->open.demote.closing = false;
 		m->open.demote.text[0] = 0;
@@ -144,8 +152,7 @@ static void tell_heirs(struct mirror_engine *m)
 	struct engine_demote *d = &m->open.demote;
 
 	if (!d->told)
-		mirror_links_send_demoted(m, d->heirs, &m->open.sb.clean.generation,
-					  m->open.sb.clean.sequence);
+		mirror_links_send_demoted(m, d->heirs, d->promote & d->level);
 	d->told = true;
 	if (mirror_links_sent_all(m)) {
 		close_clients(m);
@@ -183,6 +190,34 @@ static bool is_overdue(const struct mirror_engine *m)
 	return d->drain_until_ns == 0 && m->now_ns >= d->deadline_ns;
 }
 
+/* A flush record makes all before it durable, and itself. Who is to follow confirms one
+ * in any case: so it is alive. */
+static bool flush_is_due(const struct mirror_engine *m)
+{
+	const struct engine_marks *marks = &m->open.marks;
+
+	if (m->open.demote.promote != 0)
+		return !m->open.demote.stamped;
+	return mirror_ack_everywhere(&m->open.requests.ack)->durable < marks->last &&
+	       (m->memory.records[marks->last % RECORDS_MAX].header.type !=
+			MIRROR_RECORD_FLUSH ||
+		marks->last == marks->home_flushed);
+}
+
+static void serve_on(struct mirror_engine *m)
+{
+	struct fact *f;
+
+	mirror_engine_set_state(m, ENGINE_SERVING);
+	f = mirror_engine_fact(m, FACT_DEMOTED);
+	f->order_id = m->open.demote.order_id;
+	f->error = -ETIMEDOUT;
+	mirror_watch_text(m, f->text, sizeof f->text);
+	if (f->text[0] == 0)
+		snprintf(f->text, sizeof f->text,
+			 "the copy that is to follow has not confirmed all in time");
+}
+
 void mirror_demote_pump(struct mirror_engine *m)
 {
 	/* FUA: the log ends with the mark, and it is to be durable itself, at once. */
@@ -192,6 +227,11 @@ void mirror_demote_pump(struct mirror_engine *m)
 	mirror_mark_pump(m);
 	if (m->state != ENGINE_DEMOTING || m->open.demote.closing)
 		return;
+	if (!m->open.failed && m->open.demote.promote != 0 && !m->open.demote.clean &&
+	    is_overdue(m)) {
+		serve_on(m);
+		return;
+	}
 	if (m->open.failed || is_overdue(m)) {
 		end_unclean(m);
 		return;
@@ -205,12 +245,15 @@ void mirror_demote_pump(struct mirror_engine *m)
 	if (m->open.requests.pending_count > 0 || m->open.requests.waiting.head != NULL ||
 	    !reads_are_done(m))
 		return;
-	if (mirror_ack_everywhere(&m->open.requests.ack)->durable >= m->open.marks.last) {
-		if (is_followed(m))
-			mark_clean(m);
-	} else if (m->memory.records[m->open.marks.last % RECORDS_MAX].header.type !=
-			   MIRROR_RECORD_FLUSH ||
-		   m->open.marks.last == m->open.marks.home_flushed) {
+	if (flush_is_due(m)) {
+		m->open.demote.stamped = true;
 		mirror_record_stamp(m, &flush, NULL);
+	} else if (mirror_ack_everywhere(&m->open.requests.ack)->durable >=
+			   m->open.marks.last &&
+		   is_followed(m)) {
+		if ((m->open.demote.promote & ~mirror_copies_level(m)) != 0)
+			serve_on(m);
+		else
+			mark_clean(m);
 	}
 }

@@ -14,11 +14,12 @@ struct engine_demote {
 	uint64_t order_id;
 	uint64_t deadline_ns;
 	uint64_t drain_until_ns; /* nothing is frozen any more; 0: something may be */
-	bool clean, closing, told;
+	bool stamped, clean, closing, told;
 	uint64_t ticket;          /* the clean mark */
 	char text[FACT_TEXT_MAX]; /* why it was not drained */
 	uint32_t heirs;           /* the sites that are told of the clean end ... */
 	uint32_t level;           /* ... and those that have all up to it */
+	uint32_t promote;         /* the one of those that is to be promoted */
 };
 
 /* No longer production: records that are not home stay in the log until a link says by D8

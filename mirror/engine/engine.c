@@ -30,7 +30,7 @@ static bool state_change_is_legal(enum engine_state from, enum engine_state to)
 	case ENGINE_STARTING:
 		return from == ENGINE_PREPARING;
 	case ENGINE_SERVING:
-		return from == ENGINE_STARTING;
+		return from == ENGINE_STARTING || from == ENGINE_DEMOTING;
 	case ENGINE_DEMOTING:
 		return from == ENGINE_SERVING || from == ENGINE_STARTING;
 	case ENGINE_CLOSING:

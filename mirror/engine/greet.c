@@ -390,7 +390,7 @@ static void store(struct mirror_engine *m, struct engine_link *l)
 		take_sectors(m, &l->hello);
 		mirror_proven_limit(m);
 		mirror_store_not_clean(m);
-		m->open.copy.clean_due = false;
+		m->open.copy.clean_due = m->open.copy.promote_due = false;
 		if (mirror_history_find(&l->hello.history,
 					&m->open.sb.refusal.generation) != NULL ||
 		    mirror_promise_allows(m, l->hello.site))

@@ -51,7 +51,8 @@ void mirror_copy_stream_lost(struct mirror_engine *m, const char *text)
 	MIRROR_SET(m, copy.end, 0);
 	mirror_records_drop_unlogged(m, 0);
 	if (m->open.marks.last != m->open.copy.clean_sequence)
-		m->open.copy.clean_due = false; /* the rest will not come */
+		m->open.copy.clean_due = m->open.copy.promote_due =
+			false; /* the rest will not come */
 	if (m->open.leap.step == LEAP_HOME) {
 		MIRROR_SET(m, leap.step, LEAP_NONE);
 		mirror_leap_forget(m);
@@ -171,6 +172,7 @@ static bool take_demoted(struct mirror_engine *m, const struct mirror_received *
 	m->open.copy.clean_generation = demoted.generation;
 	m->open.copy.clean_sequence = demoted.sequence;
 	m->open.copy.clean_due = true;
+	m->open.copy.promote_due = (demoted.flags & MIRROR_DEMOTED_PROMOTE) != 0;
 	return true;
 }
 
@@ -255,10 +257,22 @@ static void store_clean(struct mirror_engine *m)
 	m->open.copy.clean_due = false;
 	mirror_store_clean(m, &m->open.copy.clean_generation,
 			   m->open.copy.clean_sequence);
-	mirror_superblock_want(m);
+	m->open.copy.clean_ticket = mirror_superblock_want(m);
 	mirror_engine_event(m, "generation", "clean-end",
 			    "production was demoted cleanly at sequence %llu",
 			    (unsigned long long)m->open.copy.clean_sequence);
+}
+
+/* The clean mark is durable: this site has all, and nobody else goes on without asking
+ * it (M5). */
+static void tell_handed_over(struct mirror_engine *m)
+{
+	if (!m->open.copy.promote_due || m->open.copy.clean_due ||
+	    !mirror_superblock_has(m, m->open.copy.clean_ticket))
+		return;
+	m->open.copy.promote_due = false;
+	if (mirror_is_clean(m))
+		mirror_engine_fact(m, FACT_HANDED_OVER);
 }
 
 void mirror_copy_pump(struct mirror_engine *m)
@@ -268,6 +282,7 @@ void mirror_copy_pump(struct mirror_engine *m)
 	if (m->open.failed)
 		return;
 	store_clean(m);
+	tell_handed_over(m);
 	mirror_hold_pump(m);
 	if (m->open.copy.stream_link == MIRROR_LINK_NONE)
 		return;

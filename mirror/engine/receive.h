@@ -20,6 +20,8 @@ struct engine_copy {
 	bool clean_due;
 	struct uuid clean_generation;
 	uint64_t clean_sequence;
+	bool promote_due; /* ... after which this site is to be promoted */
+	uint64_t clean_ticket;
 };
 
 void mirror_copy_stream_begins(struct mirror_engine *m, uint32_t number);

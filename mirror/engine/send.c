@@ -280,10 +280,10 @@ static void end_roll(struct mirror_engine *m, uint32_t number)
 	l->roll_end_sent = true; /* the other side closes */
 }
 
-void mirror_links_send_demoted(struct mirror_engine *m, uint32_t sites,
-			       const struct uuid *generation, uint64_t sequence)
+void mirror_links_send_demoted(struct mirror_engine *m, uint32_t sites, uint32_t promote)
 {
-	const struct mirror_demoted demoted = { *generation, sequence };
+	struct mirror_demoted demoted = { m->open.sb.clean.generation,
+					  m->open.sb.clean.sequence, 0 };
 
 	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++) {
 		struct mirror_frame *f;
@@ -294,6 +294,9 @@ void mirror_links_send_demoted(struct mirror_engine *m, uint32_t sites,
 		f = mirror_frame_get(m, i);
 		if (f == NULL)
 			continue; /* its copy will not be marked clean */
+		demoted.flags = (promote >> m->link[i].site & 1) != 0 ?
+					MIRROR_DEMOTED_PROMOTE :
+					0;
 		mirror_wire_demoted(f, &demoted);
 		mirror_frame_send(m, f);
 	}

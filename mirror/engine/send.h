@@ -12,8 +12,8 @@ struct mirror_engine;
 
 void mirror_send_pump(struct mirror_engine *m);
 void mirror_send_io(struct mirror_engine *m, struct mirror_io *io);
-void mirror_links_send_demoted(struct mirror_engine *m, uint32_t sites,
-			       const struct uuid *generation, uint64_t sequence);
+/* The clean end, to `sites`; those of `promote` are to be promoted. */
+void mirror_links_send_demoted(struct mirror_engine *m, uint32_t sites, uint32_t promote);
 bool mirror_links_sent_all(const struct mirror_engine *m);
 
 #endif

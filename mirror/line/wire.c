@@ -257,6 +257,8 @@ void mirror_wire_demoted(struct mirror_frame *frame, const struct mirror_demoted
 
 	mirror_format_put_uuid(&b, &demoted->generation);
 	bytes_put_u64(&b, demoted->sequence);
+	bytes_put_u32(&b, demoted->flags);
+	bytes_put_u32(&b, 0);
 	mirror_wire_finish(frame, &b, MIRROR_FRAME_DEMOTED, NULL, 0);
 }
 
@@ -267,6 +269,8 @@ int mirror_wire_decode_demoted(const uint8_t *body, uint32_t body_bytes,
 
 	mirror_format_get_uuid(&b, &demoted->generation);
 	demoted->sequence = bytes_get_u64(&b);
+	demoted->flags = bytes_get_u32(&b);
+	bytes_get_u32(&b);
 	return ended(&b);
 }
 

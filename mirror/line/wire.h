@@ -218,9 +218,12 @@ struct mirror_flush {
 	uint64_t sequence;
 };
 
+#define MIRROR_DEMOTED_PROMOTE 1u /* this site is to be promoted now */
+
 struct mirror_demoted {
 	struct uuid generation;
 	uint64_t sequence;             /* nothing was stamped beyond it */
+	uint32_t flags;
 };
 
 struct mirror_roll_end {

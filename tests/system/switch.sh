@@ -44,7 +44,84 @@ test_not_named() {
 	say "ok: a copy that was put out is not named"
 }
 
+# A client of host $1 that writes as fast as it can, until it is refused.
+client() {
+	while qemu-io -f raw -c "write -P 0x31 0 64k" "$(uri "$1")" > "$DIR/client" 2>&1 &&
+		grep -q wrote "$DIR/client"; do :; done
+}
+
+# Production moves to site $2, on host $3, from host $1, while clients write.
+moved() {
+	client "$1" &
+	local writer=$!
+	run switch "$1" "$2" --json
+	wait $writer
+	[[ $said =~ \"stall_ms\":\ ?([0-9]+) ]] || fail "no stall in: $said"
+	serves "$3" || fail "$3 does not serve: $said"
+	! serves "$1" || fail "$1 serves still"
+	reads "$3" 0x31 0 64k || fail "$3 lacks what was written"
+	say "ok: $1 to $3, no write for ${BASH_REMATCH[1]} ms"
+}
+
+test_moves() {
+	moved a lyon b
+	current_again b paris
+	run switch b lyon
+	[[ $said == *"production already"* ]] || fail "lyon is production, but: $said"
+	moved b paris a
+	current_again a lyon
+}
+
+# The copy is level before clients are let go.
+test_catches_up() {
+	run disconnect a lyon
+	refused "lyon was put out" switch a lyon
+	write a 0x32 0 48M
+	run connect a lyon
+	await 20 is_linked a lyon || fail "lyon has no link"
+	run switch a lyon
+	reads b 0x32 0 48M || fail "b lacks what was written on a"
+	current_again b paris
+	run switch b paris
+	current_again a lyon
+	say "ok: the copy catches up first"
+}
+
+# Nothing changes where it cannot be done.
+test_refused() {
+	refused "has no site rome" switch a rome
+	refused "not production" switch b paris
+	kill_daemon b
+	await 20 is_unlinked a lyon || fail "lyon is linked still"
+	refused "lyon is not linked" switch a lyon
+	serves a || fail "a was demoted"
+	run start b
+	current_again a lyon
+	say "ok: refused, and a serves"
+}
+is_unlinked() { [[ $(field "$1" "$2" link) =~ ^(down|connecting)$ ]]; }
+
+# The copy hangs when production is to end: it serves on.
+test_copy_hangs() {
+	local pid
+	pid=$(daemon_pid b)
+	kill -STOP "$pid"
+	refused "this host serves on" switch a lyon
+	kill -CONT "$pid"
+	serves a || fail "a does not serve"
+	write a 0x33 0 64k
+	current_again a lyon
+	say "ok: a copy that hangs ends the move, and a serves on"
+}
+
 pair_new
 test_drain
 test_not_named
+run demote b
+run promote a
+current_again a lyon
+test_moves
+test_catches_up
+test_refused
+test_copy_hangs
 alike

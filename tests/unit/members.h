@@ -84,6 +84,7 @@ struct members_io {
 	struct uuid told_newest;       /* ... generation of the log */
 	uint64_t ready_count;
 	uint64_t demote_id, demote_deadline_ns;
+	uint32_t demote_sites;
 	struct members_link link[MEMBERS_SITES_MAX];
 	int32_t stream_from;  /* copy: production's node, -1 */
 	int32_t open_error;   /* the next opens fail so */

@@ -248,6 +248,17 @@ static void end_serving(struct members *m, uint32_t node)
 		io->link[s] = (struct members_link){ 0 };
 }
 
+/* The hosts of these sites are told of the clean end, and asked to go on. */
+static void hand_over(struct members *m, uint32_t sites)
+{
+	const struct fact f = { .type = FACT_HANDED_OVER };
+
+	for (uint32_t n = 0; n < m->config.node_count; n++)
+		if (m->node[n].running && m->node[n].io.open &&
+		    (sites >> m->node[n].io.site & 1) != 0)
+			members_fact(m, n, &f);
+}
+
 static void demoted(struct members *m, uint32_t node, bool clean)
 {
 	struct members_io *io = &m->node[node].io;
@@ -258,8 +269,13 @@ static void demoted(struct members *m, uint32_t node, bool clean)
 	f.clean = clean;
 	f.marks.logged = f.marks.durable = m->log[io->site].length;
 	m->log[io->site].clean = clean;
+	for (uint32_t s = 0; clean && s < m->config.site_count; s++)
+		if (s != io->site && io->link[s].up &&
+		    io->link[s].confirmed == m->log[io->site].length)
+			f.level_sites |= 1u << s;
 	end_serving(m, node);
 	members_fact(m, node, &f);
+	hand_over(m, io->demote_sites & f.level_sites);
 }
 
 /* ---- links and copies ---- */
@@ -471,6 +487,7 @@ static void demote(struct members *m, uint32_t node, const struct order *o)
 	struct members_io *io = &m->node[node].io;
 
 	io->demote_id = o->id;
+	io->demote_sites = o->sites;
 	if (io->engine != ENGINE_SERVING) {
 		demoted(m, node, false);
 		return;

@@ -1,6 +1,7 @@
 /* test_cluster.c - the members through bad days. Guarantees are checked by the
  * harness all the time; after the last fault everything has to come together again. */
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,6 +189,62 @@ START_TEST(a_clean_demote_lets_the_other_site_take_over)
 	ck_assert(members_promote(m, 2, false));
 	ck_assert_uint_eq(generation(2)->reason, GENERATION_CLEAN);
 	ck_assert(members_run_until_converged(m, 5000));
+}
+END_TEST
+
+/* M5: production names its heir, which is promoted without any other command. */
+START_TEST(production_moves_by_one_command)
+{
+	const struct fact linked = { .type = FACT_LINK,
+				     .site = LYON,
+				     .link = LINK_CONNECTED };
+	char text[200];
+	uint64_t id;
+
+	ck_assert_int_eq(cluster_switch_check(m->node[0].core, LYON, text, sizeof text),
+			 -ENOTCONN);
+	members_fact(m, 0, &linked);
+	members_run(m, 1);
+	ck_assert_int_eq(cluster_switch_check(m->node[0].core, LYON, text, sizeof text),
+			 0);
+	ck_assert_int_eq(cluster_switch_check(m->node[0].core, PARIS, text, sizeof text),
+			 -EALREADY);
+	ck_assert_int_eq(cluster_switch_check(m->node[2].core, PARIS, text, sizeof text),
+			 -EPERM);
+	ck_assert_ptr_nonnull(strstr(text, "n1"));
+	id = members_command(m, 0, CLUSTER_COMMAND_DEMOTE, false, LYON);
+	ck_assert(members_wait(m, id, 5000));
+	ck_assert_int_eq(m->reply[id].exit_status, 0);
+	members_run(m, 2000);
+	ck_assert_int_eq(m->node[2].core->role.serve, SERVE_SERVING);
+	ck_assert_uint_eq(generation(2)->reason, GENERATION_CLEAN);
+	ck_assert(members_run_until_converged(m, 5000));
+	members_network(m, "01|234");
+	members_run(m, 3000);
+	ck_assert_int_eq(cluster_switch_check(m->node[2].core, PARIS, text, sizeof text),
+			 -ENOTCONN);
+	members_network(m, "01234");
+	ck_assert(members_run_until_converged(m, 5000));
+}
+END_TEST
+
+/* A copy that does not get there ends the demote: production serves on. */
+START_TEST(a_demote_for_a_copy_that_hangs_serves_on)
+{
+	struct fact late = { .type = FACT_DEMOTED, .error = -ETIMEDOUT };
+	uint64_t id;
+
+	members_command(m, 0, CLUSTER_COMMAND_DEMOTE, false, LYON);
+	id = m->command_count;
+	strcpy(late.text, "late");
+	late.order_id = m->node[0].core->role.demote_id;
+	ck_assert_int_eq(m->node[0].core->role.serve, SERVE_DEMOTING);
+	members_fact(m, 0, &late);
+	members_run(m, 1);
+	ck_assert(members_wait(m, id, 1000));
+	ck_assert_int_eq(m->reply[id].exit_status, 1);
+	ck_assert_str_eq(m->reply[id].text, "late");
+	ck_assert_int_eq(m->node[0].core->role.serve, SERVE_SERVING);
 }
 END_TEST
 
@@ -497,6 +554,8 @@ static void add_five(TCase *tc)
 	tcase_add_loop_test(tc, a_promoter_that_dies_is_followed_by_another,
 			    ROUND_PERSIST, ROUND_ACCEPT + 1);
 	tcase_add_test(tc, a_clean_demote_lets_the_other_site_take_over);
+	tcase_add_test(tc, production_moves_by_one_command);
+	tcase_add_test(tc, a_demote_for_a_copy_that_hangs_serves_on);
 	tcase_add_test(tc, a_copy_that_has_not_all_of_a_clean_end_is_refused);
 	tcase_add_test(tc, a_demote_without_quorum_ends_and_is_told_later);
 	tcase_add_test(tc, a_stop_of_production_needs_no_lease_to_be_waited_out);

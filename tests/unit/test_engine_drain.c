@@ -1,6 +1,7 @@
 /* test_engine_drain.c - a demote drains: linked copies that follow get all of it, also
  * those that writes do not wait for, within demote-drain (docs/rules.md, D4). */
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -103,6 +104,62 @@ START_TEST(a_copy_that_is_lost_is_not_drained_to)
 }
 END_TEST
 
+static bool demote_for(struct pair *p, uint32_t wait_ms)
+{
+	const struct order o = {
+		.type = ORDER_DEMOTE, .id = 8, .wait_ms = wait_ms, .sites = 1u << 1
+	};
+
+	p->client_on = false;
+	pair_order(p, 0, &o);
+	return pair_wait_fact(p, 0, FACT_DEMOTED, 1, 400000);
+}
+
+/* The copy that is to follow hears so, once it knows durably that it has all. */
+START_TEST(who_is_to_follow_is_told)
+{
+	struct pair *p = pair_level((uint64_t)_i + 11300, 2, LOG_BYTES);
+	const struct fact *f = &p->site[0].last[FACT_DEMOTED];
+
+	if (_i % 2 == 0)
+		pair_load(p, 0, 1000);
+	ck_assert(demote_for(p, 60000));
+	ck_assert(f->error == 0 && f->clean);
+	ck_assert_uint_eq(f->level_sites, 1u << 1);
+	ck_assert(pair_wait_fact(p, 1, FACT_HANDED_OVER, 1, 20000));
+	pair_crash(p, 1, true);
+	pair_start(p, 1);
+	ck_assert(mirror_is_clean(p->site[1].engine));
+	ck_assert(pair_promote(p, 1, 0, false));
+	pair_destroy(p);
+}
+END_TEST
+
+/* It hangs: nothing ends, though all was durable there before. */
+START_TEST(without_who_is_to_follow_production_serves_on)
+{
+	struct pair *p = pair_level((uint64_t)_i + 11400, 2, LOG_BYTES);
+	const struct fact *f = &p->site[0].last[FACT_DEMOTED];
+	uint64_t answered;
+
+	pair_load(p, 0, 1000);
+	ck_assert(pair_quiesce(p, 100000));
+	p->site[1].log.stuck = true;
+	ck_assert(demote_for(p, 300));
+	ck_assert_int_eq(f->error, -ETIMEDOUT);
+	ck_assert(!f->clean && f->text[0] != 0);
+	ck_assert_int_eq(p->site[0].engine->state, ENGINE_SERVING);
+	ck_assert(!mirror_is_clean(p->site[0].engine));
+	p->site[1].log.stuck = false;
+	answered = p->answered_count;
+	pair_load(p, 0, 3000);
+	ck_assert_uint_gt(p->answered_count, answered);
+	ck_assert_uint_eq(p->site[1].fact_count[FACT_HANDED_OVER], 0);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine_drain");
@@ -114,6 +171,8 @@ int main(void)
 	tcase_add_loop_test(tc, a_copy_that_catches_up_has_all_of_it, 0, SEEDS);
 	tcase_add_loop_test(tc, a_drain_has_an_end, 0, 2);
 	tcase_add_loop_test(tc, a_copy_that_is_lost_is_not_drained_to, 0, 2);
+	tcase_add_loop_test(tc, who_is_to_follow_is_told, 0, SEEDS);
+	tcase_add_loop_test(tc, without_who_is_to_follow_production_serves_on, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(r, CK_ENV);
 	failed_count = srunner_ntests_failed(r);

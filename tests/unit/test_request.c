@@ -99,6 +99,24 @@ void agent_node_fail_frozen(struct agent_node *n)
 	frozen_count++;
 }
 
+static int near; /* what cluster_switch_check() would say */
+static uint64_t answered_ns;
+
+int agent_node_switch_check(const struct agent_node *n, uint32_t site, char *text,
+			    size_t text_size)
+{
+	(void)n;
+	ck_assert_uint_eq(site, 1);
+	snprintf(text, text_size, "lyon is far");
+	return near;
+}
+
+uint64_t agent_node_answered_ns(const struct agent_node *n)
+{
+	(void)n;
+	return answered_ns;
+}
+
 static const char *hangs; /* a device does not answer */
 
 bool agent_node_hangs(const struct agent_node *n, char *text, size_t text_size)
@@ -393,6 +411,110 @@ START_TEST(status_answers_all_that_wait)
 }
 END_TEST
 
+/* ---- switch ------------------------------------------------------------------------ */
+
+#define SWITCH "{\"command\":\"switch\",\"site\":\"lyon\",\"wait\":0.2}"
+
+/* Lyon is production now, by a newer generation. */
+static void lyon_serves(void)
+{
+	members.production_site = members.production_node = 1;
+	members.history.count = 1;
+	members.history.entry[0].site = 1;
+}
+
+static void expect_command(enum cluster_command_type type, int32_t site, int count)
+{
+	ck_assert_int_eq(command_count, count);
+	ck_assert_int_eq(last.type, type);
+	ck_assert_int_eq(last.site, site);
+}
+
+START_TEST(a_switch_catches_up_demotes_and_follows)
+{
+	near = -EAGAIN;
+	ask(&client, SWITCH);
+	ask(&other, SWITCH);
+	ck_assert_str_eq(other.text, "another switch is under way");
+	run_ms(60);
+	near = -ENOTCONN; /* the line breaks for a moment */
+	run_ms(60);
+	ck_assert_int_eq(command_count, 0);
+	near = 0;
+	run_ms(60);
+	expect_command(CLUSTER_COMMAND_DEMOTE, 1, 1);
+	agent_requests_gone(requests, &other);
+	members.site_count = 2;
+	members.sites[1].may_promote = true;
+	agent_requests_reply(requests, last.id, 0, "demoted");
+	run_ms(30);
+	ck_assert_int_eq(client.answer_count, 0);
+	lyon_serves();
+	run_ms(30);
+	ck_assert_int_eq(client.answer_count, 1);
+	ck_assert_int_eq(client.exit_status, 0);
+	ck_assert_int_ge(json_integer_value(json_object_get(client.reply, "stall_ms")),
+			 20);
+	ck_assert_int_eq(command_count, 1);
+}
+END_TEST
+
+START_TEST(a_switch_that_cannot_be_changes_nothing)
+{
+	ask(&client, "{\"command\":\"switch\"}");
+	ck_assert_int_eq(client.exit_status, 2);
+	ask(&client, "{\"command\":\"switch\",\"site\":\"rome\"}");
+	ck_assert_ptr_nonnull(strstr(client.text, "no site rome"));
+	near = -ENOTCONN;
+	ask(&client, SWITCH);
+	ck_assert_int_eq(client.exit_status, 1);
+	ck_assert_str_eq(client.text, "lyon is far");
+	near = -EALREADY;
+	ask(&client, SWITCH);
+	ck_assert_int_eq(client.exit_status, 0);
+	near = -EAGAIN;
+	ask(&client, SWITCH);
+	run_ms(400);
+	ck_assert_int_eq(client.answer_count, 5);
+	ck_assert_ptr_nonnull(strstr(client.text, "in the time given: lyon is far"));
+	ask(&client, SWITCH);
+	agent_requests_gone(requests, &client); /* called off */
+	near = 0;
+	run_ms(100);
+	ck_assert_int_eq(command_count, 0);
+	ask(&other, SWITCH);
+	expect_command(CLUSTER_COMMAND_DEMOTE, 1, 1);
+	agent_requests_reply(requests, last.id, 1, "a device is in use");
+	ck_assert_str_eq(other.text, "a device is in use; this host serves on");
+	ck_assert_int_eq(command_count, 1);
+}
+END_TEST
+
+/* Lyon has not all of it, or does not begin to serve. */
+START_TEST(a_switch_that_fails_goes_back)
+{
+	near = 0;
+	ask(&client, SWITCH);
+	members.site_count = 2;
+	agent_requests_reply(requests, last.id, 0, "demoted");
+	expect_command(CLUSTER_COMMAND_PROMOTE, -1, 2);
+	agent_requests_reply(requests, last.id, 0, "production");
+	ck_assert_int_eq(client.exit_status, 1);
+	ck_assert_ptr_nonnull(strstr(client.text, "lyon has not all of it"));
+	ck_assert_ptr_nonnull(strstr(client.text, "this host serves again"));
+	members.sites[1].may_promote = true;
+	ask(&client, SWITCH);
+	agent_requests_reply(requests, last.id, 0, "demoted");
+	ck_assert_int_eq(command_count, 3);
+	run_ms(10500);
+	expect_command(CLUSTER_COMMAND_PROMOTE, -1, 4);
+	lyon_serves(); /* at that very moment */
+	agent_requests_reply(requests, last.id, 1, "lyon serves");
+	ck_assert_int_eq(client.exit_status, 0);
+	ck_assert_int_eq(client.answer_count, 2);
+}
+END_TEST
+
 START_TEST(events_are_what_exists_and_then_what_changes)
 {
 	const struct agent_event change = {
@@ -433,6 +555,9 @@ int main(void)
 	tcase_add_test(tc, promotion_that_takes_too_long_is_called_off);
 	tcase_add_test(tc, promotion_that_starts_to_serve_when_its_time_is_over_says_so);
 	tcase_add_test(tc, demotion_fails_frozen_writes_and_goes_on);
+	tcase_add_test(tc, a_switch_catches_up_demotes_and_follows);
+	tcase_add_test(tc, a_switch_that_cannot_be_changes_nothing);
+	tcase_add_test(tc, a_switch_that_fails_goes_back);
 	tcase_add_test(tc, release_that_a_device_keeps_names_it_when_its_time_is_over);
 	tcase_add_test(tc, client_that_hangs_up_gives_up_the_answer_only);
 	tcase_add_test(tc, stop_ends_the_process_unless_it_is_refused);

@@ -250,7 +250,8 @@ START_TEST(ends)
 {
 	const struct mirror_refuse refuse = { MIRROR_REFUSE_SPLIT_BRAIN,
 					      "the histories have forked" };
-	const struct mirror_demoted demoted = { sample_uuid(0x80), 1003 };
+	const struct mirror_demoted demoted = { sample_uuid(0x80), 1003,
+						MIRROR_DEMOTED_PROMOTE };
 	const struct mirror_roll_end end = { 1003 };
 	const struct mirror_flush flush = { 1003 };
 	struct mirror_refuse refused;
