@@ -324,9 +324,10 @@ static void fact_arrived(void *owner, const struct fact *fact)
 		break;
 	case FACT_SERVING:
 		if (fact->error == 0) {
+			/* The helpers that make the devices run meanwhile. */
+			agent_devices_serve(n->devices, true);
 			agent_protect_pool(n->setup.protections,
 					   agent_io_populate(n->io));
-			agent_devices_serve(n->devices, true);
 		}
 		break;
 	case FACT_OPENED:

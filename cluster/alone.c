@@ -324,6 +324,13 @@ static void device_failed(struct alone *a, const struct fact *f)
 	snprintf(a->text, sizeof a->text, "%s", f->text);
 }
 
+static void note_marks(struct alone *a, const struct fact *f)
+{
+	a->marks = f->marks;
+	if (f->history.count > 0)
+		a->history = f->history;
+}
+
 static void note_undo(struct alone *a, const struct fact *f)
 {
 	a->undo_site = f->site;
@@ -377,9 +384,7 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 		a->data = f->data;
 		break;
 	case FACT_MARKS:
-		a->marks = f->marks;
-		if (f->history.count > 0)
-			a->history = f->history;
+		note_marks(a, f);
 		break;
 	case FACT_DEVICE_FAILED:
 		device_failed(a, f);

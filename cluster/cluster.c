@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "cluster/internal.h"
+#include "cluster/switch.h"
 
 #define BAD_MESSAGE_NS (10000 * NS_PER_MS) /* between lines about refused messages */
 

@@ -535,10 +535,6 @@ void cluster_demote_pump(struct cluster_core *c);
 void cluster_demote_end(struct cluster_core *c, struct command *w);
 void cluster_demote_stopped(struct cluster_core *c, struct command *w);
 
-/* ---- switch.c: FACT_HANDED_OVER ---- */
-void cluster_switch_fact(struct cluster_core *c);
-void cluster_switch_pump(struct cluster_core *c);
-
 /* ---- commands.c: the commands that wait ---- */
 
 /* It is answered, and its place is free. */

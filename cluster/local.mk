@@ -40,6 +40,7 @@ libcluster_la_SOURCES = \
 	cluster/site_disks.c \
 	cluster/status.c \
 	cluster/switch.c \
+	cluster/switch.h \
 	cluster/undo.c \
 	cluster/view.c \
 	cluster/view.h \

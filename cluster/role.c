@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "cluster/internal.h"
+#include "cluster/switch.h"
 
 static bool serve_change_is_legal(enum serve_state from, enum serve_state to)
 {

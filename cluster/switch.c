@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "cluster/alone.h"
+#include "cluster/switch.h"
 
 /* By its link; `why`: what is known of a link that is down. */
 static int check_link(const struct cluster_core *c, uint32_t site, enum link_state link,

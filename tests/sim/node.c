@@ -135,10 +135,10 @@ uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type typ
 static void trace_fact(struct sim *w, uint32_t node, const struct fact *f)
 {
 	static const char *const names[] = {
-		"opened",        "closed",    "peer",         "prepared", "serving",
-		"demoted",       "stored",    "refresh",      "status",   "link",
-		"copy-ready",    "copy-lost", "promise",      "data",     "marks",
-		"device-failed", "undo",      "device-hangs", "event",
+		"opened",        "closed",      "peer",    "prepared",     "serving",
+		"demoted",       "stored",      "refresh", "status",       "link",
+		"copy-ready",    "copy-lost",   "promise", "data",         "marks",
+		"device-failed", "handed-over", "undo",    "device-hangs", "event",
 	};
 
 	static_assert(sizeof names / sizeof *names == FACT_EVENT + 1, "all of them");

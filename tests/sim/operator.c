@@ -49,6 +49,9 @@ bool sim_pair_is_forked(const struct sim *w)
 
 	if (!w->node[0].open || !w->node[1].open)
 		return false;
+	if (w->node[0].core->alone->state == ALONE_SERVING &&
+	    w->node[1].core->alone->state == ALONE_SERVING)
+		return true; /* one was forced while the other served out of reach */
 	a = &sim_view(w, 0)->sb->history;
 	b = &sim_view(w, 1)->sb->history;
 	return a->count > 0 && b->count > 0 && !leads_to(a, b) && !leads_to(b, a);
@@ -84,7 +87,10 @@ static void tell(struct sim *w, uint32_t node, enum cluster_command_type type)
 {
 	struct sim_person *p = &w->person;
 
-	p->id = sim_command(w, node, type, false, (int32_t)(1 - node));
+	p->id = sim_command(w, node, type, false,
+			    type == CLUSTER_COMMAND_DEMOTE && sim_random(w, 2) == 0 ?
+				    -1 :
+				    (int32_t)(1 - node));
 	p->node = node;
 	p->process = w->node[node].process;
 	p->since_ns = p->told_ns = w->now_ns;

@@ -17,7 +17,8 @@ static struct alone *pair(struct sim_scene *s, uint32_t node)
 static uint64_t command(struct sim_scene *s, uint32_t node,
 			enum cluster_command_type type, bool force)
 {
-	return sim_command(s->w, node, type, force, (int32_t)(1 - node));
+	return sim_command(s->w, node, type, force,
+			   type == CLUSTER_COMMAND_DEMOTE ? -1 : (int32_t)(1 - node));
 }
 
 static bool is_refused(struct sim_scene *s, uint64_t id)
@@ -232,7 +233,8 @@ static bool is_level(struct sim_scene *s)
 static void promise_outlived(struct sim_scene *s)
 {
 	const uint32_t next = s->w->seed % 2 == 0 ? 0 : 1;
-	const struct cluster_command demote = { .type = CLUSTER_COMMAND_DEMOTE };
+	const struct cluster_command demote = { .type = CLUSTER_COMMAND_DEMOTE,
+						.site = -1 };
 
 	if (!does(s, 0, CLUSTER_COMMAND_DEMOTE, false))
 		return;
