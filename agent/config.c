@@ -161,7 +161,7 @@ int config_load(const char *path, struct config *config, struct config_errors *e
 	if (error == 0) {
 		char *real = realpath(path, NULL);
 
-		config_hash(config);
+		config_agree(config);
 		config->file_crc = common_crc32c(0, text, length);
 		snprintf(config->file, sizeof config->file, "%s",
 			 real != NULL ? real : path);

@@ -44,7 +44,8 @@ bool config_read(const char *path, const char *yaml, size_t length, struct confi
 void config_check(const char *path, struct config *config, struct config_places *places,
 		  struct config_errors *errors);
 
-/* Fill in its hashes, of everything that all nodes must have alike: FNV-1a, 64 bits. */
-void config_hash(struct config *config);
+/* Fill in `agreed` and `hash`, its FNV-1a of 64 bits. The hash covers what `agreed` has no
+ * room for. */
+void config_agree(struct config *config);
 
 #endif

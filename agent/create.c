@@ -25,6 +25,7 @@
 #include "cluster/cluster.h"
 #include "cluster/quorum_driver.h"
 #include "cluster/voter_file_driver.h"
+#include "common/config_difference.h"
 #include "mirror/drivers/disk_open_driver.h"
 #include "mirror/log/map.h"
 #include "mirror/log/superblock.h"
@@ -210,6 +211,7 @@ static int ask_until_open(struct creation *c, uint32_t peer)
 
 static int ask_identity(struct creation *c)
 {
+	char whose[CONFIG_NAME_MAX + 16], text[400];
 	uint32_t peer = 0;
 	int error;
 
@@ -227,11 +229,12 @@ static int ask_identity(struct creation *c)
 	error = ask_until_open(c, peer);
 	if (error != 0)
 		return error;
-	if (c->peer.config_hash != c->config->hash)
-		return refuse(c, -EINVAL,
-			      "the configuration of %s differs from the one here: "
-			      "make it the same on every node",
-			      c->o->copy_of);
+	if (c->peer.config_hash != c->config->hash) {
+		snprintf(whose, sizeof whose, "the file of %s", c->o->copy_of);
+		config_difference(whose, c->peer.agreed, "the one here",
+				  c->config->agreed, text, sizeof text);
+		return refuse(c, -EINVAL, "%s: make it the same on every node", text);
+	}
 	c->sb.mirror = c->peer.mirror;
 	c->sb.lineage = c->peer.lineage;
 	return 0;

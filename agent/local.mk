@@ -16,6 +16,7 @@ libagent_la_SOURCES = \
 	agent/attach_ublk.c \
 	agent/config.c \
 	agent/config.h \
+	agent/config_agreed.c \
 	agent/config_check.c \
 	agent/config_print.c \
 	agent/config_read.c \

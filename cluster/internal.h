@@ -78,7 +78,7 @@ struct node {
 	uint64_t since_ns, since_wall_ns; /* of `member` */
 	bool refused;
 	uint64_t parted_boot; /* its boot when its lineage was refused; 0: none */
-	char text[160];       /* why it takes no part */
+	char text[256];       /* why it takes no part */
 };
 
 /* ---- decisions: voter.c, round.c ---- */
@@ -289,7 +289,7 @@ struct cluster_core {
 	bool disks_due;
 	bool stopping;
 	bool release_due;       /* STOP: the release is on its way to us */
-	char refused_text[192]; /* the others seem to refuse us */
+	char refused_text[320]; /* the others seem to refuse us */
 	/* decisions */
 	struct voter voter;
 	bool voter_dirty;           /* `voter` differs from the copy handed out last */

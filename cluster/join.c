@@ -158,12 +158,6 @@ static void announce_fill(const struct cluster_core *c, struct announce *a)
 
 	memset(a, 0, sizeof *a);
 	memcpy(a->name, c->config->node[c->self.node].name, sizeof a->name);
-	a->mode = c->config->mode;
-	a->near_sync_records = c->config->near_sync_records;
-	a->near_sync_ms = c->config->near_sync_ms;
-	a->lease_ms = c->config->lease_ms;
-	a->node_hash = c->config->node_hash;
-	a->site_hash = c->config->site_hash;
 	a->boot = c->self.boot;
 	a->flags = (r->devices == DEVICES_OPEN ? ANNOUNCE_OPEN : 0) |
 		   (serves ? ANNOUNCE_SERVING : 0) | r->hangs | cluster_undo_flag(c) |
@@ -209,6 +203,7 @@ static bool announce_differs(const struct announce *a, const struct announce *b)
 static void announce_pump(struct cluster_core *c)
 {
 	struct announce a;
+	struct message *m;
 	uint64_t due_ns = c->announced_ns + ANNOUNCE_NS;
 
 	if (!c->joined)
@@ -224,7 +219,9 @@ static void announce_pump(struct cluster_core *c)
 	c->announce_due = false;
 	c->announced_ns = c->now_ns;
 	c->announced = a;
-	cluster_message(c, MESSAGE_ANNOUNCE)->announce = a;
+	m = cluster_message(c, MESSAGE_ANNOUNCE);
+	m->announce = a;
+	memcpy(m->agreed, c->config->agreed, sizeof m->agreed);
 	cluster_send(c);
 	cluster_wake(c, c->now_ns + ANNOUNCE_NS);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "common/config_difference.h"
 #include "common/crc.h"
 
 #define MESSAGE_MAGIC 0x4d4d4148u /* "HAMM" */
@@ -48,18 +49,20 @@ static void announce_codec(struct codec *c, struct announce *a)
 	for (uint32_t s = 0; s < CONFIG_SITE_COUNT_MAX; s++)
 		codec_u8(c, &a->link[s]);
 	codec_text(c, a->text, sizeof a->text);
-	codec_u32(c, &a->mode);
-	codec_u32(c, &a->near_sync_records);
-	codec_u32(c, &a->near_sync_ms);
-	codec_u32(c, &a->lease_ms);
-	codec_u64(c, &a->node_hash);
-	codec_u64(c, &a->site_hash);
 	if ((a->flags & ~ANNOUNCE_FLAGS) != 0 || a->site < VIEW_NONE ||
 	    a->site >= CONFIG_SITE_COUNT_MAX || a->data > DATA_UP_TO_DATE)
 		c->bytes.bad = true;
 	for (uint32_t s = 0; s < CONFIG_SITE_COUNT_MAX; s++)
 		if (a->link[s] > LINK_CONNECTED)
 			c->bytes.bad = true;
+}
+
+static void agreed_codec(struct codec *c, char *agreed)
+{
+	if (c->writing)
+		config_agreed_put(&c->bytes, agreed);
+	else
+		config_agreed_get(&c->bytes, agreed);
 }
 
 static void state_codec(struct codec *c, const struct config *config,
@@ -127,6 +130,7 @@ static void body_codec(struct codec *c, const struct config *config, struct mess
 	switch (m->type) {
 	case MESSAGE_ANNOUNCE:
 		announce_codec(c, &m->announce);
+		agreed_codec(c, m->agreed);
 		break;
 	case MESSAGE_STATE:
 		state_codec(c, config, &m->state);

@@ -69,9 +69,6 @@ struct announce {
 	uint32_t data;                       /* enum data_state */
 	uint8_t link[CONFIG_SITE_COUNT_MAX]; /* production: enum link_state */
 	char text[128];                      /* the fault here, or "" */
-	/* Of its configuration, to name the difference when the hashes differ. */
-	uint32_t mode, near_sync_records, near_sync_ms, lease_ms;
-	uint64_t node_hash, site_hash;
 };
 
 /* Releases and fencings, of nodes that may be gone: they must outlive the members that
@@ -110,7 +107,11 @@ struct message {
 	uint64_t config_hash;
 	struct uuid mirror; /* zero: not known yet */
 	union {
-		struct announce announce;
+		struct {
+			struct announce announce;
+			/* its configuration's, to name the difference */
+			char agreed[CONFIG_AGREED_BYTES];
+		};
 		struct message_state state;
 		struct message_disks disks;
 		struct {

@@ -5,8 +5,9 @@
 #include <stdio.h>
 
 #include "cluster/internal.h"
+#include "common/config_difference.h"
 
-#define TEXT_BYTES 128
+#define TEXT_BYTES 240
 
 static int32_t node_by_name(const struct cluster_core *c, const char *name)
 {
@@ -38,41 +39,6 @@ static bool lineage_fits(const struct view *v, const struct announce *a)
 static const char other_lineage[] =
 	"SplitBrain: its members were parted from ours by a force";
 
-static void mode_difference(const struct promise *theirs, const struct promise *ours,
-			    char *text, size_t size)
-{
-	char a[PROMISE_TEXT_BYTES], b[PROMISE_TEXT_BYTES];
-
-	promise_text(theirs, a);
-	promise_text(ours, b);
-	snprintf(text, size, "its file has mode: %s, the one here %s", a, b);
-}
-
-/* The first difference, with both values where there are two; in `text`. */
-static const char *difference(const struct cluster_core *c, const struct announce *a,
-			      char *text, size_t size)
-{
-	const struct promise ours = promise_of_config(c->config);
-	const struct promise theirs = promise_make(a->mode, a->near_sync_records,
-						   a->near_sync_ms);
-
-	if (a->lease_ms != c->config->lease_ms)
-		snprintf(text, size,
-			 "its file has lease: %u, the one here %u (0: default)",
-			 a->lease_ms, c->config->lease_ms);
-	else if (!promise_equal(&theirs, &ours))
-		mode_difference(&theirs, &ours, text, size);
-	else if (a->node_hash != c->config->node_hash)
-		snprintf(text, size,
-			 "its file has other hosts, witnesses, addresses or ports");
-	else if (a->site_hash != c->config->site_hash)
-		snprintf(text, size,
-			 "its file has other sites, logs or disks, or paths of them");
-	else
-		return "its configuration differs from the one here";
-	return text;
-}
-
 /* Why the sender may take no part, or NULL. `text` has room for a sentence. */
 static const char *refusal(const struct cluster_core *c, const struct peer *p,
 			   int32_t node, const struct message *m, int error,
@@ -80,8 +46,11 @@ static const char *refusal(const struct cluster_core *c, const struct peer *p,
 {
 	if (node == VIEW_NONE)
 		return "it is not a node of this configuration";
-	if (error == -ESTALE)
-		return difference(c, &m->announce, text, TEXT_BYTES);
+	if (error == -ESTALE) {
+		config_difference("its file", m->agreed, "the one here",
+				  c->config->agreed, text, TEXT_BYTES);
+		return text;
+	}
 	if ((int32_t)m->node != node)
 		return "its configuration numbers the nodes in another way";
 	if (!uuid_is_zero(&m->mirror) && !uuid_is_zero(&c->voter.mirror) &&
@@ -113,7 +82,7 @@ static void refuse(struct cluster_core *c, struct peer *p, int32_t node, const c
 	}
 	snprintf(c->refused_text, sizeof c->refused_text,
 		 "%.32s and this node refuse each "
-		 "other: %.110s",
+		 "other: %.230s",
 		 name, why);
 }
 

@@ -16,6 +16,7 @@
 #define CONFIG_NAME_MAX 64           /* with its final 0 */
 #define CONFIG_PATH_MAX 256
 #define CONFIG_ADDRESS_MAX 64
+#define CONFIG_AGREED_BYTES 8192    /* all nodes, sites and logs, at their longest */
 
 enum config_mode { CONFIG_SYNC, CONFIG_NEAR_SYNC, CONFIG_ASYNC };
 enum config_order { CONFIG_ORDER_STRICT, CONFIG_ORDER_FLUSH, CONFIG_ORDER_LOG };
@@ -93,7 +94,7 @@ struct config {
 	uint32_t site_count;
 	struct config_site site[CONFIG_SITE_COUNT_MAX];
 	uint64_t hash;                      /* of the settings that all nodes must agree on */
-	uint64_t node_hash, site_hash;      /* of its parts, to name a difference */
+	char agreed[CONFIG_AGREED_BYTES];   /* ... and their text: config_difference.h */
 	char file[CONFIG_PATH_MAX];         /* that it was read from, absolute; or "" */
 	uint32_t file_crc;                  /* of its bytes */
 };

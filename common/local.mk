@@ -3,6 +3,8 @@ noinst_LTLIBRARIES += libcommon.la
 libcommon_la_SOURCES = \
 	common/bytes.h \
 	common/config.h \
+	common/config_difference.c \
+	common/config_difference.h \
 	common/crc.c \
 	common/crc.h \
 	common/fact.h \

@@ -13,6 +13,7 @@
  */
 #include <stdio.h>
 
+#include "common/config_difference.h"
 #include "mirror/engine/state.h"
 
 #define SPLIT_BRAIN                                                                      \
@@ -50,6 +51,7 @@ static void fill_hello(struct mirror_engine *m, uint32_t number, struct mirror_h
 		.history = m->open.sb.history,
 		.disks = m->open.sb.disks,
 	};
+	memcpy(h->agreed, m->config->agreed, sizeof h->agreed);
 	for (uint32_t i = 0; i < sizeof h->nonce; i += 8) {
 		uint64_t r = mirror_engine_random(m);
 
@@ -119,6 +121,20 @@ static void refuse(struct mirror_engine *m, uint32_t number, enum mirror_refuse_
 
 /* ---- acceptor ------------------------------------------------------------ */
 
+static void name_difference(struct mirror_engine *m, const struct mirror_hello *h,
+			    char *text, size_t size)
+{
+	char theirs[CONFIG_NAME_MAX + 16], own[CONFIG_NAME_MAX + 16];
+	char difference[FACT_TEXT_MAX];
+
+	snprintf(theirs, sizeof theirs, "the file of %s", h->site_name);
+	snprintf(own, sizeof own, "that of %s", mirror_engine_site_name(m, m->open.site));
+	config_difference(theirs, h->agreed, own, m->config->agreed, difference,
+			  sizeof difference);
+	snprintf(text, size, "%s: make them alike and start hamirror there again",
+		 difference);
+}
+
 /* Judge by the hello alone. 0, or a code and the sentence, which is read on both sides and
  * so names both. */
 static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
@@ -153,10 +169,7 @@ static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 	}
 	/* A question is answered even so: the asker must hear that we serve. */
 	if (h->config_hash != m->config->hash && h->purpose != MIRROR_HELLO_PROBE) {
-		snprintf(text, size,
-			 "the configurations of %s and %s differ: make %s.yaml the same "
-			 "on every node and start hamirror there again",
-			 h->site_name, own, m->config->mirror);
+		name_difference(m, h, text, size);
 		return MIRROR_REFUSE_OTHER_CONFIG;
 	}
 	if (h->site >= m->config->site_count || h->site == m->open.site) {

@@ -131,6 +131,7 @@ struct mirror_hello {
 	/* the data part */
 	struct history history;
 	struct mirror_disk_table disks;
+	char agreed[CONFIG_AGREED_BYTES]; /* config->agreed; "": not told */
 };
 
 /* Encode the data part into `data` (MIRROR_WIRE_DATA_MAX). Returns its length. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/config_difference.h"
 #include "common/crc.h"
 
 #define HELLO_BODY_BYTES 448u
@@ -18,7 +19,7 @@
 #define FLAGS_KNOWN                                                                      \
 	(FLAG_SERVING | FLAG_CLEAN | FLAG_BLANK | FLAG_PROMOTING | FLAG_PUT_OUT)
 
-/* ---- the data part: history, then disks ---------------------------------- */
+/* ---- the data part: history, disks, settings ---------------------------------- */
 
 size_t mirror_wire_hello_data(const struct mirror_hello *hello, uint8_t *data)
 {
@@ -37,6 +38,7 @@ size_t mirror_wire_hello_data(const struct mirror_hello *hello, uint8_t *data)
 		bytes_put_u32(&b, d->sector_bytes);
 		bytes_put_u32(&b, 0);
 	}
+	config_agreed_put(&b, hello->agreed);
 	assert(!b.bad);
 	return b.position;
 }
@@ -61,6 +63,8 @@ static int get_data(const uint8_t *data, uint32_t data_bytes, struct mirror_hell
 		if (bytes_get_u32(&b) != 0)
 			return -EPROTO;
 	}
+	if (!b.bad && b.position < b.length)
+		config_agreed_get(&b, hello->agreed);
 	return b.bad ? -EPROTO : 0;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/config.h"
+#include "common/config_difference.h"
 
 /* Line numbers in this file's tests count from here. */
 static const char good[] = "# a comment\n"                                        /* 1 */
@@ -228,19 +229,31 @@ START_TEST(prints_what_it_reads_again)
 }
 END_TEST
 
-/* Values on which all nodes must agree change the hash; values that each may tune do not. */
-START_TEST(hashes_what_nodes_must_agree_on)
+/* Values on which all nodes must agree change the hash, and are named on both sides; values
+ * that each may tune do not. */
+START_TEST(hashes_and_names_what_nodes_must_agree_on)
 {
-	static const char *const agreed[][2] = {
-		{ "paris", "nice" },
-		{ "[n3, n4]", "[n4, n3]" },
-		{ "[n5]", "[n6]" },
-		{ "[n5]", "[n5]\nbackup-order: [n3, n1]" },
-		{ "10.0.0.1", "10.0.0.2" },
-		{ "port: 7790", "port: 7792" },
-		{ "/dev/vg0/data-db", "/dev/vg0/x" },
-		{ "port: 7790", "port: 7790\nlease: 5000" },
+	/* clang-format off */
+	static const char *const agreed[][3] = {
+		{ "paris", "nice", "it has hosts of nice: n1, this hosts of paris: n1" },
+		{ "[n3, n4]", "[n4, n3]", "it has hosts of lyon: n4, this n3" },
+		{ "[n5]", "[n6]", "it has witnesses: n6, this n5" },
+		{ "[n5]", "[n5, n6]",
+		  "it has witnesses: n6, this backup-order: as listed" },
+		{ "[n5]", "[n5]\nbackup-order: [n3, n1]",
+		  "it has backup-order: n3, this as listed" },
+		{ "10.0.0.1", "10.0.0.2",
+		  "it has addresses: n1: 10.0.0.2:7790, this 10.0.0.1:7790" },
+		{ "port: 7790", "port: 7792",
+		  "it has addresses: n1: 10.0.0.1:7792, this 10.0.0.1:7790" },
+		{ "]:7791", "]:7793",
+		  "it has addresses: n3: [fd00::3]:7793, this [fd00::3]:7791" },
+		{ "/dev/vg0/data-db", "/dev/vg0/x",
+		  "it has disks of paris: db: /dev/vg0/x, this /dev/vg0/data-db" },
+		{ "port: 7790", "port: 7790\nlease: 5000", "it has lease: 5000, this default" },
 	};
+	/* clang-format on */
+	char text[200];
 
 	assert_loads(load_bytes(config, good, sizeof good - 1));
 	assert_loads(load_changed(other, "port: 7790",
@@ -249,6 +262,9 @@ START_TEST(hashes_what_nodes_must_agree_on)
 	for (size_t i = 0; i < sizeof agreed / sizeof agreed[0]; i++) {
 		assert_loads(load_changed(other, agreed[i][0], agreed[i][1]));
 		ck_assert_msg(config->hash != other->hash, "%s", agreed[i][1]);
+		config_difference("it", other->agreed, "this", config->agreed, text,
+				  sizeof text);
+		ck_assert_str_eq(text, agreed[i][2]);
 	}
 }
 END_TEST
@@ -561,7 +577,7 @@ int main(void)
 	tcase_add_test(tc, reads_every_other_key);
 	tcase_add_test(tc, reads_a_pair_without_a_cluster);
 	tcase_add_test(tc, prints_what_it_reads_again);
-	tcase_add_test(tc, hashes_what_nodes_must_agree_on);
+	tcase_add_test(tc, hashes_and_names_what_nodes_must_agree_on);
 	tcase_add_loop_test(tc, names_what_is_wrong_and_where, 0,
 			    (int)(sizeof bad / sizeof bad[0]));
 	tcase_add_test(tc, collects_errors_that_do_not_hide_each_other);

@@ -247,6 +247,30 @@ START_TEST(a_refusal_is_read_on_both_sides)
 }
 END_TEST
 
+/* The hashes differ: both values are named. */
+START_TEST(another_configuration_is_named)
+{
+	static struct mirror_status status;
+	static struct config other;
+
+	begin(_i);
+	strcpy(p->config->agreed, "addresses: b: 10.0.0.2:7790\n");
+	other = *p->config;
+	other.hash++;
+	strcpy(other.agreed, "addresses: b: 10.0.0.2:7791\n");
+	engine(1)->config = &other;
+	ck_assert(pair_promote(p, 0, 0, false));
+	pair_link(p, 0, 1);
+	pair_run(p, 2000);
+	mirror_status_fill(engine(0), &status);
+	ck_assert_str_eq(status.sites[1].link_text,
+			 "the file of s0 has addresses: b: 10.0.0.2:7790, that of s1 "
+			 "10.0.0.2:7791: make them alike and start hamirror there "
+			 "again");
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("mirror");
@@ -263,6 +287,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_blank_site_is_not_promoted_by_force, 0, 2);
 	tcase_add_loop_test(tc, nothing_is_undone_unasked, 0, SEEDS);
 	tcase_add_test(tc, a_refusal_is_read_on_both_sides);
+	tcase_add_test(tc, another_configuration_is_named);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -170,10 +170,22 @@ static void status(struct cluster_status *to)
 
 START_TEST(another_configuration_is_refused_and_takes_no_part)
 {
-	static const char *const says[] = { "lease: 7000, the one here 0",
-					    "mode: async, the one here sync",
-					    "other hosts", "other sites",
-					    "configuration differs" };
+	static const char *const says[][2] = {
+		{ "mode: sync\naddresses: n3: 10.0.0.4:7790\n",
+		  "refused: its file has addresses: n3: 10.0.0.4:7790, the one here "
+		  "10.0.0.3:7790" },
+		{ "mode: async\naddresses: n3: 10.0.0.3:7790\n",
+		  "refused: its file has mode: async, the one here sync" },
+		{ "mode: sync\n",
+		  "refused: its file lacks addresses: n3: 10.0.0.3:7790, which the one "
+		  "here has" },
+		{ "mode: sync\naddresses: n3: 10.0.0.3:7790\ndisks: \xff\n",
+		  "refused: its file has disks: ?, which the one here lacks" },
+		/* Both are cut off before the difference. */
+		{ "mode: sync\naddresses: n3: 10.0.0.3:7790\n",
+		  "refused: its file differs from the one here" },
+		{ "", "refused: its file differs from the one here" },
+	};
 	static struct cluster_status s;
 	struct message m = { .type = MESSAGE_ANNOUNCE };
 	static uint8_t data[CLUSTER_MESSAGE_MAX];
@@ -181,10 +193,8 @@ START_TEST(another_configuration_is_refused_and_takes_no_part)
 
 	solo_ring(&t, 3);
 	solo_announce_fill(&t, 0, &m.announce);
-	m.announce.lease_ms = _i == 0 ? 7000 : t.config.lease_ms;
-	m.announce.mode = _i == 1 ? CONFIG_ASYNC : t.config.mode;
-	m.announce.node_hash = t.config.node_hash + (_i == 2);
-	m.announce.site_hash = t.config.site_hash + (_i == 3);
+	strcpy(t.config.agreed, "mode: sync\naddresses: n3: 10.0.0.3:7790\n");
+	strcpy(m.agreed, says[_i][0]);
 	m.incarnation = SOLO_PROCESS(0);
 	m.config_hash = t.config.hash + 1;
 	e.message.nodeid = 1;
@@ -194,7 +204,7 @@ START_TEST(another_configuration_is_refused_and_takes_no_part)
 	solo_step(&t, &e);
 	status(&s);
 	ck_assert(!s.nodes[0].member);
-	ck_assert_msg(strstr(s.nodes[0].text, says[_i]) != NULL, "%s", s.nodes[0].text);
+	ck_assert_str_eq(s.nodes[0].text, says[_i][1]);
 
 	solo_clear(&t);
 	solo_prepare(&t, 0, cluster_view_ballot_make(30, 0), ROUND_CONFIRM);
@@ -551,7 +561,7 @@ int main(void)
 	tcase_add_test(one, a_joiner_tells_of_a_release_that_the_state_lacks);
 	tcase_add_test(one, a_release_of_a_named_host_is_not_forgotten);
 	tcase_add_loop_test(one, another_configuration_is_refused_and_takes_no_part, 0,
-			    5);
+			    6);
 	tcase_add_test(one, another_mirror_of_the_same_name_is_refused);
 	tcase_add_test(one, a_second_process_for_a_node_is_refused);
 	tcase_add_test(one, a_message_of_one_who_has_not_announced_itself_is_not_taken);

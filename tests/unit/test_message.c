@@ -37,6 +37,7 @@ static void fill(enum message_type type)
 		message.announce.data = DATA_CONSISTENT;
 		message.announce.link[1] = LINK_CONNECTED;
 		strcpy(message.announce.text, "a disk failed");
+		strcpy(message.agreed, "mode: sync\n");
 		break;
 	case MESSAGE_STATE:
 		message.state.has_view = true;
@@ -162,6 +163,7 @@ START_TEST(another_configuration_is_told_apart)
 		cluster_message_decode(&config, data, length, &back, text, sizeof text),
 		-ESTALE);
 	ck_assert_str_eq(back.announce.name, "n4");
+	ck_assert_str_eq(back.agreed, "mode: sync\n");
 	fill(MESSAGE_PROPOSE);
 	length = cluster_message_encode(&config, &message, data);
 	ck_assert_int_eq(

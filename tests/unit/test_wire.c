@@ -114,6 +114,7 @@ static void fill_hello(uint32_t disk_count, uint32_t generation_count)
 		g.ordinal++;
 		g.reason = GENERATION_CURRENT;
 	}
+	strcpy(hello.agreed, "mode: sync\n");
 	hello.disks.count = disk_count;
 	for (uint32_t i = 0; i < disk_count; i++) {
 		hello.disks.entry[i].name[0] = (char)('a' + i % 26);

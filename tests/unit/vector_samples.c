@@ -207,4 +207,5 @@ void sample_hello(struct mirror_hello *hello)
 	hello->frames_max = 192;
 	sample_history(&hello->history);
 	sample_disks(&hello->disks);
+	strcpy(hello->agreed, "mode: sync\n");
 }
