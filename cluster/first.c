@@ -17,7 +17,6 @@ static void fill(const struct config *config, const struct cluster_self *self,
 	v->mirror = *mirror;
 	v->lineage = *lineage;
 	v->config_hash = config->hash;
-	v->config_version = 1;
 	cluster_view_voters_set(&v->voters, self->node, epoch_of(self));
 	v->site_count = config->site_count;
 	for (uint32_t s = 0; s < config->site_count; s++)

@@ -96,7 +96,7 @@ static bool plan_host(const struct cluster_core *c, struct view *next, uint32_t 
 		return false; /* only that node may have them, and it cannot host now */
 	if (node == VIEW_NONE && h->node == VIEW_NONE)
 		return false;
-	*h = (struct view_host){ .node = node, .since_wall_ns = c->wall_ns };
+	*h = (struct view_host){ .node = node };
 	if (node != VIEW_NONE) {
 		h->incarnation = c->node[node].said.incarnation_next;
 		h->boot = c->node[node].said.boot;
@@ -210,7 +210,6 @@ static bool plan_config(const struct cluster_core *c, struct view *next)
 
 	if (next->config_hash != c->config->hash) {
 		next->config_hash = c->config->hash;
-		next->config_version++;
 		changed = true;
 	}
 	for (; next->site_count < c->config->site_count; next->site_count++) {

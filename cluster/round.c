@@ -134,7 +134,6 @@ static void propose(struct cluster_core *c)
 
 	v->ballot = c->round.ballot;
 	v->proposer = c->self.incarnation;
-	v->wall_ns = c->wall_ns;
 	/* From the proposal on, writes wait for every copy that it names, and answers
 	 * satisfy its promise. */
 	if (uuid_equal(&cluster_view_generation(v)->id, &c->role.generation))

@@ -222,7 +222,6 @@ static bool sites_codec(struct codec *c, const struct config *config, struct vie
 		codec_i32(c, &s->host.node);
 		codec_u64(c, &s->host.incarnation);
 		codec_u64(c, &s->host.boot);
-		codec_u64(c, &s->host.since_wall_ns);
 		codec_u32(c, &s->reach);
 		codec_bool(c, &s->current);
 		codec_u64(c, &s->current_incarnation);
@@ -291,14 +290,12 @@ bool cluster_view_codec(struct codec *c, const struct config *config, struct vie
 		c->bytes.bad = true;
 	codec_u64(c, &v->ballot);
 	codec_u64(c, &v->proposer);
-	codec_u64(c, &v->wall_ns);
 	codec_uuid(c, &v->mirror);
 	codec_uuid(c, &v->lineage);
 	codec_uuid(c, &v->fork.lineage);
 	codec_u64(c, &v->fork.ballot);
 	codec_uuid(c, &v->fork.generation);
 	codec_u64(c, &v->config_hash);
-	codec_u64(c, &v->config_version);
 	voters_codec(c, &v->voters);
 	voters_codec(c, &v->old);
 	same = members_codec(c, config, v, text, text_size);

@@ -35,10 +35,9 @@ struct view_voters {
 
 /* The opening that may have a site's devices (D6). */
 struct view_host {
-	int32_t node;           /* or VIEW_NONE: released, nobody */
-	uint64_t incarnation;   /* of that opening of the devices */
-	uint64_t boot;          /* of that node's machine */
-	uint64_t since_wall_ns; /* when a view first named it */
+	int32_t node;         /* or VIEW_NONE: released, nobody */
+	uint64_t incarnation; /* of that opening of the devices */
+	uint64_t boot;        /* of that node's machine */
 };
 
 struct view_site {
@@ -52,7 +51,6 @@ struct view_site {
 struct view {
 	uint64_t ballot;   /* number << 8 | the proposer's node */
 	uint64_t proposer; /* incarnation of the proposer's process */
-	uint64_t wall_ns;  /* when it was proposed */
 	struct uuid mirror;
 	struct uuid lineage; /* changed only by a force */
 	struct {             /* where this lineage left another; else zero */
@@ -61,7 +59,6 @@ struct view {
 		struct uuid generation;
 	} fork;
 	uint64_t config_hash;
-	uint64_t config_version; /* counts changes of the hash */
 	struct view_voters voters;
 	struct view_voters old; /* voters before, while they change; else none */
 	struct {

@@ -452,7 +452,7 @@ START_TEST(a_new_node_of_the_configuration_becomes_a_voter)
 		members_start(m, n);
 	ck_assert(members_run_until_converged(m, 5000));
 	ck_assert_uint_eq(m->node[0].core->voter.in_effect.voters.count, 6);
-	ck_assert_uint_eq(m->node[0].core->voter.in_effect.config_version, 2);
+	ck_assert_uint_eq(m->node[0].core->voter.in_effect.config_hash, m->config.hash);
 }
 END_TEST
 

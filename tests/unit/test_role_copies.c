@@ -24,7 +24,7 @@ static void production_alone(void)
 	solo_config(&config);
 	solo_view(&config, 3, &view);
 	view.production_node = 0;
-	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2), 0 };
+	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2) };
 	solo_create(&t, 0, &view, true);
 	r = &t.core->role;
 	r->devices = DEVICES_OPEN;
@@ -32,7 +32,7 @@ static void production_alone(void)
 	r->generation = cluster_view_generation(&view)->id;
 	r->incarnation = 55;
 	t.core->voter.in_effect.site[PARIS].host = (struct view_host){ 0, 55,
-								       SOLO_BOOT(0), 0 };
+								       SOLO_BOOT(0) };
 	t.core->voter.in_effect.production_incarnation = 55;
 	t.core->lease.until_ns = t.now_ns + 100000 * SOLO_MS;
 	solo_ring(&t, 7);
@@ -135,7 +135,7 @@ static void passed_over(void)
 
 	solo_config(&config);
 	solo_view(&config, 3, &view);
-	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2), 0 };
+	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2) };
 	solo_create(&t, 2, &view, true);
 	t.core->role.devices = DEVICES_OPEN;
 	t.core->role.site = LYON;

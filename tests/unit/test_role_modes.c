@@ -57,7 +57,7 @@ static void serves_under(struct promise promise)
 
 	view.production_node = 0;
 	view.promise = view.wanted = promise;
-	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2), 0 };
+	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2) };
 	view.site[LYON].current = promise.mode != CONFIG_ASYNC;
 	view.site[LYON].current_incarnation = 77;
 	solo_create(&t, 0, &view, true);
@@ -69,7 +69,7 @@ static void serves_under(struct promise promise)
 	r->promised = promise;
 	r->waited = cluster_view_current_sites(&view);
 	t.core->voter.in_effect.site[PARIS].host = (struct view_host){ 0, 55,
-								       SOLO_BOOT(0), 0 };
+								       SOLO_BOOT(0) };
 	t.core->voter.in_effect.production_incarnation = 55;
 	t.core->lease.until_ns = t.now_ns + 100000 * SOLO_MS;
 	solo_ring(&t, 7);
@@ -247,7 +247,7 @@ END_TEST
 static void copy_under(struct promise promise, uint64_t incarnation)
 {
 	view.promise = view.wanted = promise;
-	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2), 0 };
+	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2) };
 	view.site[LYON].current = promise.mode != CONFIG_ASYNC;
 	view.site[LYON].current_incarnation = incarnation;
 	solo_create(&t, 2, &view, true);

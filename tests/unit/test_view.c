@@ -38,16 +38,14 @@ static bool decode(size_t length, bool *same)
 static void fill_everything(void)
 {
 	view.proposer = 11;
-	view.wall_ns = 12;
 	view.fork.lineage.byte[3] = 13;
 	view.fork.ballot = 14;
 	view.fork.generation.byte[5] = 15;
-	view.config_version = 16;
 	view.old = view.voters;
 	cluster_view_voters_set(&view.old, 1, 17);
 	view.member[4].incarnation = 18;
 	view.member[4].boot = 19;
-	view.site[1].host = (struct view_host){ 2, 20, 21, 22 };
+	view.site[1].host = (struct view_host){ 2, 20, 21 };
 	view.site[1].reach = 23;
 	view.site[1].current = true;
 	view.site[1].current_incarnation = 24;
