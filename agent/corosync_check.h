@@ -1,7 +1,8 @@
 /* corosync_check.h - Corosync's configuration is checked against the mirror's: the names of
- * nodes by which Pacemaker fences, and totem's times against the lease (D7).
+ * nodes by which Pacemaker fences, and totem's times against the lease (D7). Its votes are
+ * counted whenever its members change.
  *
- * Both are read once, at the start, so that a Corosync that hangs cannot hold up the control
+ * All three are read once, at the start, so that a Corosync that hangs cannot hold up the control
  * thread later. After a change of them the daemons of a mirror must be restarted, one by
  * one.
  */
@@ -9,10 +10,13 @@
 #define AGENT_COROSYNC_CHECK_H
 
 #include "cluster/names.h"
+#include "cluster/votes.h"
 
 struct agent_corosync {
 	struct cluster_names names;
-	char text[256]; /* the fault, for the status; "" */
+	struct cluster_votes votes;
+	char text[256];       /* the fault, for the status; "" */
+	char votes_text[256]; /* cluster_votes_judge() */
 };
 
 /* Does Corosync's name of `nodeid`, this node, mean `node` of `config`? A fencing that

@@ -183,6 +183,21 @@ static void step(void *owner, struct cluster_event *event)
 	n->stepping = false;
 }
 
+static void count_votes(void *owner, const uint32_t *nodeid, size_t count)
+{
+	struct agent_node *n = owner;
+	char text[sizeof n->corosync.votes_text];
+	const bool spare = cluster_votes_judge(&n->corosync.votes, nodeid, count, text,
+					       sizeof text);
+
+	if (strcmp(text, n->corosync.votes_text) == 0)
+		return;
+	strcpy(n->corosync.votes_text, text);
+	if (spare || text[0] != '\0')
+		event_add(n, "change", "quorum",
+			  spare ? "one node may leave or be lost again" : text, "");
+}
+
 static void ticked(void *data)
 {
 	struct agent_node *n = data;
@@ -224,6 +239,7 @@ static void status_done(struct agent_node *n, const struct mirror_status *mirror
 		.mirror = mirror,
 		.listen_text = n->listen_text,
 		.corosync_text = n->corosync.text,
+		.votes_text = n->corosync.votes_text,
 		.fencer_connected = n->fence != NULL && cluster_fence_connected(n->fence),
 		.queue_count = 2,
 		.queue = queue,
@@ -276,6 +292,11 @@ void agent_node_status(struct agent_node *n)
 	n->status_lent = true;
 	n->status_event = agent_events_newest(n->setup.events);
 	order(n, &o);
+}
+
+const char *agent_node_votes_text(const struct agent_node *n)
+{
+	return n->corosync.votes_text;
 }
 
 void agent_node_members_get(const struct agent_node *n, struct cluster_status *status)
@@ -491,8 +512,12 @@ static int open_corosync(struct agent_node *n, struct cluster_self *self, char *
 	if (self->lease_ms == 0)
 		self->lease_ms = cluster_lease_default_ms(token_ms, consensus_ms);
 	agent_corosync_check_lease(&n->corosync, self->lease_ms, token_ms, consensus_ms);
-	error = cluster_quorum_open(loop, &(struct cluster_quorum_owner){ step, fail, n },
-				    &n->quorum, text, text_size);
+	error = cluster_votes_get(&n->corosync.votes, text, text_size);
+	if (error != 0)
+		return error;
+	error = cluster_quorum_open(
+		loop, &(struct cluster_quorum_owner){ step, count_votes, fail, n },
+		&n->quorum, text, text_size);
 	if (error != 0)
 		return error;
 	error = cluster_fence_open(loop, &(struct cluster_fence_owner){ fence_event, n },

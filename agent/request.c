@@ -317,6 +317,7 @@ static json_t *demoted_json(const struct agent_requests *r)
 void agent_requests_reply(void *requests, uint64_t id, int exit_status, const char *text)
 {
 	struct agent_requests *r = requests;
+	char all[1024];
 	bool stopped;
 
 	if (id == agent_switch_id(r->move)) {
@@ -331,13 +332,18 @@ void agent_requests_reply(void *requests, uint64_t id, int exit_status, const ch
 		/* A signal ends the process also where a request would be refused. */
 		stopped = p->command == CLUSTER_COMMAND_STOP &&
 			  (exit_status == 0 || p->client == NULL);
+		snprintf(all, sizeof all, "%s", text);
+		/* A daemon is seldom stopped alone: its node may be next. */
+		if (stopped && agent_node_votes_text(r->node)[0] != '\0')
+			snprintf(all, sizeof all, "%s. %s", text,
+				 agent_node_votes_text(r->node));
 		if (p->client != NULL)
 			agent_client_reply(p->client,
 					   p->command == CLUSTER_COMMAND_DEMOTE &&
 							   exit_status == 0 ?
 						   demoted_json(r) :
 						   NULL,
-					   exit_status, text);
+					   exit_status, all);
 		pending_end(p);
 		if (stopped)
 			r->setup.stopped(r->setup.owner);

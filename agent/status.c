@@ -543,6 +543,8 @@ static void why_here(const struct status_input *in, json_t *list)
 		say(list, "%s", in->attach_text);
 	if (in->corosync_text != NULL && in->corosync_text[0] != '\0')
 		say(list, "%s", in->corosync_text);
+	if (in->votes_text != NULL && in->votes_text[0] != '\0')
+		say(list, "%s", in->votes_text);
 	if (in->listen_text != NULL && in->listen_text[0] != '\0')
 		say(list, "No other site can reach this one: %s", in->listen_text);
 	if (m == NULL) {

@@ -46,7 +46,9 @@ libcluster_la_SOURCES = \
 	cluster/view.h \
 	cluster/voter.c \
 	cluster/voter_format.c \
-	cluster/voter_format.h
+	cluster/voter_format.h \
+	cluster/votes.c \
+	cluster/votes.h
 
 libcluster_drivers_la_SOURCES = \
 	cluster/cpg_driver.c \

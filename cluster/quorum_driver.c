@@ -30,11 +30,10 @@ static void notify(quorum_handle_t handle, uint32_t quorate, uint64_t ring_seq,
 	const struct cluster_quorum *q;
 
 	(void)ring_seq;
-	(void)count;
-	(void)list;
 	quorum_context_get(handle, &context);
 	assert(context != NULL);
 	q = context;
+	q->owner.members(q->owner.owner, list, count);
 	q->owner.event(q->owner.owner, &event);
 }
 
@@ -184,6 +183,53 @@ int cluster_names_get(struct cluster_names *names, char *text, size_t text_size)
 			 name);
 		free(name);
 	}
+	cmap_finalize(handle);
+	return 0;
+}
+
+/* Is an option on by which the quorum is not a majority of the expected votes? */
+static bool other_quorum(cmap_handle_t handle)
+{
+	static const char *const options[] = { "quorum.two_node",
+					       "quorum.last_man_standing",
+					       "quorum.allow_downscale",
+					       "quorum.auto_tie_breaker" };
+	char *model;
+	uint8_t on;
+
+	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+		if (cmap_get_uint8(handle, options[i], &on) == CS_OK && on != 0)
+			return true;
+	if (cmap_get_string(handle, "quorum.device.model", &model) != CS_OK)
+		return false;
+	free(model);
+	return true;
+}
+
+int cluster_votes_get(struct cluster_votes *votes, char *text, size_t text_size)
+{
+	cmap_handle_t handle;
+	const int error = cmap_open(&handle, text, text_size);
+	uint32_t nodeid, of_one, sum = 0;
+	char key[64];
+
+	votes->count = votes->expected = 0;
+	if (error != 0)
+		return error;
+	for (uint32_t i = 0; i < CLUSTER_VOTES_MAX; i++) {
+		snprintf(key, sizeof key, "nodelist.node.%u.nodeid", i);
+		if (cmap_get_uint32(handle, key, &nodeid) != CS_OK)
+			continue;
+		snprintf(key, sizeof key, "nodelist.node.%u.quorum_votes", i);
+		if (cmap_get_uint32(handle, key, &of_one) != CS_OK)
+			of_one = 1;
+		votes->entry[votes->count].nodeid = nodeid;
+		votes->entry[votes->count++].votes = of_one;
+		sum += of_one;
+	}
+	if (!other_quorum(handle) &&
+	    cmap_get_uint32(handle, "quorum.expected_votes", &votes->expected) != CS_OK)
+		votes->expected = sum;
 	cmap_finalize(handle);
 	return 0;
 }

@@ -15,6 +15,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/names.h"
+#include "cluster/votes.h"
 
 struct qb_loop;
 struct cluster_quorum;
@@ -23,6 +24,8 @@ struct cluster_quorum_owner {
 	/* QUORUM, without the times: once soon after the open, then at each
 	 * change. May not call cluster_quorum_close(). */
 	void (*event)(void *owner, struct cluster_event *event);
+	/* Corosync's members, before the event of the same change. */
+	void (*members)(void *owner, const uint32_t *nodeid, size_t count);
 	/* Corosync is gone: no event follows. `text` is a sentence. */
 	void (*lost)(void *owner, const char *text);
 	void *owner;
@@ -44,6 +47,9 @@ int cluster_totem_times_get(uint32_t *token_ms, uint32_t *consensus_ms, char *te
 
 /* Corosync's nodelist as it is now. Returns as cluster_totem_times_get(). */
 int cluster_names_get(struct cluster_names *names, char *text, size_t text_size);
+
+/* Corosync's votes as they are configured now. Returns as cluster_totem_times_get(). */
+int cluster_votes_get(struct cluster_votes *votes, char *text, size_t text_size);
 
 /* D7: the lease exceeds token plus consensus, so that a member that fell out is
  * known to have fallen out before its lease has ended, with a quarter and a

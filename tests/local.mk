@@ -80,6 +80,7 @@ unit_tests = \
 	tests/unit/test_ublk_driver \
 	tests/unit/test_vectors \
 	tests/unit/test_view \
+	tests/unit/test_votes \
 	tests/unit/test_voter_format \
 	tests/unit/test_voter_file_driver \
 	tests/unit/test_wire \
@@ -158,6 +159,7 @@ tests_unit_test_role_copies_SOURCES = tests/unit/test_role_copies.c $(members)
 tests_unit_test_role_modes_SOURCES = tests/unit/test_role_modes.c $(members)
 tests_unit_test_round_SOURCES = tests/unit/test_round.c $(members)
 tests_unit_test_score_SOURCES = tests/unit/test_score.c $(members)
+tests_unit_test_votes_SOURCES = tests/unit/test_votes.c
 tests_unit_test_view_SOURCES = tests/unit/test_view.c $(members)
 tests_unit_test_voter_format_SOURCES = tests/unit/test_voter_format.c $(members)
 

@@ -150,8 +150,10 @@ writes 200
 promote_after n3
 serves n3 || fail "n3 does not serve"
 refused "no quorum" n2 promote
+await_why n4 "Corosync has 3 of 5 votes, and needs 3"
 "$TESTBED" heal
 await_current n3 paris
+! why_says n4 "Corosync has" || fail "n4 counts votes yet: $(node n4 hamirror why data)"
 writes 200
 echo "ok: production cut off, the majority's copy promoted, healed and level"
 

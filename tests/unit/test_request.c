@@ -133,6 +133,14 @@ void agent_node_members_get(const struct agent_node *n, struct cluster_status *s
 	*status = members;
 }
 
+static const char *votes = "";
+
+const char *agent_node_votes_text(const struct agent_node *n)
+{
+	(void)n;
+	return votes;
+}
+
 static void stopped(void *owner)
 {
 	(void)owner;
@@ -166,6 +174,7 @@ static void setup(void)
 	memset(&members, 0, sizeof members);
 	command_count = status_count = frozen_count = stopped_count = 0;
 	calls_off = false;
+	votes = "";
 }
 
 static void teardown(void)
@@ -376,6 +385,20 @@ START_TEST(stop_ends_the_process_unless_it_is_refused)
 }
 END_TEST
 
+/* The node that is left may be the one too many: whoever stops one daemon after the other
+ * hears it. */
+START_TEST(a_stop_says_when_the_quorum_has_no_node_to_spare)
+{
+	votes = "Corosync has 3 of 5 votes.";
+	ask(&client, "{\"command\":\"stop\"}");
+	agent_requests_reply(requests, last.id, 1, "mounted");
+	ck_assert_str_eq(client.text, "mounted");
+	ask(&client, "{\"command\":\"stop\"}");
+	agent_requests_reply(requests, last.id, 0, "released");
+	ck_assert_str_eq(client.text, "released. Corosync has 3 of 5 votes.");
+}
+END_TEST
+
 START_TEST(score_and_fenced_are_answered_at_once)
 {
 	ask(&client, "{\"command\":\"score\"}"); /* without a cluster */
@@ -561,6 +584,7 @@ int main(void)
 	tcase_add_test(tc, release_that_a_device_keeps_names_it_when_its_time_is_over);
 	tcase_add_test(tc, client_that_hangs_up_gives_up_the_answer_only);
 	tcase_add_test(tc, stop_ends_the_process_unless_it_is_refused);
+	tcase_add_test(tc, a_stop_says_when_the_quorum_has_no_node_to_spare);
 	tcase_add_test(tc, score_and_fenced_are_answered_at_once);
 	tcase_add_test(tc, status_answers_all_that_wait);
 	tcase_add_test(tc, events_are_what_exists_and_then_what_changes);

@@ -254,6 +254,9 @@ START_TEST(every_bad_state_has_its_sentence)
 	input.corosync_text = "The lease is 2000 ms, and Corosync's token is 3000.";
 	only_because("The lease is 2000 ms");
 	setup();
+	input.votes_text = "Corosync has 3 of 5 votes, and needs 3";
+	only_because("3 of 5 votes");
+	setup();
 	engine.sites[1].lost_count = 4;
 	engine.sites[1].back_off_ms = 5500;
 	only_because("writes wait for it again in 6 s at the earliest");
