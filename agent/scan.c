@@ -62,6 +62,8 @@ static const char *type_text(const struct mirror_header *h)
 		return (h->flags & MIRROR_RECORD_MAY_DEALLOCATE) != 0 ? "trim" : "zero";
 	case MIRROR_RECORD_FLUSH:
 		return "flush";
+	case MIRROR_RECORD_REFRESHED:
+		return "refreshed";
 	}
 	return "unknown";
 }

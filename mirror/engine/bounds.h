@@ -32,6 +32,7 @@
 #define FRAMES_MAX (LINK_FRAMES_MAX * 4)
 #define REFRESH_READS_MAX 16u         /* of one copy; engine/yield.h bounds their bytes */
 #define REFRESH_LINE_BYTES (4u << 20) /* of one copy, not yet handed to the line */
+#define REFRESH_UNSENT_MAX 64u        /* records of it: power of two */
 #define SCAN_BYTES (1u << 20)
 #define RESERVE_BUFFERS 4u /* of the largest size: replays and greetings go on */
 #define HEARTBEAT_NS (500 * NS_PER_MS)

@@ -78,7 +78,7 @@ static bool overlaps(const struct mirror_sample *s, const struct mirror_header *
 
 void mirror_evidence_touch(struct mirror_evidence *e, const struct mirror_header *h)
 {
-	if (h->type == MIRROR_RECORD_FLUSH || h->disk >= e->disk_count)
+	if (!mirror_header_changes(h) || h->disk >= e->disk_count)
 		return;
 	for (uint32_t i = 0; i < mirror_evidence_slots(e); i++) {
 		struct mirror_sample *s = mirror_evidence_slot(e, h->disk, i);

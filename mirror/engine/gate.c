@@ -72,7 +72,7 @@ int mirror_gate_arrive(struct mirror_gate *g, struct mirror_record *r,
 	if (r->header.group == 0 || compare(&r->header, g->newest) < 0)
 		return -EPROTO;
 
-	if (r->header.type == MIRROR_RECORD_FLUSH) {
+	if (!mirror_header_changes(&r->header)) {
 		/* Noted below; it has nothing to start or hold. */
 	} else if (may_start(g, &r->header)) {
 		start(g, r, issue);

@@ -73,8 +73,8 @@ static inline bool mirror_gate_in_progress(const struct mirror_gate *g)
 /* Take a record, in stream order, that is to go home; it is on no queue.
  *
  * On success the gate owns the record's `next` until the record appears on
- * `issue` (maybe now, maybe in a later call). A flush record is checked and
- * its number noted, but it stays the caller's: it never appears on `issue`. On
+ * `issue` (maybe now, maybe in a later call). A record that changes nothing is checked
+ * and its number noted, but it stays the caller's: it never appears on `issue`. On
  * error nothing changed and the record stays the caller's.
  *
  * Returns 0, or

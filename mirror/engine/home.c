@@ -98,18 +98,10 @@ void mirror_replay_io(struct mirror_engine *m, struct mirror_io *io)
 	mirror_buffer_put(m, p->data);
 }
 
-/* Our own refresh record repeats this site's disk and older records: once these are at
- * home, so is it, unwritten. A log may also hold such records of another production. */
-static bool is_own_refresh(const struct mirror_engine *m, const struct mirror_record *r)
-{
-	return !is_copy(m) && (r->header.flags & MIRROR_RECORD_REFRESH) != 0 &&
-	       r->header.generation == history_newest(&m->open.sb.history)->ordinal;
-}
-
-static bool needs_replay(const struct mirror_engine *m, const struct mirror_record *r)
+static bool needs_replay(const struct mirror_record *r)
 {
 	return r->header.type == MIRROR_RECORD_WRITE && r->data == NULL &&
-	       r->state == MIRROR_RECORD_LOGGED && !is_own_refresh(m, r);
+	       r->state == MIRROR_RECORD_LOGGED;
 }
 
 /* Read ahead of home.next, so that homes need not wait for each read. */
@@ -122,7 +114,7 @@ static void pump_replay(struct mirror_engine *m, uint64_t limit)
 		struct mirror_record *r = mirror_engine_record(m,
 							       m->open.home.replay_next);
 
-		if (needs_replay(m, r) && !start_replay(m, r))
+		if (needs_replay(r) && !start_replay(m, r))
 			return;
 		m->open.home.replay_next++;
 	}
@@ -209,9 +201,8 @@ static uint64_t stays(const struct mirror_engine *m, uint64_t limit)
 	return is_copy(m) && acknowledged < limit ? acknowledged : limit;
 }
 
-/* Does `newer` go over all of `r`, and go home for sure? A refresh record of our own is
- * never written; and where the disk alone keeps the order, a later group must not come
- * before this one. */
+/* Does `newer` go over all of `r`, and go home for sure? Where the disk alone keeps the
+ * order, a later group must not come before this one. */
 static bool stands_for(const struct mirror_engine *m, const struct mirror_record *newer,
 		       const struct mirror_record *r, uint64_t limit)
 {
@@ -220,7 +211,6 @@ static bool stands_for(const struct mirror_engine *m, const struct mirror_record
 	return n->sequence > h->sequence && n->sequence <= limit &&
 	       n->offset_bytes <= h->offset_bytes &&
 	       mirror_record_end(newer) >= mirror_record_end(r) &&
-	       (n->flags & MIRROR_RECORD_REFRESH) == 0 &&
 	       (!is_copy(m) || m->config->order == CONFIG_ORDER_LOG ||
 		(n->generation == h->generation && n->group == h->group));
 }
@@ -278,12 +268,12 @@ static bool start_issued(struct mirror_engine *m, uint64_t limit)
 /* One record towards home. False: it has to wait, and so do all behind it. */
 static bool advance(struct mirror_engine *m, struct mirror_record *r)
 {
-	const bool there = r->header.type == MIRROR_RECORD_FLUSH || is_own_refresh(m, r);
+	const bool there = !mirror_header_changes(&r->header);
 	int error;
 
 	if (r->state == MIRROR_RECORD_HOME)
 		return true; /* before a reset, see mirror_home_reset() */
-	if (r->state != MIRROR_RECORD_LOGGED || needs_replay(m, r))
+	if (r->state != MIRROR_RECORD_LOGGED || needs_replay(r))
 		return false;
 	if (is_copy(m) && !mirror_gate_in_progress(&m->open.home.gate) && gate_flush(m))
 		return false; /* writes of an earlier link or role */

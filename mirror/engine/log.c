@@ -434,7 +434,6 @@ static void batch_done(struct mirror_engine *m)
 		if (m->open.failed)
 			continue;
 		mirror_record_set_state(r, MIRROR_RECORD_LOGGED);
-		mirror_refresh_logged(m, &r->header);
 		if ((r->header.flags & MIRROR_RECORD_FUA) != 0 ||
 		    (r->header.type == MIRROR_RECORD_FLUSH &&
 		     is_unflushed(m, mirror_log_flush_target(m, s))))

@@ -11,7 +11,10 @@
  *
  * A refresh record is stamped like a write and flows in the same order. While its
  * extent is read, writes that overlap it wait; so it carries exactly the data of all records
- * below its sequence (W6). Bits are cleared only by the copy's confirmation (G5).
+ * below its sequence (W6). It carries them to the copy alone: the record in this log has no
+ * data, since this disk has it, and so has any other copy with the records before. If the
+ * link is lost, the copy goes back to its hold, and the next refresh reads again. Bits are
+ * cleared only by the copy's confirmation (G5).
  */
 #include <stdio.h>
 
@@ -98,10 +101,13 @@ void mirror_production_begins(struct mirror_engine *m, uint32_t number)
 			"completing the map of what it misses");
 }
 
+static void drop_unsent(struct mirror_engine *m, struct engine_peer *p);
+
 void mirror_refresh_stop(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_peer *p = &m->open.peer[site];
 
+	drop_unsent(m, p);
 	p->refresh.phase = REFRESH_NONE;
 	p->refresh.map_to = 0;
 	p->refresh.starved = false;
@@ -266,6 +272,9 @@ static bool may_read(struct mirror_engine *m, const struct engine_peer *p, uint6
 	const struct engine_link *l = &m->link[p->link];
 	uint64_t oldest_ns[MIRROR_YIELD_KIND_COUNT], again_ns = UINT64_MAX;
 
+	if (p->refresh.reads + p->refresh.unsent_tail - p->refresh.unsent_head ==
+	    REFRESH_UNSENT_MAX)
+		return false;
 	if (l->refresh_bytes > 0 && l->refresh_bytes + bytes > REFRESH_LINE_BYTES)
 		return false;
 	if (mirror_pace_waits(m))
@@ -286,18 +295,55 @@ static void read_begins(struct mirror_engine *m, struct engine_peer *p, uint64_t
 	mirror_yield_begin(&m->open.yield, bytes, m->now_ns);
 }
 
-/* No data of the read goes into log and line. */
-static void read_brings_nothing(struct mirror_engine *m, const struct engine_read *rd)
+static struct engine_refresh_data *oldest_unsent(struct engine_peer *p)
 {
-	mirror_yield_end(&m->open.yield, rd->length_bytes);
-	mirror_refresh_sent(&m->link[rd->refresh_link], rd->length_bytes);
-	mirror_pool_put(m->buffers.pool, rd->data);
+	return p->refresh.unsent_head == p->refresh.unsent_tail ?
+		       NULL :
+		       &p->refresh.unsent[p->refresh.unsent_head % REFRESH_UNSENT_MAX];
 }
 
-void mirror_refresh_logged(struct mirror_engine *m, const struct mirror_header *h)
+bool mirror_refresh_brings(struct mirror_engine *m, const struct engine_link *l,
+			   struct mirror_header *h, uint8_t **data)
 {
-	if (m->state == ENGINE_SERVING && (h->flags & MIRROR_RECORD_REFRESH) != 0)
-		mirror_yield_end(&m->open.yield, h->data_bytes);
+	const struct engine_refresh_data *d;
+
+	if (l->use != LINK_STREAM_OUT)
+		return false;
+	d = oldest_unsent(&m->open.peer[l->site]);
+	if (d == NULL || d->sequence != h->sequence)
+		return false;
+	*data = d->data;
+	h->type = MIRROR_RECORD_WRITE;
+	h->data_bytes = (uint32_t)h->length_bytes;
+	if (d->data == NULL) { /* holes stay holes */
+		h->type = MIRROR_RECORD_ZERO;
+		h->flags |= MIRROR_RECORD_MAY_DEALLOCATE;
+		h->data_bytes = 0;
+	}
+	h->crc = mirror_header_data_crc(&m->open.sb.mirror, h, d->data);
+	return true;
+}
+
+void mirror_refresh_brought(struct mirror_engine *m, const struct engine_link *l)
+{
+	struct engine_peer *p = &m->open.peer[l->site];
+	struct engine_refresh_data *d = oldest_unsent(p);
+
+	if (d->data != NULL)
+		mirror_buffer_unref(m, d->data);
+	p->refresh.unsent_head++;
+}
+
+/* The link is lost, and with it the refresh. */
+static void drop_unsent(struct mirror_engine *m, struct engine_peer *p)
+{
+	struct engine_refresh_data *d;
+
+	while ((d = oldest_unsent(p)) != NULL) {
+		if (d->data != NULL)
+			mirror_buffer_unref(m, d->data);
+		p->refresh.unsent_head++;
+	}
 }
 
 void mirror_refresh_sent(struct engine_link *l, uint64_t bytes)
@@ -351,37 +397,46 @@ bool mirror_refresh_ends(const struct mirror_engine *m, uint32_t site)
 	       p->refresh.reads == 0;
 }
 
-void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
-			      int32_t result)
+/* The record takes the place of the data in this log. Its disk has that, and older
+ * records that are not at home yet; only the copy gets it (W6). */
+static void stamp(struct mirror_engine *m, struct engine_peer *p,
+		  const struct engine_read *rd, uint8_t *data)
 {
-	struct engine_peer *p = &m->open.peer[rd->refresh_site];
 	struct mirror_header h = {
-		.type = MIRROR_RECORD_WRITE,
+		.type = MIRROR_RECORD_REFRESHED,
 		.flags = MIRROR_RECORD_REFRESH,
 		.disk = (uint16_t)rd->disk,
 		.offset_bytes = rd->offset_bytes,
 		.length_bytes = rd->length_bytes,
-		.data_bytes = (uint32_t)rd->length_bytes,
 	};
+
+	assert(p->refresh.unsent_tail - p->refresh.unsent_head < REFRESH_UNSENT_MAX);
+	p->refresh.end = mirror_record_stamp(m, &h, NULL)->header.sequence;
+	p->refresh.unsent[p->refresh.unsent_tail++ % REFRESH_UNSENT_MAX] =
+		(struct engine_refresh_data){ p->refresh.end, data };
+	if (data != NULL)
+		mirror_buffer_ref(m, data);
+	p->refresh.done += (rd->length_bytes + MIRROR_EXTENT_BYTES - 1) /
+			   MIRROR_EXTENT_BYTES;
+}
+
+void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
+			      int32_t result)
+{
+	struct engine_peer *p = &m->open.peer[rd->refresh_site];
+	const bool stale = result != 0 || p->refresh.phase != REFRESH_COPYING ||
+			   p->link != rd->refresh_link || m->state != ENGINE_SERVING;
+	const bool zero = !stale && bytes_are_zero(rd->data, rd->length_bytes);
 
 	p->refresh.reads--;
 	m->open.reading.refresh_count--;
-	if (result != 0 || p->refresh.phase != REFRESH_COPYING ||
-	    p->link != rd->refresh_link || m->state != ENGINE_SERVING) {
-		read_brings_nothing(m, rd);
-		return;
+	mirror_yield_end(&m->open.yield, rd->length_bytes);
+	if (stale || zero) {
+		mirror_refresh_sent(&m->link[rd->refresh_link], rd->length_bytes);
+		mirror_pool_put(m->buffers.pool, rd->data);
 	}
-	if (bytes_are_zero(rd->data, rd->length_bytes)) {
-		h.type = MIRROR_RECORD_ZERO; /* holes stay holes */
-		h.flags |= MIRROR_RECORD_MAY_DEALLOCATE;
-		h.data_bytes = 0;
-		read_brings_nothing(m, rd);
-		rd->data = NULL;
-	}
-	mirror_record_stamp(m, &h, rd->data);
-	p->refresh.end = m->open.marks.last;
-	p->refresh.done += (rd->length_bytes + MIRROR_EXTENT_BYTES - 1) /
-			   MIRROR_EXTENT_BYTES;
+	if (!stale)
+		stamp(m, p, rd, zero ? NULL : rd->data);
 }
 
 static void end_copying(struct mirror_engine *m, uint32_t site)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mirror/engine/bounds.h"
 #include "mirror/io.h"
 #include "mirror/log/record.h"
 
@@ -22,6 +23,12 @@ enum refresh_phase {
 	REFRESH_REFUSED, /* needs consent or room */
 };
 
+/* What a refresh record brings to the copy. */
+struct engine_refresh_data {
+	uint64_t sequence;
+	uint8_t *data; /* a reference held; NULL: zeroes */
+};
+
 /* Of one copy. */
 struct engine_refresh {
 	uint64_t chase_ns, chase_behind, chase_logged,
@@ -37,6 +44,9 @@ struct engine_refresh {
 	bool starved;           /* ... or the next read cannot begin: clients wait */
 	uint32_t outrun_count;  /* ASKED: so often in a row clients wrote too much */
 	uint32_t reads;         /* under way */
+	/* stamped and not yet sent, oldest first; counted since the open began */
+	struct engine_refresh_data unsent[REFRESH_UNSENT_MAX];
+	uint64_t unsent_head, unsent_tail;
 };
 
 void mirror_production_begins(struct mirror_engine *m, uint32_t number);
@@ -52,8 +62,12 @@ bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
 			   uint64_t offset_bytes, uint64_t length_bytes);
 void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 			      int32_t result);
-/* A record of a refresh is in this log, and so no longer in the way of clients'. */
-void mirror_refresh_logged(struct mirror_engine *m, const struct mirror_header *h);
+/* A record is about to be sent on link `l`. True: it brings the copy there what it is
+ * refreshed with, and `h` and `data` are what it gets. */
+bool mirror_refresh_brings(struct mirror_engine *m, const struct engine_link *l,
+			   struct mirror_header *h, uint8_t **data);
+/* It is handed to the driver, which has its own reference to the data. */
+void mirror_refresh_brought(struct mirror_engine *m, const struct engine_link *l);
 /* `bytes` of a refresh are handed to the line. */
 void mirror_refresh_sent(struct engine_link *l, uint64_t bytes);
 void mirror_refresh_pump(struct mirror_engine *m);

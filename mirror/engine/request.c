@@ -59,7 +59,7 @@ void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8
 	r->request = NULL;
 	if (data != NULL)
 		mirror_buffer_ref(m, data);
-	if (r->header.type != MIRROR_RECORD_FLUSH) {
+	if (mirror_header_changes(&r->header)) {
 		mirror_index_insert(&m->open.index[r->header.disk], r);
 		r->indexed = true;
 	}

@@ -159,7 +159,7 @@ void mirror_disks_homed(struct mirror_engine *m, const struct mirror_record *r)
 {
 	const struct mirror_header *h = &r->header;
 
-	if (m->open.sb.blank || h->type == MIRROR_RECORD_FLUSH)
+	if (m->open.sb.blank || !mirror_header_changes(h))
 		return;
 	mirror_evidence_home(&m->open.sb.evidence, h, r->sample_crc);
 	if (!m->open.disk[h->disk].sampled && r->sample_crc != 0) {

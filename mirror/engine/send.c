@@ -38,11 +38,14 @@ static bool send_record(struct mirror_engine *m, uint32_t number,
 			const struct mirror_header *h, uint8_t *data, void *owner)
 {
 	struct mirror_frame *f = mirror_frame_get(m, number);
+	struct mirror_header brought = *h;
 
 	if (f == NULL)
 		return false;
-	mirror_wire_record(f, h, data);
-	f->refresh = (h->flags & MIRROR_RECORD_REFRESH) != 0;
+	f->refresh = mirror_refresh_brings(m, &m->link[number], &brought, &data);
+	if (f->refresh)
+		owner = m;
+	mirror_wire_record(f, &brought, data);
 	if (data != NULL) {
 		f->owner = owner;
 		if (owner == m)
@@ -50,6 +53,8 @@ static bool send_record(struct mirror_engine *m, uint32_t number,
 		else
 			m->link[number].read_pin_count++;
 	}
+	if (f->refresh)
+		mirror_refresh_brought(m, &m->link[number]);
 	mirror_frame_send(m, f);
 	m->link[number].next_send = h->sequence + 1;
 	m->open.counters.records_sent++;

@@ -106,7 +106,7 @@ bool mirror_yield_allows(const struct mirror_yield *y, uint64_t bytes, uint64_t 
 		return y->under_way_bytes == 0 ||
 		       y->under_way_bytes + bytes <= MIRROR_YIELD_BYTES_MAX;
 	if (y->under_way_bytes > 0 && y->under_way_bytes + bytes > y->window_bytes)
-		return false; /* the end of a log write asks again */
+		return false; /* the end of a read asks again */
 	if (!is_within(now_ns, y->begun_ns, MIRROR_YIELD_PAUSE_NS))
 		return true;
 	for (uint32_t i = 0; i < MIRROR_YIELD_KIND_COUNT; i++) {

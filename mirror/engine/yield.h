@@ -1,9 +1,8 @@
 /* engine/yield.h - how much of a refresh is under way beside clients' requests (G7).
  *
- * A refresh costs a client time where its request stands behind data of the refresh: in
- * the log write that takes all records stamped before it, and in the queue of a device.
- * So what counts is how many bytes of refreshes are being read, or are stamped and not
- * yet logged: the *window*.
+ * A refresh costs a client time where its request stands behind a read of the refresh, in
+ * the queue of a device; the log gets no data of it. So what counts is how many bytes of
+ * refreshes are being read: the *window*.
  *
  *   clients                                the window
  *   none waits, or has for a second        MIRROR_YIELD_BYTES_MAX
@@ -76,7 +75,7 @@ bool mirror_yield_allows(const struct mirror_yield *y, uint64_t bytes, uint64_t 
 			 const uint64_t oldest_ns[MIRROR_YIELD_KIND_COUNT],
 			 uint64_t *again_ns);
 
-/* A read begins: its bytes are under way, until they are logged or given up. */
+/* A read begins: its bytes are under way until it ends. */
 void mirror_yield_begin(struct mirror_yield *y, uint64_t bytes, uint64_t now_ns);
 void mirror_yield_end(struct mirror_yield *y, uint64_t bytes);
 

@@ -78,6 +78,10 @@ static bool header_is_valid(const struct mirror_header *h,
 	case MIRROR_RECORD_FLUSH:
 		return h->data_bytes == 0 && h->disk_sequence == 0 &&
 		       h->offset_bytes == 0 && h->length_bytes == 0;
+	case MIRROR_RECORD_REFRESHED:
+		return h->data_bytes == 0 && (h->flags & MIRROR_RECORD_REFRESH) != 0 &&
+		       (h->flags & MIRROR_RECORD_MAY_DEALLOCATE) == 0 &&
+		       extent_is_valid(h, disks);
 	}
 	return false;   /* a type from outside that we do not know */
 }

@@ -19,6 +19,8 @@ enum mirror_record_type {
 	MIRROR_RECORD_WRITE = 1,
 	MIRROR_RECORD_ZERO,      /* write zeroes; with MAY_DEALLOCATE: a trim */
 	MIRROR_RECORD_FLUSH,     /* all before it is to be durable; no extent */
+	MIRROR_RECORD_REFRESHED, /* a copy is sent its extent, as it is before this record
+				    here: nothing changes but there; no data */
 };
 
 #define MIRROR_RECORD_FUA (1u << 0)
@@ -41,6 +43,12 @@ struct mirror_header {
 	uint32_t data_bytes;      /* length_bytes for a write, else 0 */
 	uint64_t time_ns;         /* CLOCK_REALTIME at the stamp */
 };
+
+/* Does it change a disk where it stands in the log? */
+static inline bool mirror_header_changes(const struct mirror_header *h)
+{
+	return h->type == MIRROR_RECORD_WRITE || h->type == MIRROR_RECORD_ZERO;
+}
 
 /* Where a record stands. One setter: mirror_record_set_state() (record.c). */
 enum mirror_record_state {

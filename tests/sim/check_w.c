@@ -100,9 +100,8 @@ static bool is_overwritten(const struct mirror_view *m, const struct mirror_head
 	for (uint64_t s = m->marks->home_flushed + 1; s <= m->marks->durable; s++) {
 		const struct mirror_header *n = &mirror_view_record(m, s)->header;
 
-		if (n->type != MIRROR_RECORD_FLUSH && n->disk == h->disk &&
-		    (n->flags & MIRROR_RECORD_REFRESH) == 0 && n->offset_bytes <= at &&
-		    at < n->offset_bytes + n->length_bytes)
+		if (mirror_header_changes(n) && n->disk == h->disk &&
+		    n->offset_bytes <= at && at < n->offset_bytes + n->length_bytes)
 			return true;
 	}
 	return false;
