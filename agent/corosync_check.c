@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cluster/quorum_driver.h"
 
@@ -24,6 +25,21 @@ int agent_corosync_check_name(struct agent_corosync *a, const struct config *con
 		 "all nodes",
 		 name, config->node[node].name, name);
 	return -EINVAL;
+}
+
+const char *agent_corosync_check_votes(struct agent_corosync *a, const uint32_t *nodeid,
+				       size_t count)
+{
+	char text[sizeof a->votes_text];
+	const bool spare = cluster_votes_judge(&a->votes, nodeid, count, text,
+					       sizeof text);
+
+	if (strcmp(text, a->votes_text) == 0)
+		return NULL;
+	strcpy(a->votes_text, text);
+	if (spare)
+		return "one node may leave or be lost again";
+	return text[0] != '\0' ? a->votes_text : NULL;
 }
 
 void agent_corosync_check_lease(struct agent_corosync *a, uint32_t lease_ms,

@@ -26,6 +26,10 @@ int agent_corosync_check_name(struct agent_corosync *a, const struct config *con
 			      uint32_t node, uint32_t nodeid, char *text,
 			      size_t text_size);
 
+/* Judge the votes of the `count` members `nodeid`. Returns what is new to tell, or NULL. */
+const char *agent_corosync_check_votes(struct agent_corosync *a, const uint32_t *nodeid,
+				       size_t count);
+
 /* Compare the lease with totem's times. */
 void agent_corosync_check_lease(struct agent_corosync *a, uint32_t lease_ms,
 				uint32_t token_ms, uint32_t consensus_ms);

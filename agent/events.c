@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/log.h"
+#include "common/clock_driver.h"
 
 struct agent_events {
 	char *path; /* NULL: no file */
@@ -164,6 +165,20 @@ void agent_events_add(struct agent_events *e, const struct agent_event *event)
 		next = f->next; /* it may unfollow itself */
 		f->added(f, &numbered);
 	}
+}
+
+void agent_events_add_now(struct agent_events *e, const char *verb, const char *object,
+			  const char *text, const char *rule)
+{
+	const struct agent_event event = {
+		.wall_ns = common_clock_ns(CLOCK_REALTIME),
+		.verb = verb,
+		.object = object,
+		.text = text,
+		.rule = rule,
+	};
+
+	agent_events_add(e, &event);
 }
 
 uint64_t agent_events_newest(const struct agent_events *e)

@@ -42,6 +42,9 @@ struct agent_events *agent_events_open(const char *path);
 
 /* The event gets the next number: clocks may jump, these do not. */
 void agent_events_add(struct agent_events *e, const struct agent_event *event);
+/* ... one of this moment. */
+void agent_events_add_now(struct agent_events *e, const char *verb, const char *object,
+			  const char *text, const char *rule);
 
 /* The number of the newest event, 0 before the first. */
 uint64_t agent_events_newest(const struct agent_events *e);

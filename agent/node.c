@@ -73,15 +73,7 @@ static void fail(void *owner, const char *text)
 static void event_add(struct agent_node *n, const char *verb, const char *object,
 		      const char *text, const char *rule)
 {
-	const struct agent_event e = {
-		.wall_ns = common_clock_ns(CLOCK_REALTIME),
-		.verb = verb,
-		.object = object,
-		.text = text,
-		.rule = rule,
-	};
-
-	agent_events_add(n->setup.events, &e);
+	agent_events_add_now(n->setup.events, verb, object, text, rule);
 }
 
 static void site_event(struct agent_node *n, const char *kind, const char *key,
@@ -186,16 +178,10 @@ static void step(void *owner, struct cluster_event *event)
 static void count_votes(void *owner, const uint32_t *nodeid, size_t count)
 {
 	struct agent_node *n = owner;
-	char text[sizeof n->corosync.votes_text];
-	const bool spare = cluster_votes_judge(&n->corosync.votes, nodeid, count, text,
-					       sizeof text);
+	const char *text = agent_corosync_check_votes(&n->corosync, nodeid, count);
 
-	if (strcmp(text, n->corosync.votes_text) == 0)
-		return;
-	strcpy(n->corosync.votes_text, text);
-	if (spare || text[0] != '\0')
-		event_add(n, "change", "quorum",
-			  spare ? "one node may leave or be lost again" : text, "");
+	if (text != NULL)
+		event_add(n, "change", "quorum", text, "");
 }
 
 static void ticked(void *data)
@@ -386,17 +372,14 @@ void agent_node_command(struct agent_node *n, const struct cluster_command *comm
 
 void agent_node_give_up(struct agent_node *n, uint64_t id)
 {
-	struct cluster_event event = { .type = CLUSTER_EVENT_GIVE_UP, .command_id = id };
-
-	step(n, &event);
+	step(n,
+	     &(struct cluster_event){ .type = CLUSTER_EVENT_GIVE_UP, .command_id = id });
 }
 
 static void command_goes(void *owner, const struct cluster_command *command)
 {
-	struct cluster_event event = { .type = CLUSTER_EVENT_COMMAND,
-				       .command = command };
-
-	step(owner, &event);
+	step(owner, &(struct cluster_event){ .type = CLUSTER_EVENT_COMMAND,
+					     .command = command });
 }
 
 static void command_ended(void *owner, uint64_t id, int exit_status, const char *text)
@@ -432,9 +415,7 @@ int agent_node_fenced(struct agent_node *n, const char *name)
 
 void agent_node_fail_frozen(struct agent_node *n)
 {
-	const struct order o = { .type = ORDER_FAIL_FROZEN };
-
-	order(n, &o);
+	order(n, &(struct order){ .type = ORDER_FAIL_FROZEN });
 }
 
 int agent_node_switch_check(const struct agent_node *n, uint32_t site, char *text,

@@ -39,14 +39,17 @@ void agent_reply_status(struct agent_client *c, const struct status_input *statu
 	agent_client_reply(c, reply, 0, NULL);
 }
 
-json_t *agent_reply_demoted(const struct config *config,
-			    const struct cluster_status *status)
+json_t *agent_reply_demoted(const struct agent_node *node, const struct config *config)
 {
+	struct cluster_status *status = calloc(1, sizeof *status);
 	json_t *names = json_array();
 
+	if (status != NULL)
+		agent_node_members_get(node, status);
 	for (uint32_t s = 0; status != NULL && s < status->site_count; s++)
 		if (status->sites[s].may_promote)
 			json_array_append_new(names, json_string(config->site[s].name));
+	free(status);
 	return json_pack("{s:o}", "may_promote", names);
 }
 

@@ -12,10 +12,8 @@
 void agent_reply_why(struct agent_client *c, const struct status_input *status);
 void agent_reply_status(struct agent_client *c, const struct status_input *status);
 
-/* After a demotion: the sites that may be promoted now. The caller's. `status` NULL: none is
- * known. */
-json_t *agent_reply_demoted(const struct config *config,
-			    const struct cluster_status *status);
+/* After a demotion: the sites that may be promoted now. The caller's. */
+json_t *agent_reply_demoted(const struct agent_node *node, const struct config *config);
 
 /* The sentence for a command that has run out of time: the cause that it still waits for. */
 void agent_reply_late(const struct agent_node *node, char *text, size_t size);

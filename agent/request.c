@@ -302,18 +302,6 @@ static void moved(void *requests, uint64_t id, int exit_status, int64_t stall_ms
 
 /* ---- replies ---------------------------------------------------------------------- */
 
-static json_t *demoted_json(const struct agent_requests *r)
-{
-	struct cluster_status *s = calloc(1, sizeof *s);
-	json_t *reply;
-
-	if (s != NULL)
-		agent_node_members_get(r->node, s);
-	reply = agent_reply_demoted(r->setup.config, s);
-	free(s);
-	return reply;
-}
-
 void agent_requests_reply(void *requests, uint64_t id, int exit_status, const char *text)
 {
 	struct agent_requests *r = requests;
@@ -338,12 +326,12 @@ void agent_requests_reply(void *requests, uint64_t id, int exit_status, const ch
 			snprintf(all, sizeof all, "%s. %s", text,
 				 agent_node_votes_text(r->node));
 		if (p->client != NULL)
-			agent_client_reply(p->client,
-					   p->command == CLUSTER_COMMAND_DEMOTE &&
-							   exit_status == 0 ?
-						   demoted_json(r) :
-						   NULL,
-					   exit_status, all);
+			agent_client_reply(
+				p->client,
+				p->command == CLUSTER_COMMAND_DEMOTE && exit_status == 0 ?
+					agent_reply_demoted(r->node, r->setup.config) :
+					NULL,
+				exit_status, all);
 		pending_end(p);
 		if (stopped)
 			r->setup.stopped(r->setup.owner);
