@@ -5,13 +5,13 @@
 # production has answered is never beyond the bound; line and modes change meanwhile. A client
 # judges every acknowledged record (nbd_records.c).
 #
-# SECONDS_EACH of each part (40; an hour is 3600), LINE_KEYS of the line.
+# SECONDS_EACH of each part (15; an hour is 3600), LINE_KEYS of the line.
 set -u
 # shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
 export STACK=corosync TOKEN=5000
 
-SECONDS_EACH=${SECONDS_EACH:-40}
+SECONDS_EACH=${SECONDS_EACH:-15}
 LINE_KEYS=${LINE_KEYS:-delay=100 jitter=5 rate=100000 loss=1}
 client=
 
