@@ -276,8 +276,9 @@ day_peer() {
 	mkdir -p "$DIR/etc2"
 	pair_yaml "lease: 7777" > "$DIR/etc2/data.yaml"
 	HAMIRROR_CONFIG_DIR=$DIR/etc2 run start b
-	await 20 why_says a "configuration" || fail "a does not say why: $(hamirror why data@a)"
-	why_says a "make data.yaml the same on every node" || fail "no help: $(hamirror why data@a)"
+	await 20 why_says a "has lease: default, that of lyon 7777" ||
+		fail "a does not say why: $(hamirror why data@a)"
+	why_says a "make them alike" || fail "no help: $(hamirror why data@a)"
 	run stop b
 
 	# another mirror of the same name
