@@ -81,6 +81,17 @@ bool cluster_generation_keeps(const struct view *v, const struct uuid *newest,
 	return true;
 }
 
+bool cluster_generation_reaches_end(const struct view *v, const struct announce *host)
+{
+	uint64_t keep;
+
+	return v->clean && host->data != DATA_INCONSISTENT &&
+	       host->marks.durable >= v->clean_end &&
+	       cluster_generation_keeps(v, &host->log_newest.id, host->marks.logged,
+					&keep) &&
+	       keep >= v->clean_end;
+}
+
 static void add_holder(struct view *v, int32_t node, uint64_t incarnation, uint64_t boot)
 {
 	for (uint32_t i = 0; i < v->holder_count; i++)

@@ -19,6 +19,10 @@ void cluster_generation_sources(struct cluster_core *c, const struct view *best,
  * generation, or a force gave up some of it. */
 bool cluster_generation_keeps(const struct view *v, const struct uuid *newest,
 			      uint64_t last, uint64_t *keep);
+/* Does the host's log hold all up to the clean end, after the cut that its engine would make?
+ * Its last sequence alone does not tell: it counts records that a later generation has cut
+ * off, and would invite a promotion that the engine refuses. */
+bool cluster_generation_reaches_end(const struct view *v, const struct announce *host);
 /* Fill `round.next` from FACT_PREPARED. */
 void cluster_generation_fill(struct cluster_core *c, const struct fact *f);
 /* D2, by force: `v` is of a lineage of those that are here. */

@@ -69,20 +69,6 @@ static int32_t score_same_site(const struct cluster_core *c, const struct view_h
 	return SCORE_HELD;
 }
 
-/* Does the host's log hold all up to the clean end, after the cut that its engine would make?
- * Its last sequence alone does not tell: it counts records that a later generation has cut
- * off, and would invite a promotion that the engine refuses. */
-static bool reaches_clean_end(const struct announce *host, const struct view *v)
-{
-	uint64_t keep;
-
-	return v->clean && host->data != DATA_INCONSISTENT &&
-	       host->marks.durable >= v->clean_end &&
-	       cluster_generation_keeps(v, &host->log_newest.id, host->marks.logged,
-					&keep) &&
-	       keep >= v->clean_end;
-}
-
 int32_t cluster_score_of(const struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);
@@ -103,7 +89,7 @@ int32_t cluster_score_of(const struct cluster_core *c)
 		return score_same_site(c, &s->host, place);
 	host = cluster_join_host_of(c, (uint32_t)site);
 	current = cluster_promote_is_current(v, (uint32_t)site, s->host.incarnation);
-	clean = host != NULL && reaches_clean_end(&host->said, v);
+	clean = host != NULL && cluster_generation_reaches_end(v, &host->said);
 	if (host == NULL || (!current && !clean))
 		return SCORE_NONE;
 	/* To open the devices is another incarnation, which near-sync does not promote. */

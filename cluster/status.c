@@ -2,7 +2,7 @@
  * the good one has a sentence. */
 #include <stdio.h>
 
-#include "cluster/internal.h"
+#include "cluster/generation.h"
 
 int32_t cluster_status_serving_node(const struct cluster_core *c)
 {
@@ -41,7 +41,7 @@ static bool has_clean_end(const struct cluster_core *c, const struct view *v, ui
 	return v->clean &&
 	       (((r->demoted_level >> s & 1) != 0 &&
 		 uuid_equal(&cluster_view_generation(v)->id, &r->demoted_generation)) ||
-		(host != NULL && host->said.marks.durable >= v->clean_end));
+		(host != NULL && cluster_generation_reaches_end(v, &host->said)));
 }
 
 uint32_t cluster_status_heirs(const struct cluster_core *c)
@@ -322,6 +322,7 @@ void cluster_status_get(const struct cluster_core *c, uint64_t now_ns,
 			struct cluster_status *status)
 {
 	const struct view *v = cluster_vote_in_effect(c);
+	uint32_t heirs;
 
 	memset(status, 0, sizeof *status);
 	status->node_count = c->config->node_count;
@@ -352,8 +353,9 @@ void cluster_status_get(const struct cluster_core *c, uint64_t now_ns,
 	whole_text(c, status->text, sizeof status->text);
 	for (uint32_t n = 0; n < c->config->node_count; n++)
 		node_fill(c, n, &status->nodes[n]);
+	heirs = cluster_status_heirs(c);
 	for (uint32_t s = 0; s < c->config->site_count; s++) {
 		site_fill(c, s, &status->sites[s]);
-		status->sites[s].may_promote = (cluster_status_heirs(c) >> s & 1) != 0;
+		status->sites[s].may_promote = (heirs >> s & 1) != 0;
 	}
 }

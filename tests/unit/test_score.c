@@ -74,10 +74,10 @@ static struct fact log_fact(enum fact_type type, uint32_t generation, uint64_t d
 	return f;
 }
 
+static struct cluster_status status;
+
 static int32_t score(void)
 {
-	static struct cluster_status status;
-
 	cluster_status_get(t.core, t.now_ns, &status);
 	return status.promotion_score;
 }
@@ -106,6 +106,8 @@ static int32_t score_of(uint32_t reason, uint64_t end, uint32_t generation,
 
 	open_log(reason, end, generation, durable);
 	s = score();
+	/* the status names it as one that may be promoted, or does not, alike */
+	ck_assert_int_eq(status.sites[LYON].may_promote, s != NONE);
 	solo_destroy(&t);
 	return s;
 }
