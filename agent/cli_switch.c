@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "agent/cli_daemon.h"
 
@@ -16,7 +17,12 @@
 #define SLACK_S 60
 #define MOVE_S                                                                           \
 	240 /* the agent's timeouts of demote and promote, and the users' of the disk */
-#define OUTPUT_MAX 65536
+#define OUTPUT_MAX (1 << 20)
+/* Exit codes, as `crm_error --exit` names them; the last is timeout(1)'s. */
+#define NOT_RUNNING 102
+#define NO_SUCH_THING 105
+#define NOT_INSTALLED 127
+#define PATIENCE_S "30" /* for an answer of Pacemaker */
 
 /* What `command` prints, cut off at the end of `output`; its exit status is in `*status`. */
 static void output_of(const char *command, char *output, size_t size, int *status)
@@ -51,38 +57,61 @@ static bool attribute(const char *xml, const char *element, const char *name, ch
 	return true;
 }
 
-/* The clone of this mirror's resource; false: Pacemaker does not manage any here. */
-static bool find_resource(const char *mirror, char *id, size_t size)
+/* Is `primitive` managed, by what crm_mon has printed? */
+static bool is_managed(const char *xml, const char *primitive)
 {
-	char command[640], element[80], primitive[64], managed[8];
+	char element[80], managed[8] = "true";
+
+	snprintf(element, sizeof element, "<resource id=\"%s\"", primitive);
+	if (!attribute(xml, element, "managed", managed, sizeof managed)) {
+		snprintf(element, sizeof element, "<resource id=\"%s:", primitive);
+		attribute(xml, element, "managed", managed, sizeof managed);
+	}
+	return strcmp(managed, "false") != 0;
+}
+
+/* The command to ask Pacemaker has ended so: Pacemaker has no such resource here. */
+static bool says_none(int status)
+{
+	const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+
+	return code == NOT_RUNNING || code == NO_SUCH_THING || code == NOT_INSTALLED;
+}
+
+enum manager { MANAGER_NONE, MANAGER_PACEMAKER, MANAGER_UNKNOWN };
+
+/* Does Pacemaker manage this mirror? Then `id` is the clone of its resource. Not to hear is no
+ * answer: a demotion behind its back would be a failure to it. */
+static enum manager find_manager(const char *mirror, char *id, size_t size)
+{
+	char command[640], primitive[64];
 	char *xml = malloc(OUTPUT_MAX);
-	bool found = false;
+	enum manager manager = MANAGER_UNKNOWN;
 	int status;
 
 	if (xml == NULL)
-		return false;
+		return MANAGER_UNKNOWN;
 	snprintf(command, sizeof command,
-		 "cibadmin --query --xpath \"//*[self::clone or self::master][primitive["
+		 "timeout " PATIENCE_S
+		 " cibadmin --query --xpath \"//*[self::clone or self::master][primitive["
 		 "@class='ocf' and @provider='mirror' and @type='disk' and "
 		 "instance_attributes/nvpair[@name='mirror' and @value='%s']]]\" "
 		 "2> /dev/null",
 		 mirror);
 	output_of(command, xml, OUTPUT_MAX, &status);
-	if (status == 0 && attribute(xml, "<", "id", id, size) &&
-	    attribute(xml, "<primitive", "id", primitive, sizeof primitive)) {
-		output_of("crm_mon -1 --output-as=xml 2> /dev/null", xml, OUTPUT_MAX,
-			  &status);
-		snprintf(element, sizeof element, "<resource id=\"%s\"", primitive);
-		if (!attribute(xml, element, "managed", managed, sizeof managed)) {
-			snprintf(element, sizeof element,
-				 "<resource id=\"%s:", primitive);
-			strcpy(managed, "true");
-			attribute(xml, element, "managed", managed, sizeof managed);
-		}
-		found = strcmp(managed, "false") != 0;
+	if (says_none(status)) {
+		manager = MANAGER_NONE;
+	} else if (status == 0 && attribute(xml, "<", "id", id, size) &&
+		   attribute(xml, "<primitive", "id", primitive, sizeof primitive)) {
+		output_of("timeout " PATIENCE_S
+			  " crm_mon -1 --output-as=xml 2> /dev/null",
+			  xml, OUTPUT_MAX, &status);
+		if (status == 0)
+			manager = is_managed(xml, primitive) ? MANAGER_PACEMAKER :
+							       MANAGER_NONE;
 	}
 	free(xml);
-	return found;
+	return manager;
 }
 
 static enum cli_exit ask(const struct cli_arguments *a, const char *part, uint32_t wait_s,
@@ -183,8 +212,18 @@ static enum cli_exit switch_site(const struct cli_arguments *a)
 	char id[64];
 	json_t *reply;
 
-	if (find_resource(a->instance.mirror, id, sizeof id))
+	switch (find_manager(a->instance.mirror, id, sizeof id)) {
+	case MANAGER_PACEMAKER:
 		return move_by_pacemaker(a, id, wait_s);
+	case MANAGER_UNKNOWN:
+		return cli_fail(
+			CLI_REFUSED,
+			"Pacemaker does not say whether it manages %s: nothing has "
+			"changed; `crm_mon -1` shows whether it answers",
+			a->instance.mirror);
+	case MANAGER_NONE:
+		break;
+	}
 	/* After the catch-up: a demotion, a promotion there, perhaps one here. */
 	status = ask(a, NULL, wait_s, SLACK_S + more.wait_s + more.drain_s, &reply);
 	if (reply != NULL)

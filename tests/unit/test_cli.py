@@ -155,6 +155,27 @@ class Command(unittest.TestCase):
 class Asking(Command):
     """Commands that ask a daemon."""
 
+    def test_switch_asks_pacemaker_first(self):
+        """Only where Pacemaker has no such resource the daemon moves production alone: not
+        to hear from it is no answer."""
+        tools = os.path.join(self.dir, "bin")
+        os.mkdir(tools)
+        path = f"{tools}:{os.environ['PATH']}"
+        for code in (102, 105, 1, 124):
+            self.write("bin/cibadmin", f"#!/bin/sh\nexit {code}\n")
+            os.chmod(os.path.join(tools, "cibadmin"), 0o755)
+            if code in (102, 105):
+                with self.daemon([{"exit": 0, "text": "moved"}]) as daemon:
+                    self.assertEqual(self.run_command("switch", "data@a", "there", PATH=path),
+                                     (0, "moved\n", ""))
+                self.assertEqual(daemon.requests,
+                                 [{"command": "switch", "site": "there", "wait": 60}])
+                os.unlink(os.path.join(self.dir, "run", "data@a", "control"))
+            else:
+                status, _, said = self.run_command("switch", "data@a", "there", PATH=path)
+                self.assertEqual(status, 1)
+                self.assertIn("does not say whether it manages data", said)
+
     def test_requests(self):
         """What each command says to the daemon."""
         done = {"exit": 0, "text": "done"}
