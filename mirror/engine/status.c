@@ -90,8 +90,8 @@ static void fill_lag(const struct mirror_engine *m, uint32_t site,
 	const struct engine_peer *p = &m->open.peer[site];
 	const uint64_t from = confirmed(p);
 	uint64_t q = from < m->open.marks.home_flushed ? m->open.marks.home_flushed :
-							 from,
-		 position, tail, epoch;
+							 from;
+	struct mirror_ring_entry entry;
 
 	if (from >= m->open.marks.last)
 		return;
@@ -110,11 +110,10 @@ static void fill_lag(const struct mirror_engine *m, uint32_t site,
 	if (p->missed.generation != 0)
 		fill_age(m, s, p->missed.generation, p->missed.group, p->missed.time_ns,
 			 p->missed.stamped_ns);
-	mirror_ring_tail(m->open.ring, &position, &tail, &epoch);
-	if (tail > from + 1)
-		s->lag_bytes += mirror_map_count(m->open.map, site) * MIRROR_EXTENT_BYTES;
+	if (mirror_ring_find(m->open.ring, from + 1, &entry) == 0)
+		s->lag_bytes = mirror_ring_head_position(m->open.ring) - entry.position;
 	else
-		s->lag_bytes = mirror_pace_stream_bytes(m, from + 1);
+		s->lag_bytes += mirror_map_count(m->open.map, site) * MIRROR_EXTENT_BYTES;
 }
 
 static void fill_site(const struct mirror_engine *m, uint32_t site,
