@@ -132,6 +132,13 @@ fencing_create() {
 	node n1 pcs property set stonith-action=off || fail "pcs property set"
 }
 
+# hamirror COMMAND data ... on node $1: must succeed. Its output is in $said.
+run() {
+	local on=$1 command=$2; shift 2
+	said=$(node "$on" hamirror "$command" data "$@" 2>&1) ||
+		fail "$on: hamirror $command data $*: $said"
+}
+
 # ---- what is ----------------------------------------------------------------------
 
 # The first node that is up.

@@ -9,14 +9,7 @@ export STACK=corosync
 
 # ---- verbs --------------------------------------------------------------------------
 
-# hamirror COMMAND data ... on node $1: must succeed.
-run() {
-	local on=$1 command=$2; shift 2
-	said=$(node "$on" hamirror "$command" data "$@" 2>&1) ||
-		fail "$on: hamirror $command data $*: $said"
-}
-
-# ... must be refused (1), with the words $1.
+# hamirror COMMAND data ... on node $2: must be refused (1), with the words $1.
 refused() {
 	local words=$1 on=$2 command=$3 status; shift 3
 	said=$(node "$on" hamirror "$command" data "$@" 2>&1)
