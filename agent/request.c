@@ -5,12 +5,11 @@
  *   waits for   ends by                       client hangs up   time is over
  *   promote     the node's reply              goes on, unasked  exit 1, called off
  *   command     the node's reply              goes on, unasked  exit 1, goes on
- *   switch      its end (switch.h)         called off, if    -
- *                                            that can be
+ *   switch      its end (switch.h)            called off, if    -
+ *                                               that can be
  *   status      the node's status             dropped           (node's bound)
  *   stream      the client's hang-up          dropped           -
  */
-#include "agent/config.h"
 #include "agent/request.h"
 
 #include <assert.h>
@@ -22,6 +21,7 @@
 #include <unistd.h>
 #include <qb/qbloop.h>
 
+#include "agent/config.h"
 #include "agent/reply.h"
 #include "agent/switch.h"
 #include "agent/verb.h"
@@ -112,6 +112,7 @@ __attribute__((format(printf, 3, 4))) static void answer(struct agent_client *c,
 /* ---- commands ------------------------------------------------------------------ */
 
 static void expired(void *data);
+
 static void set_timer(struct pending *p, uint64_t ms)
 {
 	p->timed = qb_loop_timer_add(p->requests->setup.loop, QB_LOOP_MED, ms * NS_PER_MS,

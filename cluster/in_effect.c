@@ -74,7 +74,6 @@ static void tell_production(struct cluster_core *c, const struct view *before,
 				     cluster_node_name(c, v->production_node));
 }
 
-/* For people. `before` is NULL: this node knew no view. */
 static void tell_promise(struct cluster_core *c, const struct view *before,
 			 const struct view *v)
 {
@@ -93,6 +92,7 @@ static void tell_promise(struct cluster_core *c, const struct view *before,
 			     wanted);
 }
 
+/* For people. `before` is NULL: this node knew no view. */
 static void tell_changes(struct cluster_core *c, const struct view *before)
 {
 	const struct view *v = cluster_vote_in_effect(c);

@@ -506,7 +506,7 @@ void cluster_copies_reset(struct cluster_core *c);
 uint32_t cluster_copies_waited(const struct cluster_core *c);
 /* D3, M3: a proposal of ours leaves. */
 void cluster_copies_proposed(struct cluster_core *c, const struct view *v);
-/* M3: no proposal of ours, and no wish, binds answers more than the view in effect. */
+/* M3: does an undecided proposal of ours ask more of answers than `v`, which is in effect? */
 bool cluster_copies_unsettled(const struct cluster_core *c, const struct view *v);
 
 /* ---- promote.c, demote.c: roles that change ---- */

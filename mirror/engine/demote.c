@@ -6,10 +6,10 @@
  *   follow      all of it durable at every linked copy that  mark clean
  *               follows; or demote-drain is over
  *   mark        the clean mark durable here, told to copies  close clients
+ *   close       the front-end's sockets are closed           idle, FACT_DEMOTED
  *
  * Where a copy is to follow as production (order.sites) and has not all of it in time,
  * nothing fails and nothing is marked: this site serves on.
- *   close       the front-end's sockets are closed           idle, FACT_DEMOTED
  */
 #include <stdio.h>
 
@@ -190,8 +190,8 @@ static bool is_overdue(const struct mirror_engine *m)
 	return d->drain_until_ns == 0 && m->now_ns >= d->deadline_ns;
 }
 
-/* A flush record makes all before it durable, and itself. Who is to follow confirms one
- * in any case: so it is alive. */
+/* A flush record makes all before it durable, and itself. A copy that is to follow has to
+ * confirm one in any case: that shows that it is alive. */
 static bool flush_is_due(const struct mirror_engine *m)
 {
 	const struct engine_marks *marks = &m->open.marks;

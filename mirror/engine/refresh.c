@@ -101,7 +101,24 @@ void mirror_production_begins(struct mirror_engine *m, uint32_t number)
 			"completing the map of what it misses");
 }
 
-static void drop_unsent(struct mirror_engine *m, struct engine_peer *p);
+static struct engine_refresh_data *oldest_unsent(struct engine_peer *p)
+{
+	return p->refresh.unsent_head == p->refresh.unsent_tail ?
+		       NULL :
+		       &p->refresh.unsent[p->refresh.unsent_head % REFRESH_UNSENT_MAX];
+}
+
+/* The link is lost, and with it the refresh. */
+static void drop_unsent(struct mirror_engine *m, struct engine_peer *p)
+{
+	struct engine_refresh_data *d;
+
+	while ((d = oldest_unsent(p)) != NULL) {
+		if (d->data != NULL)
+			mirror_buffer_unref(m, d->data);
+		p->refresh.unsent_head++;
+	}
+}
 
 void mirror_refresh_stop(struct mirror_engine *m, uint32_t site)
 {
@@ -295,13 +312,6 @@ static void read_begins(struct mirror_engine *m, struct engine_peer *p, uint64_t
 	mirror_yield_begin(&m->open.yield, bytes, m->now_ns);
 }
 
-static struct engine_refresh_data *oldest_unsent(struct engine_peer *p)
-{
-	return p->refresh.unsent_head == p->refresh.unsent_tail ?
-		       NULL :
-		       &p->refresh.unsent[p->refresh.unsent_head % REFRESH_UNSENT_MAX];
-}
-
 bool mirror_refresh_brings(struct mirror_engine *m, const struct engine_link *l,
 			   struct mirror_header *h, uint8_t **data)
 {
@@ -332,18 +342,6 @@ void mirror_refresh_brought(struct mirror_engine *m, const struct engine_link *l
 	if (d->data != NULL)
 		mirror_buffer_unref(m, d->data);
 	p->refresh.unsent_head++;
-}
-
-/* The link is lost, and with it the refresh. */
-static void drop_unsent(struct mirror_engine *m, struct engine_peer *p)
-{
-	struct engine_refresh_data *d;
-
-	while ((d = oldest_unsent(p)) != NULL) {
-		if (d->data != NULL)
-			mirror_buffer_unref(m, d->data);
-		p->refresh.unsent_head++;
-	}
 }
 
 void mirror_refresh_sent(struct engine_link *l, uint64_t bytes)
