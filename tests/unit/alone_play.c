@@ -14,7 +14,7 @@ struct cluster_action reply;
 bool replied;
 struct history history; /* of our log */
 struct fact opened;
-struct fact own; /* what our log says when it is asked */
+struct fact own; /* our log's answer to a question for its records */
 
 void step(struct cluster_event *e)
 {

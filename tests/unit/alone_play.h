@@ -18,7 +18,7 @@ extern struct cluster_action reply; /* the newest */
 extern bool replied;
 extern struct history history; /* of our log */
 extern struct fact opened; /* ... when it is opened */
-extern struct fact own; /* what our log says when it is asked */
+extern struct fact own; /* our log's answer to a question for its records */
 extern struct fact gone; /* the answer of a peer that is not reached */
 
 void step(struct cluster_event *e);

@@ -1,5 +1,5 @@
 /* driver_rig.h - a real I/O thread with its ring, devices and sockets, around a
- * scripted core: what the core is told comes out as a transcript of facts.
+ * scripted core: the facts that the core receives come out as a transcript.
  *
  * The rig stands in for mirror/engine/engine.c, so a program that uses it must not link
  * anything that needs the real one. */
@@ -59,7 +59,7 @@ void rig_start(struct rig *r);
 void rig_stop(struct rig *r);
 void rig_destroy(struct rig *r);
 
-/* What the rig does with an order by itself:
+/* Orders that the rig carries out by itself:
  *   OPEN, CLOSE    devices of `site`
  *   LINK, UNLINK   link number `site` to `peer`, and its end */
 void rig_order(struct rig *r, const struct order *order);

@@ -355,8 +355,8 @@ static void take_found(struct log_model *m)
 		log_model_header(m, h->generation, h->sequence, &wanted);
 		expect(same_header(&wanted, h));
 		fill(data, h->data_bytes, h->generation, h->sequence);
-		/* Of what is home it was not read: in the place of an old hint a write
-		 * that was torn may stand by now. */
+		/* Data at home was not read: under an old hint its place may hold a
+		 * torn write by now. */
 		expect(h->data_bytes == 0 || h->sequence <= m->scan.home_sequence ||
 		       memcmp(log_model_at(m, m->scan.data_position[i]), data,
 			      h->data_bytes) == 0);

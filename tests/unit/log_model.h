@@ -19,8 +19,8 @@
 struct log_model {
 	struct mirror_superblock sb;
 	struct mirror_ring *ring;
-	uint8_t *device;             /* what a read finds */
-	uint8_t *stable;             /* what survives a crash */
+	uint8_t *device;             /* as a read finds it */
+	uint8_t *stable;             /* the part that survives a crash */
 	bool *dirty;                 /* per block: differs */
 	uint64_t bytes;
 	uint64_t generation;
@@ -62,14 +62,14 @@ void log_model_free_to(struct log_model *m, uint64_t sequence);
 /* Write the superblock, with the hints of now, and flush. */
 void log_model_superblock(struct log_model *m);
 
-/* Drop what is above `sequence`, or leap ahead to it, durably. */
+/* Drop the records above `sequence`, or leap ahead to it, durably. */
 void log_model_restart(struct log_model *m, uint64_t sequence);
 
 /* Power fails: each block written since the last flush is there or not. */
 void log_model_crash(struct log_model *m, struct random *random);
 
-/* Read the superblock and scan. Every record that is found is compared with what it
- * should be. Nothing is written. */
+/* Read the superblock and scan. Every record found is compared with the one appended.
+ * Nothing is written. */
 enum mirror_scan_step log_model_scan(struct log_model *m, uint64_t proven_sequence);
 
 /* The same with this superblock instead of the one on the device. */

@@ -125,7 +125,7 @@ struct members *members_create(uint64_t seed, uint32_t site_count, const uint32_
 	return m;
 }
 
-/* ---- what happens to nodes ----------------------------------------------------------- */
+/* ---- starts, ends and faults --------------------------------------------------------- */
 
 void members_start(struct members *m, uint32_t node)
 {
@@ -390,7 +390,7 @@ void members_run(struct members *m, uint64_t ms)
 	}
 }
 
-/* ---- commands and what is seen --------------------------------------------------------------- */
+/* ---- commands and observations ------------------------------------------------------------- */
 
 uint64_t members_command(struct members *m, uint32_t node, enum cluster_command_type type,
 			 bool force, int32_t site)

@@ -48,7 +48,7 @@ struct members_queue {
 	struct members_item *head, *tail;
 };
 
-/* A site's log: one per site, whoever has it open. */
+/* A site's log: one per site, for every host that opens it. */
 struct members_log {
 	bool exists;
 	struct uuid log;
@@ -179,7 +179,7 @@ void members_destroy(struct members *m);
 void members_start(struct members *m, uint32_t node);
 /* kill -9, or the machine: the boot changes with `reboot`. */
 void members_kill(struct members *m, uint32_t node, bool reboot);
-/* "01|234": who hears whom. */
+/* Split the network: after "01|234" n0 and n1 hear only each other, and so do the rest. */
 void members_network(struct members *m, const char *parts);
 /* The lines alone; members_network() moves both. */
 void members_lines(struct members *m, const char *parts);

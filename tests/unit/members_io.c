@@ -1,6 +1,6 @@
 /* members_io.c - a toy I/O side: the rules of docs/rules.md on a log of write numbers.
  *
- * Order within a site's log is all there is; what is logged is durable. Links exist
+ * A site's log is a plain order of records, durable as soon as they are logged. Links exist
  * within a part of the network. The checkers of G1, G3, G4, D5, D6 live here, where
  * the facts are.
  */
@@ -220,7 +220,7 @@ static void serve(struct members *m, uint32_t node, const struct order *o)
 
 	if (io->engine != ENGINE_PREPARED || g->cut != log->length ||
 	    !uuid_equal(&g->id, &io->generation)) {
-		members_violate(m, "n%u was told to serve what it did not prepare",
+		members_violate(m, "n%u was told to serve an unprepared generation",
 				node + 1);
 		return;
 	}

@@ -16,8 +16,8 @@ struct members_play {
 };
 
 void members_play_init(struct members_play *p, struct members *m, bool fencing);
-/* Run with the toy Pacemaker: it fences what is outside the part with quorum, and
- * promotes the node with the best score when nobody serves. */
+/* Run with the toy Pacemaker: it fences the nodes outside the part with quorum, and
+ * promotes the node with the best score while no node serves. */
 void members_play_run(struct members_play *p, uint64_t ms);
 /* One bad thing, drawn from the seed; often in the middle of a round. */
 void members_play_misfortune(struct members_play *p);

@@ -1,6 +1,6 @@
-/* members_ring.c - the rings of the toy cpg: extended virtual synchrony. Those that
- * stay together agree on what was delivered in the old ring, then get the same change,
- * then go on; what was sent and not ordered yet is ordered in the new ring.
+/* members_ring.c - the rings of the toy cpg: extended virtual synchrony. Members that
+ * stay together agree on the messages of the old ring, then get the same change, then
+ * go on; a message that was sent but not ordered yet is ordered in the new ring.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -76,8 +76,8 @@ static bool listed(const struct cluster_address *list, uint32_t count,
 	return false;
 }
 
-/* What some of an old ring have got and others not: those that stay together agree on
- * it; what is left over goes back to its sender, if it is among them. */
+/* Messages that reached only a part of an old ring: the members that stay together agree
+ * on them; each of the rest goes back to its sender, if that is among them. */
 static void settle(struct members *m, uint64_t ring, uint32_t component)
 {
 	struct members_queue back[MEMBERS_MAX] = { 0 };

@@ -81,8 +81,8 @@ static void answer_waiting(struct mirror_engine *m, struct mirror_actions *out,
 	wake(m);
 }
 
-/* What was answered was carried out before: loading the count that was raised in
- * between lets ThreadSanitizer know. */
+/* Answered requests have been carried out before: loading the count that was raised
+ * after them lets ThreadSanitizer know. */
 const uint8_t *nbd_memory_disk(struct nbd_memory *m, uint32_t disk)
 {
 	return atomic_load(&m->engine.done_count) > 0 ? m->engine.disk[disk] : NULL;

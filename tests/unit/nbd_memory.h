@@ -58,8 +58,8 @@ const uint8_t *nbd_memory_disk(struct nbd_memory *m, uint32_t disk);
 /* Wait until the core holds so many requests. False: it does not within PATIENCE_MS. */
 bool nbd_memory_await_waiting(struct nbd_memory *m, uint32_t count);
 
-/* To the core: SERVE and DEMOTE open and close the clients, DEPOSE answers what waits
- * and closes them at once, OPEN freezes, CLOSE thaws, FAIL_FROZEN fails what is frozen,
+/* To the core: SERVE and DEMOTE open and close the clients, DEPOSE answers the requests that
+ * wait and closes the clients at once, OPEN freezes, CLOSE thaws, FAIL_FROZEN fails frozen ones,
  * VIEW only makes a turn. */
 void nbd_memory_order(struct nbd_memory *m, enum order_type type);
 

@@ -31,7 +31,7 @@ struct toy {
 
 void toy_create(struct toy *t, uint64_t pool_bytes);
 
-/* Ends what is left, answers what waits, and checks that nothing was lost. */
+/* Ends all clients, answers the waiting requests, and checks that none was lost. */
 void toy_destroy(struct toy *t);
 
 /* Connect and negotiate the disk. */
@@ -50,7 +50,7 @@ void toy_command(struct toy *t, struct toy_client *c, uint16_t type, uint16_t fl
 /* The engine does request `index` of those that wait, and answers `error`. */
 void toy_do(struct toy *t, uint32_t index, int error);
 
-/* The engine does all that wait, and what follows from them, oldest first. */
+/* The engine does all waiting requests, and those that follow from them, oldest first. */
 void toy_do_all(struct toy *t);
 
 /* Let the connection send everything that it can. */
@@ -63,7 +63,7 @@ void toy_expect_simple(struct toy *t, struct toy_client *c, uint64_t cookie,
 /* Returns where they are. */
 const uint8_t *toy_expect_bytes(struct toy *t, struct toy_client *c, size_t count);
 
-/* Nothing has been sent beyond what was expected. */
+/* Nothing has been sent except the expected bytes. */
 void toy_expect_silence(struct toy *t, struct toy_client *c);
 
 /* A connection without anything under way goes away. */

@@ -25,7 +25,7 @@ static void take_fact(struct pair *p, uint32_t site, const struct fact *f)
 {
 	struct pair_site *s = &p->site[site];
 
-	/* D6: another host opens what this one says it could not open */
+	/* D6: a device that this host could not open is open at another one */
 	if (f->type == FACT_OPENED && f->error != 0)
 		ck_assert(!s->open && !s->opening);
 	s->last[f->type] = *f;
@@ -112,7 +112,7 @@ void pair_order(struct pair *p, uint32_t site, const struct order *o)
 	pair_step(p, site, &e);
 }
 
-/* A mirror has the larger ones from its beginning, whoever serves later. */
+/* A mirror has the larger sectors from its beginning, whichever site serves later. */
 static uint32_t sector_bytes(uint32_t site)
 {
 	return site == 0 ? 4096 : 512;

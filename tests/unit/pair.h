@@ -1,10 +1,10 @@
 /* pair.h - engines of two or three sites in one process, without time or devices:
  * they run mirror_step(), the code that ships. One seed decides the order in
  * which device operations end, frames arrive and clients write; a crash drops
- * what was not flushed, at random, torn at sectors.
+ * unflushed sectors at random, some of them torn.
  *
- * The members' side is played by a few rules (pair.c): a copy that is ready is
- * waited for, one that is lost no longer.
+ * A few rules (pair.c) play the members' side: a copy that is ready is waited for, a lost
+ * one no longer.
  */
 #ifndef TESTS_UNIT_PAIR_H
 #define TESTS_UNIT_PAIR_H
@@ -21,7 +21,7 @@
 
 struct pair_device {
 	uint8_t *now;    /* as reads see it */
-	uint8_t *stable; /* what a power cut leaves for certain */
+	uint8_t *stable; /* the part that a power cut surely leaves */
 	uint8_t *dirty;  /* per sector: now differs from stable */
 	bool stuck;      /* nothing ends on it */
 	uint32_t slow;   /* one in so many turns does something end on it; 0: each */
@@ -69,7 +69,7 @@ struct pair {
 	bool verbose;
 	/* connections: see pair_io.c */
 	struct pair_connection *connections;
-	/* the client: every write stamped, by sequence; what it was promised */
+	/* the client: every write stamped, by sequence, and the records promised to it */
 	bool client_on;
 	uint32_t client_site;
 	struct mirror_request request[PAIR_REQUESTS];
@@ -98,7 +98,7 @@ struct pair {
 struct pair_write {
 	uint32_t disk;
 	uint64_t offset_bytes, length_bytes;
-	uint64_t number;     /* what its sectors hold; 0: zeroes */
+	uint64_t number;     /* the content of its sectors; 0: zeroes */
 	uint64_t generation; /* ordinal */
 	uint64_t group;
 	uint64_t stamped_ns;
@@ -107,9 +107,9 @@ struct pair_write {
 struct pair *pair_create(uint64_t seed, uint32_t site_count, uint64_t log_bytes);
 void pair_destroy(struct pair *p);
 
-/* Start the process of a site, or end it: `power` drops what was not flushed. */
+/* Start the process of a site, or end it: `power` drops the unflushed sectors. */
 void pair_start(struct pair *p, uint32_t site);
-/* The log of a site whose process is down is made anew, blank; its disks are zeroed. */
+/* Make the log of a site whose process is down anew, blank, and zero its disks. */
 void pair_blank(struct pair *p, uint32_t site);
 void pair_crash(struct pair *p, uint32_t site, bool power);
 
@@ -128,8 +128,8 @@ void pair_promise(struct pair *p, uint32_t site, uint32_t mode, uint32_t records
 		  uint32_t ms);
 void pair_link(struct pair *p, uint32_t from, uint32_t to);
 bool pair_is_level(struct pair *p, uint32_t site);
-/* Compare what `site` holds, home and log together, with the writes up to its last
- * sequence; and that this includes all that was acknowledged (`durable`: flushed). */
+/* Check that the content of `site`, home and log together, is the writes up to its last
+ * sequence, and that it includes all acknowledged writes (`durable`: all flushed ones). */
 void pair_expect_history(struct pair *p, uint32_t site);
 /* G2: the bare disks of a copy, without its log, hold some number of whole groups
  * and any part of the next (pair_order.c). Nothing is expected of one that is

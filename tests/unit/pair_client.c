@@ -1,5 +1,5 @@
-/* pair_client.c - concurrent, overlapping writes with known contents, and what
- * the sites must hold because of them. */
+/* pair_client.c - concurrent, overlapping writes with known contents, and the contents
+ * that the sites must have because of them. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,7 +141,7 @@ static void check_read(struct pair *p, uint32_t slot)
 			ck_abort_msg("a read shows a mixed sector");
 		shown = pair_order_find(p, q->disk, sector, number, UINT64_MAX);
 		if (shown == UINT64_MAX)
-			ck_abort_msg("a read shows what nobody wrote: %llu",
+			ck_abort_msg("a read shows a number that was never written: %llu",
 				     (unsigned long long)number);
 		if (shown < pair_order_find(p, q->disk, sector, UINT64_MAX,
 					    p->request_floor[slot]))
@@ -152,8 +152,8 @@ static void check_read(struct pair *p, uint32_t slot)
 	}
 }
 
-/* The record that has to be safe for this answer: for a flush, what was acknowledged when it
- * was asked. */
+/* The record that has to be safe for this answer. For a flush: the last one acknowledged
+ * when it was asked for. */
 static uint64_t promised(const struct pair *p, const struct mirror_request *q)
 {
 	return q->type == MIRROR_REQUEST_FLUSH ? p->request_floor[q - p->request] :
@@ -310,7 +310,7 @@ bool pair_quiesce(struct pair *p, uint32_t steps)
 	return true;
 }
 
-/* ---- what a site must hold ----------------------------------------------- */
+/* ---- the content of a site ----------------------------------------------- */
 
 static void expected(struct pair *p, uint64_t last, uint8_t *image[PAIR_DISKS])
 {

@@ -151,7 +151,7 @@ struct end {
 
 struct pair_connection {
 	struct pair_connection *next;
-	struct end end[2]; /* 0: who connected */
+	struct end end[2]; /* 0: the side that connected */
 	bool closed;
 };
 

@@ -1,10 +1,10 @@
 /* pair_order.c - G2 of the bare disk: a copy's disks, without its log, hold
  * production's history up to some number of whole groups and any part of the next.
  *
- * For each sector, every write that it has had, oldest first, with its group. What
- * a sector holds then says how many whole groups there may be: from the group before
- * its write's (a part of the next one) to the one before its next write's. The disks
- * obey the order when one number suits all sectors of all of them.
+ * For each sector we keep every write of it, oldest first, with its group. The sector's
+ * content then bounds the number of whole groups: from the group before its write's (a part
+ * of the next one) to the one before its next write's. The disks obey the order when one
+ * number suits all sectors of all of them.
  */
 #include <check.h>
 #include <stdio.h>
@@ -204,8 +204,8 @@ static bool is_in_order(struct pair *p, struct mirror_engine *m)
 {
 	const struct generation *own = history_newest(&m->open.sb.history);
 
-	/* What it has beyond the cut of a generation that it does not know yet is no
-	 * part of the history any more. */
+	/* Its records beyond the cut of a generation that it does not know yet are no
+	 * longer a part of the history. */
 	if (own == NULL || !uuid_equal(&own->id, &history_newest(&p->history)->id))
 		return false;
 	return m->state == ENGINE_IDLE && !m->open.sb.hold.active && !m->open.sb.blank &&

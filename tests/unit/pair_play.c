@@ -121,8 +121,8 @@ void pair_view(struct pair *p, uint32_t site)
 	pair_order(p, site, &o);
 }
 
-/* A generation has begun that this site has not heard of, and its log goes beyond the
- * cut: what lies there is undone when they meet (D8), and no history until then. */
+/* A generation has begun that this site does not know, and its log goes beyond the cut.
+ * The records there are undone when the two meet (D8); until then they are no history. */
 static bool is_unjudged(struct pair *p, const struct mirror_engine *m)
 {
 	const struct generation *newest = history_newest(&p->history);

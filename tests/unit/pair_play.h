@@ -1,4 +1,4 @@
-/* pair_play.h - what several tests of the engines do with a pair. */
+/* pair_play.h - steps that several tests of a pair of engines share. */
 #ifndef TESTS_UNIT_PAIR_PLAY_H
 #define TESTS_UNIT_PAIR_PLAY_H
 

@@ -1,4 +1,4 @@
-/* pair_private.h - what pair.c, pair_io.c and pair_client.c call of each other. */
+/* pair_private.h - calls between pair.c, pair_io.c and pair_client.c. */
 #ifndef TESTS_UNIT_PAIR_PRIVATE_H
 #define TESTS_UNIT_PAIR_PRIVATE_H
 
@@ -15,9 +15,9 @@ void pair_hang_up(struct pair *p, uint32_t site, uint32_t link);
 void pair_drop_connections(struct pair *p, uint32_t site);
 void pair_send(struct pair *p, uint32_t site, struct mirror_frame *f);
 bool pair_deliver(struct pair *p);
-void pair_sweep(struct pair *p); /* free what is closed at both ends */
+void pair_sweep(struct pair *p); /* free the connections that are closed at both ends */
 
-/* pair_client.c: a client that knows what it was promised */
+/* pair_client.c: a client that knows its promised records */
 void pair_make_client(struct pair *p);
 void pair_free_client(struct pair *p);
 bool pair_submit(struct pair *p);
@@ -28,7 +28,7 @@ void pair_note_all(struct pair *p);
 /* Does the promise allow a promotion that cuts there? */
 bool pair_may_cut(const struct pair *p, uint64_t cut);
 
-/* pair_order.c: which writes a sector has had, and what the bare disks may hold */
+/* pair_order.c: the writes of each sector, and the legal contents of the bare disks */
 void pair_order_make(struct pair *p);
 void pair_order_free(struct pair *p);
 void pair_order_update(struct pair *p);

@@ -1,4 +1,4 @@
-/* same.h - are two structs the same, whatever stands between their fields? */
+/* same.h - are two structs the same, apart from the padding between their fields? */
 #ifndef TESTS_UNIT_SAME_H
 #define TESTS_UNIT_SAME_H
 

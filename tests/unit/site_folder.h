@@ -42,8 +42,8 @@ bool private_mounts(void);
 bool shell(char line[CONFIG_PATH_MAX], const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* A loop device on a file of the folder: a descriptor, with whose close (or the end
- * of the process) it goes away; -1, after saying so, when there can be none. */
+/* A loop device on a file of the folder: its descriptor; the device goes away when that is
+ * closed or the process ends. -1, after a message, when none can be had. */
 int loop_attach(const struct site_folder *f, char device[CONFIG_PATH_MAX],
 		const char *name, const char *options);
 

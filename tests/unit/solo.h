@@ -1,5 +1,5 @@
-/* solo.h - one core of the members, and a test that plays all the others by hand: it
- * says their messages, and reads what the core sent, ordered and asked to persist.
+/* solo.h - one core of the members, and a test that plays all the others by hand: it sends
+ * their messages, and reads the core's messages, orders and persist requests.
  */
 #ifndef TESTS_UNIT_SOLO_H
 #define TESTS_UNIT_SOLO_H
@@ -27,7 +27,7 @@ struct solo {
 	uint64_t persist_counter;
 	struct cluster_action reply; /* the last one */
 	uint32_t reply_count;
-	bool by_hand; /* else what it sends comes back to it */
+	bool by_hand; /* otherwise the core's own messages come back to it */
 };
 
 /* Two sites of two hosts and a witness. */
@@ -62,7 +62,7 @@ uint32_t solo_sent_count(const struct solo *t, enum message_type type);
 const struct order *solo_ordered(const struct solo *t, enum order_type type);
 uint32_t solo_ordered_count(const struct solo *t, enum order_type type);
 
-/* What the others say in a round. */
+/* Messages of the other members in a round. */
 void solo_prepare(struct solo *t, uint32_t node, uint64_t ballot, enum round_kind kind);
 void solo_promise(struct solo *t, uint32_t node, uint64_t ballot,
 		  const struct view *accepted, uint64_t in_effect_ballot);

@@ -36,8 +36,8 @@ START_TEST(alone_own_marks_decide)
 }
 END_TEST
 
-/* G1: the slowest of all that are waited for decides, writes by what is logged
- * and flushes by what is durable. */
+/* G1: the slowest of the awaited copies decides: for writes by its logged mark, for
+ * flushes by its durable mark. */
 START_TEST(the_slowest_decides)
 {
 	mirror_ack_add(&ack, 1);
@@ -55,7 +55,7 @@ START_TEST(the_slowest_decides)
 }
 END_TEST
 
-/* D3: from when it is added on a copy is waited for; what was answered stays
+/* D3: a copy is waited for from its addition on; records answered before stay
  * answered. */
 START_TEST(an_added_copy_is_waited_for_from_now_on)
 {
@@ -73,7 +73,7 @@ START_TEST(an_added_copy_is_waited_for_from_now_on)
 }
 END_TEST
 
-/* The view without the copy takes effect: what only it had held up goes on. */
+/* The view without the copy takes effect: records that waited only for it are answered. */
 START_TEST(a_removed_copy_no_longer_holds_up)
 {
 	mirror_ack_add(&ack, 1);
@@ -90,8 +90,8 @@ START_TEST(a_removed_copy_no_longer_holds_up)
 }
 END_TEST
 
-/* A link that broke: nothing more is answered until the copy has said again
- * what it holds, which may be less than before. */
+/* A link broke: no more answers until the copy has sent its marks again, which may be
+ * lower than before. */
 START_TEST(a_forgotten_copy_stops_answers_where_they_are)
 {
 	mirror_ack_add(&ack, 1);
@@ -101,15 +101,15 @@ START_TEST(a_forgotten_copy_stops_answers_where_they_are)
 	mirror_ack_forget_site(&ack, 1);
 	mirror_ack_set_own(&ack, 20, 20);
 	answers(10, 6);
-	site_has(1, 7, 7);          /* it lost what was not durable */
+	site_has(1, 7, 7);          /* it lost the records that were not durable */
 	answers(10, 7);
 	site_has(1, 20, 20);
 	answers(20, 20);
 }
 END_TEST
 
-/* D5: a generation starts with nobody waited for and nothing known, and what
- * was recovered beyond its base counts as unacknowledged. */
+/* D5: a generation starts with no copy to wait for and nothing known; records recovered
+ * beyond its base count as unacknowledged. */
 START_TEST(a_generation_starts_over)
 {
 	mirror_ack_add(&ack, 1);
@@ -162,8 +162,8 @@ START_TEST(own_marks_going_back_abort)
 }
 END_TEST
 
-/* Random marks, adds, removes and losses against the definition: an answer goes
- * up only to what our log and every waited copy has; and never goes back. */
+/* Random marks, adds, removes and losses against the definition: answers go only as far
+ * as our log and every awaited copy, and never go back. */
 START_TEST(answers_are_covered_and_monotonic)
 {
 	struct random random = { (uint64_t)_i + 1 };

@@ -98,7 +98,7 @@ START_TEST(without_the_peer_that_was_put_out_it_takes_none)
 }
 END_TEST
 
-/* Who was not production has put nobody out: the other went on without us. */
+/* A node that was not production has put no other out: the other went on without us. */
 START_TEST(a_copy_that_puts_production_out_gains_no_right)
 {
 	own.history.entry[own.history.count++] = made(3, 2, 3, LYON);
@@ -110,7 +110,7 @@ END_TEST
 
 /* ---- content ------------------------------------------------------------------ */
 
-/* Of one generation, and production's log gave up what the copy lacks. */
+/* One generation, but production's log gave up records that the copy lacks. */
 START_TEST(what_takes_a_refresh_refuses_it)
 {
 	struct fact f = { .history = history };
@@ -130,7 +130,7 @@ START_TEST(what_takes_a_refresh_refuses_it)
 }
 END_TEST
 
-/* The map is about more than the sequences: what a force made true. */
+/* A force can set bits of the map for any sequence, so the sequences do not clear them. */
 START_TEST(what_is_tracked_for_us_counts_whatever_the_sequences)
 {
 	struct fact f = { .history = history };
@@ -179,7 +179,7 @@ START_TEST(a_copy_that_is_not_level_is_not_waited_for)
 }
 END_TEST
 
-/* Its log was made anew: nobody knows any more what it wrote. */
+/* Its log was made anew: no record is left of its writes. */
 START_TEST(a_production_that_lost_its_log_vouches_for_nothing)
 {
 	struct fact f = { .history = history };
@@ -192,7 +192,8 @@ END_TEST
 
 /* ---- answers ------------------------------------------------------------------ */
 
-/* Whatever it says, it is there; only one whose devices are not open serves nobody. */
+/* A peer that answers is present, whatever it says; only one whose devices are not open
+ * serves nobody. */
 START_TEST(a_peer_that_answers_is_not_absent)
 {
 	struct fact f = { .error = _i == 0 ? -ECONNREFUSED : -EAGAIN,

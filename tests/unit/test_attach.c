@@ -381,7 +381,7 @@ static bool is_mounted(const char *point)
 	return run_command("findmnt -n -M", point, "> /dev/null") == 0;
 }
 
-/* A file system on the first disk, whose device then dies. */
+/* A file system on the first disk; then the device dies. */
 static void leave_dead_mount(const char *point)
 {
 	char device[PATH_MAX];

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""test_cli - the hamirror command against a daemon that is played here: what it
-asks, what it prints, its exit status. Run in the build directory."""
+"""test_cli - the hamirror command against a daemon that is played here: its requests,
+its output, its exit status. Run in the build directory."""
 import contextlib
 import json
 import os
@@ -177,7 +177,7 @@ class Asking(Command):
                 self.assertIn("does not say whether it manages data", said)
 
     def test_requests(self):
-        """What each command says to the daemon."""
+        """The request that each command sends."""
         done = {"exit": 0, "text": "done"}
         for arguments, request in (
                 (["promote", "data@a"], {"command": "promote", "force": False}),
@@ -312,7 +312,7 @@ class Asking(Command):
         self.assertIn("`hamirror config check data` names the errors", out)
 
     def test_status_of_all(self):
-        """What runs and what does not, each once."""
+        """Mirrors that run and mirrors that do not, each once."""
         self.write("other.yaml", CONFIG.format(dir=self.dir).replace("data", "other"))
         with self.daemon([{"exit": 0, "status": STATUS}]):
             status, out, err = self.run_command("status")
@@ -321,7 +321,7 @@ class Asking(Command):
         self.assertIn("neither a host nor a witness", err)   # other, on this node
 
     def test_events(self):
-        """The stream, until what exists has been told, or the daemon ends."""
+        """The stream: until all past events are printed, or until the daemon ends."""
         first = {"event": {"time": "T1", "verb": "exists", "object": "site here",
                            "rule": "", "text": "role:production"}}
         end = {"event": {"time": "T1", "verb": "exists", "object": "-", "rule": "",
@@ -428,7 +428,7 @@ class Asking(Command):
             self.assertEqual(self.run_command(command, "data@a")[0], 3)
 
     def test_from_the_cluster(self):
-        """Whose request it is, so that it is heard first."""
+        """Requests of the cluster say so, and are heard first."""
         with self.daemon([{"exit": 0, "text": "well"}]) as daemon:
             self.run_command("why", "data@a", HAMIRROR_FROM="cluster")
         self.assertEqual(daemon.requests, [{"command": "why", "from": "cluster"}])
@@ -491,7 +491,7 @@ class Alone(Command):
         self.assertEqual(self.run_command("why", "data@a")[0], 3)
 
     def test_setup(self):
-        """Before create: setup, and what is next; exit 3 all the same."""
+        """Before create: setup, and the next step; exit 3 all the same."""
         self.write("a.log", "\0" * (4 << 20))
         status, out, _ = self.run_command("status", "data@a")
         self.assertEqual(status, 3)

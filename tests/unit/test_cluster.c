@@ -151,7 +151,7 @@ START_TEST(all_machines_lose_power_and_come_back)
 }
 END_TEST
 
-/* Whoever promotes may die in the middle; the next one is not held up for long. */
+/* A promoting node may die in the middle; this does not hold the next one up for long. */
 static void die_in(enum round_state state)
 {
 	die(0);
@@ -327,7 +327,7 @@ START_TEST(a_minority_is_refused_by_name)
 }
 END_TEST
 
-/* G4: not current: only by force, which names what may be lost. */
+/* G4: a copy that is not current is promoted only by force, which names the possible loss. */
 START_TEST(an_outdated_copy_is_promoted_only_by_force)
 {
 	uint64_t id;
@@ -481,8 +481,8 @@ START_TEST(of_two_nodes_the_copy_goes_on_after_a_fencing)
 }
 END_TEST
 
-/* n2 went on alone after it fenced n1. Then both lose power and n1 comes back alone:
- * it must not take its old view for the last word, whatever is fenced. */
+/* n2 went on alone after it fenced n1. Then both lose power and n1 comes back alone: it
+ * must not trust its old view, whichever node was fenced. */
 START_TEST(who_was_fenced_does_not_break_a_tie_when_it_comes_back)
 {
 	die(0);
@@ -502,8 +502,8 @@ END_TEST
 
 /* ---- three sites ---- */
 
-/* Nice's host restarted while nobody could put it out of the set: what it holds is
- * rolled forward, but it is not current as it is now (D4). */
+/* Nice's host restarted while nobody could put it out of the set: its records are rolled
+ * forward, but its new incarnation is not current (D4). */
 START_TEST(a_copy_that_restarted_is_a_source_and_not_current)
 {
 	const uint32_t hosts[] = { 1, 1, 1 };

@@ -82,7 +82,7 @@ static void stop(void *data)
 	qb_loop_stop(loop);
 }
 
-/* For a moment, in which nothing has to be done: who waits for something calls again. */
+/* For a moment without work: a waiting test calls this again. */
 static void run_ready(void)
 {
 	qb_loop_timer_handle timer;
@@ -131,7 +131,7 @@ static void hear(int fd, const char *expected)
 
 static bool named_too_early;
 
-/* Who finds the socket can connect: it has no name before it listens. */
+/* A socket that can be found can be connected to: it has no name before it listens. */
 int listen(int fd, int backlog)
 {
 	named_too_early |= access(path, F_OK) == 0;
@@ -273,8 +273,8 @@ START_TEST(slow_follower_is_closed_at_the_bound)
 }
 END_TEST
 
-/* Readers of events have all the places but the reserved ones; what the cluster asks is
- * heard all the same. */
+/* Readers of events have all the places but the reserved ones; the cluster's requests
+ * are still heard. */
 START_TEST(readers_leave_room_for_the_cluster)
 {
 	const int readers = AGENT_CLIENTS_MAX - AGENT_CLIENTS_RESERVED;
@@ -339,8 +339,8 @@ START_TEST(silent_clients_give_way)
 }
 END_TEST
 
-/* A name that was removed is made again, and one that is another's is replaced; who is
- * connected stays. */
+/* A removed name is made again, and a name that another process took is replaced; connected
+ * clients stay. */
 START_TEST(socket_is_made_again)
 {
 	const int before = client();

@@ -1,5 +1,5 @@
 /* test_create.c - `hamirror create` makes a log once and overwrites nothing, and
- * `hamirror scan` reads what it made. */
+ * `hamirror scan` reads the log that it made. */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* test_descriptor.c - record headers and descriptors, and what is refused. */
+/* test_descriptor.c - record headers and descriptors, and the refusal of bad ones. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* test_devices.c - the table of agent/device_nodes.h: what comes before what, with attach
+/* test_devices.c - the table of agent/device_nodes.h: the order of its steps, with attach
  * played by the test. */
 #include <check.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 static struct agent_attach_owner attach_owner;
 static bool active;
-static char said[256]; /* what was done to attach, the core and the client, in order */
+static char said[256]; /* calls to attach, the core and the client, in order */
 
 static void say(const char *word)
 {
@@ -125,7 +125,7 @@ static void command(uint64_t id, enum cluster_command_type type, bool force)
 	agent_devices_command(devices, &c);
 }
 
-/* What was said since the last time. */
+/* The calls since the last time. */
 static void expect(const char *words)
 {
 	if (said[0] != '\0')
@@ -242,7 +242,8 @@ START_TEST(signal_takes_devices_away_that_are_in_use)
 }
 END_TEST
 
-/* Frozen writes were failed: what the device held back is lost, and said to be. */
+/* Frozen writes were failed: the writes that the device held back are lost, and a message
+ * says so. */
 START_TEST(release_that_cannot_write_goes_on_by_force)
 {
 	stand();

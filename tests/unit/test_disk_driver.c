@@ -1,4 +1,4 @@
-/* test_disk_driver.c - what comes of each operation, on real files and devices. */
+/* test_disk_driver.c - the result of each operation, on real files and devices. */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 struct batch {
 	struct mirror_io io[BATCH_MAX];
 	uint32_t count, returned;
-	uint32_t repeat_count; /* submit what comes back again, so often */
+	uint32_t repeat_count; /* submit each finished operation again, so often */
 	bool close;            /* ask for the close as soon as the last is back */
 	bool say_open;         /* that the open was asked for */
 };
@@ -214,8 +214,8 @@ START_TEST(vectors_are_gathered)
 }
 END_TEST
 
-/* ZERO and TRIM: whatever the file system can do, zeroes are read afterwards, and
- * the neighbours are untouched. */
+/* ZERO and TRIM: on any file system zeroes are read afterwards, and the neighbours are
+ * untouched. */
 START_TEST(zeroed_and_trimmed_extents_read_as_zeroes)
 {
 	static const enum mirror_io_op op[] = { MIRROR_IO_ZERO, MIRROR_IO_TRIM };
@@ -261,8 +261,8 @@ START_TEST(more_operations_than_slots)
 }
 END_TEST
 
-/* What costs time (docs/rules.md, "Limits"): an operation that follows on another costs
- * one system call, which submits it and waits for it. */
+/* System calls cost the time (docs/rules.md, "Limits"): an operation that follows another
+ * costs one, which submits it and waits for it. */
 START_TEST(one_system_call_for_each_link_of_a_chain)
 {
 	const struct io_driver_counters *counters;
@@ -332,8 +332,8 @@ START_TEST(refused_open_is_told_and_can_be_tried_again)
 }
 END_TEST
 
-/* Whoever opens `path` waits for the process that this starts: it has a lease on the file,
- * and does not give it up. 0: leases cannot be had where the file is. */
+/* Start a process that makes every open of `path` wait: it has a lease on the file and does
+ * not give it up. 0: leases cannot be had where the file is. */
 static pid_t hold_open(const char *path)
 {
 	int ready[2];

@@ -1,4 +1,4 @@
-/* test_disk_identity_driver.c - by what the system names devices and files. */
+/* test_disk_identity_driver.c - the identities that the system gives devices and files. */
 #include <check.h>
 #include <fcntl.h>
 #include <stdarg.h>

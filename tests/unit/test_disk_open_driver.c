@@ -100,7 +100,7 @@ START_TEST(one_device_under_two_names_is_refused)
 END_TEST
 
 /* D6: as long as another process holds the lock the devices are not ours, and the
- * message says whose they are. */
+ * message names that process. */
 START_TEST(locked_file_is_refused_and_the_holder_named)
 {
 	int to_child[2], from_child[2], status;

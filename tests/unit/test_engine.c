@@ -1,5 +1,5 @@
 /* test_engine.c - whole engines of two sites, see pair.h. Each test runs over
- * several seeds: the order of events differs, what must hold does not. */
+ * several seeds: the order of events differs, the rules do not. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,7 +138,7 @@ START_TEST(flushed_order_survives_power)
 }
 END_TEST
 
-/* Of the devices, which may be larger than what clients see. */
+/* The size is that of the devices, which may be larger than the size that clients see. */
 START_TEST(opening_tells_how_large_the_devices_are)
 {
 	struct pair *p = pair_create(1, 2, LOG_BYTES);

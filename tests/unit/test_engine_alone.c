@@ -1,5 +1,5 @@
-/* test_engine_alone.c - engines of two sites without members: what each log says of who
- * may be promoted, what a roll-forward proves, and what is not undone unasked. The test
+/* test_engine_alone.c - engines of two sites without members: whether each log allows a
+ * promotion, how much a roll-forward proves, and that nothing is undone unasked. The test
  * plays the operator. */
 #include <check.h>
 #include <errno.h>
@@ -40,7 +40,7 @@ static struct mirror_engine *engine(uint32_t site)
 	return p->site[site].engine;
 }
 
-/* `sites` are put out, and what only this site has may be undone for `discard`. */
+/* `sites` are put out; for `discard`, records that only this site has may be undone. */
 static void mark(uint32_t site, uint32_t sites, uint32_t discard)
 {
 	const struct order o = {
@@ -133,7 +133,7 @@ START_TEST(a_clean_end_without_a_level_copy_is_kept)
 }
 END_TEST
 
-/* What production wrote without the copy is in its log: all of it is fetched. */
+/* Production's writes without the copy are in its log: all of them are fetched. */
 START_TEST(a_roll_forward_goes_to_the_end)
 {
 	const struct fact *f;
@@ -189,7 +189,7 @@ START_TEST(a_roll_forward_that_breaks_is_not_done)
 }
 END_TEST
 
-/* A mixture is no image, whoever asks. */
+/* A mixture is no image, so no request promotes it. */
 START_TEST(a_blank_site_is_not_promoted_by_force)
 {
 	const struct fact *f;
@@ -202,8 +202,8 @@ START_TEST(a_blank_site_is_not_promoted_by_force)
 }
 END_TEST
 
-/* Put out, the copy is promoted by force: what production wrote alone stays until the
- * operator gives it up. */
+/* The copy was put out and is promoted by force. Writes that production made alone stay
+ * until the operator gives them up. */
 START_TEST(nothing_is_undone_unasked)
 {
 	uint64_t end;

@@ -1,6 +1,6 @@
 /* test_engine_failures.c - a device fails, at every kind of operation; buffers and
- * logs run full; frames are garbage. What is lost is said, nothing else is lost, and
- * nothing is kept (G1, G7, G8). */
+ * logs run full; frames are garbage. Lost records are reported, no others are lost, and
+ * no buffer is leaked (G1, G7, G8). */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,8 +169,8 @@ END_TEST
 
 /* ---- full ---------------------------------------------------------------- */
 
-/* Every buffer is taken by writes that wait for a copy that is away: it greets, and
- * is level again. Then the same with a log full of what is not home yet. */
+/* Writes that wait for an absent copy take every buffer. The copy greets, and is level
+ * again. Then the same with a log full of records that are not yet home. */
 START_TEST(buffers_run_out_and_come_back)
 {
 	struct pair *p = pair_level((uint64_t)_i + 8000, 2,
@@ -251,7 +251,7 @@ START_TEST(full_log_does_not_keep_the_next_link_waiting)
 }
 END_TEST
 
-/* All but what is too small for the next record. */
+/* Empty but for a rest too small for the next record. */
 static bool pool_is_empty(struct pair *p, uint32_t site)
 {
 	const struct mirror_pool *pool = p->site[site].engine->buffers.pool;
@@ -325,8 +325,8 @@ END_TEST
 
 /* ---- garbage ------------------------------------------------------------- */
 
-/* Frames whose CRCs are right and whose contents are not, on every kind of link, both
- * ways: links end, engines do not, and nothing is kept. */
+/* Frames with right CRCs and wrong contents, on every kind of link, both ways: links end,
+ * engines do not, and no buffer is leaked. */
 START_TEST(garbage_ends_links_only)
 {
 	struct pair *p = pair_level((uint64_t)_i + 8200, 3, LOG_BYTES);

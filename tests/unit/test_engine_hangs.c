@@ -49,10 +49,10 @@ static bool is_demoted(struct pair *p, uint32_t site)
 	return p->site[site].fact_count[FACT_DEMOTED] > 0;
 }
 
-/* The device of production answers nothing at 0 s. At 3 s it is named, at 15 s given up;
- * who asked gets an error, a demotion ends at once and says why, and the copy, which has
- * all that was acknowledged, is promoted. The devices stay open until what was asked of
- * them has ended. */
+/* At 0 s production's device stops answering. At 3 s a message names it, at 15 s it is given
+ * up: the clients get an error, a demotion ends at once and says why, and the copy, which
+ * has all acknowledged writes, is promoted. The devices stay open until all their
+ * operations have ended. */
 START_TEST(production_gives_up_and_the_copy_takes_over)
 {
 	const bool log = _i % 2 == 0;
@@ -141,7 +141,7 @@ START_TEST(what_answers_in_time_goes_on)
 }
 END_TEST
 
-/* A demotion whose time is over before the device's names the device. */
+/* A demotion that times out before the device does names the device. */
 START_TEST(demotion_names_what_it_waited_for)
 {
 	struct pair *p = level((uint64_t)_i + 9300);

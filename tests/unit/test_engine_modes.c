@@ -67,8 +67,8 @@ START_TEST(answers_stay_within_the_bound)
 }
 END_TEST
 
-/* A copy that says nothing: answers stop at the bound, go on when it is put out, and what
- * was answered goes home then only. */
+/* A silent copy: answers stop at the bound and go on when the copy is put out. Only then do
+ * the answered records go home. */
 START_TEST(a_copy_that_is_lost_stops_answers_at_the_bound)
 {
 	struct pair *p = pair_level((uint64_t)_i + 9100, 2, 8u << 20);
@@ -109,7 +109,7 @@ START_TEST(a_copy_takes_over_within_the_bound)
 }
 END_TEST
 
-/* D5: production itself again: what it has recovered it may have answered. */
+/* D5: production restarts: it may have answered the records that it recovers. */
 START_TEST(production_restarts)
 {
 	const struct bound *b = &bounds[(size_t)_i % BOUNDS];
@@ -184,7 +184,7 @@ START_TEST(async_waits_for_no_copy)
 }
 END_TEST
 
-/* G7: a bound beyond what log and pool have room for: they are the bound then. */
+/* G7: a bound larger than the room of log and pool: the room is the bound then. */
 START_TEST(a_large_bound_ends_with_the_room)
 {
 	struct pair *p = pair_level((uint64_t)_i + 9600, 2, 2u << 20);

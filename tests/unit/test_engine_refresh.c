@@ -142,8 +142,8 @@ static void away(struct pair *p, uint32_t more_steps)
 	pair_run(p, more_steps);
 }
 
-/* The maps survive production's restarts, of process and of power, and so does what
- * they stand for. A log of 2 MiB refuses the refresh of much more than it holds. */
+/* The maps and the extents that they name survive production's restarts, of process and of
+ * power. A log of 2 MiB refuses a refresh much larger than itself. */
 START_TEST(maps_take_over_and_survive_production)
 {
 	struct pair *p = pair_level((uint64_t)_i + 1000, 2, 2u << 20);
@@ -164,8 +164,8 @@ START_TEST(maps_take_over_and_survive_production)
 }
 END_TEST
 
-/* A command to refresh says what becomes of it; consent that came too early does not
- * stand for a later refresh. */
+/* A refresh command is answered by its outcome; consent that came too early does not count
+ * for a later refresh. */
 START_TEST(a_command_is_answered_by_the_state)
 {
 	struct pair *p = pair_level(1500, 2, 2u << 20);
@@ -215,8 +215,8 @@ static void restart_copy(struct pair *p, bool power)
 	pair_start(p, 1);
 }
 
-/* Cut short by the line, by either process and by power: each time the copy is what
- * it was, and in the end it is level. */
+/* Cut short by the line, by either process and by power: each time the copy has its old
+ * image, and in the end it is level. */
 START_TEST(refresh_cut_short_leaves_the_image)
 {
 	struct pair *p = pair_level((uint64_t)_i + 2000, 2, 4u << 20);
@@ -255,7 +255,7 @@ END_TEST
 
 /* Production dies in mid-refresh and the operator forces the copy: it serves its last
  * consistent image. The old production is undone and refreshed when it returns and the
- * operator gives up what only it has. */
+ * operator gives its own records up. */
 START_TEST(forced_in_mid_refresh)
 {
 	const struct order discard = { .type = ORDER_MARK, .id = 9, .discard = 1u << 1 };
@@ -305,8 +305,8 @@ START_TEST(blank_copy_starts_over)
 }
 END_TEST
 
-/* G5: what a map was said to stand for, and the log has lost, comes again under other
- * records: no map has seen those. */
+/* G5: the log has lost records that a map was said to cover. Their sequences come again
+ * with other records, which no map has seen. */
 START_TEST(no_map_stands_for_what_a_log_has_lost)
 {
 	struct pair *p = pair_create((uint64_t)_i + 6000, 2, 4u << 20);
@@ -336,9 +336,9 @@ static bool is_refreshed(struct pair *p, uint32_t site)
 	return p->site[site].engine->open.peer[1].refresh.phase == REFRESH_NONE;
 }
 
-/* G7: clients that write as fast as they can to the very extents that are refreshed,
- * on disks slower than the log, so that what is not yet home always overlaps: they
- * wait for the refresh, not it for them, and it is not begun anew. */
+/* G7: clients write as fast as they can to the very extents that are refreshed, on disks
+ * slower than the log, so records that are not yet home always overlap. The clients wait
+ * for the refresh, not it for them, and it is not begun anew. */
 START_TEST(refresh_ends_under_load)
 {
 	struct pair *p = pair_level((uint64_t)_i + 5000, 2, 8u << 20);
@@ -417,8 +417,8 @@ START_TEST(a_refresh_is_bounded_and_not_in_the_log)
 }
 END_TEST
 
-/* G7: a line that takes less than clients write, who do not wait for it yet: its copy
- * becomes current all the same. */
+/* G7: the line is slower than the clients, who do not wait for it yet: its copy becomes
+ * current all the same. */
 START_TEST(an_outrun_copy_becomes_current)
 {
 	struct pair *p = pair_level((uint64_t)_i + 1, 2, 8u << 20);

@@ -1,5 +1,5 @@
 /* test_engine_roles.c - orders at every moment: demote, depose, close, prepare twice,
- * probe; who is refused, and when a refusal is lifted (D4, D5, D7, D8). */
+ * probe; which sites are refused, and when a refusal is lifted (D4, D5, D7, D8). */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ START_TEST(clean_demote_and_promote)
 }
 END_TEST
 
-/* A copy is away: what waits for it fails at the deadline, and the demote ends. */
+/* A copy is away: writes that wait for it fail at the deadline, and the demote ends. */
 START_TEST(frozen_demote_ends)
 {
 	struct pair *p = pair_level((uint64_t)_i + 10100, 2, LOG_BYTES);
@@ -222,7 +222,7 @@ static void probe(struct pair *p, uint32_t site, uint32_t to, uint64_t id)
 	pair_order(p, site, &o);
 }
 
-/* Each probe is answered once, whatever state both sites are in. */
+/* Each probe is answered once, in any state of both sites. */
 START_TEST(every_probe_is_answered)
 {
 	struct pair *p = pair_level((uint64_t)_i + 10600, 2, LOG_BYTES);
@@ -254,7 +254,7 @@ START_TEST(every_probe_is_answered)
 }
 END_TEST
 
-/* ---- who is refused ------------------------------------------------------ */
+/* ---- refusals ------------------------------------------------------------ */
 
 /* A promotion has its refusals stored and comes to nothing: the copies refuse the old
  * production until a later view keeps its generation. */
@@ -317,8 +317,8 @@ START_TEST(a_refusal_that_comes_late_does_not_stand)
 }
 END_TEST
 
-/* A copy has answered a later proposal's roll-forward when its own promotion, of an earlier
- * ballot, gets to it: what it has promised stands. */
+/* A copy has answered the roll-forward of a later proposal when its own promotion, of an
+ * earlier ballot, reaches it: the later promise holds. */
 START_TEST(a_later_refusal_is_not_replaced)
 {
 	struct pair *p = pair_level((uint64_t)_i + 11080, 3, LOG_BYTES);
@@ -369,10 +369,10 @@ static bool is_cut(struct pair *p, uint32_t site)
 	       p->site[site].engine->open.cut.step == CUT_NONE;
 }
 
-/* A site whose records a force gave up keeps them until an operator gives them up, too.
- * It may have them at home, with nothing in its log to put in their place: it is no
- * production before another has mended it (D8, G4). By force it is, and then the others
- * are sent what it holds there (G5). */
+/* A force gave up a site's records; the site keeps them until an operator gives them up,
+ * too. They may be at home, and its log cannot overwrite them. So it does not become
+ * production before another site has repaired it (D8, G4). By force it does, and then the
+ * others are sent its blocks (G5). */
 START_TEST(who_holds_what_was_given_up_is_not_promoted)
 {
 	struct pair *p = pair_level((uint64_t)_i + 11060, 2, LOG_BYTES);
@@ -387,7 +387,7 @@ START_TEST(who_holds_what_was_given_up_is_not_promoted)
 	ck_assert(pair_demote(p, 1, 1000));
 	pair_start(p, 0);
 	if (force)
-		p->bare_check_every = 0; /* what it holds was never of one history */
+		p->bare_check_every = 0; /* its disks mix two histories */
 	ck_assert_int_eq(pair_promote(p, 0, 0, force), force);
 	if (!force) {
 		give_up(p);
@@ -485,8 +485,8 @@ START_TEST(forked_histories_change_nothing)
 }
 END_TEST
 
-/* So many generations later that the chain does not list the copy's any more: a force may
- * be among them that gave up what the copy has. It is refreshed when that is accepted. */
+/* So many generations later that the chain does not list the copy's any more: one of them may
+ * be a force that gave up the copy's records. It is refreshed when that is accepted. */
 START_TEST(unknown_history_is_refreshed_when_asked)
 {
 	struct pair *p = pair_level((uint64_t)_i + 11300, 2, LOG_BYTES);

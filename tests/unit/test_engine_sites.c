@@ -38,8 +38,8 @@ static uint32_t any_of(struct pair *p, uint32_t sites)
 	return i;
 }
 
-/* A copy goes away for a while; one that lost power is given the time to be level
- * again, since what it had not flushed is gone. */
+/* A copy goes away for a while. After a power loss it is given the time to be level
+ * again, since its unflushed records are gone. */
 static void lose_copy(struct play *y, bool power)
 {
 	struct pair *p = y->p;
@@ -221,8 +221,8 @@ static bool is_ready_told(struct pair *p, uint32_t site)
 	       p->site[0].last[FACT_COPY_READY].site == site;
 }
 
-/* D3: the generation before has answered what is recovered here, though this one has
- * not yet: a copy without it may not be called current. */
+/* D3: the generation before has answered the records recovered here, though this one has
+ * not yet: a copy without them may not be called current. */
 START_TEST(a_copy_without_what_was_recovered_is_not_current)
 {
 	struct pair *p = pair_level((uint64_t)_i + 6700, 3, 4u << 20);
@@ -256,14 +256,14 @@ static bool is_waited_by_1(struct pair *p, uint32_t site)
 	return (p->site[1].waited >> site & 1) != 0;
 }
 
-/* A tail is undone in the middle of what one log write took. What stands behind the cut
- * in that very descriptor is no part of any history: a third site that was away since
- * before gets what came instead (G2). */
+/* A tail is undone in the middle of one log write. The records behind the cut in that very
+ * descriptor are no part of any history: a third site, away since before, gets the records
+ * that replaced them (G2). */
 START_TEST(a_tail_cut_within_a_descriptor_is_never_sent)
 {
 	struct pair *p = pair_level((uint64_t)_i + 7000, 3, 8u << 20);
 
-	p->span_bytes = PAIR_DISK_BYTES; /* so that what is wrong is not written over */
+	p->span_bytes = PAIR_DISK_BYTES; /* so that later writes do not hide an error */
 	pair_load(p, 0, 1000);
 	p->cut[2] = true;
 	pair_run(p, 300);
@@ -288,8 +288,6 @@ START_TEST(a_tail_cut_within_a_descriptor_is_never_sent)
 }
 END_TEST
 
-/* What a copy misses only grows while it is away, also once it has left memory, and
- * once the map has taken over. */
 /* A promotion rolls forward from two copies. The second dies while the first one's records
  * still wait for the log: they stay (D5). */
 START_TEST(a_source_that_dies_takes_nothing_of_another)
@@ -321,6 +319,8 @@ START_TEST(a_source_that_dies_takes_nothing_of_another)
 }
 END_TEST
 
+/* The lag of an absent copy only grows, also once its records have left memory, and once
+ * the map has taken over. */
 START_TEST(the_lag_of_an_absent_copy_grows)
 {
 	static struct mirror_status before, now;

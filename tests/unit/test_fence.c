@@ -106,7 +106,7 @@ START_TEST(a_fencing_does_not_break_it_for_who_has_not_agreed_since_its_start)
 	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
 	cluster_status_get(t.core, t.now_ns, &status);
 	ck_assert_ptr_nonnull(strstr(status.text, "`hamirror promote data@n1 --force`"));
-	/* its promotion is refused for the same reason, and who was fenced opens nothing */
+	/* its promotion is refused for the same reason, and the fenced node opens nothing */
 	solo_command(&t, CLUSTER_COMMAND_PROMOTE, false);
 	solo_tick(&t, 10000);
 	ck_assert_int_eq(t.reply.exit_status, 1);
@@ -134,8 +134,9 @@ START_TEST(a_notice_of_an_older_fencing_says_nothing)
 }
 END_TEST
 
-/* Of one that is here an older boot was fenced, whatever the clocks say; but if it goes
- * soon after a live notice, that was before corosync's. What a history names has been. */
+/* If a node is here, the fencing was of an older boot, whatever the clocks say. But if it
+ * goes soon after a live notice, the notice was faster than corosync. A fencing that a
+ * history names was judged before. */
 START_TEST(a_notice_of_who_is_here_counts_if_it_goes_soon)
 {
 	const bool live = _i < 2, soon = _i != 1;
@@ -162,10 +163,10 @@ START_TEST(a_notice_of_who_is_here_counts_if_it_goes_soon)
 }
 END_TEST
 
-/* A process that starts knows its mate from before, until that one has said who it is; and
- * the mate is not gone before. Of a boot that it knows from a view only a history says
- * nothing, however new: no clock of this node has seen it alive. Nor does an entry that is
- * still to come: the clock that stamped it is ahead. */
+/* A process that starts knows its mate from before and takes it for present until the mate
+ * has announced itself. If it knows the mate's boot only from a view, a history proves
+ * nothing, however new: no clock of this node has seen that boot alive. Nor does an entry
+ * from the future: the clock that stamped it is ahead. */
 START_TEST(a_history_waits_until_all_who_are_here_are_known)
 {
 	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
@@ -329,8 +330,8 @@ START_TEST(a_mate_of_another_lineage_may_have_the_disks)
 }
 END_TEST
 
-/* Another fencer's entry says nothing of when it was: not now, and not when the process
- * starts anew and finds it in the history, whatever its stamp. */
+/* Another fencer's late entry does not tell the time of its fencing: not now, and not when
+ * the process starts anew and finds it in the history, with any stamp. */
 START_TEST(an_entry_that_comes_late_says_nothing)
 {
 	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };

@@ -1,5 +1,5 @@
-/* test_force.c - D2 by force: who is left goes on in a lineage of its own. Guarantees are
- * checked by the harness all the time. */
+/* test_force.c - D2 by force: a remaining node goes on in a lineage of its own. The harness
+ * checks the guarantees all the time. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +65,7 @@ static void force_alone(void)
 	members_run(m, 300);
 	ck_assert_int_eq(m->log[LYON].open_node, 1);
 	ck_assert_int_eq(m->node[1].io.engine, ENGINE_SERVING);
-	/* current, as far as it knows; what the others know, the operator gave up */
+	/* current, as far as it knows; the operator gave up whatever the others know */
 	ck_assert_uint_eq(
 		history_newest(&m->node[1].core->voter.in_effect.history)->reason,
 		GENERATION_FORCED);
@@ -130,8 +130,8 @@ START_TEST(no_force_takes_the_disks_of_a_host_that_may_live)
 }
 END_TEST
 
-/* It left in order and its mate took over, which it has not heard: what it knows does not
- * say who has the disks now. A fencing of the mate does. */
+/* It left in order and its mate took over, which it has not heard: its own view does not
+ * tell which node has the disks now. A fencing of the mate does. */
 START_TEST(no_force_takes_disks_that_a_mate_may_have_taken_over)
 {
 	uint64_t id;

@@ -245,7 +245,7 @@ START_TEST(groups_go_together_when_told)
 	starts(&a);
 	starts_nothing();
 	mirror_gate_set_together(&gate, true, &issue);
-	starts(&b);                 /* what was held */
+	starts(&b);                 /* the operation that was held */
 	arrive(&c);
 	starts(&c);
 	ck_assert_uint_eq(gate.outstanding_count, 3);

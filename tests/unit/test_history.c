@@ -1,4 +1,4 @@
-/* test_history.c - D8: whose data wins, by id and ancestry. */
+/* test_history.c - D8: which data wins, by id and ancestry. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -77,7 +77,7 @@ START_TEST(the_lowest_cut_counts)
 }
 END_TEST
 
-/* What a takeover gave up was never acknowledged, and no later force can lose it. */
+/* The tail that a takeover gave up was never acknowledged, and no later force can lose it. */
 START_TEST(the_first_to_give_it_up_says_whether_it_was_acknowledged)
 {
 	add(&theirs, 'b', 90, GENERATION_CURRENT);
@@ -172,8 +172,8 @@ START_TEST(the_oldest_entry_gives_way)
 }
 END_TEST
 
-/* One that is not listed although it is no older than what is listed cannot have been
- * dropped: refreshing it would silently undo a fork. */
+/* A missing generation that is no older than the listed ones cannot have been dropped from
+ * the list: refreshing its site would silently undo a fork. */
 START_TEST(what_cannot_have_been_dropped_is_a_split)
 {
 	own.entry[0].id = id_of('X');
@@ -187,7 +187,7 @@ START_TEST(what_cannot_have_been_dropped_is_a_split)
 }
 END_TEST
 
-/* ---- what comes from outside --------------------------------------------- */
+/* ---- histories from outside ---------------------------------------------- */
 
 START_TEST(a_chain_that_cannot_be_is_refused)
 {

@@ -56,9 +56,8 @@ START_TEST(borders_are_half_open)
 }
 END_TEST
 
-/* A read lays records over what the disk has, oldest first: three writes of the
- * same place, one of them twice at one offset, come in their order of arrival,
- * not of place. */
+/* A read lays records over the disk's data, oldest first: three writes of the same place,
+ * one of them twice at one offset, come in order of arrival, not of place. */
 START_TEST(collect_is_in_order_of_sequence)
 {
 	struct mirror_record *c = put(0, 30, 0, 8192);
@@ -207,8 +206,8 @@ START_TEST(index_agrees_with_brute_force)
 }
 END_TEST
 
-/* A sequential stream, the worst case of a plain tree, gives no deep one: 30000
- * records stay within what chance allows (about 40). */
+/* A sequential stream, the worst case of a plain tree, gives no deep one: 30000 records
+ * stay within the depth that chance allows (about 40). */
 START_TEST(sequential_writes_give_a_shallow_tree)
 {
 	enum { LONG = 30000 };

@@ -16,7 +16,7 @@
 #define NS_PER_MS 1000000ull
 #define REQUESTS_MAX 8u
 
-/* A front-end whose transcript goes where the core's goes. */
+/* A front-end with the same transcript as the core. */
 struct counter_frontend {
 	struct io_frontend frontend;
 	bool open;
@@ -175,8 +175,8 @@ static void other_close(struct io_frontend *f)
 	io_driver_report(rig.driver, "", "", "other close");
 }
 
-/* Of two front-ends each gets what it has asked; the one that is plugged in later is
- * closed with the first. */
+/* Of two front-ends each gets its own answers; the one that is plugged in later is closed
+ * with the first. */
 START_TEST(answer_goes_to_whose_it_is)
 {
 	static struct io_frontend other = { .close = other_close,
@@ -236,7 +236,7 @@ START_TEST(answer_waits_for_a_lease)
 }
 END_TEST
 
-/* G7: what waits for a lease can be failed. */
+/* G7: answers that wait for a lease can be failed. */
 START_TEST(frozen_answers_fail_when_asked)
 {
 	rig_start(&rig);
@@ -249,7 +249,7 @@ START_TEST(frozen_answers_fail_when_asked)
 }
 END_TEST
 
-/* Dropped clients get no answer: neither what had no lease nor an error. */
+/* Dropped clients get nothing: no answer that had no lease, and no error. */
 START_TEST(late_answers_are_dropped_with_their_clients)
 {
 	rig_start(&rig);
@@ -273,7 +273,7 @@ START_TEST(late_answers_are_dropped_with_their_clients)
 }
 END_TEST
 
-/* What was acknowledged in time leaves before the clients are dropped. */
+/* Answers that were acknowledged in time leave before the clients are dropped. */
 START_TEST(last_answers_precede_the_close)
 {
 	rig_start(&rig);
@@ -509,7 +509,7 @@ END_TEST
 
 /* ---- mail ---------------------------------------------------------------- */
 
-/* The queue has room for 64: what does not fit waits, in order. */
+/* The queue has room for 64: the other facts wait, in order. */
 START_TEST(facts_are_kept_while_the_taker_is_slow)
 {
 	flood_count = 500;

@@ -1,5 +1,5 @@
-/* test_join.c - paper 003, Figs. 4 and 5: who is told what when a member joins, and
- * that mirroring starts once, whoever comes last. */
+/* test_join.c - paper 003, Figs. 4 and 5: the messages to each member when one joins, and
+ * that mirroring starts once, whichever member comes last. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static void teardown(void)
 	solo_destroy(&t);
 }
 
-/* P3-9, P3-12: the join is announced to all, with what the member reaches. */
+/* P3-9, P3-12: the member announces its join, and the disks it reaches, to all. */
 START_TEST(a_joiner_announces_what_it_found)
 {
 	const struct announce *a;
@@ -122,8 +122,8 @@ START_TEST(a_joiner_takes_the_state_it_is_sent)
 }
 END_TEST
 
-/* Of a host that gave its devices back only who was there knows: the voter file of one
- * that comes later. */
+/* Only members present at the time know that a host gave its devices back: a later one has
+ * its voter file. */
 START_TEST(a_joiner_tells_of_a_release_that_the_state_lacks)
 {
 	struct message m = { .type = MESSAGE_STATE };
@@ -254,7 +254,7 @@ START_TEST(a_message_of_one_who_has_not_announced_itself_is_not_taken)
 }
 END_TEST
 
-/* P3-15: a host hands on its disks; who sees others may not host the site. */
+/* P3-15: a host hands on its disks; a node that sees others may not host the site. */
 START_TEST(who_sees_other_disks_than_the_host_is_no_candidate)
 {
 	struct message m = { .type = MESSAGE_DISKS };
@@ -310,7 +310,7 @@ START_TEST(the_host_tells_its_site_what_the_devices_are)
 }
 END_TEST
 
-/* What is wrong with a node's own site reaches the operator wherever he looks. */
+/* A fault of a node's own site reaches the operator at every node. */
 START_TEST(why_a_node_reaches_nothing_is_told_to_all)
 {
 	static struct cluster_status s;

@@ -1,5 +1,5 @@
-/* test_last_words.c - what a process leaves that dies (agent/last_words.h), and how the next
- * run tells of it (agent/last_run.h). Each death is a real one, of a child. */
+/* test_last_words.c - the last words of a dying process (agent/last_words.h), and how the
+ * next run reports them (agent/last_run.h). Each death is a real one, of a child. */
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
@@ -91,7 +91,7 @@ static void *thread_run(void *owner)
 	return NULL;
 }
 
-/* As the threads of the daemon: what is for the process is blocked in it. */
+/* As the threads of the daemon: they block the signals that are for the process. */
 static void touch_nothing_in_a_thread(void)
 {
 	sigset_t before;
@@ -270,7 +270,7 @@ static void die_with_a_file_for_a_folder(void)
 	abort();
 }
 
-/* It cannot be told from a kill then, and that is what is said. */
+/* A run without a place for its words cannot be told from a kill, and a message says so. */
 START_TEST(words_that_find_no_place_are_owned_up_to)
 {
 	die(die_with_a_file_for_a_folder, SIGABRT);

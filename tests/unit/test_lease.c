@@ -86,8 +86,8 @@ START_TEST(nothing_is_granted_after_a_promise_to_another)
 	solo_persisted(&t);
 	ck_assert(!grants(0, &generation));
 
-	/* Nor when production itself has proposed since: that needs no voter of those who
-	 * may still bring the other's about, until it has come to a view. */
+	/* Nor when production itself has proposed since, until it has come to a view: its
+	 * majority needs no voter of those that may still complete the other's. */
 	solo_prepare(&t, 0, BALLOT(21, 0), ROUND_CONFIRM);
 	ck_assert(!grants(0, &generation));
 	solo_persisted(&t);
@@ -125,8 +125,8 @@ START_TEST(a_promise_that_came_to_the_same_generation_keeps_nothing_back)
 }
 END_TEST
 
-/* Majorities of three voters and of one of them need share none: who still counts the
- * three has missed two views, and is granted nothing. */
+/* A majority of three voters and one of a single voter need not overlap. A production that
+ * still counts three has missed two views, and is granted nothing. */
 START_TEST(a_production_two_changes_of_voters_behind_is_not_granted)
 {
 	const struct view_voters three = view.voters;

@@ -22,7 +22,7 @@
 #define ACCEPTED 8u /* the first number of an accepted link */
 #define BUFFERS_KEPT_MAX 64u
 
-/* What one side sends at ORDER_REFRESH and what it is sent. */
+/* The data that one side sends at ORDER_REFRESH, and the data that it receives. */
 struct flow {
 	struct mirror_frame *frame;
 	_Atomic uint32_t frame_count;
@@ -282,8 +282,8 @@ START_TEST(paused_link_keeps_everything)
 }
 END_TEST
 
-/* What waited in the buffer is taken while the next recv is under way already: that
- * one's bytes come where it was told to put them. */
+/* Buffered bytes are taken while the next recv is already under way: its bytes must
+ * arrive at the place given to it. */
 START_TEST(resumed_link_keeps_everything)
 {
 	greet("127.0.0.1");
@@ -414,7 +414,7 @@ END_TEST
 
 static int resolver_pipe[2];
 
-/* The resolver, but that one name is never answered. */
+/* The resolver, except that one name is never answered. */
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 		struct addrinfo **list)
 {

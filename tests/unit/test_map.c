@@ -1,4 +1,4 @@
-/* test_map.c - tracking maps: what is set stays set until it is proven clean (G5). */
+/* test_map.c - tracking maps: a set bit stays set until its extent is proven clean (G5). */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -269,7 +269,7 @@ START_TEST(a_map_travels_in_parts)
 		mirror_map_set(map, 1, 1, random_below(&random, 40000) * E, 512);
 	mirror_map_set(map, 1, 0, 3 * E, 512);
 	mirror_map_set(map, 1, 2, 0, 512);
-	mirror_map_set(other, 0, 1, 0, 512);            /* OR: what is there stays */
+	mirror_map_set(other, 0, 1, 0, 512);            /* OR: bits that are set stay */
 	send_all(1 + random_below(&random, 3000));
 	mirror_map_set(map, 1, 1, 0, 512);
 	ck_assert_uint_eq(mirror_map_count(other, 0), mirror_map_count(map, 1));

@@ -1,4 +1,4 @@
-/* test_message.c - what members say survives the way, and nothing else is believed. */
+/* test_message.c - members' messages survive the way, and nothing else is believed. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -151,7 +151,7 @@ START_TEST(what_no_member_can_say_is_refused)
 }
 END_TEST
 
-/* Only who it is may be read of another configuration's announcement. */
+/* Of another configuration's announcement only the sender may be read. */
 START_TEST(another_configuration_is_told_apart)
 {
 	size_t length;

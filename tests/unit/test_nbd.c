@@ -182,7 +182,7 @@ START_TEST(go_tells_what_was_asked)
 }
 END_TEST
 
-/* Larger sectors are named: what is laid out here fits the devices under it. */
+/* Larger sectors are named: a layout made here fits the devices under it. */
 START_TEST(go_tells_the_sector)
 {
 	static const uint32_t sector[][3] = { { 512, 1, 4096 },

@@ -1,5 +1,5 @@
-/* test_nbd_client.c - an NBD connection over a toy engine (nbd_toy.h): what arrives,
- * what the engine is asked, what leaves. */
+/* test_nbd_client.c - an NBD connection over a toy engine (nbd_toy.h): the bytes that
+ * arrive, the engine's requests, the bytes that leave. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -67,7 +67,7 @@ START_TEST(flush_trim_and_zero_are_told_apart)
 }
 END_TEST
 
-/* Many small requests per receive: that is what makes system calls rare. */
+/* One receive brings many small requests: this makes system calls rare. */
 START_TEST(one_receive_takes_many_writes)
 {
 	struct toy_client *c = toy_connect(&t, false);
@@ -286,8 +286,8 @@ END_TEST
 
 /* ---- bounds --------------------------------------------------------------------- */
 
-/* A client that asks and does not read: it keeps what it has, but another one can do
- * whatever it likes, and the pool is never used up. */
+/* A client that asks and does not read: it keeps its buffers, but other clients are free
+ * to go on, and the pool is never used up. */
 START_TEST(a_stalled_reader_starves_nobody)
 {
 	struct toy_client *stalled = toy_connect(&t, true),

@@ -34,7 +34,7 @@ static uint8_t data[DISK_BYTES];
 
 static atomic_bool named_too_early; /* the I/O thread listens, too */
 
-/* Who finds a socket can connect: it has no name before it listens. */
+/* A socket that can be found can be connected to: it has no name before it listens. */
 int listen(int fd, int backlog)
 {
 	socklen_t bytes = sizeof(int);
@@ -190,8 +190,8 @@ static void await_name(void)
 	close(fd);
 }
 
-/* Others may remove its name, and the folder too: those who come find it again, and those
- * who are there notice nothing. */
+/* Others may remove its name, and the folder too: new clients find it again, and connected
+ * ones notice nothing. */
 START_TEST(a_removed_socket_is_made_again)
 {
 	const int fd = client_open();
@@ -258,7 +258,7 @@ START_TEST(it_can_be_opened_while_it_closes)
 }
 END_TEST
 
-/* What was acknowledged in time still leaves. */
+/* Answers that were acknowledged in time still leave. */
 START_TEST(closing_tells_what_was_acknowledged)
 {
 	const int fd = client_open();
@@ -353,7 +353,7 @@ START_TEST(the_core_hears_of_a_hang_up)
 }
 END_TEST
 
-/* ... and what was received but not handed over, neither. */
+/* So are requests that were received but not yet handed over. */
 START_TEST(requests_of_a_hung_up_connection_are_not_handed_over)
 {
 	const int fd = client_open();
@@ -377,7 +377,7 @@ START_TEST(requests_of_a_hung_up_connection_are_not_handed_over)
 }
 END_TEST
 
-/* Nobody has hung up who only says that no more requests follow. */
+/* A client that only announces the end of its requests has not hung up. */
 START_TEST(a_half_closed_connection_is_answered)
 {
 	const int fd = client_open();
@@ -395,8 +395,8 @@ START_TEST(a_half_closed_connection_is_answered)
 }
 END_TEST
 
-/* A client that asks for more than it has places for, and then says no more: what it is
- * sent makes the room, and no completion tells that. */
+/* A client asks for more than it has places for, and then is silent: the answers sent make
+ * the room, and no completion tells us so. */
 START_TEST(more_than_its_places_are_answered)
 {
 	enum { COUNT = 3 * MIRROR_NBD_COMMANDS_MAX };
@@ -468,7 +468,7 @@ __attribute__((noinline, no_sanitize("thread"))) static uint64_t enters(
 	return *(const volatile uint64_t *)&io->enter_count;
 }
 
-/* What a wake-up costs is shared: 32 writes come in few receives, go in few sends. */
+/* The cost of a wake-up is shared: 32 writes come in few receives, go in few sends. */
 START_TEST(system_calls_are_few)
 {
 	const struct io_driver_counters *io = io_driver_counters(memory.io);

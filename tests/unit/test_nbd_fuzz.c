@@ -1,6 +1,6 @@
-/* test_nbd_fuzz.c - NBD connections fed with what no client sends: streams that are
- * cut, mixed up and garbage, in pieces of any size, over a toy engine that answers
- * when and as it likes. Nothing may break, leak or leave its bounds: the toy looks
+/* test_nbd_fuzz.c - NBD connections fed with bytes that no client sends: streams that are
+ * cut, mixed up and garbage, in pieces of any size, over a toy engine that answers at any
+ * time and in any order. Nothing may break, leak or leave its bounds: the toy looks
  * over every connection after each step, and its pool must be whole at the end. */
 #include <check.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ static void add_number(uint64_t value, size_t width)
 	stream_bytes += (uint32_t)width;
 }
 
-/* Mostly what is meant, now and then the edge of it or anything. */
+/* Mostly the meant number, now and then the edge of it or anything. */
 static uint64_t number(uint64_t meant)
 {
 	switch (below(24)) {
@@ -87,7 +87,7 @@ static void add_request(void)
 	}
 }
 
-/* What it sends next, in one go or cut off anywhere. */
+/* The next bytes of the client, in one go or cut off anywhere. */
 static void make_stream(const struct mirror_nbd_client *c)
 {
 	const bool options = c->session.phase < MIRROR_NBD_TRANSMISSION;

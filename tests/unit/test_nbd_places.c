@@ -81,8 +81,8 @@ static void end_many(uint32_t count)
 	}
 }
 
-/* Whatever other clients take, our own front-end has its places; and the other way
- * round. The memory of nobody else grows with those that are refused. */
+/* Other clients cannot take the places of our own front-end, nor it theirs. Refused clients
+ * do not make anybody's memory grow. */
 START_TEST(places_are_of_two_kinds)
 {
 	struct mirror_pool *pool = mirror_pool_create(16 * MIB);

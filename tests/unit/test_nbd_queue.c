@@ -1,5 +1,5 @@
 /* test_nbd_queue.c - sectors that are written in part (front/nbd_queue.h), over a toy engine:
- * no byte of anybody is lost, whatever the engine does first. */
+ * no client's byte is lost, in any order of the engine's work. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,8 +181,8 @@ static void random_write(struct toy_client *c, uint32_t owner, uint8_t *image)
 	}
 }
 
-/* One client's own writes may overlap; the toy keeps the order of those that it has,
- * as the engine does, so what was asked last is what stays. */
+/* One client's own writes may overlap; like the engine, the toy keeps the order of the
+ * requests that it has, so the last request decides the content. */
 START_TEST(random_partial_writes_lose_nothing)
 {
 	struct toy_client *c[RANDOM_CLIENTS];

@@ -1,5 +1,5 @@
 /* test_nbd_refusal_driver.c - clients that get no place, or are none, on real sockets:
- * what they are told, and what the operator is (nbd_driver.h, nbd_refusal.h). */
+ * the messages to them and to the operator (nbd_driver.h, nbd_refusal.h). */
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>

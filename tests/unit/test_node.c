@@ -1,6 +1,6 @@
 /* test_node.c - the bridge between the cores (agent/node.h), with all of it real: both
- * cores, the I/O thread, files for devices, libqb's loop; `cluster: none`. What it
- * decides is the order of things, and what it says when the I/O thread hangs.
+ * cores, the I/O thread, files for devices, libqb's loop; `cluster: none`. It decides
+ * the order of things, and the answers while the I/O thread hangs.
  */
 #include <arpa/inet.h>
 #include <check.h>
@@ -30,7 +30,7 @@ static struct config *config;
 static struct qb_loop *loop;
 static struct agent_events *events;
 static struct agent_node *node;
-static char said[512]; /* what was told, in order */
+static char said[512]; /* the messages, in order */
 static bool opened, failed, has_status, has_mirror;
 static int opened_error, reply_count, status_count;
 static char text[1024];
@@ -108,7 +108,7 @@ static void happened(struct agent_follower *f, const struct agent_event *event)
 
 static struct agent_follower follower = { .added = happened };
 
-/* ---- a host, a, whose peer is never there --------------------------------------------- */
+/* ---- a host, a, without its peer ------------------------------------------------------ */
 
 static void set_directory(const char *variable, const char *name)
 {
@@ -393,7 +393,7 @@ START_TEST(status_comes_without_the_io_thread_and_with_it_again)
 	}
 	status_count = 0;
 	thaw();
-	command(2, CLUSTER_COMMAND_DEMOTE); /* what was lent came back before this */
+	command(2, CLUSTER_COMMAND_DEMOTE); /* the loan came back before this */
 	ck_assert_int_eq(status_count, 0);
 	agent_node_status(node);
 	status(); /* one answer for all that asked */

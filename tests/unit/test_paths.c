@@ -134,7 +134,7 @@ START_TEST(reaches_a_socket_by_a_long_path)
 }
 END_TEST
 
-/* Whatever umask and descriptors the starter had. */
+/* The starter may have had any umask and descriptors. */
 START_TEST(process_begins_with_nothing_of_its_starter)
 {
 	char directory[] = "/tmp/hamirror-begin-XXXXXX", inner[64];

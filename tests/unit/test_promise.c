@@ -163,7 +163,8 @@ START_TEST(both_bounds_hold)
 }
 END_TEST
 
-/* D5: what an earlier generation may have answered is older than any bound, and counts. */
+/* D5: records that an earlier generation may have answered are older than any bound, and
+ * count. */
 START_TEST(recovered_records_are_old_and_count)
 {
 	const bool by_age = _i == 1;
@@ -268,7 +269,7 @@ START_TEST(a_flush_needs_our_storage_and_the_bound)
 }
 END_TEST
 
-/* A flush is an answer of its moment: what could be flushed before has become too old. */
+/* A flush is judged at its answer: a record good enough a moment ago may be too old now. */
 START_TEST(a_flush_is_judged_when_it_is_answered)
 {
 	promised(CONFIG_NEAR_SYNC, 0, 200);
@@ -309,7 +310,7 @@ START_TEST(near_sync_to_sync_is_kept_when_all_is_durable_there)
 	flushes(1, 9);
 	promised(CONFIG_SYNC, 0, 0);
 	ck_assert(!mirror_ack_is_kept(&ack, 1 * MS));
-	answers(1, 9); /* what was answered stays so ... */
+	answers(1, 9); /* answered records stay so ... */
 	flushes(1, 0); /* ... but a flush says more from now on */
 	written(4, 2);
 	site_has(1, 9);

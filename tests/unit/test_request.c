@@ -99,7 +99,7 @@ void agent_node_fail_frozen(struct agent_node *n)
 	frozen_count++;
 }
 
-static int near; /* what cluster_switch_check() would say */
+static int near; /* the answer that cluster_switch_check() would give */
 static uint64_t answered_ns;
 
 int agent_node_switch_check(const struct agent_node *n, uint32_t site, char *text,
@@ -224,7 +224,7 @@ static void node_status(void)
 	agent_requests_status(requests, &in);
 }
 
-/* ---- what is asked -------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------- */
 
 START_TEST(unknown_commands_and_members_are_not_ignored)
 {
@@ -340,7 +340,7 @@ START_TEST(demotion_fails_frozen_writes_and_goes_on)
 }
 END_TEST
 
-/* Where a device hangs, nothing is there that failing what is frozen would end. */
+/* Where a device hangs, failing the frozen requests would end nothing. */
 START_TEST(release_that_a_device_keeps_names_it_when_its_time_is_over)
 {
 	hangs = "disk db (/dev/x) hangs: a write has not been answered for 21 s";
@@ -385,7 +385,7 @@ START_TEST(stop_ends_the_process_unless_it_is_refused)
 }
 END_TEST
 
-/* The node that is left may be the one too many: whoever stops one daemon after the other
+/* The remaining nodes may be one too few: an operator who stops one daemon after the other
  * hears it. */
 START_TEST(a_stop_says_when_the_quorum_has_no_node_to_spare)
 {
@@ -420,7 +420,7 @@ START_TEST(score_and_fenced_are_answered_at_once)
 }
 END_TEST
 
-/* One answer of the node serves all who have asked. */
+/* One answer of the node serves all clients that wait for it. */
 START_TEST(status_answers_all_that_wait)
 {
 	ask(&client, "{\"command\":\"status\"}");

@@ -1,4 +1,4 @@
-/* test_ring.c - where batches go in the ring, what is freed, where a sequence stands. */
+/* test_ring.c - the places of batches in the ring, freed room, the place of a sequence. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -104,7 +104,7 @@ START_TEST(what_does_not_fit_before_the_end_goes_to_the_next_lap)
 }
 END_TEST
 
-/* P4-14: what is freed is not free before the superblock that says so is durable. */
+/* P4-14: freed room may be used only once the superblock that says so is durable. */
 START_TEST(room_comes_back_in_two_steps)
 {
 	append(2, 8);
@@ -118,7 +118,7 @@ START_TEST(room_comes_back_in_two_steps)
 }
 END_TEST
 
-/* What was freed after the hint was taken waits for the next one. */
+/* Room freed after the hint was taken waits for the next one. */
 START_TEST(only_what_the_superblock_says_is_released)
 {
 	uint64_t position, sequence, epoch;
@@ -178,8 +178,8 @@ START_TEST(a_descriptor_is_freed_when_all_its_records_are)
 }
 END_TEST
 
-/* The tail's epoch is what the oldest descriptor bears; an empty ring's is the one to
- * come: nothing older counts there. */
+/* The tail's epoch is that of the oldest descriptor; of an empty ring, that of the next one:
+ * nothing older counts there. */
 START_TEST(the_tail_hint_carries_its_epoch)
 {
 	uint64_t position, sequence, epoch;

@@ -1,4 +1,4 @@
-/* test_role.c - who has a site's devices (D6), and what production waits for (D3). */
+/* test_role.c - the host of a site's devices (D6), and production's waits (D3). */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -50,7 +50,7 @@ static bool answered(uint64_t id, const char *words)
 	       strstr(m->reply[id].text, words) != NULL;
 }
 
-/* ---- promotions whose time is over ------------------------------------------------ */
+/* ---- promotions that time out ----------------------------------------------------- */
 
 /* n1 is cut off, and its lease is waited out; nobody fences it. */
 static uint64_t waiting_for_the_lease(void)
@@ -297,9 +297,9 @@ START_TEST(scores_follow_site_and_backup_order)
 }
 END_TEST
 
-/* `backup-order: [n3, n2]` goes across the sites: a current copy comes before the
- * mate of production, and of two hosts of a site the one that it names first has the
- * devices, whatever place it has in the file. */
+/* `backup-order: [n3, n2]` goes across the sites: a current copy comes before
+ * production's mate. Of two hosts of a site the first in the order has the devices,
+ * whatever its place in the file. */
 START_TEST(a_backup_order_goes_across_the_sites)
 {
 	m->config.backup_ordered = true;
@@ -315,7 +315,7 @@ START_TEST(a_backup_order_goes_across_the_sites)
 }
 END_TEST
 
-/* ---- what writes wait for (D3) ---------------------------------------------------------- */
+/* ---- copies that writes wait for (D3) --------------------------------------------------- */
 
 static bool waits_for_lyon(void)
 {

@@ -123,7 +123,7 @@ START_TEST(a_ready_of_another_incarnation_is_not_waited_for)
 }
 END_TEST
 
-/* ---- what only this site has ------------------------------------------------------ */
+/* ---- records that only this site has ---------------------------------------------- */
 
 /* Node 2 hosts lyon, a copy, under 77; node 0 serves, by force. */
 static void passed_over(void)

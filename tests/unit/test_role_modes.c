@@ -1,5 +1,5 @@
-/* test_role_modes.c - one host: the promise of the view and its changes (M3), and who is
- * promoted under it (M4). */
+/* test_role_modes.c - one host: the promise of the view and its changes (M3), and the
+ * promotions under it (M4). */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +136,7 @@ START_TEST(a_stricter_promise_waits_until_it_is_kept)
 	serves_under(stricter[_i].from);
 	ask(stricter[_i].to);
 	is_promise(told(), stricter[_i].meanwhile);
-	agree(); /* what is wanted is in a view at once */
+	agree(); /* the wanted promise is in a view at once */
 	is_promise(t.core->voter.in_effect.wanted, stricter[_i].to);
 	is_promise(t.core->voter.in_effect.promise, stricter[_i].from);
 	solo_tick(&t, 100);
@@ -217,7 +217,7 @@ START_TEST(in_async_no_copy_is_current_or_enters)
 }
 END_TEST
 
-/* M3: a coordinator that does not serve has no say, whatever its file wants. */
+/* M3: a coordinator that does not serve has no say, whatever its file asks for. */
 START_TEST(only_a_serving_production_changes_the_promise)
 {
 	view.promise = near_sync(500, 0);

@@ -82,7 +82,7 @@ START_TEST(data_may_be_larger_than_what_is_left_in_the_buffer)
 }
 END_TEST
 
-/* W4, first half: what no mark covers may be torn. */
+/* W4, first half: records that no mark covers may be torn. */
 START_TEST(a_torn_tail_that_was_never_durable_is_the_end)
 {
 	log_model_append_all(&m, 10, 5);
@@ -146,7 +146,7 @@ START_TEST(a_stop_before_a_peers_mark_is_damage)
 }
 END_TEST
 
-/* An idle log's MARK is what proves its last records. */
+/* An idle log's MARK proves its last records. */
 START_TEST(a_mark_proves_the_last_records)
 {
 	log_model_append_all(&m, 10, 5);
@@ -157,7 +157,7 @@ START_TEST(a_mark_proves_the_last_records)
 }
 END_TEST
 
-/* A flip of any bit anywhere in what is durable and needed is found. */
+/* A flip of any bit anywhere in durable, needed data is found. */
 START_TEST(no_damage_to_durable_records_goes_unnoticed)
 {
 	struct random random = { .state = (uint64_t)_i + 1 };
@@ -174,10 +174,10 @@ START_TEST(no_damage_to_durable_records_goes_unnoticed)
 }
 END_TEST
 
-/* ---- what is home -------------------------------------------------------- */
+/* ---- records at home ----------------------------------------------------- */
 
 /* A ring full of records that are home and kept for another site, and some that are not.
- * Bytes that are read: a descriptor each, the data of what is not home, and what stands
+ * The scan reads only a descriptor of each, the data of records not at home, and the bytes
  * behind the end. */
 START_TEST(data_of_what_is_home_is_not_read)
 {
@@ -200,7 +200,7 @@ START_TEST(data_of_what_is_home_is_not_read)
 }
 END_TEST
 
-/* Their descriptors are looked at, and all of what no superblock says is home. */
+/* Their descriptors are checked, and all of the records that no superblock says are home. */
 START_TEST(damage_among_what_is_home_is_found_in_descriptors)
 {
 	log_model_append_all(&m, 120, 10);
@@ -231,7 +231,7 @@ static void rewrite(uint64_t position, void (*change)(struct mirror_descriptor *
 /* ---- leftovers ----------------------------------------------------------- */
 
 /* One log write of two descriptors, the first torn, the second whole. The log goes on at
- * the first one's place with a descriptor of the same size; what the crash left behind it
+ * the first one's place with a descriptor of the same size. The leftover second one then
  * fits in position, sequence and chain, and must not be taken. */
 START_TEST(what_a_torn_write_left_behind_is_not_taken_later)
 {
@@ -287,7 +287,7 @@ static void confirm_ahead(struct mirror_descriptor *d)
 	d->confirmed[1] = 20;
 }
 
-/* What another site had confirmed beyond the cut must not outlive it: its records of these
+/* Another site's confirmation beyond the cut must not outlive it: its records of these
  * numbers are others. */
 START_TEST(a_cut_lowers_what_was_confirmed)
 {

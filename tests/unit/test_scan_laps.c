@@ -44,8 +44,8 @@ static void finds_the_same(const struct mirror_superblock *sb, uint64_t head,
 }
 
 /* The newest superblock is lost, and the one before is older than the engine would ever
- * leave it. Its hint points to what may be overwritten since, or half so by a write that
- * the crash cut short, or passed over by a PAD: then the scan refuses. */
+ * leave it. The place of its hint may have been overwritten since, wholly or in part by a
+ * write that the crash cut short, or passed over by a PAD: then the scan refuses. */
 static void finds_the_same_or_refuses(const struct mirror_superblock *sb, uint64_t head,
 				      uint64_t last, uint64_t tail)
 {
@@ -154,7 +154,7 @@ START_TEST(a_ring_that_is_exactly_full_ends_at_its_tail)
 }
 END_TEST
 
-/* The ring is never written beyond what the durable superblock gives back. */
+/* The ring is never written beyond the room that the durable superblock gives back. */
 START_TEST(freed_room_is_not_reused_before_the_superblock_says_so)
 {
 	while (log_model_append(&m, 1))
@@ -166,7 +166,7 @@ START_TEST(freed_room_is_not_reused_before_the_superblock_says_so)
 }
 END_TEST
 
-/* An absent hint, and what it would have pointed to is gone. */
+/* The hint is absent, and so is the record that it would have named. */
 START_TEST(a_gap_before_the_oldest_record_found_is_damage)
 {
 	struct mirror_superblock without;
@@ -185,7 +185,7 @@ START_TEST(a_gap_before_the_oldest_record_found_is_damage)
 }
 END_TEST
 
-/* Remains of what was free are told from what is needed, by the highest mark ... */
+/* The highest mark tells remains in free room from needed records ... */
 START_TEST(damage_in_what_is_free_does_not_matter_without_a_hint)
 {
 	struct mirror_superblock without;
@@ -202,8 +202,8 @@ START_TEST(damage_in_what_is_free_does_not_matter_without_a_hint)
 }
 END_TEST
 
-/* ... and by the latest epoch: what a cut gave up, and nothing has gone over yet. It even
- * begins before what is needed. */
+/* ... and so does the latest epoch: a cut gave records up, and they are not overwritten yet.
+ * They even begin before the needed ones. */
 START_TEST(what_was_given_up_is_not_found_without_a_hint)
 {
 	struct mirror_superblock without;

@@ -118,7 +118,7 @@ START_TEST(a_log_that_reaches_the_clean_end_is_invited)
 	ck_assert_int_eq(score_of(GENERATION_CURRENT, 150, 2, 149), NONE);
 	/* nothing was written in the generation that it missed */
 	ck_assert_int_eq(score_of(GENERATION_CURRENT, 100, 1, 100), CURRENT);
-	/* what it holds beyond that was never acknowledged */
+	/* its records beyond that were never acknowledged */
 	ck_assert_int_eq(score_of(GENERATION_CURRENT, 100, 1, 200), CURRENT);
 }
 END_TEST

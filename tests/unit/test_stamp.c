@@ -95,9 +95,9 @@ START_TEST(a_group_opens_while_the_closed_one_still_runs)
 }
 END_TEST
 
-/* P0-3: a million times, of up to 16 in flight: who was answered before another
- * was stamped has the smaller number; and a number is used up only by an
- * answer to one that bears it. */
+/* P0-3: a million times, of up to 16 in flight: a write answered before another was
+ * stamped has the smaller number, and only the answer to a write of a number uses that
+ * number up. */
 START_TEST(no_one_lands_in_a_group_it_saw_answered)
 {
 	struct random random = { 20240601 };

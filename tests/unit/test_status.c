@@ -275,7 +275,7 @@ START_TEST(reasons_of_a_link_are_given_once)
 }
 END_TEST
 
-/* What the engine of a copy knows of others is nothing. */
+/* The engine of a copy knows nothing of the other copies. */
 START_TEST(a_copy_shows_no_lag)
 {
 	json_t *status, *site;

@@ -75,7 +75,7 @@ static int choose(void)
 	return error;
 }
 
-/* What was read encodes to what was written. */
+/* The superblock that was read encodes to the bytes that were written. */
 static void is_same(void)
 {
 	mirror_superblock_encode(&back, slot[1]);
@@ -472,7 +472,7 @@ START_TEST(a_deeper_cut_replaces_those_behind_it)
 }
 END_TEST
 
-/* What the tail passes is forgotten, but not the epoch below which nothing counts. */
+/* Cuts that the tail passes are forgotten, but not the epoch below which nothing counts. */
 START_TEST(the_tail_forgets_cuts_but_not_their_epoch)
 {
 	ck_assert_int_eq(mirror_superblock_restart(&sb, 8192, 95), 0);

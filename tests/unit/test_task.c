@@ -6,7 +6,7 @@
 
 #include "mirror/engine/task.h"
 
-/* Who adds an operation. */
+/* The owner of an operation. */
 struct owner {
 	uint32_t part_count;
 };
@@ -172,7 +172,7 @@ START_TEST(one_range_with_one_task_works)
 END_TEST
 
 /* P1-3, P1-4: each operation goes to the main queue of its range, in order of
- * arrival; a stall in one range delays only what is queued there. */
+ * arrival; a stall in one range delays only that range's queue. */
 START_TEST(ranges_do_not_wait_for_each_other)
 {
 	const uint64_t size = 400;
@@ -337,8 +337,8 @@ START_TEST(waiting_row_spans_what_it_waits_for_and_its_own)
 }
 END_TEST
 
-/* Fig. 11: before it reports to the counter, a task empties its mini queue:
- * what waits for it waits for all that was delegated to it. */
+/* Fig. 11: a task empties its mini queue before it reports to the counter: operations that
+ * wait for the task wait for everything delegated to it. */
 START_TEST(counter_waits_for_the_mini_queues_too)
 {
 	struct mirror_task_op *first, *second;
@@ -358,7 +358,7 @@ START_TEST(counter_waits_for_the_mini_queues_too)
 }
 END_TEST
 
-/* P1-12, P1-15: who waits may be waited for: the chain resolves in order. */
+/* P1-12, P1-15: others may wait for a task that waits: the chain resolves in order. */
 START_TEST(a_waiting_task_may_be_waited_for)
 {
 	struct mirror_task_op *first, *second, *third;

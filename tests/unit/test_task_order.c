@@ -2,8 +2,8 @@
  * of a few operations and over random runs of many (P1-8, P1-10, P1-14 to P1-16).
  *
  * The data is a row of cells. An operation's part is "on the disk" from its
- * issue to its end: no other may touch its cells then. What it leaves in each
- * cell is its number. */
+ * issue to its end: no other may touch its cells then. It leaves its number in
+ * each cell. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -56,7 +56,7 @@ static void teardown(void)
 	tasks = NULL;
 }
 
-/* Start what is issued: alone on its cells, after all that came before it. */
+/* Start each issued part: alone on its cells, after all that arrived before it. */
 static void start(void)
 {
 	struct mirror_task_op *op;
@@ -110,8 +110,8 @@ static void end(uint64_t k)
 	start();
 }
 
-/* P1-15: every part of the oldest operation is on the disk. So each operation
- * waits at most for those that arrived before it, whatever comes later. */
+/* P1-15: every part of the oldest operation is on the disk. So each operation waits only
+ * for those that arrived before it, not for later ones. */
 static void oldest_runs(void)
 {
 	const struct owner *oldest = NULL;

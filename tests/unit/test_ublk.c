@@ -25,7 +25,7 @@ static const struct {
 	uint64_t offset_bytes, length_bytes;
 	bool fua, may_deallocate;
 } asked[] = {
-	/* what comes */
+	/* valid requests */
 	{ MIRROR_UBLK_READ, 1, 0, 0, MIRROR_REQUEST_READ, 0, 512, false, false },
 	{ MIRROR_UBLK_READ, 256, 8, 0, MIRROR_REQUEST_READ, 4096, 131072, false, false },
 	{ MIRROR_UBLK_WRITE, 8, DISK_SECTORS - 8, 0, MIRROR_REQUEST_WRITE,
@@ -43,7 +43,7 @@ static const struct {
 	/* flags that say nothing here: how hard to try, that it is metadata, swap */
 	{ MIRROR_UBLK_READ | 0x10f00, 1, 0, 0, MIRROR_REQUEST_READ, 0, 512, false,
 	  false },
-	/* what was not offered, or leaves the disk */
+	/* requests that were not offered, or leave the disk */
 	{ 4 /* write same */, 1, 0, -EOPNOTSUPP, 0, 0, 0, false, false },
 	{ 0xff, 1, 0, -EOPNOTSUPP, 0, 0, 0, false, false },
 	{ MIRROR_UBLK_READ, 257, 0, -EIO, 0, 0, 0, false, false },

@@ -1,6 +1,6 @@
 /* test_ublk_driver.c - the ublk front-end without a kernel that has ublk: the device is a
- * file in memory, what would be submitted to the ring is kept, and the test says what
- * the kernel answers and what the engine does. */
+ * file in memory, submissions to the ring are kept, and the test plays the kernel's answers
+ * and the engine. */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #define SENT_MAX 512u
 #define DISK_BYTES (1ull << 20)
 
-/* ---- what stands around it ------------------------------------------------------------ */
+/* ---- its surroundings ----------------------------------------------------------------- */
 
 struct io_driver {
 	struct io_uring_sqe sqe[SENT_MAX];
@@ -148,7 +148,7 @@ static void destroy(struct ublk_driver *d)
 	close(device_fd);
 }
 
-/* What was last submitted for a tag comes back. */
+/* Complete the last submission of a tag. */
 static void complete(uint16_t tag, int32_t result)
 {
 	struct io_completion *c = io.completion[tag];
@@ -187,8 +187,8 @@ static uint32_t answers(uint16_t tag, int32_t result)
 
 /* ---- tests ------------------------------------------------------------------------------- */
 
-/* What the engine has, what waits for it, and what comes while the device fails: the
- * kernel has its answer of each, once, or it could not remove the device. */
+/* Requests in the engine, requests that wait for it, and requests that come while the device
+ * fails: the kernel gets one answer to each, or it could not remove the device. */
 START_TEST(failing_answers_what_the_kernel_waits_for)
 {
 	struct ublk_driver *d = create();

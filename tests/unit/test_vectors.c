@@ -273,7 +273,7 @@ END_TEST
 
 static struct random random_state;
 
-/* A few bytes changed; sometimes to what tends to hurt. */
+/* A few bytes changed; sometimes to values that often break parsers. */
 static void mutate(uint8_t *bytes, size_t length)
 {
 	static const uint8_t hurtful[] = { 0, 1, 0x7f, 0x80, 0xff };
@@ -296,7 +296,7 @@ static void put_crc(uint8_t *to, const uint8_t *bytes, size_t length)
 		to[i] = (uint8_t)(crc >> 8 * i);
 }
 
-/* Make the CRC right again, so that what lies behind it is reached. */
+/* Make the CRC right again, so that the checks behind it are reached. */
 static void seal(uint8_t *bytes, size_t length, size_t at)
 {
 	memset(bytes + at, 0, 4);

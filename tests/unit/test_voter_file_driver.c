@@ -141,7 +141,7 @@ START_TEST(slots_are_written_in_turn)
 }
 END_TEST
 
-/* Whatever was asked meanwhile, the last state is what stands. */
+/* The last state is stored, whatever was asked before it. */
 START_TEST(a_later_state_covers_those_that_wait)
 {
 	uint32_t next;

@@ -156,7 +156,7 @@ START_TEST(a_newer_version_is_refused_not_passed_over)
 }
 END_TEST
 
-/* `hamirror create`: one voter, who knows the first view to be in effect. */
+/* `hamirror create`: one voter, with the first view already in effect. */
 START_TEST(the_first_file_has_one_voter)
 {
 	const struct cluster_self self = { .node = 1, .incarnation = 33 };

@@ -1,4 +1,4 @@
-/* test_wire.c - every frame there and back, and what is refused. */
+/* test_wire.c - every frame there and back, and the refusal of bad ones. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ static void setup(void)
 	memset(data, 0, sizeof data);
 }
 
-/* What the link driver does with what was encoded. */
+/* Decode the encoded frame, as the link driver does. */
 static void receive(enum mirror_frame_type type)
 {
 	ck_assert_int_eq(mirror_wire_decode_header(frame.head, &header), 0);

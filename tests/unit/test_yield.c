@@ -177,7 +177,7 @@ START_TEST(late_for_ever_is_usual_in_the_end)
 }
 END_TEST
 
-/* A client that came with the refresh: what it sees beside one read is its usual latency. */
+/* A client that came with the refresh: the first latency beside one read is its usual one. */
 START_TEST(what_is_not_known_is_learnt_beside_one_read)
 {
 	mirror_yield_begin(&yield, ONE, now_ns);
