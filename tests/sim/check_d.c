@@ -47,24 +47,28 @@ static bool decode(const struct sim *w, uint32_t node, struct voter *voter)
 				    sizeof text) == 0;
 }
 
-/* It has had this very view on stable storage; that file may be lost by now. */
-static bool has_said(const struct sim *w, uint32_t node, uint64_t epoch, uint64_t ballot)
+/* This very view on its stable storage, or NULL; that file may be lost by now. */
+static const struct sim_accepted *find_said(const struct sim *w, uint32_t node,
+					    uint64_t epoch, uint64_t ballot)
 {
-	for (uint32_t i = 0; i < SIM_ACCEPTED_MAX; i++)
-		if (w->node[node].accepted[i].epoch == epoch &&
-		    w->node[node].accepted[i].ballot == ballot)
-			return true;
-	return false;
+	for (uint32_t i = 0; i < SIM_ACCEPTED_MAX; i++) {
+		const struct sim_accepted *a = &w->node[node].accepted[i];
+
+		if (a->epoch == epoch && a->ballot == ballot)
+			return a;
+	}
+	return NULL;
 }
 
 static void note_said(struct sim *w, uint32_t node, uint64_t epoch, uint64_t ballot)
 {
 	struct sim_node *n = &w->node[node];
 
-	if (has_said(w, node, epoch, ballot))
+	if (find_said(w, node, epoch, ballot) != NULL)
 		return;
-	n->accepted[n->accepted_count % SIM_ACCEPTED_MAX].epoch = epoch;
-	n->accepted[n->accepted_count++ % SIM_ACCEPTED_MAX].ballot = ballot;
+	n->accepted[n->accepted_count++ % SIM_ACCEPTED_MAX] = (struct sim_accepted){
+		.epoch = epoch, .ballot = ballot, .boot = n->boot, .process = n->process
+	};
 }
 
 /* Look at the voter file each time that it is written or found. */
@@ -94,19 +98,24 @@ static uint32_t find_persisted(const struct sim *w, const struct view_voters *se
 		const uint32_t n = set->voter[i].node;
 		const uint64_t epoch = set->voter[i].epoch;
 
-		has[n] = n < w->node_count && has_said(w, n, epoch, ballot);
+		has[n] = n < w->node_count && find_said(w, n, epoch, ballot) != NULL;
 		count += has[n];
 	}
 	return count;
 }
 
-/* All of them agree, in these boots and processes. */
-static void note_together(struct sim *w)
+/* All voters have accepted the view, each in the boot and process that wrote it down: one
+ * of them may have ended by the time that another one hears of it. */
+static void note_together(struct sim *w, const struct view *v)
 {
 	w->together.has = true;
-	for (uint32_t n = 0; n < w->node_count; n++) {
-		w->together.boot[n] = w->node[n].boot;
-		w->together.process[n] = w->node[n].process;
+	for (uint32_t i = 0; i < v->voters.count; i++) {
+		const uint32_t n = v->voters.voter[i].node;
+		const struct sim_accepted *a = find_said(w, n, v->voters.voter[i].epoch,
+							 v->ballot);
+
+		w->together.boot[n] = a->boot;
+		w->together.process[n] = a->process;
 	}
 }
 
@@ -171,7 +180,7 @@ static void watch_together(struct sim *w, uint32_t node, const struct view *v)
 		return;
 	w->node[node].together_sum = sum;
 	if (t->has && find_persisted(w, &v->voters, v->ballot, has) == v->voters.count)
-		note_together(w);
+		note_together(w, v);
 }
 
 static void check_view(struct sim *w, uint32_t node, const struct view *v)

@@ -191,8 +191,7 @@ struct sim_request {
 
 struct sim_node {
 	bool machine, running;
-	uint32_t process; /* counts them: 0 was never */
-	uint32_t pid;
+	uint32_t process, pid; /* process counts them: 0 was never */
 	uint64_t boot;
 	int64_t drift_ppm, offset_ns, wall_offset_ns;
 	uint64_t frozen_until_ns;
@@ -202,9 +201,10 @@ struct sim_node {
 	struct cluster_self self;
 	uint8_t *file, *persist;
 	size_t file_bytes, persist_bytes;
-	struct { /* check_d.c: what its file has said, the newest last */
-		uint64_t epoch, ballot;
-	} accepted[SIM_ACCEPTED_MAX];
+	struct sim_accepted { /* check_d.c: what its file has said, and in which boot */
+		uint64_t epoch, ballot, boot;
+		uint32_t process;
+	} accepted[SIM_ACCEPTED_MAX]; /* the newest last */
 	uint32_t accepted_count, persisted_count, persisted_seen;
 	bool persisting;
 	uint64_t persist_counter;
