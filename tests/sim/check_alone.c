@@ -29,7 +29,7 @@ static void received(struct sim *w, uint32_t node, const struct mirror_received 
 		w->node[node].heard = true;
 }
 
-/* ---- what a force gave up ------------------------------------------------------------- */
+/* ---- records that a force gave up ----------------------------------------------------- */
 
 /* Between the two, from where they part, lies a generation that was forced. */
 static bool is_given_up(const struct sim *w, int32_t h, int32_t k)
@@ -71,7 +71,7 @@ static void check_one(struct sim *w, uint32_t node)
 			    node + 1, 2 - node);
 }
 
-/* It goes on without asking the other one only before it has promised that one. */
+/* It may have gone on without asking the other one only before it promised to ask it. */
 static void watch_hand_over(struct sim *w, uint32_t node)
 {
 	const struct mirror_view *m = sim_view(w, node);

@@ -42,7 +42,7 @@ static bool is_ambiguous(const struct sim_sector *s, uint64_t value)
 	return value == 0 || sim_says_twice(s, value);
 }
 
-/* The least number from `at` on that one of them allows; UINT64_MAX: none does. */
+/* The least number from `at` on that one of the sector's writes allows; UINT64_MAX: none. */
 static uint64_t one_allows(const struct sim *w, const struct sim_sector *s,
 			   uint64_t value, uint64_t at, const uint64_t *limit)
 {

@@ -9,7 +9,7 @@
  *   D4  a site that has prepared a promotion has its refusal on stable storage; a site
  *       with a refusal takes no record of an older generation; it forgets no refusal
  *       before its time
- *   D6  whom a member takes for fenced has ended
+ *   D6  a node that a member takes for fenced has ended
  *   D8  the chain's parents are sound; a log's records are of the generation that its
  *       history names for them; records that were cut off are undone, or their extents
  *       are owed; no SplitBrain without a force
@@ -35,7 +35,7 @@ static uint32_t hash(struct sim *w, const struct view *v)
 	return common_crc32c(0, data, c.bytes.position);
 }
 
-/* ---- D1, D2: who has decided ------------------------------------------------------- */
+/* ---- D1, D2: decisions ------------------------------------------------------------- */
 
 static bool decode(const struct sim *w, uint32_t node, struct voter *voter)
 {
@@ -212,7 +212,7 @@ static void check_view(struct sim *w, uint32_t node, const struct view *v)
 	check_chain(w, v);
 }
 
-/* Whom it takes for fenced has ended: by a reset, the fencing or an earlier one. */
+/* A node that it takes for fenced has ended: by a reset, the fencing or an earlier one. */
 static void check_fenced(struct sim *w, uint32_t node)
 {
 	const struct cluster_core *c = w->node[node].core;
@@ -237,7 +237,7 @@ static void cluster(struct sim *w, uint32_t node)
 	watch_together(w, node, v);
 }
 
-/* ---- D1: those who hear each other agree --------------------------------------------- */
+/* ---- D1: nodes that hear each other agree -------------------------------------------- */
 
 #define AGREE_NS (5 * SIM_S)
 
@@ -295,7 +295,7 @@ static void watch_agree(struct sim *w)
 				check_agree(w, a, b);
 }
 
-/* ---- D8: what a log holds -------------------------------------------------------- */
+/* ---- D8: records of a log -------------------------------------------------------- */
 
 /* The generation that holds a sequence in the history that ends with `g`; NULL: before
  * all that is known. */
@@ -452,7 +452,7 @@ static void mirror(struct sim *w, uint32_t node)
 		return; /* it is the one that was promised */
 	if (mirror_history_find(&l->hello->history, &m->sb->refusal.generation) == NULL)
 		sim_violate(w, "D4",
-			    "site %u has promised to refuse what is older than its new "
+			    "site %u has promised to refuse records older than its new "
 			    "generation, and takes a stream of generation %llu",
 			    m->site, (unsigned long long)l->hello->generation_ordinal);
 }

@@ -1,9 +1,9 @@
-/* check_g4.c - G4, nothing stale: a site that is told to serve has all that was
- * acknowledged or shown, in any generation; and G1 through every crash of the same site:
- * all that was flushed. Less is right only after a force, or (D4) when power took unflushed
+/* check_g4.c - G4, nothing stale: a site that is told to serve has all writes that were
+ * acknowledged or shown, in any generation; and G1 through every crash of the same site: all
+ * that were flushed. It may have less only after a force, or (D4) when power took unflushed
  * writes from the very site that serves now, and no current copy was there that had not
  * restarted; the promotion says so. M4: or within the bound of near-sync, when a current
- * copy takes over; what was acknowledged in sync is never lost so.
+ * copy takes over; writes acknowledged in sync are never lost this way.
  */
 #include "cluster/internal.h"
 #include "tests/sim/check_m.h"

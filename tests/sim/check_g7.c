@@ -19,8 +19,8 @@
 
 #define ONE_IN 64u
 #define ANSWER_NS (10 * SIM_S)
-#define SERVE_NS (10 * SIM_S) /* an operator takes twice that, or as his world does */
-#define TOLD_NS (40 * SIM_S)  /* a wait for an operator, who has his patience */
+#define SERVE_NS (10 * SIM_S) /* an operator takes twice that, at the pace of his world */
+#define TOLD_NS (40 * SIM_S)  /* a wait for an operator, within his patience */
 #define NOTICE_NS (3 * SIM_S)
 
 static void check_queues(struct sim *w, uint32_t node)

@@ -51,7 +51,7 @@ static const char *what_is_wrong(const struct sim *w, const struct mirror_view *
 	if (write != NULL &&
 	    (write->number != number || write->offset_bytes != h->offset_bytes ||
 	     write->length_bytes != h->length_bytes || write->group != h->group))
-		return "is not what was written under that number";
+		return "differs from the record written under that number";
 	return NULL;
 }
 
@@ -89,7 +89,7 @@ static void check_disks(struct sim *w, uint32_t node, const struct fact *f)
 
 	if (f->error == 0 && wrong < w->plan.disk_count)
 		sim_violate(w, "G8",
-			    "site %u opens, and what stands in the place of disk %u is "
+			    "site %u opens, and the device in the place of disk %u is "
 			    "another",
 			    site, wrong);
 	if (f->error == -EMEDIUMTYPE && wrong == w->plan.disk_count)

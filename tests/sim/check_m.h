@@ -1,4 +1,4 @@
-/* check_m.h - what a copy lacks, for the checkers of modes and promotions. */
+/* check_m.h - records that a copy lacks, for the checkers of modes and promotions. */
 #ifndef TESTS_SIM_CHECK_M_H
 #define TESTS_SIM_CHECK_M_H
 

@@ -52,7 +52,7 @@ static void check_cut(struct sim *w, const struct mirror_view *m, uint64_t keep)
 		said = said < s->tail_last ? said : s->tail_last;
 		if (said > keep && said > g->cut)
 			sim_violate(w, "D8",
-				    "site %u keeps what is up to %llu, and %llu of "
+				    "site %u keeps records up to %llu, and %llu of "
 				    "generation %llu was acknowledged: nobody gave it up",
 				    m->site, (unsigned long long)keep,
 				    (unsigned long long)said,

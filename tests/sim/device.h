@@ -1,4 +1,4 @@
-/* device.h - a device with a volatile cache, and what is under way on it: disk.c. */
+/* device.h - a device with a volatile cache, and its operations under way: disk.c. */
 #ifndef TESTS_SIM_DEVICE_H
 #define TESTS_SIM_DEVICE_H
 
@@ -13,7 +13,7 @@ struct sim_device {
 	uint32_t *dirty; /* per sector: 0, or the write's number: now differs */
 	uint64_t dirty_from, dirty_to; /* no sector outside of these is */
 	uint64_t bytes;
-	char identity[MIRROR_IDENTITY_BYTES]; /* of a disk: what the system says */
+	char identity[MIRROR_IDENTITY_BYTES]; /* of a disk: the system's name for it */
 	uint32_t is_disk; /* number + 1 of the one that it is in truth; 0: of none */
 	uint32_t write_count;        /* numbers writes */
 	uint32_t flush_covers;       /* greatest of a flush under way */
@@ -38,7 +38,7 @@ struct sim_op {
 	uint64_t begun_ns;
 	bool hangs; /* it ends with the hang of its device */
 	uint32_t flush_covers;
-	uint8_t *data; /* WRITE: what is written */
+	uint8_t *data; /* WRITE: the new bytes */
 };
 
 #endif

@@ -1,6 +1,6 @@
 /* disk.c - devices with a volatile cache. An operation has its effect, whole, when it
  * ends; one that a power cut or a reset finds under way leaves some of its sectors.
- * A flush makes stable what had ended before it began.
+ * A flush makes stable the writes that ended before it began.
  */
 #include <assert.h>
 #include <errno.h>
@@ -151,7 +151,7 @@ static void note_lost(struct sim *w, const struct sim_op *o)
 	s->lost_offset = o->offset;
 	s->lost_bytes = o->length;
 	s->marked = 0;
-	sim_trace(w, "site %u: what is written to %llu of its log is lost", o->site,
+	sim_trace(w, "site %u: the write to %llu of its log is lost", o->site,
 		  (unsigned long long)o->offset);
 }
 

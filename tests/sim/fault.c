@@ -228,8 +228,8 @@ static void break_nodes(struct sim *w, const struct sim_fault *f, uint32_t node,
 			sim_site_power(w, s);
 		break;
 	case SIM_LOSE_VOTER_FILE:
-		/* One, of three at least: with more of them gone nobody knows what is
-		 * true, and rightly nothing goes on. */
+		/* One, of three at least: with more of them gone the truth cannot be
+		 * known, and rightly nothing goes on. */
 		if (w->voter_file_lost || !has_three_voters(w, node))
 			break;
 		sim_voter_file_lose(w, node);

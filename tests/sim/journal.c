@@ -200,7 +200,7 @@ bool sim_says_twice(const struct sim_sector *s, uint64_t number)
 	return false;
 }
 
-/* ---- what a site holds ------------------------------------------------------------ */
+/* ---- content of a site ------------------------------------------------------------ */
 
 /* Records above the hold of a refresh do not count yet (W6). */
 static uint64_t last_held(const struct mirror_view *m)

@@ -344,7 +344,7 @@ void sim_lines_free(struct sim *w)
 		free(w->stale[i].parcel);
 }
 
-/* ---- what happens to an end -------------------------------------------------------- */
+/* ---- events of an end -------------------------------------------------------------- */
 
 static void tell_up(struct sim *w, struct sim_connection *c, uint32_t end)
 {
@@ -424,7 +424,7 @@ static void run_end(struct sim *w, struct sim_connection *c, uint32_t end)
 		return;
 	}
 	if (c->closed) {
-		/* the system still hands over what had arrived, or not */
+		/* the system hands over the bytes that had arrived, or not */
 		if (e->told_up && e->head != NULL && !w->worst &&
 		    (is_orderly(w, c, end) || sim_random(w, 3) != 0) && !is_cut(w, c) &&
 		    !is_too_large(w, c, end) && deliver(w, c, end)) {

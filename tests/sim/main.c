@@ -123,7 +123,7 @@ static bool soak_store(const char *path, const struct soak *s)
 	return false;
 }
 
-/* In slices, so that one that is ended goes on from where it was. */
+/* In slices, so that a soak that is ended goes on from where it was. */
 static int soak(struct options *o)
 {
 	const uint64_t seconds = o->batch.seconds;
@@ -244,7 +244,7 @@ int main(int argc, char **argv)
 		fputs(help, stderr);
 		return 2;
 	}
-	setvbuf(stdout, NULL, _IOLBF, 0); /* who reads along sees each line at once */
+	setvbuf(stdout, NULL, _IOLBF, 0); /* a reader sees each line at once */
 	if (o.scenario != NULL) {
 		const int failed = sim_scenario_run(o.scenario, o.trace, o.batch.runs,
 						    o.watch);

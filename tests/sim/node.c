@@ -291,8 +291,8 @@ static void devices_open(struct sim *w, uint32_t node)
 	for (uint32_t i = 0; i < SIM_OPS_MAX; i++)
 		if (w->op[i].used && w->op[i].site == n->site && w->op[i].node != node)
 			sim_violate(w, "D6",
-				    "n%u opens site %u, and what n%u has asked of its "
-				    "devices has not ended",
+				    "n%u opens site %u, and operations of n%u on its "
+				    "devices have not ended",
 				    node + 1, n->site, w->op[i].node + 1);
 	s->open_node = (int32_t)node;
 	n->open = true;
@@ -450,7 +450,7 @@ void sim_node_start(struct sim *w, uint32_t node)
 
 	assert(!n->running);
 	if (sim_io_hangs(w, node)) {
-		sim_trace(w, "n%u does not start: a device holds what it was asked for",
+		sim_trace(w, "n%u does not start: a device holds its operations",
 			  node + 1);
 		return;
 	}
@@ -566,7 +566,7 @@ void sim_node_stop(struct sim *w, uint32_t node, uint64_t ns)
 		  (unsigned long long)(ns / SIM_MS));
 }
 
-/* ---- who serves ------------------------------------------------------------------- */
+/* ---- production ------------------------------------------------------------------- */
 
 bool sim_node_serves(const struct sim *w, uint32_t node)
 {

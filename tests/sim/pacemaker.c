@@ -1,7 +1,7 @@
-/* pacemaker.c - a Pacemaker as a client of the members: it fences whom the part with
- * quorum has lost, late, not at the first attempt, or never, and then promotes the node
- * with the best score when nobody serves; sometimes before, sometimes though somebody
- * does, sometimes twice; and gives up.
+/* pacemaker.c - a Pacemaker as a client of the members. It fences nodes that the part with
+ * quorum has lost, late, not at the first attempt, or never. Then it promotes the node with
+ * the best score when no node serves; sometimes before, sometimes though one does, sometimes
+ * twice; and gives up.
  */
 #include <string.h>
 

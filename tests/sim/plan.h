@@ -65,9 +65,9 @@ enum sim_moment {
 	SIM_IN_NEED,    /* nobody serves, and here only a force would help */
 	/* without a cluster */
 	SIM_IN_PROBE,    /* a promotion asks the other site, or prepares its own */
-	SIM_IN_ROLL,     /* it takes what the other site holds beyond its own log */
+	SIM_IN_ROLL,     /* it takes the other site's records beyond its own log */
 	SIM_IN_FROZEN,   /* writes wait for a copy that is gone */
-	SIM_IN_CATCH_UP, /* a copy is sent what it missed, from the log */
+	SIM_IN_CATCH_UP, /* a copy is sent its missed records, from the log */
 	SIM_MOMENTS,
 };
 
@@ -87,7 +87,7 @@ enum sim_world {
 	SIM_MODES, /* near-sync and async too, and changes of the promise */
 };
 
-/* What a run is: drawn from its seed (swarm), or set by a scenario. */
+/* The world of a run: drawn from its seed (swarm), or set by a scenario. */
 struct sim_plan {
 	bool alone; /* `cluster: none`: two sites of one host each, and an operator */
 	uint32_t site_count, hosts[SIM_SITES_MAX], witnesses, disk_count;

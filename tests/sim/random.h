@@ -1,4 +1,4 @@
-/* random.h - xorshift64* (S. Vigna, 2016): what a seed draws. */
+/* random.h - xorshift64* (S. Vigna, 2016): the draws of a seed. */
 #ifndef TESTS_SIM_RANDOM_H
 #define TESTS_SIM_RANDOM_H
 

@@ -16,7 +16,7 @@ struct sim_result {
 void sim_run_plan(uint64_t seed, const struct sim_plan *plan, bool trace,
 		  struct sim_result *result);
 
-/* The same in a process of its own, so that one that aborts is a result too. */
+/* The same in a process of its own, so that an abort is a result too. */
 void sim_run_apart(uint64_t seed, const struct sim_plan *plan, struct sim_result *result);
 
 struct sim_batch {

@@ -14,7 +14,7 @@ struct sim_scenario {
 	const char *name, *what;
 	uint32_t hosts[SIM_SITES_MAX]; /* of each site; 0: no such site */
 	uint32_t witnesses;
-	uint32_t seeds; /* so many orders of what happens at the same time */
+	uint32_t seeds; /* so many orders of simultaneous events */
 	void (*play)(struct sim_scene *s);
 	uint64_t disk_bytes, log_bytes; /* 0: as usual */
 	uint32_t order;                 /* enum config_order */
@@ -35,7 +35,7 @@ extern const struct sim_scenario sim_scenarios_views[], sim_scenarios_promotion[
  * instead of as many as usual, unless 0. `watch`: as in a plan. Returns how many failed, or
  * -1: there is none of that name. */
 int sim_scenario_run(const char *name, bool trace, uint64_t seeds, const char *watch);
-/* Their names and what they are. */
+/* Their names and a line on each. */
 void sim_scenario_list(void);
 
 /* ---- for the plays: scenario_play.c ---- */
@@ -43,7 +43,7 @@ void sim_scenario_list(void);
 struct sim_scene {
 	struct sim *w;
 	const struct sim_scenario *scenario;
-	/* what conditions look at */
+	/* operands of the conditions */
 	uint32_t node, site;
 	uint64_t ballot, sequence, count, id;
 	struct uuid generation;

@@ -74,7 +74,8 @@ static void forced_over_serving(struct sim_scene *s)
 {
 	if (!does(s, 1, CLUSTER_COMMAND_PROMOTE, true))
 		return;
-	EXPECT(s, is_refused(s, s->id), "a force does not override who serves");
+	EXPECT(s, is_refused(s, s->id),
+	       "a force does not override a production that serves");
 }
 
 /* A clean end lets one of them go on without the other, not each. */
@@ -89,7 +90,7 @@ static void clean_end_twice(struct sim_scene *s)
 	EXPECT(s, !is_refused(s, s->id), "the copy is promoted");
 	if (!does(s, 0, CLUSTER_COMMAND_PROMOTE, false))
 		return;
-	EXPECT(s, is_refused(s, s->id), "who had handed over is not");
+	EXPECT(s, is_refused(s, s->id), "a site that had handed over is not");
 }
 
 /* ---- by its records, not by the name of its generation -------------------- */
@@ -389,8 +390,8 @@ const struct sim_scenario sim_scenarios_alone[] = {
 	  "a copy of the same generation that needs a refresh is promoted", PAIR, 4,
 	  .play = behind_copy_promoted, .log_bytes = LOG_BYTES, .alone = true },
 	{ "roll-cut-off",
-	  "the line breaks while a copy takes what production had beyond it", PAIR, 16,
-	  .play = roll_cut_off, .alone = true },
+	  "the line breaks while a copy takes production's records beyond its own", PAIR,
+	  16, .play = roll_cut_off, .alone = true },
 	{ "blank-forced",
 	  "a site without an image is forced, and must not be called UpToDate", PAIR, 2,
 	  .play = inconsistent_forced, .log_bytes = LOG_BYTES, .alone = true },

@@ -56,7 +56,7 @@ static void sent_twice(struct sim_scene *s)
 	EXPECT(s, s->write != NULL && s->write != first,
 	       "it is sent again on another connection");
 	sim_release_all(s->w);
-	UNTIL(s, 5000, sim_told, "that one is answered");
+	UNTIL(s, 5000, sim_told, "the repeated one is answered");
 	s->write = sim_scene_write(s, 0, s->sequence);
 	EXPECT(s, s->write != NULL, "the next write is taken");
 	newest = s->write->number;
@@ -65,7 +65,8 @@ static void sent_twice(struct sim_scene *s)
 	s->read = sim_scene_read(s, 0, s->sequence);
 	EXPECT(s, s->read != NULL, "a read is taken");
 	UNTIL(s, 5000, sim_read_told, "it is answered");
-	EXPECT(s, s->read->shown == newest, "what was sent twice is not written late");
+	EXPECT(s, s->read->shown == newest,
+	       "a write that was sent twice is not written late");
 }
 
 /* ---- flushes at once, and requests that are not done -------------------- */

@@ -8,7 +8,7 @@
 
 #define FOREIGN "of another machine"
 
-/* ---- what is done to them -------------------- */
+/* ---- changes of disks ------------------------ */
 
 static void exchange(struct sim_site *s)
 {
@@ -181,7 +181,7 @@ static void moved(struct sim_scene *s)
 		return;
 	name(&s->w->site[s->site].disk[0], FOREIGN);
 	sim_node_start(s->w, s->site);
-	UNTIL(s, 8000, is_open, "it is known by what is on it");
+	UNTIL(s, 8000, is_open, "it is known by its content");
 	EXPECT(s, strcmp(evidence(s)->identity[0], FOREIGN) == 0,
 	       "and by its new name from now on");
 }

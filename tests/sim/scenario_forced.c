@@ -53,7 +53,7 @@ static bool force_past(struct sim_scene *s, uint32_t writes)
 	sim_machine_reset(s->w, 0);
 	sim_node_start(s->w, 1);
 	s->node = 1;
-	if (!sim_scene_until(s, 5000, sim_agree, "those who are there agree") ||
+	if (!sim_scene_until(s, 5000, sim_agree, "the nodes that are there agree") ||
 	    !sim_scene_until(s, 5000, sim_is_open, "the devices are open there"))
 		return false;
 	s->id = sim_command(s->w, 1, CLUSTER_COMMAND_PROMOTE, true, -1);
@@ -61,7 +61,7 @@ static bool force_past(struct sim_scene *s, uint32_t writes)
 	       sim_scene_expect(s,
 				cluster_view_generation(sim_scene_view(s, 1))->cut <
 					s->sequence,
-				"it lacks what was acknowledged without it") &&
+				"it lacks writes acknowledged without it") &&
 	       sim_scene_writes(s, 1, 1);
 }
 
@@ -71,13 +71,14 @@ static void forced_tail(struct sim_scene *s)
 		return;
 	sim_node_start(s->w, 0);
 	s->node = 0;
-	UNTIL(s, 10000, asks, "who was forced past asks before it undoes its tail");
+	UNTIL(s, 10000, asks,
+	      "the site that was forced past asks before it undoes its tail");
 	WHILE(s, 3000, keeps, "it keeps its tail");
 	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_CONNECT, false, -1);
 	UNTIL(s, 8000, sim_replied, "the command is answered");
 	EXPECT(s, s->w->reply[s->id].exit_status == 1, "connect alone is refused");
 	EXPECT(s, strstr(s->w->reply[s->id].text, "--discard") != NULL,
-	       "the answer says what gives it up");
+	       "the answer names the option that gives it up");
 	WHILE(s, 3000, keeps, "it keeps its tail");
 	if (!sim_scene_give_up(s, 0))
 		return;
@@ -100,7 +101,8 @@ static void forced_long_ago(struct sim_scene *s)
 	       "the force is not listed any more");
 	sim_node_start(s->w, 0);
 	s->node = 0;
-	UNTIL(s, 10000, asks, "who was forced past asks before it undoes its tail");
+	UNTIL(s, 10000, asks,
+	      "the site that was forced past asks before it undoes its tail");
 	WHILE(s, 3000, keeps, "it keeps its tail");
 	if (!sim_scene_give_up(s, 0))
 		return;
@@ -124,7 +126,7 @@ static void forced_tail_promoted(struct sim_scene *s)
 	sim_machine_reset(s->w, 1);
 	sim_node_start(s->w, 0);
 	s->node = 0;
-	UNTIL(s, 5000, sim_agree, "those who are there agree");
+	UNTIL(s, 5000, sim_agree, "the nodes that are there agree");
 	UNTIL(s, 5000, sim_is_open, "its devices are open");
 	WHILE(s, 500, sim_is_uninvited, "it has no promotion score");
 	sim_scene_promote(s, 0);
@@ -145,7 +147,8 @@ static void forced_over_question(struct sim_scene *s)
 		return;
 	sim_node_start(s->w, 0);
 	s->node = 0;
-	UNTIL(s, 10000, asks, "who was forced past asks before it undoes its tail");
+	UNTIL(s, 10000, asks,
+	      "the site that was forced past asks before it undoes its tail");
 	s->id = sim_command(s->w, 1, CLUSTER_COMMAND_DEMOTE, false, -1);
 	UNTIL(s, 8000, sim_replied, "the forced production is demoted");
 	UNTIL(s, 1000, is_over, "the others know it");
@@ -161,13 +164,13 @@ static void forced_over_question(struct sim_scene *s)
 
 const struct sim_scenario sim_scenarios_forced[] = {
 	{ "forced-tail",
-	  "who was forced past comes back with acknowledged writes that no one else has",
+	  "a site that was forced past comes back with acknowledged writes that no other has",
 	  { 1, 1 },
 	  1,
 	  10,
 	  .play = forced_tail },
 	{ "forced-long-ago",
-	  "the same, and so many promotions later that no history lists what it has",
+	  "the same, so many promotions later that no history lists its generation",
 	  { 1, 1 },
 	  1,
 	  10,

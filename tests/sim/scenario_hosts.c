@@ -53,7 +53,7 @@ static void leave_in_order(struct sim_scene *s)
 		sim_node_start(s->w, n);
 	sim_scene_promote(s, 1);
 	sim_scene_promote(s, 2);
-	WHILE(s, 8000, nobody_serves, "who left before decides nothing");
+	WHILE(s, 8000, nobody_serves, "a member that left decides nothing");
 	sim_node_start(s->w, 0);
 	s->node = 0;
 	UNTIL(s, 5000, sim_agree, "they agree when it is back");
@@ -118,7 +118,7 @@ static void leave_and_lose(struct sim_scene *s)
 	s->node = 1;
 	sim_run(s->w, s->w->now_ns + 3 * SIM_S);
 	s->id = sim_promote(s->w, 1, true);
-	UNTIL(s, 15000, sim_serves, "who had handed its vote back is forced");
+	UNTIL(s, 15000, sim_serves, "a member that had handed its vote back is forced");
 }
 
 static bool is_alone(struct sim_scene *s)
@@ -174,9 +174,9 @@ static void all_leave(struct sim_scene *s)
 	UNTIL(s, 5000, sim_serves, "it serves");
 }
 
-/* Its host was fenced once, is back for long and has the disks when its mate starts, by whose
- * clock the fencing is just now: later than all that it hears of the host. Then the host is
- * cut off, and nobody has fenced it this time. */
+/* The host was fenced once, but is back for long and has the disks when its mate starts. By
+ * the mate's clock the fencing is just now: later than all that it hears of the host. Then
+ * the host is cut off, and nobody has fenced it this time. */
 static void older_fencing(struct sim_scene *s)
 {
 	const uint32_t host = (uint32_t)s->w->site[1].open_node, mate = 5 - host;
@@ -226,7 +226,7 @@ static void device_hangs(struct sim_scene *s, uint32_t device)
 	s->write = asked = sim_scene_write(s, 0, 7);
 	EXPECT(s, s->write != NULL, "a write is taken");
 	UNTIL(s, 12000, is_given_up, "production gives its device up");
-	UNTIL(s, 1000, sim_told, "who asked is told");
+	UNTIL(s, 1000, sim_told, "the client is told");
 	UNTIL(s, 3000, copy_is_best, "the copy is the one to promote");
 	s->node = 0;
 	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
@@ -265,9 +265,9 @@ static void late_notice(struct sim_scene *s)
 	WHILE(s, 40000, is_hosted, "a host that is cut off keeps its disks");
 }
 
-/* Its host was fenced once while its mate was down, and is back, and the mate too. Only then
- * another fencer, whose clock is ahead, tells the mate's of that fencing. The host is cut
- * off, nobody has fenced it this time, and the mate's process starts anew. */
+/* The host was fenced once while its mate was down; both are back. Only then another fencer,
+ * whose clock is ahead, tells the mate's of that fencing. The host is cut off, nobody has
+ * fenced it this time, and the mate's process starts anew. */
 static void late_entry(struct sim_scene *s)
 {
 	const uint32_t host = (uint32_t)s->w->site[1].open_node, mate = 5 - host;

@@ -142,7 +142,7 @@ static void stopped_and_full(struct sim_scene *s)
 	for (uint32_t i = 0; i < 1200; i++) {
 		s->write = sim_scene_write(s, 0, SECTOR);
 		EXPECT(s, s->write != NULL, "a write is taken");
-		UNTIL(s, 700, sim_told, "it does not wait for who is out");
+		UNTIL(s, 700, sim_told, "it does not wait for a copy that is out");
 	}
 	sim_node_kill(s->w, 1);
 }

@@ -1,5 +1,4 @@
-/* scenario_log.c - traces of the writelog and of what goes home from it (G1, G8, W1, W4,
- * D8).
+/* scenario_log.c - traces of the writelog and of its records' way home (G1, G8, W1, W4, D8).
  */
 #include <errno.h>
 #include <string.h>
@@ -221,7 +220,7 @@ static void failed_flush(struct sim_scene *s)
 	s->write = sim_scene_write(s, 0, SECTOR);
 	EXPECT(s, s->write != NULL, "the write is taken");
 	EXPECT(s, !writes || sim_scene_flush(s, 0) != NULL, "and a flush");
-	UNTIL(s, 1000, has_detached, "whose log fails gives it up");
+	UNTIL(s, 1000, has_detached, "a site whose log fails gives it up");
 	log->fail = 0;
 	WHILE(s, 1000, has_detached, "and does not go on with it");
 	if (site == 0) {
@@ -288,9 +287,9 @@ static void leftover(struct sim_scene *s)
 		return;
 	m = sim_scene_engine(s, 0);
 	EXPECT(s, mirror_ring_head_position(m->ring) == behind,
-	       "what was left over stands where its log goes on");
+	       "the leftover lies where its log goes on");
 	sim_node_kill(s->w, 0);
-	opens_again(s, "what was left over is no part of the log");
+	opens_again(s, "the leftover is no part of the log");
 }
 
 /* ---- a cache that keeps the newer of two groups -------------------- */
@@ -332,7 +331,7 @@ const struct sim_scenario sim_scenarios_log[] = {
 	  10,
 	  .play = damage },
 	{ "damage-at-end",
-	  "damage at the end of a log, in what is at home",
+	  "damage at the end of a log, in records at home",
 	  { 1, 1 },
 	  1,
 	  10,

@@ -204,7 +204,7 @@ bool sim_scene_give_up(struct sim_scene *s, uint32_t node)
 	s->id = sim_operator(s->w, node, &c);
 	return sim_scene_until(s, 8000, sim_replied, "the command is answered") &&
 	       sim_scene_expect(s, s->w->reply[s->id].exit_status == 0,
-				"what is given up is given up");
+				"the records are given up");
 }
 
 void sim_scene_promote(struct sim_scene *s, uint32_t node)
@@ -216,14 +216,14 @@ void sim_scene_promote(struct sim_scene *s, uint32_t node)
 bool sim_scene_takeover(struct sim_scene *s, uint32_t node)
 {
 	s->node = node;
-	if (!sim_scene_until(s, 5000, sim_agree, "those who are there agree") ||
+	if (!sim_scene_until(s, 5000, sim_agree, "the nodes that are there agree") ||
 	    !sim_scene_until(s, 5000, sim_is_open, "the devices are open there"))
 		return false;
 	sim_scene_promote(s, node);
 	return sim_scene_until(s, 5000, sim_serves, "it serves");
 }
 
-/* ---- what there is -------------------- */
+/* ---- the table ------------------------ */
 
 struct cluster_core *sim_scene_core(struct sim_scene *s, uint32_t node)
 {

@@ -319,7 +319,7 @@ static bool is_over(struct sim_scene *s)
 }
 
 /* It is demoted though its device hangs: acknowledged writes are in a cache. Then the cache
- * loses power. No production is named any more whose process could have restarted. */
+ * loses power. Its process could restart, so the view names it as production no more. */
 static void unclean_end(struct sim_scene *s)
 {
 	sim_node_kill(s->w, 1);
@@ -564,19 +564,19 @@ const struct sim_scenario sim_scenarios_promotion[] = {
 	  10,
 	  .play = behind_copy },
 	{ "tail-past-clean-end",
-	  "an old tail that is longer than what ended cleanly after it",
+	  "an old tail that is longer than the generation that ended cleanly after it",
 	  { 1, 1 },
 	  1,
 	  10,
 	  .play = tail_past_end },
 	{ "overtaken",
-	  "a promotion whose order comes when its site follows a later one already",
+	  "a promotion whose order comes when its site already follows a later one",
 	  { 1, 1 },
 	  1,
 	  20,
 	  .play = overtaken },
 	{ "dead-source",
-	  "a source of a promotion that dies while what another has sent waits for the log",
+	  "a source of a promotion that dies while another one's records wait for the log",
 	  { 1, 1, 1, 1 },
 	  3,
 	  20,

@@ -49,7 +49,7 @@ static void cut_short(struct sim_scene *s)
 	if (power)
 		sim_node_start(s->w, 1);
 	UNTIL(s, 8000, is_dropped, "all above the hold is dropped");
-	EXPECT(s, sim_image_check(s->w, 1, "W6"), "the copy is what it was");
+	EXPECT(s, sim_image_check(s->w, 1, "W6"), "the copy has its old image");
 	sim_part(s->w, 0, true, true);
 }
 
@@ -175,7 +175,7 @@ static void unwritten(struct sim_scene *s)
 	}
 	if (fails) {
 		UNTIL(s, 1000, has_detached,
-		      "whose map cannot be written gives up its log");
+		      "a site that cannot write its map gives up its log");
 		return;
 	}
 	sim_run(s->w, s->w->now_ns + 2 * SIM_S);
@@ -184,7 +184,7 @@ static void unwritten(struct sim_scene *s)
 	UNTIL(s, 1000, has_map, "the map takes over");
 }
 
-/* ---- a cut below what a map stands for -------------------- */
+/* ---- a cut below a map's records -------------------------- */
 
 static bool is_copy(struct sim_scene *s)
 {
@@ -206,7 +206,7 @@ static void forced_back(struct sim_scene *s)
 	s->id = sim_command(s->w, 1, CLUSTER_COMMAND_PROMOTE, true, -1);
 	UNTIL(s, 20000, sim_serves, "it is promoted by force");
 	s->count = history_newest(&sim_scene_engine(s, 1)->sb->history)->cut;
-	EXPECT(s, s->count < s->sequence, "without what it missed");
+	EXPECT(s, s->count < s->sequence, "without the records that it missed");
 	sim_node_start(s->w, 0);
 	if (!sim_scene_give_up(s, 0))
 		return;
@@ -271,7 +271,7 @@ static void slow_hold(struct sim_scene *s)
 	sim_device(s->w, 1, MIRROR_IO_LOG)->slow_ns = 0;
 }
 
-/* ---- what a refresh has brought -------------------- */
+/* ---- records of a refresh -------------------------- */
 
 static bool is_home(struct sim_scene *s)
 {

@@ -103,7 +103,7 @@ static void two_undecided(struct sim_scene *s)
 	s->node = 1;
 	UNTIL(s, 5000, sim_agree, "they agree");
 	EXPECT(s, in_chain(s, 1, &older) && !in_chain(s, 1, &newer),
-	       "what was in effect stays, and the newer view is dropped");
+	       "the view in effect stays, and the newer one is dropped");
 }
 
 /* ---- a view that admits a copy, stored by that copy alone -------------------- */
@@ -267,7 +267,7 @@ static void minority_view(struct sim_scene *s)
 	UNTIL(s, 5000, follows, "production follows the majority");
 	UNTIL(s, 5000, sim_agree, "all agree");
 	EXPECT(s, sim_scene_view(s, 0)->disconnected == 0,
-	       "what the minority stored is dropped");
+	       "the view that the minority stored is dropped");
 }
 
 /* ---- a voter that loses its file -------------------- */
@@ -306,7 +306,7 @@ static void lost_acceptance(struct sim_scene *s)
 	sim_node_start(s->w, 0);
 	s->node = 0;
 	UNTIL(s, 8000, sim_agree, "all agree when the other is back");
-	EXPECT(s, is_put_out(s), "on what was decided");
+	EXPECT(s, is_put_out(s), "on the decided view");
 }
 
 static bool is_together(struct sim_scene *s)
@@ -372,7 +372,7 @@ static void forced_survivor(struct sim_scene *s)
 	UNTIL(s, 8000, sim_replied, "the promotion by force is answered");
 	EXPECT(s, sim_serves(s), "it serves");
 	EXPECT(s, strstr(s->w->reply[s->id].text, "without a majority") != NULL,
-	       "and says what that may mean");
+	       "and says so");
 	if (!sim_scene_writes(s, 0, 5))
 		return;
 	sim_node_start(s->w, 1);

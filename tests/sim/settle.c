@@ -180,7 +180,7 @@ static void help(struct sim *w, uint64_t since_ns)
 	if (w->now_ns < since_ns + CONSENT_NS)
 		return;
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
-		w->site[s].allowed = true; /* check_g6.c sees who makes use of it */
+		w->site[s].allowed = true; /* check_g6.c sees the copies that use it */
 	sim_operator(w, (uint32_t)serving, &c);
 }
 
