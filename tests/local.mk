@@ -163,7 +163,7 @@ tests_unit_test_votes_SOURCES = tests/unit/test_votes.c
 tests_unit_test_view_SOURCES = tests/unit/test_view.c $(members)
 tests_unit_test_voter_format_SOURCES = tests/unit/test_voter_format.c $(members)
 
-# What has to do with agent/.
+# The tests of agent/.
 tests_unit_test_config_LDADD = $(agent_test_libraries)
 tests_unit_test_config_mode_LDADD = $(agent_test_libraries)
 tests_unit_test_control_LDADD = $(agent_test_libraries)

@@ -1,4 +1,4 @@
-"""bench - what compare, count and growth share: the works that a client does, the sides
+"""bench - shared by compare, count and growth: the works that a client does, the sides
 that do them, and one run of fio.
 
 A *side* is something that a client can read and write: fio's arguments for it, and the
@@ -314,11 +314,11 @@ addresses: {{a: "{address_a}:{port_a}", b: "{address_b}:{port_b}"}}
         return process
 
     def within(self, _host):
-        """What a daemon's command begins with."""
+        """The first words of a daemon's command."""
         return []
 
     def status(self, host):
-        """What `hamirror status --json` says."""
+        """The output of `hamirror status --json`."""
         return json.loads(self.run("status", f"{self.mirror}@{host}", "--json"))
 
     def site(self, name):
@@ -381,7 +381,7 @@ class Apart(Hamirror):
 
 
 def measure(side, arguments, size, seconds):
-    """One run of fio (its jobs together), and until what it left is done: operations, IOPS,
+    """One run of fio (its jobs together), until all its writes are home: operations, IOPS,
     latencies in microseconds, the servers' processor time per operation. Where each write
     is followed by a flush, the latency is that of both, at each percentile."""
     before = side.cpu_seconds()

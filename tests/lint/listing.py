@@ -11,7 +11,7 @@ GENERATED_FILES = {"aclocal.m4", "config.log", "config.status", "configure",
 
 
 def _tracked():
-    """What git tracks, or None outside of a clone."""
+    """The files that git tracks, or None outside of a clone."""
     if not os.path.exists(os.path.join(ROOT, ".git")):
         return None
     # Root may build in a clone that belongs to someone else.

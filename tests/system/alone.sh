@@ -17,7 +17,7 @@ export_is_disk() {
 configure() {
 	pair_yaml "" > "$DIR/etc/data.yaml"
 	pair_devices
-	# what is on the first disk is kept, what is on the other is overwritten
+	# data on the first disk is kept, data on the other is overwritten
 	head -c 3M /dev/urandom | dd of="$DIR/db.a" bs=1M seek=5 conv=notrunc status=none
 	head -c 3M /dev/urandom | dd of="$DIR/db.b" bs=1M seek=9 conv=notrunc status=none
 	cp "$DIR/db.a" "$DIR/adopted"
@@ -37,7 +37,7 @@ create_both() {
 	refused "writelog of site lyon" create b --copy-of a
 	run start b
 	run start a
-	# a second daemon is told who is there
+	# a second daemon is told that the first one runs
 	second=$(hamirrord data@a 2>&1) && fail "a second daemon runs"
 	[[ $second == *"process $(daemon_pid a)"* ]] || fail "no process named in: $second"
 }
@@ -55,7 +55,7 @@ test_writes() {
 	write a 0x22 2M 64k
 	write a 0x33 4097k 512
 	reads a 0x11 1M 1M || fail "not read back"
-	# what is answered goes home once the log has proven it
+	# answered writes go home once the log has proven them
 	await 10 export_is_disk || fail "nbdcopy differs"
 	current_again a lyon
 	await 10 images_are_equal || fail "images differ after writes"
@@ -67,14 +67,14 @@ test_switch_over() {
 	run demote a
 	[ "$(field a '' serving)" = False ] || fail "a serves after its demotion"
 	run promote b
-	reads b 0x11 1M 1M || fail "b lost what was written on a"
+	reads b 0x11 1M 1M || fail "b lost writes of a"
 	write b 0x44 6M 1M
 	current_again b paris
 	await 10 images_are_equal || fail "images differ after the switch"
 	run demote b
 	run promote a
 	current_again a lyon
-	reads a 0x44 6M 1M || fail "a lost what was written on b"
+	reads a 0x44 6M 1M || fail "a lost writes of b"
 	say "ok: switched over and back"
 }
 
@@ -126,8 +126,8 @@ test_promoted_together() {
 	say "ok: promoted together, one yields"
 }
 
-# What was written without the copy is not there: by force only, and then nothing of it
-# is undone unasked.
+# Writes made without the copy are not there: a promotion needs force, and then none of
+# them is undone unasked.
 test_nothing_undone_unasked() {
 	run disconnect a lyon
 	write a 0x88 4M 24M
@@ -143,7 +143,7 @@ test_nothing_undone_unasked() {
 	run connect a lyon --discard
 	await 20 is_refreshed_or_level || fail "b does not refresh: $(hamirror why data@b)"
 	current_again b paris
-	await 10 images_are_equal || fail "images differ after what was given up"
+	await 10 images_are_equal || fail "images differ after records were given up"
 	run demote b
 	run promote a
 	current_again a lyon

@@ -1,7 +1,7 @@
 #!/bin/bash
-# days.sh - the bad days of a pair, one after the other. Each must end in a message
-# that names what is wrong and what would help, in the right exit status, and with
-# nothing changed that must not be. `days.sh DAY...` runs only those named.
+# days.sh - the bad days of a pair, one after the other. Each must end in a message that
+# names the fault and the remedy, in the right exit status, and without any change that
+# must not be. `days.sh DAY...` runs only the days named.
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
@@ -29,8 +29,8 @@ says() {
 	[[ $said == *$words* ]] || fail "$*: no '$words' in: $said"
 }
 
-# Host $1 cannot open its devices: the start says why. What is in use may pass: then it
-# runs, and `why` and a promotion say it.
+# Host $1 cannot open its devices, and the start says why. A device in use may become free:
+# so the daemon runs, and `why` and a promotion name the reason.
 does_not_open() {
 	local host=$1 words=$2 before
 	before=$(sums "$DIR/log.$host" "$DIR/db.$host")
@@ -184,7 +184,7 @@ restore() { cp --sparse=always "$DIR/saved.a" "$DIR/log.a"; }
 day_writelog() {
 	local tail head
 	pair_new
-	# what is there stays in the log: lyon lacks it
+	# these writes stay in the log: lyon lacks them
 	run disconnect a
 	write a 0x11 1M 2M
 	refused "process $(daemon_pid a)" create a
@@ -226,7 +226,7 @@ day_writelog() {
 	wait $! 2> /dev/null
 	other_mirrors_log
 
-	# one torn superblock loses nothing, nor does what stands at the very end
+	# one torn superblock loses nothing, nor do bytes at the very end
 	for slot in 0 1; do
 		restore
 		"$vandal" tear "$DIR/log.a" $slot
@@ -241,13 +241,13 @@ day_writelog() {
 	alike
 }
 
-# A scan exits with 0 whatever it explains; damage shows in its words.
+# A scan exits with 0 even over damage; its output shows the damage.
 damage_of() { hamirror scan --log "$1" 2>&1; return 1; }
 
 opens_with_all() {
 	[ -n "$(daemon_pid a)" ] || run start a
 	run promote a
-	reads a 0x11 1M 2M || fail "what was written is gone"
+	reads a 0x11 1M 2M || fail "writes are gone"
 	kill_daemon a
 	run start a
 	run promote a
@@ -348,7 +348,7 @@ day_garbage() {
 day_promote() {
 	local promotion
 	pair_new
-	# the other site hangs: what is called off does not happen later
+	# the other site hangs: a promotion that is called off does not happen later
 	run demote a
 	kill -STOP "$(daemon_pid b)"
 	refused "asking the other site: called off" promote a --wait 1
@@ -452,8 +452,8 @@ day_production_hangs() {
 	await 10 why_says a "--discard" || fail "a does not ask: $(hamirror why data@a)"
 	run connect a lyon --discard
 	current_again b paris
-	reads b 0x61 0 1M || fail "what both had is gone"
-	reads b 0x63 2M 1M || fail "what the new production wrote is gone"
+	reads b 0x61 0 1M || fail "writes that both had are gone"
+	reads b 0x63 2M 1M || fail "writes of the new production are gone"
 	alike
 }
 

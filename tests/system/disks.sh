@@ -1,6 +1,6 @@
 #!/bin/bash
 # disks.sh - disks that change places, are replaced, copied or moved while their site is
-# down: what is not what it was is refused by name, and what is, is taken.
+# down: a disk with other content is refused by name, and one with its own content is taken.
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
@@ -37,8 +37,8 @@ for host in b a; do
 done
 run promote a
 current_again a lyon
-reads a 0x11 0 1M db || fail "db is not what was written: $(cat "$DIR/qemu-io")"
-reads a 0x22 0 1M wal || fail "wal is not what was written: $(cat "$DIR/qemu-io")"
+reads a 0x11 0 1M db || fail "db reads other data: $(cat "$DIR/qemu-io")"
+reads a 0x22 0 1M wal || fail "wal reads other data: $(cat "$DIR/qemu-io")"
 
 # A copy of a file is the same disk, and so is a file by another path. Known by its blocks:
 # by those at home, which no start brings there again.
@@ -47,7 +47,7 @@ run stop b
 cp --sparse=always "$DIR/db.b" "$DIR/x" && mv "$DIR/x" "$DIR/db.b"
 mv "$DIR/wal.b" "$DIR/elsewhere" && ln -s elsewhere "$DIR/wal.b"
 [[ $(hamirror scan data@b) == *"disk     db: "*"; file:"*", known by "*" blocks"* ]] ||
-	fail "scan does not say by what db is known: $(hamirror scan data@b)"
+	fail "scan does not say how db is known: $(hamirror scan data@b)"
 run start b
 current_again a lyon
 event_says b rule=disk-moved || fail "no event says that db is another file"
@@ -55,7 +55,8 @@ await 20 is_home b lyon || fail "b does not bring all home: $(field b lyon marks
 run stop b
 mv "$DIR/elsewhere" "$DIR/wal.b"
 
-# One is blank: refused, and mended once that is said. What is open cannot be accepted.
+# One is blank: it is refused, and refreshed once it is accepted. An open one cannot be
+# accepted.
 blank "$DIR/db.b"
 refused "blocks that were brought home are not there" start b
 refused "has no disk \"dbb\"" accept b dbb
@@ -80,7 +81,7 @@ await 20 is_home a paris || fail "a does not bring all home"
 run demote b
 alike
 
-# What an operator accepts counts.
+# An operator's word counts.
 dd if=/dev/zero of="$DIR/db.a" bs=4096 count=1 seek=3 conv=notrunc status=none
 cp "$DIR/db.a" "$DIR/x" && mv "$DIR/x" "$DIR/db.a"
 dd if=/dev/urandom of="$DIR/db.a" bs=1M count=16 conv=notrunc status=none

@@ -1,7 +1,7 @@
 #!/bin/bash
 # examples.sh - the configurations of crm-examples/, applied as they are: each must
 # bring the file system up where the mirror is promoted, follow a switch, and serve
-# what was written before.
+# the data written before.
 set -u
 # shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
@@ -20,7 +20,7 @@ expect_up() {
 	say "$1: up on $primary"
 }
 
-# A planned switch to another host: what was written goes with it.
+# A planned switch to another host: the data goes with it.
 expect_switch() {
 	local before=$primary mark=$1.$$
 	node "$primary" sh -c "echo $mark > /srv/db/mark"
@@ -31,7 +31,7 @@ expect_switch() {
 	node "$primary" pcs node unstandby "$before" > /dev/null 2>&1 || fail "pcs node unstandby"
 }
 
-# Stop what the example made and take the configuration from before it.
+# Stop the example's resources and restore the configuration from before it.
 remove() {
 	node n1 sh -e > "$LAB/remove.out" 2>&1 <<-END ||
 	crm_resource --resource service --meta -p target-role -v Stopped

@@ -37,7 +37,7 @@ small_site() {
 	write a 0 0 4k
 	current_again a lyon
 	stop_all
-	# all zeroes, so far: nothing is missed of what goes
+	# all zeroes so far, so the hole loses nothing
 	fallocate --punch-hole --offset 0 --length "${DISK_MIB}MiB" "$disk" ||
 		fail "no hole in $disk"
 	mount -o "remount,size=${2}M" "$mounted" || fail "the file system stays large"
@@ -92,7 +92,7 @@ day_copy_fails() {
 	writer=$!
 	await 20 why_says b "disk db ($DIR/small/disk)" ||
 		fail "b does not say: $(hamirror why data@b)"
-	why_says b "failed: " || fail "b does not say what: $(hamirror why data@b)"
+	why_says b "failed: " || fail "b does not name it: $(hamirror why data@b)"
 	run disconnect a lyon
 	wait $writer || fail "production failed too: $(cat "$DIR/frozen")"
 	reads a 0x74 0 8M || fail "production lost something"
@@ -118,8 +118,8 @@ day_production_is_full() {
 	reads b 0x72 0 1M || fail "a flushed write is gone"
 	mount -o remount,size=64M "$mounted"
 	run start a
-	# What a alone has logged and never answered is given up when that is said. Where the
-	# disk failed after b had all of the log, there is nothing to give up.
+	# a gives up records that it alone has logged and never answered when it is told so.
+	# Where the disk failed after b had all of the log, there is nothing to give up.
 	await 20 asks_or_is_current || fail "a neither asks nor is mirrored: $(hamirror why data@a)"
 	! why_says a "--discard" || run connect a lyon --discard
 	current_again b paris
@@ -143,7 +143,7 @@ event_comes() {
 holds() { hamirror scan --log "$DIR/log.b" --json | grep -q '"hold": *true'; }
 
 # The copy is away under I/O until the tracking map takes over; it returns, and is killed
-# amid its refresh until that has been seen once: its disk is what it was (G6). Left
+# amid its refresh until we have seen that once: its disk has its old image (G6). Left
 # alone the refresh ends, and the disks are equal.
 day_bypass() {
 	local DISK_MIB=128 LOG_MIB=64 round writer events cut=''

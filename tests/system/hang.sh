@@ -1,7 +1,7 @@
 #!/bin/bash
 # hang.sh - the days on which a device of a pair does not answer: production's writelog or
 # disk, or the copy's. The device is a loop device on a FUSE file whose server is stopped:
-# what it was asked for ends when the server goes on. `hang.sh DAY...` runs only those named.
+# its requests end when the server goes on. `hang.sh DAY...` runs only the days named.
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
@@ -60,8 +60,8 @@ has_failed() { [ "$(field "$1" '' device_failed)" != None ]; }
 
 # ---- production ------------------------------------------------------------------------
 
-# Named after seconds, then given up; who writes gets an error; demote and stop end in
-# their time and name it; when it answers the site is as it was.
+# The device is named after seconds, then given up; the writer gets an error; demote and stop
+# end in their time and name it; when it answers the site is as it was.
 production() {
 	local before daemon
 	hang_pair "$1"
@@ -71,7 +71,7 @@ production() {
 	await 10 why_says a "$2" || fail "why does not name it: $(hamirror why data@a)"
 	why_says a "hangs: a " || fail "why does not say that it hangs: $(hamirror why data@a)"
 	await 10 has_failed a || fail "it is not given up"
-	await 10 writer_has_ended || fail "who writes is not told"
+	await 10 writer_has_ended || fail "the writer is not told"
 	before=$SECONDS
 	run demote a
 	[ $((SECONDS - before)) -lt 5 ] || fail "the demotion waits for the device"
@@ -83,7 +83,7 @@ production() {
 	run start a
 	run promote a
 	current_again a lyon
-	reads a 0x11 512k 512k || fail "what was acknowledged is not there"
+	reads a 0x11 512k 512k || fail "acknowledged data is not there"
 	device_end
 }
 day_production_disk() { production db.a "disk db ($DIR/db.a)"; }

@@ -1,8 +1,8 @@
 #!/bin/bash
 # kill.sh - production and copy are killed at random instants under load, again and
-# again: every acknowledged record is there afterwards, wherever production is then.
-# KILLS rounds (12), SEED of the random choices. A client of its own judges after each
-# break what is there (nbd_records.c); at the end both disks must be alike.
+# again: every acknowledged record is there afterwards, at either site.
+# KILLS rounds (12), SEED of the random choices. A client of its own judges the records
+# after each break (nbd_records.c); at the end both disks must be alike.
 set -u
 # The log holds all that is written while a site is away.
 LOG_MIB=${LOG_MIB:-128}
@@ -43,7 +43,7 @@ random_instant() {
 
 swap() { local was=$production; production=$copy copy=$was; }
 
-# A production that was left out by force asks before it gives up what it had logged.
+# A production that was left out by force asks before it gives up its own records.
 is_current_again() {
 	is_current $production "$(site_name $copy)" && return
 	[ -z "$forced" ] || [[ $(hamirror why "data@$copy") != *"--discard"* ]] ||
@@ -132,7 +132,7 @@ forced= # by the last round
 ways=(production_comes_back copy_comes_back other_side_takes_over copy_is_put_out both_die
 	other_side_takes_over_gently killed_twice copy_killed_twice)
 for ((round = 0; round < KILLS; round++)); do
-	# each way once, in turn, then whatever comes
+	# each way once, in turn, then any of them
 	way=${ways[round < ${#ways[@]} ? round : RANDOM % ${#ways[@]}]}
 	random_instant
 	started=${EPOCHREALTIME/./}

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# lab.sh - what the drill and the system tests share; to be sourced.
+# lab.sh - shared by the drill and the system tests; to be sourced.
 #
 # A lab of five nodes: sites paris (n1 n2) and lyon (n3 n4), witness n5, with the
 # project installed as `make install` does it. The build directory is $BUILD.
@@ -70,7 +70,7 @@ lab_begin() {
 	lab_start
 }
 
-# Ends the lab. What a failure left to be read goes to $LOGS.
+# Ends the lab. Remains of a failure that are worth reading go to $LOGS.
 lab_end() {
 	local status=$?
 	trap - EXIT
@@ -139,7 +139,7 @@ run() {
 		fail "$on: hamirror $command data $*: $said"
 }
 
-# ---- what is ----------------------------------------------------------------------
+# ---- state -------------------------------------------------------------------------
 
 # The first node that is up.
 any_node() {

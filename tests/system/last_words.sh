@@ -1,7 +1,7 @@
 #!/bin/bash
-# last_words.sh - the days on which a daemon of a pair ends: what it leaves, and what status
-# and `why` say of it, before and after the next start. `last_words.sh DAY...` runs only
-# those named.
+# last_words.sh - the days on which a daemon of a pair ends: its last words, and how status
+# and `why` report them, before and after the next start. `last_words.sh DAY...` runs only
+# the days named.
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
@@ -72,11 +72,11 @@ day_aborted() {
 	is_told died "Aborted (SIGABRT), sent by process $$"
 	why_says a "$(words) tells more" || fail "why does not tell: $(hamirror why data@a)"
 	run promote a --force
-	reads a 0x21 0 1M || fail "what was written is not read"
+	reads a 0x21 0 1M || fail "written data is not read"
 	run stop a
 }
 
-# What a thread of its own does wrong ends it likewise.
+# A fault in a thread of its own ends it likewise.
 day_segmentation_fault() {
 	begin
 	die_by -SEGV

@@ -1,6 +1,6 @@
 #!/bin/bash
 # limits.sh - as many clients, disks and files as a configuration has room for, and one
-# more: who is refused is told so, and so is the operator; devices have places of their
+# more: a refused client is told so, and so is the operator; devices have places of their
 # own.
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
@@ -14,7 +14,7 @@ DISK_MIB=1 COPY_TIMEOUT=20000
 
 pair_cleanup() { rm -f "$DIR/hold"; }
 
-# $1 clients of disk d0 at once, kept until `let_go`. What they heard is in $DIR/held.
+# $1 clients of disk d0 at once, kept until `let_go`. Their replies are in $DIR/held.
 hold() {
 	rm -f "$DIR/hold" "$DIR/held"
 	mkfifo "$DIR/hold"
@@ -45,7 +45,7 @@ test_clients() {
 	hold $((most + 3))
 	grep -qx "held $most" "$DIR/held" || fail "not $most clients: $(cat "$DIR/held")"
 	[ "$(grep -c "^refused 0x80000002 all $most places" "$DIR/held")" = 3 ] ||
-		fail "who is refused is not told so: $(cat "$DIR/held")"
+		fail "a refused client is not told so: $(cat "$DIR/held")"
 	event_says a "all $most places for NBD clients are taken" || fail "no event"
 	event_says a "rule=clients-full" || fail "no rule"
 	why_says a "NBD clients are refused, 3 so far" || fail "why: $(hamirror why data@a)"

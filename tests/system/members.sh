@@ -119,10 +119,10 @@ echo "ok: five members, lyon current, $(acknowledged) records"
 refused "n1 serves" n3 promote --force
 refused "n1 serves" n2 promote
 refused "witness" n5 promote
-echo "ok: no second production, whoever asks"
+echo "ok: no second production for any node that asks"
 
-# A stopped production process: the node is alive, so the members hear nothing but
-# that no lease is renewed. Another is promoted; what wakes up answers nothing more.
+# A stopped production process: the node is alive, so the members notice only that no lease
+# is renewed. Another is promoted; the old one answers nothing more when it wakes up.
 signal n1 STOP
 refused "n1 serves" n3 promote
 promote_after n3
@@ -179,7 +179,7 @@ for n in $NODES; do run $n stop; done
 cmp "$LAB/site/paris/data-db" "$LAB/site/lyon/data-db" || fail "the disks differ"
 echo "ok: stopped, the disks are equal"
 
-# A host whose site has no writelog yet: it says so, and what makes one.
+# A host whose site has no writelog yet: it says so, and names the command that makes one.
 truncate -s 0 "$LAB/site/lyon/data-log"
 truncate -s 128M "$LAB/site/lyon/data-log"
 for n in n1 n3 n5; do run $n start; done
@@ -194,7 +194,7 @@ run n3 start
 await_current n1 lyon
 echo "ok: a site without a writelog was told of, made and filled"
 
-# A host whose disk is not that of its site's host may not take over.
+# A host whose disk differs from that of its site's host may not take over.
 node n2 sh -c 'truncate -s 8M /srv/small && mount --bind /srv/small /srv/site/data-db' ||
 	fail "no other disk for n2"
 run n2 start

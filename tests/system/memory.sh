@@ -1,7 +1,7 @@
 #!/bin/bash
-# memory.sh - what the kernel does not give a daemon for the day on which memory is short, as
-# in a container: told in the event log and the status, and in `why` while a device stands,
-# which it does only where the configuration allows that. (What comes of it is for the guests.)
+# memory.sh - a kernel, as in a container, that refuses a daemon its reserves for short
+# memory. The event log and the status say so, and `why` while a device exists, which it does
+# only where the configuration allows that. (The guests test the effects.)
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
@@ -10,8 +10,8 @@ pair_begin setpriv nbdfuse fio
 [ "$(id -u)" = 0 ] || skip "capabilities are taken away from root here"
 [ -w /dev/fuse ] || skip "no /dev/fuse here"
 
-# hamirror start of host $1 without the capabilities that are needed. What it may lock is
-# less than it has, and enough for io_uring.
+# hamirror start of host $1 without the capabilities that are needed. Its limit of locked
+# memory is below its size, and enough for io_uring.
 start_bare() {
 	local limit
 	limit=$(ulimit -l)
@@ -77,8 +77,8 @@ day_refused() {
 	stop_all
 }
 
-# What a production's writes go through is in memory before the first of them: nothing but a
-# client's connection costs a page then. (The ring's index does, one in some thousand writes.)
+# All memory of production's writes is there before the first of them: then only a client's
+# connection costs a page. (The ring's index does, one in some thousand writes.)
 day_without_new_pages() {
 	local pid before count
 	pair_new

@@ -2,7 +2,7 @@
 # nbd_clients.sh - real NBD clients: nbdinfo, nbdcopy, qemu-io, qemu-img, fio.
 #
 #   nbd_clients.sh                 over disks of memory, then over a pair of hamirrord
-#   nbd_clients.sh SOCKET [DISK]   over what listens there; the disk is overwritten
+#   nbd_clients.sh SOCKET [DISK]   over the server that listens there; it overwrites the disk
 set -u
 # shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
@@ -39,7 +39,7 @@ trap 'exit 130' INT TERM HUP
 
 use() { SOCKET=$1 DISK=$2 URI="nbd+unix:///$2?socket=$1"; }
 
-# Run a client, quietly; what it says is shown when it fails.
+# Run a client, quietly; its output is shown when it fails.
 client() {
 	timeout 300 "$@" > "$DIR/said" 2>&1 || { cat "$DIR/said" >&2; fail "$*"; }
 }
@@ -69,7 +69,7 @@ test_copy() {
 	say "ok: nbdcopy both ways"
 }
 
-# Any offset and length; whoever shares a sector keeps his bytes.
+# Any offset and length; clients that share a sector each keep their bytes.
 test_unaligned() {
 	client qemu-io -f raw \
 		-c "write -P 0x11 0 64k" -c "write -P 0x22 100 5000" \
@@ -131,7 +131,7 @@ all_clients() {
 	test_killed_client
 }
 
-# ---- what they talk to ------------------------------------------------------------------
+# ---- the servers --------------------------------------------------------------------------
 
 over_memory() {
 	local server=$BUILD/tests/system/nbd_memory
@@ -188,9 +188,9 @@ over_pair() {
 	run demote data@a
 	run stop data@a
 	run stop data@b
-	cmp "$DIR/back" "$DIR/db.a" || fail "the disk is not what clients saw"
-	cmp "$DIR/db.a" "$DIR/db.b" || fail "the copy is not what production is"
-	say "ok: both disks are what clients saw"
+	cmp "$DIR/back" "$DIR/db.a" || fail "the disk differs from the data that clients saw"
+	cmp "$DIR/db.a" "$DIR/db.b" || fail "the copy differs from production"
+	say "ok: both disks hold the data that clients saw"
 }
 
 if [ $# -gt 0 ]; then

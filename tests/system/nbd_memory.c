@@ -1,6 +1,6 @@
 /* nbd_memory.c - serve two disks of memory over NBD with hamirrord's front-end and
- * I/O thread: `nbd_memory SOCKET MIB`, until standard input ends. At the end it says
- * what that cost: system calls of the I/O thread. */
+ * I/O thread: `nbd_memory SOCKET MIB`, until standard input ends. At the end it prints
+ * the cost: system calls of the I/O thread. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

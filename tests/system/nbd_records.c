@@ -1,5 +1,5 @@
-/* nbd_records.c - a client that notes, outside of all that may be lost, what was
- * acknowledged to it, and looks for it again after every break.
+/* nbd_records.c - a client that notes, outside of all that may be lost, the writes that
+ * were acknowledged to it, and looks for them again after every break.
  *
  *   nbd_records PROGRESS SEED URI...
  *
@@ -8,9 +8,9 @@
  * connection breaks, all end; the next URI that answers is read through and judged,
  * then the writing goes on. PROGRESS is a file with one line of figures, written anew
  * all the time. TERM ends it: what is in flight is awaited for some seconds, everything
- * is judged once more. It exits with 1, at once, when something is not as promised.
- *
- * What a sector may hold. One clock counts events: every request has the moment of its
+ * all the time. TERM ends it: requests in flight are awaited for some seconds, then all
+ * records are judged once more. It exits with 1, at once, when a promise is broken.
+ * The legal values of a sector. One clock counts events: every request has the moment of its
  * start, and, once it was answered, that of its end. The value of write v is right
  * where no write w, answered with success, began after v's end: v was over then. A
  * write that was never answered has no end, so it is right until something was read:
@@ -49,7 +49,7 @@ struct write {
 	uint32_t first, count;
 };
 
-/* What must not be overtaken in a sector: a value is right when its end is later. */
+/* A sector's bound that must not be overtaken: a value is right when its end is later. */
 struct sector {
 	_Atomic uint64_t floor; /* latest start of an answered write */
 	uint64_t seen;          /* value that the last judgement found, ... */
@@ -126,7 +126,7 @@ __attribute__((format(printf, 1, 2), noreturn)) static void lost(const char *for
 	_exit(1);
 }
 
-/* ---- what a sector holds ------------------------------------------------------- */
+/* ---- values of a sector -------------------------------------------------------- */
 
 static void fill(uint64_t *word, uint64_t number, uint32_t sector)
 {
@@ -151,8 +151,9 @@ static uint64_t value_of(const uint64_t *word, uint32_t sector, const char *when
 	if (memcmp(word, expected, sizeof expected) != 0 ||
 	    word[0] >= atomic_load(&write_count) || sector < w->first ||
 	    sector >= w->first + w->count)
-		lost("%s: sector %u holds what was never written: %016llx %016llx", when,
-		     sector, (unsigned long long)word[0], (unsigned long long)word[1]);
+		lost("%s: sector %u holds a value that was never written: %016llx %016llx",
+		     when, sector, (unsigned long long)word[0],
+		     (unsigned long long)word[1]);
 	return word[0];
 }
 
@@ -272,7 +273,7 @@ static void answer_write(struct request *r)
 	atomic_fetch_add(&answered, 1);
 }
 
-/* Whoever reads a value may rely on it from then on. */
+/* A value that was read may be relied on from then on. */
 static void answer_read(struct request *r)
 {
 	for (uint32_t i = 0; i < r->count; i++) {

@@ -1,6 +1,6 @@
 #!/bin/bash
 # ocf.sh - the resource agent by hand in real nodes: each action in both roles with its
-# exit code; then ocf-tester, and what pcs and crmsh make of it.
+# exit code; then ocf-tester, and the agent's metadata as pcs and crmsh show it.
 set -u
 # shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
@@ -13,7 +13,7 @@ wrong=0
 complain() { printf 'FAILED: %s\n' "$*"; wrong=$((wrong + 1)); }
 
 # Run action $2 on node $1, with parameters $4..., as Pacemaker does; expect exit code $3.
-# What it says goes to `said`.
+# Its output goes to `said`.
 agent() {
 	local node=$1 action=$2 expected=$3 status; shift 3
 	[ $# -gt 0 ] || set -- OCF_RESKEY_mirror=data
@@ -54,8 +54,8 @@ kill_daemon() {
 		done' || fail "no daemon to kill on $1"
 }
 
-# The cluster's commands take $SLOW seconds longer while /run/slow says so, and note what
-# is pushed: laid over the nodes before they start.
+# The cluster's commands take $SLOW seconds longer while /run/slow says so, and note the
+# values that are pushed: laid over the nodes before they start.
 lay_slow_commands() {
 	local command
 	mkdir -p "$LAB/tree/usr/sbin"
@@ -125,7 +125,7 @@ test_unpromoted() {
 test_promoted() {
 	agent n1 promote $SUCCESS
 	agent n1 monitor $RUNNING_PROMOTED
-	# shellcheck disable=SC2016 # only who may lower it can be asked for it
+	# shellcheck disable=SC2016 # only a process that may lower it can be asked for it
 	node n1 sh -c '(echo -1000 > /proc/self/oom_score_adj) 2> /dev/null || exit 0
 		for p in /proc/[0-9]*; do
 		case $(cat "$p/comm" 2> /dev/null) in hamirrord | nbdfuse)
@@ -147,12 +147,13 @@ test_promoted() {
 	expect_attribute n1 hamirror-data-state ""
 }
 
-# What the cluster refuses for a while is published again, without an event or a monitor.
+# A value that the cluster refuses for a while is published again, without an event or a
+# monitor.
 test_refusing_cluster() {
 	agent n1 start $SUCCESS
 	node n1 touch /run/refusing
 	agent n1 promote $SUCCESS
-	await 10 is_asked_again || fail "n1: what was refused is not published again"
+	await 10 is_asked_again || fail "n1: a refused value is not published again"
 	node n1 rm /run/refusing
 	await 10 attribute_is n1 master-data 10000 || complain "n1: no score of production"
 	agent n1 stop $SUCCESS
@@ -161,8 +162,8 @@ test_refusing_cluster() {
 # Many more times than there are events of a promotion.
 is_asked_again() { [ "$(node n1 sh -c 'wc -l < /run/refusing')" -gt 60 ]; }
 
-# What is published slowly delays no judgement, and what was asked before a promotion
-# judges nothing after it.
+# A slow publication delays no judgement, and an answer from before a promotion judges
+# nothing after it.
 test_slow_cluster() {
 	agent n1 start $SUCCESS
 	node n1 sh -c 'echo 2 > /run/slow'
@@ -186,7 +187,7 @@ kill_attribute_daemon() {
 	done'
 }
 
-# The cluster forgets what it was told when a daemon of its own dies.
+# The cluster forgets the values when a daemon of its own dies.
 test_forgetful_cluster() {
 	agent n1 start $SUCCESS
 	agent n1 promote $SUCCESS
@@ -297,7 +298,8 @@ test_tools() {
 	say "ocf-tester, pcs, crmsh and crm_resource accept it"
 }
 
-# Who works by hand while Pacemaker manages nothing is left alone; else it is told.
+# The agent pushes nothing while Pacemaker manages nothing; otherwise it reports commands by
+# hand.
 test_by_hand() {
 	local promoted
 	fencing_create > /dev/null 2>&1 # without, Pacemaker promotes nothing

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# pair.sh - what the tests of a pair share: two sites without a cluster, both on this
+# pair.sh - shared by the tests of a pair: two sites without a cluster, both on this
 # machine, hosts a (paris) and b (lyon); to be sourced. $DIR holds everything.
 # shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lab.sh"
@@ -11,7 +11,7 @@ ATTACH=none COPY_TIMEOUT=2000 MEMORY=64M UNPROTECTED=allowed # as in a container
 
 daemon_pid() { cat "$DIR/run/data@$1/pid" 2> /dev/null; }
 
-# A new folder, and what runs in it ends with this test. $@: further commands needed.
+# A new folder; its processes end with this test. $@: further commands needed.
 pair_begin() {
 	local tool
 	for tool in qemu-io cmp python3 "$@"; do
@@ -97,7 +97,7 @@ pair_devices() {
 	truncate -s "${LOG_MIB}M" "$DIR/log.a" "$DIR/log.b"
 }
 
-# What an earlier pair left but its devices.
+# Remove all that an earlier pair left but its devices.
 pair_clean() { rm -rf "$DIR/state" "$DIR/run" "$DIR/log" "$DIR/progress"; }
 
 # A pair that is made, a promoted and b current.
@@ -125,7 +125,7 @@ is_home() { field "$1" "$2" marks | grep -q "'logged': \([0-9]*\),.*'home': \1}"
 
 # ---- verbs --------------------------------------------------------------------------
 
-# hamirror COMMAND data@HOST ...: must succeed. What it says is in $said.
+# hamirror COMMAND data@HOST ...: must succeed. Its output is in $said.
 run() {
 	local command=$1 host=$2 status; shift 2
 	said=$(hamirror "$command" "data@$host" "$@" 2>&1)
@@ -142,7 +142,7 @@ refused() {
 	[[ $said == *$words* ]] || fail "hamirror $command data@$host $*: no '$words' in: $said"
 }
 
-# Is $2 in what `why` of host $1 says?
+# Is $2 in the output of `why` at host $1?
 why_says() { hamirror why "data@$1" 2>&1 | grep -qF -- "$2"; }
 # ... and not: `why` answers, and says other things.
 why_lacks() { said=$(hamirror why "data@$1" 2>&1) && [ -n "$said" ] && [[ $said != *"$2"* ]]; }
@@ -191,8 +191,8 @@ is_frozen() { [ "$(field a '' frozen)" = True ]; }
 serves() { [ "$(field "$1" '' serving)" = True ]; }
 images_are_equal() { cmp -s "$DIR/db.a" "$DIR/db.b"; }
 
-# Both sites say the same of every site, as far as each knows; where not, what differs
-# is said.
+# Both sites report the same of every site, as far as each knows; otherwise the differences
+# are printed.
 agree() {
 	local host status
 	: > "$DIR/agree"
@@ -217,7 +217,7 @@ stop_all() {
 		[ -z "$(daemon_pid $host)" ] || run stop $host
 	done
 }
-# Whatever state a test left: both end, hard.
+# End both, hard, in any state.
 kill_all() {
 	local host
 	for host in a b; do
@@ -225,7 +225,8 @@ kill_all() {
 	done
 }
 
-# They agree, and so do their disks, once all is home: what is not at a stop stays in the log.
+# They agree, and so do their disks once all is home: records not home at a stop stay in the
+# log.
 alike() {
 	local disk
 	agree_soon

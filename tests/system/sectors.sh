@@ -1,6 +1,6 @@
 #!/bin/bash
 # sectors.sh - disks whose sectors are larger than 512 bytes at one site: the device has
-# the larger ones, whichever site serves it.
+# the larger ones, at both sites.
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# service.sh - the systemd unit: systemd finds nothing wrong in it, and what it says of
-# the daemon is so: its command line, readiness, the end, exit codes, names.
+# service.sh - the systemd unit: systemd finds nothing wrong in it, and it describes the
+# daemon as it is: its command line, readiness, the end, exit codes, names.
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
@@ -25,7 +25,7 @@ test_verify() {
 	say "ok: systemd-analyze finds nothing"
 }
 
-# The command of instance $1 under a socket for notifications: what it told goes to
+# The command of instance $1 under a socket for notifications: its messages go to
 # $DIR/told, its exit status to $DIR/status.
 run_service() {
 	rm -f "$DIR/told" "$DIR/status"
@@ -61,7 +61,7 @@ ends_with() {
 
 prevents_restart() { [[ " $(setting RestartPreventExitStatus) " == *" $1 "* ]]; }
 
-# Nothing in it takes away what the daemon asks for when memory is short.
+# The unit takes away nothing that the daemon asks for when memory is short.
 test_memory() {
 	[ "$(setting LimitMEMLOCK)" = infinity ] || fail "memory cannot be locked"
 	[ "$(setting OOMScoreAdjust)" = -1000 ] || fail "it may be killed for memory"
@@ -99,7 +99,7 @@ test_refused() {
 	say "ok: a refusal is told by its exit status, and not tried again"
 }
 
-# A witness whose corosync is not there yet: tried again for as long as it takes.
+# A witness whose corosync is not there yet tries again for as long as it takes.
 test_tried_again() {
 	if pgrep -x corosync > /dev/null; then
 		say "SKIP: corosync runs on this machine"
@@ -111,7 +111,7 @@ test_tried_again() {
 	run_service my-data
 	ends_with 75
 	grep -qi corosync "$DIR/service" || fail "no reason: $(cat "$DIR/service")"
-	! prevents_restart 75 || fail "what passes would not be tried again"
+	! prevents_restart 75 || fail "a passing failure would not be tried again"
 	[ "$(setting StartLimitIntervalSec)" = 0 ] || fail "it would be given up after some tries"
 	say "ok: without corosync it ends with 75 and is tried again"
 }

@@ -26,7 +26,7 @@ test_drain() {
 		fail "the status names others"
 	kill_daemon a
 	run promote b
-	reads b 0x21 0 48M || fail "b lacks what was written on a"
+	reads b 0x21 0 48M || fail "b lacks writes of a"
 	run start a
 	current_again b paris
 	say "ok: a demote drains to a copy that catches up"
@@ -59,7 +59,7 @@ moved() {
 	[[ $said =~ \"stall_ms\":\ ?([0-9]+) ]] || fail "no stall in: $said"
 	serves "$3" || fail "$3 does not serve: $said"
 	! serves "$1" || fail "$1 serves still"
-	reads "$3" 0x31 0 64k || fail "$3 lacks what was written"
+	reads "$3" 0x31 0 64k || fail "$3 lacks writes"
 	say "ok: $1 to $3, no write for ${BASH_REMATCH[1]} ms"
 }
 
@@ -80,7 +80,7 @@ test_catches_up() {
 	run connect a lyon
 	await 20 is_linked a lyon || fail "lyon has no link"
 	run switch a lyon
-	reads b 0x32 0 48M || fail "b lacks what was written on a"
+	reads b 0x32 0 48M || fail "b lacks writes of a"
 	current_again b paris
 	run switch b paris
 	current_again a lyon

@@ -33,8 +33,8 @@ test_smallest() {
 	say "ok: a log of 2 MiB; $(xargs < "$DIR/progress")"
 }
 
-# What the copy misses does not fit into its log: it keeps its image until the operator
-# consents.
+# The extents that the copy misses do not fit into its log: it keeps its image until the
+# operator consents.
 test_bypass() {
 	local before
 	LOG_MIB=4
