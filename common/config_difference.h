@@ -14,7 +14,7 @@
 
 /* "A has KEY: VALUE, B VALUE" in `text`, of the first line in which `theirs` and `own`
  * differ; `a` names the owner of `theirs`, `b` that of `own`. Both may be cut off, and
- * `theirs` may hold any bytes: what does not print becomes "?". */
+ * `theirs` may hold any bytes: unprintable ones become "?". */
 void config_difference(const char *a, const char *theirs, const char *b, const char *own,
 		       char *text, size_t size);
 

@@ -1,6 +1,6 @@
 /* fact.h - facts: reports of the I/O side to the members' side. The mirror core emits
  * facts; agent/node.c carries them to the cluster core. They answer orders
- * (common/order.h) or report what happened unasked. */
+ * (common/order.h) or report events that nobody ordered. */
 #ifndef COMMON_FACT_H
 #define COMMON_FACT_H
 

@@ -1,4 +1,4 @@
-# What both cores need. Pure: no I/O, no clock.
+# Shared by both cores. Pure: no I/O, no clock.
 noinst_LTLIBRARIES += libcommon.la
 libcommon_la_SOURCES = \
 	common/bytes.h \

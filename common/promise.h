@@ -1,4 +1,4 @@
-/* promise.h - what an answered write has behind it: the mode, and the bound of near-sync.
+/* promise.h - the promise of an answered write: the mode, and the bound of near-sync.
  *
  *   mode       records    ms
  *   sync       0          0           no copy that is waited for lacks anything
@@ -42,7 +42,7 @@ static inline struct promise promise_make(uint32_t mode, uint32_t records, uint3
 	return p;
 }
 
-/* What the file asks for. */
+/* The promise that the file asks for. */
 static inline struct promise promise_of_config(const struct config *config)
 {
 	return promise_make(config->mode, config->near_sync_records,
@@ -60,7 +60,7 @@ static inline bool promise_covers(const struct promise *a, const struct promise 
 	return a->mode <= b->mode && a->records <= b->records && a->ms <= b->ms;
 }
 
-/* What satisfies this satisfies both. */
+/* A promise that satisfies this one satisfies both. */
 static inline struct promise promise_strictest(const struct promise *a,
 					       const struct promise *b)
 {

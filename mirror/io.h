@@ -17,7 +17,7 @@ enum mirror_io_op {
 	MIRROR_IO_WRITE,
 	MIRROR_IO_ZERO,       /* the extent reads as zeroes afterwards */
 	MIRROR_IO_TRIM,       /* as ZERO, and may deallocate */
-	MIRROR_IO_FLUSH,      /* fdatasync: what was completed before is stable */
+	MIRROR_IO_FLUSH,      /* fdatasync: operations completed before are stable */
 };
 
 #define MIRROR_IO_LOG UINT32_MAX       /* `device` of the writelog */
@@ -33,8 +33,8 @@ struct mirror_io {
 	struct iovec *iov;                 /* aligned to 512 (log: 4096) */
 	uint32_t iov_count;                /* at most MIRROR_IO_IOV_MAX */
 	int32_t result;                    /* 0, or -errno */
-	uint32_t purpose;                  /* the core's: which handler */
-	void *owner;                       /* the core's: whom it is for */
+	uint32_t purpose;                  /* the core's: selects the handler */
+	void *owner;                       /* the core's: the part that asked for it */
 	struct mirror_io *next;
 	struct mirror_io *older, *newer;   /* the core's: all that are under way */
 	uint64_t begun_ns;                 /* ... since */
@@ -50,7 +50,7 @@ struct mirror_io_list {
  * zero. */
 #define MIRROR_IDENTITY_BYTES 64u
 
-/* What opening the site's devices found. On error nothing is left open. */
+/* The result of opening the site's devices. On error nothing is left open. */
 struct mirror_devices {
 	int32_t error;                     /* 0 or -errno; text names the device */
 	char text[256];
@@ -74,7 +74,7 @@ enum mirror_request_type {
 /* One request of a client, at most MIRROR_RECORD_DATA_MAX long for READ and
  * WRITE (the front-end splits longer ones and answers them once; ZERO may be
  * up to 1 GiB in one request). Offsets and lengths are multiples of 512 and
- * inside the disk: the front-end checks, and widens what is not aligned.
+ * inside the disk: the front-end checks, and widens requests that are not aligned.
  *
  * The front-end owns the object and takes it back when it is answered. `data`
  * is a pool buffer (pool.h). WRITE: the core takes the buffer over and clears
@@ -99,7 +99,7 @@ struct mirror_request {
 	/* the front-end's: */
 	void *client;                      /* the connection */
 	void *cookie;
-	void *frontend;                    /* the driver's: whose it is (io_driver.h) */
+	void *frontend;                    /* the driver's: its front-end (io_driver.h) */
 };
 
 struct mirror_request_list {
@@ -120,7 +120,7 @@ struct mirror_frame {
 	uint32_t head_bytes;               /* frame header and body, encoded */
 	uint32_t data_bytes;
 	const uint8_t *data;
-	void *owner;                       /* the core's: whose data, to unpin */
+	void *owner;                       /* the core's: the owner of `data`, to unpin */
 	bool refresh;                      /* ... and that it is a refresh record's */
 	struct mirror_frame *next;
 	uint8_t head[32 + MIRROR_FRAME_BODY_MAX];

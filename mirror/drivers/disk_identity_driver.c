@@ -150,7 +150,7 @@ void disk_identity_find_block(const char *sys, const char *udev, unsigned int ma
 		find_whole(&b, identity);
 }
 
-/* ---- what is open --------------------------------------------------------- */
+/* ---- an open device ------------------------------------------------------- */
 
 static void find_loop(int fd, char identity[MIRROR_IDENTITY_BYTES])
 {

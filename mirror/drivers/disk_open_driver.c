@@ -18,7 +18,7 @@
 #define SECTOR_BYTES 512u
 #define LOG_BLOCK_BYTES 4096u
 
-/* An open under way: what the messages need. */
+/* An open under way: the details for messages. */
 struct opening {
 	const char *name, *path;
 	char *text;
@@ -109,7 +109,7 @@ static int take(const struct opening *o, struct disk_handle *h, const struct sta
 	return 0;
 }
 
-/* Size, sector size and identity of what is open. */
+/* Size, sector size and identity of an open device. */
 static int measure(const struct opening *o, struct disk_handle *h)
 {
 	struct stat st;
@@ -247,8 +247,8 @@ static int refuse_same(const struct config_site *site, uint32_t i, uint32_t j,
 	return refuse(&o, -ENOTUNIQ, why);
 }
 
-/* Before anything is opened: a device that is there twice would only say that it
- * is busy, and by whose fault. */
+/* Before any device is opened: of a device that is listed twice an open would only say
+ * that it is busy. */
 static int check_unique(const struct config_site *site, struct disk_set *set,
 			struct mirror_devices *found)
 {

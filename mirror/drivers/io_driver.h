@@ -46,7 +46,7 @@ struct io_driver_setup {
 	int facts_eventfd;          /* we write it when the taker may sleep */
 };
 
-/* What the loop did, since it began. All but `*_max` and `*_waiting_count`
+/* Counts of the loop since it began. All but `*_max` and `*_waiting_count`
  * only grow. */
 struct io_driver_counters {
 	uint64_t enter_count;  /* io_uring_enter: the only regular call */

@@ -1,4 +1,4 @@
-/* io_private_driver.h - what the files of the I/O loop share: io_driver.c (ring
+/* io_private_driver.h - shared by the files of the I/O loop: io_driver.c (ring
  * and turn), io_task_driver.c (tasks, timers, jobs), io_mail_driver.c (orders in,
  * facts out). */
 #ifndef MIRROR_DRIVERS_IO_PRIVATE_DRIVER_H

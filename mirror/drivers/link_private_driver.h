@@ -1,4 +1,4 @@
-/* link_private_driver.h - what the files of the link driver share: link_driver.c
+/* link_private_driver.h - shared by the files of the link driver: link_driver.c
  * (phases, orders), link_connect_driver.c (names, connections out),
  * link_listen_driver.c (connections in), link_frame_driver.c (frames both ways). */
 #ifndef MIRROR_DRIVERS_LINK_PRIVATE_DRIVER_H
@@ -166,7 +166,7 @@ void link_frame_start(struct link *l);
 /* Deliver complete frames, as many as the core takes; then read on. */
 void link_frame_receive(struct link *l);
 
-/* Send what is queued, if nothing is on its way. */
+/* Send the queued bytes, if no others are on their way. */
 void link_frame_send(struct link *l);
 
 struct mirror_frame *link_frame_pop(struct link *l);

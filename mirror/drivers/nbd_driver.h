@@ -16,7 +16,7 @@
  * handled before any request is taken. A unix socket of which only one direction was
  * closed is asked again each time. Over TCP the end of the old connection may arrive
  * later than the new one: there an export belongs to one connection, and the next
- * one waits until that is closed and the core has answered all it had.
+ * one waits until that is closed and the core has answered all its requests.
  */
 #ifndef MIRROR_DRIVERS_NBD_DRIVER_H
 #define MIRROR_DRIVERS_NBD_DRIVER_H

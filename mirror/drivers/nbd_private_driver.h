@@ -1,4 +1,4 @@
-/* nbd_private_driver.h - what the nbd_*_driver.c files share.
+/* nbd_private_driver.h - shared by the nbd_*_driver.c files.
  *
  *   connection   peer hangs up, broken, over, close   nothing under way   core done
  *   open         closing                              -                   -

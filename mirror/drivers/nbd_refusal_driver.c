@@ -1,4 +1,4 @@
-/* nbd_refusal_driver.c - what the operator hears of refused clients: see nbd_refusal.h. */
+/* nbd_refusal_driver.c - reports of refused clients for the operator: see nbd_refusal.h. */
 #include <stdio.h>
 
 #include "mirror/drivers/nbd_private_driver.h"

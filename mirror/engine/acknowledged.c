@@ -140,7 +140,7 @@ uint64_t mirror_ack_stamped_ns(const struct mirror_ack *ack, uint64_t sequence)
 		       0;
 }
 
-/* What a flush was told before need not be true under a stricter promise. */
+/* A flush that was answerable before need not be so under a stricter promise. */
 void mirror_ack_promise(struct mirror_ack *ack, const struct promise *promise)
 {
 	ack->promise = *promise;

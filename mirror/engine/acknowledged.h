@@ -9,9 +9,9 @@
  *
  * In near-sync (M1) a copy that is waited for may lack some writes: so many, and none that
  * was stamped too long ago. Only a confirmation makes more of them answerable, never time
- * alone. What all copies have is a mark of its own there, `everywhere`: nothing beyond it
- * goes home, and a demotion waits for it. Time can take back what a flush may be told
- * (M2), so its mark holds for one moment only.
+ * alone. The records that all copies have are a mark of its own there, `everywhere`: no
+ * record beyond it goes home, and a demotion waits for it. A flush that was answerable may
+ * become too old (M2), so its mark holds for one moment only.
  *
  * Pure logic: no I/O, clock, threads, allocation or logging.
  *

@@ -54,7 +54,7 @@ enum mirror_disk_verdict {
 	/* refused: */
 	MIRROR_DISK_EXCHANGED, /* it is another disk of this site */
 	MIRROR_DISK_CHANGED,   /* blocks that we brought home are not there */
-	MIRROR_DISK_FOREIGN,   /* another device, and nothing tells what is on it */
+	MIRROR_DISK_FOREIGN,   /* another device, and nothing shows its content */
 };
 
 /* How many samples each disk has room for. */

@@ -2,7 +2,7 @@
  *
  * Reads ask it where the newest bytes of an extent are; the bound on it is the
  * engine's table of records. A treap ordered by (offset, sequence) whose nodes
- * are the records themselves, each knowing the greatest end below it: insert,
+ * are the records themselves, each with the greatest end below it: insert,
  * remove and the first overlap take O(log n) expected, each further overlap
  * O(log n). Parent links make removal start at the record.
  *

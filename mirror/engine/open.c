@@ -7,7 +7,7 @@
  *   superblock  both slots read, identity and sizes checked   close, FACT_OPENED
  *   maps        every block of every site's map read          (all dirty)
  *   scan        the ring walked for records not at home       close, FACT_OPENED
- *   disks       are they those that were there? evidence.h    close, FACT_OPENED
+ *   disks       are they the site's disks? evidence.h         close, FACT_OPENED
  *   write       a superblock with a new epoch, durable        close, FACT_OPENED
  *   write both  ... in the other slot too: either may be lost close, FACT_OPENED
  *   mark        a MARK at the head, flushed (scan.h, rule 2)

@@ -26,7 +26,7 @@ struct engine_read {
 	struct {
 		uint64_t offset_bytes, length_bytes;
 		uint8_t *data;        /* a reference held; NULL: zeroes */
-	} overlap[READ_OVERLAPS_MAX]; /* oldest first, laid over what was read */
+	} overlap[READ_OVERLAPS_MAX]; /* oldest first, laid over the disk's data */
 };
 
 struct engine_reading {

@@ -23,7 +23,7 @@ enum refresh_phase {
 	REFRESH_REFUSED, /* needs consent or room */
 };
 
-/* What a refresh record brings to the copy. */
+/* The data that a refresh record brings to the copy. */
 struct engine_refresh_data {
 	uint64_t sequence;
 	uint8_t *data; /* a reference held; NULL: zeroes */
@@ -62,8 +62,8 @@ bool mirror_refresh_covers(const struct mirror_engine *m, uint32_t disk,
 			   uint64_t offset_bytes, uint64_t length_bytes);
 void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 			      int32_t result);
-/* A record is about to be sent on link `l`. True: it brings the copy there what it is
- * refreshed with, and `h` and `data` are what it gets. */
+/* A record is about to be sent on link `l`. True: it refreshes the copy there, and `h` and
+ * `data` become those to be sent. */
 bool mirror_refresh_brings(struct mirror_engine *m, const struct engine_link *l,
 			   struct mirror_header *h, uint8_t **data);
 /* It is handed to the driver, which has its own reference to the data. */

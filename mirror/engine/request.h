@@ -36,7 +36,7 @@ struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
 bool mirror_record_is_clients(const struct mirror_header *h);
 void mirror_record_admit(struct mirror_engine *m, struct mirror_record *r, uint8_t *data,
 			 enum mirror_record_state state);
-/* What its latency is compared with. */
+/* The kind of requests that its latency is compared with. */
 enum mirror_yield_kind mirror_request_kind(const struct mirror_request *q);
 void mirror_request_take(struct mirror_engine *m, struct mirror_request *q);
 /* When the oldest one of each kind has come that is not answered and not being read; 0:

@@ -63,7 +63,7 @@
 #include "mirror/engine/task.h"
 #include "mirror/line/wire.h"
 
-/* What a mirror_io was for: the handler in engine.c's table. */
+/* The purpose of a mirror_io: the handler in engine.c's table. */
 enum io_purpose {
 	IO_OPEN,   /* superblocks, maps, scan reads, recovery flush */
 	IO_SAMPLE, /* a block of a disk, compared at an open */

@@ -91,7 +91,7 @@ void mirror_superblock_proves(struct mirror_engine *m, uint64_t sequence)
 		m->open.writer.proves = sequence;
 }
 
-/* ---- what is to be stored -------------------------------------------------- */
+/* ---- the superblock to be stored ------------------------------------------- */
 
 int mirror_store_take(struct mirror_engine *m, const uint8_t *area, char *text,
 		      size_t size)

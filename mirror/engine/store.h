@@ -33,7 +33,7 @@ void mirror_superblock_io(struct mirror_engine *m, struct mirror_io *io);
 /* Records beyond `sequence` are gone: the one being written proves no more than that. */
 void mirror_superblock_proves(struct mirror_engine *m, uint64_t sequence);
 
-/* ---- what is to be stored ---- */
+/* ---- the superblock to be stored --- */
 
 /* The better one of the two in `area`, read from the log device, is this open's.
  * Returns as mirror_superblock_choose(). */

@@ -36,7 +36,7 @@ struct mirror_task;
 /* One operation, or the part of one that lies in one range. */
 struct mirror_task_op {
 	uint32_t space;
-	uint64_t start, end;           /* [start, end): what is to be written */
+	uint64_t start, end;           /* [start, end): the range to be written */
 	void *owner;                   /* as given to add */
 	uint32_t *part_count;          /* the owner's: parts not yet done */
 	struct mirror_task *task;      /* whose turn it is; NULL on a main queue */
@@ -130,7 +130,7 @@ struct mirror_task_row {
 	enum mirror_task_state state;  /* WAITING or RUNNING */
 	uint32_t space;
 	uint64_t start, end;           /* equal: cleared, another task stands for it */
-	uint32_t counter_task;         /* whose counter it reports to, or NONE */
+	uint32_t counter_task;         /* the task whose counter it reports to, or NONE */
 	uint32_t wait_count;           /* its own counter: tasks that it waits for */
 	uint32_t mini_count;           /* operations on its mini queue */
 };

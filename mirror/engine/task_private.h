@@ -1,4 +1,4 @@
-/* task_private.h - what task.c and task_create.c share. */
+/* task_private.h - shared by task.c and task_create.c. */
 #ifndef MIRROR_ENGINE_TASK_PRIVATE_H
 #define MIRROR_ENGINE_TASK_PRIVATE_H
 

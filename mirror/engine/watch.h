@@ -14,7 +14,7 @@ struct engine_watch {
 	uint32_t count; /* operations under way ... */
 	struct mirror_io *oldest, *newest;
 	uint64_t look_at_ns; /* next; 0: none is under way */
-	bool told;           /* that one hangs */
+	bool told;           /* an operation that hangs was reported */
 };
 
 void mirror_watch_begin(struct mirror_engine *m, struct mirror_io *io);

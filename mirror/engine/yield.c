@@ -126,7 +126,7 @@ void mirror_yield_begin(struct mirror_yield *y, uint64_t bytes, uint64_t now_ns)
 	y->begun_ns = now_ns;
 }
 
-/* What was under way before production began to serve does not count. */
+/* Bytes under way before production began to serve do not count. */
 void mirror_yield_end(struct mirror_yield *y, uint64_t bytes)
 {
 	y->under_way_bytes -= bytes < y->under_way_bytes ? bytes : y->under_way_bytes;

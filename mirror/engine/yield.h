@@ -65,7 +65,7 @@ void mirror_yield_asked(struct mirror_yield *y, uint64_t now_ns);
 void mirror_yield_answered(struct mirror_yield *y, enum mirror_yield_kind kind,
 			   uint64_t took_ns, uint64_t now_ns);
 
-/* Longer is too long, by what is known; UINT64_MAX: too little is. */
+/* A latency above this is too long, by the samples so far; UINT64_MAX: too few samples. */
 uint64_t mirror_yield_limit_ns(const struct mirror_yield *y, enum mirror_yield_kind kind);
 
 /* May a read of `bytes` begin? `oldest_ns`: when the oldest request of each kind that is

@@ -146,7 +146,7 @@ enum mirror_nbd_origin {
 	MIRROR_NBD_ORIGIN_COUNT,
 };
 
-/* What all connections share. */
+/* Shared by all connections. */
 struct mirror_nbd_server {
 	struct mirror_pool *pool;
 	struct mirror_nbd_exports exports;
@@ -189,7 +189,7 @@ struct mirror_nbd_client {
 	/* output: `sending` was given to mirror_nbd_client_gather()'s caller */
 	struct mirror_nbd_replies sending, urgent, replies;
 	uint32_t sent_bytes;               /* of the first of `sending` */
-	struct mirror_nbd_command *stream; /* whose data must follow now */
+	struct mirror_nbd_command *stream; /* the command whose data must follow now */
 	struct mirror_nbd_reply negotiation;
 	uint32_t output_bytes;
 	bool output_queued;

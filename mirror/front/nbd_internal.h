@@ -1,4 +1,4 @@
-/* nbd_internal.h - what the nbd_*.c files share beyond nbd_client.h. */
+/* nbd_internal.h - shared by the nbd_*.c files, beyond nbd_client.h. */
 #ifndef MIRROR_FRONT_NBD_INTERNAL_H
 #define MIRROR_FRONT_NBD_INTERNAL_H
 
@@ -21,7 +21,7 @@ void mirror_nbd_part_reread(struct mirror_nbd_part *part);
 /* Take the next part off that list: the engine's request, or NULL. */
 struct mirror_request *mirror_nbd_part_hand_over(struct mirror_nbd_client *c);
 
-/* Free the part and what it holds. Not while the engine has it. */
+/* Free the part and its buffer. Not while the engine has it. */
 void mirror_nbd_part_free(struct mirror_nbd_part *part);
 
 /* ---- nbd_reply.c ---- */

@@ -31,7 +31,7 @@ void mirror_nbd_queue_enter(struct mirror_nbd_part *part);
 /* Take a part out: its write is handed over, or it is given up. */
 void mirror_nbd_queue_leave(struct mirror_nbd_part *part);
 
-/* Let those go whose way is free now. */
+/* Issue the pieces whose way is free now. */
 void mirror_nbd_queue_settle(struct mirror_nbd_server *s);
 
 #endif

@@ -46,7 +46,7 @@ struct mirror_nbd_refusals {
 /* The rule that refused, as events name it. */
 const char *mirror_nbd_refusal_rule(enum mirror_nbd_refusal kind);
 
-/* A client was refused; `text` says why, and what helps. `now_ns` is not 0. */
+/* A client was refused; `text` names the reason and a remedy. `now_ns` is not 0. */
 void mirror_nbd_refusal_note(struct mirror_nbd_refusals *r, enum mirror_nbd_refusal kind,
 			     const char *text, uint64_t now_ns);
 

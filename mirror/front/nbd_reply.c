@@ -1,6 +1,6 @@
 /* nbd_reply.c - answers of the engine become bytes for the client: see nbd_client.h.
  *
- *   queue     what                                    leaves
+ *   queue     content                                 leaves
  *   urgent    negotiation, errors                     always
  *   replies   those that acknowledge or show data,    with a lease (D7)
  *             and any that must not overtake them

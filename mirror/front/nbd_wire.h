@@ -35,7 +35,7 @@
 /* A sentence for a refused client, and for the operator. */
 #define MIRROR_NBD_REFUSED_TEXT_MAX 96u
 
-/* ---- what is exported ---------------------------------------------------- */
+/* ---- exports ------------------------------------------------------------- */
 
 struct mirror_nbd_export {
 	const char *name;    /* of the disk; the first one is also "" */
@@ -119,7 +119,7 @@ enum mirror_nbd_type {
 
 struct mirror_nbd_request {
 	uint16_t flags;  /* MIRROR_NBD_FLAG_* bits */
-	uint16_t type;   /* enum mirror_nbd_type, or what the client sent */
+	uint16_t type;   /* enum mirror_nbd_type, or an unknown one of the client */
 	uint64_t cookie; /* comes back in the reply */
 	uint64_t offset_bytes;
 	uint32_t length_bytes; /* WRITE: as many bytes of payload follow */

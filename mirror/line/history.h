@@ -1,4 +1,4 @@
-/* history.h - the chain of generations, and whose data wins (D8).
+/* history.h - the chain of generations, and which data wins (D8).
  *
  * Pure logic. Generations are compared by id and ancestry; an ordinal is never
  * taken for an identity, since rival proposals can share one.
@@ -29,7 +29,7 @@ bool mirror_history_holds(const struct history *h, uint64_t sequence, uint64_t o
 
 /* Check a chain that came from outside. Returns 0, or -EPROTO: too many entries, a
  * zero or repeated id, a parent that is not the entry before, an ordinal that is not
- * that one's plus 1, an unknown reason or site. An empty history is valid. */
+ * that entry's plus 1, an unknown reason or site. An empty history is valid. */
 int mirror_history_check(const struct history *h);
 
 enum mirror_verdict {

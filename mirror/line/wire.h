@@ -10,7 +10,7 @@
  *   CONFIRM         copy        cumulative marks                  -
  *   MARKS           production  every site's durable mark         -
  *   MAP             either      part of a map                     bits
- *   REFRESH_BEGIN   production  what is to come                   -
+ *   REFRESH_BEGIN   production  extents, bytes, first sequence    -
  *   REFRESH_READY   copy        yes, or a sentence                -
  *   REFRESH_END     production  last sequence of the refresh      -
  *   DEMOTED         production  clean end                         -
@@ -82,7 +82,7 @@ struct mirror_wire_header {
  *   -EMSGSIZE          longer than MIRROR_FRAME_BODY_MAX or MIRROR_WIRE_DATA_MAX */
 int mirror_wire_decode_header(const uint8_t *from, struct mirror_wire_header *h);
 
-/* Returns 0, or -EBADMSG: `body` (h->body_bytes of it) is not what was sent. */
+/* Returns 0, or -EBADMSG: `body` (h->body_bytes of it) was damaged on the way. */
 int mirror_wire_check_body(const struct mirror_wire_header *h, const uint8_t *body);
 
 /* "HELLO", ..., or "unknown". */

@@ -1,4 +1,4 @@
-/* wire_private.h - what wire.c and wire_hello.c share. */
+/* wire_private.h - shared by wire.c and wire_hello.c. */
 #ifndef MIRROR_LINE_WIRE_PRIVATE_H
 #define MIRROR_LINE_WIRE_PRIVATE_H
 

@@ -1,4 +1,4 @@
-/* map_private.h - what map.c and map_format.c share. */
+/* map_private.h - shared by map.c and map_format.c. */
 #ifndef MIRROR_LOG_MAP_PRIVATE_H
 #define MIRROR_LOG_MAP_PRIVATE_H
 

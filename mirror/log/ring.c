@@ -248,7 +248,7 @@ void mirror_ring_leap(struct mirror_ring *ring, uint64_t next_sequence)
 	ring->next_sequence = next_sequence;
 }
 
-/* ---- what it says -------------------------------------------------------- */
+/* ---- state --------------------------------------------------------------- */
 
 uint64_t mirror_ring_head_position(const struct mirror_ring *ring)
 {

@@ -1,5 +1,5 @@
-/* ring.h - the log's circular area: where the next batch goes, what is freed, and
- * where a sequence stands.
+/* ring.h - the log's circular area: the place of the next batch, freed room, and the place
+ * of a sequence.
  *
  * Pure logic; all memory is taken in mirror_ring_create().
  *

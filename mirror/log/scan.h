@@ -3,7 +3,7 @@
  *   phase       reads                              goes to
  *   chain       descriptor by descriptor, data     found (and back), look ahead
  *               checked, from the tail hint        when one is not the next
- *               (of what is home by the
+ *               (of records at home by the
  *               superblock: no data)
  *   look ahead  window behind the stop, for a      end, damaged, survey
  *               descriptor that proves that the
@@ -20,7 +20,7 @@
  *            CRCs are right and no record is one that a restart or a hold dropped.
  *            Valid until the next step. MARK and PAD come too: the ring counts them.
  *   END      `result` is filled
- *   DAMAGED  `result.text` says what, `damage_*` where; the log must not be used
+ *   DAMAGED  `result.text` names the damage, `damage_*` its place; the log must not be used
  *
  * A large log holds mostly records that are home here and are kept for another site. This
  * site does not need their data, and a site that sends it checks it again. So only
@@ -53,7 +53,7 @@
  *
  * With the hint absent (tail_sequence 0) or stale, the scan may begin before the tail:
  * at records that were home and confirmed already. Replaying them is safe (W5), and
- * result.home tells which need not be.
+ * result.home tells which of them need no replay.
  *
  * Source: docs/rules.md (W3-W5); docs/sources.md (P4-21).
  */
@@ -105,7 +105,7 @@ struct mirror_scan_result {
 	bool surveyed;             /* the hint was absent or stale */
 	uint64_t damage_position;  /* DAMAGED: where in the ring ... */
 	uint64_t damage_sequence;  /* ... and the sequence that should be there */
-	char text[256];            /* END: why here. DAMAGED: what is wrong */
+	char text[256];            /* END: the reason. DAMAGED: the damage */
 };
 
 /* Descriptors that follow each other without a break. */

@@ -1,4 +1,4 @@
-/* scan_private.h - what scan.c and scan_ahead.c share. */
+/* scan_private.h - shared by scan.c and scan_ahead.c. */
 #ifndef MIRROR_LOG_SCAN_PRIVATE_H
 #define MIRROR_LOG_SCAN_PRIVATE_H
 
@@ -14,7 +14,7 @@ void mirror_scan_set_phase(struct mirror_scan *scan, enum mirror_scan_phase phas
 void mirror_scan_begin_chain(struct mirror_scan *scan, uint64_t position,
 			     uint64_t sequence, uint64_t epoch);
 
-/* The bytes at a ring position, as many as are there. `end` bounds what is read ahead.
+/* The bytes at a ring position, as many as are there. `end` bounds the read-ahead.
  * WANTED: a read was prepared, to be answered by READ. UNREADABLE: the device cannot. */
 enum scan_get mirror_scan_get(struct mirror_scan *scan, uint64_t position, uint64_t end,
 			      const uint8_t **at, size_t *available_bytes);

@@ -62,7 +62,7 @@ enum mirror_refresh_kind {
 };
 
 enum mirror_map_state {
-	MIRROR_MAP_VALID,          /* the map's blocks say what the site misses */
+	MIRROR_MAP_VALID,          /* the map's blocks name the extents that the site misses */
 	MIRROR_MAP_ALL_DIRTY,      /* nothing is proven: it misses everything */
 };
 
