@@ -1,7 +1,7 @@
 /* cluster.c - one event in, actions out: see cluster.h and internal.h.
  *
- * First the part that the event concerns takes it in. Then each part is asked what the
- * state now calls for. The order below is that of cause and effect, so that most events
+ * First the part that the event concerns takes it in. Then each part is asked to act on
+ * the new state. The order below is that of cause and effect, so that most events
  * need one step only.
  */
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* cluster.h - the members' core: who is a member, of which site, in which role.
+/* cluster.h - the members' core: members, their sites, their roles.
  *
  * Pure logic. cluster_step() takes one event, with the time in it, and adds
  * actions to `out`: messages to multicast, the voter file to persist,
@@ -137,7 +137,7 @@ struct cluster_actions {
 	uint64_t wake_at_ns;        /* send a TICK then */
 };
 
-/* What this process is. */
+/* The identity of this process. */
 struct cluster_self {
 	uint32_t nodeid, pid;       /* as cpg knows us; any, alike, for cluster: none */
 	uint32_t node;              /* index in config->node */
@@ -170,7 +170,7 @@ size_t cluster_first_voter(const struct config *config, const struct cluster_sel
 			   const struct uuid *mirror, const struct uuid *lineage,
 			   const struct generation *first, uint8_t *data);
 
-/* What `hamirror status` shows of the members. */
+/* The members as `hamirror status` shows them. */
 enum cluster_site_role {
 	CLUSTER_SITE_UNKNOWN,
 	CLUSTER_SITE_PRODUCTION,
@@ -182,7 +182,7 @@ struct cluster_status_node {
 	bool voter;
 	uint32_t reach;             /* bit per site whose disks it reaches */
 	uint64_t since_wall_ns;
-	char text[256];             /* why it is not a member, or what is wrong */
+	char text[256];             /* why it is not a member, or its fault */
 };
 
 struct cluster_status_site {

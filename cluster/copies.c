@@ -54,7 +54,7 @@ bool cluster_copies_unsettled(const struct cluster_core *c, const struct view *v
 	       (r->undecided && !promise_covers(&v->promise, &r->undecided_promise));
 }
 
-/* M3: what answers have to satisfy while a change of promise is under way. */
+/* M3: the promise that answers have to satisfy while it is being changed. */
 static struct promise to_satisfy(const struct cluster_core *c)
 {
 	const struct view *v = cluster_vote_in_effect(c);

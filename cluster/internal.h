@@ -298,7 +298,7 @@ struct cluster_core {
 	bool persisting;
 	uint64_t persist_retry_ns;
 	bool persist_failed;
-	uint64_t promise_pending; /* ballot whose promise is to be sent ... */
+	uint64_t promise_pending; /* ballot of the promise that is to be sent ... */
 	uint64_t promise_known;
 	uint64_t promise_counter; /* ... once this is durable; 0: none */
 	uint64_t accept_pending;  /* likewise */

@@ -27,8 +27,8 @@ struct cluster_names {
 	} entry[CLUSTER_NAMES_MAX];
 };
 
-/* The node of `config` that Pacemaker calls `name`: the one of this name, in any case;
- * else the one whose name is the same up to the first dot, where the nodelist and the
+/* The node of `config` that Pacemaker calls `name`: the node of this name, in any case;
+ * else the node with the same name up to the first dot, where the nodelist and the
  * configuration have one such node each. -1: none. */
 int32_t cluster_names_find(const struct cluster_names *names, const struct config *config,
 			   const char *name);

@@ -1,7 +1,7 @@
 /* plan.c - the next view, computed from the view before and from the members'
  * announcements, so that every proposer comes to the same one.
  *
- *   change                  whose affair      when
+ *   change                  decided by        when
  *   host of a site          coordinator       it has none, or D6 lets it pass on
  *   one voter more          coordinator       a configured node is here whose epoch
  *                                               the view does not have (D1)

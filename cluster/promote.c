@@ -52,7 +52,7 @@ static bool reaches_clean_end(const struct cluster_core *c, const struct view *v
 	return v->clean && c->role.marks.durable >= v->clean_end;
 }
 
-/* A process that has started anew may have lost what the one before had confirmed. */
+/* A restarted process may have lost records that the one before had confirmed. */
 bool cluster_promote_is_current(const struct view *v, uint32_t site, uint64_t incarnation)
 {
 	return site < v->site_count && v->site[site].current &&

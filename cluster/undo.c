@@ -4,7 +4,7 @@
  *   event                          what happens
  *   FACT_UNDO                      kept, and announced: status and `why` name it
  *   CONNECT                        refused, by name
- *   CONNECT of another site        refused: the one that asks is named
+ *   CONNECT of another site        refused: it names the site that asks
  *   CONNECT --discard              ORDER_MARK; FACT_STORED answers; the next stream of
  *                                    that production undoes it
  *   the devices are closed         forgotten: the next opening asks again

@@ -185,7 +185,7 @@ static void write_busy(struct cluster_voter_writer *w)
 					 w->busy.length);
 	pthread_mutex_lock(&w->lock);
 	/* A slot whose write failed may hold anything: it stays the one to be
-	 * overwritten, the other is still whole. */
+	 * overwritten, and the other is still whole. */
 	if (error == 0)
 		w->slot = (slot + 1) % CLUSTER_VOTER_SLOT_COUNT;
 	w->last_us = now_us() - begin_us;

@@ -1,9 +1,9 @@
 /* votes.h - does Corosync's quorum outlive the next node that leaves?
  *
- * A node that is stopped counts for Corosync as one that is lost: without its quorum
- * production freezes, and what has yet to write then cannot be stopped. The vote that
- * hamirror's members take back from a node that leaves in order (plan.c) does not help
- * there. So this is said beforehand.
+ * Corosync counts a stopped node as lost: without quorum production freezes, and clients
+ * with unwritten data then cannot be stopped. The vote that hamirror's members take back
+ * from a node that leaves in order (plan.c) does not help there. So a message warns
+ * beforehand.
  *
  * Source: votequorum(5).
  */
