@@ -44,7 +44,7 @@ struct disk {
 	pid_t pid;
 	int pid_fd, talk_fd; /* -1: none */
 	size_t line_bytes;
-	char line[LINE_BYTES]; /* what it has said of its next line */
+	char line[LINE_BYTES]; /* its next line, as far as it came */
 };
 
 enum work { WORK_NONE, WORK_START, WORK_STOP };
@@ -140,7 +140,7 @@ static void went_wrong(struct disk *d, int error, const char *text)
 	snprintf(a->text, sizeof a->text, "disk %s: %.800s", name_of(d), text);
 }
 
-/* ---- what helpers say ------------------------------------------------------------------ */
+/* ---- lines of helpers ------------------------------------------------------------------ */
 
 static void link_path(const struct disk *d, char path[PATH_MAX + 80])
 {

@@ -38,8 +38,8 @@ struct agent_attach_owner {
 	void (*done)(void *owner, int error, const char *text);
 	/* A device that stood has gone by itself: its users have I/O errors. */
 	void (*lost)(void *owner, const char *text);
-	/* The I/O thread is to serve /dev/ublkcNUMBER as `disk`; or to fail what it
-	 * serves as `disk`, if anything, so that it can be taken away at once. */
+	/* The I/O thread is to serve /dev/ublkcNUMBER as `disk`; or to fail its requests of
+	 * `disk`, if any, so that the device can be taken away at once. */
 	void (*serve)(void *owner, uint32_t disk, uint32_t number);
 	void (*fail)(void *owner, uint32_t disk);
 	void *owner;
@@ -55,7 +55,7 @@ int agent_attach_open(struct qb_loop *loop, const struct config *config,
 /* Make a device for each disk; the mirror's NBD socket is open. First remove devices that a
  * killed predecessor left. On error none is left. Not while another start or stop is under
  * way.
- *   -EIO   a helper failed: the text says what to install or to look at */
+ *   -EIO   a helper failed: the text names a package or a thing to look at */
 void agent_attach_start(struct agent_attach *a);
 
 /* Take them away. Without `force` only if none is in use: first the data that they hold

@@ -68,7 +68,7 @@ struct attach_export {
 	uint32_t sector_bytes; /* 512 to 4096 */
 };
 
-/* What is the export like? Returns 0, or -errno with a sentence in `text`. */
+/* Ask for the size and limits of the export. Returns 0, or -errno with a sentence in `text`. */
 int attach_export_ask(struct attach_disk *d, struct attach_export *e);
 
 /* Take it: returns the socket, ready for requests, or -errno with a sentence. */

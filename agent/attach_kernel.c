@@ -48,7 +48,7 @@ static void clean(struct attach_disk *d)
 
 /* ---- in the child -------------------------------------------------------------- */
 
-/* What the child says: the number of the device, or -1 and why there is none. */
+/* The child's word: the number of the device, or -1 and why there is none. */
 struct word {
 	int32_t number;
 	char text[ATTACH_TEXT_BYTES];
@@ -84,7 +84,7 @@ static int take_device(int socket_fd, int *number)
 			close(fd);
 		if (error == ENOENT && !kernel_has(*number))
 			break;
-		if (error != EBUSY) /* that one was taken meanwhile */
+		if (error != EBUSY) /* another took it meanwhile */
 			return -error;
 	}
 	return -ENODEV;

@@ -5,7 +5,7 @@
  * but may not find it: newer agents of ocf:heartbeat:Filesystem compare names of devices,
  * and the next device has another name. So the helper notes such mounts when it takes the
  * device away. They are detached at a point where, by the order of resources, nothing uses
- * them: at a demote or stop, and before the next device stands.
+ * them: at a demote or stop, and before the next device is there.
  *
  * The note is a file beside the helper's folder, FOLDER.mounts: a mount's number, the number
  * of its device and its place, as /proc/self/mountinfo has them. A mount that differs in one

@@ -136,7 +136,7 @@ static int control(const struct attach_disk *d, uint32_t op, uint32_t device, vo
 	return rc;
 }
 
-/* ---- what is there ----------------------------------------------------------------------- */
+/* ---- devices that are there -------------------------------------------------------------- */
 
 static bool share(void)
 {

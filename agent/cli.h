@@ -16,7 +16,7 @@
 
 enum cli_exit {
 	CLI_DONE = 0,
-	CLI_REFUSED = 1, /* with the reason, and what would help */
+	CLI_REFUSED = 1, /* with the reason, and a remedy */
 	CLI_USAGE = 2,
 	CLI_NONE = 3, /* no such mirror or daemon */
 };

@@ -254,7 +254,7 @@ static enum cli_exit print_event(const struct cli_arguments *a, json_t *line)
 	return CLI_DONE;
 }
 
-/* The last of what exists is "-". */
+/* The last of the existing objects is "-". */
 static bool is_end(json_t *line)
 {
 	json_t *o = json_object_get(line, "event");

@@ -23,7 +23,7 @@ enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_l
 void cli_reply_print(const struct cli_arguments *a, json_t *reply, enum cli_exit status);
 
 /* Production has ended here, or no daemon runs: detach file systems that are left on devices
- * that are gone (attach_mounts.h). What was done is printed. */
+ * that are gone (attach_mounts.h). Each is printed. */
 void cli_detach_mounts(const struct agent_instance *instance);
 
 /* `a` with a wait: a frozen write holds a demote or stop up for the mirror's own

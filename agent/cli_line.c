@@ -146,7 +146,7 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* Take the first whole line out of what was read. Returns 0, or -EAGAIN. */
+/* Take the first whole line out of the bytes read. Returns 0, or -EAGAIN. */
 static int take_line(struct cli_line *line, json_t **object)
 {
 	const char *end = memchr(line->text, '\n', line->length);

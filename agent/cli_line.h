@@ -31,7 +31,7 @@ int cli_line_send(struct cli_line *line, json_t *request);
  * `wait_ms` at most, -1: for ever. Returns 0, or
  *   -ETIMEDOUT  nothing came
  *   -EPIPE      the daemon closed the connection
- *   -EPROTO     what came is no JSON object
+ *   -EPROTO     a line that is no JSON object
  *   -errno      of read(2) */
 int cli_line_next(struct cli_line *line, int wait_ms, json_t **object);
 

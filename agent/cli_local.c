@@ -17,7 +17,7 @@
 #define TEXT_MAX 1024
 #define PING_WAIT_MS 10000
 
-/* Do `work` as this node of the configuration, and print what it says. */
+/* Do `work` as this node of the configuration, and print its sentence. */
 static enum cli_exit with_config(const struct cli_arguments *a,
 				 int (*work)(const struct cli_arguments *a,
 					     const struct config *config, uint32_t node,

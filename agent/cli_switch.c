@@ -1,7 +1,7 @@
 /* cli_switch.c - `hamirror switch`: move production to another site.
  *
  * Without Pacemaker the daemon does all of it (switch.h). Where Pacemaker manages the mirror
- * it alone says who is promoted: a demotion behind its back would be a failure to it. Then
+ * it alone decides on promotions: a demotion behind its back would be a failure to it. Then
  * the daemon brings the copy near, Pacemaker is asked to move the resource, with all that
  * depends on it, and the daemon says when the other site serves. The constraint that such a
  * move leaves is taken away again.
@@ -24,7 +24,7 @@
 #define NOT_INSTALLED 127
 #define PATIENCE_S "30" /* for an answer of Pacemaker */
 
-/* What `command` prints, cut off at the end of `output`; its exit status is in `*status`. */
+/* The output of `command`, cut off at the end of `output`; its exit status is in `*status`. */
 static void output_of(const char *command, char *output, size_t size, int *status)
 {
 	FILE *pipe = popen(command, "r");
@@ -57,7 +57,7 @@ static bool attribute(const char *xml, const char *element, const char *name, ch
 	return true;
 }
 
-/* Is `primitive` managed, by what crm_mon has printed? */
+/* Is `primitive` managed, by the output of crm_mon? */
 static bool is_managed(const char *xml, const char *primitive)
 {
 	char element[80], managed[8] = "true";
@@ -162,7 +162,7 @@ static bool find_host(const struct cli_arguments *a, char *host, size_t size)
 	return host[0] != '\0';
 }
 
-/* `host` NULL: clear what a move has left. */
+/* `host` NULL: clear the constraint that a move has left. */
 static int pacemaker(const char *id, const char *host)
 {
 	char command[512], output[2048];

@@ -1,9 +1,9 @@
 /* config.h - the configuration file of a mirror: read, checked, shown.
  *
- * A file is read whole or not at all. All that is wrong in it is collected, as
+ * A file is read whole or not at all. All errors in it are collected, as
  * far as one error does not hide the next, each with its place:
  *
- *   FILE:LINE:COLUMN: KEY: what is wrong; what was expected
+ *   FILE:LINE:COLUMN: KEY: the error; the expected value
  *
  * Source: docs/rules.md (G8); man/hamirror.yaml.5 lists every key.
  */

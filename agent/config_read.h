@@ -36,7 +36,7 @@ __attribute__((format(printf, 5, 6))) void config_error_add(
 
 /* Fill `config` and `places` from `length` bytes of YAML, both zeroed before and
  * `config` with its defaults. Errors go to `errors`; a field whose value could not be
- * understood stays zero. Returns false when there is nothing to go on with. */
+ * understood stays zero. Returns false when the file cannot be used at all. */
 bool config_read(const char *path, const char *yaml, size_t length, struct config *config,
 		 struct config_places *places, struct config_errors *errors);
 
@@ -44,8 +44,8 @@ bool config_read(const char *path, const char *yaml, size_t length, struct confi
 void config_check(const char *path, struct config *config, struct config_places *places,
 		  struct config_errors *errors);
 
-/* Fill in `agreed` and `hash`, its FNV-1a of 64 bits. The hash covers what `agreed` has no
- * room for. */
+/* Fill in `agreed` and `hash`, its FNV-1a of 64 bits. The hash also covers the lines that
+ * `agreed` has no room for. */
 void config_agree(struct config *config);
 
 #endif

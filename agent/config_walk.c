@@ -128,7 +128,7 @@ static void store(void *at, size_t size, uint64_t value)
 		memcpy(at, &value, size);
 }
 
-/* A decimal number without sign; `*end` is what follows it. False: none, or it
+/* A decimal number without sign; `*end` is the first character behind it. False: none, or it
  * does not fit. */
 bool config_number_of(const char *text, uint64_t *value, const char **end)
 {

@@ -53,7 +53,7 @@ void config_complain_of_value(struct config_reader *r, const yaml_node_t *node,
 const char *config_text_of(const yaml_node_t *node);
 const char *config_name_of(struct config_reader *r, const yaml_node_t *node);
 
-/* A decimal number without sign; `*end` is what follows it. False: there is none
+/* A decimal number without sign; `*end` is the first character behind it. False: there is none
  * (`text` may be NULL), or it does not fit. */
 bool config_number_of(const char *text, uint64_t *value, const char **end);
 

@@ -26,7 +26,7 @@ int agent_corosync_check_name(struct agent_corosync *a, const struct config *con
 			      uint32_t node, uint32_t nodeid, char *text,
 			      size_t text_size);
 
-/* Judge the votes of the `count` members `nodeid`. Returns what is new to tell, or NULL. */
+/* Judge the votes of the `count` members `nodeid`. Returns a sentence that is new, or NULL. */
 const char *agent_corosync_check_votes(struct agent_corosync *a, const uint32_t *nodeid,
 				       size_t count);
 

@@ -30,7 +30,7 @@ struct create_options {
  *   -EINVAL     this host has no site, or is not the one that creates
  *   -EHOSTDOWN  `copy_of` did not answer
  *   -errno      of a system call
- * with a sentence in `text` that names the thing and what would help. */
+ * with a sentence in `text` that names the thing and a remedy. */
 int agent_create(const struct create_options *o, char *text, size_t text_size);
 
 #endif

@@ -131,7 +131,7 @@ static bool refuse_waiting(struct agent_devices *d, const char *why)
 	return forced;
 }
 
-/* ---- what the state calls for ------------------------------------------------------ */
+/* ---- actions of a state ------------------------------------------------------------ */
 
 static void drop(struct agent_devices *d)
 {

@@ -229,7 +229,7 @@ static int take_arguments(const struct cli_command *c, struct cli_arguments *a, 
 			print_help(c);
 			return -1;
 		}
-		if (option == '?') { /* getopt has said what is wrong */
+		if (option == '?') { /* getopt has named the error */
 			print_usage(c, stderr);
 			return CLI_USAGE;
 		}

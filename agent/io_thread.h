@@ -51,8 +51,8 @@ void agent_io_ublk_fail(struct agent_io *io, uint32_t disk);
  * before Linux 5.14. */
 int agent_io_populate(struct agent_io *io);
 
-/* Does a device of ours not answer? Then `text` names it, says for how long, and what that
- * means for a release. */
+/* Does a device of ours not answer? Then `text` names it, says for how long, and how that
+ * affects a release. */
 bool agent_io_hangs(const struct agent_io *io, char *text, size_t text_size);
 
 /* The queues, for the status (G7). Fills `queue` (2 entries). */

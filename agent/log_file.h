@@ -1,4 +1,4 @@
-/* log_file.h - a writelog read from the outside: who it belongs to. */
+/* log_file.h - a writelog read from the outside: its owner. */
 #ifndef AGENT_LOG_FILE_H
 #define AGENT_LOG_FILE_H
 
@@ -14,7 +14,7 @@ struct agent_log_file {
 	uint32_t slot;  /* which of them is `sb` */
 	struct mirror_superblock sb;
 	struct mirror_superblock scratch;
-	char note[256]; /* what is wrong with the other slot, or "" */
+	char note[256]; /* the fault of the other slot, or "" */
 };
 
 /* Open a device, or a file that stands for one, for reading. A pipe or a terminal is

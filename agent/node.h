@@ -78,7 +78,7 @@ void agent_node_status(struct agent_node *n);
 void agent_node_fail_frozen(struct agent_node *n);
 
 /* Does a device of ours not answer? Then `text` names it, says for how long,
- * and what that means for a release. */
+ * and how that affects a release. */
 bool agent_node_hangs(const struct agent_node *n, char *text, size_t text_size);
 
 /* The members' part alone, at once. */
@@ -92,7 +92,7 @@ int agent_node_switch_check(const struct agent_node *n, uint32_t site, char *tex
  * (CLOCK_BOOTTIME); 0: none did. */
 uint64_t agent_node_answered_ns(const struct agent_node *n);
 
-/* What cluster_votes_judge() says now, or "". */
+/* The sentence of cluster_votes_judge(), or "". */
 const char *agent_node_votes_text(const struct agent_node *n);
 
 /* Ends the I/O thread and leaves the group. NULL is fine. */

@@ -13,7 +13,7 @@
  *   -EHOSTDOWN  it did not answer: its daemon does not run, or the line is cut
  *   -EAGAIN     its devices are not open, or not yet
  *   -EREMOTEIO  it refused, and said why
- *   -EPROTO     what answered is not hamirror, or of another version
+ *   -EPROTO     the listener is not hamirror, or of another version
  * with a sentence in `text`. */
 int agent_probe(const struct config *config, uint32_t self, uint32_t peer,
 		struct mirror_hello *answer, char *text, size_t text_size);

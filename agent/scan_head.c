@@ -22,7 +22,7 @@ static const char *refresh_text(enum mirror_refresh_kind kind)
 	return "unknown";
 }
 
-/* What the site of the map misses; -1: everything. */
+/* The bytes that the site of the map misses; -1: all. */
 static int64_t missing_bytes(const struct mirror_superblock *sb,
 			     const struct mirror_map *map, uint32_t site)
 {

@@ -1,4 +1,4 @@
-/* scan_head.h - what a writelog's superblock says, for `hamirror scan`. */
+/* scan_head.h - a writelog's superblock in words, for `hamirror scan`. */
 #ifndef AGENT_SCAN_HEAD_H
 #define AGENT_SCAN_HEAD_H
 

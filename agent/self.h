@@ -1,4 +1,4 @@
-/* self.h - what this process is: the machine's boot, and fresh random numbers. */
+/* self.h - the identity of this process: the machine's boot, and fresh random numbers. */
 #ifndef AGENT_SELF_H
 #define AGENT_SELF_H
 

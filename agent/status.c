@@ -122,7 +122,7 @@ static json_t *production(const struct status_input *in)
 	return o;
 }
 
-/* What only production knows of a copy. */
+/* A copy's lag, which only production knows. */
 static void put_lag(json_t *o, const struct mirror_status_site *m)
 {
 	static const char *const key[] = {
@@ -353,7 +353,7 @@ static void put_counters(json_t *o, const struct mirror_status *m)
 	put_count(o, "home_writes", m->home_writes);
 }
 
-/* What this instance alone knows: of the members, then of its own I/O. */
+/* Knowledge of this instance alone: of the members, then of its own I/O. */
 static void put_here(json_t *o, const struct status_input *in)
 {
 	const struct cluster_status *c = in->cluster;

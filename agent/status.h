@@ -1,4 +1,4 @@
-/* status.h - `hamirror status --json`: what is, and why, as one JSON object.
+/* status.h - `hamirror status --json`: the state and its reasons, as one JSON object.
  *
  * docs/control.md lists the members, and which of them every instance shows alike.
  */
@@ -59,7 +59,7 @@ json_t *agent_status_why(const struct status_input *in);
 /* Add the sentences about waits and their remaining times; for agent_status_why(). */
 void agent_status_waits(const struct status_input *in, json_t *list);
 
-/* What an answered write promises: as members of the status; a sentence of `why` while
+/* The promise of an answered write: as members of the status; a sentence of `why` while
  * another promise is wanted; one of `notes` where the file says another. */
 void agent_status_promise(const struct status_input *in, json_t *o);
 void agent_status_promise_wanted(const struct status_input *in, json_t *list);
@@ -83,7 +83,7 @@ bool agent_status_is_current(const struct status_input *in, uint32_t site);
 /* Without a cluster only production knows which copies writes wait for. */
 bool agent_status_current_is_known(const struct status_input *in, uint32_t site);
 
-/* What stands now, as events of the verb `exists`, for `hamirror events`: each is
+/* The present state as events of the verb `exists`, for `hamirror events`: each is
  * handed to `add` with `data`. The object of the last one is "-". */
 void agent_status_exists(const struct status_input *in,
 			 void (*add)(void *data, const struct agent_event *event),

@@ -4,7 +4,7 @@
 #include "agent/status.h"
 #include "agent/words.h"
 
-/* What holds by the view, and what is wanted; before the first view what the file says. */
+/* The promises that hold and that are wanted; before the first view that of the file. */
 static void promises(const struct status_input *in, struct promise *holds,
 		     struct promise *wanted)
 {

@@ -1,4 +1,4 @@
-/* status_waits.c - `why`: what is waited for, and how long yet. */
+/* status_waits.c - `why`: the awaited thing, and the time that is left. */
 #include <stdio.h>
 
 #include "agent/status.h"

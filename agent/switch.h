@@ -45,7 +45,7 @@ void agent_switch_begin(struct agent_switch *s, struct agent_node *node, uint64_
 			uint32_t site, uint32_t wait_ms, enum agent_switch_part part);
 /* The node's reply to a command of ours. */
 void agent_switch_reply(struct agent_switch *s, int exit_status, const char *text);
-/* Who asked for it has gone. True: it is called off. */
+/* The client that asked for it has gone. True: it is called off. */
 bool agent_switch_gone(struct agent_switch *s);
 /* The one under way, or 0. */
 uint64_t agent_switch_id(const struct agent_switch *s);

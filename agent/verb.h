@@ -1,4 +1,4 @@
-/* verb.h - what a request of the control socket may say (docs/control.md). */
+/* verb.h - the requests of the control socket (docs/control.md). */
 #ifndef AGENT_VERB_H
 #define AGENT_VERB_H
 
