@@ -13,7 +13,7 @@
  *   D3  a copy that is waited for has all that was acknowledged, and needs no refresh
  *
  * Not here: power loss, images that are not whole, refusals (of two sites the one that
- * promised is the one that would be asked), progress.
+ * promised is also the one to be asked), progress.
  */
 #ifndef WRITES
 #define WRITES 2
@@ -40,7 +40,7 @@ hidden byte G3, G4, D3; /* always 0: names */
 #define must(name, condition) assert(name || (condition))
 
 /* durable: the logs */
-byte has[2], freed[2]; /* writes; of these, what the log has given up */
+byte has[2], freed[2]; /* writes; of these, those that the log has given up */
 byte gen[2];           /* its newest generation; 0: the first */
 bool clean[2];         /* demoted, drained: nothing is missing here up to the end */
 bool out[2];           /* the other one was put out here */

@@ -1,7 +1,7 @@
 /* host.pml - D6: a site's devices pass to another host, and D2: a force takes them.
  *
  * Nodes 0 and 1 can have the site's devices open, node 2 is a witness that decides with
- * one of them. Views come one after the other (view.pml says why that can be relied on):
+ * one of them. Views come one after the other (view.pml proves that):
  * here a view names only the host, its opening and its boot. Others know a host by its last
  * message: a member that decides may be behind. Node 0 may be forced.
  *
@@ -9,8 +9,8 @@
  * fences (and tells of it late), cuts a node off, and forces. Bounds: OPENINGS that get a
  * number, VIEWS, CRASHES of processes, RESETS of machines, CUTS, FORCES.
  *
- * It must hold (D6) that nobody opens devices that another node has open, or whose dead
- * process has I/O under way there. On one node the kernel sees to it.
+ * It must hold (D6) that nobody opens devices that are open at another node, or that a dead
+ * process of another node still does I/O to. On one node the kernel sees to it.
  */
 #ifndef OPENINGS
 #define OPENINGS 4
@@ -52,7 +52,7 @@ bool up[3], leaving[2], forced[2];
 byte boot[2], next[2];              /* the opening that a process would use next; 0: none */
 byte opened[2], closing[2];         /* the one that is in use; that is given back early */
 bool kernel[2];                     /* a dead process has I/O under way */
-bool heard[6];                      /* [who * 2 + of]: it has said in this ring who it is */
+bool heard[6];                      /* [listener * 2 + of]: it has announced itself in this ring */
 byte said_boot[6], said_opened[6], said_next[6];
 byte fenced[6];                     /* the boot + 1 that was ended for certain */
 byte notice[2];                     /* the boot + 1 that a fencing ended, not told to all */
@@ -154,7 +154,7 @@ proctype Host(byte me)
 {
 	do
 	/* devices_open.c: open_devices(): the view names the opening that it would use next; the
-	 * kernel opens what nobody on this node has open */
+	 * kernel opens devices that no process of this node has open */
 	:: d_step { up[me] && !leaving[me] && opened[me] == 0 && !kernel[me] && next[me] != 0 &&
 	   HOST(known[me]) == me && OPENING(known[me]) == next[me] ->
 		printf("  node %d opens the devices, opening %d\n", me, next[me]);

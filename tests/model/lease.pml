@@ -1,4 +1,4 @@
-/* lease.pml - D7 where voters change: to whom a voter grants the lease.
+/* lease.pml - D7 where voters change: the productions that a voter grants the lease.
  *
  * A production serves one generation while views of it change the voters, one a view; it
  * may not have heard of them. Somebody takes promises for a takeover. From the moment at
@@ -7,7 +7,7 @@
  * then.
  *
  * A view takes effect when majorities of its voters and of those before have accepted it.
- * Who has promised the takeover accepts and grants nothing any more. Sets are bits.
+ * A voter that has promised the takeover accepts and grants nothing any more. Sets are bits.
  */
 #define NODES 5
 #ifndef VIEWS
@@ -21,12 +21,12 @@
 bool G3 = false;
 byte voters[VIEWS + 1]; /* of each view */
 byte newest;            /* proposed */
-byte accepted[VIEWS + 1]; /* by whom */
+byte accepted[VIEWS + 1]; /* the voters that accepted it */
 byte knows[NODES];        /* the newest view that it has accepted */
 byte counts;  /* the view by which production counts */
 byte promised, taken;
 bool renews;
-byte sent, granted; /* the voters that the renewal names; who granted it */
+byte sent, granted; /* the voters that the renewal names; those that granted it */
 
 #define IN_EFFECT(v)                                                                     \
 	(v == 0 || (MAJORITY(accepted[v], voters[v]) &&                                  \

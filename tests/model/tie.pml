@@ -3,10 +3,10 @@
  * Two voters. A view is known by the ballot under which it was first proposed, and says
  * which one it follows. The adversary cuts the two apart, lets a process or a machine
  * crash, and fences: a node that cannot see the other has it ended for certain, and is
- * told so; whoever is first wins. Bounds: ROUNDS begun, CRASHES, FENCINGS, CUTS.
+ * told so; the first one wins. Bounds: ROUNDS begun, CRASHES, FENCINGS, CUTS.
  *
- * What must hold: each view in effect follows the one that was in effect before
- * (SplitBrain). view.pml says the same steps with more of what a view decides.
+ * It must hold that each view in effect follows the one that was in effect before
+ * (SplitBrain). view.pml says the same steps with more of a view's decisions.
  */
 #ifndef ROUNDS
 #define ROUNDS 4
@@ -32,7 +32,7 @@ byte known[2];                 /* likewise: the newest view known to be in effec
 byte follows[16];              /* of each view */
 bool up[2], linked = true;     /* linked: they are in one ring */
 bool in_this_ring[2];          /* struct tally: accepted was accepted in this ring */
-bool heard[2];                 /* the other has said in this ring who it is (place.c: place()) */
+bool heard[2];                 /* the other has announced itself in this ring (place.c: place()) */
 byte boot[2];
 #define NONE 0
 #define PROMISE 1
@@ -89,7 +89,7 @@ inline in_effect(n, v)
 	effect = v; known[n] = v
 }
 
-/* What both have accepted is decided, though nobody has counted it yet. */
+/* A view that both have accepted is decided, though nobody has counted it yet. */
 inline learn(n, v)
 {
 	if :: v != effect -> in_effect(n, v) :: else -> known[n] = v fi
@@ -120,7 +120,7 @@ inline accept(n, v)
 	known[n] == accepted[n])
 #endif
 
-/* Who is seen again was not ended, or has begun anew: an older fencing says nothing,
+/* A node that is seen again was not ended, or has begun anew: an older fencing says nothing,
  * though it has not announced itself (join.c: peer_joins()). */
 inline ring_change()
 {

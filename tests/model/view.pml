@@ -2,10 +2,10 @@
  *
  * Three nodes, all of them voters. Nodes below SITES host the site of their number, a
  * node beyond is a witness. Node 0 is production of generation 1, all others are linked
- * to it; the current set is full or empty. A step is what one core does in one
- * cluster_step() or mirror_step(), or what a disk or a voter file does: it is atomic,
- * and names the rule of docs/rules.md and the function that it stands for. Whatever may be
- * late is simply not scheduled: a process that pauses, a message that is queued.
+ * to it; the current set is full or empty. A step is the work of one core in one
+ * cluster_step() or mirror_step(), or of a disk or a voter file: it is atomic,
+ * and names the rule of docs/rules.md and the function that it stands for. Late things, a
+ * process that pauses or a message that is queued, are simply not scheduled.
  *
  *   round of a node       NONE -> PROMISE -> ACCEPT (-> OPEN: its own generation)
  *                                        \-> ENGINE -> OPEN
@@ -17,8 +17,8 @@
  *   WRITES    writes of clients           ROUNDS    rounds begun, by anyone
  *   CRASHES   crashes, of anyone          CUTS      changes of the network
  *
- * Each -DMUT_NAME takes one rule away; `check` wants a violation of it. What must hold
- * is said by must(NAME, ...): G1 G3 G4 of docs/rules.md, SplitBrain (D8), Diverged: two sites
+ * Each -DMUT_NAME takes one rule away; `check` wants a violation of it. must(NAME, ...)
+ * says the guarantees: G1 G3 G4 of docs/rules.md, SplitBrain (D8), Diverged: two sites
  * hold different records at one place, Returned: a write comes back that a production
  * had ended without.
  */
@@ -46,8 +46,8 @@
 hidden byte G1, G3, G4, SplitBrain, Diverged, Returned; /* always 0: names */
 #define must(name, condition) assert(name || (condition))
 
-/* A view (cluster/view.h): the generation that it is about, its production, the current
- * set, and who of that has not restarted since (the code compares incarnations). */
+/* A view (cluster/view.h): its generation, its production, the current set, and the members of
+ * the set that have not restarted since (the code compares incarnations). */
 #define VIEW(g, p, set, fresh) ((g) | (p) << 3 | (set) << 5 | (fresh) << 8)
 #define GEN(v) ((v) & 7)
 #define PROD(v) (((v) >> 3) & 3)
@@ -72,7 +72,7 @@ byte durable[3];                        /* so much of it is flushed */
 #define DURABLE(n) length[n]
 #endif
 byte history[3];                        /* the newest generation that the log knows */
-byte refused[3], refused_ballot[3];     /* D4: every other generation's links; by whom */
+byte refused[3], refused_ballot[3];     /* D4: every other generation's links; its ballot */
 byte cut[8], chain[8];                  /* of each generation: its cut; it and before */
 
 /* ---- volatile ----------------------------------------------------------------- */
@@ -83,7 +83,7 @@ bool up[3];
 #define ENGINE 2
 #define ACCEPT 3
 #define OPEN 4
-byte phase[3], ballot[3], voted[3];     /* round.c: own round; who accepted */
+byte phase[3], ballot[3], voted[3];     /* round.c: own round; voters that accepted */
 short proposal[3];                      /* ENGINE: voted: which sources were reached */
 #define IDLE 0
 #define PREPARED 1
@@ -93,13 +93,13 @@ short known[3];                         /* production: the view in effect, as it
 byte undecided[3], undecided_ballot[3]; /* D3: sets that were proposed and may stand */
 byte candidate[3], mark[3];             /* D3: node + 1 that is to enter, from where on */
 byte answered[3];                       /* so many records are acknowledged or shown */
-byte stream[3];                         /* a copy: node + 1 whose records it takes */
+byte stream[3];                         /* a copy: node + 1 of its production */
 byte heard[9], heard_durable[9];        /* [production * 3 + copy]: its marks */
-bool whole[3];                           /* D4: promises more than what was flushed */
+bool whole[3];                           /* D4: promises more than the flushed data */
 /* D7. Time is only: did that renewal's sending come before this wait's beginning. */
 bool lease[3], renewing[3];
 byte granted[3];                        /* voters that answered the renewal */
-byte covers[3], covers_renewal[3];      /* [who waits]: whose lease, whose renewal */
+byte covers[3], covers_renewal[3];      /* [waiter]: bits of the leases, of the renewals */
 
 /* ---- the world, and the memory of the checks ---------------------------------------- */
 
@@ -260,8 +260,8 @@ inline take_over(n, v)
 	i = 0; j = 0; k = 0
 }
 
-/* D5 (engine/greet.c: check_generation(), store(); engine/receive.c): n takes what current
- * copy t holds beyond n's log; t stores the refusal and drops older links. */
+/* D5 (engine/greet.c: check_generation(), store(); engine/receive.c): n takes the records of
+ * current copy t beyond n's log; t stores the refusal and drops older links. */
 #define base_chain(n) (chain[GEN(proposal[n])] & (bit(GEN(proposal[n])) - 1))
 #define is_ahead(t, theirs) (!has(theirs, history[t]) && ((theirs) & ~chain[history[t]]) == 0)
 #define may_roll(n, t) (phase[n] == ENGINE && has(SET(proposal[n]), t) && \
@@ -283,7 +283,7 @@ inline roll_forward(n, t)
 	j = 0
 }
 
-/* generation.c: cluster_generation_fill(): the view names the cut and who was reached. */
+/* generation.c: cluster_generation_fill(): the view names the cut and the reached sites. */
 inline open_generation(n)
 {
 #ifndef MUT_KEEP_SET
@@ -309,7 +309,7 @@ inline all_writes(n) /* of n's log, into i */
 	k = 0
 }
 
-inline check_set() /* G1, G4: who is current may be promoted, so it holds all that was promised */
+inline check_set() /* G1, G4: a current copy may be promoted, so it holds all promised writes */
 {
 #ifndef POWER
 	for (j : 0 .. SITES - 1) {
@@ -460,7 +460,7 @@ inline stamp(n) /* engine/request.c: stamp_request(), and the log write */
 }
 
 /* D3 (copies.c: cluster_copies_waited(); acknowledged.c): the set in effect, all that may still
- * take effect, and what is to enter. */
+ * take effect, and the copy that is to enter. */
 #define standing(n) (SET(known[n]) | undecided[n])
 #ifdef MUT_LEAVE_EARLY
 #define counting(n) (phase[n] == ACCEPT && GEN(proposal[n]) == generation[n] -> \
@@ -569,8 +569,8 @@ inline round_with(n, v, t, u)
 	fi
 }
 
-/* From where on writes wait for what is to enter: beyond what is answered, and beyond
- * what was recovered: a generation before may have answered that. */
+/* The mark from which writes wait for a copy that is to enter: beyond all answered writes, and
+ * beyond the recovered ones: a generation before may have answered those. */
 #ifdef MUT_MARK_AT_ANSWERED
 #define mark_of(n) (waited(n) == 0 -> length[n] : answered[n])
 #else
@@ -618,7 +618,7 @@ inline lives(me)
 	:: d_step { up[me] && refused[me] != 0 && !preparing(me) && may_lift(me) ->
 		printf("  node %d lifts its refusal of all but generation %d\n", me, refused[me]);
 		refused[me] = 0; refused_ballot[me] = 0 }
-	/* what is in effect is told by others (cluster_in_effect_take(), depose()) */
+	/* others tell of the view in effect (cluster_in_effect_take(), depose()) */
 	:: d_step { role[me] != IDLE && known[me] != effect &&
 	   (knows_newest(me, p1) || knows_newest(me, p2)) ->
 		printf("  node %d is told that generation %d is in effect\n", me, GEN(effect));
@@ -672,7 +672,7 @@ proctype Node(byte me)
 
 /* ---- the adversary ----------------------------------------------------------------------- */
 
-inline restarted(n) /* whatever calls it current speaks of a process that is gone */
+inline restarted(n) /* a view that calls it current speaks of a process that is gone */
 {
 	for (k : 0 .. 2) {
 		accepted[k] = accepted[k] & (2047 - (bit(n) << 8));
