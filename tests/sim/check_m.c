@@ -9,7 +9,7 @@
 #include "tests/sim/check_m.h"
 #include "tests/sim/sim.h"
 
-/* ---- what is lacked ------------------------------------------------------------------ */
+/* ---- lacked records ------------------------------------------------------------------ */
 
 struct sim_lacked sim_lacked(const struct sim *w, const uint64_t *limit, uint64_t from,
 			     uint64_t to)

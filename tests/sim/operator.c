@@ -22,7 +22,7 @@
 #define BOTH_ONE_IN 8u
 #define COMMANDS_LIMIT (SIM_COMMANDS_MAX - 400)
 
-/* ---- what there is ---------------------------------------------------------------- */
+/* ---- the state of the pair -------------------------------------------------------- */
 
 static bool is_there(const struct sim *w, uint32_t node)
 {
@@ -75,7 +75,7 @@ bool sim_pair_is_together(const struct sim *w)
 	       !copy->sb->hold.active;
 }
 
-/* ---- what he does -------------------------------------------------------------------- */
+/* ---- his actions --------------------------------------------------------------------- */
 
 static uint64_t patience(struct sim *w)
 {
@@ -210,8 +210,8 @@ static void tend(struct sim *w, uint32_t serving)
 	}
 }
 
-/* Whose turn it is: the one that was wanted, the last one that served, or the other when
- * that refuses or is away. */
+/* The site whose turn it is: the one that was wanted, the last one that served, or the other
+ * when that refuses or is away. */
 static uint32_t choose(struct sim *w)
 {
 	struct sim_person *p = &w->person;
@@ -254,7 +254,7 @@ static void promote_one(struct sim *w)
 		p->refused = 0;
 }
 
-/* He starts a process anew whose device has failed. */
+/* Start a process anew whose device has failed. */
 static void recover(struct sim *w)
 {
 	for (uint32_t n = 0; n < w->node_count; n++)

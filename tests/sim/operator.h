@@ -14,14 +14,14 @@ struct sim_pacemaker {
 	uint64_t fence_at_ns[SIM_NODES_MAX];
 	bool fenced[SIM_NODES_MAX];
 	uint32_t fencing_count; /* of all nodes */
-	/* the history of each machine's fencer: of whom, the last time; 0: never */
+	/* the history of each machine's fencer: the last fencing of each node; 0: never */
 	struct sim_fencing {
 		uint32_t fencing; /* the same one has one number, and many stamps */
 		uint64_t wall_ns;
 	} history[SIM_NODES_MAX][SIM_NODES_MAX];
 	uint64_t sync_at_ns[SIM_NODES_MAX]; /* the others send theirs; 0: they have */
 	bool stopped[SIM_NODES_MAX];        /* that Pacemaker, for maintenance */
-	bool owed[SIM_NODES_MAX][SIM_NODES_MAX]; /* by whom, of whom: to be told yet */
+	bool owed[SIM_NODES_MAX][SIM_NODES_MAX]; /* [teller][node]: to be told yet */
 	uint32_t asked_process[SIM_NODES_MAX];   /* which has asked for all of them */
 	uint64_t promote_id, promote_since_ns, idle_since_ns;
 	uint32_t promote_node, promote_process;

@@ -12,8 +12,8 @@ static bool has_logged(struct sim_scene *s)
 	return sim_scene_engine(s, s->node)->marks->logged >= s->sequence;
 }
 
-/* Production has answered what the copy lacks, and dies. The copy takes over, says what may
- * be lost, and production's own log gives it up when it is back. */
+/* Production has answered records that the copy lacks, and dies. The copy takes over and names
+ * the possible loss, and production's own log gives them up when it is back. */
 static void near_sync_takeover(struct sim_scene *s)
 {
 	sim_stall(s->w, 0, 1, true);

@@ -1,8 +1,8 @@
 #!/bin/bash
 # wan.sh - five members on real Corosync; lyon's hosts stand behind a line of 100 ms each
 # way that loses packets. Sync mode: a copy stays current as long as the line holds, without
-# a refresh; the lag that the status shows is bounded. Near-sync: read from both sites, what
-# production has answered is never beyond the bound; line and modes change meanwhile. A client
+# a refresh; the lag that the status shows is bounded. Near-sync: read from both sites, writes
+# that production has answered are never beyond the bound; line and modes change meanwhile. A client
 # judges every acknowledged record (nbd_records.c).
 #
 # SECONDS_EACH of each part (15; an hour is 3600), LINE_KEYS of the line.
