@@ -31,8 +31,8 @@ const char *agent_corosync_check_votes(struct agent_corosync *a, const uint32_t 
 				       size_t count)
 {
 	char text[sizeof a->votes_text];
-	const bool spare = cluster_votes_judge(&a->votes, nodeid, count, text,
-					       sizeof text);
+	const bool spare = cluster_quorum_judge(&a->votes, nodeid, count, text,
+						sizeof text);
 
 	if (strcmp(text, a->votes_text) == 0)
 		return NULL;

@@ -10,13 +10,13 @@
 #define AGENT_COROSYNC_CHECK_H
 
 #include "cluster/names.h"
-#include "cluster/votes.h"
+#include "cluster/quorum.h"
 
 struct agent_corosync {
 	struct cluster_names names;
-	struct cluster_votes votes;
+	struct cluster_quorum_votes votes;
 	char text[256];       /* the fault, for the status; "" */
-	char votes_text[256]; /* cluster_votes_judge() */
+	char votes_text[256]; /* cluster_quorum_judge() */
 };
 
 /* Does Corosync's name of `nodeid`, this node, mean `node` of `config`? A fencing that

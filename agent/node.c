@@ -493,7 +493,7 @@ static int open_corosync(struct agent_node *n, struct cluster_self *self, char *
 	if (self->lease_ms == 0)
 		self->lease_ms = cluster_lease_default_ms(token_ms, consensus_ms);
 	agent_corosync_check_lease(&n->corosync, self->lease_ms, token_ms, consensus_ms);
-	error = cluster_votes_get(&n->corosync.votes, text, text_size);
+	error = cluster_quorum_votes_get(&n->corosync.votes, text, text_size);
 	if (error != 0)
 		return error;
 	error = cluster_quorum_open(

@@ -92,7 +92,7 @@ int agent_node_switch_check(const struct agent_node *n, uint32_t site, char *tex
  * (CLOCK_BOOTTIME); 0: none did. */
 uint64_t agent_node_answered_ns(const struct agent_node *n);
 
-/* The sentence of cluster_votes_judge(), or "". */
+/* The sentence of cluster_quorum_judge(), or "". */
 const char *agent_node_votes_text(const struct agent_node *n);
 
 /* Ends the I/O thread and leaves the group. NULL is fine. */

@@ -38,7 +38,7 @@ struct status_input {
 	const struct status_device *devices; /* per disk, or NULL */
 	const char *listen_text;             /* why the line is not listened on, or "" */
 	const char *corosync_text;           /* which of its times do not fit, or "" */
-	const char *votes_text;              /* cluster_votes_judge() */
+	const char *votes_text;              /* cluster_quorum_judge() */
 	const char *attach_text;             /* why devices do not stand, or "" */
 	const struct agent_protection *protections; /* protect.h; NULL: not known */
 	const struct agent_last_run *last_run;      /* last_run.h; NULL: not known */

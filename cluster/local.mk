@@ -34,6 +34,8 @@ libcluster_la_SOURCES = \
 	cluster/plan.c \
 	cluster/promote.c \
 	cluster/promote_text.c \
+	cluster/quorum.c \
+	cluster/quorum.h \
 	cluster/role.c \
 	cluster/round.c \
 	cluster/score.c \
@@ -46,9 +48,7 @@ libcluster_la_SOURCES = \
 	cluster/view.h \
 	cluster/voter.c \
 	cluster/voter_format.c \
-	cluster/voter_format.h \
-	cluster/votes.c \
-	cluster/votes.h
+	cluster/voter_format.h
 
 libcluster_drivers_la_SOURCES = \
 	cluster/cpg_driver.c \

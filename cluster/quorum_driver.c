@@ -206,7 +206,8 @@ static bool other_quorum(cmap_handle_t handle)
 	return true;
 }
 
-int cluster_votes_get(struct cluster_votes *votes, char *text, size_t text_size)
+int cluster_quorum_votes_get(struct cluster_quorum_votes *votes, char *text,
+			     size_t text_size)
 {
 	cmap_handle_t handle;
 	const int error = cmap_open(&handle, text, text_size);
@@ -216,7 +217,7 @@ int cluster_votes_get(struct cluster_votes *votes, char *text, size_t text_size)
 	votes->count = votes->expected = 0;
 	if (error != 0)
 		return error;
-	for (uint32_t i = 0; i < CLUSTER_VOTES_MAX; i++) {
+	for (uint32_t i = 0; i < CLUSTER_QUORUM_VOTES_MAX; i++) {
 		snprintf(key, sizeof key, "nodelist.node.%u.nodeid", i);
 		if (cmap_get_uint32(handle, key, &nodeid) != CS_OK)
 			continue;

@@ -15,7 +15,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/names.h"
-#include "cluster/votes.h"
+#include "cluster/quorum.h"
 
 struct qb_loop;
 struct cluster_quorum;
@@ -49,7 +49,8 @@ int cluster_totem_times_get(uint32_t *token_ms, uint32_t *consensus_ms, char *te
 int cluster_names_get(struct cluster_names *names, char *text, size_t text_size);
 
 /* Corosync's votes as they are configured now. Returns as cluster_totem_times_get(). */
-int cluster_votes_get(struct cluster_votes *votes, char *text, size_t text_size);
+int cluster_quorum_votes_get(struct cluster_quorum_votes *votes, char *text,
+			     size_t text_size);
 
 /* D7: the lease exceeds token plus consensus, so that a member that fell out is
  * known to have fallen out before its lease has ended, with a quarter and a

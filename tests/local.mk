@@ -60,6 +60,7 @@ unit_tests = \
 	tests/unit/test_pool \
 	tests/unit/test_promise \
 	tests/unit/test_queue \
+	tests/unit/test_quorum \
 	tests/unit/test_record \
 	tests/unit/test_request \
 	tests/unit/test_ring \
@@ -80,7 +81,6 @@ unit_tests = \
 	tests/unit/test_ublk_driver \
 	tests/unit/test_vectors \
 	tests/unit/test_view \
-	tests/unit/test_votes \
 	tests/unit/test_voter_format \
 	tests/unit/test_voter_file_driver \
 	tests/unit/test_wire \
@@ -154,12 +154,12 @@ tests_unit_test_force_SOURCES = tests/unit/test_force.c $(members)
 tests_unit_test_join_SOURCES = tests/unit/test_join.c $(members)
 tests_unit_test_lease_SOURCES = tests/unit/test_lease.c $(members)
 tests_unit_test_message_SOURCES = tests/unit/test_message.c $(members)
+tests_unit_test_quorum_SOURCES = tests/unit/test_quorum.c
 tests_unit_test_role_SOURCES = tests/unit/test_role.c $(members)
 tests_unit_test_role_copies_SOURCES = tests/unit/test_role_copies.c $(members)
 tests_unit_test_role_modes_SOURCES = tests/unit/test_role_modes.c $(members)
 tests_unit_test_round_SOURCES = tests/unit/test_round.c $(members)
 tests_unit_test_score_SOURCES = tests/unit/test_score.c $(members)
-tests_unit_test_votes_SOURCES = tests/unit/test_votes.c
 tests_unit_test_view_SOURCES = tests/unit/test_view.c $(members)
 tests_unit_test_voter_format_SOURCES = tests/unit/test_voter_format.c $(members)
 

@@ -1,4 +1,4 @@
-/* votes.h - does Corosync's quorum outlive the next node that leaves?
+/* quorum.h - does Corosync's quorum outlive the next node that leaves?
  *
  * Corosync counts a stopped node as lost: without quorum production freezes, and clients
  * with unwritten data then cannot be stopped. The vote that hamirror's members take back
@@ -7,28 +7,28 @@
  *
  * Source: votequorum(5).
  */
-#ifndef CLUSTER_VOTES_H
-#define CLUSTER_VOTES_H
+#ifndef CLUSTER_QUORUM_H
+#define CLUSTER_QUORUM_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define CLUSTER_VOTES_MAX 128u
+#define CLUSTER_QUORUM_VOTES_MAX 128u
 
 /* Of Corosync's configuration. */
-struct cluster_votes {
+struct cluster_quorum_votes {
 	uint32_t expected; /* 0: another option decides, as two_node does */
 	uint32_t count;
 	struct {
 		uint32_t nodeid, votes;
-	} entry[CLUSTER_VOTES_MAX];
+	} entry[CLUSTER_QUORUM_VOTES_MAX];
 };
 
 /* A sentence in `text` if the members have the quorum, and the rest of them has it no more
  * when one of them has gone; else "". A member that is not in the nodelist has one vote.
  * Returns whether a node may go. */
-bool cluster_votes_judge(const struct cluster_votes *votes, const uint32_t *members,
-			 size_t count, char *text, size_t size);
+bool cluster_quorum_judge(const struct cluster_quorum_votes *votes,
+			  const uint32_t *members, size_t count, char *text, size_t size);
 
 #endif

@@ -1,18 +1,18 @@
-/* test_votes.c - when Corosync's quorum does not outlive the next node that leaves. */
+/* test_quorum.c - when Corosync's quorum does not outlive the next node that leaves. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/votes.h"
+#include "cluster/quorum.h"
 
 static const uint32_t members[] = { 1, 2, 3, 4, 5 };
-static struct cluster_votes votes;
+static struct cluster_quorum_votes votes;
 static char text[256];
 
 /* Five nodes of one vote each. */
 static void setup(void)
 {
-	votes = (struct cluster_votes){ .expected = 5, .count = 5 };
+	votes = (struct cluster_quorum_votes){ .expected = 5, .count = 5 };
 	for (uint32_t i = 0; i < 5; i++) {
 		votes.entry[i].nodeid = i + 1;
 		votes.entry[i].votes = 1;
@@ -22,7 +22,7 @@ static void setup(void)
 /* With the first `count` members. */
 static bool may_leave(size_t count)
 {
-	return cluster_votes_judge(&votes, members, count, text, sizeof text);
+	return cluster_quorum_judge(&votes, members, count, text, sizeof text);
 }
 
 /* ... is the next one that leaves the one too many? */

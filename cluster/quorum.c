@@ -1,9 +1,9 @@
-/* votes.c - see votes.h. */
-#include "cluster/votes.h"
+/* quorum.c - see quorum.h. */
+#include "cluster/quorum.h"
 
 #include <stdio.h>
 
-static uint32_t votes_of(const struct cluster_votes *votes, uint32_t nodeid)
+static uint32_t votes_of(const struct cluster_quorum_votes *votes, uint32_t nodeid)
 {
 	for (uint32_t i = 0; i < votes->count; i++)
 		if (votes->entry[i].nodeid == nodeid)
@@ -11,8 +11,8 @@ static uint32_t votes_of(const struct cluster_votes *votes, uint32_t nodeid)
 	return 1;
 }
 
-bool cluster_votes_judge(const struct cluster_votes *votes, const uint32_t *members,
-			 size_t count, char *text, size_t size)
+bool cluster_quorum_judge(const struct cluster_quorum_votes *votes,
+			  const uint32_t *members, size_t count, char *text, size_t size)
 {
 	const uint32_t quorum = votes->expected / 2 + 1;
 	uint32_t here = 0, most = 0;
