@@ -119,7 +119,7 @@ struct sim_heap {
 
 struct sim_site {
 	struct sim_device log, disk[SIM_DISKS_MAX];
-	int32_t open_node; /* who has it open, -1: nobody */
+	int32_t open_node; /* the node that has it open; -1: none */
 	uint32_t power_cuts;
 	bool tainted; /* a fault that no checksum finds has touched it */
 	bool allowed; /* an operator allows it to be inconsistent ... */
@@ -179,7 +179,7 @@ struct sim_request {
 	bool again;                /* another one said the same before */
 	bool told;                 /* the client has its answer */
 	uint64_t decided_ns;       /* check_m.c: the core has answered, by its clock */
-	uint64_t number;           /* what a write leaves in its sectors */
+	uint64_t number;           /* the content that a write leaves in its sectors */
 	uint64_t shown;            /* by a read, in its first sector */
 	uint64_t asked_ns;
 	uint32_t generation;       /* in which it was stamped */
@@ -201,14 +201,14 @@ struct sim_node {
 	struct cluster_self self;
 	uint8_t *file, *persist;
 	size_t file_bytes, persist_bytes;
-	struct sim_accepted { /* check_d.c: what its file has said, and in which boot */
+	struct sim_accepted { /* check_d.c: views that its file has held, each with its boot */
 		uint64_t epoch, ballot, boot;
 		uint32_t process;
 	} accepted[SIM_ACCEPTED_MAX]; /* the newest last */
 	uint32_t accepted_count, persisted_count, persisted_seen;
 	bool persisting;
 	uint64_t persist_counter;
-	uint32_t component, line; /* who hears whom: members, lines */
+	uint32_t component, line; /* of the members' network, and of the lines' */
 	uint32_t part;            /* component, unless it is away */
 	bool away;                /* stopped whole: its token is lost */
 	uint64_t ring, delivered;
@@ -265,7 +265,7 @@ struct sim_generation {
 	int32_t parent; /* index, -1 */
 	uint64_t cut, ordinal;
 	uint32_t reason, site;
-	uint32_t node, process; /* check_g3.c: whose it is; process 0: nobody's yet */
+	uint32_t node, process; /* check_g3.c: its owner; process 0: none yet */
 	bool served;
 	uint64_t served_ns;
 	uint64_t last;           /* newest sequence that a client's request has got */
@@ -315,7 +315,7 @@ struct sim_end {
 struct sim_connection {
 	struct sim_connection *next;
 	uint64_t id;
-	struct sim_end end[2]; /* 0: who connected */
+	struct sim_end end[2]; /* 0: the side that connected */
 	bool closed;
 	uint64_t cut_since_ns, patience_ns;
 };
@@ -476,7 +476,7 @@ void sim_order_out(struct sim *w, uint32_t node);
 void sim_reform(struct sim *w);
 void sim_queue_empty(struct sim_queue *q);
 void sim_away(struct sim *w, uint32_t node, bool away);
-/* Who hears whom: the part of each node. */
+/* Split the network: the part of each node. */
 void sim_part_into(struct sim *w, const uint32_t *part, bool members, bool lines);
 /* The same in two: bit per node of one of them. */
 void sim_part(struct sim *w, uint64_t mask, bool members, bool lines);
