@@ -150,6 +150,11 @@ void mirror_marks_leap(struct mirror_engine *m, uint64_t sequence)
 
 /* ---- told ---- */
 
+void mirror_marks_tell(struct mirror_engine *m)
+{
+	m->open.told.due_ns = 0;
+}
+
 void mirror_marks_pump(struct mirror_engine *m)
 {
 	const struct generation *g = history_newest(&m->open.sb.history);

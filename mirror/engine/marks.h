@@ -83,5 +83,7 @@ void mirror_marks_leap(struct mirror_engine *m, uint64_t sequence);
 /* FACT_MARKS, for the members and the status, and the log's history once it has changed: the
  * score is of both, so a new generation is told at once. */
 void mirror_marks_pump(struct mirror_engine *m);
+/* The next one is due now: a promotion may depend on it. */
+void mirror_marks_tell(struct mirror_engine *m);
 
 #endif

@@ -258,6 +258,7 @@ static void store_clean(struct mirror_engine *m)
 	mirror_store_clean(m, &m->open.copy.clean_generation,
 			   m->open.copy.clean_sequence);
 	m->open.copy.clean_ticket = mirror_superblock_want(m);
+	mirror_marks_tell(m); /* production names this site as one to promote (M5) */
 	mirror_engine_event(m, "generation", "clean-end",
 			    "production was demoted cleanly at sequence %llu",
 			    (unsigned long long)m->open.copy.clean_sequence);

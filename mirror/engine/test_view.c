@@ -71,6 +71,7 @@ void mirror_view_fill(const struct mirror_engine *m, struct mirror_view *v)
 		v->link[i] = (struct mirror_view_link){
 			.greets = m->link[i].use == LINK_GREETING,
 			.streams_out = m->link[i].use == LINK_STREAM_OUT,
+			.sends = m->link[i].use == LINK_STREAM_OUT && m->link[i].sending,
 			.site = m->link[i].site,
 			.frame_count = m->link[i].frame_count,
 			.next_send = m->link[i].next_send,

@@ -37,7 +37,7 @@ struct mirror_view_peer {
 };
 
 struct mirror_view_link {
-	bool greets, streams_out;
+	bool greets, streams_out, sends;
 	uint32_t site;
 	uint32_t frame_count; /* queued with the driver */
 	uint64_t next_send;

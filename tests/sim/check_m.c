@@ -1,8 +1,11 @@
 /* check_m.c - the modes: M1, at each answer no copy that some view calls current lacks more
  * than that view's promise allows, and nothing is at home that it lacks; M2, a flush is
  * such an answer; M3, only a serving production changes the promise, and proposes a
- * stricter one when every copy satisfies it for what was acknowledged. check_g4.c judges
- * promotions by it (M4). In sync check_g1.c asks for more.
+ * stricter one when every copy satisfies it for what was acknowledged; a view that is
+ * undecided binds answers like the one in effect. check_g4.c judges promotions by it (M4). In
+ * sync check_g1.c asks for more. M5, in every mode: the clean end of a production is marked
+ * when each copy that follows has all of it durable, or the time for that is over; and each
+ * that it names has.
  */
 #include "cluster/internal.h"
 #include "mirror/engine/test_view.h"
@@ -98,7 +101,11 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 				   r->decided_ns :
 				   UINT64_MAX))
 		sim_violate(
-			w, flush ? "M2" : "M1",
+			w,
+			v->ballot != cluster_vote_in_effect(w->node[node].core)->ballot ?
+				"M3" :
+			flush ? "M2" :
+				"M1",
 			"n%u answers with sequence %llu, and copy %u, current by view "
 			"%llu, lacks %llu writes, the oldest for %llu ms",
 			node + 1, (unsigned long long)sequence, site,
@@ -224,8 +231,75 @@ static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t lengt
 		check_stricter(w, node, v);
 }
 
+/* ---- demotes (M5) ---------------------------------------------------------------------- */
+
+static bool is_following(const struct mirror_view *m, uint32_t site)
+{
+	const struct mirror_view_peer *p = &m->peer[site];
+
+	return p->link != MIRROR_LINK_NONE && m->link[p->link].sends &&
+	       (p->phase == REFRESH_NONE || p->phase == REFRESH_ENDING);
+}
+
+/* Has this step marked the end of the generation that is served? */
+static bool is_marked(const struct sim_node *n, const struct mirror_view *m)
+{
+	return !n->drained && m->sb->clean.set &&
+	       uuid_equal(&m->sb->clean.generation, &history_newest(&m->sb->history)->id);
+}
+
+static void mirror(struct sim *w, uint32_t node)
+{
+	struct sim_node *n = &w->node[node];
+	const struct mirror_view *m = sim_view(w, node);
+
+	if (m->state != ENGINE_DEMOTING) {
+		n->demoting_since_ns = 0;
+		n->drained = false;
+		return;
+	}
+	if (n->demoting_since_ns == 0)
+		n->demoting_since_ns = sim_clock(w, node);
+	if (!is_marked(n, m))
+		return;
+	n->drained = true;
+	if (sim_clock(w, node) >=
+	    n->demoting_since_ns + w->config.demote_drain_ms * SIM_MS)
+		return;
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		if (s != m->site && is_following(m, s) &&
+		    m->peer[s].proven_durable < m->marks->last)
+			sim_violate(w, "M5",
+				    "n%u ends with sequence %llu, and copy %u, which "
+				    "follows, has %llu durable",
+				    node + 1, (unsigned long long)m->marks->last, s,
+				    (unsigned long long)m->peer[s].proven_durable);
+}
+
+static void fact(struct sim *w, uint32_t node, const struct fact *f)
+{
+	if (f->type != FACT_DEMOTED || !f->clean)
+		return;
+	for (uint32_t s = 0; s < w->plan.site_count; s++) {
+		const int32_t host = w->site[s].open_node;
+
+		if ((f->level_sites >> s & 1) == 0 || host < 0 || w->site[s].tainted ||
+		    sim_view(w, (uint32_t)host)->state < ENGINE_IDLE ||
+		    sim_view(w, (uint32_t)host)->marks->durable >= f->marks.logged)
+			continue;
+		sim_violate(
+			w, "M5",
+			"n%u is demoted at sequence %llu, and names copy %u, which "
+			"has %llu durable",
+			node + 1, (unsigned long long)f->marks.logged, s,
+			(unsigned long long)sim_view(w, (uint32_t)host)->marks->durable);
+	}
+}
+
 const struct sim_checker sim_check_m = {
 	.name = "M",
+	.fact = fact,
+	.mirror = mirror,
 	.io = io,
 	.sent = sent,
 	.answered = answered,

@@ -1,5 +1,6 @@
 /* scenario_modes.c - near-sync: a copy takes over within the bound, and not after its host has
- * restarted (M4).
+ * restarted (M4); a proposal binds answers before it is decided (M3). A demote in async brings
+ * a copy all of it (M5).
  */
 #include <string.h>
 
@@ -57,6 +58,142 @@ static void near_sync_restarted(struct sim_scene *s)
 	EXPECT(s, s->w->reply[s->id].exit_status == 1, "the copy is not promoted");
 }
 
+/* ---- without a cluster -------------------- */
+
+static bool has_confirmed(struct sim_scene *s)
+{
+	const struct mirror_view *m = sim_scene_engine(s, 0);
+
+	return m->peer[1].logged == m->marks->last;
+}
+
+static bool is_not_told(struct sim_scene *s)
+{
+	return !sim_told(s);
+}
+
+/* Production has answered what the copy lacks, and no more than that, and dies. Only a force
+ * promotes the copy, which then lacks that much. */
+static void near_sync_pair(struct sim_scene *s)
+{
+	UNTIL(s, 1000, has_confirmed, "the copy has confirmed all");
+	sim_stall(s->w, 0, 1, true);
+	if (!sim_scene_writes(s, 0, 3))
+		return;
+	s->write = sim_scene_write(s, 0, 1);
+	EXPECT(s, s->write != NULL, "one more is taken");
+	WHILE(s, 300, is_not_told, "it waits for the copy");
+	sim_machine_reset(s->w, 0);
+	sim_release_all(s->w);
+	sim_scene_promote(s, 1);
+	UNTIL(s, 20000, sim_replied, "the promotion is answered");
+	EXPECT(s, s->w->reply[s->id].exit_status == 1, "it is refused");
+	s->id = sim_command(s->w, 1, CLUSTER_COMMAND_PROMOTE, true, -1);
+	UNTIL(s, 20000, sim_replied, "the force is answered");
+	EXPECT(s, sim_serving(s->w) == 1, "the copy serves");
+	sim_scene_clients(s, 200);
+}
+
+/* ---- a change of promise -------------------- */
+
+static bool is_promised(struct sim_scene *s)
+{
+	const struct view *v = sim_scene_view(s, 0);
+
+	return v != NULL && v->promise.mode == s->count;
+}
+
+static bool is_proposed(struct sim_scene *s)
+{
+	const struct round *r = &sim_scene_core(s, 0)->round;
+
+	return r->state == ROUND_ACCEPT && r->next.promise.mode == CONFIG_SYNC;
+}
+
+static bool is_filed(struct sim_scene *s)
+{
+	const struct view *v = sim_scene_filed(s, 1);
+
+	return v != NULL && v->promise.mode == CONFIG_SYNC;
+}
+
+/* Sync is proposed, and stored by the copy: nobody has heard of that yet. Then production is
+ * asked for near-sync after all. A write waits for the copy until that is decided. */
+static void stricter_undecided(struct sim_scene *s)
+{
+	sim_mode(s->w, 0, promise_make(CONFIG_SYNC, 0, 0));
+	UNTIL(s, 1000, is_proposed, "sync is proposed");
+	sim_hold(s->w, 1, SIM_HOLD_OUT);
+	sim_hold(s->w, 2, SIM_HOLD_OUT);
+	UNTIL(s, 300, is_filed, "the copy has accepted it");
+	EXPECT(s, is_proposed(s), "it is undecided");
+	sim_mode(s->w, 0, s->scenario->promise);
+	sim_stall(s->w, 0, 1, true);
+	s->write = sim_scene_write(s, 0, 1);
+	EXPECT(s, s->write != NULL, "a write is taken");
+	WHILE(s, 300, is_not_told, "it waits for the copy");
+	sim_release_all(s->w);
+	UNTIL(s, 5000, sim_told, "it is answered");
+	s->count = CONFIG_NEAR_SYNC;
+	UNTIL(s, 5000, is_promised, "near-sync is agreed");
+}
+
+/* ---- the end of production in async -------------------- */
+
+static bool is_awaited(struct sim_scene *s)
+{
+	return !sim_replied(s);
+}
+
+static bool demote_behind(struct sim_scene *s)
+{
+	sim_mode(s->w, 0, promise_make(CONFIG_ASYNC, 0, 0));
+	s->count = CONFIG_ASYNC;
+	if (!sim_scene_until(s, 5000, is_promised, "async is agreed"))
+		return false;
+	sim_stall(s->w, 0, 1, true);
+	if (!sim_scene_writes(s, 0, 5))
+		return false;
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+	return sim_scene_while(s, 300, is_awaited, "the demote waits for the copy");
+}
+
+static bool knows_end(struct sim_scene *s)
+{
+	const struct view *v = sim_scene_view(s, 1);
+
+	return v->clean && sim_scene_core(s, 1)->role.marks.durable >= v->clean_end;
+}
+
+/* The copy was behind, gets all of it, and is named. */
+static void async_drain(struct sim_scene *s)
+{
+	if (!demote_behind(s))
+		return;
+	sim_stall(s->w, 0, 1, false);
+	UNTIL(s, 3000, sim_replied, "the demote is answered");
+	EXPECT(s, strstr(s->w->reply[s->id].text, "promoted now: paris, lyon") != NULL,
+	       "the copy is named");
+	UNTIL(s, 100, knows_end, "it knows that it has all");
+	sim_scene_takeover(s, 1);
+}
+
+/* Its line is slow for longer than demote-drain: it is not named, and not promoted. */
+static void async_cut_off(struct sim_scene *s)
+{
+	if (!demote_behind(s))
+		return;
+	UNTIL(s, 5000, sim_replied, "the demote is answered");
+	EXPECT(s,
+	       strstr(s->w->reply[s->id].text, "promoted now: paris") != NULL &&
+		       strstr(s->w->reply[s->id].text, "lyon") == NULL,
+	       "the copy is not named");
+	sim_scene_promote(s, 1);
+	UNTIL(s, 8000, sim_replied, "the promotion is answered");
+	EXPECT(s, s->w->reply[s->id].exit_status == 1, "the copy is not promoted");
+	sim_release_all(s->w);
+}
+
 const struct sim_scenario sim_scenarios_modes[] = {
 	{ "near-sync-takeover",
 	  "a current copy takes over that lacks as much as the bound",
@@ -72,5 +209,34 @@ const struct sim_scenario sim_scenarios_modes[] = {
 	  10,
 	  .play = near_sync_restarted,
 	  .promise = { CONFIG_NEAR_SYNC, 3, PROMISE_UNBOUNDED } },
+	{ "near-sync-pair",
+	  "without a cluster, a copy is forced that lacks as much as the bound",
+	  { 1, 1 },
+	  0,
+	  10,
+	  .play = near_sync_pair,
+	  .alone = true,
+	  .promise = { CONFIG_NEAR_SYNC, 3, PROMISE_UNBOUNDED } },
+	{ "stricter-undecided",
+	  "a stricter promise is proposed, undecided, and not wanted any more",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = stricter_undecided,
+	  .promise = { CONFIG_NEAR_SYNC, 20, PROMISE_UNBOUNDED } },
+	{ "async-drain",
+	  "a demote in async brings a copy that was behind all of it",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = async_drain,
+	  .promise = { CONFIG_NEAR_SYNC, 20, PROMISE_UNBOUNDED } },
+	{ "async-cut-off",
+	  "a demote in async cannot bring a copy all of it in time",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = async_cut_off,
+	  .promise = { CONFIG_NEAR_SYNC, 20, PROMISE_UNBOUNDED } },
 	{ 0 },
 };

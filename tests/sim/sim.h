@@ -33,7 +33,8 @@
  * Without a cluster (plan.alone) there are no rings and no Pacemaker: two sites of one
  * host each, and an operator who is the majority (operator.c).
  *
- * near-sync and async are played with a cluster, in runs of their own (plan.modes).
+ * near-sync and async are played in runs of their own (plan.modes), and near-sync in a third
+ * of the pairs.
  */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
@@ -116,7 +117,6 @@ struct sim_heap {
 };
 
 /* ---- devices: device.h ---- */
-
 struct sim_site {
 	struct sim_device log, disk[SIM_DISKS_MAX];
 	int32_t open_node; /* the node that has it open; -1: none */
@@ -150,7 +150,6 @@ struct sim_site {
 };
 
 /* ---- members: ring.c ---- */
-
 struct sim_item {
 	struct sim_item *next;
 	uint64_t due_ns;
@@ -171,7 +170,6 @@ struct sim_queue {
 };
 
 /* ---- clients: client.c ---- */
-
 struct sim_request {
 	struct mirror_request request; /* first: the core knows only this */
 	bool busy, noted;
@@ -249,10 +247,12 @@ struct sim_node {
 	uint64_t lease_seen_ns;
 	bool heard; /* check_alone.c: the other site has answered the last question */
 	bool lone;  /* check_alone.c: this production began without that */
+	uint64_t demoting_since_ns; /* check_m.c: by its clock; 0: it is not ... */
+	bool drained;               /* ... its end is marked */
+	uint64_t linked;            /* check_alone.c: the copy's incarnation, the last */
 };
 
 /* ---- the truth: journal.c ---- */
-
 struct sim_write {
 	uint64_t number, group, offset_bytes, length_bytes;
 	uint32_t disk;
@@ -280,7 +280,9 @@ struct sim_generation {
 		said_flushed; /* greatest ever told to clients, even if lost since */
 	uint32_t power_cuts[SIM_SITES_MAX]; /* of each site at the newest answer */
 	uint64_t sync_acknowledged;         /* check_m.c: while in sync */
-	uint64_t decided_ns; /* check_m.c: when the newest was, by its clock */
+	uint64_t decided_ns; /* check_m.c: when the newest was, by its clock ... */
+	bool counted;        /* check_alone.c: ... and waited for the copy, with */
+	uint32_t counted_power_cuts; /* so many power cuts */
 };
 
 struct sim_touch {
@@ -295,7 +297,6 @@ struct sim_sector {
 };
 
 /* ---- lines: line.c ---- */
-
 struct sim_parcel {
 	struct sim_parcel *next;
 	uint64_t due_ns;
@@ -330,7 +331,6 @@ enum sim_hold {
 };
 
 /* ---- a run ---- */
-
 struct sim_reply {
 	bool done;
 	int32_t exit_status;
