@@ -371,6 +371,67 @@ static void ends_in_dark(struct sim_scene *s)
 	UNTIL(s, 30000, is_whole, "it is filled, and current");
 }
 
+/* ---- clients and a refresh -------------------- */
+
+#define YIELD_BYTES (192u * 1024) /* a window of one read, grown by a few answers */
+
+static uint64_t refresh_bytes(const struct sim_scene *s)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < SIM_OPS_MAX; i++) {
+		const struct sim_op *o = &s->w->op[i];
+
+		if (o->used && o->node == 0 && o->device == 0 && o->op == MIRROR_IO_READ)
+			bytes += o->length;
+	}
+	return bytes;
+}
+
+static bool is_read(struct sim_scene *s)
+{
+	return refresh_bytes(s) > 0;
+}
+
+static bool is_all_read(struct sim_scene *s)
+{
+	return refresh_bytes(s) > 2 * YIELD_BYTES;
+}
+
+/* A flush needs no room that the refresh would have to make first (engine/pace.c). */
+static bool ask_flush(struct sim_scene *s)
+{
+	s->write = sim_scene_flush(s, 0);
+	return sim_scene_expect(s, s->write != NULL, "a flush is taken") &&
+	       sim_scene_until(s, 5000, sim_told, "it is answered");
+}
+
+/* While clients ask, about one read of the refresh is under way; when they have been quiet for a
+ * second, many are. */
+static void refresh_yields(struct sim_scene *s)
+{
+	sim_run(s->w, s->w->now_ns + 1200 * SIM_MS); /* the first refresh is long over */
+	sim_node_kill(s->w, 1);
+	UNTIL(s, 8000, is_out, "the copy is not current any more");
+	while (sim_scene_engine(s, 0)->sb->sites[1].map_position == 0)
+		if (!sim_scene_writes(s, 0, 50))
+			return;
+	sim_hold_device(s->w, 0, 0, 1u << MIRROR_IO_READ);
+	sim_node_start(s->w, 1);
+	for (s->count = 0; !is_read(s); s->count++)
+		if (!sim_scene_expect(s, s->count < 200000, "the refresh begins") ||
+		    !ask_flush(s))
+			return;
+	for (s->count = 0; s->count < 5; s->count++) {
+		sim_run(s->w, s->w->now_ns + 20 * SIM_MS);
+		if (!ask_flush(s))
+			return;
+		EXPECT(s, refresh_bytes(s) <= YIELD_BYTES, "clients go first");
+	}
+	UNTIL(s, 3000, is_all_read, "clients are quiet, and the refresh has all");
+	sim_release_all(s->w);
+}
+
 const struct sim_scenario sim_scenarios_refresh[] = {
 	{ "refresh-cut-short",
 	  "a refresh cut short after the stream went on",
@@ -378,6 +439,14 @@ const struct sim_scenario sim_scenarios_refresh[] = {
 	  1,
 	  10,
 	  .play = cut_short },
+	{ "refresh-yields",
+	  "a refresh beside clients, who are quiet later",
+	  { 1, 1 },
+	  1,
+	  5,
+	  .play = refresh_yields,
+	  .disk_bytes = 1u << 20,
+	  .log_bytes = 6u << 20 },
 	{ "log-overflow",
 	  "logs that overflow while a site is away",
 	  { 1, 1, 1 },
