@@ -9,6 +9,9 @@
  *       writes that a force gave up
  *   G6  a site without an image is never called UpToDate, even by force
  *   D3  no copy is waited for that misses data which only a map names
+ *   M1  in near-sync no answer leaves the copy that is waited for more behind than the bound
+ *       allows, a flush (M2) neither; and nothing that it lacks is at home
+ *   M4  a force there loses no more than that, and nothing in sync
  * D8 is check_d.c's and G7 check_g7.c's.
  */
 #include <string.h>
@@ -16,6 +19,7 @@
 #include "cluster/alone.h"
 #include "mirror/engine/test_view.h"
 #include "mirror/line/history.h"
+#include "tests/sim/check_m.h"
 #include "tests/sim/sim.h"
 
 /* ---- heard -------------------------------------------------------------------------- */
@@ -139,6 +143,44 @@ static void check_generation(struct sim *w, uint32_t node, uint32_t of, uint64_t
 		g->told[s] = g->told[s] < limit ? g->told[s] : limit;
 }
 
+/* ---- M4 ------------------------------------------------------------------------------ */
+
+/* The last sequence of one history that the other has too. */
+static uint64_t common(const struct sim *w, const uint64_t *a, const uint64_t *b)
+{
+	uint64_t last = 0;
+
+	for (uint32_t i = 0; i < w->generation_count; i++) {
+		const uint64_t both = a[i] < b[i] ? a[i] : b[i];
+
+		last = both > last ? both : last;
+	}
+	return last;
+}
+
+/* A force at a copy that the newest answer had counted. */
+static void check_force(struct sim *w, uint32_t node, uint32_t of, const uint64_t *limit)
+{
+	static uint64_t all[SIM_GENERATIONS_MAX];
+	const struct sim_generation *g = &w->generation[of];
+	const struct sim_site *site = &w->site[w->node[node].site];
+	struct sim_lacked l;
+
+	if (!g->counted || g->site == w->node[node].site || site->consent ||
+	    g->counted_power_cuts != site->power_cuts)
+		return;
+	sim_limits(w, of, all);
+	l = sim_lacked(w, all, common(w, all, limit), g->acknowledged);
+	if (sim_lacks_more(&l, &w->plan.promise,
+			   l.generation == of ? g->decided_ns : UINT64_MAX))
+		sim_violate(w, "M4",
+			    "n%u, forced, lacks %llu writes of those up to %llu that "
+			    "generation %llu acknowledged while they waited for it",
+			    node + 1, (unsigned long long)l.count,
+			    (unsigned long long)g->acknowledged,
+			    (unsigned long long)g->ordinal);
+}
+
 /* ---- D3 ------------------------------------------------------------------------------ */
 
 static void check_level(struct sim *w, uint32_t node, uint32_t site)
@@ -179,6 +221,8 @@ static void begins(struct sim *w, uint32_t node, const struct order *o)
 			  w->node[node].lone ? ", without hearing the other" : "");
 	check_one(w, node);
 	sim_limits(w, mine, limit);
+	for (uint32_t i = 0; g->forced && i < mine; i++)
+		check_force(w, node, i, limit);
 	for (uint32_t i = 0; i < w->generation_count; i++)
 		check_generation(w, node, i, limit[i]);
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
@@ -196,42 +240,117 @@ static void order(struct sim *w, uint32_t node, const struct order *o)
 		begins(w, node, o);
 }
 
-/* ---- G1 -------------------------------------------------------------------------------- */
+/* ---- G1, M1, M2 ----------------------------------------------------------------------- */
 
-/* The copy that the link's production calls current, in this opening of its devices. */
-static const struct mirror_view *current_copy(const struct sim *w, uint32_t node)
+/* The copy that production waits for, if it is the one that was linked last, in this opening
+ * of its devices. */
+static const struct mirror_view *counted_copy(const struct sim *w, uint32_t node)
 {
-	const struct mirror_view *m = sim_view(w, node);
 	const uint32_t site = 1 - node;
-	const struct mirror_view_peer *p = &m->peer[site];
 	const struct mirror_view *copy = sim_view(w, site);
 
-	if ((w->node[node].core->alone->waited >> site & 1) == 0 ||
-	    p->link == MIRROR_LINK_NONE || !w->node[site].open ||
+	if ((w->node[node].core->alone->waited >> site & 1) == 0 || !w->node[site].open ||
 	    copy->state != ENGINE_IDLE || copy->failed || copy->cutting ||
-	    m->link[p->link].hello->incarnation != copy->incarnation)
+	    copy->incarnation != w->node[node].linked)
 		return NULL;
 	return copy;
+}
+
+static void watch_link(struct sim *w, uint32_t node)
+{
+	const struct mirror_view *m = sim_view(w, node);
+	const uint32_t link = m->peer[1 - node].link;
+
+	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
+		w->node[node].linked = 0;
+	else if (link != MIRROR_LINK_NONE && m->link[link].streams_out)
+		w->node[node].linked = m->link[link].hello->incarnation;
+}
+
+static void check_copy(struct sim *w, uint32_t node, const struct sim_request *r,
+		       const struct mirror_view *copy, uint64_t sequence)
+{
+	static uint64_t limit[SIM_GENERATIONS_MAX];
+	const uint32_t mine = (uint32_t)w->node[node].served_generation - 1;
+	const bool flush = r->request.type == MIRROR_REQUEST_FLUSH || r->request.fua;
+	struct sim_lacked l;
+
+	sim_limits(w, mine, limit);
+	l = sim_lacked(w, limit, copy->marks->logged, sequence);
+	if (sim_lacks_more(&l, &w->plan.promise,
+			   l.generation == mine ? r->decided_ns : UINT64_MAX))
+		sim_violate(w, flush ? "M2" : "M1",
+			    "n%u answers with sequence %llu, and the copy that it waits "
+			    "for lacks %llu writes, the oldest for %llu ms",
+			    node + 1, (unsigned long long)sequence,
+			    (unsigned long long)l.count,
+			    (unsigned long long)(r->decided_ns - l.stamped_ns) / 1000000);
+}
+
+static void check_copy_sync(struct sim *w, uint32_t node, const struct sim_request *r,
+			    const struct mirror_view *copy, uint64_t sequence)
+{
+	const bool flush = r->request.type == MIRROR_REQUEST_FLUSH || r->request.fua;
+
+	if (copy->marks->logged < sequence || (flush && copy->marks->durable < sequence))
+		sim_violate(w, "G1",
+			    "n%u acknowledges sequence %llu, and its current copy has "
+			    "%llu logged, %llu durable",
+			    node + 1, (unsigned long long)sequence,
+			    (unsigned long long)copy->marks->logged,
+			    (unsigned long long)copy->marks->durable);
+}
+
+static void note_answer(struct sim *w, uint32_t node, const struct sim_request *r)
+{
+	struct sim_generation *g = &w->generation[r->generation];
+
+	if (r->request.type == MIRROR_REQUEST_FLUSH ||
+	    r->request.sequence < g->acknowledged)
+		return;
+	g->decided_ns = r->decided_ns;
+	g->counted = (w->node[node].core->alone->waited >> (1 - node) & 1) != 0;
+	g->counted_power_cuts = w->site[1 - node].power_cuts;
 }
 
 static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 {
 	const struct mirror_request *q = &r->request;
+	const uint64_t sequence = q->type == MIRROR_REQUEST_FLUSH ? r->floor_sequence :
+								    q->sequence;
 	const struct mirror_view *copy;
 
-	if (!w->plan.alone || q->result != 0 || q->type != MIRROR_REQUEST_WRITE)
+	if (!w->plan.alone || q->result != 0 || q->type == MIRROR_REQUEST_READ ||
+	    w->node[node].served_generation == 0)
 		return;
-	copy = current_copy(w, node);
+	sim_note_all(w, node);
+	note_answer(w, node, r);
+	copy = counted_copy(w, node);
 	if (copy == NULL)
 		return;
-	if (copy->marks->logged < q->sequence ||
-	    (q->fua && copy->marks->durable < q->sequence))
-		sim_violate(w, "G1",
-			    "n%u acknowledges sequence %llu, and its current copy has "
-			    "%llu logged, %llu durable",
-			    node + 1, (unsigned long long)q->sequence,
-			    (unsigned long long)copy->marks->logged,
-			    (unsigned long long)copy->marks->durable);
+	if (w->plan.promise.mode == CONFIG_SYNC)
+		check_copy_sync(w, node, r, copy, sequence);
+	else if (copy->marks->logged < sequence)
+		check_copy(w, node, r, copy, sequence);
+}
+
+/* What the copy lacks is not on production's disks. */
+static void io(struct sim *w, uint32_t node, const struct mirror_io *op)
+{
+	const struct mirror_view *copy = w->plan.alone && w->node[node].running ?
+						 counted_copy(w, node) :
+						 NULL;
+	const struct mirror_record *r;
+
+	if (copy == NULL || sim_view(w, node)->state != ENGINE_SERVING)
+		return;
+	for (uint32_t i = 0; (r = mirror_view_homing(op, i)) != NULL; i++)
+		if (copy->marks->logged < r->header.sequence)
+			sim_violate(w, "M1",
+				    "n%u brings sequence %llu home, and the copy that "
+				    "it waits for has logged up to %llu",
+				    node + 1, (unsigned long long)r->header.sequence,
+				    (unsigned long long)copy->marks->logged);
 }
 
 /* ---- G3 and G6 -------------------------------------------------------------------------- */
@@ -240,8 +359,10 @@ static void mirror(struct sim *w, uint32_t node)
 {
 	const struct mirror_view *m = sim_view(w, node);
 
-	if (w->plan.alone && w->node[node].open)
+	if (w->plan.alone && w->node[node].open) {
 		watch_hand_over(w, node);
+		watch_link(w, node);
+	}
 	if (w->node[node].open && m->state > ENGINE_OPENING && m->sb->blank &&
 	    m->data == DATA_UP_TO_DATE)
 		sim_violate(w, "G6", "site %u has no image, and calls itself UpToDate",
@@ -252,6 +373,7 @@ const struct sim_checker sim_check_alone = {
 	.name = "alone",
 	.received = received,
 	.order = order,
+	.io = io,
 	.answered = answered,
 	.mirror = mirror,
 };

@@ -99,16 +99,29 @@ static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool f
 	}
 }
 
+/* How far site `s` has what is told now: in near-sync a copy lacks the last part of it. */
+static uint64_t told_to(const struct sim *w, uint32_t node, uint32_t s, uint64_t sequence)
+{
+	const struct mirror_view_peer *p = &sim_view(w, node)->peer[s];
+
+	if (s == w->node[node].site || w->plan.promise.mode == CONFIG_SYNC)
+		return sequence;
+	return sequence < p->logged ? sequence : p->logged;
+}
+
 /* Production has it, and each copy that writes wait for at this moment. */
 static void note_told(struct sim *w, uint32_t node, struct sim_generation *g,
 		      uint64_t sequence)
 {
-	for (uint32_t s = 0; s < w->plan.site_count; s++)
+	for (uint32_t s = 0; s < w->plan.site_count; s++) {
+		const uint64_t told = told_to(w, node, s, sequence);
+
 		if ((s == w->node[node].site || sim_view(w, node)->peer[s].waited) &&
-		    sequence > g->told[s]) {
-			g->told[s] = sequence;
+		    told > g->told[s]) {
+			g->told[s] = told;
 			g->told_power_cuts[s] = w->site[s].power_cuts;
 		}
+	}
 }
 
 /* All that anyone was told of before it was asked is durable. */

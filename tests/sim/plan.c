@@ -277,14 +277,29 @@ struct promise sim_promise_draw(uint64_t a, uint64_t b)
 }
 
 /* Copies are behind where clients write much over a line that takes its time. */
-static void make_modes(struct sim_plan *p, struct sim_random *r)
+static void draw_lag(struct sim_plan *p, struct sim_random *r)
 {
-	p->modes = true;
-	p->promise = sim_promise_draw(sim_random_next(r) >> 8, sim_random_next(r) >> 8);
 	if (sim_random_below(r, 2) == 0)
 		p->quiet_ns = pick(r, 100, 300, 1000) * SIM_US;
 	if (sim_random_below(r, 2) == 0)
 		p->line_us = 20000;
+}
+
+static void make_modes(struct sim_plan *p, struct sim_random *r)
+{
+	p->modes = true;
+	p->promise = sim_promise_draw(sim_random_next(r) >> 8, sim_random_next(r) >> 8);
+	draw_lag(p, r);
+}
+
+/* A promise of near-sync in a third of the pairs: a bound of a few, an age, or both. */
+static void draw_near_sync(struct sim_plan *p, struct sim_random *r)
+{
+	if (sim_random_below(r, 3) != 0)
+		return;
+	draw_lag(p, r);
+	p->promise = sim_promise_draw(3 + sim_random_below(r, 5),
+				      sim_random_next(r) >> 8);
 }
 
 void sim_plan_draw(struct sim_plan *p, uint64_t seed, enum sim_world world)
@@ -331,4 +346,6 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed, enum sim_world world)
 	if (sim_random_below(&r, 4) == 0)
 		add_holes(p, &r);
 	p->sync_ms = 2500 * sim_random_below(&r, 3);
+	if (alone)
+		draw_near_sync(p, &r);
 }

@@ -22,7 +22,7 @@ static void plan_quiet(struct sim_plan *p, const struct sim_scenario *scenario)
 	*p = (struct sim_plan){
 		.alone = scenario->alone,
 		.promise = scenario->promise,
-		.modes = scenario->promise.mode != CONFIG_SYNC,
+		.modes = scenario->promise.mode != CONFIG_SYNC && !scenario->alone,
 		.witnesses = scenario->witnesses,
 		.disk_count = scenario->disks > 0 ? scenario->disks : 1,
 		.disk_bytes = scenario->disk_bytes > 0 ? scenario->disk_bytes :
