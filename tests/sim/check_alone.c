@@ -75,7 +75,7 @@ static void check_one(struct sim *w, uint32_t node)
 			    node + 1, 2 - node);
 }
 
-/* It may have gone on without asking the other one only before it promised to ask it. */
+/* Once it has promised the other site to ask it, it does not go on without asking. */
 static void watch_hand_over(struct sim *w, uint32_t node)
 {
 	const struct mirror_view *m = sim_view(w, node);

@@ -223,7 +223,7 @@ bool sim_scene_takeover(struct sim_scene *s, uint32_t node)
 	return sim_scene_until(s, 5000, sim_serves, "it serves");
 }
 
-/* ---- the table ------------------------ */
+/* ---- the state ------------------------ */
 
 struct cluster_core *sim_scene_core(struct sim_scene *s, uint32_t node)
 {

@@ -319,7 +319,7 @@ static bool is_over(struct sim_scene *s)
 }
 
 /* It is demoted though its device hangs: acknowledged writes are in a cache. Then the cache
- * loses power. Its process could restart, so the view names it as production no more. */
+ * loses power. The view names no production any more: its process could have restarted. */
 static void unclean_end(struct sim_scene *s)
 {
 	sim_node_kill(s->w, 1);

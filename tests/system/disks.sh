@@ -81,7 +81,7 @@ await 20 is_home a paris || fail "a does not bring all home"
 run demote b
 alike
 
-# An operator's word counts.
+# A disk that an operator accepts is taken.
 dd if=/dev/zero of="$DIR/db.a" bs=4096 count=1 seek=3 conv=notrunc status=none
 cp "$DIR/db.a" "$DIR/x" && mv "$DIR/x" "$DIR/db.a"
 dd if=/dev/urandom of="$DIR/db.a" bs=1M count=16 conv=notrunc status=none

@@ -7,9 +7,9 @@
  * flight at once, and read them back, through the first URI that answers. When a
  * connection breaks, all end; the next URI that answers is read through and judged,
  * then the writing goes on. PROGRESS is a file with one line of figures, written anew
- * all the time. TERM ends it: what is in flight is awaited for some seconds, everything
  * all the time. TERM ends it: requests in flight are awaited for some seconds, then all
  * records are judged once more. It exits with 1, at once, when a promise is broken.
+ *
  * The legal values of a sector. One clock counts events: every request has the moment of its
  * start, and, once it was answered, that of its end. The value of write v is right
  * where no write w, answered with success, began after v's end: v was over then. A

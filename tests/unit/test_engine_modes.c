@@ -184,7 +184,7 @@ START_TEST(async_waits_for_no_copy)
 }
 END_TEST
 
-/* G7: a bound larger than the room of log and pool: the room is the bound then. */
+/* G7: a bound beyond what log and pool have room for: they are the bound then. */
 START_TEST(a_large_bound_ends_with_the_room)
 {
 	struct pair *p = pair_level((uint64_t)_i + 9600, 2, 2u << 20);
