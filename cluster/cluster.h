@@ -182,7 +182,7 @@ struct cluster_status_node {
 	bool voter;
 	uint32_t reach;             /* bit per site whose disks it reaches */
 	uint64_t since_wall_ns;
-	char text[256];             /* why it is not a member, or its fault */
+	char text[256];             /* why it is not a member, or what is wrong */
 };
 
 struct cluster_status_site {
