@@ -200,6 +200,20 @@ static enum cli_exit disconnect_site(const struct cli_arguments *a)
 	return command(a, site_request(a, "disconnect"));
 }
 
+static enum cli_exit bypass(const struct cli_arguments *a)
+{
+	const bool on = strcmp(a->operand[1], "on") == 0;
+	json_t *request;
+
+	if (!on && strcmp(a->operand[1], "off") != 0)
+		return cli_fail(CLI_USAGE, "bypass: it is on or off, not \"%s\"",
+				a->operand[1]);
+	request = json_pack("{s:s, s:b}", "command", "bypass", "on", on);
+	if (a->count > 2)
+		json_object_set_new(request, "site", json_string(a->operand[2]));
+	return command(a, request);
+}
+
 static enum cli_exit refresh(const struct cli_arguments *a)
 {
 	json_t *request = site_request(a, "refresh");
@@ -337,6 +351,18 @@ const struct cli_command cli_daemon_commands[] = {
 	  .count_max = 2,
 	  .named = true,
 	  .run = disconnect_site },
+	{ .name = "bypass",
+	  .synopsis = "NAME on|off [SITE] [--json]",
+	  .summary =
+		  "Let the tracking map stand for a copy (all copies), or refresh it again",
+	  .help = "  on       writes go on without the copy, and the writelog keeps none for it\n"
+		  "  off      it is refreshed by the map, and enters again\n"
+		  "  --json   the daemon's answer as it is\n",
+	  .options = CLI_JSON,
+	  .count_min = 2,
+	  .count_max = 3,
+	  .named = true,
+	  .run = bypass },
 	{ .name = "refresh",
 	  .synopsis = "NAME [SITE] [--allow-inconsistent] [--json]",
 	  .summary = "Bring a copy level that waits for consent",

@@ -186,32 +186,6 @@ static int32_t site_of(struct agent_requests *r, struct agent_client *c, json_t 
 	return -2;
 }
 
-/* Of a MODE. NULL, or what is wrong with it. */
-static const char *take_promise(json_t *request, struct promise *promise)
-{
-	const char *mode = json_string_value(json_object_get(request, "mode"));
-	const json_int_t records = json_integer_value(
-		json_object_get(request, "records"));
-	const json_int_t ms = json_integer_value(json_object_get(request, "ms"));
-	uint32_t m = 0;
-
-	while (config_mode_words[m] != NULL &&
-	       (mode == NULL || strcmp(config_mode_words[m], mode) != 0))
-		m++;
-	if (config_mode_words[m] == NULL)
-		return "the mode is sync or near-sync";
-	if (m == CONFIG_ASYNC)
-		return "mode async is not available in this version";
-	if (m != CONFIG_NEAR_SYNC && (records != 0 || ms != 0))
-		return "records and ms are the bound of near-sync";
-	if (records > CONFIG_NEAR_SYNC_RECORDS_MAX)
-		return "near-sync allows 30000 records at most";
-	*promise = promise_make(
-		m, records == 0 && ms == 0 ? CONFIG_NEAR_SYNC_RECORDS : (uint32_t)records,
-		(uint32_t)ms);
-	return NULL;
-}
-
 static void command(struct agent_requests *r, struct agent_client *c, json_t *request,
 		    enum cluster_command_type type)
 {
@@ -224,7 +198,7 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 		.discard = json_is_true(json_object_get(request, "discard")),
 	};
 	const char *wrong = type == CLUSTER_COMMAND_MODE ?
-				    take_promise(request, &cmd.promise) :
+				    agent_verb_promise(request, &cmd.promise) :
 				    NULL;
 	struct pending *p;
 
@@ -244,6 +218,18 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 	cmd.id = p->id;
 	set_timer(p, cmd.wait_ms);
 	agent_node_command(r->node, &cmd);
+}
+
+static void bypass(struct agent_requests *r, struct agent_client *c, json_t *request)
+{
+	const json_t *on = json_object_get(request, "on");
+
+	if (on == NULL)
+		answer(c, 2, "bypass needs on or off");
+	else
+		command(r, c, request,
+			json_is_true(on) ? CLUSTER_COMMAND_BYPASS_ON :
+					   CLUSTER_COMMAND_BYPASS_OFF);
 }
 
 /* ---- switch ---------------------------------------------------------------------- */
@@ -512,6 +498,9 @@ static void dispatch(struct agent_requests *r, struct agent_client *c, json_t *r
 		break;
 	case AGENT_VERB_DISCONNECT:
 		command(r, c, request, CLUSTER_COMMAND_DISCONNECT);
+		break;
+	case AGENT_VERB_BYPASS:
+		bypass(r, c, request);
 		break;
 	case AGENT_VERB_REFRESH:
 		command(r, c, request, CLUSTER_COMMAND_REFRESH);

@@ -206,6 +206,7 @@ static json_t *site(const struct status_input *in, uint32_t s)
 	    agent_status_current_is_known(in, s) ?
 		    json_boolean(agent_status_is_current(in, s)) :
 		    json_null());
+	put(o, "bypass", json_boolean(c->bypass));
 	put(o, "may_promote", json_boolean(c->may_promote));
 	put(o, "link",
 	    c->role == CLUSTER_SITE_COPY ? json_string(agent_link_text(c->link)) :
@@ -311,7 +312,7 @@ static json_t *queues(const struct status_input *in)
 static json_t *modes(const struct status_input *in)
 {
 	const struct cluster_status *c = in->cluster;
-	bool all = true, refresh = false, tracking = false;
+	bool all = true, refresh = false, tracking = false, bypass = false;
 	json_t *list = json_array();
 
 	for (uint32_t s = 0; s < in->config->site_count; s++) {
@@ -321,6 +322,7 @@ static json_t *modes(const struct status_input *in)
 			continue;
 		all = all && c->sites[s].link == LINK_CONNECTED;
 		refresh = refresh || c->sites[s].link == LINK_REFRESHING;
+		bypass = bypass || c->sites[s].bypass;
 		tracking = tracking || (m != NULL && m->map_extents > 0);
 	}
 	if (uuid_is_zero(&c->mirror))
@@ -330,6 +332,8 @@ static json_t *modes(const struct status_input *in)
 				      json_string(all ? "connected" : "accumulating"));
 	if (refresh)
 		json_array_append_new(list, json_string("refresh"));
+	if (bypass)
+		json_array_append_new(list, json_string("bypass"));
 	if (tracking)
 		json_array_append_new(list, json_string("tracking"));
 	return list;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/config.h"
+#include "agent/config.h"
 
 #define WAIT_S_MAX 86400
 
@@ -21,6 +21,7 @@ static const struct member {
 	{ "from", MEMBER_TEXT },  { "discard", MEMBER_BOOL },
 	{ "mode", MEMBER_TEXT },  { "records", MEMBER_BOUND },
 	{ "ms", MEMBER_BOUND },   { "part", MEMBER_TEXT },
+	{ "on", MEMBER_BOOL },
 };
 
 static const struct {
@@ -35,6 +36,7 @@ static const struct {
 	[AGENT_VERB_DEMOTE] = { "demote", "wait " },
 	[AGENT_VERB_CONNECT] = { "connect", "site discard " },
 	[AGENT_VERB_DISCONNECT] = { "disconnect", "site " },
+	[AGENT_VERB_BYPASS] = { "bypass", "on site " },
 	[AGENT_VERB_REFRESH] = { "refresh", "site allow_inconsistent " },
 	[AGENT_VERB_MODE] = { "mode", "mode records ms " },
 	[AGENT_VERB_FENCED] = { "fenced", "node " },
@@ -104,6 +106,31 @@ int agent_verb_parse(json_t *request, enum agent_verb *verb, char *text, size_t 
 	return 0;
 }
 
+const char *agent_verb_promise(const json_t *request, struct promise *promise)
+{
+	const char *mode = json_string_value(json_object_get(request, "mode"));
+	const json_int_t records = json_integer_value(
+		json_object_get(request, "records"));
+	const json_int_t ms = json_integer_value(json_object_get(request, "ms"));
+	uint32_t m = 0;
+
+	while (config_mode_words[m] != NULL &&
+	       (mode == NULL || strcmp(config_mode_words[m], mode) != 0))
+		m++;
+	if (config_mode_words[m] == NULL)
+		return "the mode is sync or near-sync";
+	if (m == CONFIG_ASYNC)
+		return "mode async is not available in this version";
+	if (m != CONFIG_NEAR_SYNC && (records != 0 || ms != 0))
+		return "records and ms are the bound of near-sync";
+	if (records > CONFIG_NEAR_SYNC_RECORDS_MAX)
+		return "near-sync allows 30000 records at most";
+	*promise = promise_make(
+		m, records == 0 && ms == 0 ? CONFIG_NEAR_SYNC_RECORDS : (uint32_t)records,
+		(uint32_t)ms);
+	return NULL;
+}
+
 bool agent_verb_is_urgent(const json_t *request)
 {
 	const char *from = json_string_value(json_object_get(request, "from"));
@@ -122,6 +149,7 @@ bool agent_verb_is_urgent(const json_t *request)
 	case AGENT_VERB_SCORE:
 	case AGENT_VERB_CONNECT:
 	case AGENT_VERB_DISCONNECT:
+	case AGENT_VERB_BYPASS:
 	case AGENT_VERB_REFRESH:
 	case AGENT_VERB_MODE:
 	case AGENT_VERB_EVENTS:

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <jansson.h>
 
+#include "common/promise.h"
+
 enum agent_verb {
 	AGENT_VERB_PING,
 	AGENT_VERB_STATUS,
@@ -15,6 +17,7 @@ enum agent_verb {
 	AGENT_VERB_DEMOTE,
 	AGENT_VERB_CONNECT,
 	AGENT_VERB_DISCONNECT,
+	AGENT_VERB_BYPASS,
 	AGENT_VERB_REFRESH,
 	AGENT_VERB_MODE,
 	AGENT_VERB_FENCED,
@@ -28,6 +31,10 @@ enum agent_verb {
  * Returns 0, or -EINVAL and a sentence. */
 int agent_verb_parse(json_t *request, enum agent_verb *verb, char *text,
 		     size_t text_size);
+
+/* The promise that a MODE asks for. Returns NULL, or a sentence that says what is wrong with
+ * it. */
+const char *agent_verb_promise(const json_t *request, struct promise *promise);
 
 /* The cluster waits for the answer: it is asked for by the resource agent (`from`), or
  * changes roles, or ends the daemon. Also of an object that is no valid request. */

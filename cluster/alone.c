@@ -25,8 +25,8 @@
  *   promoting  DEMOTE, STOP, its time   called off: ORDER_DEPOSE, REPLY open
  *     but not    is over
  *     starting
- *   any open   CONNECT, DISCONNECT      ORDER_MARK, FACT_STORED, then   the same
- *                                         the links and the wait set
+ *   any open   CONNECT, DISCONNECT,     ORDER_MARK, FACT_STORED, then   the same
+ *              BYPASS_ON, BYPASS_OFF      the links and the wait set
  */
 #include <assert.h>
 #include <errno.h>
@@ -190,6 +190,7 @@ static void opened(struct cluster_core *c, const struct fact *f)
 	a->marks = f->marks;
 	a->data = f->data;
 	a->disconnected = (uint32_t)f->disconnected;
+	a->bypass = (uint32_t)f->bypass;
 	a->text[0] = 0;
 	cluster_alone_set_state(a, ALONE_OPEN);
 	cluster_tell(c, "site", cluster_site_name(c, (int32_t)a->site), "",
@@ -437,6 +438,8 @@ static void begin(struct cluster_core *c)
 		break;
 	case CLUSTER_COMMAND_CONNECT:
 	case CLUSTER_COMMAND_DISCONNECT:
+	case CLUSTER_COMMAND_BYPASS_ON:
+	case CLUSTER_COMMAND_BYPASS_OFF:
 		if (a->state == ALONE_OPEN || a->state == ALONE_SERVING)
 			cluster_alone_mark(c, &a->command);
 		else
@@ -571,5 +574,6 @@ void cluster_alone_check(const struct cluster_core *c)
 
 	assert((a->lost & ~a->waited) == 0);
 	assert((a->waited & a->disconnected) == 0);
+	assert((a->bypass & ~a->disconnected) == 0);
 	assert(a->waited == 0 || a->state >= ALONE_STARTING);
 }

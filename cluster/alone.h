@@ -37,8 +37,10 @@ struct alone {
 	struct site_marks marks;
 	enum data_state data;
 	/* the peers, by site */
-	uint32_t disconnected; /* put out by the operator, durable in the log */
-	uint32_t probed;       /* bit per site that was asked and has answered */
+	uint32_t
+		disconnected; /* put out by the operator, durable in the log; so is ... */
+	uint32_t bypass;      /* ... which of these are in bypass (M6) */
+	uint32_t probed;      /* bit per site that was asked and has answered */
 	uint64_t probe_id;
 	uint64_t probe_until_ns; /* one that may answer otherwise is asked again */
 	uint64_t probe_at_ns;    /* ... then; 0: an answer is awaited */
@@ -62,8 +64,8 @@ struct alone {
 	bool busy, has_next, has_stop;
 	struct cluster_command command, next;
 	uint64_t stop_id;
-	uint32_t mark_sites; /* CONNECT, DISCONNECT: as they will be */
-	char text[256];      /* the fault here, or "" */
+	uint32_t mark_sites, mark_bypass; /* CONNECT to BYPASS_OFF: as they will be */
+	char text[256];                   /* the fault here, or "" */
 	char undo_text
 		[FACT_TEXT_MAX]; /* the loss that waits for `connect --discard`, or "" */
 	uint32_t undo_site;
@@ -91,7 +93,7 @@ uint32_t cluster_alone_sites(const struct cluster_core *c,
 			     const struct cluster_command *command);
 /* The reply to a command about a site that it may not name. */
 void cluster_alone_refuse_site(struct cluster_core *c);
-/* CONNECT, DISCONNECT: begin, and their mark is durable. */
+/* CONNECT to BYPASS_OFF: begin, and their mark is durable. */
 void cluster_alone_mark(struct cluster_core *c, const struct cluster_command *command);
 void cluster_alone_stored(struct cluster_core *c, const struct fact *f);
 

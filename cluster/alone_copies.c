@@ -10,6 +10,7 @@ static void wait_order(struct cluster_core *c)
 	struct order *o = cluster_order(c, ORDER_WAIT);
 
 	o->sites = a->waited;
+	o->bypass = a->bypass;
 	o->promise = promise_of_config(c->config);
 	o->ballot = cluster_view_ballot_make(history_newest(&a->history)->ordinal,
 					     c->self.node);
@@ -138,6 +139,38 @@ uint32_t cluster_alone_sites(const struct cluster_core *c,
 				   0;
 }
 
+/* Which sites will be put out, and which of these be in bypass: that puts out too, and its
+ * end allows the link again. */
+static void fill_marks(struct alone *a, enum cluster_command_type type, uint32_t sites)
+{
+	const bool bypass = type == CLUSTER_COMMAND_BYPASS_ON;
+	const bool out = type == CLUSTER_COMMAND_DISCONNECT || bypass;
+
+	a->mark_sites = out ? a->disconnected | sites : a->disconnected & ~sites;
+	a->mark_bypass = bypass ? a->bypass | sites : a->bypass & a->mark_sites;
+}
+
+/* Its map takes over at production only, and `connect` is not the way out of bypass. */
+static bool may_bypass(struct cluster_core *c, enum cluster_command_type type,
+		       uint32_t sites)
+{
+	struct alone *a = c->alone;
+	char text[200];
+
+	if (type == CLUSTER_COMMAND_BYPASS_ON && a->state != ALONE_SERVING) {
+		cluster_alone_reply(c, 1,
+				    "this site is not production, and only production "
+				    "puts a copy into bypass");
+		return false;
+	}
+	if (type != CLUSTER_COMMAND_CONNECT || (a->bypass & sites) == 0)
+		return true;
+	snprintf(text, sizeof text, "in bypass: `hamirror bypass %s off` ends it",
+		 c->config->instance);
+	cluster_alone_reply(c, 1, text);
+	return false;
+}
+
 void cluster_alone_mark(struct cluster_core *c, const struct cluster_command *command)
 {
 	struct alone *a = c->alone;
@@ -148,22 +181,50 @@ void cluster_alone_mark(struct cluster_core *c, const struct cluster_command *co
 		cluster_alone_refuse_site(c);
 		return;
 	}
-	if (command->type == CLUSTER_COMMAND_CONNECT ? !may_connect(c, command, sites) :
-						       !may_disconnect(c, sites))
+	if (!may_bypass(c, command->type, sites))
 		return;
-	a->mark_sites = command->type == CLUSTER_COMMAND_DISCONNECT ?
-				a->disconnected | sites :
-				a->disconnected & ~sites;
+	if (command->type == CLUSTER_COMMAND_CONNECT ||
+			    command->type == CLUSTER_COMMAND_BYPASS_OFF ?
+		    !may_connect(c, command, sites) :
+		    !may_disconnect(c, sites))
+		return;
+	fill_marks(a, command->type, sites);
 	o = cluster_order(c, ORDER_MARK);
 	o->sites = a->mark_sites;
+	o->bypass = a->mark_bypass;
 	o->discard = command->discard ? sites : 0;
 	a->mark_id = o->id;
+}
+
+static const char *stored_text(const struct alone *a)
+{
+	switch (a->command.type) {
+	case CLUSTER_COMMAND_CONNECT:
+		return "allowed again";
+	case CLUSTER_COMMAND_BYPASS_ON:
+		return "in bypass: writes go on without it, and the tracking map stands "
+		       "for them instead of the writelog";
+	case CLUSTER_COMMAND_BYPASS_OFF:
+		return "out of bypass: it is refreshed by what the map stands for";
+	case CLUSTER_COMMAND_DISCONNECT:
+	case CLUSTER_COMMAND_PROMOTE:
+	case CLUSTER_COMMAND_DEMOTE:
+	case CLUSTER_COMMAND_STOP:
+	case CLUSTER_COMMAND_REFRESH:
+	case CLUSTER_COMMAND_MODE:
+		break;
+	}
+	return a->state == ALONE_SERVING ?
+		       "put out: writes go on without it and are tracked" :
+		       "put out: no link from it is taken here; where this site was "
+		       "production, it may be promoted without it";
 }
 
 void cluster_alone_stored(struct cluster_core *c, const struct fact *f)
 {
 	struct alone *a = c->alone;
 	char text[FACT_TEXT_MAX + 64];
+	bool changed;
 
 	if (!a->busy || f->order_id != a->mark_id)
 		return;
@@ -171,25 +232,22 @@ void cluster_alone_stored(struct cluster_core *c, const struct fact *f)
 		cluster_alone_reply(c, 1, f->text);
 		return;
 	}
+	changed = a->bypass != a->mark_bypass;
 	a->disconnected = a->mark_sites;
+	a->bypass = a->mark_bypass;
+	cluster_alone_links(c); /* M6: the stream ends first */
 	if (a->state == ALONE_SERVING && (a->waited & a->disconnected) != 0) {
 		a->waited &= ~a->disconnected;
 		a->lost &= ~a->disconnected;
 		cluster_tell(c, "mirror", c->config->mirror, "alone-disconnect",
 			     "writes go on without the copy that was put out");
-		wait_order(c);
+		changed = true;
 	}
-	cluster_alone_links(c);
+	if (a->state == ALONE_SERVING && changed)
+		wait_order(c);
 	if (a->command.discard && a->undo_text[0] != 0)
 		snprintf(text, sizeof text, "allowed again; given up: %s", a->undo_text);
 	else
-		snprintf(
-			text, sizeof text, "%s",
-			a->command.type == CLUSTER_COMMAND_CONNECT ?
-				"allowed again" :
-			a->state == ALONE_SERVING ?
-				"put out: writes go on without it and are tracked" :
-				"put out: no link from it is taken here; where this site "
-				"was production, it may be promoted without it");
+		snprintf(text, sizeof text, "%s", stored_text(a));
 	cluster_alone_reply(c, 0, text);
 }

@@ -386,6 +386,7 @@ static void judge(struct cluster_core *c)
 	o->history = a->history;
 	history_append(&o->history, &g);
 	o->sites = a->waited;
+	o->bypass = a->bypass;
 	o->promise = promise_of_config(c->config);
 	a->serve_id = o->id;
 	cluster_alone_set_state(a, ALONE_STARTING);
@@ -404,6 +405,7 @@ static void own_log(struct cluster_core *c, const struct fact *f)
 	a->clean = f->clean;
 	a->handed_over = f->handed_over;
 	a->disconnected = (uint32_t)f->disconnected;
+	a->bypass = (uint32_t)f->bypass;
 	if (f->ballot > a->ballot)
 		a->ballot = f->ballot;
 	if (a->state == ALONE_PROBING)

@@ -28,7 +28,14 @@ static void unlinked_text(const struct cluster_core *c, char *text, size_t size)
 
 	while (out < c->config->site_count && (c->alone->disconnected >> out & 1) == 0)
 		out++;
-	if (out < c->config->site_count)
+	if (out < c->config->site_count && (c->alone->bypass >> out & 1) != 0)
+		snprintf(
+			text, size,
+			"this site is not promoted, and takes no link from %s, which is in "
+			"bypass here: `hamirror bypass %s off %s` allows it again",
+			cluster_site_name(c, (int32_t)out), c->config->instance,
+			cluster_site_name(c, (int32_t)out));
+	else if (out < c->config->site_count)
 		snprintf(
 			text, size,
 			"this site is not promoted, and takes no link from %s, which was "
@@ -104,7 +111,13 @@ static void peer_fill(const struct cluster_core *c, uint32_t s, bool serves,
 	to->current = (a->waited & bit) != 0;
 	to->link = a->link[s];
 	to->data = to->current && linked ? DATA_UP_TO_DATE : DATA_UNKNOWN;
-	if ((a->disconnected & bit) != 0)
+	to->bypass = (a->bypass & bit) != 0;
+	if (to->bypass)
+		snprintf(to->text, sizeof to->text,
+			 "in bypass, and the tracking map stands for the writes that it "
+			 "misses: `hamirror bypass %s off %s` lets it be refreshed",
+			 c->config->instance, cluster_site_name(c, (int32_t)s));
+	else if ((a->disconnected & bit) != 0)
 		snprintf(to->text, sizeof to->text,
 			 "put out by a disconnect: `hamirror connect %s %s` allows it "
 			 "again",

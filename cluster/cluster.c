@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "cluster/internal.h"
+#include "cluster/commands.h"
 #include "cluster/switch.h"
 
 #define BAD_MESSAGE_NS (10000 * NS_PER_MS) /* between lines about refused messages */
@@ -127,6 +127,8 @@ static void take_command(struct cluster_core *c, const struct cluster_command *c
 		break;
 	case CLUSTER_COMMAND_CONNECT:
 	case CLUSTER_COMMAND_DISCONNECT:
+	case CLUSTER_COMMAND_BYPASS_ON:
+	case CLUSTER_COMMAND_BYPASS_OFF:
 	case CLUSTER_COMMAND_REFRESH:
 		cluster_command_site(c, command);
 		break;

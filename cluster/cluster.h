@@ -51,6 +51,8 @@ enum cluster_command_type {
 	CLUSTER_COMMAND_STOP,       /* leave: release what we host, then answer */
 	CLUSTER_COMMAND_CONNECT,    /* of copy `site`: allow the link again */
 	CLUSTER_COMMAND_DISCONNECT, /* put copy `site` out on purpose */
+	CLUSTER_COMMAND_BYPASS_ON,  /* M6: the map takes over for copy `site` */
+	CLUSTER_COMMAND_BYPASS_OFF, /* ... it may be refreshed and enter again */
 	CLUSTER_COMMAND_REFRESH,    /* start a refresh that needs consent */
 	CLUSTER_COMMAND_MODE,       /* answers are to satisfy `promise` (M3) */
 };
@@ -58,7 +60,7 @@ enum cluster_command_type {
 struct cluster_command {
 	enum cluster_command_type type;
 	uint64_t id;                /* comes back in the reply */
-	int32_t site;               /* CONNECT, DISCONNECT, REFRESH; -1: all copies. DEMOTE:
+	int32_t site;               /* CONNECT to REFRESH; -1: all copies. DEMOTE:
 				       it is to be promoted, if it has all then; -1: none */
 	bool handed_over;           /* PROMOTE: production has asked for it */
 	bool force;                 /* PROMOTE: the operator accepts the named loss */
@@ -189,6 +191,7 @@ struct cluster_status_site {
 	enum cluster_site_role role;
 	int32_t host;               /* index in config->node, -1: unhosted */
 	bool current;               /* in the view's current set */
+	bool bypass;                /* by command (M6) */
 	bool may_promote;           /* without a force, once nothing serves */
 	enum data_state data;       /* as its host says */
 	enum link_state link;       /* as production says */

@@ -9,7 +9,9 @@
  *   STOP         as DEMOTE, then close,     close, RELEASE, a view without our
  *                  RELEASE, REPLY             vote if another serves, REPLY
  *   CONNECT,     a view that says so,       refused: names the production host
- *   DISCONNECT     then REPLY
+ *   DISCONNECT,    then REPLY
+ *   BYPASS_ON,
+ *   BYPASS_OFF
  *   CONNECT      refused: production keeps     undo.c
  *     --discard    its writes
  *   MODE         a view that says so,       refused: names the production host
@@ -20,7 +22,7 @@
  */
 #include <stdio.h>
 
-#include "cluster/internal.h"
+#include "cluster/commands.h"
 
 void cluster_command_end(struct cluster_core *c, struct command *w, int32_t exit_status,
 			 const char *text)
@@ -138,6 +140,21 @@ bool cluster_command_waits_view(const struct cluster_core *c)
 
 /* ---- copies by command ---------------------------------------------------------- */
 
+static bool keeps_away(enum cluster_command_type type)
+{
+	return type == CLUSTER_COMMAND_DISCONNECT || type == CLUSTER_COMMAND_BYPASS_ON;
+}
+
+static bool is_bypass(enum cluster_command_type type)
+{
+	return type == CLUSTER_COMMAND_BYPASS_ON || type == CLUSTER_COMMAND_BYPASS_OFF;
+}
+
+static struct wish *wish_of(struct cluster_core *c, enum cluster_command_type type)
+{
+	return is_bypass(type) ? &c->bypass : &c->disconnect;
+}
+
 static uint32_t sites_of(const struct cluster_core *c,
 			 const struct cluster_command *command)
 {
@@ -148,6 +165,13 @@ static uint32_t sites_of(const struct cluster_core *c,
 	if (command->site >= (int32_t)c->config->site_count)
 		return 0;
 	return all & 1u << command->site;
+}
+
+/* Let the next views say so. */
+static void begin_wish(struct wish *wish, bool on, uint32_t sites)
+{
+	wish->on = on ? wish->on | sites : wish->on & ~sites;
+	wish->off = on ? wish->off & ~sites : wish->off | sites;
 }
 
 void cluster_command_site(struct cluster_core *c, const struct cluster_command *command)
@@ -187,12 +211,8 @@ void cluster_command_site(struct cluster_core *c, const struct cluster_command *
 		o->sites = sites;
 		o->inconsistent = command->inconsistent;
 		w->order_id = o->id;
-	} else if (command->type == CLUSTER_COMMAND_CONNECT) {
-		c->connect_wanted |= sites;
-		c->disconnect_wanted &= ~sites;
 	} else {
-		c->disconnect_wanted |= sites;
-		c->connect_wanted &= ~sites;
+		begin_wish(wish_of(c, command->type), keeps_away(command->type), sites);
 	}
 }
 
@@ -246,20 +266,45 @@ static void end_mode(struct cluster_core *c, struct command *w)
 	}
 }
 
+/* The view says so, or it is given up. */
+static void end_wish(struct wish *wish, bool on, uint32_t sites)
+{
+	*(on ? &wish->on : &wish->off) &= ~sites;
+}
+
+/* By the view: "". Else the other command that still keeps a site away. */
+static const char *still_away(const struct view *v, const struct command *w)
+{
+	if (w->type == CLUSTER_COMMAND_BYPASS_OFF && (v->disconnected & w->sites) != 0)
+		return "; it stays put out by a disconnect";
+	if (w->type == CLUSTER_COMMAND_CONNECT && (v->bypass & w->sites) != 0)
+		return "; it stays in bypass";
+	return "";
+}
+
 static void end_site(struct cluster_core *c, struct command *w)
 {
+	static const char *const done[] = {
+		[CLUSTER_COMMAND_CONNECT] = "allowed again",
+		[CLUSTER_COMMAND_DISCONNECT] =
+			"put out: writes go on without it and are tracked",
+		[CLUSTER_COMMAND_BYPASS_ON] =
+			"in bypass: writes go on without it, and the tracking map stands "
+			"for them instead of the writelog",
+		[CLUSTER_COMMAND_BYPASS_OFF] =
+			"out of bypass: it is refreshed by what the map stands for",
+	};
 	const struct view *v = cluster_vote_in_effect(c);
-	const bool out = w->type == CLUSTER_COMMAND_DISCONNECT;
-	uint32_t *wanted = out ? &c->disconnect_wanted : &c->connect_wanted;
+	const uint32_t are = is_bypass(w->type) ? v->bypass : v->disconnected;
+	const bool on = keeps_away(w->type);
+	char text[200];
 
-	if ((v->disconnected & w->sites) == (out ? w->sites : 0)) {
-		*wanted &= ~w->sites;
-		cluster_command_end(
-			c, w, 0,
-			out ? "put out: writes go on without it and are tracked" :
-			      "allowed again");
+	if ((are & w->sites) == (on ? w->sites : 0)) {
+		end_wish(wish_of(c, w->type), on, w->sites);
+		snprintf(text, sizeof text, "%s%s", done[w->type], still_away(v, w));
+		cluster_command_end(c, w, 0, text);
 	} else if (c->role.serve != SERVE_SERVING || !cluster_command_is_waiting(c, w)) {
-		*wanted &= ~w->sites;
+		end_wish(wish_of(c, w->type), on, w->sites);
 		cluster_command_end(c, w, 1, "the members could not agree on it in time");
 	}
 }
@@ -289,6 +334,8 @@ void cluster_command_pump(struct cluster_core *c)
 			break;
 		case CLUSTER_COMMAND_CONNECT:
 		case CLUSTER_COMMAND_DISCONNECT:
+		case CLUSTER_COMMAND_BYPASS_ON:
+		case CLUSTER_COMMAND_BYPASS_OFF:
 			if (w->order_id != 0)
 				end_order(c, w);
 			else

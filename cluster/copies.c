@@ -11,6 +11,7 @@
  * may still take effect, and for a copy that is to enter (D3). Answers satisfy the promise
  * in effect, that of every such proposal, and the wanted one (M3): when all copies satisfy
  * a stricter one for what was answered before, the I/O side says so, and it is proposed.
+ * For a copy in bypass the map takes over once the view in effect says so (M6).
  */
 #include <stdio.h>
 
@@ -29,6 +30,7 @@ void cluster_copies_reset(struct cluster_core *c)
 	r->undecided_sites = 0;
 	r->undecided = false;
 	r->wait_due = false;
+	r->bypass = 0;
 	r->promise_id = 0;
 	r->promise_kept = false;
 	r->mode_asked = false;
@@ -85,7 +87,8 @@ static void copy_ready(struct cluster_core *c, const struct fact *f)
 
 	r->ready_count = f->ready_count;
 	if (r->serve != SERVE_SERVING || r->link[f->site].incarnation != f->incarnation ||
-	    (v->disconnected >> f->site & 1) != 0 || r->promised.mode == CONFIG_ASYNC) {
+	    (cluster_view_out_sites(v) >> f->site & 1) != 0 ||
+	    r->promised.mode == CONFIG_ASYNC) {
 		r->wait_due = true; /* it need not be waited for */
 		return;
 	}
@@ -123,16 +126,20 @@ static void wait_pump(struct cluster_core *c, const struct view *v)
 {
 	struct role *r = &c->role;
 	const struct promise promise = to_satisfy(c);
-	uint32_t sites;
+	uint32_t sites, bypass;
 	struct order *o;
 
 	/* In async none is to enter. */
 	for (uint32_t s = 0; s < c->config->site_count; s++)
 		r->copy[s].ready &= promise.mode != CONFIG_ASYNC;
 	sites = cluster_copies_waited(c);
-	if (sites == r->waited && promise_equal(&promise, &r->promised) && !r->wait_due)
+	/* M6: the view in effect says so, and the link has ended (mirroring.c). */
+	bypass = v->bypass & ~sites;
+	if (sites == r->waited && promise_equal(&promise, &r->promised) &&
+	    bypass == r->bypass && !r->wait_due)
 		return;
 	r->waited = sites;
+	r->bypass = bypass;
 	r->wait_due = false;
 	o = cluster_order(c, ORDER_WAIT);
 	if (!promise_equal(&promise, &r->promised)) {
@@ -142,6 +149,7 @@ static void wait_pump(struct cluster_core *c, const struct view *v)
 	r->promised = promise;
 	o->promise = promise;
 	o->sites = sites;
+	o->bypass = bypass;
 	o->ballot = v->ballot;
 	o->ready_seen = r->ready_count;
 }

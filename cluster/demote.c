@@ -6,7 +6,7 @@
  */
 #include <stdio.h>
 
-#include "cluster/internal.h"
+#include "cluster/commands.h"
 
 void cluster_demote_command(struct cluster_core *c, const struct cluster_command *command)
 {

@@ -20,7 +20,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "cluster/internal.h"
+#include "cluster/commands.h"
 
 static bool devices_change_is_legal(enum devices_state from, enum devices_state to)
 {

@@ -148,6 +148,7 @@ void cluster_generation_fill(struct cluster_core *c, const struct fact *f)
 	v->production_incarnation = c->role.incarnation;
 	v->clean = false;
 	v->clean_end = 0;
+	v->bypass &= ~(1u << c->role.site);
 	add_holder(v, (int32_t)c->self.node, c->role.incarnation, c->self.boot);
 	for (uint32_t s = 0; s < v->site_count; s++) {
 		struct view_site *site = &v->site[s];

@@ -186,6 +186,7 @@ struct role {
 	uint64_t undecided_ballot; /* ... and the greatest ballot of those */
 	bool wait_due;             /* ORDER_WAIT, though the set is the same */
 	uint32_t waited;           /* as told */
+	uint32_t bypass;           /* M6: as told */
 	struct promise promised;   /* as told */
 	uint64_t promise_id; /* the order that told it so; FACT_PROMISE is awaited */
 	bool promise_kept;   /* M3: it has come */
@@ -251,12 +252,17 @@ struct command {
 	enum cluster_command_type type;
 	uint64_t id;
 	uint64_t begun_ns;
-	uint32_t sites;         /* CONNECT, DISCONNECT: awaited in the view */
+	uint32_t sites;         /* CONNECT to BYPASS_OFF: awaited in the view */
 	uint32_t wait_ms;       /* DEMOTE, STOP: of the drain */
 	bool demoted;           /* DEMOTE, STOP: production ended for it */
 	uint64_t order_id;      /* REFRESH, CONNECT --discard: whose fact is awaited */
 	struct promise promise; /* MODE */
 	bool used;
+};
+
+/* Bit per site that an operator wants so, or not so: until a view says it. */
+struct wish {
+	uint32_t on, off;
 };
 
 struct alone;
@@ -315,7 +321,7 @@ struct cluster_core {
 	bool confirm_own;       /* we gave up a promotion: free the voters' promises */
 	uint64_t work_since_ns; /* a round is called for since; 0: none */
 	uint64_t round_at_ns;   /* not before */
-	uint32_t disconnect_wanted, connect_wanted; /* by command, until in a view */
+	struct wish disconnect, bypass;
 	struct uuid handed_over; /* generation to be followed by ours; or zero */
 	/* this node's part */
 	struct role role;
@@ -534,29 +540,6 @@ void cluster_demote_pump(struct cluster_core *c);
 /* The DEMOTE or STOP `w` is answered if it is done, or if its time is over. */
 void cluster_demote_end(struct cluster_core *c, struct command *w);
 void cluster_demote_stopped(struct cluster_core *c, struct command *w);
-
-/* ---- commands.c: the commands that wait ---- */
-
-/* It is answered, and its place is free. */
-void cluster_command_end(struct cluster_core *c, struct command *w, int32_t exit_status,
-			 const char *text);
-/* NULL: there is no place, and the command was answered so. */
-struct command *cluster_command_add(struct cluster_core *c,
-				    const struct cluster_command *command,
-				    uint32_t sites);
-/* FACT_REFRESH: the command that asked for it ends. */
-void cluster_command_refreshed(struct cluster_core *c, const struct fact *f);
-void cluster_command_reply_all(struct cluster_core *c, enum cluster_command_type type,
-			       int32_t exit_status, const char *text);
-/* The time of that promotion is over. */
-void cluster_command_give_up(struct cluster_core *c, uint64_t id);
-/* A demote or stop waits for the view that says so, within its time. */
-bool cluster_command_waits_view(const struct cluster_core *c);
-/* The view that `w` waits for may still come within its time. */
-bool cluster_command_is_waiting(const struct cluster_core *c, const struct command *w);
-void cluster_command_site(struct cluster_core *c, const struct cluster_command *command);
-void cluster_command_mode(struct cluster_core *c, const struct cluster_command *command);
-void cluster_command_pump(struct cluster_core *c);
 
 /* ---- undo.c ---- */
 

@@ -19,6 +19,7 @@ libcluster_la_SOURCES = \
 	cluster/fence.c \
 	cluster/first.c \
 	cluster/generation.c \
+	cluster/commands.h \
 	cluster/generation.h \
 	cluster/in_effect.c \
 	cluster/internal.h \

@@ -32,7 +32,7 @@ void cluster_mirroring_pump(struct cluster_core *c, const struct view *v, uint32
 	const struct view_host *h = &v->site[s].host;
 	struct link_told *told = &c->role.link[s];
 	const struct node *host = cluster_join_host_of(c, s);
-	bool wanted = (v->disconnected >> s & 1) == 0 && host != NULL &&
+	bool wanted = (cluster_view_out_sites(v) >> s & 1) == 0 && host != NULL &&
 		      (host->said.flags & ANNOUNCE_SERVING) == 0;
 
 	/* Without a lease we may have been cut off, and about to learn of another

@@ -12,7 +12,8 @@
  *                                               renewal under the longer may stand)
  *   copy leaves the set     production        lost, host gone or put out (D3)
  *   copy enters the set     production        COPY_READY of the host that is here
- *   copy put out, let in    production        by command
+ *   copy put out, let in,   production        by command
+ *     in bypass, or not
  *   promise                 production        by command; a stricter one when every copy
  *                                               satisfies it (M3)
  *   production none         the former one    demoted, or its generation ended
@@ -230,7 +231,7 @@ static bool plan_copy(const struct cluster_core *c, const struct view *base,
 		      struct view *next, uint32_t s)
 {
 	const struct view_host *h = &base->site[s].host;
-	const bool out = (next->disconnected >> s & 1) != 0;
+	const bool out = (cluster_view_out_sites(next) >> s & 1) != 0;
 	struct view_site *site = &next->site[s];
 
 	if (site->current) {
@@ -272,11 +273,12 @@ static bool plan_promise(const struct cluster_core *c, const struct view *base,
 static bool plan_production(const struct cluster_core *c, const struct view *base,
 			    struct view *next)
 {
-	const uint32_t sites = (base->disconnected | c->disconnect_wanted) &
-			       ~c->connect_wanted;
-	bool changed = sites != base->disconnected;
+	bool changed;
 
-	next->disconnected = sites;
+	next->disconnected = (base->disconnected | c->disconnect.on) & ~c->disconnect.off;
+	next->bypass = (base->bypass | c->bypass.on) & ~c->bypass.off;
+	changed = next->disconnected != base->disconnected ||
+		  next->bypass != base->bypass;
 	changed |= plan_promise(c, base, next);
 	for (uint32_t s = 0; s < next->site_count; s++)
 		if (s != c->role.site)

@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "cluster/commands.h"
 #include "cluster/generation.h"
 
 static bool state_change_is_legal(enum promote_state from, enum promote_state to)
@@ -434,12 +435,14 @@ static void lease_wait(struct cluster_core *c)
 	}
 	cluster_copies_reset(c);
 	c->role.waited = cluster_view_current_sites(v);
+	c->role.bypass = v->bypass;
 	c->role.promised = v->promise;
 	o = cluster_order(c, ORDER_SERVE);
 	o->promise = v->promise;
 	o->ballot = v->ballot;
 	o->history = v->history;
 	o->sites = c->role.waited;
+	o->bypass = c->role.bypass;
 	c->role.serve_id = o->id;
 	cluster_role_set_serve(c, SERVE_STARTING);
 	set_state(c, PROMOTE_START);

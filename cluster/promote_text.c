@@ -42,6 +42,14 @@ void cluster_promote_outdated(const struct cluster_core *c, const struct view *v
 			 "in async no copy is current: promote %s, or use --force: then ",
 			 production);
 	else if (cluster_own_site(c) < v->site_count &&
+		 (v->bypass >> cluster_own_site(c) & 1) != 0)
+		snprintf(text, size,
+			 "%s is in bypass, and misses what generation %llu of %s has "
+			 "written since: promote %s or a current copy, or use --force: "
+			 "then ",
+			 own, (unsigned long long)cluster_view_generation(v)->ordinal,
+			 production, production);
+	else if (cluster_own_site(c) < v->site_count &&
 		 v->site[cluster_own_site(c)].current)
 		snprintf(text, size,
 			 "%s has restarted since it was counted as current, and may have "

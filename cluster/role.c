@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-#include "cluster/internal.h"
+#include "cluster/commands.h"
 #include "cluster/switch.h"
 
 static bool serve_change_is_legal(enum serve_state from, enum serve_state to)

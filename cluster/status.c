@@ -222,6 +222,13 @@ static void copy_text(const struct cluster_core *c, const struct view *v, uint32
 			 "holds writes that production lacks since a force, and asks "
 			 "before it undoes them: `hamirror why %s` on %s names them",
 			 instance, cluster_node_name(c, v->site[s].host.node));
+	} else if ((v->bypass >> s & 1) != 0) {
+		cluster_instance_of(c, v->production_node, instance);
+		snprintf(text, size,
+			 "in bypass, and the tracking map stands for the writes that it "
+			 "misses: `hamirror bypass %s off %s` on production's host lets "
+			 "it be refreshed",
+			 instance, cluster_site_name(c, (int32_t)s));
 	} else if ((v->disconnected >> s & 1) != 0) {
 		cluster_instance_of(c, v->production_node, instance);
 		snprintf(text, size,
@@ -261,6 +268,7 @@ static void site_fill(const struct cluster_core *c, uint32_t s,
 	to->role = v->production_site == (int32_t)s ? CLUSTER_SITE_PRODUCTION :
 						      CLUSTER_SITE_COPY;
 	to->current = v->site[s].current;
+	to->bypass = (v->bypass >> s & 1) != 0;
 	if (serving != VIEW_NONE)
 		to->link = (enum link_state)c->node[serving].said.link[s];
 	if (host == NULL) {

@@ -36,12 +36,21 @@ static int check_link(const struct cluster_core *c, uint32_t site, enum link_sta
 	return 0;
 }
 
-static int put_out(const struct cluster_core *c, uint32_t site, char *text, size_t size)
+/* An operator keeps it away. */
+static int put_out(const struct cluster_core *c, uint32_t site, bool bypass, char *text,
+		   size_t size)
 {
 	const char *name = cluster_site_name(c, (int32_t)site);
 
-	snprintf(text, size, "%s was put out: `hamirror connect %s %s` allows it again",
-		 name, c->config->instance, name);
+	if (bypass)
+		snprintf(text, size,
+			 "%s is in bypass: `hamirror bypass %s off %s` lets it be "
+			 "refreshed",
+			 name, c->config->instance, name);
+	else
+		snprintf(text, size,
+			 "%s was put out: `hamirror connect %s %s` allows it again", name,
+			 c->config->instance, name);
 	return -EPERM;
 }
 
@@ -56,7 +65,7 @@ static int check_alone(const struct cluster_core *c, uint32_t site, char *text,
 		return -EPERM;
 	}
 	if ((a->disconnected >> site & 1) != 0)
-		return put_out(c, site, text, size);
+		return put_out(c, site, (a->bypass >> site & 1) != 0, text, size);
 	return check_link(c, site, a->link[site], "", text, size);
 }
 
@@ -79,8 +88,8 @@ static int check_members(const struct cluster_core *c, uint32_t site, char *text
 			snprintf(text, size, "no quorum: nothing is decided here");
 		return -EPERM;
 	}
-	if ((v->disconnected >> site & 1) != 0)
-		return put_out(c, site, text, size);
+	if ((cluster_view_out_sites(v) >> site & 1) != 0)
+		return put_out(c, site, (v->bypass >> site & 1) != 0, text, size);
 	return check_link(c, site, c->role.copy[site].link,
 			  v->site[site].host.node == VIEW_NONE ?
 				  "no member that reaches its disks is here" :

@@ -11,7 +11,7 @@
  */
 #include <stdio.h>
 
-#include "cluster/internal.h"
+#include "cluster/commands.h"
 
 void cluster_undo_fact(struct cluster_core *c, const struct fact *f)
 {

@@ -308,6 +308,7 @@ bool cluster_view_codec(struct codec *c, const struct config *config, struct vie
 	promise_codec(c, &v->wanted);
 	codec_u32(c, &v->sync_copies);
 	codec_u32(c, &v->disconnected);
+	codec_u32(c, &v->bypass);
 	codec_bool(c, &v->clean);
 	codec_u64(c, &v->clean_end);
 	codec_u32(c, &v->lease_ms);

@@ -74,8 +74,9 @@ struct view {
 	struct promise wanted;  /* ... and will have, by the last command */
 	uint32_t sync_copies;   /* of M copies, so many answer; 0: all */
 	uint32_t disconnected;  /* bit per site put out by `disconnect` */
-	bool clean;             /* production ended by a drained demote ... */
-	uint64_t clean_end;     /* ... its log ends with this sequence */
+	uint32_t bypass;    /* M6: ... and by `bypass`: the map stands for its records */
+	bool clean;         /* production ended by a drained demote ... */
+	uint64_t clean_end; /* ... its log ends with this sequence */
 	uint32_t lease_ms, drift_ms;
 	/* D7: productions that may still answer under a lease of an older
 	 * generation, because no later production has waited it out. More than
@@ -107,6 +108,12 @@ static inline uint64_t cluster_view_ballot_make(uint64_t number, uint32_t node)
 static inline const struct generation *cluster_view_generation(const struct view *v)
 {
 	return &v->history.entry[v->history.count - 1];
+}
+
+/* Bit per site that an operator keeps away: no link to it, and it is not current. */
+static inline uint32_t cluster_view_out_sites(const struct view *v)
+{
+	return v->disconnected | v->bypass;
 }
 
 /* Bit per site of the current set. */

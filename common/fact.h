@@ -90,7 +90,8 @@ struct fact {
 	struct uuid log;            /* OPENED: the writelog's identity */
 	struct uuid mirror;         /* OPENED: the mirror's identity */
 	struct uuid lineage;        /* OPENED, PEER */
-	uint64_t disconnected;      /* OPENED, PEER: bit per site that it has put out */
+	uint64_t disconnected;      /* OPENED, PEER: bit per site that it has put out ... */
+	uint64_t bypass;            /* ... and of those, that are in bypass (M6) */
 	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];   /* OPENED: of the devices; 0: none */
 	char object[CONFIG_NAME_MAX];   /* EVENT: "disk db", "link lyon", ... */
 	char rule[CONFIG_NAME_MAX];     /* EVENT: "" or the rule that decided */

@@ -60,6 +60,8 @@ struct order {
 				      sender had taken in: a candidate named later is
 				      waited for even if `sites` leaves it out. A COPY_LOST
 				      is always answered by a WAIT in the end. */
+	uint32_t bypass;           /* SERVE, WAIT, MARK: bit per site whose map takes over
+				      (M6) */
 	struct promise promise;    /* SERVE, WAIT: what an answer satisfies (M1) */
 	uint32_t wait_ms;          /* DEMOTE: fail frozen I/O after */
 	bool inconsistent;         /* REFRESH: --allow-inconsistent */

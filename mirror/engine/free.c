@@ -2,8 +2,8 @@
  *
  * W2: a record is freed after its blocks are at home, flushed, here, and for
  * each other site that site's durable mark covers it or this log's map stands
- * for its extents. Maps take over only above `bypass-at`, for a site that is not
- * being served by a link; see bypass below. Freed room is used only after a
+ * for its extents. Maps take over only above `bypass-at` or by command, for a site that is
+ * not being served by a link; see bypass below. Freed room is used only after a
  * superblock whose tail lies beyond it is durable (ring.h).
  */
 #include "mirror/engine/state.h"
@@ -11,8 +11,9 @@
 #define BYPASS_ROUND_MAX 256u /* descriptors read before a round is stored */
 #define HINT_BYTES_MIN                                                                   \
 	(1u << 20) /* logged, and then the superblock's home mark is written ... */
-#define HINT_BYTES_MAX (16u << 20) /* ... so that a start has no more to check */
-#define NEVER_WAIT_PERCENT 95u     /* above it a slow link is not waited for */
+#define HINT_BYTES_MAX (16u << 20)       /* ... so that a start has no more to check */
+#define NEVER_WAIT_PERCENT 95u           /* above it a slow link is not waited for */
+#define BY_COMMAND_NS (1000 * NS_PER_MS) /* rounds by command, while the log has room */
 
 /* ---- disks --------------------------------------------------------------- */
 
@@ -166,33 +167,57 @@ static void pump_ring(struct mirror_engine *m)
 
 /* ---- bypass: maps take over ---------------------------------------------- */
 
+void mirror_bypass_order(struct mirror_engine *m, uint32_t sites)
+{
+	if ((sites & ~m->open.bypass.by_command) != 0)
+		m->open.bypass.again_ns = 0;
+	m->open.bypass.by_command = sites;
+}
+
 static bool site_is_behind(const struct mirror_engine *m, uint32_t site)
 {
 	/* The log waits for a linked copy while it makes progress, or until it is put
 	 * out, unless a refresh holds it: its records count only at the end. A copy does
 	 * not wait for production, whose marks come down a line that waits for this very
-	 * log. */
+	 * log. While clients wait for a copy, it may be promoted without a force (M6). */
 	return site != m->open.site &&
 	       mirror_free_covered(m, site) < m->open.marks.home_flushed &&
-	       (m->open.peer[site].link == MIRROR_LINK_NONE || m->open.peer[site].held ||
-		stands_still(m, site) || !is_waited_out(m, site) ||
-		m->state == ENGINE_IDLE);
+	       (m->state == ENGINE_IDLE ||
+		(!m->open.peer[site].waited &&
+		 (m->open.peer[site].link == MIRROR_LINK_NONE ||
+		  m->open.peer[site].held || stands_still(m, site) ||
+		  !is_waited_out(m, site))));
 }
 
-static bool bypass_is_due(const struct mirror_engine *m)
+/* By command, and its stream has ended. */
+static bool is_bypassed(const struct mirror_engine *m, uint32_t site)
+{
+	return (m->open.bypass.by_command >> site & 1) != 0 &&
+	       m->state == ENGINE_SERVING && m->open.peer[site].link == MIRROR_LINK_NONE;
+}
+
+/* Bit per site for which a map is to take over now. */
+static uint32_t bypass_due(struct mirror_engine *m)
 {
 	const bool full = mirror_ring_used_percent(m->open.ring) >=
 				  m->config->bypass_at_percent ||
 			  (m->open.log.full &&
 			   m->open.marks.next_to_log <= m->open.marks.last);
+	uint32_t sites = 0;
 
 	if ((m->open.sb.hold.active && !m->open.sb.blank) || m->open.cut.step != CUT_NONE)
-		return false;
-	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (site_is_behind(m, s) &&
-		    (full || mirror_free_covered(m, s) < m->open.peer[s].refresh.map_to))
-			return true;
-	return false;
+		return 0;
+	for (uint32_t s = 0; s < m->config->site_count; s++) {
+		if (!site_is_behind(m, s))
+			continue;
+		if (full || mirror_free_covered(m, s) < m->open.peer[s].refresh.map_to)
+			sites |= 1u << s;
+		else if (is_bypassed(m, s) && m->now_ns >= m->open.bypass.again_ns)
+			sites |= 1u << s;
+		else if (is_bypassed(m, s))
+			mirror_engine_wake(m, m->open.bypass.again_ns);
+	}
+	return sites;
 }
 
 static void bypass_store(struct mirror_engine *m)
@@ -231,30 +256,55 @@ void mirror_bypass_headers(struct mirror_engine *m, const struct mirror_header *
 	m->open.bypass.round++;
 }
 
-static void bypass_begin(struct mirror_engine *m)
+/* From the first record on that one of the maps does not stand for. */
+static uint64_t bypass_first(const struct mirror_engine *m, uint32_t sites)
+{
+	const uint64_t oldest = mirror_ring_oldest_sequence(m->open.ring);
+	uint64_t first = UINT64_MAX;
+
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if ((sites >> s & 1) != 0 && m->open.sb.sites[s].map_position < first)
+			first = m->open.sb.sites[s].map_position + 1;
+	return first > oldest ? first : oldest;
+}
+
+static void bypass_begin(struct mirror_engine *m, uint32_t sites)
 {
 	MIRROR_SET(m, bypass.step, BYPASS_HEADERS);
-	m->open.bypass.next = mirror_ring_oldest_sequence(m->open.ring);
+	m->open.bypass.next = bypass_first(m, sites);
 	m->open.bypass.round = 0;
-	m->open.bypass.sites = 0;
-	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (site_is_behind(m, s))
-			m->open.bypass.sites |= 1u << s;
-	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if ((m->open.bypass.sites >> s & 1) != 0 &&
-		    m->open.sb.sites[s].map_position == 0)
+	m->open.bypass.sites = sites;
+	for (uint32_t s = 0; s < m->config->site_count; s++) {
+		if ((sites >> s & 1) == 0 || m->open.sb.sites[s].map_position != 0)
+			continue;
+		if (is_bypassed(m, s))
+			mirror_engine_event(m, mirror_engine_site_name(m, s), "bypass",
+					    "by command: the tracking map takes over");
+		else
 			mirror_engine_event(
 				m, mirror_engine_site_name(m, s), "bypass",
 				"the log is %u%% full: the tracking map takes over",
 				mirror_ring_used_percent(m->open.ring));
+	}
+}
+
+static void bypass_end(struct mirror_engine *m)
+{
+	MIRROR_SET(m, bypass.step, BYPASS_NONE);
+	/* one that was full is followed by another at once */
+	if (m->open.bypass.round < BYPASS_ROUND_MAX)
+		m->open.bypass.again_ns = m->now_ns + BY_COMMAND_NS;
 }
 
 static void pump_bypass(struct mirror_engine *m)
 {
+	uint32_t due;
+
 	switch (m->open.bypass.step) {
 	case BYPASS_NONE:
-		if (bypass_is_due(m))
-			bypass_begin(m);
+		due = bypass_due(m);
+		if (due != 0)
+			bypass_begin(m, due);
 		break;
 	case BYPASS_HEADERS:
 		bypass_read(m);
@@ -270,7 +320,7 @@ static void pump_bypass(struct mirror_engine *m)
 		break;
 	case BYPASS_SUPERBLOCK:
 		if (mirror_superblock_has(m, m->open.bypass.ticket))
-			MIRROR_SET(m, bypass.step, BYPASS_NONE);
+			bypass_end(m);
 		break;
 	}
 }

@@ -26,11 +26,17 @@ struct engine_bypass {
 	uint64_t next, ticket;
 	uint32_t sites; /* bit per site that the round stands for, from its begin */
 	uint32_t round;
+	uint32_t
+		by_command; /* M6: bit per site for which it takes over in any case ... */
+	uint64_t again_ns;  /* ... not before, since a round costs writes and a flush */
 };
 
 void mirror_free_pump(struct mirror_engine *m);
 uint64_t mirror_free_covered(const struct mirror_engine *m, uint32_t site);
 void mirror_free_io(struct mirror_engine *m, struct mirror_io *io);
+/* ORDER_SERVE, ORDER_WAIT: the view in effect says so of these sites, and no stream goes to
+ * them any more. */
+void mirror_bypass_order(struct mirror_engine *m, uint32_t sites);
 void mirror_bypass_headers(struct mirror_engine *m, const struct mirror_header *headers,
 			   uint32_t count);
 

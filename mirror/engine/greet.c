@@ -218,6 +218,25 @@ static int check_generation(struct mirror_engine *m, const struct mirror_hello *
 	return 0;
 }
 
+static void put_out_text(const struct mirror_engine *m, uint32_t site, char *text,
+			 size_t size)
+{
+	const char *name = mirror_engine_site_name(m, site);
+	const char *own = mirror_engine_site_name(m, m->open.site);
+
+	if (m->open.sb.sites[site].bypass)
+		snprintf(
+			text, size,
+			"%s was put into bypass on %s: `hamirror bypass %s off %s` there "
+			"allows it again",
+			name, own, m->config->instance, name);
+	else
+		snprintf(text, size,
+			 "%s was put out on %s by a disconnect: `hamirror connect %s %s` "
+			 "there allows it again",
+			 name, own, m->config->instance, name);
+}
+
 static int check_state(struct mirror_engine *m, const struct mirror_hello *h, char *text,
 		       size_t size)
 {
@@ -234,12 +253,7 @@ static int check_state(struct mirror_engine *m, const struct mirror_hello *h, ch
 		return MIRROR_REFUSE_NOT_COPY;
 	}
 	if (h->purpose == MIRROR_HELLO_STREAM && m->open.sb.sites[h->site].disconnected) {
-		snprintf(text, size,
-			 "%s was put out on %s by a disconnect: `hamirror connect %s %s` "
-			 "there allows it again",
-			 mirror_engine_site_name(m, h->site),
-			 mirror_engine_site_name(m, m->open.site), m->config->instance,
-			 mirror_engine_site_name(m, h->site));
+		put_out_text(m, h->site, text, size);
 		return MIRROR_REFUSE_DISCONNECTED;
 	}
 	return mirror_hello_check_disks(&h->disks, &m->open.sb.disks, text, size) == 0 ?

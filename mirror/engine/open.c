@@ -422,9 +422,7 @@ static void done(struct mirror_engine *m)
 	f->clean = mirror_is_clean(m);
 	memcpy(f->disk_bytes, m->open.devices.disk_bytes, sizeof f->disk_bytes);
 	f->history = m->open.sb.history;
-	for (uint32_t s = 0; s < m->open.sb.site_count; s++)
-		if (m->open.sb.sites[s].disconnected)
-			f->disconnected |= 1ull << s;
+	mirror_rights_put_out(m, f);
 }
 
 void mirror_open_pump(struct mirror_engine *m)

@@ -336,6 +336,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 		p->marks = (struct site_marks){ 0 };
 		memset(&p->missed, 0, sizeof p->missed);
 	}
+	mirror_bypass_order(m, o->bypass);
 	begin_answers(m, &o->promise);
 	make_true(m);
 	m->open.serve.ticket = mirror_superblock_want(m);
@@ -359,6 +360,7 @@ static bool is_unheard(const struct engine_peer *p, const struct order *o)
 void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 {
 	mirror_requests_promise(m, &o->promise, o->id);
+	mirror_bypass_order(m, o->bypass);
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
 		struct engine_peer *p = &m->open.peer[s];
 		const bool in = (o->sites >> s & 1) != 0;

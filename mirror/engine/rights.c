@@ -93,6 +93,16 @@ void mirror_rights_hello(const struct mirror_engine *m, uint32_t number,
 		h->tracked_extents = missed_extents(m, l->site, &l->hello);
 }
 
+void mirror_rights_put_out(const struct mirror_engine *m, struct fact *f)
+{
+	for (uint32_t s = 0; s < m->open.sb.site_count; s++) {
+		if (m->open.sb.sites[s].disconnected)
+			f->disconnected |= 1ull << s;
+		if (m->open.sb.sites[s].bypass)
+			f->bypass |= 1ull << s;
+	}
+}
+
 /* ORDER_PROBE of our own site: as our hello would say. */
 void mirror_rights_probe(struct mirror_engine *m)
 {
@@ -114,9 +124,7 @@ void mirror_rights_probe(struct mirror_engine *m)
 	f->ballot = m->open.serve.view_ballot > m->open.sb.refusal.ballot ?
 			    m->open.serve.view_ballot :
 			    m->open.sb.refusal.ballot;
-	for (uint32_t s = 0; s < m->open.sb.site_count; s++)
-		if (m->open.sb.sites[s].disconnected)
-			f->disconnected |= 1ull << s;
+	mirror_rights_put_out(m, f);
 }
 
 /* ---- roll-forward ---------------------------------------------------------- */

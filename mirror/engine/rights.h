@@ -16,6 +16,8 @@ bool mirror_is_clean(const struct mirror_engine *m);
 void mirror_rights_hello(const struct mirror_engine *m, uint32_t number,
 			 struct mirror_hello *h);
 void mirror_rights_probe(struct mirror_engine *m);
+/* Which sites the operator has put out (`cluster: none`). */
+void mirror_rights_put_out(const struct mirror_engine *m, struct fact *f);
 void mirror_roll_answered(struct mirror_engine *m, uint32_t number);
 bool mirror_roll_welcomed(struct mirror_engine *m, uint32_t number);
 bool mirror_roll_is_whole(const struct mirror_engine *m, uint32_t number,

@@ -223,7 +223,7 @@ void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s)
 		fill_open(m, s);
 }
 
-/* `disconnect` and `connect` of `cluster: none`: which sites are put out, stored
+/* `disconnect`, `connect` and `bypass` of `cluster: none`: which sites are put out, stored
  * before anything relies on it (G5: the log, then the map, stands for them). */
 void mirror_mark_order(struct mirror_engine *m, const struct order *o)
 {
@@ -238,9 +238,9 @@ void mirror_mark_order(struct mirror_engine *m, const struct order *o)
 		return;
 	}
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->open.site) {
-			mirror_store_disconnected(m, s, (o->sites >> s & 1) != 0);
-		}
+		if (s != m->open.site)
+			mirror_store_disconnected(m, s, (o->sites >> s & 1) != 0,
+						  (o->bypass >> s & 1) != 0);
 	m->open.undo.allowed = o->discard;
 	m->open.mark.order_id = o->id;
 	m->open.mark.ticket = mirror_superblock_want(m);

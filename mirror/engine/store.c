@@ -228,11 +228,13 @@ void mirror_store_current(struct mirror_engine *m, uint32_t site, bool current)
 	m->open.sb.sites[site].current = current;
 }
 
-void mirror_store_disconnected(struct mirror_engine *m, uint32_t site, bool disconnected)
+void mirror_store_disconnected(struct mirror_engine *m, uint32_t site, bool disconnected,
+			       bool bypass)
 {
 	struct mirror_superblock_site *s = &m->open.sb.sites[site];
 
 	s->disconnected = disconnected;
+	s->bypass = bypass;
 	s->current = s->current && !disconnected;
 }
 

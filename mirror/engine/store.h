@@ -83,7 +83,8 @@ void mirror_store_map_due(struct mirror_engine *m, uint32_t site);
 
 /* `cluster: none`: writes wait for the site; the operator put it out. */
 void mirror_store_current(struct mirror_engine *m, uint32_t site, bool current);
-void mirror_store_disconnected(struct mirror_engine *m, uint32_t site, bool disconnected);
+void mirror_store_disconnected(struct mirror_engine *m, uint32_t site, bool disconnected,
+			       bool bypass);
 void mirror_store_sector(struct mirror_engine *m, uint32_t disk, uint32_t bytes);
 
 #endif

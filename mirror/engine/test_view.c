@@ -33,6 +33,7 @@ static void fill_steps(const struct mirror_engine *m, struct mirror_view *v)
 	v->undo_text = o->undo.text;
 	v->leaping = o->leap.step != LEAP_NONE;
 	v->bypassing = o->bypass.step != BYPASS_NONE;
+	v->bypass_sites = v->bypassing ? o->bypass.sites : 0;
 	v->greeting = o->greeting.step != GREETING_NONE;
 	v->log_parts = o->log.parts;
 	v->mark_written = o->log.mark_written;

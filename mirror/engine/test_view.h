@@ -60,6 +60,7 @@ struct mirror_view {
 	const struct mirror_record *records;
 
 	bool preparing, cutting, leaping, bypassing, greeting; /* under way */
+	uint32_t bypass_sites; /* bit per site that the map takes over for */
 	uint64_t cut_keep;     /* records beyond it go ... */
 	bool cut_home;         /* ... and may be at home */
 	const char *undo_text; /* the loss that waits for the operator, or "" */

@@ -75,7 +75,8 @@ struct mirror_superblock_site {
 				      log; 0: none */
 	uint64_t since_ns;         /* CLOCK_REALTIME: since when it is away; 0: not */
 	enum mirror_map_state map_state;
-	bool disconnected;         /* `hamirror disconnect` */
+	bool disconnected;         /* `cluster: none`: put out by the operator ... */
+	bool bypass;               /* ... by `hamirror bypass` */
 	bool map_due;              /* a force set bits of the map here: the site misses
 				      those extents in any case */
 	bool current;              /* `cluster: none`: writes wait for it */

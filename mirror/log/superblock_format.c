@@ -30,7 +30,10 @@
 #define SITE_FLAG_DISCONNECTED (1u << 0)
 #define SITE_FLAG_MAP_DUE (1u << 1)
 #define SITE_FLAG_CURRENT (1u << 2)
-#define SITE_FLAGS_KNOWN (SITE_FLAG_DISCONNECTED | SITE_FLAG_MAP_DUE | SITE_FLAG_CURRENT)
+#define SITE_FLAG_BYPASS (1u << 3)
+#define SITE_FLAGS_KNOWN                                                                 \
+	(SITE_FLAG_DISCONNECTED | SITE_FLAG_MAP_DUE | SITE_FLAG_CURRENT |                \
+	 SITE_FLAG_BYPASS)
 
 /* ---- fields have to agree: those that we write and those that we read ------- */
 
@@ -162,7 +165,8 @@ static void put_sites(struct bytes *b, const struct mirror_superblock *sb)
 		bytes_put_u32(b, s->map_state);
 		bytes_put_u32(b, (s->disconnected ? SITE_FLAG_DISCONNECTED : 0) |
 					 (s->map_due ? SITE_FLAG_MAP_DUE : 0) |
-					 (s->current ? SITE_FLAG_CURRENT : 0));
+					 (s->current ? SITE_FLAG_CURRENT : 0) |
+					 (s->bypass ? SITE_FLAG_BYPASS : 0));
 	}
 }
 
@@ -309,7 +313,9 @@ static void get_sites(struct bytes *b, struct mirror_superblock *sb)
 		s->disconnected = (flags & SITE_FLAG_DISCONNECTED) != 0;
 		s->map_due = (flags & SITE_FLAG_MAP_DUE) != 0;
 		s->current = (flags & SITE_FLAG_CURRENT) != 0;
-		if (state > MIRROR_MAP_ALL_DIRTY || (flags & ~SITE_FLAGS_KNOWN) != 0)
+		s->bypass = (flags & SITE_FLAG_BYPASS) != 0;
+		if (state > MIRROR_MAP_ALL_DIRTY || (flags & ~SITE_FLAGS_KNOWN) != 0 ||
+		    (s->bypass && !s->disconnected))
 			b->bad = true;
 	}
 }

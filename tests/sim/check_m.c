@@ -5,7 +5,8 @@
  * undecided binds answers like the one in effect. check_g4.c judges promotions by it (M4). In
  * sync check_g1.c asks for more. M5, in every mode: the clean end of a production is marked
  * when each copy that follows has all of it durable, or the time for that is over; and each
- * that it names has.
+ * that it names has. M6: a map takes over for no copy that a view in effect or undecided calls
+ * current.
  */
 #include "cluster/internal.h"
 #include "mirror/engine/test_view.h"
@@ -248,7 +249,7 @@ static bool is_marked(const struct sim_node *n, const struct mirror_view *m)
 	       uuid_equal(&m->sb->clean.generation, &history_newest(&m->sb->history)->id);
 }
 
-static void mirror(struct sim *w, uint32_t node)
+static void demotes(struct sim *w, uint32_t node)
 {
 	struct sim_node *n = &w->node[node];
 	const struct mirror_view *m = sim_view(w, node);
@@ -296,6 +297,50 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 	}
 }
 
+/* ---- bypass (M6) ----------------------------------------------------------------------- */
+
+static void bypasses(struct sim *w, uint32_t node)
+{
+	const struct mirror_view *m = sim_view(w, node);
+	const struct cluster_core *c = w->node[node].core;
+	const struct view *v;
+	uint32_t began, current;
+
+	if (w->plan.alone || m->state != ENGINE_SERVING) {
+		w->node[node].bypass_sites = m->bypass_sites;
+		return;
+	}
+	began = m->bypass_sites & ~w->node[node].bypass_sites;
+	w->node[node].bypass_sites = m->bypass_sites;
+	v = cluster_vote_in_effect(c);
+	current = cluster_view_current_sites(v) | c->role.undecided_sites;
+	if ((began & current) != 0)
+		sim_violate(w, "M6",
+			    "at n%u the map takes over for copies %x, and %x are current "
+			    "by the view in effect or an undecided one",
+			    node + 1, began, current);
+}
+
+static void mirror(struct sim *w, uint32_t node)
+{
+	demotes(w, node);
+	bypasses(w, node);
+}
+
+static void cluster(struct sim *w, uint32_t node)
+{
+	const struct cluster_core *c = w->node[node].core;
+	const struct view *v = w->plan.alone ? NULL : cluster_vote_in_effect(c);
+
+	if (v != NULL && c->role.serve == SERVE_SERVING &&
+	    (c->role.bypass & (~v->bypass | cluster_copies_waited(c))) != 0)
+		sim_violate(w, "M6",
+			    "n%u tells its engine that %x are in bypass; by the view in "
+			    "effect %x are, and it waits for %x",
+			    node + 1, c->role.bypass, v->bypass,
+			    cluster_copies_waited(c));
+}
+
 const struct sim_checker sim_check_m = {
 	.name = "M",
 	.fact = fact,
@@ -303,4 +348,5 @@ const struct sim_checker sim_check_m = {
 	.io = io,
 	.sent = sent,
 	.answered = answered,
+	.cluster = cluster,
 };

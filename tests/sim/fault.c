@@ -106,6 +106,7 @@ static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 {
 	const int32_t site = f->c % 2 == 0 ? -1 : (int32_t)(f->b % w->plan.site_count);
 	const int32_t serving = sim_serving(w);
+	const bool bypass = w->plan.modes && f->c / 8 % 2 == 0;
 
 	if (f->type == SIM_CALL_OFF) {
 		call_off(w, node);
@@ -133,10 +134,15 @@ static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 		sim_node_leave(w, node);
 		break;
 	case SIM_DISCONNECT:
-		sim_command(w, node, CLUSTER_COMMAND_DISCONNECT, false, site);
+		sim_command(w, node,
+			    bypass ? CLUSTER_COMMAND_BYPASS_ON :
+				     CLUSTER_COMMAND_DISCONNECT,
+			    false, site);
 		break;
 	case SIM_CONNECT:
-		sim_command(w, node, CLUSTER_COMMAND_CONNECT, false, site);
+		sim_command(w, node,
+			    bypass ? CLUSTER_COMMAND_BYPASS_OFF : CLUSTER_COMMAND_CONNECT,
+			    false, site);
 		break;
 	case SIM_REFRESH:
 		sim_command(w, node, CLUSTER_COMMAND_REFRESH, false, site);

@@ -1,6 +1,6 @@
 /* scenario_modes.c - near-sync: a copy takes over within the bound, and not after its host has
  * restarted (M4); a proposal binds answers before it is decided (M3). A demote in async brings
- * a copy all of it (M5).
+ * a copy all of it (M5). Bypass by command (M6).
  */
 #include <string.h>
 
@@ -194,7 +194,164 @@ static void async_cut_off(struct sim_scene *s)
 	sim_release_all(s->w);
 }
 
+/* ---- bypass by command (M6) ------------------------------------------------------ */
+
+#define EXTENT_SECTORS (MIRROR_EXTENT_BYTES / SIM_SECTOR)
+
+static bool is_in_bypass(struct sim_scene *s)
+{
+	const struct view *v = sim_scene_view(s, 0);
+
+	return (v->bypass & 2) != 0 && !v->site[1].current;
+}
+
+static bool is_current(struct sim_scene *s)
+{
+	return sim_scene_view(s, s->node)->site[1].current;
+}
+
+static bool takes_commands(struct sim_scene *s)
+{
+	return sim_scene_core(s, 0)->role.serve == SERVE_SERVING;
+}
+
+static bool has_taken_over(struct sim_scene *s)
+{
+	const struct mirror_view *m = sim_scene_engine(s, 0);
+
+	return m->sb->sites[1].map_position >= s->sequence && !m->bypassing &&
+	       mirror_ring_used_percent(m->ring) < m->config->bypass_at_percent;
+}
+
+/* Production goes on without the copy, which is then asked to take over. It is brought
+ * level only when the bypass ends. */
+static void bypass_promotion(struct sim_scene *s)
+{
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_BYPASS_ON, false, 1);
+	for (uint64_t i = 0; i < 4; i++) { /* under way while the view is decided */
+		s->write = sim_scene_write(s, 0, i * EXTENT_SECTORS);
+		EXPECT(s, s->write != NULL, "the write is taken");
+	}
+	UNTIL(s, 2000, is_in_bypass, "a view has the copy in bypass");
+	UNTIL(s, 2000, sim_told, "writes go on without it");
+	if (!sim_scene_writes(s, 0, 3))
+		return;
+	s->sequence = s->write->request.sequence;
+	UNTIL(s, 4000, has_taken_over, "the map takes over, though the log has room");
+	s->node = 1;
+	EXPECT(s, sim_lacks(s), "the copy lacks the last record");
+	sim_machine_reset(s->w, 0);
+	sim_release_all(s->w);
+	UNTIL(s, 8000, sim_agree, "the others agree");
+	sim_scene_promote(s, 1);
+	UNTIL(s, 8000, sim_replied, "the promotion is answered");
+	EXPECT(s, s->w->reply[s->id].exit_status == 1, "the copy is not promoted");
+	sim_node_start(s->w, 0);
+	if (!sim_scene_takeover(s, 0))
+		return;
+	EXPECT(s, is_in_bypass(s), "the bypass outlives its production");
+	UNTIL(s, 2000, takes_commands, "it takes commands");
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_BYPASS_OFF, false, 1);
+	s->node = 0;
+	UNTIL(s, 8000, is_current, "the copy is refreshed, and current again");
+}
+
+static bool proposes_bypass(struct sim_scene *s)
+{
+	const struct round *r = &sim_scene_core(s, 0)->round;
+
+	return r->state == ROUND_ACCEPT && (r->next.bypass & 2) != 0;
+}
+
+static bool waits_yet(struct sim_scene *s)
+{
+	return !s->write->told && sim_scene_engine(s, 0)->sb->sites[1].map_position == 0;
+}
+
+/* Production is parted from the majority just when it proposes the bypass. The view is not
+ * in effect: it answers nothing without the copy, and no map takes over. */
+static void bypass_minority(struct sim_scene *s)
+{
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_BYPASS_ON, false, 1);
+	UNTIL(s, 1000, proposes_bypass, "a view with the copy in bypass is proposed");
+	s->w->worst = true;
+	sim_hold(s->w, 0, SIM_HOLD_QUORUM);
+	sim_part(s->w, 1, true, true);
+	s->w->worst = false;
+	s->write = sim_scene_write(s, 0, 0);
+	EXPECT(s, s->write != NULL, "a write is taken");
+	WHILE(s, 500, waits_yet, "it is not answered, and no map takes over");
+	if (!sim_scene_takeover(s, 1))
+		return;
+	EXPECT(s, waits_yet(s), "nor when the copy is promoted");
+	sim_release_all(s->w);
+	sim_part(s->w, 0, true, true);
+	sim_scene_clients(s, 200);
+}
+
+static bool third_is_current(struct sim_scene *s)
+{
+	return sim_scene_view(s, 0)->site[2].current;
+}
+
+static bool third_stands_for_it(struct sim_scene *s)
+{
+	const struct mirror_view *m = sim_scene_engine(s, 2);
+
+	return m->sb->sites[1].map_position >= s->sequence && !m->bypassing;
+}
+
+static bool third_takes_commands(struct sim_scene *s)
+{
+	return sim_scene_core(s, 2)->role.serve == SERVE_SERVING;
+}
+
+/* Another copy takes over, which has never heard the command. Its own map takes over for
+ * the copy in bypass, and brings that level in the end. */
+static void bypass_outlives(struct sim_scene *s)
+{
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_BYPASS_ON, false, 1);
+	UNTIL(s, 2000, is_in_bypass, "a view has the copy in bypass");
+	EXPECT(s, third_is_current(s), "the other copy is current still");
+	if (!sim_scene_writes(s, 0, 20))
+		return;
+	s->sequence = s->write->request.sequence;
+	UNTIL(s, 4000, has_taken_over, "production's map takes over");
+	if (!sim_scene_writes(s, 0, 5)) /* its map does not stand for these yet */
+		return;
+	sim_machine_reset(s->w, 0);
+	if (!sim_scene_takeover(s, 2))
+		return;
+	EXPECT(s, (sim_scene_view(s, 2)->bypass & 2) != 0, "the bypass stands");
+	UNTIL(s, 2000, third_takes_commands, "the new production takes commands");
+	if (!sim_scene_writes(s, 2, 20))
+		return;
+	s->sequence = s->write->request.sequence;
+	UNTIL(s, 4000, third_stands_for_it, "its own map takes over");
+	s->id = sim_command(s->w, 2, CLUSTER_COMMAND_BYPASS_OFF, false, 1);
+	s->node = 2;
+	UNTIL(s, 8000, is_current, "the copy is refreshed, and current again");
+}
+
 const struct sim_scenario sim_scenarios_modes[] = {
+	{ "bypass-outlives",
+	  "another copy takes over while one is in bypass",
+	  { 1, 1, 1 },
+	  0,
+	  10,
+	  .play = bypass_outlives },
+	{ "bypass-promotion",
+	  "a copy in bypass is asked to take over",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = bypass_promotion },
+	{ "bypass-minority",
+	  "a bypass that is proposed and not decided",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = bypass_minority },
 	{ "near-sync-takeover",
 	  "a current copy takes over that lacks as much as the bound",
 	  { 1, 1 },

@@ -153,6 +153,14 @@ static void give_up(struct sim *w)
 			sim_operator(w, n, &c);
 }
 
+static void end_bypass(struct sim *w, uint32_t serving)
+{
+	const struct view *v = cluster_vote_in_effect(w->node[serving].core);
+
+	if (v != NULL && v->bypass != 0)
+		sim_command(w, serving, CLUSTER_COMMAND_BYPASS_OFF, false, -1);
+}
+
 static bool is_async(const struct sim *w, uint32_t node)
 {
 	const struct view *v = cluster_vote_in_effect(w->node[node].core);
@@ -173,6 +181,7 @@ static void help(struct sim *w, uint64_t since_ns)
 		return;
 	if (!w->plan.alone) { /* there operator.c does */
 		sim_command(w, (uint32_t)serving, CLUSTER_COMMAND_CONNECT, false, -1);
+		end_bypass(w, (uint32_t)serving);
 		give_up(w);
 	}
 	if (w->plan.modes && is_async(w, (uint32_t)serving))

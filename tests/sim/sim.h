@@ -232,7 +232,7 @@ struct sim_node {
 	uint64_t served_generation; /* index + 1; 0: none */
 	uint64_t checked_ballot;
 	uint64_t promised_before;                        /* the step under way */
-	uint32_t together_sum;                           /* check_d.c */
+	uint32_t together_sum, bypass_sites;             /* check_d.c, check_m.c */
 	uint64_t ring_seen, ballot_seen, quiet_since_ns; /* check_d.c: nothing moves */
 	bool cut;                                        /* check_d.c: one is under way */
 	uint32_t reached_sites; /* check_d5.c: by its last preparation */

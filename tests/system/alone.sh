@@ -106,6 +106,34 @@ test_copy_killed() {
 	say "ok: copy killed, put out, taken back"
 }
 
+# By command, while a client writes: the map takes over though the log has room, the copy is
+# not promoted, and is brought level again.
+test_bypass() {
+	local writer
+	(while :; do write a 0x67 14M 256k; done) > /dev/null 2>&1 &
+	writer=$!
+	run bypass a on lyon
+	refused "in bypass" connect a lyon
+	refused "in bypass" switch a lyon
+	[ "$(field a lyon bypass) $(field a lyon current)" = "True False" ] || fail "$said"
+	write a 0x68 15M 1M
+	await 10 tracks_lyon || fail "nothing is tracked: $(field a '' modes)"
+	kill $writer
+	wait $writer 2> /dev/null
+	refused "only production puts a copy into bypass" bypass b on paris
+	run demote a
+	refused "paris tracks" promote b
+	run stop a
+	run start a
+	run promote a
+	[ "$(field a lyon bypass)" = True ] || fail "forgotten by a restart"
+	run bypass a off lyon
+	current_again a lyon
+	await 10 images_are_equal || fail "images differ after the bypass"
+	say "ok: a copy in bypass, and level again"
+}
+tracks_lyon() { [[ $(field a '' modes) == *bypass*tracking* ]]; }
+
 # Both are told at once, the line whole: one at most serves, and it is the level image.
 test_promoted_together() {
 	local n=0 on
@@ -174,6 +202,7 @@ test_writes
 test_switch_over
 test_production_killed
 test_copy_killed
+test_bypass
 test_promoted_together
 test_nothing_undone_unasked
 test_stop

@@ -33,6 +33,7 @@ test_members_alone() {
 	refused n1 lyon "only production's host does that: n3"
 	refused n3 rome "no site rome"
 	moved n3 paris n1
+	put_into_bypass
 	"$TESTBED" partition n1,n2,n5 n3,n4
 	await 20 not_linked || fail "lyon is linked still"
 	refused n1 lyon "lyon is not linked"
@@ -45,6 +46,24 @@ test_members_alone() {
 hosts_lyon() { [ "$(node n3 hamirror status data --field sites.lyon.host)" = n3 ]; }
 not_linked() {
 	[[ $(node n1 hamirror status data --field sites.lyon.link) =~ ^(down|connecting)$ ]]
+}
+
+# lyon in bypass is not promoted, on no host; it is level again when that ends.
+put_into_bypass() {
+	node n1 hamirror bypass data on lyon > /dev/null || fail "bypass on"
+	refused n1 lyon "lyon is in bypass"
+	node n4 hamirror why data | grep -q "bypass data off lyon" || fail "n4 does not say why"
+	node n1 dd if=/dev/urandom of=/dev/hamirror/data/db bs=64k count=16 oflag=direct \
+		2> /dev/null || fail "a write in bypass"
+	node n1 hamirror demote data > /dev/null || fail "demote"
+	said=$(node n3 hamirror promote data 2>&1) && fail "n3 is promoted: $said"
+	[[ $said == *"lyon is in bypass"* ]] || fail "n3 does not say so: $said"
+	node n1 hamirror promote data > /dev/null || fail "promote n1 again"
+	node n1 hamirror bypass data off lyon > /dev/null || fail "bypass off"
+	await 60 level n1 lyon || fail "lyon is not current again"
+	moved n1 lyon n3
+	moved n3 paris n1
+	say "ok: a copy in bypass"
 }
 
 test_pacemaker() {

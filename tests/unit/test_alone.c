@@ -101,6 +101,37 @@ START_TEST(a_lost_peer_is_waited_for_until_disconnect)
 }
 END_TEST
 
+/* As `disconnect`, and the map takes over once the link has ended. */
+START_TEST(bypass_puts_out_and_its_end_lets_the_copy_in)
+{
+	struct fact stored = { .type = FACT_STORED };
+	struct cluster_status s;
+
+	promoted();
+	order_count = 0;
+	command(CLUSTER_COMMAND_BYPASS_ON, false);
+	ck_assert_ptr_null(ordered(ORDER_WAIT));
+	ck_assert_uint_eq(ordered(ORDER_MARK)->sites, 1u << LYON);
+	ck_assert_uint_eq(ordered(ORDER_MARK)->bypass, 1u << LYON);
+	answer(ORDER_MARK, &stored);
+	ck_assert(ordered(ORDER_UNLINK) < ordered(ORDER_WAIT));
+	ck_assert_uint_eq(ordered(ORDER_WAIT)->sites, 0);
+	ck_assert_uint_eq(ordered(ORDER_WAIT)->bypass, 1u << LYON);
+	cluster_status_get(core, now_ns, &s);
+	ck_assert(s.sites[LYON].bypass);
+	ck_assert_ptr_nonnull(strstr(s.sites[LYON].text, "bypass data off lyon"));
+	command(CLUSTER_COMMAND_CONNECT, false);
+	refused("`hamirror bypass data off` ends it");
+
+	order_count = 0;
+	command(CLUSTER_COMMAND_BYPASS_OFF, false);
+	ck_assert_uint_eq(ordered(ORDER_MARK)->sites | ordered(ORDER_MARK)->bypass, 0);
+	answer(ORDER_MARK, &stored);
+	ck_assert_ptr_nonnull(ordered(ORDER_LINK));
+	ck_assert_uint_eq(ordered(ORDER_WAIT)->bypass, 0);
+}
+END_TEST
+
 /* Its log was made anew, say: our log says durably that it lacks something. */
 START_TEST(a_peer_that_is_refreshed_is_not_waited_for_until_it_is_level)
 {
@@ -380,6 +411,7 @@ int main(void)
 	tcase_add_test(tc, with_the_peer_it_rolls_forward_and_waits_for_it);
 	tcase_add_test(tc, a_peer_that_serves_forbids_it_whatever_the_force);
 	tcase_add_test(tc, a_lost_peer_is_waited_for_until_disconnect);
+	tcase_add_test(tc, bypass_puts_out_and_its_end_lets_the_copy_in);
 	tcase_add_test(tc, a_peer_that_is_refreshed_is_not_waited_for_until_it_is_level);
 	tcase_add_test(tc, connect_lifts_it_and_the_copy_is_waited_for_when_it_is_ready);
 	tcase_add_test(tc, connect_asks_before_it_undoes);

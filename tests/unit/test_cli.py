@@ -194,6 +194,9 @@ class Asking(Command):
                  {"command": "connect", "site": "there", "discard": True}),
                 (["disconnect", "data@a", "there"],
                  {"command": "disconnect", "site": "there"}),
+                (["bypass", "data@a", "on"], {"command": "bypass", "on": True}),
+                (["bypass", "data@a", "off", "there"],
+                 {"command": "bypass", "on": False, "site": "there"}),
                 (["refresh", "data@a"], {"command": "refresh"}),
                 (["refresh", "data@a", "there", "--allow-inconsistent"],
                  {"command": "refresh", "site": "there", "allow_inconsistent": True}),
@@ -453,7 +456,10 @@ class Alone(Command):
                           ["promote", "a/b"], ["config", "frob", "x"], ["config"],
                           ["create", "data", "--copy-of"],
                           ["connect", "data", "--force"],
-                          ["disconnect", "data", "--discard"], ["scan"]):
+                          ["disconnect", "data", "--discard"], ["scan"],
+                          ["bypass", "data"], ["bypass", "data", "there"],
+                          ["bypass", "data", "on", "there", "x"],
+                          ["bypass", "data", "ON"], ["bypass", "data", "on", "--force"]):
             with self.subTest(arguments):
                 status, out, err = self.run_command(*arguments)
                 self.assertEqual((status, out), (2, ""))

@@ -123,6 +123,38 @@ START_TEST(a_ready_of_another_incarnation_is_not_waited_for)
 }
 END_TEST
 
+/* ---- bypass (M6) -------------------------------------------------------------------- */
+
+/* The map takes over when a view without the copy is in effect and its link has ended. */
+START_TEST(bypass_is_told_when_a_view_says_so)
+{
+	production_alone();
+	agree();
+	tell_copy(FACT_COPY_READY, 1);
+	agree();
+	ck_assert(t.core->voter.in_effect.site[LYON].current);
+	solo_clear(&t);
+	solo_command(&t, CLUSTER_COMMAND_BYPASS_ON, false);
+	solo_tick(&t, 1);
+	ck_assert_ptr_null(solo_ordered(&t, ORDER_UNLINK));
+	ck_assert_ptr_null(solo_ordered(&t, ORDER_WAIT));
+	agree();
+	ck_assert(!t.core->voter.in_effect.site[LYON].current);
+	ck_assert_ptr_nonnull(solo_ordered(&t, ORDER_UNLINK));
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 0);
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->bypass, 1u << LYON);
+	tell_copy(FACT_COPY_READY, 2); /* on its way before the link ended */
+	ck_assert(!t.core->role.copy[LYON].ready);
+
+	solo_clear(&t);
+	solo_command(&t, CLUSTER_COMMAND_BYPASS_OFF, false);
+	agree();
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->bypass, 0);
+	ck_assert_ptr_nonnull(solo_ordered(&t, ORDER_LINK));
+	solo_destroy(&t);
+}
+END_TEST
+
 /* ---- records that only this site has ---------------------------------------------- */
 
 /* Node 2 hosts lyon, a copy, under 77; node 0 serves, by force. */
@@ -230,6 +262,7 @@ int main(void)
 	SRunner *sr = srunner_create(s);
 	int failed;
 
+	tcase_add_test(copies, bypass_is_told_when_a_view_says_so);
 	tcase_add_test(copies, a_copy_that_was_proposed_is_waited_for_though_it_is_lost);
 	tcase_add_test(copies, a_ready_of_another_incarnation_is_not_waited_for);
 	tcase_add_test(copies, what_only_a_copy_has_is_given_up_by_command);

@@ -104,6 +104,7 @@ START_TEST(every_field_comes_back)
 	sb.disks.entry[1].sequence = 44;
 	sb.sites[1].map_state = MIRROR_MAP_ALL_DIRTY;
 	sb.sites[1].disconnected = true;
+	sb.sites[1].bypass = true;
 	sb.sites[1].map_due = true;
 	sb.sites[0].map_position = 50;
 	sb.sites[0].since_ns = 60;
@@ -300,7 +301,8 @@ START_TEST(what_contradicts_itself_is_refused)
 		{ 465, 0 },    /* map too short */
 		{ 472, 0 },    /* map's epoch 0 */
 		{ 496, 2 },    /* map's state */
-		{ 500, 8 },    /* site's flags */
+		{ 500, 16 },   /* site's flags */
+		{ 500, 8 },    /* in bypass, and not put out */
 		{ 617, 2 },    /* disks */
 		{ 620, 17 },   /* restarts */
 		{ 624, 1 },    /* index of disk 0 */
