@@ -152,21 +152,6 @@ static void put_lag(json_t *o, const struct mirror_status_site *m)
 	put(o, "refresh", refresh);
 }
 
-/* Production has every acknowledged write, too. */
-bool agent_status_is_current(const struct status_input *in, uint32_t s)
-{
-	const struct cluster_status *c = in->cluster;
-
-	return c->sites[s].current ||
-	       (c->production_site == (int32_t)s && c->production_node >= 0);
-}
-
-bool agent_status_current_is_known(const struct status_input *in, uint32_t s)
-{
-	return in->config->cluster || in->cluster->serving_here ||
-	       in->cluster->sites[s].current;
-}
-
 /* Of any copy; null where only production knows. */
 static json_t *largest_lag(const struct status_input *in)
 {

@@ -78,3 +78,18 @@ void agent_status_promise_file(const struct status_input *in, json_t *list)
 		a, b);
 	json_array_append_new(list, agent_text_json(text));
 }
+
+/* Production has every acknowledged write, too. */
+bool agent_status_is_current(const struct status_input *in, uint32_t s)
+{
+	const struct cluster_status *c = in->cluster;
+
+	return c->sites[s].current ||
+	       (c->production_site == (int32_t)s && c->production_node >= 0);
+}
+
+bool agent_status_current_is_known(const struct status_input *in, uint32_t s)
+{
+	return in->config->cluster || in->cluster->serving_here ||
+	       in->cluster->sites[s].current;
+}
