@@ -207,6 +207,8 @@ static void check_stricter(struct sim *w, uint32_t node, const struct view *v)
 	}
 }
 
+/* A proposal is judged when it is made: one that is sent again may be older than the last
+ * wish of the operator. */
 static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t length)
 {
 	static struct message m;
@@ -218,8 +220,11 @@ static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t lengt
 	    cluster_message_decode(&w->config, data, length, &m, text, sizeof text) !=
 		    0 ||
 	    m.type != MESSAGE_PROPOSE || w->forced ||
-	    (promise_equal(&v->promise, &mine->promise) &&
-	     promise_equal(&v->wanted, &mine->wanted)))
+	    v->ballot == w->node[node].proposed_ballot)
+		return;
+	w->node[node].proposed_ballot = v->ballot;
+	if (promise_equal(&v->promise, &mine->promise) &&
+	    promise_equal(&v->wanted, &mine->wanted))
 		return;
 	if (c->role.serve != SERVE_SERVING || v->production_node != (int32_t)node)
 		sim_violate(w, "M3", "n%u, which does not serve, changes the promise",

@@ -193,8 +193,7 @@ struct sim_node {
 	uint32_t process, pid; /* process counts them: 0 was never */
 	uint64_t boot;
 	int64_t drift_ppm, offset_ns, wall_offset_ns;
-	uint64_t frozen_until_ns;
-	uint64_t frozen_ns; /* by its clock: when it was stopped last */
+	uint64_t frozen_until_ns, frozen_ns; /* and by its clock: stopped last */
 	/* members */
 	struct cluster_core *core;
 	struct cluster_self self;
@@ -231,8 +230,9 @@ struct sim_node {
 	bool submit_due;
 	uint64_t served_generation; /* index + 1; 0: none */
 	uint64_t checked_ballot;
-	uint64_t promised_before;                        /* the step under way */
-	uint32_t together_sum, bypass_sites;             /* check_d.c, check_m.c */
+	uint64_t promised_before,
+		proposed_ballot;             /* this step's; check_m.c: its newest */
+	uint32_t together_sum, bypass_sites; /* check_d.c, check_m.c */
 	uint64_t ring_seen, ballot_seen, quiet_since_ns; /* check_d.c: nothing moves */
 	bool cut;                                        /* check_d.c: one is under way */
 	uint32_t reached_sites; /* check_d5.c: by its last preparation */
