@@ -31,6 +31,8 @@ libagent_la_SOURCES = \
 	agent/control.h \
 	agent/create.c \
 	agent/create.h \
+	agent/device_failure.c \
+	agent/device_failure.h \
 	agent/device_nodes.c \
 	agent/device_nodes.h \
 	agent/events.c \

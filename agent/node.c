@@ -15,6 +15,7 @@
 
 #include "agent/config.h"
 #include "agent/corosync_check.h"
+#include "agent/device_failure.h"
 #include "agent/device_nodes.h"
 #include "agent/io_thread.h"
 #include "agent/protect.h"
@@ -42,11 +43,9 @@ struct agent_node {
 	struct cluster_voter_writer *voter;
 	struct agent_io *io;
 	struct agent_devices *devices;
-	bool stepping, failed;
+	bool stepping, failed, tick_set, opened; /* opened: its owner was told */
 	char listen_text[FACT_TEXT_MAX]; /* why the line is not listened on, or "" */
-	bool opened;                     /* owner.opened was called */
 	uint64_t answered_ns;            /* the last write, by FACT_DEMOTED; 0: none */
-	bool tick_set;
 	qb_loop_timer_handle tick;
 	bool status_asked;     /* someone waits for owner.status */
 	bool status_lent;      /* `mirror` is the I/O thread's */
@@ -331,7 +330,6 @@ static void fact_arrived(void *owner, const struct fact *fact)
 		break;
 	case FACT_SERVING:
 		if (fact->error == 0) {
-			/* The helpers that make the devices run meanwhile. */
 			agent_devices_serve(n->devices, true);
 			agent_protect_pool(n->setup.protections,
 					   agent_io_populate(n->io));
@@ -361,6 +359,7 @@ static void fact_arrived(void *owner, const struct fact *fact)
 		break;
 	}
 	step(n, &event);
+	agent_device_failure_note(n->setup.config, n->core, fact);
 }
 
 /* ---- commands ----------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/device_failure.h"
 #include "agent/log_file.h"
 #include "common/thread_driver.h"
 
@@ -40,8 +41,9 @@ static void no_log_yet(const struct config *config, uint32_t site, char *text,
 		 config->site[site].writelog);
 }
 
-static bool log_is_there(const struct config *config, uint32_t site,
-			 struct agent_log_file *file, char *text, size_t size)
+/* 0, or why not: -ENODATA and -ENXIO stay so until somebody changes it. */
+static int log_is_there(const struct config *config, uint32_t site,
+			struct agent_log_file *file, char *text, size_t size)
 {
 	const char *path = config->site[site].writelog;
 	char why[256];
@@ -52,31 +54,33 @@ static bool log_is_there(const struct config *config, uint32_t site,
 	} else if (error == 0) {
 		error = mirror_superblock_check_identity(&file->sb, config, site, why,
 							 sizeof why);
-		if (error != 0)
+		if (error != 0) {
 			snprintf(text, size, "writelog %s: %s", path, why);
+			error = -ENXIO;
+		}
 	}
 	agent_log_file_close(file);
-	return error == 0;
+	return error;
 }
 
-/* `bytes`: of the disks that are there, 0 of others. */
-static bool site_is_there(const struct config *config, uint32_t site,
-			  struct agent_log_file *file,
-			  uint64_t bytes[CONFIG_DISK_COUNT_MAX], char *text, size_t size)
+/* As log_is_there(). `bytes`: of the disks that are there, 0 of others. */
+static int site_is_there(const struct config *config, uint32_t site,
+			 struct agent_log_file *file,
+			 uint64_t bytes[CONFIG_DISK_COUNT_MAX], char *text, size_t size)
 {
-	bool there = log_is_there(config, site, file, text, size);
+	int error = log_is_there(config, site, file, text, size);
 
 	for (uint32_t d = 0; d < config->site[site].disk_count; d++) {
 		const struct config_disk *disk = &config->site[site].disk[d];
 
 		bytes[d] = size_bytes(disk->path);
-		if (there && bytes[d] == 0) {
+		if (error == 0 && bytes[d] == 0) {
 			snprintf(text, size, "disk %s (%s) is not there, or is empty",
 				 disk->name, disk->path);
-			there = false;
+			error = -ENOENT;
 		}
 	}
-	return there;
+	return error;
 }
 
 /* ---- a look that may not end ------------------------------------------------------ */
@@ -90,7 +94,7 @@ struct look {
 	struct config config; /* ours, which goes with its owner, may be gone by then */
 	uint32_t site;
 	struct agent_log_file file;
-	bool there;
+	int error;
 	uint64_t bytes[CONFIG_DISK_COUNT_MAX];
 	char text[sizeof((struct cluster_self *)0)->reach_text];
 };
@@ -107,7 +111,7 @@ static void *look_run(void *data)
 	struct look *l = data;
 	bool left;
 
-	l->there = site_is_there(&l->config, l->site, &l->file, l->bytes, l->text,
+	l->error = site_is_there(&l->config, l->site, &l->file, l->bytes, l->text,
 				 sizeof l->text);
 	pthread_mutex_lock(&l->mutex);
 	l->ended = true;
@@ -178,11 +182,13 @@ void agent_reach_fill(const struct config *config, struct cluster_self *self)
 {
 	const int32_t own = config->node[self->node].site;
 
+	agent_device_failure_read(config, self);
 	self->reach = 0;
+	self->reach_later = false;
 	self->reach_text[0] = '\0';
 	for (uint32_t s = 0; s < config->site_count; s++) {
 		struct look *l = look_at(config, s);
-		const bool there = l != NULL && l->there;
+		const bool there = l != NULL && l->error == 0;
 
 		if (there)
 			self->reach |= 1u << s;
@@ -195,6 +201,9 @@ void agent_reach_fill(const struct config *config, struct cluster_self *self)
 					 "a device of this site has not answered an "
 					 "open: look at them, and start hamirror here "
 					 "again");
+		if ((int32_t)s == own && l != NULL)
+			self->reach_later = !there && l->error != -ENODATA &&
+					    l->error != -ENXIO;
 		if (l != NULL)
 			look_free(l);
 	}

@@ -152,6 +152,12 @@ struct cluster_self {
 	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];   /* of its own site's disks, as
 				       found; 0: not known */
 	char reach_text[200];       /* why its own site is not reached, or "" */
+	bool reach_later;           /* ... and that may change by itself: a device is
+				       not there, or failed */
+	uint32_t failures;          /* of a device of its own site, in a row, in
+				       earlier processes of this boot ... */
+	uint64_t failed_ns;         /* ... the last one then, by CLOCK_BOOTTIME */
+	char failed_text[200];      /* ... and which */
 };
 
 /* Make a core. `voter` is the newest valid slot of the voter file (NULL: none,
@@ -161,6 +167,10 @@ struct cluster_core *cluster_create(const struct config *config,
 				    const struct cluster_self *self, const uint8_t *voter,
 				    size_t voter_bytes, char *text, size_t text_size);
 void cluster_destroy(struct cluster_core *c);
+
+/* In a cluster: how often in a row a device of this node's site has failed here, in this
+ * boot; 0: none has lately. */
+uint32_t cluster_device_failures(const struct cluster_core *c);
 
 /* Take one event. `out` is emptied first. */
 void cluster_step(struct cluster_core *c, const struct cluster_event *event,

@@ -13,6 +13,9 @@
  * (deposed), a device that failed, a site mate that is to be promoted while we
  * are idle, the view naming another opening, STOP.
  *
+ * A device that failed is not trusted any more: all are closed, and opened anew after a
+ * while, when a mate has had its turn. So is a site that was out of reach at the start.
+ *
  * Every opening has an incarnation of its own, fixed by the view before it is used; a
  * released incarnation is never used again (D6).
  */
@@ -21,6 +24,12 @@
 #include <stdio.h>
 
 #include "cluster/commands.h"
+
+#define OPEN_OFTEN 24u               /* failures in a row, some two minutes */
+#define AGAIN_NS (30000 * NS_PER_MS) /* the mate is to be host first */
+#define AGAIN_MAX_NS                                                                     \
+	(1800000 * NS_PER_MS)         /* doubled each time that one fails, up to this */
+#define WHOLE_NS (600000 * NS_PER_MS) /* open for so long, they work again */
 
 static bool devices_change_is_legal(enum devices_state from, enum devices_state to)
 {
@@ -90,6 +99,8 @@ uint64_t cluster_open_retry_ns(int32_t error, uint32_t *failures)
 	uint64_t wait_ns = OPEN_RETRY_NS;
 
 	*failures = error == -EBUSY || error == -EAGAIN ? 0 : *failures + 1;
+	if (*failures > OPEN_OFTEN)
+		return AGAIN_NS;
 	for (uint32_t i = 1; i < *failures && wait_ns < OPEN_RETRY_MAX_NS; i++)
 		wait_ns *= 2;
 	return wait_ns < OPEN_RETRY_MAX_NS ? wait_ns : OPEN_RETRY_MAX_NS;
@@ -122,6 +133,7 @@ static void opened(struct cluster_core *c, const struct fact *f)
 	}
 	set_devices(c, DEVICES_OPEN);
 	r->open_failures = 0;
+	r->opened_ns = c->now_ns;
 	r->text[0] = 0;
 	r->log = f->log;
 	r->log_lineage = f->lineage;
@@ -136,11 +148,59 @@ static void opened(struct cluster_core *c, const struct fact *f)
 	if (!uuid_is_zero(&f->mirror) && !uuid_equal(&f->mirror, &v->mirror)) {
 		snprintf(r->text, sizeof r->text,
 			 "the writelog belongs to another mirror");
-		r->failed = true;
+		r->failed = r->foreign = true;
 	}
 	cluster_tell(c, "site", cluster_site_name(c, (int32_t)r->site), "",
 		     "%s hosts it%s%s", cluster_node_name(c, (int32_t)c->self.node),
 		     r->failed ? "; but " : "", r->text);
+}
+
+/* How long after so many failures in a row are devices left alone? */
+static uint64_t again_ns(uint32_t failures)
+{
+	uint64_t wait_ns = AGAIN_NS;
+
+	for (uint32_t i = 1; i < failures && wait_ns < AGAIN_MAX_NS; i++)
+		wait_ns *= 2;
+	return wait_ns < AGAIN_MAX_NS ? wait_ns : AGAIN_MAX_NS;
+}
+
+uint32_t cluster_device_failures(const struct cluster_core *c)
+{
+	return c->role.failures;
+}
+
+/* A device failed in an earlier process: this one waits for the rest of that time. */
+static void failed_before(struct cluster_core *c)
+{
+	struct role *r = &c->role;
+	const uint64_t until_ns = c->self.failed_ns + again_ns(c->self.failures);
+
+	r->failures = c->self.failures;
+	c->self.failures = 0;
+	if (c->now_ns >= until_ns)
+		return;
+	r->failed = true;
+	r->open_at_ns = until_ns;
+	snprintf(r->text, sizeof r->text, "%s", c->self.failed_text);
+}
+
+/* Storage that was away is back without an operator then. */
+static void open_again(struct cluster_core *c)
+{
+	struct role *r = &c->role;
+
+	if (c->self.reach_later) {
+		c->self.reach_later = false;
+		c->self.reach |= cluster_site_bit(c, c->config->node[c->self.node].site);
+		r->failed = true;
+		r->open_at_ns = c->now_ns + AGAIN_NS;
+	}
+	if (c->self.failures != 0)
+		failed_before(c);
+	if (r->failed && !r->foreign && r->devices == DEVICES_CLOSED &&
+	    c->now_ns >= r->open_at_ns)
+		r->failed = false;
 }
 
 static void closed(struct cluster_core *c, const struct fact *f)
@@ -152,6 +212,8 @@ static void closed(struct cluster_core *c, const struct fact *f)
 	c->role.hangs = 0;
 	c->role.undo_text[0] = 0;
 	c->role.data = DATA_DISKLESS;
+	if (c->role.failed)
+		c->role.open_at_ns = c->now_ns + again_ns(c->role.failures);
 	release(c, c->role.site, c->role.incarnation);
 	cluster_tell(c, "site", cluster_site_name(c, (int32_t)c->role.site),
 		     "D6-released", "%s released it",
@@ -160,6 +222,9 @@ static void closed(struct cluster_core *c, const struct fact *f)
 
 static void device_failed(struct cluster_core *c, const struct fact *f)
 {
+	c->role.failures = c->now_ns < c->role.opened_ns + WHOLE_NS ?
+				   c->role.failures + 1 :
+				   1;
 	c->role.failed = true;
 	c->role.data = DATA_DISKLESS;
 	snprintf(c->role.text, sizeof c->role.text, "%s", f->text);
@@ -239,6 +304,7 @@ void cluster_devices_pump(struct cluster_core *c)
 	const int32_t site = cluster_devices_site(c);
 	struct order *o;
 
+	open_again(c);
 	if (c->now_ns < r->open_at_ns)
 		cluster_wake(c, r->open_at_ns);
 	if (r->devices == DEVICES_CLOSED && site != VIEW_NONE)

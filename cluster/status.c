@@ -168,6 +168,11 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 		snprintf(text, size,
 			 "the lease has ended: requests wait until a majority of "
 			 "the voters grants it again");
+	else if (c->role.text[0] != 0 && c->now_ns < c->role.open_at_ns)
+		snprintf(
+			text, size, "%.255s; tried again in %u s", c->role.text,
+			(uint32_t)((c->role.open_at_ns - c->now_ns) / (1000 * NS_PER_MS) +
+				   1));
 	else if (c->role.text[0] != 0)
 		snprintf(text, size, "%.255s", c->role.text);
 	else if (c->role.undo_text[0] != 0)

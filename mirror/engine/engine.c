@@ -185,15 +185,15 @@ void mirror_engine_fail(struct mirror_engine *m, uint32_t device, int32_t error,
 	char name[MIRROR_DEVICE_NAME_MAX];
 
 	mirror_device_name(m, device, name, sizeof name);
-	fail(m, error, "a device of this site failed", "%.180s: %s failed: %s", name,
-	     what, strerror(-error));
+	fail(m, error, "closed from here, since a device here failed",
+	     "%.180s: %s failed: %s", name, what, strerror(-error));
 }
 
 /* The device may still carry out old writes after the site has given it up. No other host
  * opens it before they have ended or this node was fenced (D6). */
 void mirror_engine_hung(struct mirror_engine *m, const char *text)
 {
-	fail(m, -ETIMEDOUT, "a device of this site hangs",
+	fail(m, -ETIMEDOUT, "closed from here, since a device here hangs",
 	     "%.150s for %u ms: given up (device-timeout)%s", text,
 	     m->config->device_timeout_ms,
 	     m->config->cluster ? "; the site's disks pass on when it answers or this "

@@ -108,7 +108,8 @@ mirror_yaml() {
 	END
 }
 
-# Make mirror $1 with a disk of $2 MiB and a log of $3 MiB on both sites, empty.
+# Make mirror $1 with a disk of $2 MiB and a log of $3 MiB on both sites, empty. A device
+# that is there already stays.
 mirror_create() {
 	local site node
 	for node in $NODES; do
@@ -116,8 +117,10 @@ mirror_create() {
 			node "$node" sh -c "mkdir -p /etc/hamirror; cat > /etc/hamirror/$1.yaml"
 	done
 	for site in paris lyon; do
-		truncate -s "$2M" "$LAB/site/$site/$1-db" || fail "no room for a disk"
-		truncate -s "$3M" "$LAB/site/$site/$1-log" || fail "no room for a log"
+		[ -b "$LAB/site/$site/$1-db" ] ||
+			truncate -s "$2M" "$LAB/site/$site/$1-db" || fail "no room for a disk"
+		[ -b "$LAB/site/$site/$1-log" ] ||
+			truncate -s "$3M" "$LAB/site/$site/$1-log" || fail "no room for a log"
 	done
 	node n1 hamirror create "$1" || fail "hamirror create $1 on n1"
 	# the copy's log takes the identity from the running daemon

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/create.h"
+#include "agent/device_failure.h"
 #include "agent/log_file.h"
 #include "agent/reach.h"
 #include "agent/scan.h"
@@ -227,13 +228,44 @@ START_TEST(copy_takes_the_identity_and_is_blank)
 }
 END_TEST
 
+/* Pacemaker starts a daemon anew whose device failed: the new process knows of it. */
+START_TEST(a_device_that_failed_is_noted_for_the_next_process)
+{
+	struct cluster_self self = { .node = 0 };
+	struct cluster_core *core;
+	struct cluster_event event = { .type = CLUSTER_EVENT_FACT, .now_ns = 1 };
+	static struct cluster_actions actions;
+	struct fact fact = { .type = FACT_DEVICE_FAILED, .error = -EIO };
+
+	create(0); /* makes the state folder */
+	config->cluster = true;
+	strcpy(config->instance, options.instance);
+	core = cluster_create(config, &self, NULL, 0, text, sizeof text);
+	strcpy(fact.text, "disk db: writing failed");
+	agent_device_failure_read(config, &self);
+	ck_assert_uint_eq(self.failures, 0);
+	agent_device_failure_note(config, core, &fact);
+	agent_device_failure_read(config, &self);
+	ck_assert_uint_eq(self.failures, 0);
+	event.fact = &fact;
+	cluster_step(core, &event, &actions);
+	agent_device_failure_note(config, core, &fact);
+	agent_device_failure_read(config, &self);
+	ck_assert_uint_eq(self.failures, 1);
+	ck_assert_uint_gt(self.failed_ns, 0);
+	ck_assert_str_eq(self.failed_text, "disk db: writing failed");
+	cluster_destroy(core);
+}
+END_TEST
+
 /* A node that is started looks for its site's devices, and names those that are missing. */
-static void reach(uint32_t node, uint32_t expected, const char *words)
+static void reach(uint32_t node, uint32_t expected, bool later, const char *words)
 {
 	struct cluster_self self = { .node = node };
 
 	agent_reach_fill(config, &self);
 	ck_assert_uint_eq(self.reach, expected);
+	ck_assert_int_eq(self.reach_later, later);
 	if (words[0] == '\0')
 		ck_assert_str_eq(self.reach_text, "");
 	else
@@ -245,20 +277,20 @@ static void reach(uint32_t node, uint32_t expected, const char *words)
 
 START_TEST(reach_names_what_is_missing)
 {
-	reach(0, 0, "`hamirror create data`");
-	reach(1, 0, "`hamirror create data --copy-of HOST`");
+	reach(0, 0, false, "`hamirror create data`");
+	reach(1, 0, false, "`hamirror create data --copy-of HOST`");
 	ck_assert_int_eq(truncate(config->site[1].writelog, 0), 0);
-	reach(1, 0, "`hamirror create data --copy-of HOST`");
+	reach(1, 0, false, "`hamirror create data --copy-of HOST`");
 	unlink(config->site[1].writelog);
-	reach(1, 0, "log.b cannot be read: No such file");
+	reach(1, 0, true, "log.b cannot be read: No such file");
 	create(0);
-	reach(0, 1, "");
-	reach(1, 1, "log.b cannot be read: No such file");
+	reach(0, 1, false, "");
+	reach(1, 1, true, "log.b cannot be read: No such file");
 	strcpy(config->mirror, "other");
-	reach(0, 0, "log.a: ");
+	reach(0, 0, false, "log.a: ");
 	strcpy(config->mirror, "data");
 	unlink(config->site[0].disk[0].path);
-	reach(0, 0, "db.a) is not there");
+	reach(0, 0, true, "db.a) is not there");
 }
 END_TEST
 
@@ -343,6 +375,7 @@ int main(void)
 	tcase_add_test(tc, scan_shows_the_new_log);
 	tcase_add_test(tc, scan_refuses_what_is_no_log);
 	tcase_add_test(tc, pipe_is_no_device);
+	tcase_add_test(tc, a_device_that_failed_is_noted_for_the_next_process);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

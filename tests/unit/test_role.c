@@ -249,6 +249,33 @@ START_TEST(a_copys_host_with_a_broken_disk_detaches_and_the_mate_takes_over)
 }
 END_TEST
 
+/* Storage that was away for all hosts of a site is opened again without an operator, and
+ * later each time that it fails again. */
+START_TEST(devices_that_failed_are_opened_again)
+{
+	promoted();
+	fail_device(2);
+	members_run(m, 1000);
+	ck_assert_int_eq(m->log[LYON].open_node, 3);
+	fail_device(3);
+	members_run(m, 20000);
+	ck_assert_int_eq(m->log[LYON].open_node, -1);
+	members_status(m, 2, &status);
+	ck_assert_ptr_nonnull(strstr(status.text, "flush failed; tried again in "));
+	members_run(m, 15000);
+	ck_assert_int_eq(m->log[LYON].open_node, 2);
+	ck_assert(members_run_until_converged(m, 5000));
+	fail_device(2);
+	members_run(m, 5000);
+	ck_assert_int_eq(m->log[LYON].open_node, 3);
+	fail_device(3);
+	members_run(m, 40000);
+	ck_assert_int_eq(m->log[LYON].open_node, -1);
+	members_run(m, 30000);
+	ck_assert_int_eq(m->log[LYON].open_node, 2);
+}
+END_TEST
+
 /* P3-27: Pacemaker sees the score go and moves production; here by hand. */
 START_TEST(a_production_with_a_broken_disk_loses_its_score)
 {
@@ -396,6 +423,7 @@ int main(void)
 	tcase_add_test(devices, devices_that_fail_to_open_are_tried_again_soon);
 	tcase_add_test(devices,
 		       a_copys_host_with_a_broken_disk_detaches_and_the_mate_takes_over);
+	tcase_add_test(devices, devices_that_failed_are_opened_again);
 	tcase_add_test(devices, a_production_with_a_broken_disk_loses_its_score);
 	tcase_add_test(devices, the_mate_that_is_to_be_promoted_gets_the_devices);
 	tcase_add_test(devices, scores_follow_site_and_backup_order);
