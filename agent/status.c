@@ -556,6 +556,9 @@ static void why_here(const struct status_input *in, json_t *list)
 		say(list, "Writes are frozen: %s", m->frozen_text);
 	if (m->clients_text[0] != '\0')
 		say(list, "%s", m->clients_text);
+	/* Where there is a cluster, the members say so. */
+	if (m->unlike_text[0] != '\0' && !in->config->cluster)
+		say(list, "The other site was refused: %s", m->unlike_text);
 	if (m->open && m->data < DATA_CONSISTENT && m->data_text[0] != '\0' &&
 	    m->failed_text[0] == '\0')
 		say(list, "The data here is %s: %s", agent_data_text(m->data),

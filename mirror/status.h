@@ -76,6 +76,8 @@ struct mirror_status {
 	uint64_t records_overwritten; /* of these: a newer one went over them before */
 	uint64_t home_writes;         /* of the disks: neighbours go together */
 	struct mirror_status_io io;    /* filled by the driver, after the core */
+	char unlike_text[FACT_TEXT_MAX]; /* the last hello that was refused for another
+					    file, mirror or version, or "" */
 	uint64_t clients_refused; /* NBD clients, since the process began; so is ... */
 	char clients_text[FACT_TEXT_MAX]; /* ... why they still are, or "" */
 };

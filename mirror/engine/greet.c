@@ -284,6 +284,8 @@ static bool take_hello(struct mirror_engine *m, const struct mirror_received *r)
 		l->welcome_due = true;
 		return true;
 	}
+	snprintf(m->open.greeting.unlike_text, sizeof m->open.greeting.unlike_text, "%s",
+		 code != 0 ? text : "");
 	if (code == 0)
 		code = check_state(m, &l->hello, text, sizeof text);
 	if (code == 0)

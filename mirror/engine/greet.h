@@ -22,6 +22,8 @@ struct engine_greeting {
 	enum greeting_step step;
 	uint64_t ticket, map_ticket;
 	char refused_text[FACT_TEXT_MAX]; /* the last refusal of a hello that was told */
+	char unlike_text[FACT_TEXT_MAX];  /* of the last hello: another file, mirror or
+					     version; or "" */
 };
 
 bool mirror_greeting_received(struct mirror_engine *m, const struct mirror_received *r);

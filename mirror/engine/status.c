@@ -213,6 +213,8 @@ void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s)
 	s->data = m->open.failed ? DATA_DISKLESS : m->open.data;
 	snprintf(s->data_text, sizeof s->data_text, "%s",
 		 m->open.failed ? m->open.failed_text : m->open.data_text);
+	snprintf(s->unlike_text, sizeof s->unlike_text, "%s",
+		 m->open.greeting.unlike_text);
 	s->data_time_ns = m->open.marks.time_ns;
 	s->sequence = m->open.marks.last;
 	s->group = m->open.requests.stamp.group;

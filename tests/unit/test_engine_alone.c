@@ -247,10 +247,10 @@ START_TEST(a_refusal_is_read_on_both_sides)
 }
 END_TEST
 
-/* The hashes differ: both values are named. */
+/* The hashes differ: both values are named, on both sides. */
 START_TEST(another_configuration_is_named)
 {
-	static struct mirror_status status;
+	static struct mirror_status status, copy;
 	static struct config other;
 
 	begin(_i);
@@ -267,6 +267,8 @@ START_TEST(another_configuration_is_named)
 			 "the file of s0 has addresses: b: 10.0.0.2:7790, that of s1 "
 			 "10.0.0.2:7791: make them alike and start hamirror there "
 			 "again");
+	mirror_status_fill(engine(1), &copy);
+	ck_assert_str_eq(copy.unlike_text, status.sites[1].link_text);
 	pair_destroy(p);
 }
 END_TEST

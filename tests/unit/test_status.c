@@ -189,6 +189,21 @@ START_TEST(what_is_not_protected_is_said_where_it_matters)
 }
 END_TEST
 
+/* Without a cluster no member says it. */
+START_TEST(another_file_is_named_where_it_was_refused)
+{
+	json_t *why;
+
+	strcpy(engine.unlike_text,
+	       "the file of paris has mode: sync, that of lyon near-sync");
+	why = agent_status_why(&input);
+	ck_assert_uint_eq(json_array_size(why), 0);
+	json_decref(why);
+	config.cluster = false;
+	only_because("The other site was refused: the file of paris has mode: sync");
+}
+END_TEST
+
 /* Past, and no state: `why` has it beside its list, unless it was in order. */
 START_TEST(the_last_run_is_a_note)
 {
@@ -411,6 +426,7 @@ int main(void)
 	tcase_add_test(tc, all_is_well);
 	tcase_add_test(tc, every_bad_state_has_its_sentence);
 	tcase_add_test(tc, what_is_not_protected_is_said_where_it_matters);
+	tcase_add_test(tc, another_file_is_named_where_it_was_refused);
 	tcase_add_test(tc, the_last_run_is_a_note);
 	tcase_add_test(tc, reasons_of_a_link_are_given_once);
 	tcase_add_test(tc, a_copy_shows_no_lag);
