@@ -190,13 +190,14 @@ static void check_level(struct sim *w, uint32_t node, uint32_t site)
 
 	if (!w->node[1 - node].open || copy->state < ENGINE_IDLE || copy->failed)
 		return;
-	/* A map here may still name extents that the copy, which has every record, got
-	 * long ago. */
+	/* A map here may still name extents that the copy, which has every record that it
+	 * stands for, got long ago. */
 	if (copy->sb->blank || copy->sb->hold.active || m->sb->sites[site].map_due ||
 	    mirror_map_count(copy->map, site) > 0 ||
 	    (copy->marks->logged < m->marks->last &&
 	     (m->sb->sites[site].map_state == MIRROR_MAP_ALL_DIRTY ||
-	      mirror_map_count(m->map, site) > 0 ||
+	      (mirror_map_count(m->map, site) > 0 &&
+	       copy->marks->durable < m->sb->sites[site].map_position) ||
 	      copy->marks->logged + 1 < mirror_ring_oldest_sequence(m->ring))))
 		sim_violate(w, "D3",
 			    "n%u begins with writes that wait for site %u, and that one "
