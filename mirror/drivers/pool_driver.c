@@ -27,11 +27,11 @@ int pool_driver_populate(void *at, uint64_t bytes)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	const uintptr_t from = (uintptr_t)at & ~(page - 1);
+	const uintptr_t end = (uintptr_t)at + bytes;
 
-	return madvise((void *)from, (uintptr_t)at + bytes - from, MADV_POPULATE_WRITE) ==
-			       0 ?
-		       0 :
-		       -errno;
+	/* A kernel without them, or without one that is free, takes small ones. */
+	madvise((void *)from, end - from, MADV_HUGEPAGE);
+	return madvise((void *)from, end - from, MADV_POPULATE_WRITE) == 0 ? 0 : -errno;
 }
 
 static int give_back(const struct mirror_pool_order *o)

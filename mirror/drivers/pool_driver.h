@@ -23,8 +23,9 @@ void pool_driver_destroy(struct pool_driver *d);
  * GROW needs Linux 5.14, SHRINK 5.18: before, both fail. */
 void pool_driver_order(struct pool_driver *d, const struct mirror_pool_order *order);
 
-/* Bring these pages into memory: for a caller that may wait. Returns 0 or -errno of
- * madvise(2). */
+/* Bring these pages into memory, huge ones where there are any: for a caller that may wait. For
+ * each operation the kernel looks at the pages of its buffer one by one, and at a huge one once.
+ * Returns 0 or -errno of madvise(2). */
 int pool_driver_populate(void *at, uint64_t bytes);
 
 #endif
