@@ -91,10 +91,13 @@ static void has_failed(void *owner, const char *why)
 	snprintf(text, sizeof text, "%s", why);
 }
 
-/* Of the events those that tell the order. */
+/* Of the events those that tell the order. That a device is slow to answer, on a busy
+ * machine, is none of them. */
 static void happened(struct agent_follower *f, const struct agent_event *event)
 {
 	(void)f;
+	if (strcmp(event->object, "devices") == 0 && strcmp(event->verb, "change") == 0)
+		return;
 	if (strcmp(event->object, "devices") == 0)
 		say(strcmp(event->verb, "create") == 0 ? "stand" : "gone");
 	else if (strcmp(event->rule, "alone-forced") == 0 ||
