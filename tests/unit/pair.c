@@ -86,6 +86,8 @@ static void take_actions(struct pair *p, uint32_t site, struct mirror_actions *o
 	take_link_orders(p, site, out);
 	for (uint32_t i = 0; i < out->fact_count; i++)
 		take_fact(p, site, &out->fact[i]);
+	/* One that has passed would make the driver spin. */
+	ck_assert_uint_ge(out->wake_at_ns, p->now_ns);
 	s->wake_at_ns = out->wake_at_ns;
 }
 

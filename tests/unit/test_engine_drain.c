@@ -82,6 +82,21 @@ START_TEST(a_drain_has_an_end)
 }
 END_TEST
 
+/* The demote's own time is over long before: nothing spins until the drain has ended. */
+START_TEST(a_drain_outlasts_the_time_of_its_demote)
+{
+	struct pair *p = catching_up((uint64_t)_i + 11150);
+	const uint64_t since = p->now_ns;
+
+	p->config->demote_drain_ms = 300;
+	p->site[1].log.stuck = true;
+	ck_assert(pair_demote(p, 0, 100));
+	ck_assert_uint_ge(p->now_ns - since, 300 * NS_PER_MS);
+	p->site[1].log.stuck = false;
+	pair_destroy(p);
+}
+END_TEST
+
 /* The link ends in the middle: nothing is waited for that is not linked. */
 START_TEST(a_copy_that_is_lost_is_not_drained_to)
 {
@@ -170,6 +185,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, a_copy_that_catches_up_has_all_of_it, 0, SEEDS);
 	tcase_add_loop_test(tc, a_drain_has_an_end, 0, 2);
+	tcase_add_loop_test(tc, a_drain_outlasts_the_time_of_its_demote, 0, 2);
 	tcase_add_loop_test(tc, a_copy_that_is_lost_is_not_drained_to, 0, 2);
 	tcase_add_loop_test(tc, who_is_to_follow_is_told, 0, SEEDS);
 	tcase_add_loop_test(tc, without_who_is_to_follow_production_serves_on, 0, 2);
