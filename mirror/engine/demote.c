@@ -236,7 +236,8 @@ void mirror_demote_pump(struct mirror_engine *m)
 		end_unclean(m);
 		return;
 	}
-	mirror_engine_wake(m, m->open.demote.deadline_ns);
+	if (m->now_ns < m->open.demote.deadline_ns) /* it drains on after that */
+		mirror_engine_wake(m, m->open.demote.deadline_ns);
 	if (m->open.demote.clean) {
 		if (mirror_superblock_has(m, m->open.demote.ticket))
 			tell_heirs(m);
