@@ -241,7 +241,6 @@ static void check_memory(struct checker *c)
 	struct agent_limits limits;
 
 	agent_limits_get(config, &limits);
-	c->config->memory_floor_bytes = limits.memory_bytes_floor;
 	if (config->memory_bytes >= limits.memory_bytes_least)
 		return;
 	config_error_add(

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +23,6 @@
 #include "mirror/engine.h"
 #include "mirror/drivers/io_driver.h"
 #include "mirror/drivers/nbd_driver.h"
-#include "mirror/drivers/pool_driver.h"
 #include "mirror/engine/pool.h"
 #include "mirror/drivers/ublk_driver.h"
 
@@ -122,14 +122,16 @@ void agent_io_ublk_fail(struct agent_io *io, uint32_t disk)
 
 int agent_io_populate(struct agent_io *io)
 {
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	struct iovec piece;
 	int error = 0;
 
 	for (uint32_t i = 0; mirror_engine_memory(io->engine, i, &piece); i++) {
-		const int rc = pool_driver_populate(piece.iov_base, piece.iov_len);
+		const uintptr_t from = (uintptr_t)piece.iov_base & ~(page - 1);
+		const uintptr_t to = (uintptr_t)piece.iov_base + piece.iov_len;
 
-		if (rc != 0)
-			error = rc;
+		if (madvise((void *)from, to - from, MADV_POPULATE_WRITE) != 0)
+			error = -errno;
 	}
 	return error;
 }

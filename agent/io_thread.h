@@ -45,8 +45,8 @@ int agent_io_order(struct agent_io *io, const struct order *order);
 void agent_io_ublk_serve(struct agent_io *io, uint32_t disk, uint32_t number);
 void agent_io_ublk_fail(struct agent_io *io, uint32_t disk);
 
-/* Have the pages of the pool's floor and the engine's tables in memory before clients write
- * through them: a page that is only locked comes in at its first use (protect.c). Some
+/* Have the pool's pages and the engine's tables in memory before clients write through
+ * them: a page that is only locked comes in at its first use (protect.c). Some tens of
  * milliseconds. Returns 0, or -errno of madvise(2): they come in one by one then; -EINVAL
  * before Linux 5.14. */
 int agent_io_populate(struct agent_io *io);

@@ -19,14 +19,9 @@
 /* Standard streams, log, locks, rings, corosync, files that are open for a moment. */
 #define FILES_OF_PROCESS 128u
 
-/* The part of `memory` that an idle mirror has: also the least `memory` that may be configured,
- * so every rule of the write path holds with it. */
-#define FLOOR_BYTES (8ull << 20)
-
 void agent_limits_get(const struct config *config, struct agent_limits *limits)
 {
 	const uint32_t own_count = mirror_nbd_own_count(config);
-	const uint64_t least_bytes = mirror_nbd_places_pool_bytes_min(own_count);
 	struct mirror_nbd_places places;
 
 	mirror_nbd_places_divide(config->memory_bytes, own_count, &places);
@@ -37,9 +32,7 @@ void agent_limits_get(const struct config *config, struct agent_limits *limits)
 			      MIRROR_NBD_REFUSED_MAX + MIRROR_LINK_COUNT_MAX +
 			      AGENT_CLIENTS_MAX +
 			      config->site[0].disk_count * FILES_PER_DISK,
-		.memory_bytes_least = least_bytes,
-		.memory_bytes_floor = least_bytes > FLOOR_BYTES ? least_bytes :
-								  FLOOR_BYTES,
+		.memory_bytes_least = mirror_nbd_places_pool_bytes_min(own_count),
 	};
 }
 

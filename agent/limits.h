@@ -15,7 +15,6 @@ struct agent_limits {
 	uint32_t client_count;       /* of other NBD clients, at a time */
 	uint32_t file_count;         /* open ones, at most */
 	uint64_t memory_bytes_least; /* of `memory` */
-	uint64_t memory_bytes_floor; /* ... so much is always there */
 };
 
 /* Computed from the disks, `attach` and `memory`. */

@@ -56,8 +56,8 @@ static void note(struct agent_protection *p, int error, const char *got)
 }
 
 /* Pages are locked on their first use, so the unused parts of libraries and the pool of a
- * mirror that serves nothing cost no memory; agent_io_populate() takes the pool's floor and
- * the engine's tables before clients write. */
+ * mirror that serves nothing cost no memory; agent_io_populate() takes the pool and the
+ * engine's tables before clients write. */
 static void lock_memory(struct agent_protection *p)
 {
 	const bool good = mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;

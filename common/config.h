@@ -87,7 +87,6 @@ struct config {
 	uint32_t task_range_count;          /* 4 */
 	uint32_t task_per_range_count;      /* 16 */
 	uint64_t memory_bytes;              /* 64 MiB: the write path's pool */
-	uint64_t memory_floor_bytes;        /* of these: always there; 0: all */
 	uint32_t spin_us;                   /* CONFIG_SPIN_AUTO: look so long for a completion
 					       before sleeping; 0: never. Of this host. */
 	uint32_t node_count;

@@ -46,7 +46,6 @@ enum mirror_event_type {
 	MIRROR_EVENT_LINK_DOWN,
 	MIRROR_EVENT_RECEIVED,
 	MIRROR_EVENT_SENT,          /* a frame left, or its link is closed */
-	MIRROR_EVENT_POOL,          /* answers `pool` */
 };
 
 struct mirror_event {
@@ -61,7 +60,7 @@ struct mirror_event {
 		struct mirror_io *io;
 		struct mirror_request *request;
 		void *client;                   /* CLIENT_GONE */
-		int32_t error;                  /* CLIENTS, POOL: 0 or -errno */
+		int32_t error;                  /* CLIENTS: 0 or -errno */
 		struct {
 			uint32_t link;
 			bool accepted;          /* UP: the peer connected to us */
@@ -88,7 +87,6 @@ struct mirror_actions {
 	struct mirror_io_list io;              /* submit in list order */
 	struct mirror_request_list answer;     /* check the lease, then answer */
 	struct mirror_frame_list send;         /* in order, per link */
-	struct mirror_pool_order pool;         /* none while one is unanswered */
 	uint32_t link_order_count;
 	struct mirror_link_order link_order[MIRROR_LINK_COUNT_MAX];
 	uint32_t fact_count;
@@ -101,8 +99,7 @@ struct mirror_seed {
 };
 
 /* Make an engine for this configuration. All memory is taken here: the pool of
- * config->memory_bytes, of which config->memory_floor_bytes are ready at any time (0: all),
- * and the tables. `config` must outlive the engine.
+ * config->memory_bytes and the tables. `config` must outlive the engine.
  * Returns NULL when memory is short. */
 struct mirror_engine *mirror_engine_create(const struct config *config,
 					   const struct mirror_seed *seed);

@@ -106,18 +106,6 @@ struct mirror_request_list {
 	struct mirror_request *head, *tail;
 };
 
-/* ---- memory ------------------------------------------------------------- */
-
-enum mirror_pool_action { MIRROR_POOL_KEEP, MIRROR_POOL_GROW, MIRROR_POOL_SHRINK };
-
-/* GROW: bring the pages of this part of the pool into memory. SHRINK: give them back to the
- * system. Nobody uses this part meanwhile, and nobody waits for it: the I/O thread must not. */
-struct mirror_pool_order {
-	enum mirror_pool_action action;
-	uint8_t *at;
-	uint64_t bytes;
-};
-
 /* ---- links -------------------------------------------------------------- */
 
 #define MIRROR_LINK_COUNT_MAX 16u

@@ -118,9 +118,6 @@ libmirror_la_SOURCES = \
 	mirror/engine/pool.h \
 	mirror/engine/pool_create.c \
 	mirror/engine/pool_private.h \
-	mirror/engine/pool_size.c \
-	mirror/engine/pool_size.h \
-	mirror/engine/pool_steps.c \
 	mirror/log/record.c \
 	mirror/log/record.h \
 	mirror/log/ring.c \
@@ -163,8 +160,6 @@ libmirror_drivers_la_SOURCES = \
 	mirror/drivers/io_mail_driver.c \
 	mirror/drivers/io_spin_driver.c \
 	mirror/drivers/io_spin_driver.h \
-	mirror/drivers/pool_driver.c \
-	mirror/drivers/pool_driver.h \
 	mirror/drivers/io_private_driver.h \
 	mirror/drivers/io_task_driver.c \
 	mirror/drivers/link_connect_driver.c \

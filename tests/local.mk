@@ -58,8 +58,6 @@ unit_tests = \
 	tests/unit/test_node \
 	tests/unit/test_paths \
 	tests/unit/test_pool \
-	tests/unit/test_pool_driver \
-	tests/unit/test_pool_size \
 	tests/unit/test_promise \
 	tests/unit/test_queue \
 	tests/unit/test_quorum \
@@ -108,8 +106,6 @@ tests_unit_test_link_driver_LDADD = $(driver_test_libraries)
 tests_unit_test_link_listen_driver_SOURCES = tests/unit/test_link_listen_driver.c \
 	$(driver_rig)
 tests_unit_test_link_listen_driver_LDADD = $(driver_test_libraries)
-tests_unit_test_pool_driver_SOURCES = tests/unit/test_pool_driver.c $(driver_rig)
-tests_unit_test_pool_driver_LDADD = $(driver_test_libraries)
 tests_unit_test_ublk_driver_LDADD = $(driver_test_libraries)
 
 # The NBD front-end over a core whose disks are memory; a program serves these to
@@ -238,8 +234,6 @@ tests_sim_sim_SOURCES = \
 	tests/sim/operator.h \
 	tests/sim/pacemaker.c \
 	tests/sim/plan.c \
-	tests/sim/pool.c \
-	tests/sim/pool.h \
 	tests/sim/plan.h \
 	tests/sim/random.h \
 	tests/sim/ring.c \

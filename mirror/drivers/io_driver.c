@@ -100,8 +100,6 @@ int io_driver_create(const struct io_driver_setup *setup, struct io_driver **dri
 		rc = disk_driver_create(d, &d->disks);
 	if (rc == 0)
 		rc = link_driver_create(d, &d->links);
-	if (rc == 0)
-		rc = pool_driver_create(d, &d->pages);
 	if (rc < 0) {
 		io_driver_destroy(d);
 		return rc;
@@ -115,7 +113,6 @@ void io_driver_destroy(struct io_driver *d)
 	if (d == NULL)
 		return;
 	assert(d->in_flight_count == d->parked_count);
-	pool_driver_destroy(d->pages);
 	link_driver_destroy(d->links);
 	disk_driver_destroy(d->disks);
 	if (d->ring_made)
@@ -264,8 +261,6 @@ static void execute(struct io_driver *d, struct mirror_actions *out)
 	execute_clients(d, out->clients);
 	for (uint32_t i = 0; i < out->fact_count; i++)
 		io_mail_send(d, &out->fact[i]);
-	if (out->pool.action != MIRROR_POOL_KEEP)
-		pool_driver_order(d->pages, &out->pool);
 	d->wake_at_ns = out->wake_at_ns;
 }
 

@@ -12,7 +12,6 @@
 #include "mirror/drivers/io_driver.h"
 #include "mirror/drivers/io_spin_driver.h"
 #include "mirror/drivers/link_driver.h"
-#include "mirror/drivers/pool_driver.h"
 
 /* Facts that wait for room in the queue. Beyond it events and marks are dropped;
  * all others are kept, since the core says them once: they answer orders, or follow
@@ -40,7 +39,6 @@ struct io_driver {
 
 	struct disk_driver *disks;
 	struct link_driver *links;
-	struct pool_driver *pages;
 	struct io_frontend *frontend, *others;
 	bool clients_done; /* io_driver_clients_done() was called */
 	int32_t clients_error;

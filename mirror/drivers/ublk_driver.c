@@ -359,13 +359,13 @@ static bool get_data(struct tag *t)
 {
 	struct ublk_driver *d = t->device->driver;
 	struct mirror_request *r = &t->request;
-	const uint64_t ready = mirror_pool_bytes_ready(d->pool);
+	const uint64_t total = mirror_pool_bytes_total(d->pool);
 	const uint32_t bytes = (uint32_t)r->length_bytes;
 
-	if (mirror_pool_bytes_free(d->pool) < ready / 8 + MIRROR_POOL_BUFFER_MAX)
+	if (mirror_pool_bytes_free(d->pool) < total / 8 + MIRROR_POOL_BUFFER_MAX)
 		return false;
 	if (r->type == MIRROR_REQUEST_READ && d->read_bytes > 0 &&
-	    d->read_bytes + bytes > mirror_ublk_read_share_bytes(ready))
+	    d->read_bytes + bytes > mirror_ublk_read_share_bytes(total))
 		return false;
 	r->data = mirror_pool_get(d->pool, bytes);
 	if (r->data != NULL && r->type == MIRROR_REQUEST_READ) {

@@ -27,7 +27,7 @@
 #define HOME_DELAY_NS (1000 * NS_PER_MS) /* ... for twice so long ... */
 #define HOME_IDLE_NS (50 * NS_PER_MS)    /* ... until nothing has come for so long */
 #define LINK_FRAMES_MAX 192u /* queued on one link; beyond: from the log */
-#define LINK_BYTES_MAX (8u << 20) /* ... and so much, or an eighth of the pool */
+#define LINK_BYTES_MAX (8u << 20)
 #define LINK_READ_BYTES (512u * 1024) /* catch-up reads of the log */
 #define FRAMES_MAX (LINK_FRAMES_MAX * 4)
 #define REFRESH_READS_MAX 16u         /* of one copy; engine/yield.h bounds their bytes */
@@ -35,9 +35,6 @@
 #define REFRESH_UNSENT_MAX 64u        /* records of it: power of two */
 #define SCAN_BYTES (1u << 20)
 #define RESERVE_BUFFERS 4u /* of the largest size: replays and greetings go on */
-#define POOL_IDLE_NS (30000 * NS_PER_MS) /* little used for so long: the pool shrinks */
-#define POOL_RETRY_NS (1000 * NS_PER_MS) /* memory that was refused is asked for again */
-#define POOL_LOOK_NS (1000 * NS_PER_MS)
 #define HEARTBEAT_NS (500 * NS_PER_MS)
 #define RETRY_NS (500 * NS_PER_MS)
 #define REFUSED_NS (5000 * NS_PER_MS) /* until a refresh is asked for again */

@@ -41,21 +41,8 @@ void mirror_buffer_put(struct mirror_engine *m, uint8_t *data)
 		mirror_pool_put(m->buffers.pool, data);
 }
 
-/* The pool gives buffers of the floor first. */
-void mirror_buffers_settle(struct mirror_engine *m)
-{
-	for (uint32_t i = 0; i < m->buffers.reserve_count; i++) {
-		uint8_t *data = mirror_pool_get(m->buffers.pool, MIRROR_POOL_BUFFER_MAX);
-
-		if (data == NULL)
-			return;
-		mirror_pool_put(m->buffers.pool, m->buffers.reserve[i]);
-		m->buffers.reserve[i] = data;
-	}
-}
-
 bool mirror_buffers_are_short(const struct mirror_engine *m)
 {
 	return mirror_pool_bytes_free(m->buffers.pool) <
-	       mirror_pool_bytes_ready(m->buffers.pool) / 8;
+	       mirror_pool_bytes_total(m->buffers.pool) / 8;
 }

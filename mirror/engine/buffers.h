@@ -22,8 +22,6 @@ void mirror_buffer_ref(struct mirror_engine *m, const uint8_t *data);
 void mirror_buffer_unref(struct mirror_engine *m, uint8_t *data);
 uint8_t *mirror_buffer_get(struct mirror_engine *m, uint32_t bytes);
 void mirror_buffer_put(struct mirror_engine *m, uint8_t *data);
-/* Have the reserve in the pool's floor, as far as there is room. */
-void mirror_buffers_settle(struct mirror_engine *m);
 /* Less than an eighth of the pool is free: data that the log holds is not kept in memory. */
 bool mirror_buffers_are_short(const struct mirror_engine *m);
 

@@ -30,8 +30,6 @@ static bool take_memory(struct mirror_engine *m)
 	m->buffers.pool = mirror_pool_create(c->memory_bytes);
 	if (m->buffers.pool == NULL)
 		return false;
-	if (c->memory_floor_bytes > 0)
-		mirror_pool_set_floor(m->buffers.pool, c->memory_floor_bytes);
 	while (m->buffers.reserve_count < RESERVE_BUFFERS) {
 		uint8_t *data = mirror_pool_get(m->buffers.pool, MIRROR_POOL_BUFFER_MAX);
 
@@ -74,8 +72,7 @@ bool mirror_engine_memory(const struct mirror_engine *m, uint32_t i, struct iove
 	const struct engine_memory *e = &m->memory;
 	const uint64_t pool_bytes = mirror_pool_bytes_total(m->buffers.pool);
 	const struct iovec tables[] = {
-		{ mirror_pool_region(m->buffers.pool),
-		  mirror_pool_bytes_floor(m->buffers.pool) },
+		{ mirror_pool_region(m->buffers.pool), pool_bytes },
 		{ m->buffers.refs,
 		  pool_bytes / MIRROR_POOL_BUFFER_MIN * sizeof *m->buffers.refs },
 		{ e->records, RECORDS_MAX * sizeof *e->records },

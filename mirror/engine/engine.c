@@ -383,9 +383,6 @@ static void take_event(struct mirror_engine *m, const struct mirror_event *e)
 	case MIRROR_EVENT_SENT:
 		mirror_frame_sent(m, e->frame);
 		break;
-	case MIRROR_EVENT_POOL:
-		mirror_pool_size_done(m, e->error);
-		break;
 	}
 }
 
@@ -410,7 +407,6 @@ static void pump(struct mirror_engine *m)
 	mirror_close_pump(m);
 	mirror_marks_pump(m);
 	mirror_watch_pump(m);
-	mirror_pool_size_pump(m);
 }
 
 static void pump_all(struct mirror_engine *m)
@@ -434,7 +430,6 @@ void mirror_step(struct mirror_engine *m, const struct mirror_event *event,
 	out->io = (struct mirror_io_list){ 0 };
 	out->answer = (struct mirror_request_list){ 0 };
 	out->send = (struct mirror_frame_list){ 0 };
-	out->pool.action = MIRROR_POOL_KEEP;
 	out->link_order_count = 0;
 	out->fact_count = 0;
 	out->wake_at_ns = UINT64_MAX;

@@ -305,7 +305,7 @@ static bool is_awaited(const struct mirror_engine *m)
 	       (m->open.home.read_wanted > marks->home && marks->last > marks->home) ||
 	       mirror_ring_used_percent(m->open.ring) > HOME_AWAITED_PERCENT ||
 	       marks->last - marks->home > RECORDS_MAX / 4 ||
-	       mirror_pool_bytes_free(pool) < mirror_pool_bytes_ready(pool) / 2;
+	       mirror_pool_bytes_free(pool) < mirror_pool_bytes_total(pool) / 2;
 }
 
 /* Records that may begin now. Few writes while nothing waits for them: the next log write

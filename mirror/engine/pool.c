@@ -10,22 +10,10 @@
 #define ORDER_COUNT MIRROR_POOL_ORDER_COUNT
 #define NONE UINT32_MAX
 
-/* Buffers of the floor are used first: steps beyond it are then free when little is in use. */
-static uint32_t zone_of(const struct mirror_pool *pool, uint32_t block)
+/* Put `block` first in its order's list: the buffer used last is used next. */
+static void list_add(struct mirror_pool *pool, uint32_t block, uint32_t order)
 {
-	return block < pool->floor_count ? 0 : 1;
-}
-
-static uint32_t *list_of(struct mirror_pool *pool, uint32_t block, uint32_t order)
-{
-	return &pool->first_free[zone_of(pool, block)][order];
-}
-
-/* Put `block` first in its list: the buffer used last is used next. */
-void mirror_pool_list_add(struct mirror_pool *pool, uint32_t block, uint32_t order)
-{
-	uint32_t *first = list_of(pool, block, order);
-	const uint32_t next = *first;
+	const uint32_t next = pool->first_free[order];
 
 	pool->blocks[block] = (struct block){
 		.use = BLOCK_FREE,
@@ -35,10 +23,10 @@ void mirror_pool_list_add(struct mirror_pool *pool, uint32_t block, uint32_t ord
 	};
 	if (next != NONE)
 		pool->blocks[next].previous = block;
-	*first = block;
+	pool->first_free[order] = block;
 }
 
-void mirror_pool_list_remove(struct mirror_pool *pool, uint32_t block)
+static void list_remove(struct mirror_pool *pool, uint32_t block)
 {
 	struct block *b = &pool->blocks[block];
 
@@ -46,7 +34,7 @@ void mirror_pool_list_remove(struct mirror_pool *pool, uint32_t block)
 	if (b->previous != NONE)
 		pool->blocks[b->previous].next = b->next;
 	else
-		*list_of(pool, block, b->order) = b->next;
+		pool->first_free[b->order] = b->next;
 	if (b->next != NONE)
 		pool->blocks[b->next].previous = b->previous;
 	b->use = BLOCK_INSIDE;
@@ -64,11 +52,10 @@ void mirror_pool_reset(struct mirror_pool *pool)
 	const uint32_t largest = 1u << (ORDER_COUNT - 1);
 
 	for (uint32_t order = 0; order < ORDER_COUNT; order++)
-		for (uint32_t zone = 0; zone < MIRROR_POOL_ZONE_COUNT; zone++)
-			pool->first_free[zone][order] = NONE;
+		pool->first_free[order] = NONE;
 	for (uint32_t block = pool->block_count; block > 0; block -= largest)
-		mirror_pool_list_add(pool, block - largest, ORDER_COUNT - 1);
-	pool->free_count = pool->ready_count = pool->block_count;
+		list_add(pool, block - largest, ORDER_COUNT - 1);
+	pool->free_count = pool->block_count;
 }
 
 static uint32_t order_of(uint32_t bytes)
@@ -80,19 +67,6 @@ static uint32_t order_of(uint32_t bytes)
 	return order;
 }
 
-/* The first free buffer of `order` or a larger one, which `*order` says then; or NONE. */
-static uint32_t find(const struct mirror_pool *pool, uint32_t *order)
-{
-	for (uint32_t zone = 0; zone < MIRROR_POOL_ZONE_COUNT; zone++)
-		for (uint32_t k = *order; k < ORDER_COUNT; k++) {
-			if (pool->first_free[zone][k] == NONE)
-				continue;
-			*order = k;
-			return pool->first_free[zone][k];
-		}
-	return NONE;
-}
-
 uint8_t *mirror_pool_get(struct mirror_pool *pool, uint32_t bytes)
 {
 	const uint32_t order = order_of(bytes);
@@ -100,13 +74,15 @@ uint8_t *mirror_pool_get(struct mirror_pool *pool, uint32_t bytes)
 
 	assert(bytes > 0 && bytes <= MIRROR_POOL_BUFFER_MAX);
 
-	block = find(pool, &found);
-	if (block == NONE)
+	while (found < ORDER_COUNT && pool->first_free[found] == NONE)
+		found++;
+	if (found == ORDER_COUNT)
 		return NULL;
-	mirror_pool_list_remove(pool, block);
+	block = pool->first_free[found];
+	list_remove(pool, block);
 	while (found > order) {            /* give the upper half back */
 		found--;
-		mirror_pool_list_add(pool, block + (1u << found), found);
+		list_add(pool, block + (1u << found), found);
 	}
 	pool->blocks[block].use = BLOCK_TAKEN;
 	pool->blocks[block].order = (uint8_t)order;
@@ -138,11 +114,11 @@ void mirror_pool_put(struct mirror_pool *pool, uint8_t *buffer)
 
 		if (!is_free(pool, buddy, order))
 			break;
-		mirror_pool_list_remove(pool, buddy);
+		list_remove(pool, buddy);
 		block &= ~(1u << order);
 		order++;
 	}
-	mirror_pool_list_add(pool, block, order);
+	list_add(pool, block, order);
 }
 
 uint32_t mirror_pool_buffer_bytes(const struct mirror_pool *pool, const uint8_t *buffer)
@@ -165,14 +141,13 @@ uint8_t *mirror_pool_region(const struct mirror_pool *pool)
 	return pool->region;
 }
 
-/* Blocks on the list of `order` in `zone`. */
-static uint32_t check_list(const struct mirror_pool *pool, uint32_t zone, uint32_t order)
+/* Blocks on the list of `order`. */
+static uint32_t check_list(const struct mirror_pool *pool, uint32_t order)
 {
 	uint32_t previous = NONE, count = 0;
 
-	for (uint32_t block = pool->first_free[zone][order]; block != NONE;
+	for (uint32_t block = pool->first_free[order]; block != NONE;
 	     block = pool->blocks[block].next) {
-		assert(zone_of(pool, block) == zone);
 		assert(pool->blocks[block].use == BLOCK_FREE);
 		assert(pool->blocks[block].order == order);
 		assert(pool->blocks[block].previous == previous);
@@ -184,11 +159,10 @@ static uint32_t check_list(const struct mirror_pool *pool, uint32_t zone, uint32
 
 void mirror_pool_check(const struct mirror_pool *pool)
 {
-	uint32_t listed = 0, free_count = 0, absent_count = 0, block = 0;
+	uint32_t listed = 0, free_count = 0, block = 0;
 
 	for (uint32_t order = 0; order < ORDER_COUNT; order++)
-		for (uint32_t zone = 0; zone < MIRROR_POOL_ZONE_COUNT; zone++)
-			listed += check_list(pool, zone, order);
+		listed += check_list(pool, order);
 	while (block < pool->block_count) {    /* buffer by buffer, without a gap */
 		const struct block *b = &pool->blocks[block];
 		const uint32_t length = 1u << b->order;
@@ -196,10 +170,6 @@ void mirror_pool_check(const struct mirror_pool *pool)
 		assert(b->use != BLOCK_INSIDE && block % length == 0);
 		for (uint32_t i = 1; i < length; i++)
 			assert(pool->blocks[block + i].use == BLOCK_INSIDE);
-		if (b->use == BLOCK_ABSENT) {
-			absent_count += length;
-			assert(block >= pool->floor_count);
-		}
 		if (b->use == BLOCK_FREE) {
 			free_count += length;
 			assert(b->order == ORDER_COUNT - 1 ||
@@ -209,5 +179,4 @@ void mirror_pool_check(const struct mirror_pool *pool)
 	}
 	assert(block == pool->block_count);
 	assert(free_count == listed && free_count == pool->free_count);
-	assert(absent_count == pool->block_count - pool->ready_count);
 }

@@ -4,34 +4,24 @@
  * two, each aligned to its size within the region. Constant time, no
  * allocation after create. The content of a buffer that is taken is undefined.
  *
- * The region is a row of steps. Its first ones, the floor, are always ready; the others may be
- * absent, so that a pool that is not used needs no memory. Buffers come from steps that are
- * ready, from the floor first. engine/pool_size.h decides which steps are ready.
- *
  * Source: K. Knowlton, "A Fast Storage Allocator" (1965);
  * docs/rules.md ("Limits").
  */
 #ifndef MIRROR_ENGINE_POOL_H
 #define MIRROR_ENGINE_POOL_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "mirror/log/record.h"
 
 #define MIRROR_POOL_BUFFER_MIN MIRROR_BLOCK_BYTES
 #define MIRROR_POOL_BUFFER_MAX MIRROR_RECORD_DATA_MAX
-#define MIRROR_POOL_STEP_BYTES (2u << 20) /* a huge page; the last step may be shorter */
 
 struct mirror_pool;
 
-/* Make a pool of `bytes`, a multiple of MIRROR_POOL_BUFFER_MAX and not 0. All of it is ready.
- * The region is aligned to a step. Returns NULL when memory is short. */
+/* Make a pool of `bytes`, a multiple of MIRROR_POOL_BUFFER_MAX and not 0. The
+ * region is aligned to 4096. Returns NULL when memory is short. */
 struct mirror_pool *mirror_pool_create(uint64_t bytes);
-
-/* The first `bytes`, rounded up to whole steps, are the floor; all beyond it is absent. Only
- * while no buffer is taken. */
-void mirror_pool_set_floor(struct mirror_pool *pool, uint64_t bytes);
 
 /* Buffers that were not put back are gone with it. */
 void mirror_pool_destroy(struct mirror_pool *pool);
@@ -44,22 +34,8 @@ void mirror_pool_put(struct mirror_pool *pool, uint8_t *buffer);
 /* The size that a buffer was taken with, rounded up: how much it really holds. */
 uint32_t mirror_pool_buffer_bytes(const struct mirror_pool *pool, const uint8_t *buffer);
 
-/* Of what is ready. A threshold for a share of the pool is one of what is ready, never of the
- * total: so a pool that does not grow is one of less `memory`, and no more. */
 uint64_t mirror_pool_bytes_free(const struct mirror_pool *pool);
-uint64_t mirror_pool_bytes_ready(const struct mirror_pool *pool);
-uint64_t mirror_pool_bytes_floor(const struct mirror_pool *pool);
 uint64_t mirror_pool_bytes_total(const struct mirror_pool *pool);
-
-/* The first absent steps that lie together, `bytes_max` at most. They stay absent until
- * mirror_pool_add(). Returns their bytes, 0: none is absent. */
-uint64_t mirror_pool_absent(const struct mirror_pool *pool, uint64_t bytes_max,
-			    uint8_t **at);
-/* These steps are ready now: their pages are there. */
-void mirror_pool_add(struct mirror_pool *pool, uint8_t *at, uint64_t bytes);
-/* Make the first steps beyond the floor absent that lie together and have no buffer taken.
- * Returns their bytes, 0: there is none. */
-uint64_t mirror_pool_take_out(struct mirror_pool *pool, uint8_t **at);
 
 /* The region: for a driver that locks it or registers it with the kernel. */
 uint8_t *mirror_pool_region(const struct mirror_pool *pool);

@@ -6,7 +6,6 @@
 struct mirror_pool *mirror_pool_create(uint64_t bytes)
 {
 	struct mirror_pool *pool = calloc(1, sizeof *pool);
-	void *region = NULL;
 
 	assert(bytes > 0 && bytes % MIRROR_POOL_BUFFER_MAX == 0);
 	assert(bytes / MIRROR_POOL_BUFFER_MIN < UINT32_MAX);
@@ -14,9 +13,7 @@ struct mirror_pool *mirror_pool_create(uint64_t bytes)
 	if (pool == NULL)
 		return NULL;
 	pool->block_count = (uint32_t)(bytes / MIRROR_POOL_BUFFER_MIN);
-	pool->floor_count = pool->block_count;
-	if (posix_memalign(&region, MIRROR_POOL_STEP_BYTES, bytes) == 0)
-		pool->region = region;
+	pool->region = aligned_alloc(MIRROR_POOL_BUFFER_MIN, bytes);
 	pool->blocks = calloc(pool->block_count, sizeof *pool->blocks);
 	if (pool->region == NULL || pool->blocks == NULL) {
 		mirror_pool_destroy(pool);

@@ -1,11 +1,10 @@
-/* pool_private.h - what pool.c, pool_steps.c and pool_create.c share. */
+/* pool_private.h - what pool.c and pool_create.c share. */
 #ifndef MIRROR_ENGINE_POOL_PRIVATE_H
 #define MIRROR_ENGINE_POOL_PRIVATE_H
 
 #include "mirror/engine/pool.h"
 
 #define MIRROR_POOL_ORDER_COUNT 6u     /* 4 KiB << 5 is 128 KiB */
-#define MIRROR_POOL_ZONE_COUNT 2u      /* lists of free buffers: the floor's, the others' */
 
 _Static_assert(MIRROR_POOL_BUFFER_MIN << (MIRROR_POOL_ORDER_COUNT - 1) ==
 		       MIRROR_POOL_BUFFER_MAX,
@@ -15,7 +14,6 @@ enum block_use {
 	BLOCK_INSIDE,                  /* not the first of its buffer */
 	BLOCK_FREE,                    /* first of a free one, on a list */
 	BLOCK_TAKEN,
-	BLOCK_ABSENT,                  /* first of a largest buffer that is not ready */
 };
 
 /* The side table: facts about blocks that the region itself does not tell. */
@@ -28,18 +26,12 @@ struct block {
 struct mirror_pool {
 	uint8_t *region;
 	uint32_t block_count;
-	uint32_t floor_count;          /* blocks of the floor */
-	uint32_t ready_count;          /* blocks that are not absent */
 	uint32_t free_count;           /* blocks in free buffers */
-	uint32_t first_free[MIRROR_POOL_ZONE_COUNT][MIRROR_POOL_ORDER_COUNT];
+	uint32_t first_free[MIRROR_POOL_ORDER_COUNT];
 	struct block *blocks;
 };
 
 /* Make all of it free, in the largest buffers. */
 void mirror_pool_reset(struct mirror_pool *pool);
-
-/* Put `block` on the list of its order, and take it off. For free buffers. */
-void mirror_pool_list_add(struct mirror_pool *pool, uint32_t block, uint32_t order);
-void mirror_pool_list_remove(struct mirror_pool *pool, uint32_t block);
 
 #endif

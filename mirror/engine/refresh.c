@@ -279,7 +279,7 @@ static bool has_buffers(const struct mirror_engine *m, const struct engine_peer 
 {
 	return p->refresh.reads == 0 ||
 	       mirror_pool_bytes_free(m->buffers.pool) >
-		       mirror_pool_bytes_ready(m->buffers.pool) / 4;
+		       mirror_pool_bytes_total(m->buffers.pool) / 4;
 }
 
 /* Clients come first (engine/yield.h), unless they wait for the refresh themselves. And

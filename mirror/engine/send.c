@@ -191,12 +191,9 @@ static bool send_from_log(struct mirror_engine *m, uint32_t number)
 static void send_records(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
-	const uint64_t share_bytes = mirror_pool_bytes_ready(m->buffers.pool) / 8;
-	const uint64_t bytes_max = share_bytes < LINK_BYTES_MAX ? share_bytes :
-								  LINK_BYTES_MAX;
 
 	while (!m->open.failed && l->use != LINK_ENDING &&
-	       l->next_send <= send_limit(m, l) && l->byte_count < bytes_max) {
+	       l->next_send <= send_limit(m, l) && l->byte_count < LINK_BYTES_MAX) {
 		bool sent;
 
 		if (l->read_ready)

@@ -40,7 +40,6 @@
 #include "mirror/engine/marks.h"
 #include "mirror/engine/open.h"
 #include "mirror/engine/pace.h"
-#include "mirror/engine/pool_size.h"
 #include "mirror/engine/prepare.h"
 #include "mirror/engine/read.h"
 #include "mirror/engine/refresh.h"
@@ -164,7 +163,6 @@ struct mirror_engine {
 	uint8_t *received_data; /* of the frame */
 	struct engine_facts facts;
 	struct engine_buffers buffers;
-	struct engine_pool_size pool_size;
 	struct engine_memory memory;
 	struct engine_link link[MIRROR_LINK_COUNT_MAX];
 	uint64_t ready_count; /* never starts over: see order.ready_seen */

@@ -37,10 +37,8 @@ static void fill_queues(const struct mirror_engine *m, struct mirror_status *s)
 		  mirror_tasks_op_count_max(m->memory.tasks));
 	add_queue(s, "frames on the line", frames, FRAMES_MAX);
 	add_queue(s, "pool bytes",
-		  mirror_pool_bytes_ready(m->buffers.pool) -
+		  mirror_pool_bytes_total(m->buffers.pool) -
 			  mirror_pool_bytes_free(m->buffers.pool),
-		  mirror_pool_bytes_ready(m->buffers.pool));
-	add_queue(s, "pool bytes ready", mirror_pool_bytes_ready(m->buffers.pool),
 		  mirror_pool_bytes_total(m->buffers.pool));
 	add_queue(s, "requests unanswered", m->open.requests.pending_count, RECORDS_MAX);
 	add_queue(s, "requests unstamped", request_count(&m->open.requests.waiting),

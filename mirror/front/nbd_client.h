@@ -19,9 +19,7 @@
  * all connections have together.
  *
  * The pieces always allowed are MIRROR_NBD_RESERVE_BYTES per connection; with all
- * connections they stay below a quarter of the pool, the share is another quarter. While only
- * a part of the pool is ready (pool.h), the share is a quarter of that, and both are half of
- * it: more connections than it has room for wait for each other until it has grown. Clients
+ * connections they stay below a quarter of the pool, the share is another quarter. Clients
  * cannot stop the other half from circulating: a client that does not read its replies, or
  * does not send its payload, keeps its buffers, but nobody waits for them.
  * Of the circulating part a last eighth of the pool is left to engine and links: they need

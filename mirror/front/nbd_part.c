@@ -60,24 +60,19 @@ static bool may_hold(const struct mirror_nbd_client *c,
 		     const struct mirror_nbd_command *command, uint32_t bytes, bool read)
 {
 	const struct mirror_nbd_server *s = c->server;
-	const uint64_t ready_bytes = mirror_pool_bytes_ready(s->pool);
-	const uint64_t share_bytes = s->share_bytes < ready_bytes / 4 ? s->share_bytes :
-									ready_bytes / 4;
 	const bool first = !read || c->read_bytes == 0 ||
 			   (command->stream_begun && command->held_count == 0);
 
-	if (s->held_bytes + bytes > ready_bytes / 2)
-		return false;
 	if (first && bytes <= s->places.piece_bytes)
 		return true;
-	return s->held_bytes + bytes <= share_bytes &&
-	       c->held_bytes + bytes <= share_bytes - s->held_bytes;
+	return s->held_bytes + bytes <= s->share_bytes &&
+	       c->held_bytes + bytes <= s->share_bytes - s->held_bytes;
 }
 
 /* From the pool, but for its last eighth. */
 static uint8_t *pool_get(struct mirror_pool *pool, uint32_t bytes)
 {
-	if (mirror_pool_bytes_free(pool) < mirror_pool_bytes_ready(pool) / 8 + bytes)
+	if (mirror_pool_bytes_free(pool) < mirror_pool_bytes_total(pool) / 8 + bytes)
 		return NULL;
 	return mirror_pool_get(pool, bytes);
 }

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "cluster/alone.h"
-#include "tests/sim/pool.h"
 #include "tests/sim/sim.h"
 
 #define LEAVE_NS (10 * SIM_S)
@@ -232,7 +231,6 @@ static void take_actions(struct sim *w, uint32_t node, struct mirror_actions *ou
 	take_devices(w, node, out);
 	for (uint32_t i = 0; i < out->fact_count; i++)
 		take_fact(w, node, &out->fact[i]);
-	sim_pool_order(w, node, &out->pool);
 	if (n->late.head != NULL && !n->offer_due) {
 		n->offer_due = true;
 		sim_at(w, sim_soon(w, 20), SIM_OFFER, node, 0, NULL);
@@ -363,6 +361,14 @@ static void tick(struct sim *w, const struct sim_event *e)
 	}
 }
 
+static void gives_up(struct sim *w, uint32_t node, uint64_t id)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_GIVE_UP, .command_id = id };
+
+	if (!w->reply[id].done)
+		sim_cluster_step(w, node, &e);
+}
+
 /* As agent/request.c ends a stop. */
 static void leaves(struct sim *w, uint32_t node, enum sim_exit exit)
 {
@@ -415,9 +421,6 @@ void sim_node_event(struct sim *w, const struct sim_event *e)
 	case SIM_SENT:
 		sim_mirror_step(w, e->node, &m);
 		break;
-	case SIM_POOL:
-		sim_pool_event(w, e);
-		break;
 	case SIM_OFFER:
 		sim_offer(w, e->node);
 		break;
@@ -425,10 +428,7 @@ void sim_node_event(struct sim *w, const struct sim_event *e)
 		sim_submit(w, e->node);
 		break;
 	case SIM_GIVE_UP:
-		c = (struct cluster_event){ .type = CLUSTER_EVENT_GIVE_UP,
-					    .command_id = e->number };
-		if (!w->reply[e->number].done)
-			sim_cluster_step(w, e->node, &c);
+		gives_up(w, e->node, e->number);
 		break;
 	case SIM_EXIT:
 		leaves(w, e->node, (enum sim_exit)e->number);

@@ -348,5 +348,4 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed, enum sim_world world)
 	p->sync_ms = 2500 * sim_random_below(&r, 3);
 	if (alone)
 		draw_near_sync(p, &r);
-	p->memory_floor_bytes = sim_random_below(&r, 4) == 0 ? MIRROR_POOL_STEP_BYTES : 0;
 }

@@ -102,7 +102,6 @@ struct sim_plan {
 	uint32_t order;        /* enum config_order */
 	uint32_t stale_one_in; /* records on the line; 0: none */
 	uint32_t device_timeout_ms; /* 0: none */
-	uint64_t memory_floor_bytes; /* the pool grows and shrinks; 0: it does not */
 	uint64_t ns;           /* how long, without the end */
 	uint32_t slow;         /* dead processes come back so many times later */
 	struct promise promise; /* of the file; zero: sync */

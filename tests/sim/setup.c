@@ -51,7 +51,6 @@ void sim_setup_config(struct sim *w)
 	c->task_range_count = 2;
 	c->task_per_range_count = 4;
 	c->memory_bytes = 4u << 20;
-	c->memory_floor_bytes = p->memory_floor_bytes;
 	c->hash = 0x1234;
 	c->site_count = p->site_count;
 	for (uint32_t s = 0; s < p->site_count; s++) {

@@ -82,7 +82,6 @@ enum sim_event_type {
 	SIM_CLOSED,
 	SIM_CLIENTS,
 	SIM_SENT,
-	SIM_POOL, /* pages of the pool have come or gone; number, -errno: they have not */
 	SIM_OFFER,   /* answers that may leave now, if the lease allows */
 	SIM_SUBMIT,  /* a client's next request */
 	SIM_GIVE_UP, /* a promotion is not waited for any longer: number, its command */
@@ -204,6 +203,7 @@ struct sim_node {
 		uint32_t process;
 	} accepted[SIM_ACCEPTED_MAX]; /* the newest last */
 	uint32_t accepted_count, persisted_count, persisted_seen;
+	bool persisting;
 	uint64_t persist_counter;
 	uint32_t component, line; /* of the members' network, and of the lines' */
 	uint32_t part;            /* component, unless it is away */
@@ -212,7 +212,7 @@ struct sim_node {
 	struct cluster_address list[SIM_NODES_MAX];
 	uint32_t list_count;
 	struct sim_queue inbox, out;
-	bool persisting, quorate_told;
+	bool quorate_told;
 	uint64_t cluster_wake_ns, mirror_wake_ns;
 	uint64_t orders_due_ns, facts_due_ns;
 	uint32_t lost_file; /* times */
@@ -222,9 +222,9 @@ struct sim_node {
 	struct mirror_engine *engine;
 	struct mirror_view view; /* of it, since its last step */
 	uint32_t site;
-	bool open, clients, closing, offer_due;
+	bool open, clients, closing;
 	struct mirror_request_list late;
-	struct mirror_pool_order pool; /* under way */
+	bool offer_due;
 	/* its clients: gone with the process or the clients' sockets */
 	struct sim_request request[SIM_REQUESTS_MAX];
 	bool submit_due;

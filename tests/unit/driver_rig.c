@@ -78,9 +78,6 @@ static void take_event(const struct mirror_event *e, struct mirror_actions *out)
 	case MIRROR_EVENT_LINK_DOWN:
 		rig_say(out, "down %u: %s", e->link.link, e->link.text);
 		break;
-	case MIRROR_EVENT_POOL:
-		rig_say(out, "pool %d", e->error);
-		break;
 	case MIRROR_EVENT_TICK:
 	case MIRROR_EVENT_IO:
 	case MIRROR_EVENT_REQUEST:

@@ -423,24 +423,6 @@ START_TEST(an_empty_pool_is_waited_for)
 }
 END_TEST
 
-/* Memory is short: the pool stays at its floor, an eighth of all. */
-START_TEST(a_pool_that_does_not_grow_is_enough)
-{
-	struct toy_client *c;
-	uint64_t bytes;
-	uint8_t *at;
-
-	mirror_pool_set_floor(t.pool, mirror_pool_bytes_total(t.pool) / 8);
-	c = toy_connect(&t, false);
-	toy_command(&t, c, WRITE, 0, 1, 0, 1 << 20, data);
-	toy_do_all(&t);
-	toy_expect_simple(&t, c, 1, 0);
-	ck_assert_mem_eq(t.disk, data, 1 << 20);
-	bytes = mirror_pool_absent(t.pool, UINT64_MAX, &at);
-	mirror_pool_add(t.pool, at, bytes);
-}
-END_TEST
-
 START_TEST(an_engine_that_takes_nothing_stops_the_input)
 {
 	struct toy_client *c = toy_connect(&t, false);
@@ -576,7 +558,6 @@ int main(void)
 	tcase_add_test(tc, a_stream_goes_on_with_a_reply_behind_it);
 	tcase_add_test(tc, commands_are_bounded_per_connection);
 	tcase_add_test(tc, an_empty_pool_is_waited_for);
-	tcase_add_test(tc, a_pool_that_does_not_grow_is_enough);
 	tcase_add_test(tc, an_engine_that_takes_nothing_stops_the_input);
 	tcase_add_test(tc, without_a_lease_only_errors_leave);
 	tcase_add_test(tc, a_short_send_goes_on_where_it_stopped);

@@ -167,89 +167,6 @@ START_TEST(pool_agrees_with_its_model)
 }
 END_TEST
 
-#define STEPS 4u
-#define STEP MIRROR_POOL_STEP_BYTES
-#define LARGEST MIRROR_POOL_BUFFER_MAX
-
-/* A pool of four steps, the last one shorter; one is the floor. */
-static struct mirror_pool *stepped(void)
-{
-	struct mirror_pool *p = mirror_pool_create(STEPS * STEP - LARGEST);
-
-	ck_assert_ptr_nonnull(p);
-	ck_assert_uint_eq((uintptr_t)mirror_pool_region(p) % STEP, 0);
-	mirror_pool_set_floor(p, 1);
-	mirror_pool_check(p);
-	return p;
-}
-
-static uint32_t take_all(struct mirror_pool *p, uint8_t **taken, uint32_t bytes)
-{
-	uint32_t count = 0;
-
-	while ((taken[count] = mirror_pool_get(p, bytes)) != NULL)
-		count++;
-	return count;
-}
-
-/* Only what is ready is given out, and counted. */
-START_TEST(absent_steps_are_not_used)
-{
-	struct mirror_pool *p = stepped();
-	uint8_t *taken[STEPS * STEP / LARGEST + 1], *at;
-	uint32_t count = take_all(p, taken, LARGEST);
-
-	ck_assert_uint_eq(count, STEP / LARGEST);
-	ck_assert_uint_eq(mirror_pool_bytes_ready(p), STEP);
-	ck_assert_uint_eq(mirror_pool_bytes_floor(p), STEP);
-	ck_assert_uint_eq(mirror_pool_bytes_total(p), STEPS * STEP - LARGEST);
-	ck_assert_uint_eq(mirror_pool_absent(p, 2 * STEP, &at), 2 * STEP);
-	ck_assert_ptr_eq(at, mirror_pool_region(p) + STEP);
-	ck_assert_uint_eq(mirror_pool_bytes_ready(p), STEP);
-	mirror_pool_add(p, at, 2 * STEP);
-	mirror_pool_check(p);
-	ck_assert_uint_eq(mirror_pool_bytes_free(p), 2 * STEP);
-	ck_assert_uint_eq(mirror_pool_absent(p, 8 * STEP, &at), STEP - LARGEST);
-	mirror_pool_add(p, at, STEP - LARGEST);
-	ck_assert_uint_eq(mirror_pool_absent(p, 8 * STEP, &at), 0);
-	count += take_all(p, taken + count, LARGEST);
-	ck_assert_uint_eq(count, STEPS * STEP / LARGEST - 1);
-	while (count > 0)
-		mirror_pool_put(p, taken[--count]);
-	mirror_pool_check(p);
-	mirror_pool_destroy(p);
-}
-END_TEST
-
-/* The floor is used first, and a step with a buffer in use stays. */
-START_TEST(unused_steps_are_taken_out)
-{
-	struct mirror_pool *p = stepped();
-	uint8_t *taken[STEP / LARGEST + 1], *third, *at;
-	uint32_t count = take_all(p, taken, LARGEST);
-
-	mirror_pool_add(p, mirror_pool_region(p) + 2 * STEP, STEP);
-	third = mirror_pool_get(p, 1);
-	ck_assert_ptr_eq(third, mirror_pool_region(p) + 2 * STEP);
-	while (count > 0)
-		mirror_pool_put(p, taken[--count]);
-	mirror_pool_add(p, mirror_pool_region(p) + STEP, STEP);
-	mirror_pool_add(p, mirror_pool_region(p) + 3 * STEP, STEP - LARGEST);
-	ck_assert_uint_eq(mirror_pool_take_out(p, &at), STEP);
-	ck_assert_ptr_eq(at, mirror_pool_region(p) + STEP);
-	ck_assert_uint_eq(mirror_pool_take_out(p, &at), STEP - LARGEST);
-	ck_assert_ptr_eq(at, mirror_pool_region(p) + 3 * STEP);
-	ck_assert_uint_eq(mirror_pool_take_out(p, &at), 0);
-	mirror_pool_check(p);
-	mirror_pool_put(p, third);
-	ck_assert_uint_eq(mirror_pool_take_out(p, &at), STEP);
-	ck_assert_uint_eq(mirror_pool_bytes_ready(p), STEP);
-	ck_assert_uint_eq(mirror_pool_bytes_free(p), STEP);
-	mirror_pool_check(p);
-	mirror_pool_destroy(p);
-}
-END_TEST
-
 /* Our own bugs abort: putting a buffer twice, or a pointer to none. */
 START_TEST(putting_what_is_not_taken_aborts)
 {
@@ -287,8 +204,6 @@ int main(void)
 	tcase_add_test(tc, a_buffer_holds_what_was_asked);
 	tcase_add_test(tc, exhausted_pool_refuses_and_recovers);
 	tcase_add_loop_test(tc, pool_agrees_with_its_model, 0, 20);
-	tcase_add_test(tc, absent_steps_are_not_used);
-	tcase_add_test(tc, unused_steps_are_taken_out);
 	tcase_add_loop_test_raise_signal(tc, putting_what_is_not_taken_aborts, SIGABRT, 0,
 					 4);
 	suite_add_tcase(s, tc);
