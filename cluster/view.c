@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define VIEW_VERSION 2u
+#define VIEW_BYPASS 1u /* feature: the sites in bypass follow those put out */
 
 /* A node or site that the configuration no longer lists. */
 static const char no_name[CONFIG_NAME_MAX] = "";
@@ -279,14 +280,14 @@ bool cluster_view_codec(struct codec *c, const struct config *config, struct vie
 {
 	const size_t begin = c->bytes.position;
 	uint16_t version = VIEW_VERSION;
-	uint32_t features = 0;
+	uint32_t features = VIEW_BYPASS;
 	bool same;
 
 	if (!c->writing)
 		memset(v, 0, sizeof *v);
 	codec_u16(c, &version);
 	codec_u32(c, &features);
-	if (version != VIEW_VERSION || features != 0)
+	if (version != VIEW_VERSION || (features & ~VIEW_BYPASS) != 0)
 		c->bytes.bad = true;
 	codec_u64(c, &v->ballot);
 	codec_u64(c, &v->proposer);
@@ -308,7 +309,8 @@ bool cluster_view_codec(struct codec *c, const struct config *config, struct vie
 	promise_codec(c, &v->wanted);
 	codec_u32(c, &v->sync_copies);
 	codec_u32(c, &v->disconnected);
-	codec_u32(c, &v->bypass);
+	if ((features & VIEW_BYPASS) != 0)
+		codec_u32(c, &v->bypass);
 	codec_bool(c, &v->clean);
 	codec_u64(c, &v->clean_end);
 	codec_u32(c, &v->lease_ms);

@@ -3,7 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/crc.h"
 #include "tests/unit/solo.h"
+
+#define LAYOUT_BYTES 518u
+#define LAYOUT_CRC 3114297163u
 
 static struct config config;
 static struct view view, back;
@@ -57,6 +61,7 @@ static void fill_everything(void)
 	view.wanted = promise_make(CONFIG_NEAR_SYNC, 27, 33);
 	view.sync_copies = 29;
 	view.disconnected = 1;
+	view.bypass = 34;
 	view.clean = true;
 	view.clean_end = 30;
 	view.holder_many = true;
@@ -85,6 +90,43 @@ START_TEST(every_field_survives_the_encoding)
 	ck_assert_uint_eq(back.old.voter[1].epoch, 17);
 	ck_assert_uint_eq(back.holder[0].boot, 32);
 	ck_assert_uint_eq(back.fork.generation.byte[5], 15);
+	ck_assert_uint_eq(back.bypass, 34);
+}
+END_TEST
+
+/* One that is written differently needs a feature bit (docs/formats.md): a voter file and
+ * other members have views of before. */
+START_TEST(the_layout_changes_with_a_feature_only)
+{
+	size_t length;
+
+	fill_everything();
+	length = encode();
+	ck_assert_uint_eq(data[2], 1); /* bypass */
+	ck_assert_uint_eq(length, LAYOUT_BYTES);
+	ck_assert_uint_eq(common_crc32c(0, data, length), LAYOUT_CRC);
+}
+END_TEST
+
+START_TEST(a_view_without_a_newer_field_is_read)
+{
+	static const uint8_t fields[] = { 0xd1, 0, 0, 0, 0xb1, 0, 0, 0 };
+	size_t length;
+	uint8_t *at;
+	bool same;
+
+	view.disconnected = 0xd1;
+	view.bypass = 0xb1;
+	length = encode();
+	at = memmem(data, length, fields, sizeof fields);
+	ck_assert_ptr_nonnull(at);
+	memmove(at + 4, at + 8, length - (size_t)(at + 8 - data));
+	data[2] = 0;
+	ck_assert(decode(length - 4, &same));
+	ck_assert(same);
+	ck_assert_uint_eq(back.disconnected, 0xd1);
+	ck_assert_uint_eq(back.bypass, 0);
+	ck_assert_mem_eq(&back.history, &view.history, sizeof back.history);
 }
 END_TEST
 
@@ -212,6 +254,8 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, every_field_survives_the_encoding);
+	tcase_add_test(tc, the_layout_changes_with_a_feature_only);
+	tcase_add_test(tc, a_view_without_a_newer_field_is_read);
 	tcase_add_test(tc, a_view_that_is_cut_off_is_refused);
 	tcase_add_test(tc,
 		       a_node_under_another_name_makes_it_another_configurations_view);
