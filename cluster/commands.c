@@ -272,7 +272,7 @@ static void end_wish(struct wish *wish, bool on, uint32_t sites)
 	*(on ? &wish->on : &wish->off) &= ~sites;
 }
 
-/* By the view: "". Else the other command that still keeps a site away. */
+/* The other command that keeps one of these sites away after this one; "": none does. */
 static const char *still_away(const struct view *v, const struct command *w)
 {
 	if (w->type == CLUSTER_COMMAND_BYPASS_OFF && (v->disconnected & w->sites) != 0)

@@ -25,11 +25,10 @@
 
 #include "cluster/commands.h"
 
-#define OPEN_OFTEN 24u               /* failures in a row, some two minutes */
-#define AGAIN_NS (30000 * NS_PER_MS) /* the mate is to be host first */
-#define AGAIN_MAX_NS                                                                     \
-	(1800000 * NS_PER_MS)         /* doubled each time that one fails, up to this */
-#define WHOLE_NS (600000 * NS_PER_MS) /* open for so long, they work again */
+#define OPEN_OFTEN 24u                     /* failures in a row, some two minutes */
+#define AGAIN_NS (30000 * NS_PER_MS)       /* the mate is to be host first */
+#define AGAIN_MAX_NS (1800000 * NS_PER_MS) /* twice as long each time, up to this */
+#define WHOLE_NS (600000 * NS_PER_MS)      /* open for so long, they work again */
 
 static bool devices_change_is_legal(enum devices_state from, enum devices_state to)
 {
@@ -185,7 +184,8 @@ static void failed_before(struct cluster_core *c)
 	snprintf(r->text, sizeof r->text, "%s", c->self.failed_text);
 }
 
-/* Storage that was away is back without an operator then. */
+/* A device failed, or was away at the start: when it is time the site may be opened here, so
+ * that storage comes back without an operator. */
 static void open_again(struct cluster_core *c)
 {
 	struct role *r = &c->role;
@@ -212,7 +212,7 @@ static void closed(struct cluster_core *c, const struct fact *f)
 	c->role.hangs = 0;
 	c->role.undo_text[0] = 0;
 	c->role.data = DATA_DISKLESS;
-	if (c->role.failed)
+	if (c->role.failed && !c->role.foreign)
 		c->role.open_at_ns = c->now_ns + again_ns(c->role.failures);
 	release(c, c->role.site, c->role.incarnation);
 	cluster_tell(c, "site", cluster_site_name(c, (int32_t)c->role.site),

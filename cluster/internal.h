@@ -154,13 +154,16 @@ struct role {
 	uint64_t incarnation_count;
 	uint64_t released; /* the last given back */
 	uint64_t open_id, close_id, prepare_id, serve_id, demote_id; /* orders out */
-	uint64_t open_at_ns, opened_ns;   /* not before; last */
-	uint32_t open_failures, failures; /* in a row, of those not held, and once open */
-	bool failed, foreign; /* a device: not opened till then; not ours: never again */
-	uint32_t hangs;       /* ANNOUNCE_HANGS: one does not answer, none closes; 0 */
-	bool barred;          /* our disks are not those of the site's host */
-	bool closing_wanted;  /* deposed, handed over, or to stop */
-	char text[256];       /* why devices are not open, or "" */
+	uint64_t open_at_ns;                                         /* not before */
+	uint64_t opened_ns;                                          /* the last time */
+	uint32_t open_failures; /* in a row, of openings of devices that no one holds */
+	uint32_t failures;      /* in a row, of devices that were open */
+	bool failed;    /* a device: the site is not opened here before `open_at_ns` */
+	bool foreign;   /* ... nor later: the log is another mirror's */
+	uint32_t hangs; /* ANNOUNCE_HANGS: one does not answer, none closes; 0 */
+	bool barred;    /* our disks are not those of the site's host */
+	bool closing_wanted; /* deposed, handed over, or to stop */
+	char text[256];      /* why devices are not open, or "" */
 	/* from the open log */
 	struct uuid log, log_lineage;
 	struct generation log_newest;

@@ -6,6 +6,7 @@
 
 #include "cluster/internal.h"
 #include "tests/unit/members.h"
+#include "tests/unit/solo.h"
 
 #define PARIS 0
 #define LYON 1
@@ -228,6 +229,24 @@ START_TEST(devices_that_fail_to_open_are_tried_again_soon)
 }
 END_TEST
 
+START_TEST(devices_that_fail_to_open_for_long_are_tried_seldom)
+{
+	uint32_t tried;
+
+	members_kill(m, 3, false);
+	members_kill(m, 2, false);
+	members_start(m, 2);
+	m->node[2].io.open_error = -ENOENT;
+	members_run(m, 180000);
+	tried = m->node[2].order_count[ORDER_OPEN];
+	members_run(m, 300000);
+	ck_assert_uint_le(m->node[2].order_count[ORDER_OPEN], tried + 10);
+	m->node[2].io.open_error = 0;
+	members_run(m, 31000);
+	ck_assert_int_eq(m->log[LYON].open_node, 2);
+}
+END_TEST
+
 static void fail_device(uint32_t node)
 {
 	struct fact f = { .type = FACT_DEVICE_FAILED, .site = m->node[node].io.site };
@@ -249,15 +268,22 @@ START_TEST(a_copys_host_with_a_broken_disk_detaches_and_the_mate_takes_over)
 }
 END_TEST
 
+/* Both hosts of lyon, one after the other. */
+static void fail_lyon(void)
+{
+	fail_device(2);
+	members_run(m, 5000);
+	ck_assert_int_eq(m->log[LYON].open_node, 3);
+	fail_device(3);
+}
+
 /* Storage that was away for all hosts of a site is opened again without an operator, and
  * later each time that it fails again. */
 START_TEST(devices_that_failed_are_opened_again)
 {
 	promoted();
-	fail_device(2);
-	members_run(m, 1000);
-	ck_assert_int_eq(m->log[LYON].open_node, 3);
-	fail_device(3);
+	members_run(m, 700000); /* they were whole for long */
+	fail_lyon();
 	members_run(m, 20000);
 	ck_assert_int_eq(m->log[LYON].open_node, -1);
 	members_status(m, 2, &status);
@@ -265,14 +291,43 @@ START_TEST(devices_that_failed_are_opened_again)
 	members_run(m, 15000);
 	ck_assert_int_eq(m->log[LYON].open_node, 2);
 	ck_assert(members_run_until_converged(m, 5000));
-	fail_device(2);
-	members_run(m, 5000);
-	ck_assert_int_eq(m->log[LYON].open_node, 3);
-	fail_device(3);
+	fail_lyon();
 	members_run(m, 40000);
 	ck_assert_int_eq(m->log[LYON].open_node, -1);
 	members_run(m, 30000);
 	ck_assert_int_eq(m->log[LYON].open_node, 2);
+	members_run(m, 700000);
+	fail_lyon(); /* once in a row */
+	members_run(m, 35000);
+	ck_assert_int_eq(m->log[LYON].open_node, 2);
+}
+END_TEST
+
+/* Nobody mends that by waiting. */
+START_TEST(a_log_of_another_mirror_is_not_opened_again)
+{
+	static struct solo t;
+	static struct view view;
+	struct fact fact = { .type = FACT_OPENED, .mirror.byte[0] = 99 };
+
+	solo_config(&t.config);
+	solo_view(&t.config, 3, &view);
+	view.site[0].host = (struct view_host){ .node = 1, .boot = SOLO_BOOT(1) };
+	solo_create(&t, 1, &view, true);
+	t.core->voter.in_effect.site[0].host.incarnation = t.core->role.incarnation_next;
+	solo_ring(&t, 3);
+	solo_announce(&t, 0);
+	fact.order_id = solo_ordered(&t, ORDER_OPEN)->id;
+	solo_fact(&t, &fact);
+	fact = (struct fact){ .type = FACT_CLOSED,
+			      .order_id = solo_ordered(&t, ORDER_CLOSE)->id };
+	solo_fact(&t, &fact);
+	cluster_status_get(t.core, t.now_ns, &status);
+	ck_assert_str_eq(status.nodes[1].text, "the writelog belongs to another mirror");
+	ck_assert_str_eq(status.text, "the writelog belongs to another mirror");
+	solo_tick(&t, 3600000);
+	ck_assert_uint_eq(cluster_devices_reach(t.core), 0);
+	solo_destroy(&t);
 }
 END_TEST
 
@@ -421,9 +476,11 @@ int main(void)
 	tcase_add_test(devices, a_site_whose_only_host_stopped_is_unhosted);
 	tcase_add_test(devices, devices_that_are_still_held_are_tried_again);
 	tcase_add_test(devices, devices_that_fail_to_open_are_tried_again_soon);
+	tcase_add_test(devices, devices_that_fail_to_open_for_long_are_tried_seldom);
 	tcase_add_test(devices,
 		       a_copys_host_with_a_broken_disk_detaches_and_the_mate_takes_over);
 	tcase_add_test(devices, devices_that_failed_are_opened_again);
+	tcase_add_test(devices, a_log_of_another_mirror_is_not_opened_again);
 	tcase_add_test(devices, a_production_with_a_broken_disk_loses_its_score);
 	tcase_add_test(devices, the_mate_that_is_to_be_promoted_gets_the_devices);
 	tcase_add_test(devices, scores_follow_site_and_backup_order);
