@@ -10,76 +10,58 @@
 #include <time.h>
 
 #include "agent/files.h"
-#include "agent/paths.h"
+#include "agent/self.h"
 #include "common/clock_driver.h"
 
-#define BOOT_BYTES 40
-
-static int note_path(const struct config *config, char path[PATH_MAX])
+static int write_note(const char *path, uint64_t boot, uint32_t count, const char *text)
 {
-	struct agent_instance instance;
-	char text[128];
-	int error = agent_instance_parse(config->instance, &instance, text, sizeof text);
-	size_t at;
+	FILE *file = fopen(path, "we");
+	int error = 0;
 
-	if (error == 0)
-		error = agent_path(&instance, AGENT_PATH_STATE, path);
-	if (error != 0)
-		return error;
-	at = strlen(path);
-	return snprintf(path + at, PATH_MAX - at, "/device-failed") <
-			       (int)(PATH_MAX - at) ?
-		       0 :
-		       -ENAMETOOLONG;
+	if (file == NULL)
+		return -errno;
+	if (fprintf(file, "%016" PRIx64 " %" PRIu64 " %u\n%s\n", boot,
+		    common_clock_ns(CLOCK_BOOTTIME), count, text) < 0)
+		error = -EIO;
+	if (fclose(file) != 0)
+		error = -errno;
+	return error;
 }
 
-static void read_boot(char boot[BOOT_BYTES])
-{
-	agent_text_read("/proc/sys/kernel/random/boot_id", boot, BOOT_BYTES);
-	boot[strcspn(boot, "\n")] = '\0';
-}
-
-void agent_device_failure_note(const struct config *config,
+void agent_device_failure_note(const struct agent_instance *instance,
 			       const struct cluster_core *core, const struct fact *fact)
 {
 	const uint32_t count = cluster_device_failures(core);
-	char path[PATH_MAX], boot[BOOT_BYTES] = "";
-	FILE *file;
+	struct cluster_self self = { 0 };
+	char path[PATH_MAX], text[256];
 	int error;
 
 	if (fact->type != FACT_DEVICE_FAILED || count == 0)
 		return;
-	error = note_path(config, path);
-	file = error == 0 ? fopen(path, "we") : NULL;
-	if (file == NULL && error == 0)
-		error = -errno;
-	if (error == 0) {
-		read_boot(boot);
-		fprintf(file, "%s %" PRIu64 " %u\n%s\n", boot,
-			common_clock_ns(CLOCK_BOOTTIME), count, fact->text);
-		error = ferror(file) != 0 ? -EIO : 0;
-		if (fclose(file) != 0)
-			error = -errno;
-	}
+	error = agent_path(instance, AGENT_PATH_FAILURE, path);
+	if (error == 0)
+		error = agent_self_fill(&self, text, sizeof text);
+	if (error == 0)
+		error = write_note(path, self.boot, count, fact->text);
 	if (error != 0)
 		syslog(LOG_WARNING, "%s: a failed device cannot be noted in %s: %s",
-		       config->instance, path, strerror(-error));
+		       instance->name, path, strerror(-error));
 }
 
-void agent_device_failure_read(const struct config *config, struct cluster_self *self)
+void agent_device_failure_read(const struct agent_instance *instance,
+			       struct cluster_self *self)
 {
-	char path[PATH_MAX], note[512], boot[BOOT_BYTES] = "", its[BOOT_BYTES] = "";
-	uint64_t failed_ns;
+	char path[PATH_MAX], note[512];
+	uint64_t boot, failed_ns;
 	uint32_t count;
 	const char *line;
 
-	if (note_path(config, path) != 0 ||
+	if (agent_path(instance, AGENT_PATH_FAILURE, path) != 0 ||
 	    agent_text_read(path, note, sizeof note) != 0 ||
-	    sscanf(note, "%39s %" SCNu64 " %u", its, &failed_ns, &count) != 3)
+	    sscanf(note, "%" SCNx64 " %" SCNu64 " %u", &boot, &failed_ns, &count) != 3)
 		return;
-	read_boot(boot);
 	line = strchr(note, '\n');
-	if (strcmp(its, boot) != 0 || line == NULL || count == 0)
+	if (boot != self->boot || line == NULL || count == 0)
 		return;
 	self->failures = count;
 	self->failed_ns = failed_ns;

@@ -359,7 +359,7 @@ static void fact_arrived(void *owner, const struct fact *fact)
 		break;
 	}
 	step(n, &event);
-	agent_device_failure_note(n->setup.config, n->core, fact);
+	agent_device_failure_note(n->setup.instance, n->core, fact);
 }
 
 /* ---- commands ----------------------------------------------------------------------------- */
@@ -542,6 +542,7 @@ static int open_all(struct agent_node *n, char *text, size_t text_size)
 	struct cluster_self self = { .node = s->self, .lease_ms = s->config->lease_ms };
 	int error = agent_self_fill(&self, text, text_size);
 
+	agent_device_failure_read(s->instance, &self);
 	agent_reach_fill(s->config, &self);
 	if (error == 0 && s->config->cluster)
 		error = open_corosync(n, &self, text, text_size);

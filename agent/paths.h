@@ -39,7 +39,7 @@ int agent_instance_parse(const char *name, struct agent_instance *instance, char
 
 enum agent_path {
 	AGENT_PATH_CONFIG,  /* the file */
-	AGENT_PATH_STATE,   /* the directory: voter.0, voter.1, lock, run */
+	AGENT_PATH_STATE,   /* the directory: voter.0, voter.1, lock, run, device-failed */
 	AGENT_PATH_RUN,     /* the directory: pid, control, nbd, nbd.own */
 	AGENT_PATH_CONTROL, /* the control socket (docs/control.md) */
 	AGENT_PATH_NBD,     /* the socket; each disk is an export of it */
@@ -47,6 +47,7 @@ enum agent_path {
 	AGENT_PATH_LOG,     /* the file */
 	AGENT_PATH_CRASH,   /* the file (last_words.h) */
 	AGENT_PATH_DEVICES, /* the directory of the links */
+	AGENT_PATH_FAILURE, /* the file (device_failure.h) */
 };
 
 /* The path of one of them. Returns 0, or -ENAMETOOLONG: `path` is "" then. */

@@ -11,7 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/device_failure.h"
 #include "agent/log_file.h"
 #include "common/thread_driver.h"
 
@@ -182,7 +181,6 @@ void agent_reach_fill(const struct config *config, struct cluster_self *self)
 {
 	const int32_t own = config->node[self->node].site;
 
-	agent_device_failure_read(config, self);
 	self->reach = 0;
 	self->reach_later = false;
 	self->reach_text[0] = '\0';

@@ -11,10 +11,9 @@
 #include "cluster/cluster.h"
 #include "common/config.h"
 
-/* Fill self->reach, the note of a failure before (device_failure.h), and for self->node's
- * own site self->disk_bytes. If that site is not
+/* Fill self->reach, and for self->node's own site self->disk_bytes. If that site is not
  * reached, self->reach_text names the missing thing and the way to make it, and
- * self->reach_later says if it may come by itself. */
+ * self->reach_later says whether it may come by itself. */
 void agent_reach_fill(const struct config *config, struct cluster_self *self);
 
 #endif
