@@ -210,14 +210,15 @@ static bool is_current(struct sim_scene *s)
 	return sim_scene_view(s, s->node)->site[1].current;
 }
 
+/* Of s->node, production. */
 static bool takes_commands(struct sim_scene *s)
 {
-	return sim_scene_core(s, 0)->role.serve == SERVE_SERVING;
+	return sim_scene_core(s, s->node)->role.serve == SERVE_SERVING;
 }
 
 static bool has_taken_over(struct sim_scene *s)
 {
-	const struct mirror_view *m = sim_scene_engine(s, 0);
+	const struct mirror_view *m = sim_scene_engine(s, s->node);
 
 	return m->sb->sites[1].map_position >= s->sequence && !m->bypassing &&
 	       mirror_ring_used_percent(m->ring) < m->config->bypass_at_percent;
@@ -250,9 +251,9 @@ static void bypass_promotion(struct sim_scene *s)
 	if (!sim_scene_takeover(s, 0))
 		return;
 	EXPECT(s, is_in_bypass(s), "the bypass outlives its production");
+	s->node = 0;
 	UNTIL(s, 2000, takes_commands, "it takes commands");
 	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_BYPASS_OFF, false, 1);
-	s->node = 0;
 	UNTIL(s, 8000, is_current, "the copy is refreshed, and current again");
 }
 
@@ -294,18 +295,6 @@ static bool third_is_current(struct sim_scene *s)
 	return sim_scene_view(s, 0)->site[2].current;
 }
 
-static bool third_stands_for_it(struct sim_scene *s)
-{
-	const struct mirror_view *m = sim_scene_engine(s, 2);
-
-	return m->sb->sites[1].map_position >= s->sequence && !m->bypassing;
-}
-
-static bool third_takes_commands(struct sim_scene *s)
-{
-	return sim_scene_core(s, 2)->role.serve == SERVE_SERVING;
-}
-
 /* Another copy takes over, which has never heard the command. Its own map takes over for
  * the copy in bypass, and brings that level in the end. */
 static void bypass_outlives(struct sim_scene *s)
@@ -323,13 +312,13 @@ static void bypass_outlives(struct sim_scene *s)
 	if (!sim_scene_takeover(s, 2))
 		return;
 	EXPECT(s, (sim_scene_view(s, 2)->bypass & 2) != 0, "the bypass stands");
-	UNTIL(s, 2000, third_takes_commands, "the new production takes commands");
+	s->node = 2;
+	UNTIL(s, 2000, takes_commands, "the new production takes commands");
 	if (!sim_scene_writes(s, 2, 20))
 		return;
 	s->sequence = s->write->request.sequence;
-	UNTIL(s, 4000, third_stands_for_it, "its own map takes over");
+	UNTIL(s, 4000, has_taken_over, "its own map takes over");
 	s->id = sim_command(s->w, 2, CLUSTER_COMMAND_BYPASS_OFF, false, 1);
-	s->node = 2;
 	UNTIL(s, 8000, is_current, "the copy is refreshed, and current again");
 }
 
