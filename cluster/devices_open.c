@@ -25,7 +25,6 @@
 
 #include "cluster/commands.h"
 
-#define OPEN_OFTEN 24u                     /* failures in a row, some two minutes */
 #define AGAIN_NS (30000 * NS_PER_MS)       /* the mate is to be host first */
 #define AGAIN_MAX_NS (1800000 * NS_PER_MS) /* twice as long each time, up to this */
 #define WHOLE_NS (600000 * NS_PER_MS)      /* open for so long, they work again */

@@ -39,7 +39,8 @@
 #define HELD_WAIT_NS (5000 * NS_PER_MS)      /* so long at most */
 #define OPEN_RETRY_NS (1000 * NS_PER_MS)     /* devices that are still held, or failed */
 #define OPEN_RETRY_MAX_NS (5000 * NS_PER_MS) /* ... and fail again, doubled up to this */
-#define DECIDE_NS (5000 * NS_PER_MS)         /* a demote or stop waits for its view */
+#define OPEN_OFTEN 24u /* ... so often in a row, some two minutes: tried far less often */
+#define DECIDE_NS (5000 * NS_PER_MS) /* a demote or stop waits for its view */
 #define SETTLE_NS (2000 * NS_PER_MS) /* members that meet announce themselves first */
 
 /* ---- the members: join.c ---- */

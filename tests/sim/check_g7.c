@@ -11,6 +11,7 @@
  */
 #include <string.h>
 
+#include "cluster/alone.h"
 #include "cluster/internal.h"
 #include "mirror/engine/status.h"
 #include "mirror/engine/test_view.h"
@@ -77,6 +78,16 @@ static bool lines_work(const struct sim *w)
 	return true;
 }
 
+/* Devices that could not be opened for minutes are left alone for a while. */
+static bool leaves_devices_alone(const struct sim *w, uint32_t node)
+{
+	const struct cluster_core *c = w->node[node].core;
+	const struct alone *a = c->alone;
+
+	return (a != NULL ? a->open_failures : c->role.open_failures) > OPEN_OFTEN &&
+	       sim_clock(w, node) < (a != NULL ? a->open_at_ns : c->role.open_at_ns);
+}
+
 /* Without members nobody but an operator leaves out a copy that is gone. */
 static bool members_work(struct sim *w)
 {
@@ -86,7 +97,8 @@ static bool members_work(struct sim *w)
 		const struct sim_node *at = &w->node[n];
 
 		if (!at->running || w->now_ns < at->frozen_until_ns || at->held != 0 ||
-		    sim_node_failed(w, n) || at->component != w->node[0].component)
+		    sim_node_failed(w, n) || leaves_devices_alone(w, n) ||
+		    at->component != w->node[0].component)
 			return false;
 	}
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
