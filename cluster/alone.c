@@ -417,6 +417,7 @@ static void refresh(struct cluster_core *c, const struct cluster_command *comman
 	o = cluster_order(c, ORDER_REFRESH);
 	o->sites = sites;
 	o->inconsistent = command->inconsistent;
+	o->pace = command->pace;
 	a->mark_id = o->id;
 }
 

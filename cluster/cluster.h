@@ -64,7 +64,7 @@ struct cluster_command {
 				       it is to be promoted, if it has all then; -1: none */
 	bool handed_over;           /* PROMOTE: production has asked for it */
 	bool force;                 /* PROMOTE: the operator accepts the named loss */
-	bool inconsistent;          /* REFRESH */
+	bool inconsistent, pace;    /* REFRESH */
 	uint32_t wait_ms;           /* DEMOTE, STOP: then frozen writes fail;
 				       0: frozen-timeout */
 	bool discard;               /* CONNECT: give up the writes of this site alone */

@@ -210,6 +210,7 @@ void cluster_command_site(struct cluster_core *c, const struct cluster_command *
 		o = cluster_order(c, ORDER_REFRESH);
 		o->sites = sites;
 		o->inconsistent = command->inconsistent;
+		o->pace = command->pace;
 		w->order_id = o->id;
 	} else {
 		begin_wish(wish_of(c, command->type), keeps_away(command->type), sites);

@@ -83,6 +83,8 @@ struct config {
 	uint32_t device_timeout_ms;         /* 15000: a device that does not answer for so
 					       long has failed; 0: never */
 	uint32_t bypass_at_percent;         /* 80: log fill above which maps take over */
+	uint32_t refresh_retry_ms;          /* 60000: async: until a copy that was outrun is
+					       refreshed; doubled each time in a row */
 	uint32_t lease_ms;                  /* 0: from corosync's token and consensus */
 	uint32_t task_range_count;          /* 4 */
 	uint32_t task_per_range_count;      /* 16 */

@@ -65,6 +65,7 @@ struct order {
 	struct promise promise;    /* SERVE, WAIT: what an answer satisfies (M1) */
 	uint32_t wait_ms;          /* DEMOTE: fail frozen I/O after */
 	bool inconsistent;         /* REFRESH: --allow-inconsistent */
+	bool pace;                 /* REFRESH: clients wait for it in async too (M7) */
 	uint32_t discard; /* MARK: bit per site that may undo writes that are here only */
 	bool force;                /* PREPARE: roll-forward sources may be missing */
 	struct uuid generation;    /* PREPARE: id of the one to be opened */

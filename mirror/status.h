@@ -41,6 +41,10 @@ struct mirror_status_site {
 	bool refresh_refused;          /* it waits for consent or room, link_text says */
 	uint64_t since_ns;             /* CLOCK_REALTIME of the last link change */
 	uint32_t lost_count;           /* lost so often while clients waited for it */
+	bool bypass;                   /* async: clients outran it, and its map stands */
+	bool paced;                    /* ... and wait for its refresh, by command */
+	uint32_t outrun_count;         /* ... so often in a row */
+	uint64_t retry_ms;             /* ... its refresh begins by itself then; 0: now */
 	uint64_t back_off_ms;          /* so long they do not wait for it again */
 };
 

@@ -396,6 +396,7 @@ static void pump(struct mirror_engine *m)
 	mirror_log_pump(m);
 	mirror_answer_pump(m);
 	mirror_home_pump(m);
+	mirror_outrun_pump(m);
 	mirror_free_pump(m);
 	mirror_maps_pump(m);
 	mirror_refresh_pump(m);

@@ -73,8 +73,11 @@ void mirror_enter_pump(struct mirror_engine *m, uint32_t number)
 		return;
 	behind = m->open.marks.last - p->marks.logged;
 	if (p->state != LINK_CONNECTED &&
-	    (behind <= LEVEL_RECORDS || is_outrun(m, p, behind)))
+	    (behind <= LEVEL_RECORDS ||
+	     (promised != CONFIG_ASYNC && is_outrun(m, p, behind)))) {
 		mirror_peer_set(m, l->site, LINK_CONNECTED, "");
+		mirror_outrun_level(m, l->site);
+	}
 	if (p->state == LINK_CONNECTED && !p->waited && promised != CONFIG_ASYNC &&
 	    !m->open.sb.sites[l->site].disconnected &&
 	    (p->candidate_from != 0 || mirror_trust_may_enter(m, l->site)))

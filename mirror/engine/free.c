@@ -104,8 +104,8 @@ static bool stands_still(const struct mirror_engine *m, uint32_t site)
 }
 
 /* Does the log wait for this linked copy? It does while clients wait for the copy, or
- * while the copy takes the records that it is sent. A link that only opens, greets or
- * sends heartbeats does not count. */
+ * while the copy takes the records that it is sent; in async until engine/outrun.c ends its
+ * stream. A link that only opens, greets or sends heartbeats does not count. */
 static bool is_waited_out(const struct mirror_engine *m, uint32_t site)
 {
 	return mirror_ack_waits_for(&m->open.requests.ack, site) ||
@@ -189,6 +189,12 @@ static bool site_is_behind(const struct mirror_engine *m, uint32_t site)
 		  !is_waited_out(m, site))));
 }
 
+bool mirror_log_is_short(const struct mirror_engine *m)
+{
+	return mirror_ring_used_percent(m->open.ring) >= m->config->bypass_at_percent ||
+	       (m->open.log.full && m->open.marks.next_to_log <= m->open.marks.last);
+}
+
 /* By command, and its stream has ended. */
 static bool is_bypassed(const struct mirror_engine *m, uint32_t site)
 {
@@ -199,10 +205,7 @@ static bool is_bypassed(const struct mirror_engine *m, uint32_t site)
 /* Bit per site for which a map is to take over now. */
 static uint32_t bypass_due(struct mirror_engine *m)
 {
-	const bool full = mirror_ring_used_percent(m->open.ring) >=
-				  m->config->bypass_at_percent ||
-			  (m->open.log.full &&
-			   m->open.marks.next_to_log <= m->open.marks.last);
+	const bool full = mirror_log_is_short(m);
 	uint32_t sites = 0;
 
 	if ((m->open.sb.hold.active && !m->open.sb.blank) || m->open.cut.step != CUT_NONE)

@@ -31,6 +31,8 @@ struct engine_bypass {
 	uint64_t again_ns;  /* ... not before, since a round costs writes and a flush */
 };
 
+/* Its room ends: maps take over, or it takes no more records. */
+bool mirror_log_is_short(const struct mirror_engine *m);
 void mirror_free_pump(struct mirror_engine *m);
 uint64_t mirror_free_covered(const struct mirror_engine *m, uint32_t site);
 void mirror_free_io(struct mirror_engine *m, struct mirror_io *io);

@@ -184,6 +184,7 @@ static void link_lost(struct mirror_engine *m, uint32_t number, const char *text
 	p = &m->open.peer[l->site];
 	if (p->link != number)
 		return;
+	mirror_outrun_lost(m, l->site);
 	p->link = MIRROR_LINK_NONE;
 	p->held = false;
 	p->retry_at_ns = m->now_ns + RETRY_NS;

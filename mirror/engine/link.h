@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/order.h"
+#include "mirror/engine/outrun.h"
 #include "mirror/engine/pace.h"
 #include "mirror/engine/refresh.h"
 #include "mirror/engine/trust.h"
@@ -43,7 +44,7 @@ struct engine_link {
 	uint64_t map_cursor;
 	uint64_t progress_ns; /* when it last confirmed something new */
 	uint64_t began_at;    /* STREAM_OUT: the last sequence when it began */
-	uint64_t flush_sent; /* the last that it was asked to make durable */
+	uint64_t flush_sent;  /* the last that it was asked to make durable */
 	struct mirror_marks marks_sent;
 	uint64_t marks_sent_ns;
 	uint32_t frame_count; /* queued with the driver */
@@ -87,6 +88,7 @@ struct engine_peer {
 	struct engine_trust trust;
 	struct engine_refresh refresh;
 	struct engine_pace pace;
+	struct engine_outrun outrun;
 };
 
 /* ORDER_PROBE: a hello and its answer, over a link of its own. */

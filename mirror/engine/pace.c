@@ -6,7 +6,9 @@
  * is theirs at once, the other half as the refresh gets on; then they wait for it. They
  * also wait, without a known bound, while a refresh cannot begin its next read: as long
  * as they write, it would find no room, or too much that is not home. When all extents
- * are read nothing waits any longer: later records need no hold.
+ * are read nothing waits any longer: later records need no hold. In async clients wait only
+ * for a refresh that an operator has them wait for; else one that they outrun is cut short
+ * (engine/outrun.c).
  *
  *   phase     clients
  *   mapping   wait while the log holds too much for the copy's hold, until that is at
@@ -61,7 +63,7 @@ void mirror_pace_begin(struct mirror_engine *m, uint32_t site, uint64_t extents)
 	p->pace.room_records = RECORDS_MAX - RECORDS_SPARE - logged;
 	p->pace.room_records -= extents < p->pace.room_records ? extents :
 								 p->pace.room_records;
-	p->pace.room_bytes = 0;
+	p->pace.room_bytes = p->pace.hold_bytes = 0;
 	p->pace.spent_bytes = 0;
 	p->pace.spent_records = 0;
 	p->refresh.all_read = false;
@@ -96,6 +98,7 @@ bool mirror_pace_ready(struct mirror_engine *m, uint32_t site, uint32_t room_blo
 	p->pace.room_bytes = (uint64_t)room_blocks * MIRROR_BLOCK_BYTES;
 	if (room_blocks == MIRROR_REFRESH_ROOM_UNBOUND)
 		p->pace.room_bytes = p->pace.room_records = UNBOUND;
+	p->pace.hold_bytes = p->pace.room_bytes;
 	p->refresh.outrun_count++;
 	if (p->pace.spent_bytes > p->pace.room_bytes ||
 	    p->pace.spent_records > p->pace.room_records)
@@ -140,6 +143,8 @@ bool mirror_pace_waits(const struct mirror_engine *m)
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
 		const struct engine_peer *p = &m->open.peer[s];
 
+		if (mirror_outrun_may(m, s))
+			continue;
 		if (p->refresh.starved)
 			return true;
 		if (p->refresh.phase == REFRESH_COPYING && !p->refresh.all_read &&

@@ -12,6 +12,7 @@ struct mirror_engine;
 /* Of one refresh: clients may write, have written. */
 struct engine_pace {
 	uint64_t room_bytes, spent_bytes;
+	uint64_t hold_bytes; /* the copy has room for so much, whatever this log has */
 	uint64_t room_records, spent_records;
 };
 

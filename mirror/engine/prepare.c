@@ -333,6 +333,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 		p->lost_told = false;
 		p->lost_at_ns = m->now_ns + m->config->copy_timeout_ms * NS_PER_MS;
 		mirror_trust_serve(m, s);
+		mirror_outrun_serve(m, s);
 		p->marks = (struct site_marks){ 0 };
 		memset(&p->missed, 0, sizeof p->missed);
 	}

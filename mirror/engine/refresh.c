@@ -81,6 +81,7 @@ void mirror_production_begins(struct mirror_engine *m, uint32_t number)
 		return;
 	}
 	refresh = needs_refresh(m, l->site, h);
+	mirror_outrun_begins(m, l->site, refresh);
 	p->incarnation = h->incarnation;
 	p->held = false;
 	p->refresh.refused_count = 0;
@@ -172,6 +173,13 @@ static void ask(struct mirror_engine *m, uint32_t site)
 	};
 	struct mirror_frame *f;
 
+	if (!mirror_outrun_allows(m, site)) {
+		mirror_peer_set(
+			m, site, LINK_REFRESHING,
+			"in bypass: clients have outrun it, and its refresh waits");
+		p->refresh.mapping_ns = m->now_ns;
+		return;
+	}
 	if (l->map_due || !maps_stand(m, p))
 		return;
 	mirror_trust_behind(m, site);
@@ -212,6 +220,19 @@ static void ask(struct mirror_engine *m, uint32_t site)
 			    (unsigned long long)b.extents);
 }
 
+/* Clients wait for the next one, or it comes later. */
+static void refresh_outrun(struct mirror_engine *m, uint32_t number)
+{
+	static const char text[] =
+		"more was written while it prepared its hold than that "
+		"has room for: it is asked anew";
+
+	if (mirror_outrun_may(m, m->link[number].site))
+		mirror_outrun_cut(m, m->link[number].site, text);
+	else
+		mirror_link_close(m, number, text);
+}
+
 static bool take_ready(struct mirror_engine *m, uint32_t number,
 		       const struct mirror_received *r)
 {
@@ -237,9 +258,7 @@ static bool take_ready(struct mirror_engine *m, uint32_t number,
 		return true;
 	}
 	if (!mirror_pace_ready(m, m->link[number].site, ready.room_blocks)) {
-		mirror_link_close(m, number,
-				  "more was written while it prepared its hold than that "
-				  "has room for: it is asked anew");
+		refresh_outrun(m, number);
 		return true;
 	}
 	p->refresh.phase = REFRESH_COPYING;
@@ -504,6 +523,7 @@ void mirror_refresh_confirmed(struct mirror_engine *m, uint32_t site, uint64_t d
 	    durable >= m->open.sb.sites[site].map_position) {
 		p->refresh.phase = REFRESH_NONE;
 		p->refresh.inconsistent_ok = false;
+		mirror_outrun_refreshed(m, site);
 		mirror_maps_clear(m, site);
 		mirror_engine_event(m, mirror_engine_site_name(m, site), "refreshed",
 				    "all of the refresh is durable there");

@@ -5,8 +5,8 @@
 #include "mirror/engine/state.h"
 
 /* One copy's part of the answer; true when it is being refreshed. Consent counts for the
- * refresh that waits or is under way, never for a later one. */
-static bool order_one(struct mirror_engine *m, uint32_t site, bool inconsistent,
+ * refresh that waits or is under way, never for a later one; so does its pace. */
+static bool order_one(struct mirror_engine *m, uint32_t site, const struct order *o,
 		      char *text, size_t size)
 {
 	struct engine_peer *p = &m->open.peer[site];
@@ -19,6 +19,7 @@ static bool order_one(struct mirror_engine *m, uint32_t site, bool inconsistent,
 		return false;
 	}
 	mirror_trust_forgive(m, site);
+	mirror_outrun_forgive(m, site, o->pace);
 	if (p->refresh.phase == REFRESH_NONE) {
 		mirror_text(text, size,
 			    p->state == LINK_CONNECTED ?
@@ -32,10 +33,11 @@ static bool order_one(struct mirror_engine *m, uint32_t site, bool inconsistent,
 			    name);
 		return false;
 	}
-	if (inconsistent)
+	if (o->inconsistent)
 		p->refresh.inconsistent_ok = true;
 	if (p->refresh.phase != REFRESH_REFUSED) {
-		mirror_text(text, size, "%s: it is being refreshed", name);
+		mirror_text(text, size, "%s: it is being refreshed%s", name,
+			    o->pace ? ", and clients wait for it" : "");
 		return true;
 	}
 	mirror_text(text, size, "%s: its refresh is tried again", name);
@@ -55,7 +57,7 @@ void mirror_refresh_order(struct mirror_engine *m, const struct order *o)
 
 		if ((o->sites >> s & 1) == 0)
 			continue;
-		if (order_one(m, s, o->inconsistent, text, sizeof text))
+		if (order_one(m, s, o, text, sizeof text))
 			f->error = 0;
 		mirror_text(f->text + used, sizeof f->text - used, "%s%s",
 			    used > 0 ? "; " : "", text);

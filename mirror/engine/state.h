@@ -39,6 +39,7 @@
 #include "mirror/engine/maps.h"
 #include "mirror/engine/marks.h"
 #include "mirror/engine/open.h"
+#include "mirror/engine/outrun.h"
 #include "mirror/engine/pace.h"
 #include "mirror/engine/prepare.h"
 #include "mirror/engine/read.h"

@@ -135,6 +135,10 @@ static void fill_site(const struct mirror_engine *m, uint32_t site,
 	s->back_off_ms = m->now_ns < p->trust.again_ns ?
 				 (p->trust.again_ns - m->now_ns) / NS_PER_MS + 1 :
 				 0;
+	s->bypass = p->outrun.bypass;
+	s->paced = p->outrun.paced;
+	s->outrun_count = p->outrun.count;
+	s->retry_ms = mirror_outrun_left_ms(m, site);
 	if (m->state >= ENGINE_STARTING && m->state <= ENGINE_DEMOTING)
 		fill_lag(m, site, s);
 }

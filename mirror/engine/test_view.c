@@ -18,6 +18,9 @@ static void fill_peer(const struct mirror_engine *m, uint32_t site,
 		.again_ns = p->trust.again_ns,
 		.lost_count = p->trust.lost_count,
 		.phase = p->refresh.phase,
+		.bypass = p->outrun.bypass,
+		.outrun_count = p->outrun.count,
+		.retry_ns = p->outrun.again_ns,
 	};
 }
 
@@ -47,6 +50,7 @@ static void fill_steps(const struct mirror_engine *m, struct mirror_view *v)
 	v->probe_link = o->probe.link;
 	v->prepare = &o->prepare.order;
 	v->ack = &o->requests.ack;
+	v->clients_wait = mirror_pace_waits(m);
 	v->view_ballot = o->serve.view_ballot;
 }
 

@@ -34,6 +34,9 @@ struct mirror_view_peer {
 	uint64_t again_ns; /* clients do not wait for it before */
 	uint32_t lost_count;
 	enum refresh_phase phase;
+	bool bypass;           /* clients have outrun it ... */
+	uint32_t outrun_count; /* ... so often in a row */
+	uint64_t retry_ns;     /* its refresh does not begin before */
 };
 
 struct mirror_view_link {
@@ -72,6 +75,7 @@ struct mirror_view {
 	uint32_t stream_link, greeting_link, roll_link, probe_link; /* or NONE */
 	const struct order *prepare;  /* the last ORDER_PREPARE */
 	const struct mirror_ack *ack; /* how far it may answer */
+	bool clients_wait;            /* for a refresh */
 	uint64_t view_ballot;
 
 	struct mirror_view_peer peer[CONFIG_SITE_COUNT_MAX];

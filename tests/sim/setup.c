@@ -48,6 +48,7 @@ void sim_setup_config(struct sim *w)
 	c->demote_drain_ms = 2000;
 	c->device_timeout_ms = p->device_timeout_ms;
 	c->bypass_at_percent = 80;
+	c->refresh_retry_ms = 2000;
 	c->task_range_count = 2;
 	c->task_per_range_count = 4;
 	c->memory_bytes = 4u << 20;

@@ -470,6 +470,7 @@ static void make_config(struct pair *p)
 	c->frozen_timeout_ms = 1000;
 	c->demote_drain_ms = 1000;
 	c->bypass_at_percent = 80;
+	c->refresh_retry_ms = 1000;
 	c->task_range_count = 128; /* of 16 KiB: borders lie where clients write */
 	c->task_per_range_count = 4;
 	c->memory_bytes = 16u << 20;

@@ -184,6 +184,41 @@ START_TEST(async_waits_for_no_copy)
 }
 END_TEST
 
+static bool is_bypassed(struct pair *p, uint32_t site)
+{
+	return p->site[site].engine->open.peer[1].outrun.bypass;
+}
+
+/* M6, M7: the log fills with what a slow copy lacks: its map takes over, and clients go on. The
+ * refresh begins after its time; in sync at once. */
+START_TEST(async_outruns_a_slow_copy)
+{
+	struct pair *p = pair_level((uint64_t)_i + 9700, 2, 2u << 20);
+	const struct engine_outrun *o = &p->site[0].engine->open.peer[1].outrun;
+	uint64_t before;
+
+	p->span_bytes = PAIR_DISK_BYTES / 4;
+	pair_promise(p, 0, CONFIG_ASYNC, 0, 0);
+	run_with_homes(p, 20);
+	p->slow = 1u << 1;
+	ck_assert(pair_run_until(p, 100000, is_bypassed, 0));
+	ck_assert_uint_eq(o->count, 1);
+	before = p->acknowledged;
+	run_with_homes(p, 200);
+	ck_assert_uint_gt(p->acknowledged, before);
+	if (_i % 2 == 0)
+		pair_promise(p, 0, CONFIG_SYNC, 0, 0);
+	p->slow = 0;
+	p->client_on = _i % 2 == 0;
+	while (o->bypass && p->now_ns < o->again_ns + 10000 * NS_PER_MS)
+		pair_run(p, 100);
+	ck_assert(!o->bypass);
+	pair_promise(p, 0, CONFIG_SYNC, 0, 0);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 /* G7: a bound beyond what log and pool have room for: they are the bound then. */
 START_TEST(a_large_bound_ends_with_the_room)
 {
@@ -213,6 +248,7 @@ int main(void)
 	tcase_add_loop_test(tc, production_restarts, 0, 4);
 	tcase_add_loop_test(tc, a_stricter_promise_is_kept_when_copies_have_it, 0, 4);
 	tcase_add_loop_test(tc, async_waits_for_no_copy, 0, 2);
+	tcase_add_loop_test(tc, async_outruns_a_slow_copy, 0, 4);
 	tcase_add_loop_test(tc, a_large_bound_ends_with_the_room, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
