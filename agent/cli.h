@@ -40,6 +40,7 @@ enum cli_option {
 	CLI_FIELD = 1u << 14,
 	CLI_BOUND_RECORDS = 1u << 15,
 	CLI_BOUND_MS = 1u << 16,
+	CLI_PACE = 1u << 17,
 };
 
 struct cli_arguments {
@@ -51,9 +52,9 @@ struct cli_arguments {
 	const char *copy_of;
 	const char *identity;
 	const char *log;
-	const char *field; /* CLI_FIELD, else NULL */
+	const char *field;    /* CLI_FIELD, else NULL */
 	uint32_t records, ms; /* CLI_BOUND_... */
-	int count; /* operands */
+	int count;            /* operands */
 	char **operand;
 	struct agent_instance instance; /* of operand[0], for a command with `named` */
 };

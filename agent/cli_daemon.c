@@ -220,6 +220,8 @@ static enum cli_exit refresh(const struct cli_arguments *a)
 
 	if ((a->given & CLI_ALLOW_INCONSISTENT) != 0)
 		json_object_set_new(request, "allow_inconsistent", json_true());
+	if ((a->given & CLI_PACE) != 0)
+		json_object_set_new(request, "pace", json_true());
 	return command(a, request);
 }
 
@@ -364,11 +366,12 @@ const struct cli_command cli_daemon_commands[] = {
 	  .named = true,
 	  .run = bypass },
 	{ .name = "refresh",
-	  .synopsis = "NAME [SITE] [--allow-inconsistent] [--json]",
-	  .summary = "Bring a copy level that waits for consent",
+	  .synopsis = "NAME [SITE] [--allow-inconsistent] [--pace] [--json]",
+	  .summary = "Refresh a copy that waits for consent, or for its time",
 	  .help = "  --allow-inconsistent   though it is no consistent image until the end\n"
+		  "  --pace                 in async: clients wait for it, as in sync\n"
 		  "  --json                 the daemon's answer as it is\n",
-	  .options = CLI_ALLOW_INCONSISTENT | CLI_JSON,
+	  .options = CLI_ALLOW_INCONSISTENT | CLI_PACE | CLI_JSON,
 	  .count_min = 1,
 	  .count_max = 2,
 	  .named = true,

@@ -126,6 +126,7 @@ static void set_defaults(struct config *config)
 		.demote_drain_ms = 10000,
 		.device_timeout_ms = 15000,
 		.bypass_at_percent = 80,
+		.refresh_retry_ms = 60000,
 		.task_range_count = 4,
 		.task_per_range_count = 16,
 		.memory_bytes = 64ull * 1024 * 1024,

@@ -117,9 +117,9 @@ void config_print_yaml(const struct config *c, FILE *out)
 		config_no_quorum_words[c->on_no_quorum]);
 	fprintf(out,
 		"copy-timeout: %u\nfrozen-timeout: %u\ndemote-drain: %u\n"
-		"device-timeout: %u\nbypass-at: %u\n",
+		"device-timeout: %u\nbypass-at: %u\nrefresh-retry: %u\n",
 		c->copy_timeout_ms, c->frozen_timeout_ms, c->demote_drain_ms,
-		c->device_timeout_ms, c->bypass_at_percent);
+		c->device_timeout_ms, c->bypass_at_percent, c->refresh_retry_ms);
 	if (c->lease_ms != 0)
 		fprintf(out, "lease: %u\n", c->lease_ms);
 	fprintf(out, "tasks: {ranges: %u, per-range: %u}\n", c->task_range_count,
@@ -191,7 +191,7 @@ json_t *config_json(const struct config *c)
 		json_array_append_new(sites, site_json(c, s));
 	return json_pack(
 		"{s:s, s:s, s:{s:o, s:o}, s:s, s:i, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:i, "
-		"s:i, s:i, s:i, s:o, "
+		"s:i, s:i, s:i, s:i, s:o, "
 		"s:{s:i, s:i}, s:I, s:o, s:s}",
 		"mirror", c->mirror, "mode", config_mode_words[c->mode], "near_sync",
 		"records", bound_json(c->near_sync_records), "ms",
@@ -203,7 +203,8 @@ json_t *config_json(const struct config *c)
 		config_no_quorum_words[c->on_no_quorum], "device_timeout_ms",
 		c->device_timeout_ms, "copy_timeout_ms", c->copy_timeout_ms,
 		"frozen_timeout_ms", c->frozen_timeout_ms, "demote_drain_ms",
-		c->demote_drain_ms, "bypass_at_percent", c->bypass_at_percent, "lease_ms",
+		c->demote_drain_ms, "bypass_at_percent", c->bypass_at_percent,
+		"refresh_retry_ms", c->refresh_retry_ms, "lease_ms",
 		c->lease_ms != 0 ? json_integer(c->lease_ms) : json_null(), "tasks",
 		"ranges", c->task_range_count, "per_range", c->task_per_range_count,
 		"memory_bytes", (json_int_t)c->memory_bytes, "spin_us",

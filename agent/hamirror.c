@@ -39,6 +39,7 @@ static const struct {
 	{ CLI_FIELD, "field", required_argument },
 	{ CLI_BOUND_RECORDS, "records", required_argument },
 	{ CLI_BOUND_MS, "ms", required_argument },
+	{ CLI_PACE, "pace", no_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 #define HELP (1 << 20) /* beyond every enum cli_option */
@@ -170,6 +171,7 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 	case CLI_ALLOW_INCONSISTENT:
 	case CLI_BLANK:
 	case CLI_DISCARD:
+	case CLI_PACE:
 		break;
 	case CLI_WAIT:
 		if (!take_seconds(value, &a->wait_s))

@@ -195,6 +195,7 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 		.force = json_is_true(json_object_get(request, "force")),
 		.inconsistent = json_is_true(
 			json_object_get(request, "allow_inconsistent")),
+		.pace = json_is_true(json_object_get(request, "pace")),
 		.discard = json_is_true(json_object_get(request, "discard")),
 	};
 	const char *wrong = type == CLUSTER_COMMAND_MODE ?

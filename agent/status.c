@@ -126,10 +126,10 @@ static json_t *production(const struct status_input *in)
 static void put_lag(json_t *o, const struct mirror_status_site *m)
 {
 	static const char *const key[] = {
-		"since",   "lag_bytes", "lag_groups", "lag_ms",      "tracked_bytes",
-		"refresh", "waited",    "lost_count", "back_off_ms",
+		"since",         "lag_bytes", "lag_groups",       "lag_ms",
+		"tracked_bytes", "refresh",   "waited",           "lost_count",
+		"back_off_ms",   "bypass",    "refresh_retry_ms",
 	};
-	json_t *refresh;
 
 	for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
 		put(o, key[i], json_null());
@@ -143,13 +143,15 @@ static void put_lag(json_t *o, const struct mirror_status_site *m)
 	put(o, "waited", json_boolean(m->waited));
 	put_count(o, "lost_count", m->lost_count);
 	put_count(o, "back_off_ms", m->back_off_ms);
-	if (m->refresh_total_extents == 0)
-		return;
-	refresh = json_object();
-	put_count(refresh, "done_bytes", m->refresh_done_extents * MIRROR_EXTENT_BYTES);
-	put_count(refresh, "total_bytes", m->refresh_total_extents * MIRROR_EXTENT_BYTES);
-	put(refresh, "refused", json_boolean(m->refresh_refused));
-	put(o, "refresh", refresh);
+	put(o, "bypass", json_boolean(m->bypass));
+	put_count(o, "refresh_retry_ms", m->retry_ms);
+	if (m->refresh_total_extents > 0)
+		put(o, "refresh",
+		    json_pack("{s:I, s:I, s:b, s:b}", "done_bytes",
+			      (json_int_t)m->refresh_done_extents * MIRROR_EXTENT_BYTES,
+			      "total_bytes",
+			      (json_int_t)m->refresh_total_extents * MIRROR_EXTENT_BYTES,
+			      "refused", m->refresh_refused, "paced", m->paced));
 }
 
 /* Of any copy; null where only production knows. */
@@ -309,6 +311,7 @@ static json_t *modes(const struct status_input *in)
 		refresh = refresh || c->sites[s].link == LINK_REFRESHING;
 		bypass = bypass || c->sites[s].bypass;
 		tracking = tracking || (m != NULL && m->map_extents > 0);
+		bypass = bypass || (m != NULL && m->bypass);
 	}
 	if (uuid_is_zero(&c->mirror))
 		json_array_append_new(list, json_string("setup"));
@@ -321,6 +324,8 @@ static json_t *modes(const struct status_input *in)
 		json_array_append_new(list, json_string("bypass"));
 	if (tracking)
 		json_array_append_new(list, json_string("tracking"));
+	if (bypass)
+		json_array_append_new(list, json_string("bypass"));
 	return list;
 }
 

@@ -48,6 +48,41 @@ static void back_off(const struct status_input *in, json_t *list)
 	}
 }
 
+/* M7: clients outran it; or they wait for it, as was said. */
+static void outrun(const struct status_input *in, json_t *list)
+{
+	const struct mirror_status *m = in->mirror;
+	char text[512];
+
+	for (uint32_t s = 0; s < m->site_count && m->serving; s++) {
+		const struct mirror_status_site *site = &m->sites[s];
+		const char *name = in->config->site[s].name;
+
+		if (site->paced)
+			snprintf(text, sizeof text,
+				 "Writes wait for the refresh of site %s, by command.",
+				 name);
+		else if (site->bypass && site->retry_ms > 0)
+			snprintf(
+				text, sizeof text,
+				"Site %s is in bypass, since clients write more than it takes "
+				"in: %u times in a row. Its refresh begins in %llu s, or at "
+				"once by `hamirror refresh %s %s`; with --pace clients wait "
+				"for it.",
+				name, site->outrun_count,
+				(unsigned long long)(site->retry_ms + 999) / 1000,
+				in->config->instance, name);
+		else if (site->bypass)
+			snprintf(text, sizeof text,
+				 "Site %s is in bypass until its refresh ends: `hamirror "
+				 "refresh %s %s --pace` has clients wait for it.",
+				 name, in->config->instance, name);
+		else
+			continue;
+		add(list, text);
+	}
+}
+
 static void scan(const struct mirror_status *m, json_t *list)
 {
 	const uint64_t left = m->scan_total_bytes - m->scan_done_bytes;
@@ -72,5 +107,6 @@ void agent_status_waits(const struct status_input *in, json_t *list)
 	if (in->mirror == NULL)
 		return;
 	back_off(in, list);
+	outrun(in, list);
 	scan(in->mirror, list);
 }

@@ -21,7 +21,7 @@ static const struct member {
 	{ "from", MEMBER_TEXT },  { "discard", MEMBER_BOOL },
 	{ "mode", MEMBER_TEXT },  { "records", MEMBER_BOUND },
 	{ "ms", MEMBER_BOUND },   { "part", MEMBER_TEXT },
-	{ "on", MEMBER_BOOL },
+	{ "on", MEMBER_BOOL },    { "pace", MEMBER_BOOL },
 };
 
 static const struct {
@@ -37,7 +37,7 @@ static const struct {
 	[AGENT_VERB_CONNECT] = { "connect", "site discard " },
 	[AGENT_VERB_DISCONNECT] = { "disconnect", "site " },
 	[AGENT_VERB_BYPASS] = { "bypass", "on site " },
-	[AGENT_VERB_REFRESH] = { "refresh", "site allow_inconsistent " },
+	[AGENT_VERB_REFRESH] = { "refresh", "site allow_inconsistent pace " },
 	[AGENT_VERB_MODE] = { "mode", "mode records ms " },
 	[AGENT_VERB_FENCED] = { "fenced", "node " },
 	[AGENT_VERB_EVENTS] = { "events", "now " },

@@ -200,6 +200,7 @@ class Asking(Command):
                 (["refresh", "data@a"], {"command": "refresh"}),
                 (["refresh", "data@a", "there", "--allow-inconsistent"],
                  {"command": "refresh", "site": "there", "allow_inconsistent": True}),
+                (["refresh", "data@a", "--pace"], {"command": "refresh", "pace": True}),
                 (["mode", "data@a", "sync"], {"command": "mode", "mode": "sync"}),
                 (["mode", "data@a", "near-sync", "--records", "500", "--ms=200"],
                  {"command": "mode", "mode": "near-sync", "records": 500, "ms": 200}),

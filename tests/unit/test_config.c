@@ -128,6 +128,7 @@ START_TEST(fills_in_what_is_not_said)
 	ck_assert_uint_eq(config->demote_drain_ms, 10000);
 	ck_assert_uint_eq(config->device_timeout_ms, 15000);
 	ck_assert_uint_eq(config->bypass_at_percent, 80);
+	ck_assert_uint_eq(config->refresh_retry_ms, 60000);
 	ck_assert_uint_eq(config->lease_ms, 0);
 	ck_assert_uint_eq(config->task_range_count, 4);
 	ck_assert_uint_eq(config->task_per_range_count, 16);
@@ -146,6 +147,7 @@ static const char tunables[] = "port: 4000\n"
 			       "demote-drain: 60000\n"
 			       "device-timeout: 1000\n"
 			       "bypass-at: 50\n"
+			       "refresh-retry: 5000\n"
 			       "lease: 4000\n"
 			       "tasks: {ranges: 1, per-range: 2}\n"
 			       "memory: 1G\n"
@@ -178,6 +180,7 @@ START_TEST(reads_every_other_key)
 	ck_assert_uint_eq(config->demote_drain_ms, 60000);
 	ck_assert_uint_eq(config->device_timeout_ms, 1000);
 	ck_assert_uint_eq(config->bypass_at_percent, 50);
+	ck_assert_uint_eq(config->refresh_retry_ms, 5000);
 	ck_assert_uint_eq(config->lease_ms, 4000);
 	ck_assert_uint_eq(config->task_range_count, 1);
 	ck_assert_uint_eq(config->task_per_range_count, 2);
@@ -282,7 +285,7 @@ static const struct {
 	  ":4:1: mdoe: is not a key here; expected one of mirror, mode, near-sync, "
 	  "cluster, port, sites, witnesses, backup-order, addresses, order, attach, unprotected, "
 	  "on-no-quorum, copy-timeout, frozen-timeout, demote-drain, device-timeout, "
-	  "bypass-at, lease, tasks, memory, spin" },
+	  "bypass-at, refresh-retry, lease, tasks, memory, spin" },
 	{ "mode: sync\n", "mode: sync\nport: 1\n",
 	  ":5:1: port: is given twice, first in line 4; expected it once" },
 	{ "mode: sync\n", "", ":2:1: mode: is missing; expected sync or near-sync" },

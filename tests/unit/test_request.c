@@ -265,9 +265,13 @@ START_TEST(commands_reach_the_node_with_what_was_said)
 	    "{\"command\":\"refresh\",\"site\":\"lyon\",\"allow_inconsistent\":true}");
 	ck_assert_int_eq(last.type, CLUSTER_COMMAND_REFRESH);
 	ck_assert_int_eq(last.site, 1);
-	ck_assert(last.inconsistent);
+	ck_assert(last.inconsistent && !last.pace);
 	agent_requests_reply(requests, last.id, 0, "begun");
 	ck_assert_int_eq(client.answer_count, 2);
+
+	ask(&client, "{\"command\":\"refresh\",\"pace\":true}");
+	ck_assert(last.pace && !last.inconsistent);
+	agent_requests_reply(requests, last.id, 0, "begun");
 
 	ask(&client, "{\"command\":\"mode\",\"mode\":\"near-sync\",\"ms\":200}");
 	ck_assert_int_eq(last.type, CLUSTER_COMMAND_MODE);
@@ -283,7 +287,7 @@ START_TEST(commands_reach_the_node_with_what_was_said)
 	ask(&client, "{\"command\":\"disconnect\",\"site\":\"rome\"}");
 	ck_assert_int_eq(client.exit_status, 1);
 	ck_assert_ptr_nonnull(strstr(client.text, "rome"));
-	ck_assert_int_eq(command_count, 3);
+	ck_assert_int_eq(command_count, 4);
 }
 END_TEST
 

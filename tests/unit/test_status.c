@@ -277,6 +277,15 @@ START_TEST(every_bad_state_has_its_sentence)
 	only_because("writes wait for it again in 6 s at the earliest");
 	engine.sites[1].waited = true;
 	only_because("and writes wait for it each time: `hamirror disconnect");
+	setup();
+	engine.sites[1].bypass = true;
+	engine.sites[1].outrun_count = 3;
+	engine.sites[1].retry_ms = 239001;
+	only_because("3 times in a row. Its refresh begins in 240 s, or at once by ");
+	engine.sites[1].retry_ms = 0;
+	only_because("in bypass until its refresh ends");
+	engine.sites[1].paced = true;
+	only_because("Writes wait for the refresh of site lyon, by command");
 }
 END_TEST
 
