@@ -204,6 +204,7 @@ check_PROGRAMS += tests/sim/sim
 tests_sim_sim_SOURCES = \
 	tests/sim/batch.c \
 	tests/sim/check_alone.c \
+	tests/sim/check_async.c \
 	tests/sim/check_bare.c \
 	tests/sim/check_d.c \
 	tests/sim/check_d3.c \
@@ -242,6 +243,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario.c \
 	tests/sim/scenario.h \
 	tests/sim/scenario_alone.c \
+	tests/sim/scenario_async.c \
 	tests/sim/scenario_clients.c \
 	tests/sim/scenario_copies.c \
 	tests/sim/scenario_disks.c \

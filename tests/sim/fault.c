@@ -102,6 +102,15 @@ void sim_mode(struct sim *w, uint32_t node, struct promise promise)
 	sim_operator(w, node, &c);
 }
 
+static void refresh(struct sim *w, uint32_t node, int32_t site, bool pace)
+{
+	const struct cluster_command c = { .type = CLUSTER_COMMAND_REFRESH,
+					   .site = site,
+					   .pace = pace };
+
+	sim_operator(w, node, &c);
+}
+
 static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 {
 	const int32_t site = f->c % 2 == 0 ? -1 : (int32_t)(f->b % w->plan.site_count);
@@ -145,7 +154,7 @@ static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 			    false, site);
 		break;
 	case SIM_REFRESH:
-		sim_command(w, node, CLUSTER_COMMAND_REFRESH, false, site);
+		refresh(w, node, site, w->plan.modes && f->c / 8 % 2 != 0);
 		break;
 	case SIM_MODE:
 		sim_mode(w, node, sim_promise_draw(f->b, f->c));

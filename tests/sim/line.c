@@ -105,6 +105,8 @@ void sim_frame_send(struct sim *w, uint32_t node, struct mirror_frame *f)
 	if (f->data_bytes > 0)
 		memcpy(p->bytes + f->head_bytes, f->data, f->data_bytes);
 	due = sim_soon(w, w->plan.line_us);
+	if (f->data_bytes > 0)
+		other->due_ns += (other->due_ns > w->now_ns) * w->plan.record_us * SIM_US;
 	other->due_ns = due > other->due_ns ? due : other->due_ns;
 	p->due_ns = other->due_ns;
 	if (other->tail != NULL)
@@ -112,7 +114,8 @@ void sim_frame_send(struct sim *w, uint32_t node, struct mirror_frame *f)
 	else
 		other->head = p;
 	other->tail = p;
-	if (sim_random(w, 2) == 0) /* the system has taken it; else when it arrives */
+	/* The system has taken it; else when it arrives, as on a thin line. */
+	if (sim_random(w, 2) == 0 && w->plan.record_us == 0)
 		parcel_left(w, mine, p);
 	look_at(w, c, (uint32_t)(other - c->end), p->due_ns);
 }

@@ -283,6 +283,8 @@ static void draw_lag(struct sim_plan *p, struct sim_random *r)
 		p->quiet_ns = pick(r, 100, 300, 1000) * SIM_US;
 	if (sim_random_below(r, 2) == 0)
 		p->line_us = 20000;
+	if (sim_random_below(r, 3) == 0)
+		p->record_us = (uint32_t)pick(r, 300, 3000, 20000);
 }
 
 static void make_modes(struct sim_plan *p, struct sim_random *r)

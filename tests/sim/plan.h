@@ -97,7 +97,7 @@ struct sim_plan {
 	uint64_t cpg_us, mail_us, line_us, io_us; /* delays, at most */
 	bool fencing;
 	uint64_t fence_ms;
-	uint64_t sync_ms; /* so late a fencer that starts is told of older ones */
+	uint64_t sync_ms;      /* so late a fencer that starts is told of older ones */
 	bool force;            /* operators may */
 	uint32_t order;        /* enum config_order */
 	uint32_t stale_one_in; /* records on the line; 0: none */
@@ -106,6 +106,7 @@ struct sim_plan {
 	uint32_t slow;         /* dead processes come back so many times later */
 	struct promise promise; /* of the file; zero: sync */
 	bool modes;            /* SIM_MODES */
+	uint32_t record_us;    /* of a line's time for each frame with data */
 	const char *watch;     /* only violations of this one count; NULL: all */
 	uint32_t fault_count;
 	struct sim_fault fault[SIM_FAULTS_MAX];

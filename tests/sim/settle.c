@@ -31,6 +31,7 @@ void sim_repair(struct sim *w)
 			sim_device_hang(w, s, d == 0 ? MIRROR_IO_LOG : d - 1, 0);
 			at->lose_writes = at->misdirect_writes = 0;
 		}
+	w->plan.record_us = 0;
 	sim_part(w, 0, true, true);
 }
 
