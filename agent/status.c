@@ -126,9 +126,8 @@ static json_t *production(const struct status_input *in)
 static void put_lag(json_t *o, const struct mirror_status_site *m)
 {
 	static const char *const key[] = {
-		"since",         "lag_bytes", "lag_groups",       "lag_ms",
-		"tracked_bytes", "refresh",   "waited",           "lost_count",
-		"back_off_ms",   "bypass",    "refresh_retry_ms",
+		"since",   "lag_bytes", "lag_groups", "lag_ms",      "tracked_bytes",
+		"refresh", "waited",    "lost_count", "back_off_ms", "refresh_retry_ms",
 	};
 
 	for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
@@ -143,8 +142,8 @@ static void put_lag(json_t *o, const struct mirror_status_site *m)
 	put(o, "waited", json_boolean(m->waited));
 	put_count(o, "lost_count", m->lost_count);
 	put_count(o, "back_off_ms", m->back_off_ms);
-	put(o, "bypass", json_boolean(m->bypass));
-	put_count(o, "refresh_retry_ms", m->retry_ms);
+	if (m->bypass)
+		put_count(o, "refresh_retry_ms", m->retry_ms);
 	if (m->refresh_total_extents > 0)
 		put(o, "refresh",
 		    json_pack("{s:I, s:I, s:b, s:b}", "done_bytes",
@@ -309,9 +308,8 @@ static json_t *modes(const struct status_input *in)
 			continue;
 		all = all && c->sites[s].link == LINK_CONNECTED;
 		refresh = refresh || c->sites[s].link == LINK_REFRESHING;
-		bypass = bypass || c->sites[s].bypass;
 		tracking = tracking || (m != NULL && m->map_extents > 0);
-		bypass = bypass || (m != NULL && m->bypass);
+		bypass = bypass || c->sites[s].bypass || (m != NULL && m->bypass);
 	}
 	if (uuid_is_zero(&c->mirror))
 		json_array_append_new(list, json_string("setup"));
@@ -324,8 +322,6 @@ static json_t *modes(const struct status_input *in)
 		json_array_append_new(list, json_string("bypass"));
 	if (tracking)
 		json_array_append_new(list, json_string("tracking"));
-	if (bypass)
-		json_array_append_new(list, json_string("bypass"));
 	return list;
 }
 
