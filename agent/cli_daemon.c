@@ -379,7 +379,7 @@ const struct cli_command cli_daemon_commands[] = {
 	{ .name = "mode",
 	  .synopsis = "NAME MODE [--records N] [--ms S] [--json]",
 	  .summary = "Change what an answered write promises, while clients write",
-	  .help = "  MODE          sync or near-sync\n"
+	  .help = "  MODE          sync, near-sync or async\n"
 		  "  --records N   near-sync: a current copy lacks at most N writes (1000)\n"
 		  "  --ms S        near-sync: ... and none that is older than S milliseconds\n"
 		  "  --json        the daemon's answer as it is\n",

@@ -259,15 +259,16 @@ static void check_mode(struct checker *c)
 {
 	struct config *config = c->config;
 
-	if (config->mode == CONFIG_ASYNC)
+	if (config->mode == CONFIG_ASYNC && !config->cluster)
 		config_error_add(c->errors, c->path, &c->places->mode, "mode",
-				 "mode async is not available in this version; expected "
-				 "sync or near-sync");
-	else if (config->mode == CONFIG_SYNC && c->places->near_sync.line != 0)
+				 "async does not go with cluster: none; expected sync or "
+				 "near-sync");
+	else if (config->mode != CONFIG_NEAR_SYNC && c->places->near_sync.line != 0)
 		config_error_add(
 			c->errors, c->path, &c->places->near_sync, "near-sync",
 			"is the bound of mode near-sync; expected none with mode "
-			"sync");
+			"%s",
+			config_mode_words[config->mode]);
 	else if (config->mode == CONFIG_NEAR_SYNC && c->places->near_sync.line == 0)
 		config->near_sync_records = CONFIG_NEAR_SYNC_RECORDS;
 	else if (config->mode == CONFIG_NEAR_SYNC && config->near_sync_records == 0 &&

@@ -326,7 +326,7 @@ static const struct config_key file_keys[] = {
 	  CONFIG_PLACE(struct config_places, mode),
 	  .required = true,
 	  .words = config_mode_words,
-	  .expected = "sync or near-sync" },
+	  .expected = "sync, near-sync or async" },
 	{ .name = "near-sync",
 	  .take = take_near_sync,
 	  CONFIG_PLACE(struct config_places, near_sync),

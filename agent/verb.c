@@ -118,9 +118,7 @@ const char *agent_verb_promise(const json_t *request, struct promise *promise)
 	       (mode == NULL || strcmp(config_mode_words[m], mode) != 0))
 		m++;
 	if (config_mode_words[m] == NULL)
-		return "the mode is sync or near-sync";
-	if (m == CONFIG_ASYNC)
-		return "mode async is not available in this version";
+		return "the mode is sync, near-sync or async";
 	if (m != CONFIG_NEAR_SYNC && (records != 0 || ms != 0))
 		return "records and ms are the bound of near-sync";
 	if (records > CONFIG_NEAR_SYNC_RECORDS_MAX)

@@ -135,6 +135,28 @@ bool cluster_status_undecided(const struct cluster_core *c, const struct view *v
 
 /* ---- the whole ------------------------------------------------------------------- */
 
+/* In async no copy is current: this site's host may be promoted by force only. */
+static bool needs_force(const struct cluster_core *c, const struct view *v)
+{
+	const int32_t site = c->config->node[c->self.node].site;
+
+	return v->promise.mode == CONFIG_ASYNC && site != VIEW_NONE &&
+	       site < (int32_t)v->site_count && site != v->production_site &&
+	       cluster_devices_are_open(c) && cluster_promote_reason(c, v) == PROMOTE_NOT;
+}
+
+static void async_text(const struct cluster_core *c, const struct view *v, char *text,
+		       size_t size)
+{
+	char loss[480];
+
+	cluster_promote_outdated(c, v, loss, sizeof loss);
+	snprintf(
+		text, size,
+		"nothing serves: `hamirror promote %s --force` promotes this site; %.400s",
+		c->config->instance, loss);
+}
+
 static void whole_text(const struct cluster_core *c, char *text, size_t size)
 {
 	const struct view *v = cluster_vote_in_effect(c);
@@ -180,6 +202,8 @@ static void whole_text(const struct cluster_core *c, char *text, size_t size)
 			 "%s: `hamirror connect %s %s --discard` gives them up",
 			 c->role.undo_text, c->config->instance,
 			 cluster_site_name(c, (int32_t)c->role.undo_site));
+	else if (serving == VIEW_NONE && needs_force(c, v))
+		async_text(c, v, text, size);
 	else if (serving == VIEW_NONE)
 		snprintf(text, size,
 			 "nothing serves: no host of %s, or of a current copy, is "

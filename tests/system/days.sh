@@ -76,7 +76,7 @@ day_configuration() {
 	configuration_is_wrong 's/^copy-timeout.*/copy-timeout: soon/' \
 		'^copy-timeout' copy-timeout '"soon"'
 	configuration_is_wrong 's/^mode: sync/mode: async/' '^mode' mode \
-		'not available in this version'
+		'async does not go with cluster: none'
 	configuration_is_wrong 's/hosts: \[b\]/hosts: [a]/' 'hosts: \[a\]' \
 		hosts \
 		'"a" stands in paris already'

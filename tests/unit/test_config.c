@@ -288,7 +288,7 @@ static const struct {
 	  "bypass-at, refresh-retry, lease, tasks, memory, spin" },
 	{ "mode: sync\n", "mode: sync\nport: 1\n",
 	  ":5:1: port: is given twice, first in line 4; expected it once" },
-	{ "mode: sync\n", "", ":2:1: mode: is missing; expected sync or near-sync" },
+	{ "mode: sync\n", "", ":2:1: mode: is missing; expected sync, near-sync or async" },
 	{ "mirror: data\n", "",
 	  ":2:1: mirror: is missing; expected the mirror's name, as in NAME.yaml" },
 	{ "    hosts: [n1, n2]\n", "",
@@ -320,7 +320,7 @@ static const struct {
 	  ":2:9: mirror: is \"a/b\"; expected a name: 1 to 63 letters, digits, '.', '_' "
 	  "and '-', the first a letter or digit" },
 	{ "mode: sync", "mode: fast",
-	  ":3:7: mode: is \"fast\"; expected sync or near-sync" },
+	  ":3:7: mode: is \"fast\"; expected sync, near-sync or async" },
 	{ "port: 7790", "near-sync: {ms: 5}",
 	  ":4:12: near-sync: is the bound of mode near-sync; expected none with mode "
 	  "sync" },
