@@ -23,6 +23,7 @@
 #define SERVE_NS (10 * SIM_S) /* an operator takes twice that, at the pace of his world */
 #define TOLD_NS (40 * SIM_S)  /* a wait for an operator, within his patience */
 #define NOTICE_NS (3 * SIM_S)
+#define BEFORE_MAX 2048u /* records of a link that comes level, and of other requests */
 
 static void check_queues(struct sim *w, uint32_t node)
 {
@@ -123,9 +124,11 @@ static bool names_a_command(const struct sim *w, uint32_t node)
 	return named;
 }
 
+/* Over a thin line the records before it need their time. */
 static uint64_t answer_within(const struct sim *w, uint32_t node)
 {
-	return w->plan.alone && names_a_command(w, node) ? TOLD_NS : ANSWER_NS;
+	return (w->plan.alone && names_a_command(w, node) ? TOLD_NS : ANSWER_NS) +
+	       BEFORE_MAX * w->plan.record_us * SIM_US;
 }
 
 static void check_answers(struct sim *w, uint32_t node)

@@ -203,16 +203,29 @@ static bool is_opening(const struct sim *w, const struct sim_op *o)
 	return n->running && n->process == o->process && n->view.state < ENGINE_IDLE;
 }
 
+/* A block of a map that is lost is not found (docs/fault-model.md). Of a process that is gone
+ * nobody knows where the maps are. */
+static bool may_be_map(const struct sim *w, const struct sim_op *o)
+{
+	const struct sim_node *n = &w->node[o->node];
+	const struct mirror_superblock *sb = n->view.sb;
+
+	return !n->running || n->process != o->process ||
+	       (o->offset >= sb->sites[0].map_start_bytes &&
+		o->offset < sb->ring_start_bytes);
+}
+
 static void apply_write(struct sim *w, struct sim_device *d, const struct sim_op *o)
 {
 	uint64_t at = o->offset;
 
-	if (o->device == MIRROR_IO_LOG && d->lose_writes > 0) {
+	if (o->device == MIRROR_IO_LOG && d->lose_writes > 0 && !may_be_map(w, o)) {
 		d->lose_writes--;
 		note_lost(w, o);
 		return;
 	}
-	if (o->device == MIRROR_IO_LOG && d->misdirect_writes > 0 && !is_opening(w, o)) {
+	if (o->device == MIRROR_IO_LOG && d->misdirect_writes > 0 && !is_opening(w, o) &&
+	    !may_be_map(w, o)) {
 		d->misdirect_writes--;
 		note_lost(w, o);
 		at = sim_random(w, (d->bytes - o->length) / 4096 + 1) * 4096;

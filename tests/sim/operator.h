@@ -21,8 +21,9 @@ struct sim_pacemaker {
 	} history[SIM_NODES_MAX][SIM_NODES_MAX];
 	uint64_t sync_at_ns[SIM_NODES_MAX]; /* the others send theirs; 0: they have */
 	bool stopped[SIM_NODES_MAX];        /* that Pacemaker, for maintenance */
-	bool owed[SIM_NODES_MAX][SIM_NODES_MAX]; /* [teller][node]: to be told yet */
-	uint32_t asked_process[SIM_NODES_MAX];   /* which has asked for all of them */
+	/* [teller][node]: stopped then, it is to be told yet; 0: it is not */
+	uint64_t owed_ns[SIM_NODES_MAX][SIM_NODES_MAX];
+	uint32_t asked_process[SIM_NODES_MAX]; /* which has asked for all of them */
 	uint64_t promote_id, promote_since_ns, idle_since_ns;
 	uint32_t promote_node, promote_process;
 	bool hasty; /* it will not wait for a fencing that is due */

@@ -54,6 +54,7 @@ static void note_fenced(struct sim *w, uint32_t node)
 
 static void tell(struct sim *w, uint32_t node, uint32_t fenced, bool live, bool late)
 {
+	const uint64_t owed_ns = w->pacemaker.owed_ns[node][fenced];
 	struct cluster_event e = { .type = CLUSTER_EVENT_FENCED };
 
 	e.fenced.node = w->config.node[fenced].name;
@@ -61,8 +62,7 @@ static void tell(struct sim *w, uint32_t node, uint32_t fenced, bool live, bool 
 	e.fenced.live = live;
 	e.fenced.late = late;
 	/* A process that was stopped does not know when the notice came. */
-	e.fenced.since_ns = w->pacemaker.owed[node][fenced] ? w->node[node].frozen_ns :
-							      sim_clock(w, node);
+	e.fenced.since_ns = owed_ns != 0 ? owed_ns : sim_clock(w, node);
 	if (node != fenced && e.fenced.wall_ns != 0)
 		sim_cluster_step(w, node, &e);
 }
@@ -128,9 +128,9 @@ static void tell_history(struct sim *w, uint32_t node)
 		return;
 	p->asked_process[node] = w->node[node].process;
 	for (uint32_t n = 0; n < w->node_count; n++) {
-		if (starts || p->owed[node][n])
-			tell(w, node, n, p->owed[node][n] && !starts, false);
-		p->owed[node][n] = false;
+		if (starts || p->owed_ns[node][n] != 0)
+			tell(w, node, n, p->owed_ns[node][n] != 0 && !starts, false);
+		p->owed_ns[node][n] = 0;
 	}
 }
 
@@ -141,8 +141,8 @@ static void tell_fenced(struct sim *w, uint32_t node)
 			continue;
 		if (hears(w, n))
 			tell(w, n, node, true, false);
-		else
-			w->pacemaker.owed[n][node] = true;
+		else if (w->pacemaker.owed_ns[n][node] == 0)
+			w->pacemaker.owed_ns[n][node] = w->node[n].frozen_ns;
 	}
 }
 

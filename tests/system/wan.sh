@@ -2,10 +2,12 @@
 # wan.sh - five members on real Corosync; lyon's hosts stand behind a line of 100 ms each
 # way that loses packets. Sync mode: a copy stays current as long as the line holds, without
 # a refresh; the lag that the status shows is bounded. Near-sync: read from both sites, writes
-# that production has answered are never beyond the bound; line and modes change meanwhile. A client
-# judges every acknowledged record (nbd_records.c).
+# that production has answered are never beyond the bound; line and modes change meanwhile.
+# Async, over a line that is slower than the client: no write waits, the copy goes into bypass
+# when the writelog is full, and its refresh ends once the client rests. A client judges every
+# acknowledged record (nbd_records.c).
 #
-# SECONDS_EACH of each part (15; an hour is 3600), LINE_KEYS of the line.
+# SECONDS_EACH of each part (15; an hour is 3600), LINE_KEYS of the line, SLOW_KEYS in async.
 set -u
 # shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
@@ -13,6 +15,7 @@ export STACK=corosync TOKEN=5000
 
 SECONDS_EACH=${SECONDS_EACH:-15}
 LINE_KEYS=${LINE_KEYS:-delay=100 jitter=5 rate=100000 loss=1}
+SLOW_KEYS=${SLOW_KEYS:-delay=100 rate=20000}
 client=
 
 # ---- looks --------------------------------------------------------------------------
@@ -36,6 +39,15 @@ within_bound() {
 	fi
 	echo "answered $answered, lyon has $logged" >&2
 	return 1
+}
+# Writes are answered however far lyon is behind.
+answers_more() { [ "$(acknowledged)" -gt "$1" ]; }
+goes_on() {
+	! current && await 10 answers_more "$(acknowledged)"
+}
+was_outrun() { [ "$(count_events '"outrun"')" != 0 ]; }
+follows() {
+	[ "$(field n1 sites.lyon.lag_bytes) $(field n1 sites.lyon.refresh)" = "0 null" ]
 }
 # Over this line the members may need longer to agree than a command waits.
 mode_is_told() { node n1 hamirror mode data "$@" > "$LAB/said" 2>&1; }
@@ -96,7 +108,8 @@ trap wan_end EXIT
 trap 'exit 130' INT TERM HUP
 lab_new
 lab_start
-mirror_create data 16 128 "attach: none"
+mirror_create data 16 128 "attach: none
+refresh-retry: 5000"
 for n in n5 n4 n3 n2; do run $n start; done
 run n1 promote --wait 30
 await 60 current || fail "lyon did not become current: $(node n1 hamirror why data)"
@@ -118,10 +131,21 @@ most=$(watch within_bound) || exit 1
 writes=$(($(acknowledged) - before))
 change_mode sync
 change_mode near-sync --records $RECORDS
-client_end
-await 60 level || fail "lyon is not level: $(node n1 hamirror why data)"
 [ "$(count_events refresh)" = "$refreshes" ] || fail "lyon was refreshed"
 echo "ok: near-sync of $RECORDS writes: $writes writes, lyon lagged $most at most"
+
+change_mode async
+"$TESTBED" heal
+# shellcheck disable=SC2086
+"$TESTBED" line n1,n2,n5 n3,n4 $SLOW_KEYS || fail "no line"
+before=$(acknowledged)
+most=$(watch goes_on) || exit 1
+await 300 was_outrun || fail "the writelog is never full: $(node n1 hamirror status data)"
+writes=$(($(acknowledged) - before))
+client_end
+await 300 follows || fail "lyon is not refreshed: $(node n1 hamirror why data)"
+echo "ok: async over $SLOW_KEYS: $writes writes, lyon lagged $most at most, was outrun" \
+	"$(count_events '"outrun"') times, and is refreshed"
 
 run n1 demote
 for n in $NODES; do run $n stop; done
