@@ -49,7 +49,7 @@ static void reply(struct sim *w, uint32_t node, const struct cluster_action *a)
 	w->reply[a->command_id].exit_status = a->exit_status;
 	memcpy(w->reply[a->command_id].text, a->text, sizeof a->text);
 	sim_trace(w, "n%u reply %d: %s", node + 1, a->exit_status, a->text);
-	if (a->command_id == w->node[node].leave_id)
+	if (a->command_id != 0 && a->command_id == w->node[node].leave_id)
 		sim_at(w, sim_soon(w, w->plan.cpg_us), SIM_EXIT, node, SIM_EXIT_DONE,
 		       NULL);
 }
