@@ -274,6 +274,10 @@ static void copy_text(const struct cluster_core *c, const struct view *v, uint32
 		snprintf(text, size, "catching up from the writelog");
 	else if (!current && link == LINK_REFRESHING)
 		snprintf(text, size, "being refreshed");
+	else if (v->promise.mode == CONFIG_ASYNC && link == LINK_CONNECTED)
+		return; /* no copy is current */
+	else if (v->promise.mode == CONFIG_ASYNC)
+		snprintf(text, size, "its link is down");
 	else if (!current && link == LINK_CONNECTED)
 		snprintf(text, size, "connected, not current yet");
 	else if (!current)

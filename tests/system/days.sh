@@ -351,7 +351,7 @@ day_promote() {
 	# the other site hangs: a promotion that is called off does not happen later
 	run demote a
 	kill -STOP "$(daemon_pid b)"
-	refused "asking the other site: called off" promote a --wait 1
+	refused "not promoted in the time given" promote a --wait 1
 	[ "$(field a '' promoting)" = False ] || fail "a still promotes"
 	hamirror promote data@a > "$DIR/promote" 2>&1 &
 	promotion=$!

@@ -200,6 +200,7 @@ START_TEST(in_async_no_copy_is_current_or_enters)
 	const struct fact ready = {
 		.type = FACT_COPY_READY, .site = LYON, .incarnation = 77, .ready_count = 7
 	};
+	struct cluster_status status;
 
 	serves_under(sync_mode());
 	ask(async_mode());
@@ -213,6 +214,8 @@ START_TEST(in_async_no_copy_is_current_or_enters)
 	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 0);
 	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->ready_seen, 7);
 	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PREPARE));
+	cluster_status_get(t.core, t.now_ns, &status);
+	ck_assert_str_eq(status.sites[LYON].text, "its link is down");
 	solo_destroy(&t);
 }
 END_TEST
