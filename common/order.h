@@ -62,6 +62,8 @@ struct order {
 				      is always answered by a WAIT in the end. */
 	uint32_t bypass;           /* SERVE, WAIT, MARK: bit per site whose map takes over
 				      (M6) */
+	uint32_t missing;          /* SERVE, WAIT: bit per required copy that is not
+				      current: no write or flush is answered (M8) */
 	struct promise promise;    /* SERVE, WAIT: what an answer satisfies (M1) */
 	uint32_t wait_ms;          /* DEMOTE: fail frozen I/O after */
 	bool inconsistent;         /* REFRESH: --allow-inconsistent */

@@ -27,6 +27,7 @@ unit_tests = \
 	tests/unit/test_engine_hangs \
 	tests/unit/test_engine_refresh \
 	tests/unit/test_engine_alone \
+	tests/unit/test_engine_block \
 	tests/unit/test_engine_modes \
 	tests/unit/test_engine_roles \
 	tests/unit/test_engine_sites \
@@ -195,6 +196,7 @@ tests_unit_test_engine_drain_SOURCES = tests/unit/test_engine_drain.c $(engine_p
 tests_unit_test_engine_hangs_SOURCES = tests/unit/test_engine_hangs.c $(engine_pair)
 tests_unit_test_engine_refresh_SOURCES = tests/unit/test_engine_refresh.c $(engine_pair)
 tests_unit_test_engine_alone_SOURCES = tests/unit/test_engine_alone.c $(engine_pair)
+tests_unit_test_engine_block_SOURCES = tests/unit/test_engine_block.c $(engine_pair)
 tests_unit_test_engine_roles_SOURCES = tests/unit/test_engine_roles.c $(engine_pair)
 tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_pair)
 tests_unit_test_engine_modes_SOURCES = tests/unit/test_engine_modes.c $(engine_pair)

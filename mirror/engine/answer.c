@@ -1,7 +1,9 @@
 /* engine/answer.c - when a stamped request may be answered, and the answer.
  *
  * Pending requests are answered in the order of their stamps, since every mark is cumulative
- * (acknowledged.h), and only under the lease (D7).
+ * (acknowledged.h), and only under the lease (D7). While a required copy is missing only reads
+ * are (M8). Records are logged, go home and are freed as ever then: to keep these back too
+ * would fill the log, which the refresh of that copy needs.
  *
  * Source: docs/sources.md (paper 000, Fig. 5); docs/rules.md (G1, D7); docs/write-path.md
  * (production, step 5).
@@ -104,11 +106,75 @@ void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait)
 	see_answered(m, &before);
 }
 
+void mirror_requests_missing(struct mirror_engine *m, uint32_t sites)
+{
+	if (m->open.requests.missing == sites)
+		return;
+	m->open.requests.missing = sites;
+	mirror_engine_changed(m);
+}
+
+bool mirror_requests_answers_changes(const struct mirror_engine *m)
+{
+	return m->open.requests.missing == 0;
+}
+
+static bool overlaps(const struct mirror_request *a, const struct mirror_request *b)
+{
+	return a->type != MIRROR_REQUEST_FLUSH && a->disk == b->disk &&
+	       a->offset_bytes < b->offset_bytes + b->length_bytes &&
+	       b->offset_bytes < a->offset_bytes + a->length_bytes;
+}
+
+bool mirror_requests_holds(const struct mirror_engine *m,
+			   const struct mirror_request *read)
+{
+	const struct mirror_request *heads[] = {
+		m->open.requests.writes_pending.head,
+		m->open.requests.flushes_pending.head,
+	};
+
+	if (mirror_requests_answers_changes(m))
+		return false;
+	for (uint32_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+		for (const struct mirror_request *q = heads[i]; q != NULL; q = q->next)
+			if (overlaps(q, read))
+				return true;
+	return false;
+}
+
+/* Those that waited for a lease; a flush among them waits on where a copy is missing. */
+static void answer_held(struct mirror_engine *m)
+{
+	struct mirror_request_list again = { 0 };
+	struct mirror_request *q;
+
+	while ((q = fifo_pop(&m->open.requests.answers_held)) != NULL)
+		if (q->type == MIRROR_REQUEST_READ || mirror_requests_answers_changes(m))
+			mirror_request_answer(m, q, 0);
+		else
+			fifo_push(&again, q);
+	m->open.requests.answers_held = again;
+}
+
+static void answer_changes(struct mirror_engine *m)
+{
+	struct mirror_request *q;
+
+	while ((q = m->open.requests.writes_pending.head) != NULL &&
+	       q->sequence <= mirror_ack_acknowledged(&m->open.requests.ack))
+		acknowledge(m, fifo_pop(&m->open.requests.writes_pending));
+	while ((q = m->open.requests.flushes_pending.head) != NULL &&
+	       q->stable_sequence <= mirror_ack_flushed(&m->open.requests.ack)) {
+		close_group(m, q->stable_sequence);
+		acknowledge(m, fifo_pop(&m->open.requests.flushes_pending));
+	}
+}
+
 void mirror_answer_pump(struct mirror_engine *m)
 {
 	struct mirror_ack *ack = &m->open.requests.ack;
 	const struct mirror_ack before = *ack;
-	struct mirror_request *q;
 
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
 		return;
@@ -120,14 +186,7 @@ void mirror_answer_pump(struct mirror_engine *m)
 	if (!lease_holds(m))
 		return;
 	close_acknowledged(m);
-	while ((q = m->open.requests.writes_pending.head) != NULL &&
-	       q->sequence <= mirror_ack_acknowledged(&m->open.requests.ack))
-		acknowledge(m, fifo_pop(&m->open.requests.writes_pending));
-	while ((q = m->open.requests.flushes_pending.head) != NULL &&
-	       q->stable_sequence <= mirror_ack_flushed(&m->open.requests.ack)) {
-		close_group(m, q->stable_sequence);
-		acknowledge(m, fifo_pop(&m->open.requests.flushes_pending));
-	}
-	while ((q = fifo_pop(&m->open.requests.answers_held)) != NULL)
-		mirror_request_answer(m, q, 0);
+	if (mirror_requests_answers_changes(m))
+		answer_changes(m);
+	answer_held(m);
 }

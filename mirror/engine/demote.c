@@ -214,8 +214,12 @@ static void serve_on(struct mirror_engine *m)
 	f->error = -ETIMEDOUT;
 	mirror_watch_text(m, f->text, sizeof f->text);
 	if (f->text[0] == 0)
-		snprintf(f->text, sizeof f->text,
-			 "the copy that is to follow has not confirmed all in time");
+		snprintf(f->text, sizeof f->text, "%s",
+			 mirror_requests_answers_changes(m) ?
+				 "the copy that is to follow has not confirmed all in "
+				 "time" :
+				 "writes stand still until each required copy is current "
+				 "(on-copy-loss: block)");
 }
 
 void mirror_demote_pump(struct mirror_engine *m)

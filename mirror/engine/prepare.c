@@ -338,6 +338,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 		memset(&p->missed, 0, sizeof p->missed);
 	}
 	mirror_bypass_order(m, o->bypass);
+	mirror_requests_missing(m, o->missing);
 	begin_answers(m, &o->promise);
 	make_true(m);
 	m->open.serve.ticket = mirror_superblock_want(m);
@@ -362,6 +363,7 @@ void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 {
 	mirror_requests_promise(m, &o->promise, o->id);
 	mirror_bypass_order(m, o->bypass);
+	mirror_requests_missing(m, o->missing);
 	for (uint32_t s = 0; s < m->config->site_count; s++) {
 		struct engine_peer *p = &m->open.peer[s];
 		const bool in = (o->sites >> s & 1) != 0;

@@ -140,6 +140,8 @@ bool mirror_read_start(struct mirror_engine *m, struct mirror_request *q)
 					q->length_bytes) >
 	    mirror_ack_acknowledged(&m->open.requests.ack))
 		return false;
+	if (mirror_requests_holds(m, q))
+		return false;
 	if (!begin(m, q, q->disk, q->offset_bytes, q->length_bytes, q->data, &rd))
 		return false;
 	if (covered_by_newest(rd))

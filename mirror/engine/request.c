@@ -18,6 +18,7 @@ static bool has_room(const struct mirror_engine *m)
 {
 	return m->open.marks.last - m->open.marks.home_flushed <
 		       RECORDS_MAX - ROOM_MARGIN &&
+	       m->open.requests.pending_count < RECORDS_MAX - ROOM_MARGIN &&
 	       !mirror_pace_waits(m);
 }
 
@@ -131,6 +132,7 @@ static void begin_flush(struct mirror_engine *m, struct mirror_request *q)
 {
 	q->stable_sequence = mirror_log_flush_target(m, m->open.marks.last + 1);
 	if (m->open.requests.ack.promise.mode == CONFIG_SYNC &&
+	    mirror_requests_answers_changes(m) &&
 	    mirror_ack_flushed(&m->open.requests.ack) >= q->stable_sequence) {
 		mirror_request_answer(m, q, 0);
 		return;
@@ -166,14 +168,18 @@ enum mirror_yield_kind mirror_request_kind(const struct mirror_request *q)
 							   MIRROR_YIELD_WRITE;
 }
 
+/* A refresh gives way to clients (engine/yield.h), but not to those that a missing copy holds
+ * up: it may be the refresh of that copy that they wait for. */
 void mirror_requests_oldest(const struct mirror_engine *m,
 			    uint64_t oldest_ns[MIRROR_YIELD_KIND_COUNT])
 {
+	const bool held = !mirror_requests_answers_changes(m);
+
 	const struct mirror_request *heads[] = {
 		m->open.requests.waiting.head,
-		m->open.requests.writes_pending.head,
-		m->open.requests.flushes_pending.head,
-		m->open.requests.reads_waiting.head,
+		held ? NULL : m->open.requests.writes_pending.head,
+		held ? NULL : m->open.requests.flushes_pending.head,
+		held ? NULL : m->open.requests.reads_waiting.head,
 	};
 
 	for (uint32_t i = 0; i < MIRROR_YIELD_KIND_COUNT; i++)

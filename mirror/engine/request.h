@@ -21,6 +21,7 @@ struct engine_requests {
 	uint64_t closed;    /* groups are closed up to here */
 	uint64_t read_floor; /* D5: at home before it was acknowledged: reads wait */
 	uint64_t lease_until_ns;
+	uint32_t missing;     /* M8: bit per required copy that is not current */
 	uint64_t answered_ns; /* a write or flush was, last; 0: none */
 	struct mirror_request_list writes_pending, flushes_pending; /* stamped */
 	struct mirror_request_list reads_waiting, waiting;          /* not yet begun */

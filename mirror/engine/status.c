@@ -120,6 +120,7 @@ static void fill_site(const struct mirror_engine *m, uint32_t site,
 		      struct mirror_status_site *s)
 {
 	const struct engine_peer *p = &m->open.peer[site];
+	const uint64_t again_ns = mirror_trust_again_ns(m, site);
 
 	s->link = p->state;
 	snprintf(s->link_text, sizeof s->link_text, "%s", p->text);
@@ -132,13 +133,12 @@ static void fill_site(const struct mirror_engine *m, uint32_t site,
 	s->refresh_refused = p->refresh.phase == REFRESH_REFUSED;
 	s->since_ns = p->since_wall_ns;
 	s->lost_count = p->trust.lost_count;
-	s->back_off_ms = m->now_ns < p->trust.again_ns ?
-				 (p->trust.again_ns - m->now_ns) / NS_PER_MS + 1 :
-				 0;
 	s->bypass = p->outrun.bypass;
 	s->paced = p->outrun.paced;
 	s->outrun_count = p->outrun.count;
 	s->retry_ms = mirror_outrun_left_ms(m, site);
+	s->back_off_ms = m->now_ns < again_ns ? (again_ns - m->now_ns) / NS_PER_MS + 1 :
+						0;
 	if (m->state >= ENGINE_STARTING && m->state <= ENGINE_DEMOTING)
 		fill_lag(m, site, s);
 }
@@ -155,6 +155,14 @@ static void fill_frozen(const struct mirror_engine *m, struct mirror_status *s)
 			 "no lease: a majority of the voters has not answered");
 		return;
 	}
+	for (uint32_t i = 0; i < m->config->site_count; i++)
+		if ((m->open.requests.missing >> i & 1) != 0) {
+			s->frozen = true;
+			snprintf(s->frozen_text, sizeof s->frozen_text,
+				 "copy %s is not current, and on-copy-loss is block",
+				 mirror_engine_site_name(m, i));
+			return;
+		}
 	for (uint32_t i = 0; i < m->config->site_count; i++)
 		if (i != m->open.site && mirror_ack_waits_for(&m->open.requests.ack, i) &&
 		    m->open.peer[i].state != LINK_CONNECTED &&

@@ -51,6 +51,7 @@ static void fill_steps(const struct mirror_engine *m, struct mirror_view *v)
 	v->prepare = &o->prepare.order;
 	v->ack = &o->requests.ack;
 	v->clients_wait = mirror_pace_waits(m);
+	v->missing = o->requests.missing;
 	v->view_ballot = o->serve.view_ballot;
 }
 

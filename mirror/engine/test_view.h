@@ -74,7 +74,8 @@ struct mirror_view {
 	uint64_t behind; /* records that production is ahead */
 	uint32_t stream_link, greeting_link, roll_link, probe_link; /* or NONE */
 	const struct order *prepare;  /* the last ORDER_PREPARE */
-	const struct mirror_ack *ack; /* how far it may answer */
+	const struct mirror_ack *ack; /* how far it may answer ... */
+	uint32_t missing;             /* ... unless these are missing (M8) */
 	bool clients_wait;            /* for a refresh */
 	uint64_t view_ballot;
 

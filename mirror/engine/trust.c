@@ -14,7 +14,7 @@
  * a copy that was lost more than once in a short time, twice as long each time; nor is
  * its refresh begun, for which clients may have to wait. It makes good for one loss in
  * GOOD_TIMES copy-timeout of being waited for. An operator's `refresh` forgives all of
- * them.
+ * them. While the copy is missing (M8) clients wait in any case, so it is let in at once.
  */
 #include <stdio.h>
 
@@ -134,13 +134,20 @@ void mirror_trust_forgive(struct mirror_engine *m, uint32_t site)
 	m->open.peer[site].trust.again_ns = 0;
 }
 
+uint64_t mirror_trust_again_ns(const struct mirror_engine *m, uint32_t site)
+{
+	return (m->open.requests.missing >> site & 1) != 0 ?
+		       0 :
+		       m->open.peer[site].trust.again_ns;
+}
+
 bool mirror_trust_allows(struct mirror_engine *m, uint32_t site)
 {
-	const struct engine_trust *t = &m->open.peer[site].trust;
+	const uint64_t again_ns = mirror_trust_again_ns(m, site);
 
-	if (m->now_ns >= t->again_ns)
+	if (m->now_ns >= again_ns)
 		return true;
-	mirror_engine_wake(m, t->again_ns);
+	mirror_engine_wake(m, again_ns);
 	return false;
 }
 

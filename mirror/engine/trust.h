@@ -28,6 +28,9 @@ void mirror_trust_confirmed(struct mirror_engine *m, uint32_t site, bool refresh
 /* Does the copy take the records that it is sent? Then the log is kept for it, and it may
  * be waited for. */
 bool mirror_trust_flows(const struct mirror_engine *m, uint32_t site);
+/* Clients do not wait for the copy before; 0: they may. They stand still for one that is
+ * missing (M8), so nothing is gained by keeping it out. */
+uint64_t mirror_trust_again_ns(const struct mirror_engine *m, uint32_t site);
 /* May clients begin to wait for the copy, or for its refresh? */
 bool mirror_trust_allows(struct mirror_engine *m, uint32_t site);
 bool mirror_trust_may_enter(struct mirror_engine *m, uint32_t site);

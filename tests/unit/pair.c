@@ -160,6 +160,7 @@ static bool happen_site(struct pair *p, uint32_t site)
 				   .id = 9,
 				   .sites = s->waited,
 				   .promise = p->promise,
+				   .missing = p->missing,
 				   .ready_seen = s->ready_seen };
 
 		s->wait_due = false;
@@ -358,6 +359,7 @@ bool pair_promote(struct pair *p, uint32_t site, uint32_t sources, bool force)
 			    .ballot = p->ballot << 8,
 			    .history = p->history,
 			    .promise = p->promise,
+			    .missing = p->missing,
 			    .sites = p->promise.mode == CONFIG_ASYNC ?
 					     0 :
 					     s->last[FACT_PREPARED].reached_sites };

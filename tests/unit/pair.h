@@ -65,6 +65,7 @@ struct pair {
 	uint64_t ballot;
 	bool cut[PAIR_SITES_MAX]; /* no connection to or from it */
 	struct promise promise;   /* that orders carry; see pair_promise() */
+	uint32_t missing;         /* likewise: bit per required copy (M8) */
 	bool alone; /* a copy that is gone is waited for, as without members */
 	bool verbose;
 	/* connections: see pair_io.c */

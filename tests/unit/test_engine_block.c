@@ -1,0 +1,151 @@
+/* test_engine_block.c - an engine that is told of a missing copy (M8): it answers no write and
+ * no flush, all else goes on. pair_client.c looks at each answer. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "tests/unit/pair_play.h"
+
+static void tell_missing(struct pair *p, uint32_t sites)
+{
+	p->missing = sites;
+	p->site[0].wait_due = true;
+	pair_run(p, 50);
+}
+
+static bool is_waited(struct pair *p, uint32_t site)
+{
+	return mirror_ack_waits_for(&p->site[0].engine->open.requests.ack, site);
+}
+
+/* Site 1 is lost, and required. */
+static struct pair *pair_missing(uint64_t seed, uint64_t log_bytes)
+{
+	struct pair *p = pair_level(seed, 2, log_bytes);
+
+	p->span_bytes = PAIR_DISK_BYTES;
+	pair_load(p, 0, 500);
+	p->client_on = false;
+	pair_crash(p, 1, seed % 2 == 0);
+	ck_assert(pair_wait_fact(p, 0, FACT_COPY_LOST, 1, 2000000));
+	tell_missing(p, 2);
+	ck_assert(!is_waited(p, 1));
+	return p;
+}
+
+static uint64_t held_count(const struct pair *p)
+{
+	return p->site[0].engine->open.requests.pending_count;
+}
+
+/* What is answered, with the client asking for more all the time: reads alone. */
+static void expect_reads_alone(struct pair *p)
+{
+	const uint64_t acknowledged = p->acknowledged, flushed = p->flushed;
+	uint64_t reads;
+
+	pair_load(p, 0, 4000);
+	reads = p->read_count;
+	pair_load(p, 0, 4000);
+	ck_assert_uint_eq(p->acknowledged, acknowledged);
+	ck_assert_uint_eq(p->flushed, flushed);
+	ck_assert_uint_gt(held_count(p), 0);
+	ck_assert_uint_ge(p->read_count, reads);
+}
+
+START_TEST(reads_alone_are_answered_and_all_goes_home)
+{
+	struct pair *p = pair_missing((uint64_t)_i + 9700, 8u << 20);
+	const uint64_t reads = p->read_count;
+	uint64_t before;
+
+	expect_reads_alone(p);
+	ck_assert_uint_gt(p->read_count, reads);
+	p->client_on = false;
+	ck_assert(pair_run_until(p, 200000, pair_is_home, 0));
+	ck_assert_uint_gt(held_count(p), 0);
+	before = p->acknowledged;
+	pair_start(p, 1);
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
+	ck_assert_uint_eq(p->acknowledged, before);
+	tell_missing(p, 0);
+	ck_assert_uint_eq(held_count(p), 0);
+	ck_assert_uint_gt(p->acknowledged, before);
+	pair_load(p, 0, 1000);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
+/* G7: its log was made anew. The refresh that brings it back does not wait for answers. */
+START_TEST(a_refresh_goes_on_beside_held_writes)
+{
+	struct pair *p = pair_missing((uint64_t)_i + 9800, 2u << 20);
+
+	expect_reads_alone(p);
+	pair_blank(p, 1);
+	pair_start(p, 1);
+	ck_assert(pair_run_until(p, 1600000, pair_is_level, 0));
+	ck_assert(is_waited(p, 1));
+	ck_assert_uint_gt(held_count(p), 0);
+	tell_missing(p, 0);
+	pair_load(p, 0, 1000);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
+/* The copy is lost and comes back again and again: it is not kept out, since writes stand still
+ * in any case. */
+START_TEST(a_missing_copy_is_not_kept_out)
+{
+	struct pair *p = pair_missing((uint64_t)_i + 9900, 8u << 20);
+	struct mirror_engine *m = p->site[0].engine;
+
+	m->open.peer[1].trust.lost_count = 5;
+	m->open.peer[1].trust.again_ns = m->now_ns + 1000000 * NS_PER_MS;
+	ck_assert_uint_eq(mirror_trust_again_ns(m, 1), 0);
+	tell_missing(p, 0);
+	ck_assert_uint_ne(mirror_trust_again_ns(m, 1), 0);
+	tell_missing(p, 2);
+	pair_start(p, 1);
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
+	tell_missing(p, 0);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
+/* G7: held writes fail after the time of the demote, which is not clean. */
+START_TEST(a_demote_ends)
+{
+	struct pair *p = pair_missing((uint64_t)_i + 9950, 8u << 20);
+	const uint64_t errors = p->error_count;
+
+	expect_reads_alone(p);
+	p->client_on = false;
+	ck_assert(pair_demote(p, 0, 200));
+	ck_assert(!p->site[0].last[FACT_DEMOTED].clean);
+	ck_assert_uint_gt(p->error_count, errors);
+	ck_assert_uint_eq(held_count(p), 0);
+	pair_destroy(p);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("block");
+	Suite *s = suite_create("mirror");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, reads_alone_are_answered_and_all_goes_home, 0, 4);
+	tcase_add_loop_test(tc, a_refresh_goes_on_beside_held_writes, 0, 4);
+	tcase_add_loop_test(tc, a_missing_copy_is_not_kept_out, 0, 1);
+	tcase_add_loop_test(tc, a_demote_ends, 0, 2);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
