@@ -81,6 +81,9 @@ void config_agree(struct config *config)
 	add(&a, "cluster: %s\n", config->cluster ? "corosync" : "none");
 	promise_text(&promise, text);
 	add(&a, "mode: %s\n", text);
+	if (config->cluster)
+		add(&a, "on-copy-loss: %s\n",
+		    config_copy_loss_words[config->on_copy_loss]);
 	if (config->lease_ms == 0)
 		add(&a, "lease: default\n");
 	else

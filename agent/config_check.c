@@ -277,6 +277,27 @@ static void check_mode(struct checker *c)
 				 "names no bound; expected records, ms, or both");
 }
 
+/* Without a cluster writes wait for a copy that is lost, until an operator puts it out. */
+static void check_copy_loss(struct checker *c)
+{
+	struct config *config = c->config;
+	const bool given = c->places->on_copy_loss.line != 0;
+
+	if (!config->cluster && given && config->on_copy_loss != CONFIG_COPY_LOSS_BLOCK)
+		config_error_add(c->errors, c->path, &c->places->on_copy_loss,
+				 "on-copy-loss",
+				 "is always block with cluster: none; expected block, or "
+				 "none");
+	if (!config->cluster)
+		config->on_copy_loss = CONFIG_COPY_LOSS_BLOCK;
+	if (config->mode == CONFIG_ASYNC && given &&
+	    config->on_copy_loss == CONFIG_COPY_LOSS_BLOCK)
+		config_error_add(
+			c->errors, c->path, &c->places->on_copy_loss, "on-copy-loss",
+			"block does not go with mode async, where writes wait for "
+			"no copy; expected continue");
+}
+
 void config_check(const char *path, struct config *config, struct config_places *places,
 		  struct config_errors *errors)
 {
@@ -285,6 +306,7 @@ void config_check(const char *path, struct config *config, struct config_places 
 	};
 
 	check_mode(&c);
+	check_copy_loss(&c);
 	if (config->order == CONFIG_ORDER_FLUSH)
 		config_error_add(errors, path, &places->order, "order",
 				 "order flush is not available in this version; expected "

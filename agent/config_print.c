@@ -111,10 +111,13 @@ void config_print_yaml(const struct config *c, FILE *out)
 	print_sites(c, out);
 	print_backup_order(c, out);
 	print_addresses(c, out);
-	fprintf(out, "order: %s\nattach: %s\nunprotected: %s\non-no-quorum: %s\n",
+	fprintf(out,
+		"order: %s\nattach: %s\nunprotected: %s\non-no-quorum: %s\n"
+		"on-copy-loss: %s\n",
 		config_order_words[c->order], config_attach_words[c->attach],
 		config_unprotected_words[c->unprotected],
-		config_no_quorum_words[c->on_no_quorum]);
+		config_no_quorum_words[c->on_no_quorum],
+		config_copy_loss_words[c->on_copy_loss]);
 	fprintf(out,
 		"copy-timeout: %u\nfrozen-timeout: %u\ndemote-drain: %u\n"
 		"device-timeout: %u\nbypass-at: %u\nrefresh-retry: %u\n",
@@ -190,8 +193,8 @@ json_t *config_json(const struct config *c)
 	for (uint32_t s = 0; s < c->site_count; s++)
 		json_array_append_new(sites, site_json(c, s));
 	return json_pack(
-		"{s:s, s:s, s:{s:o, s:o}, s:s, s:i, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:i, s:i, "
-		"s:i, s:i, s:i, s:i, s:o, "
+		"{s:s, s:s, s:{s:o, s:o}, s:s, s:i, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:s, "
+		"s:i, s:i, s:i, s:i, s:i, s:i, s:o, "
 		"s:{s:i, s:i}, s:I, s:o, s:s}",
 		"mirror", c->mirror, "mode", config_mode_words[c->mode], "near_sync",
 		"records", bound_json(c->near_sync_records), "ms",
@@ -200,7 +203,8 @@ json_t *config_json(const struct config *c)
 		backup_order_json(c), "order", config_order_words[c->order], "attach",
 		config_attach_words[c->attach], "unprotected",
 		config_unprotected_words[c->unprotected], "on_no_quorum",
-		config_no_quorum_words[c->on_no_quorum], "device_timeout_ms",
+		config_no_quorum_words[c->on_no_quorum], "on_copy_loss",
+		config_copy_loss_words[c->on_copy_loss], "device_timeout_ms",
 		c->device_timeout_ms, "copy_timeout_ms", c->copy_timeout_ms,
 		"frozen_timeout_ms", c->frozen_timeout_ms, "demote_drain_ms",
 		c->demote_drain_ms, "bypass_at_percent", c->bypass_at_percent,

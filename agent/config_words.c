@@ -28,3 +28,8 @@ const char *const config_no_quorum_words[] = {
 	[CONFIG_NO_QUORUM_FAIL] = "fail",
 	NULL,
 };
+const char *const config_copy_loss_words[] = {
+	[CONFIG_COPY_LOSS_CONTINUE] = "continue",
+	[CONFIG_COPY_LOSS_BLOCK] = "block",
+	NULL,
+};

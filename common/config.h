@@ -31,6 +31,7 @@ enum config_attach {
  * memory is short. */
 enum config_unprotected { CONFIG_UNPROTECTED_REFUSED, CONFIG_UNPROTECTED_ALLOWED };
 enum config_no_quorum { CONFIG_NO_QUORUM_FREEZE, CONFIG_NO_QUORUM_FAIL };
+enum config_copy_loss { CONFIG_COPY_LOSS_CONTINUE, CONFIG_COPY_LOSS_BLOCK };
 
 /* The bound of near-sync. Records that a current copy lacks are not home, and the engine's
  * table of those is not much larger. */
@@ -75,6 +76,7 @@ struct config {
 	enum config_attach attach;
 	enum config_unprotected unprotected;
 	enum config_no_quorum on_no_quorum;
+	enum config_copy_loss on_copy_loss; /* M8; without a cluster it is BLOCK */
 	uint16_t port;                      /* 7790 */
 	uint32_t copy_timeout_ms;           /* 10000: nothing confirmed for so long: lost */
 	uint32_t frozen_timeout_ms;         /* 30000: stop or demote fails frozen I/O after */

@@ -141,7 +141,7 @@ static const char tunables[] = "port: 4000\n"
 			       "order: log\n"
 			       "attach: none\n"
 			       "unprotected: allowed\n"
-			       "on-no-quorum: fail\n"
+			       "on-no-quorum: fail\non-copy-loss: block\n"
 			       "copy-timeout: 2000\n"
 			       "frozen-timeout: 0\n"
 			       "demote-drain: 60000\n"
@@ -284,8 +284,8 @@ static const struct {
 	{ "mode: sync\n", "mode: sync\nmdoe: x\n",
 	  ":4:1: mdoe: is not a key here; expected one of mirror, mode, near-sync, "
 	  "cluster, port, sites, witnesses, backup-order, addresses, order, attach, unprotected, "
-	  "on-no-quorum, copy-timeout, frozen-timeout, demote-drain, device-timeout, "
-	  "bypass-at, refresh-retry, lease, tasks, memory, spin" },
+	  "on-no-quorum, on-copy-loss, copy-timeout, frozen-timeout, demote-drain, "
+	  "device-timeout, bypass-at, refresh-retry, lease, tasks, memory, spin" },
 	{ "mode: sync\n", "mode: sync\nport: 1\n",
 	  ":5:1: port: is given twice, first in line 4; expected it once" },
 	{ "mode: sync\n", "", ":2:1: mode: is missing; expected sync, near-sync or async" },

@@ -1,5 +1,7 @@
-/* test_config_mode.c - the mode of a configuration, and its bound. (test_config.c: the rest.) */
+/* test_config_mode.c - the mode of a configuration, its bound, and on-copy-loss.
+ * (test_config.c: the rest.) */
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +72,61 @@ START_TEST(near_sync_has_a_bound)
 }
 END_TEST
 
+static void refused(const char *mode, const char *why)
+{
+	char text[1024];
+
+	snprintf(text, sizeof text, "%s%s\n", rest, mode);
+	ck_assert_int_eq(load_text(text), -EINVAL);
+	for (uint32_t i = 0; i < errors.count; i++)
+		if (strstr(errors.entry[i].text, why) != NULL)
+			return;
+	ck_abort_msg("%s: %s", mode, errors.entry[0].text);
+}
+
+/* All nodes must agree on it. */
+START_TEST(writes_continue_or_block)
+{
+	char *shown = NULL;
+	uint64_t hash;
+	size_t length;
+	FILE *out;
+
+	loads("mode: sync");
+	ck_assert_int_eq(config.on_copy_loss, CONFIG_COPY_LOSS_CONTINUE);
+	hash = config.hash;
+	loads("mode: sync\non-copy-loss: continue");
+	ck_assert_uint_eq(config.hash, hash);
+	loads("mode: near-sync\non-copy-loss: block");
+	ck_assert_int_eq(config.on_copy_loss, CONFIG_COPY_LOSS_BLOCK);
+	ck_assert_ptr_nonnull(strstr(config.agreed, "on-copy-loss: block\n"));
+	loads("mode: sync\non-copy-loss: block");
+	ck_assert_uint_ne(config.hash, hash);
+	hash = config.hash;
+	out = open_memstream(&shown, &length);
+	config_print_yaml(&config, out);
+	fclose(out);
+	ck_assert_int_eq(load_text(shown), 0);
+	ck_assert_uint_eq(config.hash, hash);
+	ck_assert_int_eq(config.on_copy_loss, CONFIG_COPY_LOSS_BLOCK);
+	free(shown);
+	refused("mode: sync\non-copy-loss: freeze", "expected continue or block");
+	refused("mode: async\non-copy-loss: block",
+		"on-copy-loss: block does not go with mode async");
+}
+END_TEST
+
+START_TEST(without_a_cluster_writes_block)
+{
+	loads("mode: sync\ncluster: none");
+	ck_assert_int_eq(config.on_copy_loss, CONFIG_COPY_LOSS_BLOCK);
+	loads("mode: sync\ncluster: none\non-copy-loss: block");
+	ck_assert_ptr_null(strstr(config.agreed, "on-copy-loss"));
+	refused("mode: sync\ncluster: none\non-copy-loss: continue",
+		"on-copy-loss: is always block with cluster: none");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("mode");
@@ -78,6 +135,8 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tc, near_sync_has_a_bound, 0, 4);
+	tcase_add_test(tc, writes_continue_or_block);
+	tcase_add_test(tc, without_a_cluster_writes_block);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
