@@ -202,6 +202,7 @@ struct cluster_status_site {
 	int32_t host;               /* index in config->node, -1: unhosted */
 	bool current;               /* in the view's current set */
 	bool bypass;                /* by command (M6) */
+	bool required;              /* nothing is answered while it is not current (M8) */
 	bool may_promote;           /* without a force, once nothing serves */
 	enum data_state data;       /* as its host says */
 	enum link_state link;       /* as production says */
@@ -223,6 +224,8 @@ struct cluster_status {
 	uint64_t lease_left_ms;
 	int32_t promotion_score;    /* of this node; INT32_MIN: remove it */
 	char text[512];             /* why nothing serves, or why it waits, or "" */
+	char missing_text[512];     /* M8: which copies writes stand still for, or "" */
+	uint64_t missing_wall_ns;   /* ... and since when; 0: not known */
 	uint32_t node_count, site_count;
 	struct cluster_status_node nodes[CONFIG_NODE_COUNT_MAX];
 	struct cluster_status_site sites[CONFIG_SITE_COUNT_MAX];

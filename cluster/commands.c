@@ -233,6 +233,12 @@ void cluster_command_mode(struct cluster_core *c, const struct cluster_command *
 						     cluster_node_name(c, serving));
 		return;
 	}
+	if (command->promise.mode == CONFIG_ASYNC &&
+	    c->config->on_copy_loss == CONFIG_COPY_LOSS_BLOCK) {
+		cluster_reply(c, command->id, 1,
+			      "mode async does not go with on-copy-loss: block (M8)");
+		return;
+	}
 	cluster_command_reply_all(c, CLUSTER_COMMAND_MODE, 1,
 				  "another mode was asked for since");
 	w = cluster_command_add(c, command, 0);

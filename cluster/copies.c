@@ -11,7 +11,9 @@
  * may still take effect, and for a copy that is to enter (D3). Answers satisfy the promise
  * in effect, that of every such proposal, and the wanted one (M3): when all copies satisfy
  * a stricter one for what was answered before, the I/O side says so, and it is proposed.
- * For a copy in bypass the map takes over once the view in effect says so (M6).
+ * For a copy in bypass the map takes over once the view in effect says so (M6). While a
+ * required copy is not current, by the view in effect or by such a proposal, nothing is
+ * answered (M8).
  */
 #include <stdio.h>
 
@@ -27,10 +29,10 @@ void cluster_copies_reset(struct cluster_core *c)
 		r->link[s].incarnation = 0;
 		memset(&r->copy[s], 0, sizeof r->copy[s]);
 	}
-	r->undecided_sites = 0;
+	r->undecided_sites = r->undecided_missing = 0;
 	r->undecided = false;
 	r->wait_due = false;
-	r->bypass = 0;
+	r->bypass = r->missing = 0;
 	r->promise_id = 0;
 	r->promise_kept = false;
 	r->mode_asked = false;
@@ -41,6 +43,7 @@ void cluster_copies_proposed(struct cluster_core *c, const struct view *v)
 	struct role *r = &c->role;
 
 	r->undecided_sites |= cluster_view_current_sites(v);
+	r->undecided_missing |= cluster_view_missing(v);
 	r->undecided_promise = r->undecided ? promise_strictest(&r->undecided_promise,
 								&v->promise) :
 					      v->promise;
@@ -53,6 +56,7 @@ bool cluster_copies_unsettled(const struct cluster_core *c, const struct view *v
 	const struct role *r = &c->role;
 
 	return (r->undecided_sites & ~cluster_view_current_sites(v)) != 0 ||
+	       (r->undecided_missing & ~cluster_view_missing(v)) != 0 ||
 	       (r->undecided && !promise_covers(&v->promise, &r->undecided_promise));
 }
 
@@ -126,7 +130,7 @@ static void wait_pump(struct cluster_core *c, const struct view *v)
 {
 	struct role *r = &c->role;
 	const struct promise promise = to_satisfy(c);
-	uint32_t sites, bypass;
+	uint32_t sites, bypass, missing;
 	struct order *o;
 
 	/* In async none is to enter. */
@@ -135,11 +139,13 @@ static void wait_pump(struct cluster_core *c, const struct view *v)
 	sites = cluster_copies_waited(c);
 	/* M6: the view in effect says so, and the link has ended (mirroring.c). */
 	bypass = v->bypass & ~sites;
+	missing = cluster_view_missing(v) | r->undecided_missing;
 	if (sites == r->waited && promise_equal(&promise, &r->promised) &&
-	    bypass == r->bypass && !r->wait_due)
+	    bypass == r->bypass && missing == r->missing && !r->wait_due)
 		return;
 	r->waited = sites;
 	r->bypass = bypass;
+	r->missing = missing;
 	r->wait_due = false;
 	o = cluster_order(c, ORDER_WAIT);
 	if (!promise_equal(&promise, &r->promised)) {
@@ -150,6 +156,7 @@ static void wait_pump(struct cluster_core *c, const struct view *v)
 	o->promise = promise;
 	o->sites = sites;
 	o->bypass = bypass;
+	o->missing = missing;
 	o->ballot = v->ballot;
 	o->ready_seen = r->ready_count;
 }

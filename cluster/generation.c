@@ -5,10 +5,12 @@
  *                    after the roll-forward, and why
  *   production     this node, this opening of the devices
  *   current set    the current copies that were reached and have not restarted
+ *   required       not our site, nor that of the production before (M8, block.c)
  *   clean end      none
  *   lease holders  those that a production before has not waited out, and we
  *   by force       (D2) a new lineage of the voters that are here
  */
+#include "cluster/block.h"
 #include "cluster/generation.h"
 
 /* D5: other current copies may hold records that our log lacks. */
@@ -160,6 +162,7 @@ void cluster_generation_fill(struct cluster_core *c, const struct fact *f)
 			site->current_from = 0;
 		}
 	}
+	cluster_block_takeover(c, best, v);
 	if (c->round.kind == ROUND_FORCE)
 		cluster_generation_force(c, v);
 }

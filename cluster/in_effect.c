@@ -1,7 +1,7 @@
 /* in_effect.c - a view takes effect (D1): a majority has accepted it, or a member says so. The
  * parts that it concerns act on it, and people are told of the changes.
  */
-#include "cluster/internal.h"
+#include "cluster/block.h"
 
 /* A member that follows a forced lineage leaves its own behind. Under its old epoch it
  * would vote in both. */
@@ -136,7 +136,7 @@ void cluster_in_effect_take(struct cluster_core *c, const struct view *v)
 	c->voter_dirty = true;
 	cluster_round_seen(c, v->ballot);
 	if (c->role.undecided_ballot <= v->ballot) {
-		c->role.undecided_sites = 0;
+		c->role.undecided_sites = c->role.undecided_missing = 0;
 		c->role.undecided = false;
 	}
 	if (c->yield.ballot <= v->ballot)
@@ -146,6 +146,7 @@ void cluster_in_effect_take(struct cluster_core *c, const struct view *v)
 	if (c->role.mode_asked && promise_equal(&c->role.mode, &v->wanted))
 		c->role.mode_asked = false;
 	tell_changes(c, first ? NULL : &c->before);
+	cluster_block_in_effect(c, first ? NULL : &c->before);
 	if (v->production_node != (int32_t)c->self.node ||
 	    v->production_incarnation != c->role.demoted_incarnation)
 		c->role.demoted = false;

@@ -184,13 +184,14 @@ struct role {
 		char lost_text[128];
 		enum link_state link;
 	} copy[CONFIG_SITE_COUNT_MAX];
-	uint32_t undecided_sites; /* D3: of proposals of ours that may stand ... */
+	uint32_t undecided_sites;   /* D3: of proposals of ours that may stand ... */
+	uint32_t undecided_missing; /* M8: ... that lack these required copies ... */
 	bool undecided; /* M3: ... there is one, and the strictest promise ... */
 	struct promise undecided_promise;
 	uint64_t undecided_ballot; /* ... and the greatest ballot of those */
 	bool wait_due;             /* ORDER_WAIT, though the set is the same */
 	uint32_t waited;           /* as told */
-	uint32_t bypass;           /* M6: as told */
+	uint32_t bypass, missing;  /* M6, M8: as told */
 	struct promise promised;   /* as told */
 	uint64_t promise_id; /* the order that told it so; FACT_PROMISE is awaited */
 	bool promise_kept;   /* M3: it has come */
@@ -326,7 +327,8 @@ struct cluster_core {
 	uint64_t work_since_ns; /* a round is called for since; 0: none */
 	uint64_t round_at_ns;   /* not before */
 	struct wish disconnect, bypass;
-	struct uuid handed_over; /* generation to be followed by ours; or zero */
+	uint64_t missing_wall_ns; /* M8: a required copy is not current since; 0: none */
+	struct uuid handed_over;  /* generation to be followed by ours; or zero */
 	/* this node's part */
 	struct role role;
 	struct promote promote;

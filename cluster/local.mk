@@ -7,6 +7,8 @@ libcluster_la_SOURCES = \
 	cluster/alone_copies.c \
 	cluster/alone_promote.c \
 	cluster/alone_status.c \
+	cluster/block.c \
+	cluster/block.h \
 	cluster/cluster.c \
 	cluster/cluster.h \
 	cluster/cluster_create.c \

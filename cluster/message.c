@@ -9,7 +9,7 @@
 #include "common/crc.h"
 
 #define MESSAGE_MAGIC 0x4d4d4148u /* "HAMM" */
-#define MESSAGE_VERSION 3u
+#define MESSAGE_VERSION 4u
 #define HEADER_BYTES 20u /* magic .. CRC: outside of the CRC's range */
 
 static void generation_codec(struct codec *c, struct generation *g)

@@ -14,13 +14,14 @@
  *   copy enters the set     production        COPY_READY of the host that is here
  *   copy put out, let in,   production        by command
  *     in bypass, or not
+ *   copy required, or not   production        it enters the set; it is put out (M8, block.c)
  *   promise                 production        by command; a stricter one when every copy
  *                                               satisfies it (M3)
  *   production none         the former one    demoted, or its generation ended
  *
  * The generation itself is promote.c's.
  */
-#include "cluster/internal.h"
+#include "cluster/block.h"
 
 /* ---- hosts (docs/sources.md, paper 003, Fig. 4, 76; D6) ---------------------------- */
 
@@ -283,6 +284,7 @@ static bool plan_production(const struct cluster_core *c, const struct view *bas
 	for (uint32_t s = 0; s < next->site_count; s++)
 		if (s != c->role.site)
 			changed |= plan_copy(c, base, next, s);
+	changed |= cluster_block_plan(c, next);
 	/* It serves: every older lease was waited out. */
 	next->holder_many = false;
 	next->holder_count = 1;

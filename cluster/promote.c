@@ -436,6 +436,7 @@ static void lease_wait(struct cluster_core *c)
 	cluster_copies_reset(c);
 	c->role.waited = cluster_view_current_sites(v);
 	c->role.bypass = v->bypass;
+	c->role.missing = cluster_view_missing(v);
 	c->role.promised = v->promise;
 	o = cluster_order(c, ORDER_SERVE);
 	o->promise = v->promise;
@@ -443,6 +444,7 @@ static void lease_wait(struct cluster_core *c)
 	o->history = v->history;
 	o->sites = c->role.waited;
 	o->bypass = c->role.bypass;
+	o->missing = c->role.missing;
 	c->role.serve_id = o->id;
 	cluster_role_set_serve(c, SERVE_STARTING);
 	set_state(c, PROMOTE_START);

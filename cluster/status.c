@@ -2,6 +2,7 @@
  * the good one has a sentence. */
 #include <stdio.h>
 
+#include "cluster/block.h"
 #include "cluster/generation.h"
 
 int32_t cluster_status_serving_node(const struct cluster_core *c)
@@ -302,6 +303,7 @@ static void site_fill(const struct cluster_core *c, uint32_t s,
 						      CLUSTER_SITE_COPY;
 	to->current = v->site[s].current;
 	to->bypass = (v->bypass >> s & 1) != 0;
+	to->required = (v->required >> s & 1) != 0;
 	if (serving != VIEW_NONE)
 		to->link = (enum link_state)c->node[serving].said.link[s];
 	if (host == NULL) {
@@ -392,6 +394,8 @@ void cluster_status_get(const struct cluster_core *c, uint64_t now_ns,
 					0;
 	status->promotion_score = cluster_score_of(c);
 	whole_text(c, status->text, sizeof status->text);
+	cluster_block_text(c, status->missing_text, sizeof status->missing_text);
+	status->missing_wall_ns = c->missing_wall_ns;
 	for (uint32_t n = 0; n < c->config->node_count; n++)
 		node_fill(c, n, &status->nodes[n]);
 	heirs = cluster_status_heirs(c);

@@ -5,7 +5,10 @@
 #include <stdio.h>
 
 #define VIEW_VERSION 2u
-#define VIEW_BYPASS 1u /* feature: the sites in bypass follow those put out */
+/* Features: after the sites put out follow ... */
+#define VIEW_BYPASS 1u   /* ... those in bypass ... */
+#define VIEW_REQUIRED 2u /* ... and those required (M8) */
+#define VIEW_FEATURES (VIEW_BYPASS | VIEW_REQUIRED)
 
 /* A node or site that the configuration no longer lists. */
 static const char no_name[CONFIG_NAME_MAX] = "";
@@ -280,14 +283,14 @@ bool cluster_view_codec(struct codec *c, const struct config *config, struct vie
 {
 	const size_t begin = c->bytes.position;
 	uint16_t version = VIEW_VERSION;
-	uint32_t features = VIEW_BYPASS;
+	uint32_t features = VIEW_FEATURES;
 	bool same;
 
 	if (!c->writing)
 		memset(v, 0, sizeof *v);
 	codec_u16(c, &version);
 	codec_u32(c, &features);
-	if (version != VIEW_VERSION || (features & ~VIEW_BYPASS) != 0)
+	if (version != VIEW_VERSION || (features & ~VIEW_FEATURES) != 0)
 		c->bytes.bad = true;
 	codec_u64(c, &v->ballot);
 	codec_u64(c, &v->proposer);
@@ -311,6 +314,8 @@ bool cluster_view_codec(struct codec *c, const struct config *config, struct vie
 	codec_u32(c, &v->disconnected);
 	if ((features & VIEW_BYPASS) != 0)
 		codec_u32(c, &v->bypass);
+	if ((features & VIEW_REQUIRED) != 0)
+		codec_u32(c, &v->required);
 	codec_bool(c, &v->clean);
 	codec_u64(c, &v->clean_end);
 	codec_u32(c, &v->lease_ms);

@@ -75,6 +75,7 @@ struct view {
 	uint32_t sync_copies;   /* of M copies, so many answer; 0: all */
 	uint32_t disconnected;  /* bit per site put out by `disconnect` */
 	uint32_t bypass;    /* M6: ... and by `bypass`: the map stands for its records */
+	uint32_t required;  /* M8: bit per copy without which nothing is answered */
 	bool clean;         /* production ended by a drained demote ... */
 	uint64_t clean_end; /* ... its log ends with this sequence */
 	uint32_t lease_ms, drift_ms;
@@ -118,6 +119,12 @@ static inline uint32_t cluster_view_out_sites(const struct view *v)
 
 /* Bit per site of the current set. */
 uint32_t cluster_view_current_sites(const struct view *v);
+
+/* M8: bit per required copy that is not current. */
+static inline uint32_t cluster_view_missing(const struct view *v)
+{
+	return v->required & ~cluster_view_current_sites(v);
+}
 
 /* The epoch under which `node` votes in `voters`, 0: it does not. */
 uint64_t cluster_view_voters_epoch(const struct view_voters *voters, uint32_t node);

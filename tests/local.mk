@@ -9,6 +9,7 @@ unit_tests = \
 	tests/unit/test_alone_devices \
 	tests/unit/test_alone_promote \
 	tests/unit/test_attach \
+	tests/unit/test_block \
 	tests/unit/test_cluster \
 	tests/unit/test_config \
 	tests/unit/test_config_mode \
@@ -146,6 +147,7 @@ alone = tests/unit/alone_play.c tests/unit/alone_play.h $(members)
 tests_unit_test_alone_SOURCES = tests/unit/test_alone.c $(alone)
 tests_unit_test_alone_promote_SOURCES = tests/unit/test_alone_promote.c $(alone)
 tests_unit_test_alone_devices_SOURCES = tests/unit/test_alone_devices.c $(members)
+tests_unit_test_block_SOURCES = tests/unit/test_block.c $(members)
 tests_unit_test_cluster_SOURCES = tests/unit/test_cluster.c $(members)
 tests_unit_test_days_SOURCES = tests/unit/test_days.c $(members) \
 	tests/unit/members_play.c tests/unit/members_play.h

@@ -134,7 +134,7 @@ static int decode_changed(size_t at, uint8_t value)
 START_TEST(a_newer_version_is_refused_by_name)
 {
 	fill(MESSAGE_COMMIT);
-	ck_assert_int_eq(decode_changed(4, 4), -EPROTONOSUPPORT);
+	ck_assert_int_eq(decode_changed(4, 5), -EPROTONOSUPPORT);
 	ck_assert_ptr_nonnull(strstr(text, "version"));
 	ck_assert_int_eq(decode_changed(8, 1), -EPROTONOSUPPORT);
 }

@@ -6,8 +6,8 @@
 #include "common/crc.h"
 #include "tests/unit/solo.h"
 
-#define LAYOUT_BYTES 518u
-#define LAYOUT_CRC 3114297163u
+#define LAYOUT_BYTES 522u
+#define LAYOUT_CRC 267129138u
 
 static struct config config;
 static struct view view, back;
@@ -62,6 +62,7 @@ static void fill_everything(void)
 	view.sync_copies = 29;
 	view.disconnected = 1;
 	view.bypass = 34;
+	view.required = 35;
 	view.clean = true;
 	view.clean_end = 30;
 	view.holder_many = true;
@@ -91,6 +92,7 @@ START_TEST(every_field_survives_the_encoding)
 	ck_assert_uint_eq(back.holder[0].boot, 32);
 	ck_assert_uint_eq(back.fork.generation.byte[5], 15);
 	ck_assert_uint_eq(back.bypass, 34);
+	ck_assert_uint_eq(back.required, 35);
 }
 END_TEST
 
@@ -102,30 +104,35 @@ START_TEST(the_layout_changes_with_a_feature_only)
 
 	fill_everything();
 	length = encode();
-	ck_assert_uint_eq(data[2], 1); /* bypass */
+	ck_assert_uint_eq(data[2], 1 + 2); /* bypass, required */
 	ck_assert_uint_eq(length, LAYOUT_BYTES);
 	ck_assert_uint_eq(common_crc32c(0, data, length), LAYOUT_CRC);
 }
 END_TEST
 
+/* As it was before each feature: without the fields behind the sites put out. */
 START_TEST(a_view_without_a_newer_field_is_read)
 {
-	static const uint8_t fields[] = { 0xd1, 0, 0, 0, 0xb1, 0, 0, 0 };
+	static const uint8_t fields[] = { 0xd1, 0, 0, 0, 0xb1, 0, 0, 0, 0xa1, 0, 0, 0 };
+	const size_t kept = _i == 0 ? 4 : 8, gone = sizeof fields - kept;
 	size_t length;
 	uint8_t *at;
 	bool same;
 
 	view.disconnected = 0xd1;
 	view.bypass = 0xb1;
+	view.required = 0xa1;
 	length = encode();
 	at = memmem(data, length, fields, sizeof fields);
 	ck_assert_ptr_nonnull(at);
-	memmove(at + 4, at + 8, length - (size_t)(at + 8 - data));
-	data[2] = 0;
-	ck_assert(decode(length - 4, &same));
+	memmove(at + kept, at + sizeof fields,
+		length - (size_t)(at + sizeof fields - data));
+	data[2] = (uint8_t)_i;
+	ck_assert(decode(length - gone, &same));
 	ck_assert(same);
 	ck_assert_uint_eq(back.disconnected, 0xd1);
-	ck_assert_uint_eq(back.bypass, 0);
+	ck_assert_uint_eq(back.bypass, _i == 0 ? 0 : 0xb1);
+	ck_assert_uint_eq(back.required, 0);
 	ck_assert_mem_eq(&back.history, &view.history, sizeof back.history);
 }
 END_TEST
@@ -255,7 +262,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, every_field_survives_the_encoding);
 	tcase_add_test(tc, the_layout_changes_with_a_feature_only);
-	tcase_add_test(tc, a_view_without_a_newer_field_is_read);
+	tcase_add_loop_test(tc, a_view_without_a_newer_field_is_read, 0, 2);
 	tcase_add_test(tc, a_view_that_is_cut_off_is_refused);
 	tcase_add_test(tc,
 		       a_node_under_another_name_makes_it_another_configurations_view);
