@@ -78,6 +78,7 @@ libagent_la_SOURCES = \
 	agent/self.c \
 	agent/self.h \
 	agent/status.c \
+	agent/status_block.c \
 	agent/status_exists.c \
 	agent/status_past.c \
 	agent/status_promise.c \

@@ -193,6 +193,7 @@ static json_t *site(const struct status_input *in, uint32_t s)
 		    json_boolean(agent_status_is_current(in, s)) :
 		    json_null());
 	put(o, "bypass", json_boolean(c->bypass));
+	put(o, "required", json_boolean(c->required));
 	put(o, "may_promote", json_boolean(c->may_promote));
 	put(o, "link",
 	    c->role == CLUSTER_SITE_COPY ? json_string(agent_link_text(c->link)) :
@@ -424,6 +425,7 @@ json_t *agent_status_json(const struct status_input *in)
 	put_uuid(o, "id", &c->mirror);
 	put_uuid(o, "lineage", &c->lineage);
 	agent_status_promise(in, o);
+	agent_status_block(in, o);
 	put(o, "modes", modes(in));
 	put(o, "config", agent_status_config(in));
 	put(o, "generation", generation(in, history_newest(&c->history)));
@@ -578,6 +580,7 @@ json_t *agent_status_why(const struct status_input *in)
 		say(list, "%s", in->cluster->text);
 	else if (!in->cluster->view_in_effect)
 		say(list, "No view is in effect: too few of the voters have been heard.");
+	agent_status_block_why(in, list);
 	why_members(in, list);
 	why_sites(in, list);
 	why_here(in, list);

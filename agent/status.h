@@ -65,6 +65,10 @@ void agent_status_promise(const struct status_input *in, json_t *o);
 void agent_status_promise_wanted(const struct status_input *in, json_t *list);
 void agent_status_promise_file(const struct status_input *in, json_t *list);
 
+/* M8: as members of the status; a sentence of `why` while a required copy is missing. */
+void agent_status_block(const struct status_input *in, json_t *o);
+void agent_status_block_why(const struct status_input *in, json_t *list);
+
 /* The protections for the day on which memory is short: all as a list for the status, a
  * sentence of `why` for each that the kernel refused, and the text of one such sentence. */
 json_t *agent_status_protections(const struct status_input *in);

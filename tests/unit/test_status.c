@@ -109,6 +109,28 @@ static void only_because(const char *words)
 	json_decref(why);
 }
 
+START_TEST(writes_that_wait_for_a_required_copy_are_named)
+{
+	json_t *status;
+
+	config.on_copy_loss = CONFIG_COPY_LOSS_BLOCK;
+	cluster.sites[1].required = true;
+	status = agent_status_json(&input);
+	ck_assert_str_eq(json_string_value(get(status, "on_copy_loss")), "block");
+	ck_assert(json_is_null(get(status, "missing_since")));
+	ck_assert(json_is_true(get(json_array_get(get(status, "sites"), 1), "required")));
+	json_decref(status);
+	snprintf(cluster.missing_text, sizeof cluster.missing_text, "lyon is not there");
+	only_because("Writes wait: lyon is not there.");
+	cluster.missing_wall_ns = 1000000000ull;
+	only_because("Writes wait since 1970-01-01T00:00:01.000Z: lyon is not there.");
+	status = agent_status_json(&input);
+	ck_assert_str_eq(json_string_value(get(status, "missing_since")),
+			 "1970-01-01T00:00:01.000Z");
+	json_decref(status);
+}
+END_TEST
+
 START_TEST(all_is_well)
 {
 	json_t *status = agent_status_json(&input), *site, *mode;
@@ -433,6 +455,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, all_is_well);
+	tcase_add_test(tc, writes_that_wait_for_a_required_copy_are_named);
 	tcase_add_test(tc, every_bad_state_has_its_sentence);
 	tcase_add_test(tc, what_is_not_protected_is_said_where_it_matters);
 	tcase_add_test(tc, another_file_is_named_where_it_was_refused);
