@@ -210,6 +210,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/check_alone.c \
 	tests/sim/check_async.c \
 	tests/sim/check_bare.c \
+	tests/sim/check_block.c \
 	tests/sim/check_d.c \
 	tests/sim/check_d3.c \
 	tests/sim/check_d5.c \
@@ -248,6 +249,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario.h \
 	tests/sim/scenario_alone.c \
 	tests/sim/scenario_async.c \
+	tests/sim/scenario_block.c \
 	tests/sim/scenario_clients.c \
 	tests/sim/scenario_copies.c \
 	tests/sim/scenario_disks.c \

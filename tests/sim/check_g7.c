@@ -5,6 +5,8 @@
  * sites may do anything: a copy that confirms nothing is left out. If the lines work too, some
  * host serves within SERVE_NS.
  * A device that hangs is given up within device-timeout and NOTICE_NS.
+ * Where a required copy is missing (M8), that does not count, for changes and for reads that
+ * overlap one.
  * Without a cluster an answer may wait for an operator, if `why` names the command that
  * ends the wait: he gives it (operator.c), and the wait ends.
  * settle.c sees at the end of every run that all comes together again.
@@ -133,11 +135,15 @@ static uint64_t answer_within(const struct sim *w, uint32_t node)
 
 static void check_answers(struct sim *w, uint32_t node)
 {
+	const uint64_t missing_ns = sim_block_seen_ns(w, node);
+
 	for (uint32_t i = 0; i < SIM_REQUESTS_MAX; i++) {
 		const struct sim_request *r = &w->node[node].request[i];
-		const uint64_t since = r->asked_ns > w->calm_since_ns ? r->asked_ns :
-									w->calm_since_ns;
+		uint64_t since = r->asked_ns > w->calm_since_ns ? r->asked_ns :
+								  w->calm_since_ns;
 
+		if (since < missing_ns && sim_block_holds(w, node, r))
+			since = missing_ns;
 		if (r->busy && w->now_ns > since + ANSWER_NS &&
 		    w->now_ns > since + answer_within(w, node))
 			sim_violate(

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "mirror/engine.h"
+#include "tests/sim/plan.h"
 
 struct sim;
 struct sim_op;
@@ -32,10 +33,23 @@ struct sim_checker {
 	void (*end)(struct sim *w);
 };
 
+/* check_block.c (M8): how far a site's log has ever come, and in which generation; when a
+ * required copy was missing last at a node, as it knows. */
+struct sim_block {
+	uint64_t logged[SIM_SITES_MAX];
+	int32_t generation[SIM_SITES_MAX];
+	uint64_t seen_ns[SIM_NODES_MAX];
+};
+
+/* When a required copy was missing last, by the node's view or an undecided one. */
+uint64_t sim_block_seen_ns(struct sim *w, uint32_t node);
+/* Does the request wait for it: a change, or a read that overlaps one? */
+bool sim_block_holds(const struct sim *w, uint32_t node, const struct sim_request *r);
+
 extern const struct sim_checker sim_check_g1, sim_check_g2, sim_check_bare, sim_check_g3,
 	sim_check_g4, sim_check_g5, sim_check_g6, sim_check_g7, sim_check_g8, sim_check_d,
 	sim_check_d3, sim_check_d5, sim_check_m, sim_check_w, sim_check_alone,
-	sim_check_undo, sim_check_async;
+	sim_check_undo, sim_check_async, sim_check_block;
 extern const struct sim_checker *const sim_checkers[];
 
 #endif

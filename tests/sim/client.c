@@ -116,6 +116,7 @@ static void ask(struct sim *w, uint32_t node, uint32_t slot)
 	r->asked_ns = w->now_ns;
 	r->busy = true;
 	r->noted = r->gone = r->told = false;
+	r->decided_ns = 0;
 	set_floor(w, node, r);
 	w->count.requests++;
 	sim_mirror_step(w, node, &e);
@@ -232,7 +233,6 @@ static void leave(struct sim *w, uint32_t node, struct sim_request *r)
 			memcpy(&r->shown, r->request.data, sizeof r->shown);
 		if (r->request.result != 0)
 			w->count.errors++;
-		w->last_answer_ns = w->now_ns;
 		for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
 			if (sim_checkers[i]->answered != NULL)
 				sim_checkers[i]->answered(w, node, r);

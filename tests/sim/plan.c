@@ -350,4 +350,6 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed, enum sim_world world)
 	p->sync_ms = 2500 * sim_random_below(&r, 3);
 	if (alone)
 		draw_near_sync(p, &r);
+	if (world == SIM_MODES && p->promise.mode != CONFIG_ASYNC)
+		p->block = sim_random_below(&r, 3) == 0;
 }

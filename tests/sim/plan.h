@@ -84,7 +84,7 @@ struct sim_fault {
 enum sim_world {
 	SIM_CLUSTER,
 	SIM_ALONE, /* pairs without a cluster */
-	SIM_MODES, /* near-sync and async too, and changes of the promise */
+	SIM_MODES, /* near-sync and async too, changes of the promise, on-copy-loss: block */
 };
 
 /* The world of a run: drawn from its seed (swarm), or set by a scenario. */
@@ -102,12 +102,13 @@ struct sim_plan {
 	uint32_t order;        /* enum config_order */
 	uint32_t stale_one_in; /* records on the line; 0: none */
 	uint32_t device_timeout_ms; /* 0: none */
-	uint64_t ns;           /* how long, without the end */
-	uint32_t slow;         /* dead processes come back so many times later */
-	struct promise promise; /* of the file; zero: sync */
-	bool modes;            /* SIM_MODES */
-	uint32_t record_us;    /* of a line's time for each frame with data */
-	const char *watch;     /* only violations of this one count; NULL: all */
+	uint64_t ns;                /* how long, without the end */
+	uint32_t slow;              /* dead processes come back so many times later */
+	struct promise promise;     /* of the file; zero: sync */
+	bool modes;                 /* SIM_MODES */
+	uint32_t record_us;         /* of a line's time for each frame with data */
+	bool block;                 /* on-copy-loss: block (M8) */
+	const char *watch;          /* only violations of this one count; NULL: all */
 	uint32_t fault_count;
 	struct sim_fault fault[SIM_FAULTS_MAX];
 };

@@ -21,6 +21,7 @@ struct sim_scenario {
 	uint32_t disks;                 /* 0: one */
 	bool alone;                     /* without a cluster */
 	struct promise promise;         /* zero: sync */
+	bool block;                     /* on-copy-loss: block */
 };
 
 /* By theme; each table ends with a nameless one. */
@@ -28,7 +29,8 @@ extern const struct sim_scenario sim_scenarios_views[], sim_scenarios_promotion[
 	sim_scenarios_leases[], sim_scenarios_hosts[], sim_scenarios_copies[],
 	sim_scenarios_refresh[], sim_scenarios_log[], sim_scenarios_line[],
 	sim_scenarios_clients[], sim_scenarios_disks[], sim_scenarios_alone[],
-	sim_scenarios_forced[], sim_scenarios_modes[], sim_scenarios_async[];
+	sim_scenarios_forced[], sim_scenarios_modes[], sim_scenarios_async[],
+	sim_scenarios_block[];
 
 /* Play the scenario of that name, or "all" of them, and say how each went. With `trace`
  * the first seed that fails, or the first, goes to stdout step by step. `seeds`: so many

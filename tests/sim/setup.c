@@ -42,6 +42,7 @@ void sim_setup_config(struct sim *w)
 		c->near_sync_ms = p->promise.ms % PROMISE_UNBOUNDED;
 	}
 	c->order = (enum config_order)p->order;
+	c->on_copy_loss = p->block ? CONFIG_COPY_LOSS_BLOCK : CONFIG_COPY_LOSS_CONTINUE;
 	c->port = 7790;
 	c->copy_timeout_ms = 3000;
 	c->frozen_timeout_ms = 3000;

@@ -33,8 +33,8 @@
  * Without a cluster (plan.alone) there are no rings and no Pacemaker: two sites of one
  * host each, and an operator who is the majority (operator.c).
  *
- * near-sync and async are played in runs of their own (plan.modes), and near-sync in a third
- * of the pairs.
+ * near-sync, async and on-copy-loss: block are played in runs of their own (plan.modes), and
+ * near-sync in a third of the pairs.
  */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
@@ -347,7 +347,7 @@ struct sim {
 	struct sim_plan plan;
 	struct sim_random random;
 	struct config config;
-	uint64_t now_ns, event_count;
+	uint64_t now_ns, event_count, last_fault_ns;
 	struct sim_heap heap;
 	uint32_t node_count;
 	struct sim_node node[SIM_NODES_MAX];
@@ -393,7 +393,7 @@ struct sim {
 		uint32_t hash;
 	} view[4096];
 	uint32_t view_count;
-	uint64_t last_answer_ns, last_fault_ns;
+	struct sim_block block;
 	uint64_t calm_since_ns, crashes_seen, served_seen_ns; /* check_g7.c */
 	struct sim_counts count;
 	char violation[400]; /* the first, or "" */

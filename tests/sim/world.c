@@ -13,7 +13,8 @@ const struct sim_checker *const sim_checkers[] = {
 	&sim_check_g6, &sim_check_g7,    &sim_check_g8,
 	&sim_check_d,  &sim_check_d3,    &sim_check_d5,
 	&sim_check_w,  &sim_check_alone, &sim_check_undo,
-	&sim_check_m,  &sim_check_async, NULL,
+	&sim_check_m,  &sim_check_async, &sim_check_block,
+	NULL,
 };
 
 #define WALL_NS (1700000000 * SIM_S) /* of the wall clocks at first */
