@@ -63,7 +63,8 @@ void cluster_block_text(const struct cluster_core *c, char *text, size_t size)
 	uint32_t first = 0;
 
 	text[0] = 0;
-	if (missing == 0 || cluster_status_serving_node(c) == VIEW_NONE)
+	if (missing == 0 || (c->role.serve != SERVE_SERVING &&
+			     cluster_status_serving_node(c) == VIEW_NONE))
 		return;
 	while ((missing >> first & 1) == 0)
 		first++;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "cluster/alone.h"
+#include "cluster/block.h"
 #include "cluster/switch.h"
 
 /* By its link; `why`: what is known of a link that is down. */
@@ -90,6 +91,11 @@ static int check_members(const struct cluster_core *c, uint32_t site, char *text
 	}
 	if ((cluster_view_out_sites(v) >> site & 1) != 0)
 		return put_out(c, site, (v->bypass >> site & 1) != 0, text, size);
+	/* M8: writes that stand still would fail, or the demote would come to nothing. */
+	if (cluster_view_missing(v) != 0) {
+		cluster_block_text(c, text, size);
+		return (cluster_view_missing(v) & ~(1u << site)) != 0 ? -EPERM : -EAGAIN;
+	}
 	return check_link(c, site, c->role.copy[site].link,
 			  v->site[site].host.node == VIEW_NONE ?
 				  "no member that reaches its disks is here" :

@@ -1,6 +1,7 @@
 /* test_block.c - one host under on-copy-loss: block (M8): the required copies of its views, and
  * what its I/O side is told of them. */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,6 +162,7 @@ END_TEST
 START_TEST(status_names_the_copy_the_time_and_the_command)
 {
 	struct cluster_event e = { .type = CLUSTER_EVENT_TICK };
+	char text[512];
 
 	serves_under(CONFIG_COPY_LOSS_BLOCK);
 	enter();
@@ -170,6 +172,8 @@ START_TEST(status_names_the_copy_the_time_and_the_command)
 	t.core->node[0].said.serving = t.core->role.generation;
 	solo_step(&t, &e);
 	cluster_status_get(t.core, t.now_ns, &status);
+	ck_assert_int_eq(cluster_switch_check(t.core, LYON, text, sizeof text), -EAGAIN);
+	ck_assert_str_eq(text, status.missing_text);
 	ck_assert_ptr_nonnull(strstr(status.missing_text, "not current is lyon"));
 	ck_assert_ptr_nonnull(
 		strstr(status.missing_text, "`hamirror disconnect data lyon`"));
