@@ -87,6 +87,27 @@ client_end() {
 	client=
 }
 
+# ---- on-copy-loss: block --------------------------------------------------------------
+
+is_frozen() { [ "$(field n1 "" frozen)" = True ]; }
+is_answered() { ! kill -0 "$client" 2> /dev/null; }
+stands_still() {
+	"$TESTBED" partition n1,n2,n5 n3,n4
+	await_why n1 'hamirror disconnect data lyon'
+	await_why n5 "not current is lyon"
+	qemu-io -f raw -c "write 1M 4k" "$(uri_of n1)" > "$LAB/held" 2>&1 &
+	client=$!
+	await 10 is_frozen || fail "the write does not wait: $(cat "$LAB/held")"
+	for _ in 1 2 3; do serves n1 || fail "reads do not go on: $(cat "$LAB/qemu-io")"; done
+	! is_answered || fail "the write was answered: $(cat "$LAB/held")"
+}
+goes_on() {
+	await 60 is_answered || fail "the write still waits: $(node n1 hamirror why data)"
+	wait "$client" || fail "the write failed: $(cat "$LAB/held")"
+	client=
+	! why_says n1 "Writes wait" || fail "n1 says: $(node n1 hamirror why data)"
+}
+
 # ---- the story ----------------------------------------------------------------------
 
 lab_needs
@@ -211,4 +232,28 @@ promote_after n2
 echo "ok: a host with another disk took over only once it had the right one"
 
 for n in n2 n3 n5; do run $n stop; done
+cmp "$LAB/site/paris/data-db" "$LAB/site/lyon/data-db" || fail "the disks differ"
+
+# With on-copy-loss: block a write stands still while lyon is away, and reads go on. It is
+# answered when lyon is current again, or when the operator puts lyon out.
+for n in $NODES; do
+	node "$n" sh -c 'echo "on-copy-loss: block" >> /etc/hamirror/data.yaml'
+done
+for n in n5 n4 n3 n2 n1; do run $n start; done
+promote_after n1
+await_current n1 lyon
+[ "$(field n1 lyon required)" = True ] || fail "lyon is not required"
+stands_still
+"$TESTBED" heal
+goes_on
+current n1 lyon || fail "the write was answered without lyon"
+stands_still
+run n1 disconnect lyon
+goes_on
+"$TESTBED" heal
+run n1 connect lyon
+await_current n1 lyon
+echo "ok: a write stood still for the copy, until it was back, and until it was put out"
+run n1 demote
+for n in $NODES; do run $n stop; done
 cmp "$LAB/site/paris/data-db" "$LAB/site/lyon/data-db" || fail "the disks differ"
