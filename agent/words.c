@@ -75,11 +75,11 @@ const char *agent_reason_text(uint32_t reason)
 		[GENERATION_CLEAN] = "clean",
 		[GENERATION_NEAR_SYNC] = "near-sync",
 		[GENERATION_FORCED] = "forced",
+		[GENERATION_ASYNC] = "async",
 	};
 
-	return reason >= GENERATION_CREATED && reason <= GENERATION_FORCED ?
-		       text[reason] :
-		       "";
+	return reason >= GENERATION_CREATED && reason <= GENERATION_ASYNC ? text[reason] :
+									    "";
 }
 
 void agent_uuid_format(const struct uuid *uuid, char *text)

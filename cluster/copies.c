@@ -92,7 +92,7 @@ static void copy_ready(struct cluster_core *c, const struct fact *f)
 	r->ready_count = f->ready_count;
 	if (r->serve != SERVE_SERVING || r->link[f->site].incarnation != f->incarnation ||
 	    (cluster_view_out_sites(v) >> f->site & 1) != 0 ||
-	    r->promised.mode == CONFIG_ASYNC) {
+	    !promise_counts(&r->promised)) {
 		r->wait_due = true; /* it need not be waited for */
 		return;
 	}
@@ -133,9 +133,9 @@ static void wait_pump(struct cluster_core *c, const struct view *v)
 	uint32_t sites, bypass, missing;
 	struct order *o;
 
-	/* In async none is to enter. */
+	/* In async without a bound none is to enter. */
 	for (uint32_t s = 0; s < c->config->site_count; s++)
-		r->copy[s].ready &= promise.mode != CONFIG_ASYNC;
+		r->copy[s].ready &= promise_counts(&promise);
 	sites = cluster_copies_waited(c);
 	/* M6: the view in effect says so, and the link has ended (mirroring.c). */
 	bypass = v->bypass & ~sites;

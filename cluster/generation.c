@@ -50,8 +50,9 @@ static uint32_t generation_reason_of(const struct cluster_core *c,
 		return GENERATION_CLEAN;
 	if (c->promote.reason != PROMOTE_CURRENT)
 		return GENERATION_RESTARTED;
-	return best->promise.mode == CONFIG_NEAR_SYNC ? GENERATION_NEAR_SYNC :
-							GENERATION_CURRENT;
+	return best->promise.mode == CONFIG_SYNC      ? GENERATION_CURRENT :
+	       best->promise.mode == CONFIG_NEAR_SYNC ? GENERATION_NEAR_SYNC :
+							GENERATION_ASYNC;
 }
 
 /* Where the view's chain goes on after `id`; HISTORY_COUNT_MAX + 1: it does not know it. */

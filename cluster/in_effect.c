@@ -53,10 +53,11 @@ static void tell_production(struct cluster_core *c, const struct view *before,
 		"after a clean demote",
 		"within the bound of near-sync",
 		"forced",
+		"within the bound of async",
 	};
 	static const char *const rules[] = {
 		"",         "D5-created",   "D5-restarted", "D5-current",
-		"D5-clean", "D5-near-sync", "D5-forced",
+		"D5-clean", "D5-near-sync", "D5-forced",    "D5-async",
 	};
 	const struct generation *g = cluster_view_generation(v);
 

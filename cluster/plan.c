@@ -236,7 +236,7 @@ static bool plan_copy(const struct cluster_core *c, const struct view *base,
 	struct view_site *site = &next->site[s];
 
 	if (site->current) {
-		if (!out && next->promise.mode != CONFIG_ASYNC && !c->role.copy[s].lost &&
+		if (!out && promise_counts(&next->promise) && !c->role.copy[s].lost &&
 		    h->incarnation == site->current_incarnation &&
 		    cluster_join_is_host(c, s, h->node, h->incarnation))
 			return false;
@@ -245,7 +245,7 @@ static bool plan_copy(const struct cluster_core *c, const struct view *base,
 		site->current_from = 0;
 		return true;
 	}
-	if (out || !c->role.copy[s].ready || next->promise.mode == CONFIG_ASYNC ||
+	if (out || !c->role.copy[s].ready || !promise_counts(&next->promise) ||
 	    h->incarnation != c->role.copy[s].ready_incarnation ||
 	    !cluster_join_is_host(c, s, h->node, h->incarnation))
 		return false;

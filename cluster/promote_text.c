@@ -36,11 +36,19 @@ void cluster_promote_outdated(const struct cluster_core *c, const struct view *v
 {
 	const char *own = cluster_site_name(c, (int32_t)cluster_own_site(c));
 	const char *production = cluster_site_name(c, v->production_site);
+	const bool counted = cluster_own_site(c) < v->site_count &&
+			     v->site[cluster_own_site(c)].current;
+	char mode[PROMISE_TEXT_BYTES];
 
-	if (v->promise.mode == CONFIG_ASYNC && !v->clean)
+	promise_text(&v->promise, mode);
+	if (!promise_counts(&v->promise) && !v->clean)
 		snprintf(text, size,
 			 "in async no copy is current: promote %s, or use --force: then ",
 			 production);
+	else if (v->promise.mode == CONFIG_ASYNC && !v->clean && !counted)
+		snprintf(text, size,
+			 "%s is not near, by %s: promote %s, or use --force: then ", own,
+			 mode, production);
 	else if (cluster_own_site(c) < v->site_count &&
 		 (v->bypass >> cluster_own_site(c) & 1) != 0)
 		snprintf(text, size,
@@ -49,13 +57,11 @@ void cluster_promote_outdated(const struct cluster_core *c, const struct view *v
 			 "then ",
 			 own, (unsigned long long)cluster_view_generation(v)->ordinal,
 			 production, production);
-	else if (cluster_own_site(c) < v->site_count &&
-		 v->site[cluster_own_site(c)].current)
+	else if (counted)
 		snprintf(text, size,
 			 "%s has restarted since it was counted as current, and may have "
-			 "lost what it had then (near-sync): promote %s, or use --force: "
-			 "then ",
-			 own, production);
+			 "lost what it had then (%s): promote %s, or use --force: then ",
+			 own, mode, production);
 	else
 		snprintf(text, size,
 			 "%s is outdated: generation %llu of %s does not count it as "
@@ -85,6 +91,7 @@ static bool has_all(const struct cluster_core *c, const struct view *best)
 void cluster_promote_name_loss(struct cluster_core *c)
 {
 	const struct view *best = &c->round.best, *v = &c->round.next;
+	const char *mode = best->promise.mode == CONFIG_ASYNC ? "async" : "near-sync";
 	char loss[200];
 
 	c->promote.done_text[0] = 0;
@@ -97,12 +104,12 @@ void cluster_promote_name_loss(struct cluster_core *c)
 		name_loss(c, best, loss, sizeof loss);
 		snprintf(c->promote.done_text, sizeof c->promote.done_text, "; %s", loss);
 	} else if (c->promote.reason == PROMOTE_CURRENT &&
-		   best->promise.mode == CONFIG_NEAR_SYNC) {
+		   best->promise.mode != CONFIG_SYNC) {
 		promise_bound_text(&best->promise, loss);
 		snprintf(c->promote.done_text, sizeof c->promote.done_text,
 			 "; what %s had answered and this site lacks is lost: at most %s "
-			 "(near-sync)",
-			 cluster_site_name(c, best->production_site), loss);
+			 "(%s)",
+			 cluster_site_name(c, best->production_site), loss, mode);
 	} else if (has_all(c, best) || (cluster_view_current_sites(v) != 0 &&
 					best->promise.mode == CONFIG_SYNC)) {
 		return;
@@ -110,8 +117,8 @@ void cluster_promote_name_loss(struct cluster_core *c)
 		promise_bound_text(&best->promise, loss);
 		snprintf(c->promote.done_text, sizeof c->promote.done_text,
 			 "; if this site has lost its power, up to %s that were not "
-			 "flushed may be lost (near-sync)",
-			 loss);
+			 "flushed may be lost (%s)",
+			 loss, mode);
 	} else {
 		snprintf(
 			c->promote.done_text, sizeof c->promote.done_text,

@@ -10,9 +10,10 @@
  *     fences it before it promotes
  *   hosts a copy that is current as it is, or all of a      4000 and down; 9900 and
  *     clean demote's log                                      down, if the file has an order
- *   mate of such a host                                     900 and down; in near-sync
- *                                                             of a clean demote's only
- *   hosts a current copy that has restarted                 1000, in near-sync none
+ *   mate of such a host                                     900 and down; of a clean
+ *                                                             demote's only, if the mode
+ *                                                             is not sync
+ *   hosts a current copy that has restarted                 1000, in sync only
  *   production's site, its devices still held elsewhere, or 10
  *     by a member to which one of them does not answer
  *
@@ -92,7 +93,7 @@ int32_t cluster_score_of(const struct cluster_core *c)
 	clean = host != NULL && cluster_generation_reaches_end(v, &host->said);
 	if (host == NULL || (!current && !clean))
 		return SCORE_NONE;
-	/* To open the devices is another incarnation, which near-sync does not promote. */
+	/* To open the devices is another incarnation, which only sync promotes. */
 	if (s->host.node != (int32_t)c->self.node)
 		return clean || v->promise.mode == CONFIG_SYNC ? SCORE_MATE - 10 * place :
 								 SCORE_NONE;

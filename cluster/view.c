@@ -8,7 +8,8 @@
 /* Features: after the sites put out follow ... */
 #define VIEW_BYPASS 1u   /* ... those in bypass ... */
 #define VIEW_REQUIRED 2u /* ... and those required (M8) */
-#define VIEW_FEATURES (VIEW_BYPASS | VIEW_REQUIRED)
+#define VIEW_BOUND 4u    /* the bound of async follows at the end */
+#define VIEW_FEATURES (VIEW_BYPASS | VIEW_REQUIRED | VIEW_BOUND)
 
 /* A node or site that the configuration no longer lists. */
 static const char no_name[CONFIG_NAME_MAX] = "";
@@ -117,7 +118,7 @@ static bool history_is_sound(const struct history *h)
 		const struct generation *g = &h->entry[i];
 
 		if (uuid_is_zero(&g->id) || g->site >= CONFIG_SITE_COUNT_MAX ||
-		    g->reason < GENERATION_CREATED || g->reason > GENERATION_FORCED)
+		    g->reason < GENERATION_CREATED || g->reason > GENERATION_ASYNC)
 			return false;
 		if (i > 0 && (!uuid_equal(&g->parent, &g[-1].id) ||
 			      g->ordinal != g[-1].ordinal + 1))
@@ -146,7 +147,7 @@ bool cluster_view_is_sound(const struct view *v)
 		return false;
 	for (uint32_t s = 0; s < v->site_count; s++)
 		if (!is_node_or_none(v->site[s].host.node) ||
-		    (v->site[s].current && v->promise.mode == CONFIG_ASYNC))
+		    (v->site[s].current && !promise_counts(&v->promise)))
 			return false;
 	for (uint32_t i = 0; i < v->holder_count; i++)
 		if (v->holder[i].node < 0 || v->holder[i].node >= CONFIG_NODE_COUNT_MAX)
@@ -278,6 +279,15 @@ static void promise_codec(struct codec *c, struct promise *p)
 	codec_u32(c, &p->ms);
 }
 
+/* Its bytes; none in a view of before. */
+static void bound_codec(struct codec *c, uint32_t features, struct promise *p)
+{
+	if ((features & VIEW_BOUND) != 0)
+		codec_u64(c, &p->bytes);
+	else
+		p->bytes = p->mode == CONFIG_SYNC ? 0 : PROMISE_UNBOUNDED_BYTES;
+}
+
 bool cluster_view_codec(struct codec *c, const struct config *config, struct view *v,
 			char *text, size_t text_size)
 {
@@ -321,6 +331,8 @@ bool cluster_view_codec(struct codec *c, const struct config *config, struct vie
 	codec_u32(c, &v->lease_ms);
 	codec_u32(c, &v->drift_ms);
 	holders_codec(c, v);
+	bound_codec(c, features, &v->promise);
+	bound_codec(c, features, &v->wanted);
 	if (c->writing)
 		assert(!c->bytes.bad && c->bytes.position - begin <= VIEW_BYTES_MAX);
 	else if (!c->bytes.bad && !cluster_view_is_sound(v))

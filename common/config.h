@@ -38,6 +38,11 @@ enum config_copy_loss { CONFIG_COPY_LOSS_CONTINUE, CONFIG_COPY_LOSS_BLOCK };
 #define CONFIG_NEAR_SYNC_RECORDS 1000 /* where the file says nothing */
 #define CONFIG_NEAR_SYNC_RECORDS_MAX 30000
 #define CONFIG_NEAR_SYNC_MS_MAX 3600000
+/* The bound of near copies in async. What a copy has durable lags by up to 4 MiB, or 100 ms,
+ * on a fast line too (engine/bounds.h), and it is to be within half the bound. */
+#define CONFIG_LAG_BYTES_MIN (16ull << 20)
+#define CONFIG_LAG_BYTES_MAX (1ull << 40)
+#define CONFIG_LAG_MS_MIN 1000
 
 struct config_disk {
 	char name[CONFIG_NAME_MAX];
@@ -72,6 +77,9 @@ struct config {
 	enum config_mode mode;
 	uint32_t near_sync_records;         /* of mode near-sync; 0: no such bound */
 	uint32_t near_sync_ms;              /* likewise; one of the two stands */
+	uint64_t lag_bytes;                 /* `failover`: the bound of a near copy in async;
+					       0: there are none */
+	uint32_t lag_ms;                    /* likewise; 0: no such bound */
 	enum config_order order;
 	enum config_attach attach;
 	enum config_unprotected unprotected;

@@ -31,6 +31,7 @@ enum generation_reason {
 	GENERATION_CLEAN,         /* after a drained demote: nothing at all is cut */
 	GENERATION_NEAR_SYNC,     /* within the bound of near-sync mode */
 	GENERATION_FORCED,        /* an operator named the loss */
+	GENERATION_ASYNC,         /* within the bound of `failover` in async */
 };
 
 /* A period with one production process. Compared by `id`, never by ordinal:

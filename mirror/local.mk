@@ -51,6 +51,8 @@ libmirror_la_SOURCES = \
 	mirror/engine/marks.h \
 	mirror/engine/open.c \
 	mirror/engine/open.h \
+	mirror/engine/near.c \
+	mirror/engine/near.h \
 	mirror/engine/outrun.c \
 	mirror/engine/outrun.h \
 	mirror/engine/pace.c \

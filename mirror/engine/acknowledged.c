@@ -14,6 +14,20 @@ static uint64_t greatest(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* Only what is durable at a copy counts (M4): in async, and while it changes to near-sync or
+ * from it. */
+static bool is_by_lag(const struct promise *p)
+{
+	return p->mode != CONFIG_SYNC && p->bytes != PROMISE_UNBOUNDED_BYTES;
+}
+
+static struct mirror_ack_marks has_of(const struct mirror_ack *ack, uint32_t site)
+{
+	return is_by_lag(&ack->promise) ?
+		       (struct mirror_ack_marks){ ack->proven[site], ack->proven[site] } :
+		       ack->site[site];
+}
+
 /* Take the minimum over all sites that count. It can be below an earlier one when a site
  * was added or forgotten; neither mark goes back. */
 static void settle(struct mirror_ack *ack)
@@ -23,8 +37,8 @@ static void settle(struct mirror_ack *ack)
 	for (uint32_t site = 0; site < CONFIG_SITE_COUNT_MAX; site++) {
 		if (!mirror_ack_waits_for(ack, site))
 			continue;
-		all.logged = least(all.logged, ack->site[site].logged);
-		all.durable = least(all.durable, ack->site[site].durable);
+		all.logged = least(all.logged, has_of(ack, site).logged);
+		all.durable = least(all.durable, has_of(ack, site).durable);
 	}
 	ack->everywhere.logged = greatest(ack->everywhere.logged, all.logged);
 	ack->everywhere.durable = greatest(ack->everywhere.durable, all.durable);
@@ -33,7 +47,7 @@ static void settle(struct mirror_ack *ack)
 	mirror_ack_check(ack);
 }
 
-/* ---- near-sync (M1) -------------------------------------------------------- */
+/* ---- the bounds of near-sync (M1) and async (M4) ----------------------------- */
 
 static struct mirror_ack_record *record_of(const struct mirror_ack *ack,
 					   uint64_t sequence)
@@ -46,6 +60,11 @@ static uint64_t clients_to(const struct mirror_ack *ack, uint64_t sequence)
 	return sequence < ack->first ? 0 : record_of(ack, sequence)->clients;
 }
 
+static uint64_t bytes_to(const struct mirror_ack *ack, uint64_t sequence)
+{
+	return sequence < ack->first ? 0 : record_of(ack, sequence)->bytes;
+}
+
 /* Are all records after `sequence` known? */
 static bool is_known_after(const struct mirror_ack *ack, uint64_t sequence)
 {
@@ -53,17 +72,20 @@ static bool is_known_after(const struct mirror_ack *ack, uint64_t sequence)
 	       ack->last - sequence < ack->record_count;
 }
 
-/* The last record of ours that a copy which ends with `from` lacks `count` clients' writes
- * up to, at most. */
-static uint64_t lacks_at_most(const struct mirror_ack *ack, uint64_t from, uint64_t count)
+/* The last record up to `high` that a copy which ends with `from` lacks `count` clients'
+ * writes up to, at most; or so many bytes of them. */
+static uint64_t lacks_at_most(const struct mirror_ack *ack, uint64_t from, uint64_t high,
+			      uint64_t count,
+			      uint64_t (*to)(const struct mirror_ack *ack,
+					     uint64_t sequence))
 {
-	const uint64_t most = clients_to(ack, from) + count;
-	uint64_t low = from, high = ack->own.logged;
+	const uint64_t most = to(ack, from) + count;
+	uint64_t low = from;
 
 	while (low < high) {
 		const uint64_t middle = low + (high - low + 1) / 2;
 
-		if (clients_to(ack, middle) <= most)
+		if (to(ack, middle) <= most)
 			low = middle;
 		else
 			high = middle - 1;
@@ -71,31 +93,80 @@ static uint64_t lacks_at_most(const struct mirror_ack *ack, uint64_t from, uint6
 	return low;
 }
 
-static bool is_too_old(const struct mirror_ack *ack, uint64_t sequence, uint64_t now_ns)
+static bool is_too_old(const struct mirror_ack *ack, uint64_t sequence, uint64_t now_ns,
+		       uint64_t ms)
 {
 	const uint64_t stamped_ns = record_of(ack, sequence)->stamped_ns;
 
 	return stamped_ns == 0 ||
-	       (now_ns > stamped_ns &&
-		now_ns - stamped_ns > (uint64_t)ack->promise.ms * 1000000);
+	       (now_ns > stamped_ns && now_ns - stamped_ns > ms * 1000000);
 }
 
-/* How far a copy that has logged up to `logged` lets us answer. Where the records that it
- * lacks are no longer known, not beyond that. */
-static uint64_t copy_limit(const struct mirror_ack *ack, uint64_t logged, uint64_t now_ns)
+/* Not beyond `limit`, nor beyond the first of the clients' writes after `from` that is older
+ * than `ms`. */
+static uint64_t young(const struct mirror_ack *ack, uint64_t from, uint64_t limit,
+		      uint32_t ms, uint64_t now_ns)
 {
-	uint64_t limit = ack->own.logged, oldest;
+	uint64_t oldest;
 
-	if (ack->promise.mode == CONFIG_ASYNC || logged >= limit)
+	if (ms == PROMISE_UNBOUNDED)
 		return limit;
-	if (ack->promise.mode == CONFIG_SYNC || !is_known_after(ack, logged))
+	oldest = lacks_at_most(ack, from, limit, 0, clients_to) + 1;
+	return oldest <= limit && is_too_old(ack, oldest, now_ns, ms) ? oldest - 1 :
+									limit;
+}
+
+/* How far a near copy lets us answer. */
+static uint64_t lag_limit(const struct mirror_ack *ack, uint32_t site, uint64_t now_ns)
+{
+	const uint64_t from = ack->proven[site], limit = ack->own.logged;
+	const struct promise *p = &ack->promise;
+
+	if (!is_by_lag(p) || from >= limit)
+		return limit;
+	if (!is_known_after(ack, from))
+		return from;
+	return young(ack, from, lacks_at_most(ack, from, limit, p->bytes, bytes_to),
+		     p->ms, now_ns);
+}
+
+/* How far a copy lets us answer. Where the records that it lacks are no longer known, not
+ * beyond that. */
+static uint64_t copy_limit(const struct mirror_ack *ack, uint32_t site, uint64_t now_ns)
+{
+	const uint64_t logged = ack->site[site].logged;
+	const struct promise *p = &ack->promise;
+	uint64_t limit = lag_limit(ack, site, now_ns);
+
+	if (p->mode == CONFIG_ASYNC || logged >= limit)
+		return limit;
+	if (p->mode == CONFIG_SYNC || !is_known_after(ack, logged))
 		return logged;
-	if (ack->promise.records != PROMISE_UNBOUNDED)
-		limit = lacks_at_most(ack, logged, ack->promise.records);
-	if (ack->promise.ms == PROMISE_UNBOUNDED)
-		return limit;
-	oldest = lacks_at_most(ack, logged, 0) + 1;
-	return oldest <= limit && is_too_old(ack, oldest, now_ns) ? oldest - 1 : limit;
+	if (p->records != PROMISE_UNBOUNDED)
+		limit = lacks_at_most(ack, logged, limit, p->records, clients_to);
+	return young(ack, logged, limit, p->ms, now_ns);
+}
+
+bool mirror_ack_allows(const struct mirror_ack *ack, uint32_t site, uint64_t sequence,
+		       uint64_t now_ns)
+{
+	return copy_limit(ack, site, now_ns) >= sequence;
+}
+
+bool mirror_ack_is_near(const struct mirror_ack *ack, uint32_t site, uint64_t sequence,
+			uint64_t now_ns)
+{
+	const uint64_t from = ack->proven[site];
+	const struct promise *p = &ack->promise;
+
+	if (p->mode != CONFIG_ASYNC || !is_by_lag(p))
+		return false;
+	if (from >= sequence)
+		return true;
+	return is_known_after(ack, from) &&
+	       bytes_to(ack, sequence) - bytes_to(ack, from) <= p->bytes / 2 &&
+	       young(ack, from, sequence, p->ms == PROMISE_UNBOUNDED ? p->ms : p->ms / 2,
+		     now_ns) == sequence;
 }
 
 static uint64_t limit_of_all(const struct mirror_ack *ack, uint64_t now_ns)
@@ -104,8 +175,7 @@ static uint64_t limit_of_all(const struct mirror_ack *ack, uint64_t now_ns)
 
 	for (uint32_t site = 0; site < CONFIG_SITE_COUNT_MAX; site++)
 		if (mirror_ack_waits_for(ack, site))
-			limit = least(limit,
-				      copy_limit(ack, ack->site[site].logged, now_ns));
+			limit = least(limit, copy_limit(ack, site, now_ns));
 	return limit;
 }
 
@@ -118,8 +188,18 @@ void mirror_ack_records(struct mirror_ack *ack, struct mirror_ack_record *record
 	ack->last = sequence;
 }
 
+void mirror_ack_set_proven(struct mirror_ack *ack, uint32_t site, uint64_t durable)
+{
+	assert(site < CONFIG_SITE_COUNT_MAX);
+
+	if (ack->proven[site] == durable)
+		return;
+	ack->proven[site] = durable;
+	settle(ack);
+}
+
 void mirror_ack_note(struct mirror_ack *ack, uint64_t sequence, bool client,
-		     uint64_t stamped_ns)
+		     uint64_t bytes, uint64_t stamped_ns)
 {
 	if (ack->record_count == 0)
 		return;
@@ -128,6 +208,8 @@ void mirror_ack_note(struct mirror_ack *ack, uint64_t sequence, bool client,
 	*record_of(ack, sequence) = (struct mirror_ack_record){
 		.clients = (sequence == ack->first ? 0 : clients_to(ack, sequence - 1)) +
 			   (client ? 1 : 0),
+		.bytes = (sequence == ack->first ? 0 : bytes_to(ack, sequence - 1)) +
+			 (client ? bytes : 0),
 		.stamped_ns = stamped_ns,
 	};
 	ack->last = sequence;

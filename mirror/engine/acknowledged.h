@@ -26,9 +26,10 @@
 #include "common/config.h"
 #include "common/promise.h"
 
-/* One record, for the bound of near-sync. */
+/* One record, for the bounds of near-sync and async. */
 struct mirror_ack_record {
 	uint64_t clients;    /* clients' writes up to and including it */
+	uint64_t bytes;      /* ... and their lengths */
 	uint64_t stamped_ns; /* CLOCK_BOOTTIME; 0: recovered, older than any bound */
 };
 
@@ -40,9 +41,11 @@ struct mirror_ack_marks {
 struct mirror_ack {
 	struct mirror_ack_marks own;
 	struct mirror_ack_marks site[CONFIG_SITE_COUNT_MAX]; /* last confirmed */
-	struct mirror_ack_marks everywhere; /* here and at all that are waited for */
-	struct mirror_ack_marks answered;   /* {acknowledged, flushed} so far */
-	uint32_t waited;                    /* bit per site that is waited for */
+	uint64_t
+		proven[CONFIG_SITE_COUNT_MAX]; /* durable there, whatever its link does */
+	struct mirror_ack_marks everywhere;    /* here and at all that are waited for */
+	struct mirror_ack_marks answered;      /* {acknowledged, flushed} so far */
+	uint32_t waited;                       /* bit per site that is waited for */
 	struct promise promise;
 	uint64_t before;                  /* acknowledged when it became so */
 	struct mirror_ack_record *record; /* the caller's; by sequence, modulo ... */
@@ -82,9 +85,21 @@ static inline bool mirror_ack_waits_for(const struct mirror_ack *ack, uint32_t s
 void mirror_ack_records(struct mirror_ack *ack, struct mirror_ack_record *record,
 			uint64_t count, uint64_t sequence);
 
-/* The next record is `sequence`. `client`: it is a client's write. */
+/* So much is durable at `site`, by its newest hello or confirmation. */
+void mirror_ack_set_proven(struct mirror_ack *ack, uint32_t site, uint64_t durable);
+
+/* The next record is `sequence`. `client`: it is a client's write, of so many bytes. */
 void mirror_ack_note(struct mirror_ack *ack, uint64_t sequence, bool client,
-		     uint64_t stamped_ns);
+		     uint64_t bytes, uint64_t stamped_ns);
+
+/* Would an answer with `sequence` leave the copy within the bound? */
+bool mirror_ack_allows(const struct mirror_ack *ack, uint32_t site, uint64_t sequence,
+		       uint64_t now_ns);
+
+/* In async with a bound: does the copy lack at most half of it, of all records up to
+ * `sequence`? */
+bool mirror_ack_is_near(const struct mirror_ack *ack, uint32_t site, uint64_t sequence,
+			uint64_t now_ns);
 
 /* When `sequence` was stamped, by CLOCK_BOOTTIME; 0: it was recovered, or is no longer
  * among the caller's records. */

@@ -77,10 +77,14 @@ static void see_answered(struct mirror_engine *m, const struct mirror_ack *befor
 void mirror_requests_promise(struct mirror_engine *m, const struct promise *promise,
 			     uint64_t order_id)
 {
+	const bool async = m->open.requests.ack.promise.mode == CONFIG_ASYNC;
+
 	if (promise_equal(&m->open.requests.ack.promise, promise))
 		return;
 	mirror_ack_promise(&m->open.requests.ack, promise);
 	m->open.requests.promise_id = order_id;
+	if (async)
+		mirror_near_promised(m);
 	mirror_engine_changed(m);
 }
 
@@ -178,10 +182,13 @@ void mirror_answer_pump(struct mirror_engine *m)
 
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
 		return;
+	mirror_near_prove(m);
 	mirror_ack_set_own(ack, m->open.marks.logged, m->open.marks.durable);
 	tell_kept(m);
-	if (lease_holds(m))
+	if (lease_holds(m)) {
 		mirror_ack_answer(ack, m->now_ns);
+		mirror_near_pump(m);
+	}
 	see_answered(m, &before);
 	if (!lease_holds(m))
 		return;

@@ -61,24 +61,36 @@ static bool is_outrun(struct mirror_engine *m, struct engine_peer *p, uint64_t b
 	return mirror_chase_is_short(behind, taken, p->refresh.chase_count, limit_ms);
 }
 
+/* Level enough, or outrun by clients; in async, where no client waits for one that is
+ * behind: near (M4). */
+static bool is_close(struct mirror_engine *m, uint32_t site, uint64_t behind)
+{
+	struct engine_peer *p = &m->open.peer[site];
+
+	if (m->open.requests.ack.promise.mode == CONFIG_ASYNC)
+		return mirror_near_may_enter(m, site);
+	return behind <= LEVEL_RECORDS || is_outrun(m, p, behind);
+}
+
 void mirror_enter_pump(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 	struct engine_peer *p = &m->open.peer[l->site];
-	const uint32_t promised = m->open.requests.ack.promise.mode;
+	const bool async = m->open.requests.ack.promise.mode == CONFIG_ASYNC;
 	uint64_t behind;
+	bool close;
 
 	if (l->use != LINK_STREAM_OUT || p->refresh.phase != REFRESH_NONE ||
 	    !l->sending || m->state != ENGINE_SERVING)
 		return;
 	behind = m->open.marks.last - p->marks.logged;
-	if (p->state != LINK_CONNECTED &&
-	    (behind <= LEVEL_RECORDS ||
-	     (promised != CONFIG_ASYNC && is_outrun(m, p, behind)))) {
+	close = ((async && !p->waited) || p->state != LINK_CONNECTED) &&
+		is_close(m, l->site, behind);
+	if (p->state != LINK_CONNECTED && (close || behind <= LEVEL_RECORDS)) {
 		mirror_peer_set(m, l->site, LINK_CONNECTED, "");
 		mirror_outrun_level(m, l->site);
 	}
-	if (p->state == LINK_CONNECTED && !p->waited && promised != CONFIG_ASYNC &&
+	if (p->state == LINK_CONNECTED && !p->waited && (close || !async) &&
 	    !m->open.sb.sites[l->site].disconnected &&
 	    (p->candidate_from != 0 || mirror_trust_may_enter(m, l->site)))
 		enter(m, l->site);

@@ -328,22 +328,23 @@ static void adopt_foreign(struct mirror_engine *m, const struct mirror_hello *h)
 	mirror_cut_start(m, 0, false, &h->history);
 }
 
-/* In near-sync clients may have been answered (M4). */
+/* Within the bound of near-sync or async clients may have been answered (M4). */
 static void tell_undone(struct mirror_engine *m, const struct mirror_judgement *j,
 			const struct history *theirs)
 {
-	bool near_sync = false;
+	bool within = false;
 
 	for (uint32_t i = 0; i < theirs->count; i++)
-		near_sync |= theirs->entry[i].reason == GENERATION_NEAR_SYNC &&
-			     theirs->entry[i].cut == j->keep_sequence;
-	mirror_engine_event(m, "writelog", near_sync ? "M4-undone" : j->rule,
+		within |= (theirs->entry[i].reason == GENERATION_NEAR_SYNC ||
+			   theirs->entry[i].reason == GENERATION_ASYNC) &&
+			  theirs->entry[i].cut == j->keep_sequence;
+	mirror_engine_event(m, "writelog", within ? "M4-undone" : j->rule,
 			    "records %llu to %llu %s and are undone",
 			    (unsigned long long)j->keep_sequence + 1,
 			    (unsigned long long)m->open.marks.last,
-			    near_sync ? "were lost when a copy took over within the "
-					"bound of near-sync," :
-					"were never part of production's history");
+			    within ? "were lost when a copy took over within the bound "
+				     "of the mode," :
+				     "were never part of production's history");
 }
 
 static void judge(struct mirror_engine *m, struct engine_link *l)

@@ -191,6 +191,7 @@ static void link_lost(struct mirror_engine *m, uint32_t number, const char *text
 	if (l->use == LINK_STREAM_OUT) /* a mere attempt does not put it off */
 		p->lost_at_ns = m->now_ns + LOST_GRACE_NS;
 	mirror_refresh_stop(m, l->site);
+	p->near.since_ns = 0;
 	mirror_peer_set(m, l->site, LINK_DOWN, text);
 }
 

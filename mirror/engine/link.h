@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/order.h"
+#include "mirror/engine/near.h"
 #include "mirror/engine/outrun.h"
 #include "mirror/engine/pace.h"
 #include "mirror/engine/refresh.h"
@@ -89,6 +90,7 @@ struct engine_peer {
 	struct engine_refresh refresh;
 	struct engine_pace pace;
 	struct engine_outrun outrun;
+	struct engine_near near;
 };
 
 /* ORDER_PROBE: a hello and its answer, over a link of its own. */

@@ -270,11 +270,14 @@ static void begin_answers(struct mirror_engine *m, const struct promise *promise
 	mirror_ack_reset(&m->open.requests.ack, base);
 	mirror_ack_records(&m->open.requests.ack, m->memory.acks, RECORDS_MAX,
 			   m->open.marks.home_flushed);
-	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.last; s++)
-		mirror_ack_note(
-			&m->open.requests.ack, s,
-			mirror_record_is_clients(&mirror_engine_record(m, s)->header), 0);
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.last; s++) {
+		const struct mirror_header *h = &mirror_engine_record(m, s)->header;
+
+		mirror_ack_note(&m->open.requests.ack, s, mirror_record_is_clients(h),
+				h->length_bytes, 0);
+	}
 	mirror_ack_promise(&m->open.requests.ack, promise);
+	mirror_near_prove(m);
 	m->open.requests.promise_id = 0;
 	for (uint32_t s = 0; s < m->config->site_count; s++)
 		if (m->open.peer[s].waited)
@@ -330,6 +333,7 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 		mirror_store_current(m, s, !m->config->cluster && p->waited);
 		p->candidate_from = 0;
 		p->candidate_count = 0;
+		p->near = (struct engine_near){ 0 };
 		p->lost_told = false;
 		p->lost_at_ns = m->now_ns + m->config->copy_timeout_ms * NS_PER_MS;
 		mirror_trust_serve(m, s);
@@ -351,12 +355,13 @@ void mirror_serve_order(struct mirror_engine *m, const struct order *o)
 
 /* ---- the set that is waited for (D3) ------------------------------------- */
 
-/* A candidate that the sender has not heard of. In async none comes that was not named yet. */
+/* A candidate that the sender has not heard of. Where no copy is counted none comes that was
+ * not named yet. */
 static bool is_unheard(const struct engine_peer *p, const struct order *o)
 {
 	if (p->candidate_count != 0)
 		return p->candidate_count > o->ready_seen;
-	return p->link != MIRROR_LINK_NONE && o->promise.mode != CONFIG_ASYNC;
+	return p->link != MIRROR_LINK_NONE && promise_counts(&o->promise);
 }
 
 void mirror_wait_order(struct mirror_engine *m, const struct order *o)
@@ -375,6 +380,7 @@ void mirror_wait_order(struct mirror_engine *m, const struct order *o)
 		p->candidate_from = 0;
 		p->candidate_count = 0;
 		p->waited = in;
+		p->near = (struct engine_near){ 0 };
 		if (!m->config->cluster) {
 			mirror_store_current(m, s, in);
 			mirror_superblock_want(m);

@@ -40,11 +40,12 @@ struct mirror_record *mirror_record_stamp(struct mirror_engine *m,
 	m->open.counters.groups = r->header.group;
 	mirror_record_admit(m, r, data, MIRROR_RECORD_STAMPED);
 	mirror_ack_note(&m->open.requests.ack, r->header.sequence,
-			mirror_record_is_clients(&r->header), m->now_ns);
+			mirror_record_is_clients(&r->header), r->header.length_bytes,
+			m->now_ns);
 	return r;
 }
 
-/* M1: do copies that lack it lack a client's write? */
+/* M1, M4: do copies that lack it lack a client's write? */
 bool mirror_record_is_clients(const struct mirror_header *h)
 {
 	return h->type != MIRROR_RECORD_FLUSH && (h->flags & MIRROR_RECORD_REFRESH) == 0;

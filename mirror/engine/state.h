@@ -38,6 +38,7 @@
 #include "mirror/engine/log.h"
 #include "mirror/engine/maps.h"
 #include "mirror/engine/marks.h"
+#include "mirror/engine/near.h"
 #include "mirror/engine/open.h"
 #include "mirror/engine/outrun.h"
 #include "mirror/engine/pace.h"

@@ -73,7 +73,7 @@ int mirror_history_check(const struct history *h)
 		if (uuid_is_zero(&g->id) || index_of(h, &g->id) != (int)i ||
 		    uuid_equal(&g->id, &h->entry[0].parent))
 			return -EPROTO;
-		if (g->reason < GENERATION_CREATED || g->reason > GENERATION_FORCED ||
+		if (g->reason < GENERATION_CREATED || g->reason > GENERATION_ASYNC ||
 		    g->site >= CONFIG_SITE_COUNT_MAX || g->cut == UINT64_MAX)
 			return -EPROTO;
 		if (i > 0 && (!uuid_equal(&g->parent, &h->entry[i - 1].id) ||

@@ -16,6 +16,8 @@
 #define LENGTH_AT 16u
 #define CRC_AT 20u
 
+#define FEATURE_ASYNC (1u << 0) /* a generation of the history began by M4 in async */
+
 #define FLAG_BLANK (1u << 0)
 #define FLAG_CLEAN (1u << 1)
 #define FLAG_HOLD (1u << 2)
@@ -210,6 +212,15 @@ static void put_evidence(struct bytes *b, const struct mirror_superblock *sb)
 	}
 }
 
+/* A reason of the history that version 1 did not have. */
+static uint32_t features_of(const struct mirror_superblock *sb)
+{
+	for (uint32_t i = 0; i < sb->history.count; i++)
+		if (sb->history.entry[i].reason == GENERATION_ASYNC)
+			return FEATURE_ASYNC;
+	return 0;
+}
+
 size_t mirror_superblock_encode(const struct mirror_superblock *sb, uint8_t *buffer)
 {
 	struct bytes b = bytes_of(buffer, MIRROR_SUPERBLOCK_BYTES);
@@ -221,7 +232,7 @@ size_t mirror_superblock_encode(const struct mirror_superblock *sb, uint8_t *buf
 	bytes_put_u64(&b, MAGIC);
 	bytes_put_u16(&b, MIRROR_SUPERBLOCK_VERSION);
 	bytes_put_u16(&b, 0);
-	bytes_put_u32(&b, 0); /* features */
+	bytes_put_u32(&b, features_of(sb));
 	bytes_put_u32(&b, 0); /* length, below */
 	bytes_put_u32(&b, 0); /* CRC, below */
 	bytes_put_u64(&b, sb->write_counter);
@@ -400,7 +411,7 @@ int mirror_superblock_decode(const uint8_t *buffer, struct mirror_superblock *sb
 	if (version != MIRROR_SUPERBLOCK_VERSION || reserved != 0)
 		return refuse(-EPROTONOSUPPORT, text, text_bytes,
 			      "written by a newer version of hamirror");
-	if (features != 0)
+	if ((features & ~FEATURE_ASYNC) != 0)
 		return refuse(-EPROTONOSUPPORT, text, text_bytes,
 			      "uses a feature that this version of hamirror lacks");
 

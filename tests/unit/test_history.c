@@ -210,7 +210,7 @@ START_TEST(a_chain_that_cannot_be_is_refused)
 	refused(theirs.entry[2].id = (struct uuid){ 0 });
 	refused(theirs.entry[2].ordinal = 4);
 	refused(theirs.entry[2].reason = 0);
-	refused(theirs.entry[2].reason = GENERATION_FORCED + 1);
+	refused(theirs.entry[2].reason = GENERATION_ASYNC + 1);
 	refused(theirs.entry[2].reason = GENERATION_CREATED);
 	refused(theirs.entry[0].reason = GENERATION_CLEAN);
 	refused(theirs.entry[0].parent = id_of('q'));

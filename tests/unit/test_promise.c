@@ -32,14 +32,14 @@ static void promised(uint32_t mode, uint32_t count, uint32_t ms)
 static void written(uint64_t count, uint64_t at_ms)
 {
 	while (count-- > 0)
-		mirror_ack_note(&ack, ++last, true, at_ms * MS);
+		mirror_ack_note(&ack, ++last, true, 512, at_ms * MS);
 	mirror_ack_set_own(&ack, last, ack.own.durable);
 }
 
 static void not_clients(uint64_t count, uint64_t at_ms)
 {
 	while (count-- > 0)
-		mirror_ack_note(&ack, ++last, false, at_ms * MS);
+		mirror_ack_note(&ack, ++last, false, 512, at_ms * MS);
 	mirror_ack_set_own(&ack, last, ack.own.durable);
 }
 
@@ -78,11 +78,37 @@ START_TEST(promises_are_compared_number_by_number)
 	ck_assert(promise_equal(&met, &both));
 	ck_assert(promise_is_sound(&sync) && promise_is_sound(&both) &&
 		  promise_is_sound(&few) && promise_is_sound(&async));
-	ck_assert(!promise_is_sound(&(struct promise){ CONFIG_SYNC, 1, 0 }));
-	ck_assert(!promise_is_sound(&(struct promise){ CONFIG_NEAR_SYNC, 0, 5 }));
+	ck_assert(!promise_is_sound(&(struct promise){ CONFIG_SYNC, 1, 0, 0 }));
 	ck_assert(!promise_is_sound(
-		&(struct promise){ CONFIG_NEAR_SYNC, UINT32_MAX, UINT32_MAX }));
-	ck_assert(!promise_is_sound(&(struct promise){ 3, 0, 0 }));
+		&(struct promise){ CONFIG_NEAR_SYNC, 0, 5, UINT64_MAX }));
+	ck_assert(!promise_is_sound(&(struct promise){ CONFIG_NEAR_SYNC, UINT32_MAX,
+						       UINT32_MAX, UINT64_MAX }));
+	ck_assert(!promise_is_sound(&(struct promise){ 3, 0, 0, 0 }));
+}
+END_TEST
+
+START_TEST(a_bound_of_async_is_compared_too)
+{
+	const struct promise sync = promise_make(CONFIG_SYNC, 0, 0),
+			     few = promise_make(CONFIG_NEAR_SYNC, 10, 200),
+			     async = promise_make(CONFIG_ASYNC, 0, 0),
+			     far = promise_async(64 << 20, 0),
+			     close = promise_async(8 << 20, 100);
+	const struct promise met = promise_strictest(&few, &close);
+
+	ck_assert(promise_covers(&sync, &close) && promise_covers(&close, &far));
+	ck_assert(promise_covers(&far, &async) && !promise_covers(&async, &far));
+	ck_assert(!promise_covers(&few, &far) && !promise_covers(&close, &few));
+	ck_assert(met.mode == CONFIG_NEAR_SYNC && met.records == 10 && met.ms == 100 &&
+		  met.bytes == 8 << 20);
+	ck_assert(promise_counts(&sync) && promise_counts(&far) &&
+		  !promise_counts(&async));
+	ck_assert(promise_is_sound(&far) && promise_is_sound(&close) &&
+		  !promise_is_sound(&met));
+	ck_assert(!promise_is_sound(
+		&(struct promise){ CONFIG_ASYNC, UINT32_MAX, 100, UINT64_MAX }));
+	ck_assert(!promise_is_sound(
+		&(struct promise){ CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, 0 }));
 }
 END_TEST
 
@@ -94,11 +120,16 @@ START_TEST(promises_have_a_text)
 		promise_make(CONFIG_NEAR_SYNC, 0, 200),
 		promise_make(CONFIG_NEAR_SYNC, 10, 200),
 		promise_make(CONFIG_ASYNC, 0, 0),
+		promise_async(64 << 20, 0),
+		promise_async(65536, 2000),
 	};
-	static const char *const texts[] = { "sync", "near-sync (10 records)",
+	static const char *const texts[] = { "sync",
+					     "near-sync (10 records)",
 					     "near-sync (200 ms)",
 					     "near-sync (10 records and 200 ms)",
-					     "async" };
+					     "async",
+					     "async (64 MiB)",
+					     "async (65536 bytes and 2000 ms)" };
 	char text[PROMISE_TEXT_BYTES];
 
 	promise_text(&p[_i], text);
@@ -173,7 +204,7 @@ START_TEST(recovered_records_are_old_and_count)
 	mirror_ack_add(&ack, 1);
 	site_has(1, 1);
 	for (int i = 0; i < 5; i++)
-		mirror_ack_note(&ack, ++last, true, 0);
+		mirror_ack_note(&ack, ++last, true, 512, 0);
 	mirror_ack_set_own(&ack, last, 5);
 	answers(50, by_age ? 1 : 4);
 	written(1, 50);
@@ -358,6 +389,69 @@ START_TEST(async_to_sync_is_kept_at_once_without_copies)
 }
 END_TEST
 
+/* ---- async with a bound (M4) ------------------------------------------------------ */
+
+static void near(uint64_t bytes, uint32_t ms)
+{
+	const struct promise p = promise_async(bytes, ms);
+
+	mirror_ack_promise(&ack, &p);
+	mirror_ack_add(&ack, 1);
+}
+
+START_TEST(so_many_bytes_may_be_lacked)
+{
+	near(3 * 512, 0);
+	written(10, 1);
+	answers(1, 3);
+	ck_assert(mirror_ack_allows(&ack, 1, 3, MS) &&
+		  !mirror_ack_allows(&ack, 1, 4, MS));
+	site_has(1, 9);
+	answers(1, 3); /* logged there, not durable */
+	mirror_ack_set_proven(&ack, 1, 4);
+	answers(1, 7);
+	mirror_ack_forget_site(&ack, 1); /* durable it stays, without a link too */
+	written(1, 1);
+	answers(1, 7);
+	mirror_ack_set_proven(&ack, 1, 11);
+	not_clients(5, 1);
+	written(3, 1);
+	not_clients(5, 1);
+	answers(1, last);
+	ck_assert_uint_eq(mirror_ack_everywhere(&ack)->logged, 11);
+}
+END_TEST
+
+START_TEST(none_is_lacked_that_is_older_by_what_is_durable)
+{
+	near(1 << 20, 100);
+	written(1, 1);
+	written(1, 50);
+	answers(101, 2);
+	written(1, 102);
+	answers(102, 2);
+	ck_assert(!mirror_ack_allows(&ack, 1, 3, 102 * MS));
+	mirror_ack_set_proven(&ack, 1, 1);
+	answers(102, 3);
+}
+END_TEST
+
+START_TEST(near_is_half_of_each_bound)
+{
+	near(8 * 512, 100);
+	written(4, 10);
+	ck_assert(mirror_ack_is_near(&ack, 1, last, 60 * MS));
+	ck_assert(!mirror_ack_is_near(&ack, 1, last, 61 * MS));
+	mirror_ack_set_proven(&ack, 1, 4);
+	written(5, 61);
+	ck_assert(!mirror_ack_is_near(&ack, 1, last, 61 * MS));
+	mirror_ack_set_proven(&ack, 1, 5);
+	ck_assert(mirror_ack_is_near(&ack, 1, last, 61 * MS));
+	promised(CONFIG_ASYNC, 0, 0);
+	ck_assert(!mirror_ack_is_near(&ack, 1, last, 61 * MS));
+}
+END_TEST
+
 /* ---- against the definition --------------------------------------------------------- */
 
 static bool may_answer(const uint64_t *stamped, const bool *client, uint64_t from,
@@ -391,7 +485,7 @@ START_TEST(answers_are_those_of_the_definition)
 		for (uint64_t i = random_below(&random, 5); i > 0; i--) {
 			client[++last] = random_below(&random, 4) != 0;
 			stamped[last] = now;
-			mirror_ack_note(&ack, last, client[last], now);
+			mirror_ack_note(&ack, last, client[last], 512, now);
 		}
 		mirror_ack_set_own(&ack, last, 0);
 		for (uint32_t i = 0; i < 2; i++) {
@@ -421,7 +515,8 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, promises_are_compared_number_by_number);
-	tcase_add_loop_test(tc, promises_have_a_text, 0, 5);
+	tcase_add_test(tc, a_bound_of_async_is_compared_too);
+	tcase_add_loop_test(tc, promises_have_a_text, 0, 7);
 	tcase_add_test(tc, so_many_records_may_be_lacked);
 	tcase_add_test(tc, none_may_be_lacked_that_is_older);
 	tcase_add_test(tc, both_bounds_hold);
@@ -436,6 +531,9 @@ int main(void)
 	tcase_add_test(tc, near_sync_to_sync_is_kept_when_all_is_durable_there);
 	tcase_add_test(tc, a_lower_bound_is_kept_when_no_more_is_lacked);
 	tcase_add_test(tc, async_to_sync_is_kept_at_once_without_copies);
+	tcase_add_test(tc, so_many_bytes_may_be_lacked);
+	tcase_add_test(tc, none_is_lacked_that_is_older_by_what_is_durable);
+	tcase_add_test(tc, near_is_half_of_each_bound);
 	tcase_add_loop_test(tc, answers_are_those_of_the_definition, 0, 12);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);

@@ -50,7 +50,7 @@ static void agree(void)
 /* ---- changes (M3) ------------------------------------------------------------------- */
 
 /* Node 0 serves generation 2 under `promise`, node 2 hosts the copy under 77, which is
- * current but in async. */
+ * current but in async without a bound. */
 static void serves_under(struct promise promise)
 {
 	struct role *r;
@@ -58,7 +58,7 @@ static void serves_under(struct promise promise)
 	view.production_node = 0;
 	view.promise = view.wanted = promise;
 	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2) };
-	view.site[LYON].current = promise.mode != CONFIG_ASYNC;
+	view.site[LYON].current = promise_counts(&promise);
 	view.site[LYON].current_incarnation = 77;
 	solo_create(&t, 0, &view, true);
 	r = &t.core->role;
@@ -121,14 +121,24 @@ static void kept(uint64_t order_id)
 static const struct {
 	struct promise from, to, meanwhile;
 } stricter[] = {
-	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX }, { 0 }, { 0 } },
-	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX },
-	  { CONFIG_NEAR_SYNC, 100, UINT32_MAX },
-	  { CONFIG_NEAR_SYNC, 100, UINT32_MAX } },
-	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX },
-	  { CONFIG_NEAR_SYNC, UINT32_MAX, 200 },
-	  { CONFIG_NEAR_SYNC, 500, 200 } },
-	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX }, { 0 }, { 0 } },
+	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX }, { 0 }, { 0 } },
+	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX },
+	  { CONFIG_NEAR_SYNC, 100, UINT32_MAX, UINT64_MAX },
+	  { CONFIG_NEAR_SYNC, 100, UINT32_MAX, UINT64_MAX } },
+	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX },
+	  { CONFIG_NEAR_SYNC, UINT32_MAX, 200, UINT64_MAX },
+	  { CONFIG_NEAR_SYNC, 500, 200, UINT64_MAX } },
+	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, UINT64_MAX }, { 0 }, { 0 } },
+	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, 1 << 20 }, { 0 }, { 0 } },
+	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, UINT64_MAX },
+	  { CONFIG_ASYNC, UINT32_MAX, 100, 1 << 20 },
+	  { CONFIG_ASYNC, UINT32_MAX, 100, 1 << 20 } },
+	{ { CONFIG_NEAR_SYNC, 500, 300, UINT64_MAX },
+	  { CONFIG_ASYNC, UINT32_MAX, 200, 1 << 20 },
+	  { CONFIG_NEAR_SYNC, 500, 200, 1 << 20 } },
+	{ { CONFIG_ASYNC, UINT32_MAX, 100, 1 << 20 },
+	  { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX },
+	  { CONFIG_NEAR_SYNC, 500, 100, 1 << 20 } },
 };
 
 START_TEST(a_stricter_promise_waits_until_it_is_kept)
@@ -251,7 +261,7 @@ static void copy_under(struct promise promise, uint64_t incarnation)
 {
 	view.promise = view.wanted = promise;
 	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2) };
-	view.site[LYON].current = promise.mode != CONFIG_ASYNC;
+	view.site[LYON].current = promise_counts(&promise);
 	view.site[LYON].current_incarnation = incarnation;
 	solo_create(&t, 2, &view, true);
 	t.core->role.devices = DEVICES_OPEN;
@@ -303,6 +313,40 @@ START_TEST(a_near_sync_copy_is_promoted_within_its_bound)
 }
 END_TEST
 
+/* M4: near, and in the incarnation that the view counts. */
+START_TEST(a_near_copy_is_promoted_within_its_bound)
+{
+	struct fact f = { .type = FACT_PREPARED, .sequence = 42 };
+	const struct view *v;
+
+	copy_under(promise_async(8 << 20, 200), 77);
+	ck_assert_int_gt(cluster_score_of(t.core), 1000);
+	solo_command(&t, CLUSTER_COMMAND_PROMOTE, false);
+	solo_persisted(&t);
+	solo_promise(&t, 1, t.core->round.ballot, NULL, t.core->voter.in_effect.ballot);
+	f.order_id = solo_ordered(&t, ORDER_PREPARE)->id;
+	solo_fact(&t, &f);
+	v = &solo_sent(&t, MESSAGE_PROPOSE)->propose.view;
+	ck_assert_uint_eq(cluster_view_generation(v)->reason, GENERATION_ASYNC);
+	is_promise(v->promise, promise_async(8 << 20, 200));
+	ck_assert_ptr_nonnull(
+		strstr(t.core->promote.done_text, "at most 8 MiB and 200 ms (async)"));
+	solo_destroy(&t);
+}
+END_TEST
+
+START_TEST(a_copy_that_is_not_near_is_not_promoted)
+{
+	copy_under(promise_async(8 << 20, 0), 76 + (uint64_t)_i * 2);
+	ck_assert_int_eq(cluster_score_of(t.core), INT32_MIN);
+	solo_command(&t, CLUSTER_COMMAND_PROMOTE, false);
+	ck_assert_int_eq(t.reply.exit_status, 1);
+	ck_assert_ptr_nonnull(strstr(t.reply.text, "has restarted since"));
+	ck_assert_ptr_nonnull(strstr(t.reply.text, "async (8 MiB)"));
+	solo_destroy(&t);
+}
+END_TEST
+
 START_TEST(in_async_a_copy_is_not_promoted)
 {
 	copy_under(async_mode(), 77);
@@ -331,6 +375,8 @@ int main(void)
 	tcase_add_test(tc, only_a_serving_production_changes_the_promise);
 	tcase_add_loop_test(tc, a_copy_that_has_restarted_is_current_in_sync_only, 0, 2);
 	tcase_add_test(tc, a_near_sync_copy_is_promoted_within_its_bound);
+	tcase_add_test(tc, a_near_copy_is_promoted_within_its_bound);
+	tcase_add_loop_test(tc, a_copy_that_is_not_near_is_not_promoted, 0, 2);
 	tcase_add_test(tc, in_async_a_copy_is_not_promoted);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);

@@ -252,6 +252,24 @@ static void seal(uint8_t *buffer)
 }
 
 /* G8: a newer version's slot is not passed over for an older, readable one. */
+/* The older version does not know that reason. */
+START_TEST(a_takeover_in_async_is_a_feature)
+{
+	struct generation g = { .reason = GENERATION_ASYNC };
+
+	put();
+	ck_assert_uint_eq(slot[0][12] | slot[1][12], 0);
+	g.id = (struct uuid){ { 0x77 } };
+	g.parent = history_newest(&sb.history)->id;
+	g.ordinal = history_newest(&sb.history)->ordinal + 1;
+	history_append(&sb.history, &g);
+	put();
+	ck_assert_uint_eq(slot[0][12] | slot[1][12], 1);
+	ck_assert_int_eq(choose(), 0);
+	ck_assert_uint_eq(history_newest(&back.history)->reason, GENERATION_ASYNC);
+}
+END_TEST
+
 START_TEST(a_newer_version_is_refused)
 {
 	put();
@@ -263,7 +281,7 @@ START_TEST(a_newer_version_is_refused)
 	ck_assert_int_eq(choose(), -EPROTONOSUPPORT);
 	ck_assert_ptr_nonnull(strstr(text, "newer version"));
 	slot[0][8] = 1;
-	slot[0][12] = 1;
+	slot[0][12] = 2;
 	seal(slot[0]);
 	ck_assert_int_eq(choose(), -EPROTONOSUPPORT);
 	ck_assert_ptr_nonnull(strstr(text, "feature"));
@@ -513,6 +531,7 @@ int main(void)
 	tcase_add_test(tc, the_newest_slot_counts);
 	tcase_add_test(tc, a_torn_slot_leaves_the_other);
 	tcase_add_test(tc, two_bad_slots_are_named);
+	tcase_add_test(tc, a_takeover_in_async_is_a_feature);
 	tcase_add_test(tc, a_newer_version_is_refused);
 	tcase_add_test(tc, what_contradicts_itself_is_refused);
 	tcase_add_test(tc, a_slot_in_the_wrong_place_does_not_count);

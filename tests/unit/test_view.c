@@ -6,8 +6,8 @@
 #include "common/crc.h"
 #include "tests/unit/solo.h"
 
-#define LAYOUT_BYTES 522u
-#define LAYOUT_CRC 267129138u
+#define LAYOUT_BYTES 538u
+#define LAYOUT_CRC 1u
 
 static struct config config;
 static struct view view, back;
@@ -58,7 +58,7 @@ static void fill_everything(void)
 	view.production_node = 3;
 	view.production_incarnation = 26;
 	view.promise = promise_make(CONFIG_NEAR_SYNC, 27, 28);
-	view.wanted = promise_make(CONFIG_NEAR_SYNC, 27, 33);
+	view.wanted = promise_async(35, 33);
 	view.sync_copies = 29;
 	view.disconnected = 1;
 	view.bypass = 34;
@@ -93,6 +93,7 @@ START_TEST(every_field_survives_the_encoding)
 	ck_assert_uint_eq(back.fork.generation.byte[5], 15);
 	ck_assert_uint_eq(back.bypass, 34);
 	ck_assert_uint_eq(back.required, 35);
+	ck_assert(promise_equal(&back.wanted, &view.wanted));
 }
 END_TEST
 
@@ -104,7 +105,7 @@ START_TEST(the_layout_changes_with_a_feature_only)
 
 	fill_everything();
 	length = encode();
-	ck_assert_uint_eq(data[2], 1 + 2); /* bypass, required */
+	ck_assert_uint_eq(data[2], 1 + 2 + 4); /* bypass, required, the bound of async */
 	ck_assert_uint_eq(length, LAYOUT_BYTES);
 	ck_assert_uint_eq(common_crc32c(0, data, length), LAYOUT_CRC);
 }
@@ -128,11 +129,12 @@ START_TEST(a_view_without_a_newer_field_is_read)
 	memmove(at + kept, at + sizeof fields,
 		length - (size_t)(at + sizeof fields - data));
 	data[2] = (uint8_t)_i;
-	ck_assert(decode(length - gone, &same));
+	ck_assert(decode(length - gone - 2 * sizeof view.promise.bytes, &same));
 	ck_assert(same);
 	ck_assert_uint_eq(back.disconnected, 0xd1);
 	ck_assert_uint_eq(back.bypass, _i == 0 ? 0 : 0xb1);
 	ck_assert_uint_eq(back.required, 0);
+	ck_assert_uint_eq(back.promise.bytes, 0);
 	ck_assert_mem_eq(&back.history, &view.history, sizeof back.history);
 }
 END_TEST
