@@ -41,6 +41,8 @@ enum cli_option {
 	CLI_BOUND_RECORDS = 1u << 15,
 	CLI_BOUND_MS = 1u << 16,
 	CLI_PACE = 1u << 17,
+	CLI_LAG_BYTES = 1u << 18,
+	CLI_LAG_MS = 1u << 19,
 };
 
 struct cli_arguments {
@@ -54,6 +56,8 @@ struct cli_arguments {
 	const char *log;
 	const char *field;    /* CLI_FIELD, else NULL */
 	uint32_t records, ms; /* CLI_BOUND_... */
+	uint64_t lag_bytes;   /* CLI_LAG_... */
+	uint32_t lag_ms;
 	int count;            /* operands */
 	char **operand;
 	struct agent_instance instance; /* of operand[0], for a command with `named` */

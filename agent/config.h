@@ -82,4 +82,8 @@ extern const char *const config_copy_loss_words[];
 void config_print_yaml(const struct config *config, FILE *out);
 json_t *config_json(const struct config *config); /* a new reference */
 
+/* Bytes, or with K, M or G in units of 1024 and its powers. False: it is no such number, or
+ * more than `max`. */
+bool config_size_of(const char *text, uint64_t max, uint64_t *value);
+
 #endif

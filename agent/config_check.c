@@ -255,10 +255,16 @@ static void check_memory(struct checker *c)
 
 /* ---- the promise ----------------------------------------------------------- */
 
+/* `failover` may stand beside any mode: it is in force in async only, which `hamirror mode`
+ * may bring. */
 static void check_mode(struct checker *c)
 {
 	struct config *config = c->config;
 
+	if (c->places->failover.line != 0 && !config->cluster)
+		config_error_add(c->errors, c->path, &c->places->failover, "failover",
+				 "does not go with cluster: none, where no copy is "
+				 "promoted by itself");
 	if (config->mode == CONFIG_ASYNC && !config->cluster)
 		config_error_add(c->errors, c->path, &c->places->mode, "mode",
 				 "async does not go with cluster: none; expected sync or "

@@ -102,10 +102,22 @@ static void print_near_sync(const struct config *c, FILE *out)
 	fputs("}\n", out);
 }
 
+static void print_failover(const struct config *c, FILE *out)
+{
+	if (c->lag_bytes == 0)
+		return;
+	fprintf(out, "failover: {lag-bytes: %lluM",
+		(unsigned long long)c->lag_bytes >> 20);
+	if (c->lag_ms != 0)
+		fprintf(out, ", lag-ms: %u", c->lag_ms);
+	fputs("}\n", out);
+}
+
 void config_print_yaml(const struct config *c, FILE *out)
 {
 	fprintf(out, "mirror: \"%s\"\nmode: %s\n", c->mirror, config_mode_words[c->mode]);
 	print_near_sync(c, out);
+	print_failover(c, out);
 	fprintf(out, "cluster: %s\nport: %u\n", c->cluster ? "corosync" : "none",
 		(unsigned)c->port);
 	print_sites(c, out);
@@ -193,16 +205,18 @@ json_t *config_json(const struct config *c)
 	for (uint32_t s = 0; s < c->site_count; s++)
 		json_array_append_new(sites, site_json(c, s));
 	return json_pack(
-		"{s:s, s:s, s:{s:o, s:o}, s:s, s:i, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:s, "
-		"s:i, s:i, s:i, s:i, s:i, s:i, s:o, "
+		"{s:s, s:s, s:{s:o, s:o}, s:{s:o, s:o}, s:s, s:i, s:o, s:o, s:o, s:s, "
+		"s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, "
 		"s:{s:i, s:i}, s:I, s:o, s:s}",
 		"mirror", c->mirror, "mode", config_mode_words[c->mode], "near_sync",
 		"records", bound_json(c->near_sync_records), "ms",
-		bound_json(c->near_sync_ms), "cluster", c->cluster ? "corosync" : "none",
-		"port", c->port, "sites", sites, "nodes", nodes_json(c), "backup_order",
-		backup_order_json(c), "order", config_order_words[c->order], "attach",
-		config_attach_words[c->attach], "unprotected",
-		config_unprotected_words[c->unprotected], "on_no_quorum",
+		bound_json(c->near_sync_ms), "failover", "lag_bytes",
+		c->lag_bytes != 0 ? json_integer((json_int_t)c->lag_bytes) : json_null(),
+		"lag_ms", bound_json(c->lag_ms), "cluster",
+		c->cluster ? "corosync" : "none", "port", c->port, "sites", sites,
+		"nodes", nodes_json(c), "backup_order", backup_order_json(c), "order",
+		config_order_words[c->order], "attach", config_attach_words[c->attach],
+		"unprotected", config_unprotected_words[c->unprotected], "on_no_quorum",
 		config_no_quorum_words[c->on_no_quorum], "on_copy_loss",
 		config_copy_loss_words[c->on_copy_loss], "device_timeout_ms",
 		c->device_timeout_ms, "copy_timeout_ms", c->copy_timeout_ms,

@@ -298,6 +298,31 @@ static void take_near_sync(struct config_reader *r, yaml_node_t *node,
 	config_walk(r, node, keys, r->config, NULL);
 }
 
+static void take_failover(struct config_reader *r, yaml_node_t *node,
+			  const struct config_key *key, void *at)
+{
+	static const struct config_key keys[] = {
+		{ .name = "lag-bytes",
+		  .take = config_take_size,
+		  CONFIG_FIELD(struct config, lag_bytes),
+		  .required = true,
+		  .min = CONFIG_LAG_BYTES_MIN,
+		  .max = CONFIG_LAG_BYTES_MAX,
+		  .expected = "bytes, or with K, M or G, from 16M to 1024G, in whole "
+			      "MiB" },
+		{ .name = "lag-ms",
+		  .take = config_take_number,
+		  CONFIG_FIELD(struct config, lag_ms),
+		  .min = CONFIG_LAG_MS_MIN,
+		  .max = CONFIG_NEAR_SYNC_MS_MAX,
+		  .expected = "milliseconds, from 1000 to 3600000" },
+		{ 0 },
+	};
+
+	(void)key, (void)at;
+	config_walk(r, node, keys, r->config, NULL);
+}
+
 static void take_spin(struct config_reader *r, yaml_node_t *node,
 		      const struct config_key *key, void *at)
 {
@@ -331,6 +356,10 @@ static const struct config_key file_keys[] = {
 	  .take = take_near_sync,
 	  CONFIG_PLACE(struct config_places, near_sync),
 	  .expected = "records, ms, or both" },
+	{ .name = "failover",
+	  .take = take_failover,
+	  CONFIG_PLACE(struct config_places, failover),
+	  .expected = "lag-bytes, and lag-ms if wanted" },
 	{ .name = "cluster",
 	  .take = take_cluster,
 	  CONFIG_FIELD(struct config, cluster),

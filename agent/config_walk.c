@@ -155,33 +155,37 @@ void config_take_number(struct config_reader *r, yaml_node_t *node,
 		config_complain_of_value(r, node, key->expected);
 }
 
-/* Bytes, or with K, M or G in units of 1024 and its powers. */
+bool config_size_of(const char *text, uint64_t max, uint64_t *value)
+{
+	static const char units[] = "KMG";
+	const char *end, *unit;
+
+	if (!config_number_of(text, value, &end))
+		return false;
+	if (*end == '\0')
+		return *value <= max;
+	unit = strchr(units, *end);
+	if (unit == NULL || end[1] != '\0')
+		return false;
+	for (const char *u = units; u <= unit; u++) {
+		if (*value > max)
+			return false;
+		*value *= 1024;
+	}
+	return *value <= max;
+}
+
 void config_take_size(struct config_reader *r, yaml_node_t *node,
 		      const struct config_key *key, void *at)
 {
-	static const char units[] = "KMG";
 	const uint64_t grain = 1024 * 1024;
-	const char *end, *unit = NULL;
 	uint64_t value;
 
-	if (!config_number_of(config_text_of(node), &value, &end))
-		goto bad;
-	if (*end != '\0') {
-		unit = strchr(units, *end);
-		if (unit == NULL || end[1] != '\0')
-			goto bad;
-	}
-	for (const char *u = units; unit != NULL && u <= unit; u++) {
-		if (value > key->max)
-			goto bad;
-		value *= 1024;
-	}
-	if (value < key->min || value > key->max || value % grain != 0)
-		goto bad;
-	store(at, key->size, value);
-	return;
-bad:
-	config_complain_of_value(r, node, key->expected);
+	if (config_size_of(config_text_of(node), key->max, &value) && value >= key->min &&
+	    value % grain == 0)
+		store(at, key->size, value);
+	else
+		config_complain_of_value(r, node, key->expected);
 }
 
 void config_take_word(struct config_reader *r, yaml_node_t *node,

@@ -40,9 +40,11 @@ static const struct {
 	{ CLI_BOUND_RECORDS, "records", required_argument },
 	{ CLI_BOUND_MS, "ms", required_argument },
 	{ CLI_PACE, "pace", no_argument },
+	{ CLI_LAG_BYTES, "lag-bytes", required_argument },
+	{ CLI_LAG_MS, "lag-ms", required_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
-#define HELP (1 << 20) /* beyond every enum cli_option */
+#define HELP (1 << 24) /* beyond every enum cli_option */
 
 enum cli_exit cli_fail(enum cli_exit status, const char *format, ...)
 {
@@ -157,6 +159,30 @@ static bool take_number(const char *text, unsigned long max, uint32_t *number)
 	return is_number(text, max, number) && *number > 0;
 }
 
+/* The bound of a mode. How much of it makes sense: agent/verb.c. */
+static enum cli_exit take_bound(const struct cli_command *c, struct cli_arguments *a,
+				enum cli_option option, const char *value)
+{
+	if (option == CLI_BOUND_RECORDS &&
+	    !take_number(value, CONFIG_NEAR_SYNC_RECORDS_MAX, &a->records))
+		return usage_error(c, "--records takes a number from 1 to %d",
+				   CONFIG_NEAR_SYNC_RECORDS_MAX);
+	if (option == CLI_BOUND_MS &&
+	    !take_number(value, CONFIG_NEAR_SYNC_MS_MAX, &a->ms))
+		return usage_error(c, "--ms takes milliseconds, from 1 to %d",
+				   CONFIG_NEAR_SYNC_MS_MAX);
+	if (option == CLI_LAG_BYTES &&
+	    !config_size_of(value, CONFIG_LAG_BYTES_MAX, &a->lag_bytes))
+		return usage_error(c,
+				   "--lag-bytes takes bytes, or with K, M or G, at most "
+				   "1024G; 0: no copy is near");
+	if (option == CLI_LAG_MS &&
+	    !take_number(value, CONFIG_NEAR_SYNC_MS_MAX, &a->lag_ms))
+		return usage_error(c, "--lag-ms takes milliseconds, from %d to %d",
+				   CONFIG_LAG_MS_MIN, CONFIG_NEAR_SYNC_MS_MAX);
+	return CLI_DONE;
+}
+
 /* Take one option. Returns CLI_DONE or CLI_USAGE. */
 static enum cli_exit take_option(const struct cli_command *c, struct cli_arguments *a,
 				 enum cli_option option, const char *value)
@@ -184,15 +210,10 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 					   WAIT_S_MAX);
 		break;
 	case CLI_BOUND_RECORDS:
-		if (!take_number(value, CONFIG_NEAR_SYNC_RECORDS_MAX, &a->records))
-			return usage_error(c, "--records takes a number from 1 to %d",
-					   CONFIG_NEAR_SYNC_RECORDS_MAX);
-		break;
 	case CLI_BOUND_MS:
-		if (!take_number(value, CONFIG_NEAR_SYNC_MS_MAX, &a->ms))
-			return usage_error(c, "--ms takes milliseconds, from 1 to %d",
-					   CONFIG_NEAR_SYNC_MS_MAX);
-		break;
+	case CLI_LAG_BYTES:
+	case CLI_LAG_MS:
+		return take_bound(c, a, option, value);
 	case CLI_CONFIG:
 		a->config = value;
 		break;

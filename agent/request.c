@@ -199,7 +199,8 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 		.discard = json_is_true(json_object_get(request, "discard")),
 	};
 	const char *wrong = type == CLUSTER_COMMAND_MODE ?
-				    agent_verb_promise(request, &cmd.promise) :
+				    agent_verb_promise(request, r->setup.config,
+						       &cmd.promise) :
 				    NULL;
 	struct pending *p;
 

@@ -520,9 +520,13 @@ static void why_sites(const struct status_input *in, json_t *list)
 			say(list, "Site %s: %s", name, text);
 		else if (c->role == CLUSTER_SITE_COPY && !c->current &&
 			 (in->config->cluster || in->cluster->serving_here))
-			say(list,
-			    "Site %s is not current: its link is %s and its data is %s.",
-			    name, agent_link_text(c->link), agent_data_text(c->data));
+			say(list, "Site %s is not %s: its link is %s and its data is %s.",
+			    name,
+			    in->cluster->promise.mode == CONFIG_ASYNC &&
+					    promise_counts(&in->cluster->promise) ?
+				    "near" :
+				    "current",
+			    agent_link_text(c->link), agent_data_text(c->data));
 	}
 }
 

@@ -24,9 +24,16 @@ static json_t *bound(const struct promise *p, uint32_t number)
 
 static json_t *promise(const struct promise *p)
 {
-	return json_pack("{s:s, s:o, s:o}", "mode",
+	const bool async = p->mode == CONFIG_ASYNC;
+
+	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "mode",
 			 agent_mode_text((enum config_mode)p->mode), "records",
-			 bound(p, p->records), "ms", bound(p, p->ms));
+			 bound(p, p->records), "ms", bound(p, p->ms), "lag_bytes",
+			 async && promise_counts(p) ? json_integer((json_int_t)p->bytes) :
+						      json_null(),
+			 "lag_ms",
+			 async && p->ms != PROMISE_UNBOUNDED ? json_integer(p->ms) :
+							       json_null());
 }
 
 void agent_status_promise(const struct status_input *in, json_t *o)

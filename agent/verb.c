@@ -9,19 +9,20 @@
 
 #define WAIT_S_MAX 86400
 
-enum member_kind { MEMBER_BOOL, MEMBER_TEXT, MEMBER_SECONDS, MEMBER_BOUND };
+enum member_kind { MEMBER_BOOL, MEMBER_TEXT, MEMBER_SECONDS, MEMBER_BOUND, MEMBER_BYTES };
 
 static const struct member {
 	const char *name;
 	enum member_kind kind;
 } members[] = {
-	{ "force", MEMBER_BOOL }, { "wait", MEMBER_SECONDS },
-	{ "site", MEMBER_TEXT },  { "allow_inconsistent", MEMBER_BOOL },
-	{ "node", MEMBER_TEXT },  { "now", MEMBER_BOOL },
-	{ "from", MEMBER_TEXT },  { "discard", MEMBER_BOOL },
-	{ "mode", MEMBER_TEXT },  { "records", MEMBER_BOUND },
-	{ "ms", MEMBER_BOUND },   { "part", MEMBER_TEXT },
-	{ "on", MEMBER_BOOL },    { "pace", MEMBER_BOOL },
+	{ "force", MEMBER_BOOL },      { "wait", MEMBER_SECONDS },
+	{ "site", MEMBER_TEXT },       { "allow_inconsistent", MEMBER_BOOL },
+	{ "node", MEMBER_TEXT },       { "now", MEMBER_BOOL },
+	{ "from", MEMBER_TEXT },       { "discard", MEMBER_BOOL },
+	{ "mode", MEMBER_TEXT },       { "records", MEMBER_BOUND },
+	{ "ms", MEMBER_BOUND },        { "part", MEMBER_TEXT },
+	{ "on", MEMBER_BOOL },         { "pace", MEMBER_BOOL },
+	{ "lag_bytes", MEMBER_BYTES }, { "lag_ms", MEMBER_BOUND },
 };
 
 static const struct {
@@ -38,7 +39,7 @@ static const struct {
 	[AGENT_VERB_DISCONNECT] = { "disconnect", "site " },
 	[AGENT_VERB_BYPASS] = { "bypass", "on site " },
 	[AGENT_VERB_REFRESH] = { "refresh", "site allow_inconsistent pace " },
-	[AGENT_VERB_MODE] = { "mode", "mode records ms " },
+	[AGENT_VERB_MODE] = { "mode", "mode records lag_bytes lag_ms ms " },
 	[AGENT_VERB_FENCED] = { "fenced", "node " },
 	[AGENT_VERB_EVENTS] = { "events", "now " },
 	[AGENT_VERB_STOP] = { "stop", "wait " },
@@ -67,6 +68,8 @@ static bool value_fits(enum member_kind kind, const json_t *value)
 	case MEMBER_BOUND: /* how much of it makes sense: agent/request.c */
 		return json_is_integer(value) && json_integer_value(value) > 0 &&
 		       json_integer_value(value) <= CONFIG_NEAR_SYNC_MS_MAX;
+	case MEMBER_BYTES: /* 0: no such bound */
+		return json_is_integer(value) && json_integer_value(value) >= 0;
 	}
 	return false;
 }
@@ -106,7 +109,31 @@ int agent_verb_parse(json_t *request, enum agent_verb *verb, char *text, size_t 
 	return 0;
 }
 
-const char *agent_verb_promise(const json_t *request, struct promise *promise)
+static const char *async_promise(const json_t *request, const struct config *config,
+				 struct promise *promise)
+{
+	const json_t *given = json_object_get(request, "lag_bytes");
+	const uint64_t bytes = (uint64_t)json_integer_value(given);
+	const uint32_t ms = (uint32_t)json_integer_value(
+		json_object_get(request, "lag_ms"));
+
+	if (given == NULL && ms != 0)
+		return "lag_ms goes with lag_bytes";
+	if (given == NULL) {
+		*promise = promise_async(config->lag_bytes, config->lag_ms);
+		return NULL;
+	}
+	if (bytes == 0 ? ms != 0 :
+			 bytes < CONFIG_LAG_BYTES_MIN || bytes > CONFIG_LAG_BYTES_MAX)
+		return "lag_bytes is 0, or from 16 MiB to 1024 GiB";
+	if (ms != 0 && ms < CONFIG_LAG_MS_MIN)
+		return "lag_ms is 1000 at least";
+	*promise = promise_async(bytes, ms);
+	return NULL;
+}
+
+const char *agent_verb_promise(const json_t *request, const struct config *config,
+			       struct promise *promise)
 {
 	const char *mode = json_string_value(json_object_get(request, "mode"));
 	const json_int_t records = json_integer_value(
@@ -121,6 +148,11 @@ const char *agent_verb_promise(const json_t *request, struct promise *promise)
 		return "the mode is sync, near-sync or async";
 	if (m != CONFIG_NEAR_SYNC && (records != 0 || ms != 0))
 		return "records and ms are the bound of near-sync";
+	if (m != CONFIG_ASYNC && (json_object_get(request, "lag_bytes") != NULL ||
+				  json_object_get(request, "lag_ms") != NULL))
+		return "lag_bytes and lag_ms are the bound of async";
+	if (m == CONFIG_ASYNC)
+		return async_promise(request, config, promise);
 	if (records > CONFIG_NEAR_SYNC_RECORDS_MAX)
 		return "near-sync allows 30000 records at most";
 	*promise = promise_make(

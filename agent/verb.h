@@ -32,9 +32,10 @@ enum agent_verb {
 int agent_verb_parse(json_t *request, enum agent_verb *verb, char *text,
 		     size_t text_size);
 
-/* The promise that a MODE asks for. Returns NULL, or a sentence that says what is wrong with
- * it. */
-const char *agent_verb_promise(const json_t *request, struct promise *promise);
+/* The promise that a MODE asks for; for async without a bound, with that of the file. Returns
+ * NULL, or a sentence that says what is wrong with it. */
+const char *agent_verb_promise(const json_t *request, const struct config *config,
+			       struct promise *promise);
 
 /* The cluster waits for the answer: it is asked for by the resource agent (`from`), or
  * changes roles, or ends the daemon. Also of an object that is no valid request. */

@@ -127,6 +127,56 @@ START_TEST(without_a_cluster_writes_block)
 }
 END_TEST
 
+/* Beside any mode: it is in force in async only. */
+START_TEST(async_has_a_bound_of_near_copies)
+{
+	static const char *const modes[] = { "sync", "near-sync", "async" };
+	struct promise p;
+	char text[256], *shown = NULL;
+	uint64_t hash;
+	size_t length;
+	FILE *out;
+
+	snprintf(text, sizeof text, "mode: %s\nfailover: {lag-bytes: 64M, lag-ms: 2000}",
+		 modes[_i]);
+	loads(text);
+	ck_assert_uint_eq(config.lag_bytes, 64 << 20);
+	ck_assert_uint_eq(config.lag_ms, 2000);
+	p = promise_of_config(&config);
+	ck_assert(promise_counts(&p) && promise_is_sound(&p));
+	ck_assert(config.mode != CONFIG_ASYNC || (p.bytes == 64 << 20 && p.ms == 2000));
+	hash = config.hash;
+	out = open_memstream(&shown, &length);
+	config_print_yaml(&config, out);
+	fclose(out);
+	ck_assert_int_eq(load_text(shown), 0);
+	ck_assert_uint_eq(config.hash, hash);
+	free(shown);
+	snprintf(text, sizeof text, "mode: %s\nfailover: {lag-bytes: 65M, lag-ms: 2000}",
+		 modes[_i]);
+	loads(text); /* all nodes must agree on it */
+	ck_assert_uint_ne(config.hash, hash);
+}
+END_TEST
+
+START_TEST(a_bound_of_near_copies_is_checked)
+{
+	static const struct {
+		const char *text, *error;
+	} wrong[] = {
+		{ "failover: {lag-ms: 2000}", "lag-bytes" },
+		{ "failover: {lag-bytes: 8M}", "16M" },
+		{ "failover: {lag-bytes: 64M, lag-ms: 10}", "1000" },
+		{ "failover: {lag-bytes: 64M}\ncluster: none", "cluster: none" },
+	};
+	char text[1024];
+
+	snprintf(text, sizeof text, "%smode: sync\n%s\n", rest, wrong[_i].text);
+	ck_assert_int_ne(load_text(text), 0);
+	ck_assert_ptr_nonnull(strstr(errors.entry[0].text, wrong[_i].error));
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("mode");
@@ -137,6 +187,8 @@ int main(void)
 	tcase_add_loop_test(tc, near_sync_has_a_bound, 0, 4);
 	tcase_add_test(tc, writes_continue_or_block);
 	tcase_add_test(tc, without_a_cluster_writes_block);
+	tcase_add_loop_test(tc, async_has_a_bound_of_near_copies, 0, 3);
+	tcase_add_loop_test(tc, a_bound_of_near_copies_is_checked, 0, 4);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
