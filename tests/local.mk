@@ -82,6 +82,7 @@ unit_tests = \
 	tests/unit/test_ublk \
 	tests/unit/test_ublk_driver \
 	tests/unit/test_vectors \
+	tests/unit/test_verb \
 	tests/unit/test_view \
 	tests/unit/test_voter_format \
 	tests/unit/test_voter_file_driver \
@@ -169,6 +170,7 @@ tests_unit_test_voter_format_SOURCES = tests/unit/test_voter_format.c $(members)
 # The tests of agent/.
 tests_unit_test_config_LDADD = $(agent_test_libraries)
 tests_unit_test_config_mode_LDADD = $(agent_test_libraries)
+tests_unit_test_verb_LDADD = $(agent_test_libraries)
 tests_unit_test_control_LDADD = $(agent_test_libraries)
 tests_unit_test_create_LDADD = $(agent_test_libraries)
 tests_unit_test_devices_LDADD = $(agent_test_libraries)
@@ -250,6 +252,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario_alone.c \
 	tests/sim/scenario_async.c \
 	tests/sim/scenario_block.c \
+	tests/sim/scenario_near.c \
 	tests/sim/scenario_clients.c \
 	tests/sim/scenario_copies.c \
 	tests/sim/scenario_disks.c \

@@ -1,13 +1,15 @@
 /* check_async.c - async, and copies that clients outrun: M6, a map takes over for a linked copy
  * only when no view counts it, and then the log is not kept for it; M7, clients wait for no
  * refresh but one that an operator has them wait for, and one that they outran begins again
- * after refresh-retry, not before.
+ * after refresh-retry, not before. M4, a copy comes near after ten seconds within half the bound.
+ * (check_m.c: it is never beyond the bound.)
  */
 #include "cluster/internal.h"
 #include "mirror/engine/test_view.h"
 #include "tests/sim/sim.h"
 
 #define SOON_NS (100 * SIM_MS)
+#define NEAR_NS (10000 * SIM_MS)
 #define FULL_PERCENT 80u /* setup.c: bypass-at */
 
 /* A copy, as production saw it last; a generation begins with none. */
@@ -17,6 +19,8 @@ static struct seen {
 	uint64_t outrun_ns; /* ... and then; 0: never, or forgiven */
 	uint64_t full_ns;   /* the full log is kept for it since; 0: it is not */
 	bool paced;         /* an operator has clients wait for its refresh */
+	bool enters;        /* it is waited for, or about to be ... */
+	uint64_t beyond_ns; /* ... and was beyond half the bound last */
 } seen[SIM_NODES_MAX][SIM_SITES_MAX];
 
 /* ---- M6 ------------------------------------------------------------------------------ */
@@ -74,6 +78,44 @@ static void check_bypass(struct sim *w, uint32_t node, uint32_t site)
 			    node + 1, site);
 }
 
+/* ---- M4 ------------------------------------------------------------------------------ */
+
+/* Clients' bytes that the copy lacks, as production has counted them; UINT64_MAX: more than it
+ * knows. */
+static uint64_t lacked_bytes(const struct mirror_view *m, uint32_t site)
+{
+	const struct mirror_ack *a = m->ack;
+	const uint64_t from = m->peer[site].proven_durable;
+
+	if (from >= a->last)
+		return 0;
+	if (from + 1 < a->first || a->last - from >= a->record_count)
+		return UINT64_MAX;
+	return a->record[a->last % a->record_count].bytes -
+	       (from < a->first ? 0 : a->record[from % a->record_count].bytes);
+}
+
+static void check_near(struct sim *w, uint32_t node, uint32_t site)
+{
+	const struct mirror_view *m = sim_view(w, node);
+	const struct promise *p = &m->ack->promise;
+	struct seen *a = &seen[node][site];
+	const bool enters = m->peer[site].candidate_from != 0;
+
+	if (p->mode != CONFIG_ASYNC || !promise_counts(p) ||
+	    lacked_bytes(m, site) > p->bytes / 2)
+		a->beyond_ns = w->now_ns;
+	/* its clock drifts a little */
+	if (enters && !a->enters && w->now_ns < a->beyond_ns + NEAR_NS * 9 / 10 &&
+	    p->mode == CONFIG_ASYNC)
+		sim_violate(w, "M4",
+			    "n%u lets copy %u enter, and %llu ms ago it was beyond half "
+			    "the bound",
+			    node + 1, site,
+			    (unsigned long long)(w->now_ns - a->beyond_ns) / SIM_MS);
+	a->enters = enters;
+}
+
 /* ---- M7 ------------------------------------------------------------------------------ */
 
 static void check_refresh(struct sim *w, uint32_t node, uint32_t site)
@@ -124,6 +166,7 @@ static void mirror(struct sim *w, uint32_t node)
 			continue;
 		check_refresh(w, node, s);
 		check_bypass(w, node, s);
+		check_near(w, node, s);
 	}
 	check_waits(w, node);
 }

@@ -2,8 +2,8 @@
  * acknowledged or shown, in any generation; and G1 through every crash of the same site: all
  * that were flushed. It may have less only after a force, or (D4) when power took unflushed
  * writes from the very site that serves now, and no current copy was there that had not
- * restarted; the promotion says so. M4: or within the bound of near-sync, when a current
- * copy takes over; writes acknowledged in sync are never lost this way.
+ * restarted; the promotion says so. M4: or within the bound of near-sync or async, when a copy
+ * takes over that is counted; writes acknowledged in sync are never lost this way.
  */
 #include "cluster/internal.h"
 #include "tests/sim/check_m.h"
@@ -36,13 +36,14 @@ static void clamp(uint64_t *value, uint64_t limit)
 	*value = *value < limit ? *value : limit;
 }
 
-/* M4: did a copy take over since, within the bound of near-sync? */
+/* M4: did a copy take over since, within the bound of the mode? */
 static bool is_taken_over(const struct sim *w, uint32_t mine,
 			  const struct sim_generation *g)
 {
 	for (int32_t i = (int32_t)mine; i >= 0 && &w->generation[i] != g;
 	     i = w->generation[i].parent)
-		if (w->generation[i].reason == GENERATION_NEAR_SYNC)
+		if (w->generation[i].reason == GENERATION_NEAR_SYNC ||
+		    w->generation[i].reason == GENERATION_ASYNC)
 			return true;
 	return false;
 }
@@ -65,7 +66,7 @@ static void check_bound(struct sim *w, uint32_t node, const struct sim_generatio
 	l = sim_lacked(w, all, kept, last);
 	if (g->sync_acknowledged > kept ||
 	    sim_lacks_more(&l, &v->promise, g->decided_ns) ||
-	    v->promise.mode != CONFIG_NEAR_SYNC)
+	    v->promise.mode == CONFIG_SYNC || !promise_counts(&v->promise))
 		sim_violate(
 			w, "M4",
 			"n%u serves with %llu of generation %llu, and lacks %llu writes "

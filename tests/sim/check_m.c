@@ -1,5 +1,6 @@
 /* check_m.c - the modes: M1, at each answer no copy that some view calls current lacks more
- * than that view's promise allows, and nothing is at home that it lacks; M2, a flush is
+ * than that view's promise allows, and nothing is at home that it lacks; M4, the same for one
+ * that is near in async, by what it has durable; M2, a flush is
  * such an answer; M3, only a serving production changes the promise, and proposes a
  * stricter one when every copy satisfies it for what was acknowledged; a view that is
  * undecided binds answers like the one in effect. check_g4.c judges promotions by it (M4). In
@@ -31,6 +32,7 @@ struct sim_lacked sim_lacked(const struct sim *w, const uint64_t *limit, uint64_
 			if (at >= g->room || !g->write[at].known)
 				continue;
 			l.count++;
+			l.bytes += g->write[at].length_bytes;
 			if (s >= oldest)
 				continue;
 			oldest = s;
@@ -43,9 +45,9 @@ struct sim_lacked sim_lacked(const struct sim *w, const uint64_t *limit, uint64_
 
 bool sim_lacks_more(const struct sim_lacked *l, const struct promise *p, uint64_t at_ns)
 {
-	if (l->count == 0 || p->mode == CONFIG_ASYNC)
+	if (l->count == 0 || !promise_counts(p))
 		return false;
-	return l->count > p->records ||
+	return l->count > p->records || l->bytes > p->bytes ||
 	       (p->ms != PROMISE_UNBOUNDED && at_ns > l->stamped_ns &&
 		at_ns - l->stamped_ns > p->ms * SIM_MS);
 }
@@ -90,12 +92,20 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 	static uint64_t limit[SIM_GENERATIONS_MAX];
 	const struct mirror_view *m = counted(w, v, site);
 	const bool flush = r->request.type == MIRROR_REQUEST_FLUSH || r->request.fua;
+	uint64_t has;
 	struct sim_lacked l;
 
-	if (m == NULL || m->marks->logged >= sequence)
+	if (m == NULL)
+		return;
+	/* while answers satisfy sync, what it has logged is enough for this incarnation */
+	has = v->promise.mode == CONFIG_ASYNC &&
+			      sim_view(w, node)->ack->promise.mode != CONFIG_SYNC ?
+		      m->marks->durable :
+		      m->marks->logged;
+	if (has >= sequence)
 		return;
 	sim_limits(w, (uint32_t)w->node[node].served_generation - 1, limit);
-	l = sim_lacked(w, limit, m->marks->logged, sequence);
+	l = sim_lacked(w, limit, has, sequence);
 	/* a flush that needs no more than a write is judged as one */
 	if (sim_lacks_more(&l, &v->promise,
 			   l.generation == w->node[node].served_generation - 1 ?
@@ -105,12 +115,14 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 			w,
 			v->ballot != cluster_vote_in_effect(w->node[node].core)->ballot ?
 				"M3" :
-			flush ? "M2" :
-				"M1",
+			v->promise.mode == CONFIG_ASYNC ? "M4" :
+			flush                           ? "M2" :
+							  "M1",
 			"n%u answers with sequence %llu, and copy %u, current by view "
-			"%llu, lacks %llu writes, the oldest for %llu ms",
+			"%llu, lacks %llu writes of %llu bytes, the oldest for %llu ms",
 			node + 1, (unsigned long long)sequence, site,
 			(unsigned long long)v->ballot, (unsigned long long)l.count,
+			(unsigned long long)l.bytes,
 			(unsigned long long)(r->decided_ns - l.stamped_ns) / 1000000);
 }
 
@@ -193,7 +205,7 @@ static void check_stricter(struct sim *w, uint32_t node, const struct view *v)
 		if (m == NULL || s == sim_view(w, node)->site)
 			continue;
 		l = sim_lacked(w, limit, m->marks->logged, g->acknowledged);
-		if (l.count > v->promise.records)
+		if (l.count > v->promise.records || l.bytes > v->promise.bytes)
 			sim_violate(w, "M3",
 				    "n%u proposes a stricter promise, and copy %u lacks "
 				    "%llu acknowledged writes",

@@ -5,9 +5,9 @@
 #include "common/promise.h"
 #include "tests/sim/sim.h"
 
-/* Clients' writes that are lacked, and the oldest of them. */
+/* Clients' writes that are lacked, their bytes, and the oldest of them. */
 struct sim_lacked {
-	uint64_t count, stamped_ns;
+	uint64_t count, bytes, stamped_ns;
 	uint32_t generation; /* of the oldest */
 };
 

@@ -3,7 +3,7 @@
  * is a force's doing, and an operator has given them up: by `connect --discard`, or by a force
  * here. The site that took over may have lost unflushed records to a power cut, and its
  * promotion says so (D4): then only flushed records count. Or it took over within the bound
- * of near-sync (M4), which check_g4.c has judged.
+ * of its mode (M4), which check_g4.c has judged.
  */
 #include "mirror/engine/test_view.h"
 #include "tests/sim/sim.h"
@@ -24,11 +24,12 @@ static bool any_tainted(const struct sim *w)
 	return false;
 }
 
-/* M4: did a copy take over there within the bound of near-sync? */
+/* M4: did a copy take over there within the bound of the mode? */
 static bool is_within_bound(const struct sim *w, uint64_t keep)
 {
 	for (uint32_t i = 0; i < w->generation_count; i++)
-		if (w->generation[i].reason == GENERATION_NEAR_SYNC &&
+		if ((w->generation[i].reason == GENERATION_NEAR_SYNC ||
+		     w->generation[i].reason == GENERATION_ASYNC) &&
 		    w->generation[i].cut == keep)
 			return true;
 	return false;

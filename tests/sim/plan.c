@@ -258,14 +258,17 @@ static void stretch(struct sim_plan *p, struct sim_random *r)
 struct promise sim_promise_draw(uint64_t a, uint64_t b)
 {
 	static const uint16_t records[] = { 1, 3, 20, 100 }, ms[] = { 2, 20, 100, 1000 };
+	static const uint32_t kib[] = { 4, 32, 256 };
 	const uint32_t few = records[b % 4], young = ms[b / 4 % 4];
+	const uint32_t failover = b / 16 % 8; /* async: five in eight have the policy */
 
 	switch (a % 8) {
 	case 0:
 	case 1:
 		return promise_make(CONFIG_SYNC, 0, 0);
 	case 2:
-		return promise_make(CONFIG_ASYNC, 0, 0);
+		return promise_async(failover < 5 ? kib[failover % 3] * 1024 : 0,
+				     failover < 2 ? 10 * young : 0);
 	case 3:
 	case 4:
 		return promise_make(CONFIG_NEAR_SYNC, few, 0);

@@ -12,7 +12,8 @@ static const struct sim_scenario *const tables[] = {
 	sim_scenarios_clients, sim_scenarios_disks,
 	sim_scenarios_alone,   sim_scenarios_forced,
 	sim_scenarios_modes,   sim_scenarios_async,
-	sim_scenarios_block,   NULL,
+	sim_scenarios_block,   sim_scenarios_near,
+	NULL,
 };
 
 /* Nothing goes wrong by itself, and everything takes a moment. */

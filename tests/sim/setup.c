@@ -41,6 +41,10 @@ void sim_setup_config(struct sim *w)
 		c->near_sync_records = p->promise.records % PROMISE_UNBOUNDED;
 		c->near_sync_ms = p->promise.ms % PROMISE_UNBOUNDED;
 	}
+	if (c->mode == CONFIG_ASYNC && promise_counts(&p->promise)) {
+		c->lag_bytes = p->promise.bytes;
+		c->lag_ms = p->promise.ms % PROMISE_UNBOUNDED;
+	}
 	c->order = (enum config_order)p->order;
 	c->on_copy_loss = p->block ? CONFIG_COPY_LOSS_BLOCK : CONFIG_COPY_LOSS_CONTINUE;
 	c->port = 7790;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/config.h"
+#include "common/promise.h"
 
 static const char rest[] =
 	"mirror: data\n"

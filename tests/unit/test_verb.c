@@ -1,0 +1,81 @@
+/* test_verb.c - the promise that the request `mode` asks for. (test_request.c: the rest.) */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/verb.h"
+
+static struct config config = { .lag_bytes = 64 << 20, .lag_ms = 3000 };
+
+static const char *asked(const char *text, struct promise *p)
+{
+	char error[256];
+	enum agent_verb verb;
+	json_t *request = json_loads(text, 0, NULL);
+	const char *wrong = "unknown";
+
+	ck_assert_ptr_nonnull(request);
+	if (agent_verb_parse(request, &verb, error, sizeof error) == 0)
+		wrong = agent_verb_promise(request, &config, p);
+	json_decref(request);
+	return wrong;
+}
+
+START_TEST(async_has_the_bound_of_the_command_or_the_file)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+		uint32_t ms;
+	} says[] = {
+		{ "", 64 << 20, 3000 },
+		{ ",\"lag_bytes\":33554432", 32 << 20, 0 },
+		{ ",\"lag_bytes\":33554432,\"lag_ms\":1000", 32 << 20, 1000 },
+		{ ",\"lag_bytes\":0", 0, 0 },
+	};
+	const struct promise want = promise_async(says[_i].bytes, says[_i].ms);
+	struct promise p = { 0 };
+	char text[160];
+
+	snprintf(text, sizeof text, "{\"command\":\"mode\",\"mode\":\"async\"%s}",
+		 says[_i].text);
+	ck_assert_ptr_null(asked(text, &p));
+	ck_assert(promise_equal(&p, &want) && promise_is_sound(&p));
+}
+END_TEST
+
+START_TEST(a_wrong_bound_is_refused)
+{
+	static const char *const texts[] = {
+		"\"async\",\"lag_bytes\":1000",
+		"\"async\",\"lag_ms\":2000",
+		"\"async\",\"records\":5",
+		"\"async\",\"lag_bytes\":-1",
+		"\"sync\",\"lag_bytes\":33554432",
+		"\"near-sync\",\"lag_ms\":2000",
+		"\"async\",\"lag_bytes\":0,\"lag_ms\":2000",
+		"\"async\",\"lag_bytes\":33554432,\"lag_ms\":10",
+	};
+	struct promise p;
+	char text[160];
+
+	snprintf(text, sizeof text, "{\"command\":\"mode\",\"mode\":%s}", texts[_i]);
+	ck_assert_ptr_nonnull(asked(text, &p));
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("verb");
+	Suite *s = suite_create("agent");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_loop_test(tc, async_has_the_bound_of_the_command_or_the_file, 0, 4);
+	tcase_add_loop_test(tc, a_wrong_bound_is_refused, 0, 8);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
