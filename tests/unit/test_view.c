@@ -7,7 +7,7 @@
 #include "tests/unit/solo.h"
 
 #define LAYOUT_BYTES 538u
-#define LAYOUT_CRC 1u
+#define LAYOUT_CRC 1307386503u
 
 static struct config config;
 static struct view view, back;
