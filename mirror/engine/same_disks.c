@@ -26,9 +26,12 @@ void mirror_disks_dropped(struct mirror_engine *m, const struct mirror_header *h
 	mirror_evidence_touch(&m->open.sb.evidence, h);
 }
 
+/* A record that stays and is at home may lie below one that was cut off. */
 void mirror_disks_cut(struct mirror_engine *m, uint64_t keep)
 {
 	mirror_evidence_cut(&m->open.sb.evidence, keep);
+	for (uint64_t s = m->open.marks.home_flushed + 1; s <= keep; s++)
+		mirror_engine_record(m, s)->sample_crc = 0;
 }
 
 void mirror_disks_forget(struct mirror_engine *m)

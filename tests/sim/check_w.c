@@ -119,6 +119,7 @@ static bool is_stable(const struct sim *w, const struct sim_device *d,
 	return t != NULL && t->sequence >= h->sequence;
 }
 
+/* A sector that a record wrote which was undone since is owed: the own map stands for it (D8). */
 static void check_flushed(struct sim *w, uint32_t node, uint64_t from)
 {
 	static uint64_t limit[SIM_GENERATIONS_MAX];
@@ -140,7 +141,9 @@ static void check_flushed(struct sim *w, uint32_t node, uint64_t from)
 		for (uint64_t at = 0; at < h->length_bytes; at += SIM_SECTOR)
 			if (!is_stable(w, &w->site[m->site].disk[h->disk], h,
 				       h->offset_bytes + at, limit) &&
-			    !is_overwritten(m, h, h->offset_bytes + at)) {
+			    !is_overwritten(m, h, h->offset_bytes + at) &&
+			    !mirror_map_covers(m->map, m->site, h->disk,
+					       h->offset_bytes + at, SIM_SECTOR)) {
 				sim_violate(w, "W2",
 					    "site %u counts sequence %llu as home and "
 					    "flushed, and it is not on stable storage",
