@@ -10,7 +10,8 @@
  * disk already holds blocks from beyond that end. Both: overlapping writes one after the
  * other (task.h). A copy without a link brings nothing home, because production's history
  * says whether its tail stands (D8). Nor does a site that is being promoted, until its
- * own tail is judged and the log has no room for the records that it rolls forward.
+ * own tail is judged and the log, or the table of records, has no room for those that it
+ * rolls forward.
  */
 #include "mirror/engine/state.h"
 
@@ -29,6 +30,14 @@ static uint64_t proven(const struct mirror_engine *m)
 	return m->open.sb.blank ? m->open.marks.durable : m->open.marks.proven;
 }
 
+/* A roll-forward brings more than the log or the table of records holds at a time. */
+static bool rolls_much(const struct mirror_engine *m)
+{
+	return m->open.prepare.step >= PREPARE_ROLL &&
+	       (m->open.log.full ||
+		m->open.marks.last - m->open.marks.home_flushed > RECORDS_MAX / 2);
+}
+
 static uint64_t home_limit(const struct mirror_engine *m)
 {
 	if (m->open.failed || m->open.cut.step != CUT_NONE)
@@ -40,9 +49,7 @@ static uint64_t home_limit(const struct mirror_engine *m)
 		return proven(m) < everywhere ? proven(m) : everywhere;
 	}
 	if (m->state == ENGINE_PREPARING)
-		return m->open.prepare.step >= PREPARE_ROLL && m->open.log.full ?
-			       proven(m) :
-			       0;
+		return rolls_much(m) ? proven(m) : 0;
 	if (!is_copy(m) || m->open.copy.stream_link == MIRROR_LINK_NONE)
 		return 0;
 	if (mirror_hold_stands(m) && !m->open.sb.blank &&

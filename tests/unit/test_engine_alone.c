@@ -7,17 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mirror/engine/test_view.h"
 #include "tests/unit/pair_play.h"
 
 #define SEEDS 3
 #define LOG_BYTES (4u << 20)
+#define LONG_BYTES (16u << 20) /* for more records than the table has */
 
 static struct pair *p;
+static uint64_t log_bytes = LOG_BYTES;
 
 /* Two sites, of which none serves; the second is blank. */
 static void begin(int seed)
 {
-	p = pair_create((uint64_t)seed + 500, 2, LOG_BYTES);
+	p = pair_create((uint64_t)seed + 500, 2, log_bytes);
 	p->config->cluster = false;
 	p->config->node_count = 2;
 	p->config->node[1].site = 1;
@@ -144,6 +147,42 @@ START_TEST(a_roll_forward_goes_to_the_end)
 	ck_assert_uint_eq(f->reached_sites, 1);
 	ck_assert_uint_eq(f->level_sites, 0); /* it refuses links: it was put out */
 	ck_assert_uint_eq(f->sequence, engine(0)->open.marks.last);
+	pair_destroy(p);
+}
+END_TEST
+
+static bool has_room(struct pair *q, uint32_t site)
+{
+	return q->site[site].engine->open.marks.last -
+		       q->site[site].engine->open.marks.home_flushed <
+	       RECORDS_MAX / 2;
+}
+
+/* ... also when they are more than a table of records holds, in a log that is not full. */
+START_TEST(a_long_roll_forward_goes_to_the_end)
+{
+	const struct fact *f;
+
+	log_bytes = LONG_BYTES;
+	begin_level(_i);
+	put_out();
+	p->client_on = false;
+	for (uint32_t i = 0; i < RECORDS_MAX + 1000; i += 40) {
+		for (uint32_t k = 0; k < 40; k++)
+			mirror_view_stamp_mark(engine(0));
+		engine(0)->open.log.flush_now = true;
+		mark(0, 2, 0); /* it takes a step */
+		pair_run(p, 20);
+		ck_assert(pair_run_until(p, 100000, has_room, 0));
+	}
+	demote();
+	p->site[1].log.slow = 100; /* many records go into one write */
+	f = prepare(false);
+	ck_assert_int_eq(f->error, 0);
+	ck_assert_uint_eq(f->reached_sites, 1);
+	ck_assert_uint_eq(f->sequence, engine(0)->open.marks.last);
+	ck_assert_uint_lt(mirror_ring_used_percent(engine(1)->open.ring), 60);
+	log_bytes = LOG_BYTES;
 	pair_destroy(p);
 }
 END_TEST
@@ -284,6 +323,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_clean_end_is_handed_over, 0, SEEDS);
 	tcase_add_loop_test(tc, a_clean_end_without_a_level_copy_is_kept, 0, SEEDS);
 	tcase_add_loop_test(tc, a_roll_forward_goes_to_the_end, 0, SEEDS);
+	tcase_add_test(tc, a_long_roll_forward_goes_to_the_end);
 	tcase_add_loop_test(tc, what_the_log_gave_up_is_no_roll_forward, 0, SEEDS);
 	tcase_add_loop_test(tc, a_roll_forward_that_breaks_is_not_done, 0, SEEDS);
 	tcase_add_loop_test(tc, a_blank_site_is_not_promoted_by_force, 0, 2);
