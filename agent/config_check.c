@@ -265,11 +265,7 @@ static void check_mode(struct checker *c)
 		config_error_add(c->errors, c->path, &c->places->failover, "failover",
 				 "does not go with cluster: none, where no copy is "
 				 "promoted by itself");
-	if (config->mode == CONFIG_ASYNC && !config->cluster)
-		config_error_add(c->errors, c->path, &c->places->mode, "mode",
-				 "async does not go with cluster: none; expected sync or "
-				 "near-sync");
-	else if (config->mode != CONFIG_NEAR_SYNC && c->places->near_sync.line != 0)
+	if (config->mode != CONFIG_NEAR_SYNC && c->places->near_sync.line != 0)
 		config_error_add(
 			c->errors, c->path, &c->places->near_sync, "near-sync",
 			"is the bound of mode near-sync; expected none with mode "

@@ -176,17 +176,23 @@ static void lacking_text(const struct cluster_core *c, uint32_t s, char *text,
 			 a->prepare_text[0] != 0 ? a->prepare_text : "it was not asked");
 }
 
+/* In async production answers however far its copy is behind. */
+static const char *bound_text(const struct cluster_core *c)
+{
+	return c->config->mode == CONFIG_ASYNC ? ", in async without a bound" : "";
+}
+
 static void error_text(const struct cluster_core *c, uint32_t s, char *text, size_t size)
 {
 	const struct fact *f = &c->alone->peer[s];
 
 	snprintf(text, size,
-		 "%s %s (%.120s): it may hold more than this site; how many groups and "
+		 "%s %s (%.120s): it may hold more than this site%s; how many groups and "
 		 "bytes cannot be known",
 		 cluster_site_name(c, (int32_t)s),
 		 f->reached ? "answers, and does not say what it holds" :
 			      "cannot be reached",
-		 f->text);
+		 f->text, bound_text(c));
 }
 
 static void older_text(const struct cluster_core *c, uint32_t s, char *text, size_t size)
@@ -195,9 +201,9 @@ static void older_text(const struct cluster_core *c, uint32_t s, char *text, siz
 
 	snprintf(text, size,
 		 "%s does not have generation %llu, which %s opened: it cannot be known "
-		 "which of its writes are not here",
+		 "which of its writes are not here%s",
 		 cluster_site_name(c, (int32_t)s), (unsigned long long)newest->ordinal,
-		 cluster_site_name(c, (int32_t)newest->site));
+		 cluster_site_name(c, (int32_t)newest->site), bound_text(c));
 }
 
 /* Does peer `s` allow it? Else why not, in `text`. `rolled`: rolled forward from. */

@@ -126,8 +126,8 @@ static void peer_fill(const struct cluster_core *c, uint32_t s, bool serves,
 		snprintf(to->text, sizeof to->text,
 			 "cannot be reached, and writes wait for it");
 	else if (!to->current)
-		snprintf(to->text, sizeof to->text,
-			 "not caught up: writes do not wait for it");
+		snprintf(to->text, sizeof to->text, "%s: writes do not wait for it",
+			 c->config->mode == CONFIG_ASYNC ? "in async" : "not caught up");
 }
 
 static void own_fill(const struct cluster_core *c, bool serves,

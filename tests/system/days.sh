@@ -75,8 +75,8 @@ day_configuration() {
 	configuration_is_wrong 's/^attach: none/&\nmode: sync/' '^mode: sync$' mode 'twice'
 	configuration_is_wrong 's/^copy-timeout.*/copy-timeout: soon/' \
 		'^copy-timeout' copy-timeout '"soon"'
-	configuration_is_wrong 's/^mode: sync/mode: async/' '^mode' mode \
-		'async does not go with cluster: none'
+	configuration_is_wrong 's/^mode: sync/mode: async\nnear-sync: {ms: 5}/' '^near-sync' \
+		near-sync 'is the bound of mode near-sync'
 	configuration_is_wrong 's/hosts: \[b\]/hosts: [a]/' 'hosts: \[a\]' \
 		hosts \
 		'"a" stands in paris already'

@@ -287,6 +287,54 @@ START_TEST(each_promotion_has_a_greater_ballot)
 }
 END_TEST
 
+/* ---- async ---------------------------------------------------------------------- */
+
+/* However far a copy is behind, production has answered. */
+START_TEST(in_async_a_force_says_that_the_loss_has_no_bound)
+{
+	config.mode = CONFIG_ASYNC;
+	unreachable(false);
+	refused("without a bound");
+	unreachable(true);
+	serve(0, &gone);
+	ck_assert_ptr_nonnull(strstr(reply.text, "without a bound"));
+	ck_assert_uint_eq(history_newest(&ordered(ORDER_SERVE)->history)->reason,
+			  GENERATION_FORCED);
+}
+END_TEST
+
+/* ... and after a clean demote, or with all of the other's records, nothing is lost. */
+START_TEST(in_async_no_copy_is_waited_for)
+{
+	struct fact f = { .history = history }, serving = { .type = FACT_SERVING },
+		    lost = { .type = FACT_COPY_LOST, .site = LYON };
+	struct cluster_status s;
+
+	config.mode = CONFIG_ASYNC;
+	own.clean = _i == 1;
+	if (_i == 0)
+		promotes(false, &f);
+	else
+		unreachable(false);
+	prepared_as(_i == 0 ? 1u << LYON : 0, _i == 0 ? 1u << LYON : 0, 0);
+	asked(_i == 0 ? &f : &gone);
+	ck_assert_uint_eq(ordered(ORDER_SERVE)->sites, 0);
+	ck_assert_uint_eq(ordered(ORDER_SERVE)->promise.mode, CONFIG_ASYNC);
+	answer(ORDER_SERVE, &serving);
+	ck_assert_int_eq(reply.exit_status, 0);
+	ck_assert_ptr_null(strstr(reply.text, "without a bound"));
+	order_count = 0;
+	fact(&lost);
+	ck_assert_ptr_null(ordered(ORDER_WAIT));
+	cluster_status_get(core, now_ns, &s);
+	ck_assert_uint_eq(s.promise.mode, CONFIG_ASYNC);
+	ck_assert_str_eq(s.text, "");
+	ck_assert(!s.sites[LYON].current);
+	ck_assert_str_eq(s.sites[LYON].text, "in async: writes do not wait for it");
+	cluster_check(core);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("cluster");
@@ -314,6 +362,8 @@ int main(void)
 	tcase_add_loop_test(tc, of_two_at_once_the_other_yields, 0, 3);
 	tcase_add_test(tc, a_peer_that_serves_by_now_forbids_it);
 	tcase_add_test(tc, each_promotion_has_a_greater_ballot);
+	tcase_add_test(tc, in_async_a_force_says_that_the_loss_has_no_bound);
+	tcase_add_loop_test(tc, in_async_no_copy_is_waited_for, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

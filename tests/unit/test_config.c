@@ -192,7 +192,7 @@ END_TEST
 /* Two systems on one machine, as in a first try. */
 static const char pair[] =
 	"mirror: data\n"
-	"mode: sync\n"
+	"mode: async\n"
 	"cluster: none\n"
 	"sites:\n"
 	"  - {name: here, hosts: [a], writelog: /t/a.log, disks: [{name: db, path: /t/a}]}\n"
@@ -202,7 +202,7 @@ static const char pair[] =
 START_TEST(reads_a_pair_without_a_cluster)
 {
 	assert_loads(load_bytes(config, pair, sizeof pair - 1));
-	ck_assert(!config->cluster);
+	ck_assert(!config->cluster && config->mode == CONFIG_ASYNC);
 	ck_assert_uint_eq(config->node[1].port, 7791);
 	ck_assert_str_eq(config->node[1].address, "127.0.0.1");
 }
