@@ -185,6 +185,59 @@ is_refreshed_or_level() {
 
 asks_before_it_undoes() { hamirror why data@a | grep -q -- "--discard"; }
 
+# Both files say mode $1; both daemons start anew, and a is production again.
+restart_in() {
+	run stop a
+	run stop b
+	pair_yaml "refresh-retry: 2000" | sed "s/^mode: .*/mode: $1/" > "$DIR/etc/data.yaml"
+	run start a
+	run start b
+	run promote a
+}
+
+# The copy stands still, and nobody waits for it, also when the log is full. It is level
+# again by itself; without that it is promoted by force only, and after a clean end alone.
+test_async() {
+	local pid n
+	refused "restart both" mode a async
+	restart_in async
+	await 30 is_connected a lyon || fail "no link in async: $(hamirror why data@a)"
+	[ "$(field a '' mode) $(field a lyon current)" = "async False" ] || fail "a is not async"
+	pid=$(daemon_pid b)
+	kill -STOP "$pid"
+	for n in 1 2 3 4 5; do # more than the log holds, and little to refresh
+		write a "0x9$n" 4M 4M
+	done
+	write a 0x98 3M 512k
+	[ "$(field a '' frozen)" = False ] || fail "frozen in async: $(hamirror why data@a)"
+	why_says a "in async" || fail "why: $(hamirror why data@a)"
+	await 20 tracks a lyon || fail "no map for lyon: $(hamirror status data@a)"
+	kill_daemon a
+	kill -CONT "$pid"
+	refused "without a bound" promote b
+	run start a
+	refused "paris tracks" promote b
+	run promote a
+	await 30 is_connected a lyon || fail "lyon stays behind: $(hamirror why data@a)"
+	await 10 images_are_equal || fail "images differ after the refresh in async"
+	reads a 0x98 3M 512k || fail "a lost answered writes"
+	write a 0x93 5M 1M
+	run demote a
+	kill_daemon a
+	run promote b
+	reads b 0x93 5M 1M || fail "b lost writes of a after its clean end"
+	run start a
+	await 30 is_connected b paris || fail "paris stays behind: $(hamirror why data@b)"
+	run switch b paris
+	await 10 serves a || fail "a does not serve after the switch"
+	restart_in sync
+	current_again a lyon
+	await 10 images_are_equal || fail "images differ after async"
+	say "ok: async, outrun, killed, level again, and back in sync"
+}
+is_connected() { [ "$(field "$1" "$2" link) $(field "$1" "$2" lag_bytes)" = "connected 0" ]; }
+tracks() { [ "$(field "$1" "$2" tracked_bytes)" -gt 0 ]; }
+
 test_stop() {
 	run stop a
 	run stop b
@@ -205,4 +258,5 @@ test_copy_killed
 test_bypass
 test_promoted_together
 test_nothing_undone_unasked
+test_async
 test_stop
