@@ -577,5 +577,4 @@ void cluster_alone_check(const struct cluster_core *c)
 	assert((a->waited & a->disconnected) == 0);
 	assert((a->bypass & ~a->disconnected) == 0);
 	assert(a->waited == 0 || a->state >= ALONE_STARTING);
-	assert(a->waited == 0 || c->config->mode != CONFIG_ASYNC);
 }

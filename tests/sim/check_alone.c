@@ -11,7 +11,9 @@
  *   D3  no copy is waited for that misses data which only a map names
  *   M1  in near-sync no answer leaves the copy that is waited for more behind than the bound
  *       allows, a flush (M2) neither; and nothing that it lacks is at home
- *   M4  a force there loses no more than that, and nothing in sync
+ *       in async no write waits for the copy, and no flush
+ *   M4  a force there loses no more than that, and nothing in sync; in async one that has not
+ *       heard the other site says that the loss has no bound
  * D8 is check_d.c's and G7 check_g7.c's.
  */
 #include <string.h>
@@ -181,6 +183,18 @@ static void check_force(struct sim *w, uint32_t node, uint32_t of, const uint64_
 			    (unsigned long long)g->ordinal);
 }
 
+/* The loss is named, as far as it is known. */
+static void check_said(struct sim *w, uint32_t node)
+{
+	const char *text = w->node[node].core->alone->loss_text;
+
+	if (text[0] == 0 || (w->plan.promise.mode == CONFIG_ASYNC && w->node[node].lone &&
+			     strstr(text, "without a bound") == NULL))
+		sim_violate(w, "M4",
+			    "n%u is forced, and the answer is silent on the loss%s",
+			    node + 1, text);
+}
+
 /* ---- D3 ------------------------------------------------------------------------------ */
 
 static void check_level(struct sim *w, uint32_t node, uint32_t site)
@@ -215,6 +229,8 @@ static void begins(struct sim *w, uint32_t node, const struct order *o)
 
 	g->forced = g->reason == GENERATION_FORCED;
 	w->node[node].lone = !w->node[node].heard;
+	if (g->forced)
+		check_said(w, node);
 	w->forced |= g->forced;
 	if (g->forced)
 		sim_trace(w, "n%u begins generation %llu by force%s", node + 1,
@@ -354,6 +370,27 @@ static void io(struct sim *w, uint32_t node, const struct mirror_io *op)
 				    (unsigned long long)copy->marks->logged);
 }
 
+/* In async a client waits for this log alone. */
+static void check_async(struct sim *w, uint32_t node)
+{
+	const struct mirror_view *m = sim_view(w, node);
+	const struct mirror_view_peer *p = &m->peer[1 - node];
+
+	if (w->plan.promise.mode != CONFIG_ASYNC || m->state != ENGINE_SERVING)
+		return;
+	if (m->ack->promise.mode != CONFIG_ASYNC || p->waited || p->answers_wait ||
+	    mirror_ack_acknowledged(m->ack) < m->ack->own.logged ||
+	    mirror_ack_flushed(m->ack) < m->ack->own.durable)
+		sim_violate(
+			w, "M1",
+			"n%u is async, has logged up to %llu, durable %llu, and answers "
+			"up to %llu, flushes up to %llu",
+			node + 1, (unsigned long long)m->ack->own.logged,
+			(unsigned long long)m->ack->own.durable,
+			(unsigned long long)mirror_ack_acknowledged(m->ack),
+			(unsigned long long)mirror_ack_flushed(m->ack));
+}
+
 /* ---- G3 and G6 -------------------------------------------------------------------------- */
 
 static void mirror(struct sim *w, uint32_t node)
@@ -363,6 +400,7 @@ static void mirror(struct sim *w, uint32_t node)
 	if (w->plan.alone && w->node[node].open) {
 		watch_hand_over(w, node);
 		watch_link(w, node);
+		check_async(w, node);
 	}
 	if (w->node[node].open && m->state > ENGINE_OPENING && m->sb->blank &&
 	    m->data == DATA_UP_TO_DATE)

@@ -4,7 +4,7 @@
  * after refresh-retry, not before. M4, a copy comes near after ten seconds within half the bound.
  * (check_m.c: it is never beyond the bound.)
  */
-#include "cluster/internal.h"
+#include "cluster/alone.h"
 #include "mirror/engine/test_view.h"
 #include "tests/sim/sim.h"
 
@@ -25,9 +25,12 @@ static struct seen {
 
 /* ---- M6 ------------------------------------------------------------------------------ */
 
-/* Does a view that may be in effect, of the generation which `node` serves, count the copy? */
+/* Does a view that may be in effect, of the generation which `node` serves, count the copy?
+ * Without a cluster production's core does. */
 static bool is_counted(const struct sim *w, uint32_t node, uint32_t site)
 {
+	if (w->plan.alone)
+		return (w->node[node].core->alone->waited >> site & 1) != 0;
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		const struct view *v = w->node[n].running ?
 					       cluster_vote_newest(w->node[n].core) :
@@ -141,13 +144,17 @@ static void check_refresh(struct sim *w, uint32_t node, uint32_t site)
 	a->phase = p->phase;
 }
 
-static void check_waits(struct sim *w, uint32_t node)
+static bool is_async(const struct sim *w, uint32_t node)
 {
-	const struct mirror_view *m = sim_view(w, node);
 	const struct view *v = cluster_vote_in_effect(w->node[node].core);
 
-	if (!m->clients_wait || m->ack->promise.mode != CONFIG_ASYNC || v == NULL ||
-	    v->promise.mode != CONFIG_ASYNC)
+	return sim_view(w, node)->ack->promise.mode == CONFIG_ASYNC &&
+	       (w->plan.alone || (v != NULL && v->promise.mode == CONFIG_ASYNC));
+}
+
+static void check_waits(struct sim *w, uint32_t node)
+{
+	if (!sim_view(w, node)->clients_wait || !is_async(w, node))
 		return;
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
 		if (seen[node][s].paced)
@@ -159,7 +166,7 @@ static void mirror(struct sim *w, uint32_t node)
 {
 	const struct mirror_view *m = sim_view(w, node);
 
-	if (!w->plan.modes || m->state != ENGINE_SERVING || m->ring == NULL)
+	if (!sim_plan_is_async(&w->plan) || m->state != ENGINE_SERVING || m->ring == NULL)
 		return;
 	for (uint32_t s = 0; s < w->plan.site_count; s++) {
 		if (s == m->site)

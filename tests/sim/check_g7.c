@@ -91,10 +91,16 @@ static bool leaves_devices_alone(const struct sim *w, uint32_t node)
 	       sim_clock(w, node) < (a != NULL ? a->open_at_ns : c->role.open_at_ns);
 }
 
-/* Without members nobody but an operator leaves out a copy that is gone. */
+/* Without members nobody but an operator leaves out a copy that is gone; in async no answer
+ * waits for one. */
+static bool lines_count(const struct sim *w)
+{
+	return w->plan.alone && w->plan.promise.mode != CONFIG_ASYNC;
+}
+
 static bool members_work(struct sim *w)
 {
-	if (!w->config.cluster && !lines_work(w))
+	if (lines_count(w) && !lines_work(w))
 		return false;
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		const struct sim_node *at = &w->node[n];
@@ -186,8 +192,8 @@ static void check_served(struct sim *w)
 
 static void watch_answers(struct sim *w)
 {
-	if (!members_work(w) || (w->plan.alone && !lines_work(w)) ||
-	    w->count.crashes != w->crashes_seen || w->last_fault_ns > w->calm_since_ns) {
+	if (!members_work(w) || w->count.crashes != w->crashes_seen ||
+	    w->last_fault_ns > w->calm_since_ns) {
 		w->calm_since_ns = w->now_ns;
 		w->crashes_seen = w->count.crashes;
 		return;

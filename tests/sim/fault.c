@@ -115,7 +115,7 @@ static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 {
 	const int32_t site = f->c % 2 == 0 ? -1 : (int32_t)(f->b % w->plan.site_count);
 	const int32_t serving = sim_serving(w);
-	const bool bypass = w->plan.modes && f->c / 8 % 2 == 0;
+	const bool bypass = sim_plan_is_async(&w->plan) && f->c / 8 % 2 == 0;
 
 	if (f->type == SIM_CALL_OFF) {
 		call_off(w, node);
@@ -154,7 +154,7 @@ static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 			    false, site);
 		break;
 	case SIM_REFRESH:
-		refresh(w, node, site, w->plan.modes && f->c / 8 % 2 != 0);
+		refresh(w, node, site, sim_plan_is_async(&w->plan) && f->c / 8 % 2 != 0);
 		break;
 	case SIM_MODE:
 		sim_mode(w, node, sim_promise_draw(f->b, f->c));

@@ -57,6 +57,17 @@ bool sim_pair_is_forked(const struct sim *w)
 	return a->count > 0 && b->count > 0 && !leads_to(a, b) && !leads_to(b, a);
 }
 
+/* Writes wait for the copy; in async, where they wait for none, it needs no refresh. */
+static bool is_counted(const struct sim *w, uint32_t serving)
+{
+	const struct alone *a = w->node[serving].core->alone;
+	const struct mirror_view_peer *p = &sim_view(w, serving)->peer[1 - serving];
+
+	if (w->plan.promise.mode == CONFIG_ASYNC)
+		return p->phase == REFRESH_NONE && !p->bypass;
+	return a->waited == 1u << (1 - serving) && a->lost == 0;
+}
+
 bool sim_pair_is_together(const struct sim *w)
 {
 	const int32_t serving = sim_serving(w);
@@ -67,8 +78,8 @@ bool sim_pair_is_together(const struct sim *w)
 		return false;
 	a = w->node[serving].core->alone;
 	copy = sim_view(w, 1 - serving);
-	return a->state == ALONE_SERVING && a->waited == 1u << (1 - serving) &&
-	       a->lost == 0 && a->disconnected == 0 &&
+	return a->state == ALONE_SERVING && is_counted(w, (uint32_t)serving) &&
+	       a->disconnected == 0 &&
 	       w->node[1 - serving].core->alone->disconnected == 0 &&
 	       a->link[1 - serving] == LINK_CONNECTED && copy->state == ENGINE_IDLE &&
 	       copy->data >= DATA_CONSISTENT && !copy->sb->blank &&
@@ -162,7 +173,9 @@ static bool tend_apart(struct sim *w, uint32_t node)
 	if (w->now_ns < p->apart_since_ns + p->patience_ns)
 		return false;
 	sim_trace(w, "OPERATOR lets site %u in again at n%u", 1 - node, node + 1);
-	tell(w, node, CLUSTER_COMMAND_CONNECT);
+	tell(w, node,
+	     w->node[node].core->alone->bypass != 0 ? CLUSTER_COMMAND_BYPASS_OFF :
+						      CLUSTER_COMMAND_CONNECT);
 	p->apart_since_ns = 0;
 	return true;
 }

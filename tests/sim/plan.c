@@ -297,14 +297,25 @@ static void make_modes(struct sim_plan *p, struct sim_random *r)
 	draw_lag(p, r);
 }
 
-/* A promise of near-sync in a third of the pairs: a bound of a few, an age, or both. */
-static void draw_near_sync(struct sim_plan *p, struct sim_random *r)
+/* A third of the pairs is not in sync, half of it in near-sync, with a bound of a few, an age,
+ * or both; and half in async, where clients outrun a line that takes time for each record. */
+static void draw_pair(struct sim_plan *p, struct sim_random *r)
 {
 	if (sim_random_below(r, 3) != 0)
 		return;
 	draw_lag(p, r);
 	p->promise = sim_promise_draw(3 + sim_random_below(r, 5),
 				      sim_random_next(r) >> 8);
+	if (sim_random_below(r, 2) == 0)
+		return;
+	p->promise = promise_make(CONFIG_ASYNC, 0, 0);
+	p->quiet_ns = pick(r, 300, 1000, 3000) * SIM_US;
+	p->record_us = (uint32_t)pick(r, 3000, 10000, 30000);
+}
+
+bool sim_plan_is_async(const struct sim_plan *p)
+{
+	return p->modes || p->promise.mode == CONFIG_ASYNC;
 }
 
 void sim_plan_draw(struct sim_plan *p, uint64_t seed, enum sim_world world)
@@ -352,7 +363,7 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed, enum sim_world world)
 		add_holes(p, &r);
 	p->sync_ms = 2500 * sim_random_below(&r, 3);
 	if (alone)
-		draw_near_sync(p, &r);
+		draw_pair(p, &r);
 	if (world == SIM_MODES && p->promise.mode != CONFIG_ASYNC)
 		p->block = sim_random_below(&r, 3) == 0;
 }

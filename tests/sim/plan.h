@@ -116,6 +116,8 @@ struct sim_plan {
 /* Draw a run from its seed. */
 void sim_plan_draw(struct sim_plan *p, uint64_t seed, enum sim_world world);
 struct promise sim_promise_draw(uint64_t a, uint64_t b);
+/* Is its promise async, or may it become so? */
+bool sim_plan_is_async(const struct sim_plan *p);
 const char *sim_fault_name(enum sim_fault_type type);
 const char *sim_moment_name(enum sim_moment moment);
 const char *sim_world_name(enum sim_world world); /* "": SIM_CLUSTER */

@@ -2,12 +2,20 @@
  * the majority. The checkers (check_alone.c) judge each site that is told to serve; the plays
  * bring the situation about, and say how a promotion has to be answered there.
  */
+#include <string.h>
+
 #include "cluster/alone.h"
 #include "mirror/engine/test_view.h"
 #include "tests/sim/scenario.h"
 
 #define LOG_BYTES (2u << 20)
 #define MANY 50u
+#define THIN_US 30000u /* of the line for each record */
+#define SOON_MS 500u   /* a write in async */
+#define ASYNC                                                                            \
+	{                                                                                \
+		CONFIG_ASYNC, PROMISE_UNBOUNDED, PROMISE_UNBOUNDED                       \
+	}
 
 static struct alone *pair(struct sim_scene *s, uint32_t node)
 {
@@ -375,6 +383,89 @@ static void copy_put_out(struct sim_scene *s)
 	EXPECT(s, s->write->told, "the write is answered without the copy");
 }
 
+/* ---- async: nobody waits for a copy, and nothing is lost unsaid -------------------- */
+
+static bool is_outrun(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->peer[1].bypass;
+}
+
+/* The line is slow, clients are fast, and none of them waits: bypass. */
+static bool outrun(struct sim_scene *s)
+{
+	const uint64_t sectors = s->w->plan.disk_bytes / SIM_SECTOR;
+
+	s->w->plan.record_us = THIN_US;
+	for (uint32_t i = 0; i < 2000 && !is_outrun(s); i++) {
+		s->write = sim_scene_write(s, 0, 137 * i % sectors);
+		if (!sim_scene_expect(s, s->write != NULL, "the write is taken") ||
+		    !sim_scene_until(s, SOON_MS, sim_told, "it is answered soon"))
+			return false;
+	}
+	return sim_scene_expect(s, is_outrun(s), "the copy is outrun") &&
+	       sim_scene_until(s, 2000, is_mapped, "the map takes over");
+}
+
+static bool names_no_bound(struct sim_scene *s)
+{
+	return strstr(s->w->reply[s->id].text, "without a bound") != NULL;
+}
+
+/* Production dies far ahead. Only a force promotes the copy, and says so; the old production
+ * asks before it is undone. */
+static void async_pair(struct sim_scene *s)
+{
+	const struct cluster_command discard = { .type = CLUSTER_COMMAND_CONNECT,
+						 .site = 1,
+						 .discard = true };
+
+	if (!outrun(s))
+		return;
+	sim_machine_reset(s->w, 0);
+	if (!does(s, 1, CLUSTER_COMMAND_PROMOTE, false))
+		return;
+	EXPECT(s, is_refused(s, s->id) && names_no_bound(s), "the copy is not promoted");
+	if (!does(s, 1, CLUSTER_COMMAND_PROMOTE, true))
+		return;
+	EXPECT(s, !is_refused(s, s->id) && names_no_bound(s), "it is, by force");
+	s->w->plan.record_us = 0;
+	sim_node_start(s->w, 0);
+	UNTIL(s, 10000, asks, "the other asks before it undoes its tail");
+	s->id = sim_operator(s->w, 0, &discard);
+	UNTIL(s, 8000, has_command_ended, "the tail is given up");
+	UNTIL(s, 20000, is_level, "both are level");
+	sim_scene_clients(s, 200);
+}
+
+/* The copy is put out while it is outrun, let in again, and level when the line keeps up. Then
+ * a clean end makes it one that may be promoted alone; a demote that leaves it behind, not. */
+static void async_pair_demoted(struct sim_scene *s)
+{
+	const bool level = s->w->seed % 2 == 0;
+
+	if (!outrun(s) || !does(s, 0, CLUSTER_COMMAND_DISCONNECT, false) ||
+	    !sim_scene_writes(s, 0, MANY) || !does(s, 0, CLUSTER_COMMAND_CONNECT, false))
+		return;
+	if (level) {
+		s->w->plan.record_us = 0;
+		UNTIL(s, 20000, is_level, "its refresh begins by itself, and ends");
+	}
+	if (!does(s, 0, CLUSTER_COMMAND_DEMOTE, false))
+		return;
+	if (level)
+		UNTIL(s, 2000, both_are_clean, "both know of the clean end");
+	if (!level && !does(s, 1, CLUSTER_COMMAND_PROMOTE, false))
+		return;
+	EXPECT(s, level || is_refused(s, s->id), "what is behind is not promoted");
+	sim_part(s->w, 1, false, true);
+	if (!does(s, 1, CLUSTER_COMMAND_PROMOTE, false))
+		return;
+	EXPECT(s, is_refused(s, s->id) != level, "alone only what is level is promoted");
+	if (!does(s, 0, CLUSTER_COMMAND_PROMOTE, false))
+		return;
+	EXPECT(s, is_refused(s, s->id) == level, "one of them is");
+}
+
 #define PAIR { 1, 1 }, 0
 
 const struct sim_scenario sim_scenarios_alone[] = {
@@ -411,5 +502,13 @@ const struct sim_scenario sim_scenarios_alone[] = {
 	  PAIR, 4, .play = copy_back, .alone = true },
 	{ "copy-put-out", "writes wait for a copy that is gone, and it is put out", PAIR,
 	  2, .play = copy_put_out, .alone = true },
+	{ "async-pair",
+	  "async: the log is full of what a slow copy lacks, and the copy is forced",
+	  PAIR, 6, .play = async_pair, .log_bytes = LOG_BYTES, .alone = true,
+	  .promise = ASYNC },
+	{ "async-pair-demoted",
+	  "async: production is demoted with a copy that was outrun, level or not", PAIR,
+	  8, .play = async_pair_demoted, .log_bytes = LOG_BYTES, .alone = true,
+	  .promise = ASYNC },
 	{ 0 },
 };

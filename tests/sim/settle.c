@@ -170,13 +170,14 @@ static bool is_async(const struct sim *w, uint32_t node)
 	       (v->promise.mode == CONFIG_ASYNC || v->wanted.mode == CONFIG_ASYNC);
 }
 
-/* The operator does as `status` asks. */
+/* The operator does as `status` asks: in async a refresh waits for its time, or for him. */
 static void help(struct sim *w, uint64_t since_ns)
 {
 	const int32_t serving = sim_serving(w);
+	const bool consents = w->now_ns >= since_ns + CONSENT_NS;
 	const struct cluster_command c = { .type = CLUSTER_COMMAND_REFRESH,
 					   .site = -1,
-					   .inconsistent = true };
+					   .inconsistent = consents };
 
 	if (serving < 0 || w->command_count + 10 > SIM_COMMANDS_MAX)
 		return;
@@ -187,9 +188,9 @@ static void help(struct sim *w, uint64_t since_ns)
 	}
 	if (w->plan.modes && is_async(w, (uint32_t)serving))
 		sim_mode(w, (uint32_t)serving, promise_make(CONFIG_SYNC, 0, 0));
-	if (w->now_ns < since_ns + CONSENT_NS)
+	if (!consents && !(w->plan.alone && sim_plan_is_async(&w->plan)))
 		return;
-	for (uint32_t s = 0; s < w->plan.site_count; s++)
+	for (uint32_t s = 0; consents && s < w->plan.site_count; s++)
 		w->site[s].allowed = true; /* check_g6.c sees the copies that use it */
 	sim_operator(w, (uint32_t)serving, &c);
 }
@@ -303,6 +304,8 @@ void sim_settle(struct sim *w)
 	sim_repair(w);
 	if (!replace_tainted(w))
 		return;
+	/* Clients that are faster than the line outrun a copy for ever. */
+	w->client_off = w->plan.alone && sim_plan_is_async(&w->plan);
 	come_together(w);
 	if (w->violation[0] != 0)
 		return;

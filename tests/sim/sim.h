@@ -34,7 +34,7 @@
  * host each, and an operator who is the majority (operator.c).
  *
  * near-sync, async and on-copy-loss: block are played in runs of their own (plan.modes), and
- * near-sync in a third of the pairs.
+ * near-sync and async in a third of the pairs.
  */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
