@@ -301,6 +301,8 @@ static void make_modes(struct sim_plan *p, struct sim_random *r)
  * or both; and half in async, where clients outrun a line that takes time for each record. */
 static void draw_pair(struct sim_plan *p, struct sim_random *r)
 {
+	const uint64_t quiet_ns = p->quiet_ns;
+
 	if (sim_random_below(r, 3) != 0)
 		return;
 	draw_lag(p, r);
@@ -309,7 +311,7 @@ static void draw_pair(struct sim_plan *p, struct sim_random *r)
 	if (sim_random_below(r, 2) == 0)
 		return;
 	p->promise = promise_make(CONFIG_ASYNC, 0, 0);
-	p->quiet_ns = pick(r, 300, 1000, 3000) * SIM_US;
+	p->quiet_ns = p->slow > 0 ? quiet_ns : pick(r, 300, 1000, 3000) * SIM_US;
 	p->record_us = (uint32_t)pick(r, 3000, 10000, 30000);
 }
 
