@@ -203,6 +203,7 @@ test_async() {
 	restart_in async
 	await 30 is_connected a lyon || fail "no link in async: $(hamirror why data@a)"
 	[ "$(field a '' mode) $(field a lyon current)" = "async False" ] || fail "a is not async"
+	agree_soon
 	pid=$(daemon_pid b)
 	kill -STOP "$pid"
 	for n in 1 2 3 4 5; do # more than the log holds, and little to refresh
@@ -220,6 +221,7 @@ test_async() {
 	run promote a
 	await 30 is_connected a lyon || fail "lyon stays behind: $(hamirror why data@a)"
 	await 10 images_are_equal || fail "images differ after the refresh in async"
+	agree_soon
 	reads a 0x98 3M 512k || fail "a lost answered writes"
 	write a 0x93 5M 1M
 	run demote a
