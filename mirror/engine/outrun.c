@@ -12,7 +12,8 @@
  * take over. It links again, and its refresh waits for refresh-retry, twice as long each time
  * in a row, an hour at most. A copy that was level for as long as it last waited begins anew.
  * An operator's `refresh` begins one at once; with `--pace` clients wait for it, until it ends
- * or its link does.
+ * or its link does. One that links while the log is still full of what it lacks is not sent
+ * that, but refreshed: a link that ends at once would only disturb the map that takes over.
  *
  * A copy that some view counts, in effect or not, is waited for, and so is never outrun here:
  * it has to leave the current set first (D3).
@@ -146,6 +147,13 @@ static uint64_t kept_bytes(const struct mirror_engine *m, uint64_t sequence)
 			to.position :
 			mirror_ring_head_position(m->open.ring)) -
 	       from.position;
+}
+
+bool mirror_outrun_meets(const struct mirror_engine *m, uint32_t site, uint64_t durable)
+{
+	return mirror_outrun_may(m, site) && mirror_log_is_short(m) &&
+	       m->open.sb.sites[site].map_state != MIRROR_MAP_ALL_DIRTY &&
+	       kept_bytes(m, durable + 1) >= mirror_ring_bytes(m->open.ring) / FULL_PARTS;
 }
 
 /* The log is full, and would be much emptier without this copy. */

@@ -22,6 +22,8 @@ bool mirror_outrun_may(const struct mirror_engine *m, uint32_t site);
 bool mirror_outrun_allows(struct mirror_engine *m, uint32_t site);
 /* Clients have outrun it: its stream ends, and its refresh begins after refresh-retry. */
 void mirror_outrun_cut(struct mirror_engine *m, uint32_t site, const char *text);
+/* It links, and has `durable`: is the log full of what it lacks? */
+bool mirror_outrun_meets(const struct mirror_engine *m, uint32_t site, uint64_t durable);
 /* The stream begins, with a refresh or without. */
 void mirror_outrun_begins(struct mirror_engine *m, uint32_t site, bool refresh);
 /* Each record reaches it as it is stamped. */

@@ -35,12 +35,13 @@ static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 			  const struct mirror_hello *h)
 {
 	const struct mirror_superblock_site *s = &m->open.sb.sites[site];
+	const bool outrun = mirror_outrun_meets(m, site, h->marks.durable);
 
 	if (h->blank || mirror_lost_proven(m, site, h->next_sequence)) {
 		mirror_store_map_all(m, site);
 		mirror_superblock_want(m);
 	}
-	if (mirror_had_all(m, site, h)) {
+	if (!outrun && mirror_had_all(m, site, h)) {
 		if (s->map_position > 0 || s->map_state == MIRROR_MAP_ALL_DIRTY ||
 		    mirror_map_count(m->open.map, site) > 0)
 			mirror_maps_clear(m, site);
@@ -50,7 +51,8 @@ static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 		mirror_maps_set_all(m, site);
 		return true;
 	}
-	return h->own_map_extents > 0 || mirror_map_count(m->open.map, site) > 0 ||
+	return outrun || h->own_map_extents > 0 ||
+	       mirror_map_count(m->open.map, site) > 0 ||
 	       h->next_sequence < mirror_ring_oldest_sequence(m->open.ring);
 }
 
