@@ -279,20 +279,22 @@ static void check_mode(struct checker *c)
 				 "names no bound; expected records, ms, or both");
 }
 
-/* Without a cluster writes wait for a copy that is lost, until an operator puts it out. */
+/* Without a cluster writes wait for a copy that is lost, until an operator puts it out; but in
+ * async for none. */
 static void check_copy_loss(struct checker *c)
 {
 	struct config *config = c->config;
 	const bool given = c->places->on_copy_loss.line != 0;
+	const bool waits = !config->cluster && config->mode != CONFIG_ASYNC;
 
-	if (!config->cluster && given && config->on_copy_loss != CONFIG_COPY_LOSS_BLOCK)
+	if (waits && given && config->on_copy_loss != CONFIG_COPY_LOSS_BLOCK)
 		config_error_add(c->errors, c->path, &c->places->on_copy_loss,
 				 "on-copy-loss",
 				 "is always block with cluster: none; expected block, or "
 				 "none");
-	if (!config->cluster)
+	if (waits)
 		config->on_copy_loss = CONFIG_COPY_LOSS_BLOCK;
-	if (config->mode == CONFIG_ASYNC && given &&
+	if (config->mode == CONFIG_ASYNC &&
 	    config->on_copy_loss == CONFIG_COPY_LOSS_BLOCK)
 		config_error_add(
 			c->errors, c->path, &c->places->on_copy_loss, "on-copy-loss",

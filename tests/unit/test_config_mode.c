@@ -123,6 +123,8 @@ START_TEST(without_a_cluster_writes_block)
 	ck_assert_int_eq(config.on_copy_loss, CONFIG_COPY_LOSS_BLOCK);
 	loads("mode: sync\ncluster: none\non-copy-loss: block");
 	ck_assert_ptr_null(strstr(config.agreed, "on-copy-loss"));
+	loads("mode: async\ncluster: none");
+	ck_assert_int_eq(config.on_copy_loss, CONFIG_COPY_LOSS_CONTINUE);
 	refused("mode: sync\ncluster: none\non-copy-loss: continue",
 		"on-copy-loss: is always block with cluster: none");
 }
