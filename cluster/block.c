@@ -37,7 +37,7 @@ void cluster_block_takeover(const struct cluster_core *c, const struct view *bes
 
 void cluster_block_in_effect(struct cluster_core *c, const struct view *before)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const uint32_t missing = cluster_view_missing(v);
 	const uint32_t old = before != NULL ? cluster_view_missing(before) : 0;
 
@@ -56,7 +56,7 @@ void cluster_block_in_effect(struct cluster_core *c, const struct view *before)
 
 void cluster_block_text(const struct cluster_core *c, char *text, size_t size)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const uint32_t missing = v != NULL ? cluster_view_missing(v) : 0;
 	char sites[CONFIG_SITE_COUNT_MAX * CONFIG_NAME_MAX];
 	char instance[2 * CONFIG_NAME_MAX];

@@ -35,13 +35,13 @@ static void take_member_message(struct cluster_core *c, uint32_t node,
 		cluster_mirroring_told(c, m);
 		break;
 	case MESSAGE_PREPARE:
-		cluster_vote_prepare(c, m);
+		cluster_voter_prepare(c, m);
 		break;
 	case MESSAGE_PROMISE:
 		cluster_round_promise(c, node, m);
 		break;
 	case MESSAGE_PROPOSE:
-		cluster_vote_propose(c, m);
+		cluster_voter_propose(c, m);
 		break;
 	case MESSAGE_ACCEPTED:
 		cluster_in_effect_accepted(c, node, m);
@@ -153,7 +153,7 @@ static void take(struct cluster_core *c, const struct cluster_event *e)
 		take_message(c, e);
 		break;
 	case CLUSTER_EVENT_PERSISTED:
-		cluster_vote_persisted(c, e->persisted.counter, e->persisted.error);
+		cluster_voter_persisted(c, e->persisted.counter, e->persisted.error);
 		break;
 	case CLUSTER_EVENT_FACT:
 		cluster_role_fact(c, e->fact);
@@ -192,7 +192,7 @@ void cluster_step(struct cluster_core *c, const struct cluster_event *event,
 		cluster_demote_pump(c);
 		cluster_command_pump(c);
 		cluster_round_pump(c);
-		cluster_vote_pump(c);
+		cluster_voter_pump(c);
 		cluster_join_pump(c);
 	}
 	cluster_check(c);
@@ -202,7 +202,7 @@ void cluster_step(struct cluster_core *c, const struct cluster_event *event,
 void cluster_check(const struct cluster_core *c)
 {
 	const struct role *r = &c->role;
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	if (c->alone != NULL) {
 		cluster_alone_check(c);

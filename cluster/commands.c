@@ -251,7 +251,7 @@ void cluster_command_mode(struct cluster_core *c, const struct cluster_command *
 
 static void end_mode(struct cluster_core *c, struct command *w)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const bool wanted = promise_equal(&v->wanted, &w->promise);
 	char text[200], promise[PROMISE_TEXT_BYTES];
 
@@ -301,7 +301,7 @@ static void end_site(struct cluster_core *c, struct command *w)
 		[CLUSTER_COMMAND_BYPASS_OFF] =
 			"out of bypass: it is refreshed by what the map stands for",
 	};
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const uint32_t are = is_bypass(w->type) ? v->bypass : v->disconnected;
 	const bool on = keeps_away(w->type);
 	char text[200];

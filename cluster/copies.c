@@ -63,7 +63,7 @@ bool cluster_copies_unsettled(const struct cluster_core *c, const struct view *v
 /* M3: the promise that answers have to satisfy while it is being changed. */
 static struct promise to_satisfy(const struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const struct role *r = &c->role;
 	struct promise p = promise_strictest(&v->promise,
 					     r->mode_asked ? &r->mode : &v->wanted);
@@ -73,7 +73,7 @@ static struct promise to_satisfy(const struct cluster_core *c)
 
 uint32_t cluster_copies_waited(const struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	uint32_t sites = c->role.undecided_sites;
 
 	if (v != NULL && uuid_equal(&cluster_view_generation(v)->id, &c->role.generation))
@@ -86,7 +86,7 @@ uint32_t cluster_copies_waited(const struct cluster_core *c)
 
 static void copy_ready(struct cluster_core *c, const struct fact *f)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	struct role *r = &c->role;
 
 	r->ready_count = f->ready_count;
@@ -163,7 +163,7 @@ static void wait_pump(struct cluster_core *c, const struct view *v)
 
 void cluster_copies_pump(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const uint32_t standing = c->role.undecided_sites |
 				  (v != NULL ? cluster_view_current_sites(v) : 0);
 

@@ -70,7 +70,7 @@ uint32_t cluster_devices_reach(const struct cluster_core *c)
 
 int32_t cluster_devices_site(const struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	for (uint32_t s = 0; v != NULL && s < v->site_count; s++)
 		if (v->site[s].host.node == (int32_t)c->self.node &&
@@ -120,7 +120,7 @@ static void opened_badly(struct cluster_core *c, const struct fact *f)
 
 static void opened(struct cluster_core *c, const struct fact *f)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	struct role *r = &c->role;
 
 	if (r->devices != DEVICES_OPENING || f->order_id != r->open_id)
@@ -260,7 +260,7 @@ static bool is_wanted_by_mate(const struct cluster_core *c)
 
 static bool is_named(const struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const struct view_host *h = &v->site[c->role.site].host;
 
 	return h->node == (int32_t)c->self.node && h->incarnation == c->role.incarnation;

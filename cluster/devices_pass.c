@@ -25,8 +25,8 @@ bool cluster_devices_are_released(const struct cluster_core *c, int32_t node,
 /* A view that this voter knows names that opening: it is not forgotten. */
 static bool is_named(const struct cluster_core *c, uint32_t node, uint64_t incarnation)
 {
-	const struct view *views[] = { cluster_vote_in_effect(c),
-				       cluster_vote_newest(c) };
+	const struct view *views[] = { cluster_view_in_effect(c),
+				       cluster_view_newest(c) };
 
 	for (uint32_t i = 0; i < 2; i++)
 		for (uint32_t s = 0; views[i] != NULL && s < views[i]->site_count; s++)
@@ -74,7 +74,7 @@ enum devices_pass cluster_devices_pass(const struct cluster_core *c,
 
 int32_t cluster_devices_mate_held(const struct cluster_core *c, uint32_t site)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	for (uint32_t i = 0; v != NULL && i < c->config->node_count; i++) {
 		const struct node *n = &c->node[i];
@@ -94,7 +94,7 @@ int32_t cluster_devices_mate_held(const struct cluster_core *c, uint32_t site)
 
 bool cluster_devices_parted_mate(const struct cluster_core *c, uint32_t site)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	for (uint32_t i = 0; v != NULL && i < c->config->node_count; i++)
 		if ((c->config->node[i].site == (int32_t)site ||

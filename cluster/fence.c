@@ -9,7 +9,7 @@
 /* The boot of `node` that was heard of last, of itself or in a view; 0: none. */
 static uint64_t boot_of(const struct cluster_core *c, uint32_t node)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	if (c->node[node].known)
 		return c->node[node].said.boot;

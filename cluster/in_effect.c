@@ -96,7 +96,7 @@ static void tell_promise(struct cluster_core *c, const struct view *before,
 /* For people. `before` is NULL: this node knew no view. */
 static void tell_changes(struct cluster_core *c, const struct view *before)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	if (before == NULL) {
 		cluster_tell(c, "view", "", "", "ballot %llu, generation %llu",
@@ -123,10 +123,10 @@ static void tell_changes(struct cluster_core *c, const struct view *before)
 
 void cluster_in_effect_take(struct cluster_core *c, const struct view *v)
 {
-	const struct view *mine = cluster_vote_in_effect(c);
+	const struct view *mine = cluster_view_in_effect(c);
 	const bool first = mine == NULL;
 
-	if (!cluster_vote_view_fits(c, v) || (mine != NULL && v->ballot <= mine->ballot))
+	if (!cluster_voter_view_fits(c, v) || (mine != NULL && v->ballot <= mine->ballot))
 		return;
 	c->before = first ? *v : *mine;
 	if (!first && !uuid_equal(&mine->lineage, &v->lineage))
@@ -158,7 +158,7 @@ void cluster_in_effect_take(struct cluster_core *c, const struct view *v)
 /* Proposed in this ring, so everyone here has seen it. */
 static void tally_in_effect(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	if (v != NULL && v->ballot >= c->tally.view.ballot)
 		return;

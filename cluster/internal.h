@@ -405,16 +405,16 @@ void cluster_mirroring_pump(struct cluster_core *c, const struct view *v, uint32
 
 /* ---- voter.c: the voter ---- */
 
-void cluster_vote_prepare(struct cluster_core *c, const struct message *m);
-void cluster_vote_propose(struct cluster_core *c, const struct message *m);
-void cluster_vote_persisted(struct cluster_core *c, uint64_t counter, int32_t error);
-void cluster_vote_pump(struct cluster_core *c);
-void cluster_vote_promise_own(struct cluster_core *c, uint64_t ballot);
+void cluster_voter_prepare(struct cluster_core *c, const struct message *m);
+void cluster_voter_propose(struct cluster_core *c, const struct message *m);
+void cluster_voter_persisted(struct cluster_core *c, uint64_t counter, int32_t error);
+void cluster_voter_pump(struct cluster_core *c);
+void cluster_voter_promise_own(struct cluster_core *c, uint64_t ballot);
 /* The greatest view that this voter knows: accepted or in effect; NULL: none. */
-const struct view *cluster_vote_newest(const struct cluster_core *c);
-const struct view *cluster_vote_in_effect(const struct cluster_core *c);
+const struct view *cluster_view_newest(const struct cluster_core *c);
+const struct view *cluster_view_in_effect(const struct cluster_core *c);
 /* May that view follow the one that we know in effect (mirror, lineage). */
-bool cluster_vote_view_fits(const struct cluster_core *c, const struct view *v);
+bool cluster_voter_view_fits(const struct cluster_core *c, const struct view *v);
 
 /* ---- round.c: the proposer ---- */
 

@@ -153,7 +153,7 @@ int32_t cluster_join_sender(struct cluster_core *c, uint32_t nodeid, uint32_t pi
 static void announce_fill(const struct cluster_core *c, struct announce *a)
 {
 	const struct role *r = &c->role;
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const bool serves = r->serve == SERVE_SERVING || r->serve == SERVE_DEMOTING;
 
 	memset(a, 0, sizeof *a);
@@ -231,7 +231,7 @@ static void announce_pump(struct cluster_core *c)
 /* Fig. 4, 72: the primary, else the lowest numbered backup. */
 static bool sends_state(const struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	int32_t lowest = VIEW_NONE;
 
 	if (v == NULL)
@@ -252,7 +252,7 @@ static bool sends_state(const struct cluster_core *c)
  * proposer yet. A member whose announcement names an older view is sent the state. */
 static void behind_pump(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	bool behind = false;
 
 	for (uint32_t n = 0; v != NULL && n < c->config->node_count; n++)
@@ -274,13 +274,13 @@ static void state_pump(struct cluster_core *c)
 
 	behind_pump(c);
 	if (!(c->state_due && sends_state(c)) &&
-	    !(c->ends_due && cluster_vote_in_effect(c) != NULL))
+	    !(c->ends_due && cluster_view_in_effect(c) != NULL))
 		return;
 	c->state_due = c->ends_due = false;
 	c->state_ring = c->ring;
 	m = cluster_message(c, MESSAGE_STATE);
 	m->state.has_view = true;
-	m->state.view = *cluster_vote_in_effect(c);
+	m->state.view = *cluster_view_in_effect(c);
 	for (uint32_t n = 0; n < CONFIG_NODE_COUNT_MAX; n++) {
 		memcpy(m->state.released[n], c->voter.released[n],
 		       sizeof m->state.released[n]);
@@ -312,7 +312,7 @@ static bool lacks_end(const struct cluster_core *c, const struct message_state *
 /* An adopted view may name a host that had ended before; not all members here know that. */
 void cluster_join_in_effect(struct cluster_core *c, const struct view *before)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	for (uint32_t s = 0; s < v->site_count; s++)
 		c->ends_due |= v->site[s].host.incarnation !=
@@ -354,7 +354,7 @@ bool cluster_join_is_host(const struct cluster_core *c, uint32_t site, int32_t n
 
 const struct node *cluster_join_host_of(const struct cluster_core *c, uint32_t site)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const struct view_host *h;
 
 	if (v == NULL || site >= v->site_count)

@@ -40,7 +40,7 @@ static bool counts_alike(const struct view *v, uint64_t voters)
 static bool may_grant(const struct cluster_core *c, uint32_t node,
 		      const struct message *m)
 {
-	const struct view *v = cluster_vote_newest(c);
+	const struct view *v = cluster_view_newest(c);
 
 	if (v == NULL || c->persist_failed ||
 	    !uuid_equal(&cluster_view_generation(v)->id, &m->lease.generation) ||
@@ -70,7 +70,7 @@ void cluster_lease_renew(struct cluster_core *c, uint32_t node, const struct mes
 /* Its generation is in effect and may answer, or soon will. */
 static bool holds_generation(const struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	return v != NULL && c->role.serve >= SERVE_PREPARED &&
 	       v->production_node == (int32_t)c->self.node &&
@@ -92,7 +92,7 @@ void cluster_lease_reset(struct cluster_core *c)
 
 void cluster_lease_grant(struct cluster_core *c, uint32_t node, const struct message *m)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	struct lease *l = &c->lease;
 	uint32_t i = 0;
 	uint64_t until_ns;
@@ -136,7 +136,7 @@ void cluster_lease_pump(struct cluster_core *c)
 	if (!holds_generation(c))
 		return;
 	if (c->quorate && c->now_ns >= l->renew_at_ns)
-		renew(c, cluster_vote_in_effect(c));
+		renew(c, cluster_view_in_effect(c));
 	if (c->quorate)
 		cluster_wake(c, l->renew_at_ns);
 	if (l->until_ns != l->told_ns) {

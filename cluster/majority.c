@@ -61,7 +61,7 @@ bool cluster_is_majority(const struct cluster_core *c, const struct view *v, boo
  * anything. */
 void cluster_majority_pump(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const struct tally *t = &c->tally;
 
 	if (v == NULL || !t->has || t->view.ballot != v->ballot || t->ring != c->ring)

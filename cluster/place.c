@@ -58,8 +58,8 @@ static const char *refusal(const struct cluster_core *c, const struct peer *p,
 		return "it belongs to another mirror of this name";
 	if (node_has_other_peer(c, node, p))
 		return "another process takes part for that node already";
-	if (cluster_vote_in_effect(c) != NULL &&
-	    !lineage_fits(cluster_vote_in_effect(c), &m->announce))
+	if (cluster_view_in_effect(c) != NULL &&
+	    !lineage_fits(cluster_view_in_effect(c), &m->announce))
 		return other_lineage;
 	return NULL;
 }
@@ -126,7 +126,7 @@ void cluster_place_announce(struct cluster_core *c, uint32_t nodeid, uint32_t pi
 {
 	struct peer *p = cluster_peer_find(c, nodeid, pid);
 	const int32_t node = node_by_name(c, m->announce.name);
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	char text[TEXT_BYTES];
 	const char *why;
 

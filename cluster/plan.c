@@ -171,7 +171,7 @@ static bool plan_leave(const struct cluster_core *c, const struct view *base,
 
 bool cluster_plan_awaits_leave(const struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	return v != NULL && v->voters.count > 1 && v->production_node != VIEW_NONE &&
 	       v->production_node != (int32_t)c->self.node &&

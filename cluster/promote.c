@@ -132,13 +132,13 @@ static bool nobody_decides(const struct cluster_core *c, bool force, char *text,
 	if (!c->quorate)
 		snprintf(text, size,
 			 "no quorum: this node may be cut off from the others");
-	else if (cluster_vote_newest(c) == NULL)
+	else if (cluster_view_newest(c) == NULL)
 		snprintf(
 			text, size,
 			"no view: no member here knows the state of this mirror; "
 			"start its first voter, the node on which the mirror was created");
 	else if (!cluster_round_can_decide(c) && !force) {
-		named = cluster_status_undecided(c, cluster_vote_newest(c), text, size);
+		named = cluster_status_undecided(c, cluster_view_newest(c), text, size);
 		at = strlen(text);
 		if (!named)
 			snprintf(text + at, size - at, "; --force overrides that");
@@ -149,7 +149,7 @@ static bool nobody_decides(const struct cluster_core *c, bool force, char *text,
 
 static bool another_serves(const struct cluster_core *c, char *text, size_t size)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const int32_t other = v != NULL ? other_serves(c, v) : VIEW_NONE;
 	char instance[2 * CONFIG_NAME_MAX];
 
@@ -166,7 +166,7 @@ static bool another_serves(const struct cluster_core *c, char *text, size_t size
 void cluster_promote_command(struct cluster_core *c,
 			     const struct cluster_command *command)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	char text[480];
 
 	if (c->role.serve >= SERVE_SERVING) {
@@ -346,7 +346,7 @@ static void wait_for(struct cluster_core *c, const char *text)
 
 static void devices_wait(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const struct view_host *h = v != NULL ? &v->site[cluster_own_site(c)].host : NULL;
 	char text[240];
 
@@ -423,7 +423,7 @@ static bool older_leases_ended(struct cluster_core *c, const struct view *v)
 
 static void lease_wait(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	struct order *o;
 
 	if (!older_leases_ended(c, v))
@@ -453,7 +453,7 @@ static void lease_wait(struct cluster_core *c)
 
 static void serving(struct cluster_core *c, const struct fact *f)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	char text[480];
 
 	if (c->role.serve != SERVE_STARTING || f->order_id != c->role.serve_id)

@@ -98,7 +98,7 @@ void cluster_role_fact(struct cluster_core *c, const struct fact *f)
 /* D7: end serving if another generation than ours is in effect. */
 static void depose(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	if (v == NULL ||
 	    (c->role.serve < SERVE_STARTING && c->promote.state != PROMOTE_LEASE) ||
@@ -118,7 +118,7 @@ static void depose(struct cluster_core *c)
 
 static void view_pump(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	struct order *o;
 
 	if (v == NULL || c->role.devices != DEVICES_OPEN ||

@@ -70,7 +70,7 @@ static bool is_voter(const struct view *v, uint32_t node, uint64_t epoch)
  * the lowest voter in backup order. Others step in when it sleeps. */
 static int32_t coordinator(const struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_newest(c);
+	const struct view *v = cluster_view_newest(c);
 
 	if (v == NULL)
 		return VIEW_NONE;
@@ -97,21 +97,21 @@ static bool is_coordinator(const struct cluster_core *c)
 bool cluster_round_can_decide(const struct cluster_core *c)
 {
 	uint64_t epoch[CONFIG_NODE_COUNT_MAX] = { 0 };
-	const struct view *v = cluster_vote_newest(c);
+	const struct view *v = cluster_view_newest(c);
 
 	if (v == NULL || !c->quorate)
 		return false;
 	for (uint32_t n = 0; n < c->config->node_count; n++)
 		if (c->node[n].member)
 			epoch[n] = c->node[n].said.epoch;
-	return cluster_is_majority(c, v, v != cluster_vote_in_effect(c), epoch);
+	return cluster_is_majority(c, v, v != cluster_view_in_effect(c), epoch);
 }
 
 /* ---- messages out -------------------------------------------------------------- */
 
 static void send_prepare(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	struct message *m = cluster_message(c, MESSAGE_PREPARE);
 
 	m->prepare.ballot = c->round.ballot;
@@ -148,7 +148,8 @@ static void better(struct cluster_core *c, const struct view *v)
 {
 	struct round *r = &c->round;
 
-	if (!cluster_vote_view_fits(c, v) || (r->has_best && v->ballot <= r->best.ballot))
+	if (!cluster_voter_view_fits(c, v) ||
+	    (r->has_best && v->ballot <= r->best.ballot))
 		return;
 	r->has_best = true;
 	r->best = *v;
@@ -178,7 +179,7 @@ void cluster_round_promise(struct cluster_core *c, uint32_t node, const struct m
  * had accepted it. */
 static bool best_is_decided(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	struct round *r = &c->round;
 	uint64_t epoch[CONFIG_NODE_COUNT_MAX] = { 0 };
 
@@ -310,7 +311,7 @@ void cluster_round_finish(struct cluster_core *c, uint64_t ballot)
 
 static void begin(struct cluster_core *c, enum round_kind kind)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	struct round *r = &c->round;
 	uint64_t number = c->seen_number;
 
@@ -326,7 +327,7 @@ static void begin(struct cluster_core *c, enum round_kind kind)
 		r->best = *v;
 	set_state(c, ROUND_PERSIST);
 	cluster_round_seen(c, r->ballot);
-	cluster_vote_promise_own(c, r->ballot);
+	cluster_voter_promise_own(c, r->ballot);
 }
 
 /* D2: a node that is alone and has restarted needs a view to open its disks, and nobody is
@@ -337,7 +338,7 @@ static void begin(struct cluster_core *c, enum round_kind kind)
 static bool force_opens(struct cluster_core *c)
 {
 	const int32_t site = c->config->node[c->self.node].site;
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	if (c->promote.state != PROMOTE_DEVICES || !c->promote.force || v == NULL ||
 	    site == VIEW_NONE || c->role.devices != DEVICES_CLOSED ||
@@ -356,8 +357,8 @@ static bool force_opens(struct cluster_core *c)
 /* Does something need a new view, and may this node propose it? */
 static bool is_called_for(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c),
-			  *newest = cluster_vote_newest(c);
+	const struct view *v = cluster_view_in_effect(c),
+			  *newest = cluster_view_newest(c);
 	const bool leads = is_coordinator(c);
 	const bool overdue = c->work_since_ns != 0 &&
 			     c->now_ns >= c->work_since_ns + WORK_OVERDUE_NS +
@@ -388,7 +389,7 @@ static bool is_called_for(struct cluster_core *c)
 
 static void idle_pump(struct cluster_core *c)
 {
-	const struct view *newest = cluster_vote_newest(c);
+	const struct view *newest = cluster_view_newest(c);
 	const bool promotes = c->promote.state == PROMOTE_ROUND;
 	const int32_t rival = (int32_t)cluster_view_ballot_node(c->yield.ballot);
 	bool can;

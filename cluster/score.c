@@ -72,7 +72,7 @@ static int32_t score_same_site(const struct cluster_core *c, const struct view_h
 
 int32_t cluster_score_of(const struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const int32_t site = c->config->node[c->self.node].site;
 	const int32_t place = (int32_t)cluster_backup_place(c->config, c->self.node);
 	const struct view_site *s;

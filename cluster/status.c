@@ -7,7 +7,7 @@
 
 int32_t cluster_status_serving_node(const struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const struct announce *a;
 
 	if (v == NULL || v->production_node == VIEW_NONE ||
@@ -47,7 +47,7 @@ static bool has_clean_end(const struct cluster_core *c, const struct view *v, ui
 
 uint32_t cluster_status_heirs(const struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	uint32_t sites = 0;
 
 	for (uint32_t s = 0; v != NULL && s < v->site_count; s++)
@@ -160,7 +160,7 @@ static void async_text(const struct cluster_core *c, const struct view *v, char 
 
 static void whole_text(const struct cluster_core *c, char *text, size_t size)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const int32_t serving = cluster_status_serving_node(c);
 
 	if (c->persist_failed)
@@ -288,7 +288,7 @@ static void copy_text(const struct cluster_core *c, const struct view *v, uint32
 static void site_fill(const struct cluster_core *c, uint32_t s,
 		      struct cluster_status_site *to)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const struct node *host = cluster_join_host_of(c, s);
 	const int32_t serving = cluster_status_serving_node(c);
 
@@ -331,7 +331,7 @@ static void site_fill(const struct cluster_core *c, uint32_t s,
 static void node_fill(const struct cluster_core *c, uint32_t n,
 		      struct cluster_status_node *to)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const struct node *from = &c->node[n];
 
 	to->member = from->member;
@@ -364,7 +364,7 @@ static void node_fill(const struct cluster_core *c, uint32_t n,
 void cluster_status_get(const struct cluster_core *c, uint64_t now_ns,
 			struct cluster_status *status)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	uint32_t heirs;
 
 	memset(status, 0, sizeof *status);

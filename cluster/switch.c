@@ -73,7 +73,7 @@ static int check_alone(const struct cluster_core *c, uint32_t site, char *text,
 static int check_members(const struct cluster_core *c, uint32_t site, char *text,
 			 size_t size)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const int32_t serving = cluster_status_serving_node(c);
 
 	if (c->role.serve != SERVE_SERVING) {
@@ -119,7 +119,7 @@ int cluster_switch_check(const struct cluster_core *c, uint32_t site, char *text
 
 void cluster_switch_fact(struct cluster_core *c)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	if (v != NULL)
 		c->handed_over = cluster_view_generation(v)->id;
@@ -129,7 +129,7 @@ void cluster_switch_pump(struct cluster_core *c)
 {
 	const struct cluster_command promote = { .type = CLUSTER_COMMAND_PROMOTE,
 						 .site = VIEW_NONE };
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	if (uuid_is_zero(&c->handed_over))
 		return;

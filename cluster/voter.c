@@ -15,18 +15,18 @@
 
 #include "cluster/internal.h"
 
-const struct view *cluster_vote_in_effect(const struct cluster_core *c)
+const struct view *cluster_view_in_effect(const struct cluster_core *c)
 {
 	return c->voter.has_in_effect ? &c->voter.in_effect : NULL;
 }
 
-const struct view *cluster_vote_newest(const struct cluster_core *c)
+const struct view *cluster_view_newest(const struct cluster_core *c)
 {
 	const struct voter *v = &c->voter;
 
 	if (!v->has_accepted ||
 	    (v->has_in_effect && v->in_effect.ballot >= v->accepted.ballot))
-		return cluster_vote_in_effect(c);
+		return cluster_view_in_effect(c);
 	return &v->accepted;
 }
 
@@ -45,7 +45,7 @@ static void send_refuse(struct cluster_core *c, uint64_t ballot)
 	cluster_send(c);
 }
 
-void cluster_vote_promise_own(struct cluster_core *c, uint64_t ballot)
+void cluster_voter_promise_own(struct cluster_core *c, uint64_t ballot)
 {
 	assert(ballot > c->voter.promised);
 	c->voter.promised = ballot;
@@ -56,7 +56,7 @@ void cluster_vote_promise_own(struct cluster_core *c, uint64_t ballot)
 /* A production that answers clients is asked to step aside first, by name. */
 static bool objects(struct cluster_core *c, const struct message *m)
 {
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 	const bool serves = c->role.serve == SERVE_STARTING ||
 			    c->role.serve == SERVE_SERVING ||
 			    c->role.serve == SERVE_DEMOTING;
@@ -70,7 +70,7 @@ static bool objects(struct cluster_core *c, const struct message *m)
 	return true;
 }
 
-void cluster_vote_prepare(struct cluster_core *c, const struct message *m)
+void cluster_voter_prepare(struct cluster_core *c, const struct message *m)
 {
 	const uint64_t ballot = m->prepare.ballot;
 
@@ -98,7 +98,7 @@ void cluster_vote_prepare(struct cluster_core *c, const struct message *m)
  * parted from ours after the newest view that we know in effect. */
 static bool view_fits(const struct cluster_core *c, const struct view *v)
 {
-	const struct view *mine = cluster_vote_in_effect(c);
+	const struct view *mine = cluster_view_in_effect(c);
 
 	if (!uuid_is_zero(&c->voter.mirror) && !uuid_equal(&c->voter.mirror, &v->mirror))
 		return false;
@@ -107,12 +107,12 @@ static bool view_fits(const struct cluster_core *c, const struct view *v)
 		mine->ballot <= v->fork.ballot);
 }
 
-bool cluster_vote_view_fits(const struct cluster_core *c, const struct view *v)
+bool cluster_voter_view_fits(const struct cluster_core *c, const struct view *v)
 {
 	return view_fits(c, v);
 }
 
-void cluster_vote_propose(struct cluster_core *c, const struct message *m)
+void cluster_voter_propose(struct cluster_core *c, const struct message *m)
 {
 	const struct view *v = &m->propose.view;
 	const uint64_t epoch = c->voter.epoch;
@@ -191,7 +191,7 @@ static void answer(struct cluster_core *c)
 	}
 }
 
-void cluster_vote_persisted(struct cluster_core *c, uint64_t counter, int32_t error)
+void cluster_voter_persisted(struct cluster_core *c, uint64_t counter, int32_t error)
 {
 	c->persisting = false;
 	if (error == 0) {
@@ -210,7 +210,7 @@ void cluster_vote_persisted(struct cluster_core *c, uint64_t counter, int32_t er
 	c->persist_retry_ns = c->now_ns + RESEND_NS;
 }
 
-void cluster_vote_pump(struct cluster_core *c)
+void cluster_voter_pump(struct cluster_core *c)
 {
 	answer(c);
 	if (!c->voter_dirty || c->persisting)

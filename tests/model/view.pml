@@ -210,7 +210,7 @@ inline propose(n) /* round.c: propose(); D3: from here on its set is waited for 
 	candidate[n] = 0; mark[n] = 0; view = 0
 }
 
-/* voter.c: cluster_vote_prepare(): v promises; with its own promise n has a majority. */
+/* voter.c: cluster_voter_prepare(): v promises; with its own promise n has a majority. */
 inline promise(n, v)
 {
 	promised[v] = ballot[n];
@@ -349,7 +349,7 @@ inline take_effect(n)
 	phase[n] = NONE; ballot[n] = 0; voted[n] = 0; proposal[n] = 0
 }
 
-/* voter.c: cluster_vote_propose(): v accepts, on stable storage. */
+/* voter.c: cluster_voter_propose(): v accepts, on stable storage. */
 #ifdef MUT_BELOW_PROMISE
 #define keeps_promise(v, ballot) (accepted_ballot[v] < (ballot))
 #else

@@ -33,12 +33,12 @@ static bool is_counted(const struct sim *w, uint32_t node, uint32_t site)
 		return (w->node[node].core->alone->waited >> site & 1) != 0;
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		const struct view *v = w->node[n].running ?
-					       cluster_vote_newest(w->node[n].core) :
+					       cluster_view_newest(w->node[n].core) :
 					       NULL;
 
 		if (v != NULL && v->site[site].current &&
 		    v->production_incarnation == sim_view(w, node)->incarnation &&
-		    v->ballot >= cluster_vote_in_effect(w->node[node].core)->ballot)
+		    v->ballot >= cluster_view_in_effect(w->node[node].core)->ballot)
 			return true;
 	}
 	return false;
@@ -146,7 +146,7 @@ static void check_refresh(struct sim *w, uint32_t node, uint32_t site)
 
 static bool is_async(const struct sim *w, uint32_t node)
 {
-	const struct view *v = cluster_vote_in_effect(w->node[node].core);
+	const struct view *v = cluster_view_in_effect(w->node[node].core);
 
 	return sim_view(w, node)->ack->promise.mode == CONFIG_ASYNC &&
 	       (w->plan.alone || (v != NULL && v->promise.mode == CONFIG_ASYNC));

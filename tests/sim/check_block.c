@@ -79,7 +79,7 @@ static void check_read(struct sim *w, uint32_t node, const struct sim_request *r
 
 static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 {
-	const struct view *v = cluster_vote_in_effect(w->node[node].core);
+	const struct view *v = cluster_view_in_effect(w->node[node].core);
 	const bool flush = r->request.type == MIRROR_REQUEST_FLUSH;
 
 	if (!w->plan.block || r->request.result != 0 || v == NULL ||
@@ -100,7 +100,7 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 static void cluster(struct sim *w, uint32_t node)
 {
 	const struct cluster_core *c = w->node[node].core;
-	const struct view *v = w->plan.alone ? NULL : cluster_vote_in_effect(c);
+	const struct view *v = w->plan.alone ? NULL : cluster_view_in_effect(c);
 
 	if (v == NULL)
 		return;
@@ -126,7 +126,7 @@ uint64_t sim_block_seen_ns(struct sim *w, uint32_t node)
 
 	if (!w->plan.block || !w->node[node].running)
 		return 0;
-	v = cluster_vote_in_effect(c);
+	v = cluster_view_in_effect(c);
 	if (v != NULL && (cluster_view_missing(v) | c->role.undecided_missing) != 0)
 		w->block.seen_ns[node] = w->now_ns;
 	return w->block.seen_ns[node];

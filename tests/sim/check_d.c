@@ -227,7 +227,7 @@ static void check_fenced(struct sim *w, uint32_t node)
  * of all of these, which tells nothing of the voters that it left out. */
 static void cluster(struct sim *w, uint32_t node)
 {
-	const struct view *v = cluster_vote_in_effect(w->node[node].core);
+	const struct view *v = cluster_view_in_effect(w->node[node].core);
 
 	watch_file(w, node);
 	check_fenced(w, node);
@@ -245,7 +245,7 @@ static void cluster(struct sim *w, uint32_t node)
 static void watch_quiet(struct sim *w, uint32_t node)
 {
 	struct sim_node *n = &w->node[node];
-	const struct view *v = n->running ? cluster_vote_in_effect(n->core) : NULL;
+	const struct view *v = n->running ? cluster_view_in_effect(n->core) : NULL;
 	const uint64_t ballot = v != NULL ? v->ballot : 0;
 
 	if (!n->running || n->ring != n->ring_seen || ballot != n->ballot_seen ||
@@ -268,8 +268,8 @@ static bool is_quorate(const struct sim *w, uint32_t node)
 /* Members of one ring, with quorum. */
 static void check_agree(struct sim *w, uint32_t a, uint32_t b)
 {
-	const struct view *of_a = cluster_vote_in_effect(w->node[a].core);
-	const struct view *of_b = cluster_vote_in_effect(w->node[b].core);
+	const struct view *of_a = cluster_view_in_effect(w->node[a].core);
+	const struct view *of_b = cluster_view_in_effect(w->node[b].core);
 
 	if (of_a == NULL && of_b == NULL)
 		return;
@@ -423,7 +423,7 @@ static bool stop_is_answered(const struct cluster_core *c)
 static void check_leave(struct sim *w, uint32_t node)
 {
 	const struct cluster_core *c = w->node[node].core;
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	if (w->plan.fault_count > 0 || v == NULL || !stop_is_answered(c) ||
 	    v->voters.count == 1 || sim_serving(w) < 0 ||

@@ -72,7 +72,7 @@ static void check_waits(struct sim *w, uint32_t node, const struct view *v)
 
 static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 {
-	const struct view *mine = cluster_vote_in_effect(w->node[node].core);
+	const struct view *mine = cluster_view_in_effect(w->node[node].core);
 
 	if (r->request.result != 0 || r->request.type == MIRROR_REQUEST_READ ||
 	    mine == NULL)
@@ -80,7 +80,7 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		const struct view *v = n == node ? mine :
 				       w->node[n].running ?
-						   cluster_vote_newest(w->node[n].core) :
+						   cluster_view_newest(w->node[n].core) :
 						   NULL;
 
 		/* a force begins a lineage of its own, which binds no one in another */

@@ -83,12 +83,12 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 static void check_copies(struct sim *w, uint32_t node, uint64_t sequence, bool flush,
 			 const char *guarantee)
 {
-	const struct view *mine = cluster_vote_in_effect(w->node[node].core);
+	const struct view *mine = cluster_view_in_effect(w->node[node].core);
 
 	for (uint32_t n = 0; n < w->node_count && mine != NULL; n++) {
 		const struct view *v = n == node ? mine :
 				       w->node[n].running ?
-						   cluster_vote_newest(w->node[n].core) :
+						   cluster_view_newest(w->node[n].core) :
 						   NULL;
 
 		if (v == NULL || v->ballot < mine->ballot)

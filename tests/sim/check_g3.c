@@ -115,7 +115,7 @@ static void asked(struct sim *w, uint32_t node, const struct message *m)
 	w->node[node].renewal[at].sent_ns = sim_clock(w, node);
 	w->node[node].renewal[at].granted = 0;
 	w->node[node].renewal[at].counted = nodes_of(
-		cluster_vote_in_effect(w->node[node].core));
+		cluster_view_in_effect(w->node[node].core));
 }
 
 /* Each majority of the voters `a` has one of each majority of `b`. */
@@ -135,7 +135,7 @@ static bool majorities_meet(uint32_t a, uint32_t b)
  * each majority of the voters that this node knows. */
 static void check_counted(struct sim *w, uint32_t node, uint32_t counted)
 {
-	const struct view *v = cluster_vote_newest(w->node[node].core);
+	const struct view *v = cluster_view_newest(w->node[node].core);
 
 	if (v != NULL && !w->forced && !majorities_meet(counted, nodes_of(v)))
 		sim_violate(w, "D7",
@@ -147,7 +147,7 @@ static void check_counted(struct sim *w, uint32_t node, uint32_t counted)
 static void granted(struct sim *w, uint32_t node, const struct message *m)
 {
 	const struct cluster_core *c = w->node[node].core;
-	const struct view *v = cluster_vote_newest(c);
+	const struct view *v = cluster_view_newest(c);
 	const uint64_t at = m->lease.counter % SIM_RENEWALS_MAX;
 
 	for (uint32_t n = 0; n < w->node_count; n++)
@@ -193,7 +193,7 @@ static void cluster(struct sim *w, uint32_t node)
 {
 	struct sim_node *n = &w->node[node];
 	const uint64_t until = n->core->lease.until_ns, before = n->lease_seen_ns;
-	const struct view *v = cluster_vote_in_effect(n->core);
+	const struct view *v = cluster_view_in_effect(n->core);
 
 	n->lease_seen_ns = until;
 	if (until <= before || v == NULL || w->forced)

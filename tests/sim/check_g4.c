@@ -51,14 +51,14 @@ static bool is_taken_over(const struct sim *w, uint32_t mine,
 /* Then each copy that is reached has all that was acknowledged. */
 static bool is_sync(const struct sim *w, uint32_t node)
 {
-	return cluster_vote_in_effect(w->node[node].core)->promise.mode == CONFIG_SYNC;
+	return cluster_view_in_effect(w->node[node].core)->promise.mode == CONFIG_SYNC;
 }
 
 static void check_bound(struct sim *w, uint32_t node, const struct sim_generation *g,
 			uint64_t kept)
 {
 	static uint64_t all[SIM_GENERATIONS_MAX];
-	const struct view *v = cluster_vote_in_effect(w->node[node].core);
+	const struct view *v = cluster_view_in_effect(w->node[node].core);
 	const uint64_t last = g->acknowledged > g->seen ? g->acknowledged : g->seen;
 	struct sim_lacked l;
 
@@ -136,7 +136,7 @@ static void order(struct sim *w, uint32_t node, const struct order *o)
 /* A force that went through: writes that only others have may be lost from here on. */
 static void cluster(struct sim *w, uint32_t node)
 {
-	const struct view *v = cluster_vote_in_effect(w->node[node].core);
+	const struct view *v = cluster_view_in_effect(w->node[node].core);
 
 	if (w->forced || v == NULL)
 		return;

@@ -73,9 +73,9 @@ static const struct mirror_view *counted(const struct sim *w, const struct view 
  * which `node` serves. */
 static const struct view *view_of(const struct sim *w, uint32_t node, uint32_t n)
 {
-	const struct view *mine = cluster_vote_in_effect(w->node[node].core);
+	const struct view *mine = cluster_view_in_effect(w->node[node].core);
 	const struct view *v = n == node          ? mine :
-			       w->node[n].running ? cluster_vote_newest(w->node[n].core) :
+			       w->node[n].running ? cluster_view_newest(w->node[n].core) :
 						    NULL;
 
 	if (v == NULL || mine == NULL || v->ballot < mine->ballot ||
@@ -113,7 +113,7 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 				   UINT64_MAX))
 		sim_violate(
 			w,
-			v->ballot != cluster_vote_in_effect(w->node[node].core)->ballot ?
+			v->ballot != cluster_view_in_effect(w->node[node].core)->ballot ?
 				"M3" :
 			v->promise.mode == CONFIG_ASYNC ? "M4" :
 			flush                           ? "M2" :
@@ -129,7 +129,7 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 static void note_promise(struct sim *w, uint32_t node, const struct sim_request *r)
 {
 	struct sim_generation *g = &w->generation[r->generation];
-	const struct view *mine = cluster_vote_in_effect(w->node[node].core);
+	const struct view *mine = cluster_view_in_effect(w->node[node].core);
 
 	if (r->request.type == MIRROR_REQUEST_FLUSH || mine == NULL)
 		return;
@@ -225,7 +225,7 @@ static void sent(struct sim *w, uint32_t node, const uint8_t *data, size_t lengt
 {
 	static struct message m;
 	const struct cluster_core *c = w->node[node].core;
-	const struct view *v = &m.propose.view, *mine = cluster_vote_in_effect(c);
+	const struct view *v = &m.propose.view, *mine = cluster_view_in_effect(c);
 	char text[256];
 
 	if (!w->plan.modes || mine == NULL || c->round.adopting ||
@@ -329,7 +329,7 @@ static void bypasses(struct sim *w, uint32_t node)
 	}
 	began = m->bypass_sites & ~w->node[node].bypass_sites;
 	w->node[node].bypass_sites = m->bypass_sites;
-	v = cluster_vote_in_effect(c);
+	v = cluster_view_in_effect(c);
 	current = cluster_view_current_sites(v) | c->role.undecided_sites;
 	if ((began & current) != 0)
 		sim_violate(w, "M6",
@@ -347,7 +347,7 @@ static void mirror(struct sim *w, uint32_t node)
 static void cluster(struct sim *w, uint32_t node)
 {
 	const struct cluster_core *c = w->node[node].core;
-	const struct view *v = w->plan.alone ? NULL : cluster_vote_in_effect(c);
+	const struct view *v = w->plan.alone ? NULL : cluster_view_in_effect(c);
 
 	if (v != NULL && c->role.serve == SERVE_SERVING &&
 	    (c->role.bypass & (~v->bypass | cluster_copies_waited(c))) != 0)

@@ -206,7 +206,7 @@ static void stall(struct sim *w, const struct sim_fault *f, uint32_t node)
 static bool has_three_voters(const struct sim *w, uint32_t node)
 {
 	const struct view *v = w->node[node].running ?
-				       cluster_vote_in_effect(w->node[node].core) :
+				       cluster_view_in_effect(w->node[node].core) :
 				       NULL;
 
 	return v != NULL && v->voters.count >= 3;
@@ -351,7 +351,7 @@ static bool needs_force(const struct sim *w, uint32_t node)
 {
 	const struct mirror_view *m = sim_view(w, node);
 	const struct cluster_core *c = w->node[node].core;
-	const struct view *v = cluster_vote_in_effect(c);
+	const struct view *v = cluster_view_in_effect(c);
 
 	if (w->plan.alone)
 		return m->state == ENGINE_IDLE && sim_serving(w) < 0 &&

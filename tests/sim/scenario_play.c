@@ -252,7 +252,7 @@ const struct view *sim_scene_filed(struct sim_scene *s, uint32_t node)
 
 const struct view *sim_scene_view(struct sim_scene *s, uint32_t node)
 {
-	return cluster_vote_in_effect(s->w->node[node].core);
+	return cluster_view_in_effect(s->w->node[node].core);
 }
 
 const struct uuid *sim_scene_generation(struct sim_scene *s, uint32_t node)

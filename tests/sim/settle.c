@@ -68,7 +68,7 @@ bool sim_is_together(struct sim *w)
 		return sim_pair_is_together(w);
 	if (serving < 0)
 		return false;
-	v = cluster_vote_in_effect(w->node[serving].core);
+	v = cluster_view_in_effect(w->node[serving].core);
 	if (v == NULL || v->production_node != serving)
 		return false;
 	for (uint32_t n = 0; n < w->node_count; n++)
@@ -156,7 +156,7 @@ static void give_up(struct sim *w)
 
 static void end_bypass(struct sim *w, uint32_t serving)
 {
-	const struct view *v = cluster_vote_in_effect(w->node[serving].core);
+	const struct view *v = cluster_view_in_effect(w->node[serving].core);
 
 	if (v != NULL && v->bypass != 0)
 		sim_command(w, serving, CLUSTER_COMMAND_BYPASS_OFF, false, -1);
@@ -164,7 +164,7 @@ static void end_bypass(struct sim *w, uint32_t serving)
 
 static bool is_async(const struct sim *w, uint32_t node)
 {
-	const struct view *v = cluster_vote_in_effect(w->node[node].core);
+	const struct view *v = cluster_view_in_effect(w->node[node].core);
 
 	return v != NULL &&
 	       (v->promise.mode == CONFIG_ASYNC || v->wanted.mode == CONFIG_ASYNC);
@@ -203,7 +203,7 @@ static void describe(struct sim *w, char *text, size_t size)
 	for (uint32_t n = 0; n < w->node_count && used < size; n++) {
 		const struct sim_node *at = &w->node[n];
 		const struct alone *a = at->running ? at->core->alone : NULL;
-		const struct view *v = at->running ? cluster_vote_in_effect(at->core) :
+		const struct view *v = at->running ? cluster_view_in_effect(at->core) :
 						     NULL;
 
 		used += (size_t)snprintf(

@@ -462,7 +462,7 @@ bool members_converged(struct members *m)
 
 	for (uint32_t n = 0; n < m->node_count && v == NULL; n++)
 		if (m->node[n].running)
-			v = cluster_vote_in_effect(m->node[n].core);
+			v = cluster_view_in_effect(m->node[n].core);
 	if (v == NULL)
 		return false;
 	for (uint32_t n = 0; n < m->node_count; n++) {

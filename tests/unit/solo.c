@@ -199,8 +199,8 @@ void solo_announce_fill(const struct solo *t, uint32_t node, struct announce *a)
 	a->site = VIEW_NONE;
 	a->incarnation_next = 7000 + node;
 	a->epoch = SOLO_EPOCH(node);
-	if (cluster_vote_in_effect(t->core) != NULL)
-		a->lineage = cluster_vote_in_effect(t->core)->lineage;
+	if (cluster_view_in_effect(t->core) != NULL)
+		a->lineage = cluster_view_in_effect(t->core)->lineage;
 }
 
 void solo_announce_as(struct solo *t, uint32_t node, const struct announce *a)
