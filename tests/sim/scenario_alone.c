@@ -14,7 +14,8 @@
 #define SOON_MS 500u   /* a write in async */
 #define ASYNC                                                                            \
 	{                                                                                \
-		CONFIG_ASYNC, PROMISE_UNBOUNDED, PROMISE_UNBOUNDED                       \
+		CONFIG_ASYNC, PROMISE_UNBOUNDED, PROMISE_UNBOUNDED,                      \
+			PROMISE_UNBOUNDED_BYTES                                          \
 	}
 
 static struct alone *pair(struct sim_scene *s, uint32_t node)

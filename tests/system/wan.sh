@@ -4,8 +4,9 @@
 # a refresh; the lag that the status shows is bounded. Near-sync: read from both sites, writes
 # that production has answered are never beyond the bound; line and modes change meanwhile.
 # Async, over a line that is slower than the client: no write waits, the copy goes into bypass
-# when the writelog is full, and its refresh ends once the client rests. A client judges every
-# acknowledged record (nbd_records.c).
+# when the writelog is full, and its refresh ends once the client rests. With a bound lyon is
+# near, and takes over when paris is lost. A client judges every acknowledged record
+# (nbd_records.c).
 #
 # SECONDS_EACH of each part (15; an hour is 3600), LINE_KEYS of the line, SLOW_KEYS in async.
 set -u
@@ -45,6 +46,8 @@ answers_more() { [ "$(acknowledged)" -gt "$1" ]; }
 goes_on() {
 	! current && await 10 answers_more "$(acknowledged)"
 }
+is_beyond() { ! current; }
+paris_is_near() { [ "$(field "$lyon" sites.paris.current)" = true ]; }
 was_outrun() { [ "$(count_events 'rule=outrun')" != 0 ]; }
 follows() {
 	[ "$(field n1 sites.lyon.link) $(field n1 sites.lyon.lag_bytes)" = "connected 0" ]
@@ -142,12 +145,29 @@ before=$(acknowledged)
 most=$(watch goes_on) || exit 1
 await 300 was_outrun || fail "the writelog is never full: $(node n1 hamirror status data)"
 writes=$(($(acknowledged) - before))
-client_end
+kill -STOP "$client"
 await 300 follows || fail "lyon is not refreshed: $(node n1 hamirror why data)"
 echo "ok: async over $SLOW_KEYS: $writes writes, lyon lagged $most at most, was outrun" \
 	"$(count_events 'rule=outrun') times, and is refreshed"
 
-run n1 demote
+change_mode async --lag-bytes 16M
+await 60 current || fail "lyon is not near: $(node n1 hamirror why data)"
+kill -CONT "$client"
+await 120 is_beyond || fail "lyon is near all the time: $(cat "$LAB/client")"
+client_end
+await 120 current || fail "lyon is not near again: $(node n1 hamirror why data)"
+echo "ok: async with a bound: lyon left the near copies while clients wrote, and came back"
+
+"$TESTBED" kill n1 n2
+run "$lyon" promote --wait 60
+[ "$(field "$lyon" generation.reason)" = async ] ||
+	fail "the generation is not of async: $(node "$lyon" hamirror status data)"
+"$TESTBED" boot n1 n2
+for n in n2 n1; do run $n start; done
+await 120 paris_is_near || fail "paris is not near: $(node "$lyon" hamirror why data)"
+echo "ok: lyon took over as a near copy, and paris came back as one"
+
+run "$lyon" demote
 for n in $NODES; do run $n stop; done
 cmp "$LAB/site/paris/data-db" "$LAB/site/lyon/data-db" || fail "the disks differ"
 echo "ok: stopped, the disks are equal"
