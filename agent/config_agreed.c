@@ -84,7 +84,9 @@ void config_agree(struct config *config)
 	if (config->cluster)
 		add(&a, "on-copy-loss: %s\n",
 		    config_copy_loss_words[config->on_copy_loss]);
-	if (config->lag_bytes != 0)
+	if (config->cluster && config->lag_bytes == 0)
+		add(&a, "failover: none\n");
+	else if (config->cluster)
 		add(&a, "failover: lag-bytes %llu, lag-ms %u\n",
 		    (unsigned long long)config->lag_bytes, config->lag_ms);
 	if (config->lease_ms == 0)

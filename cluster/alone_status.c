@@ -125,6 +125,8 @@ static void peer_fill(const struct cluster_core *c, uint32_t s, bool serves,
 	else if ((a->lost & bit) != 0)
 		snprintf(to->text, sizeof to->text,
 			 "cannot be reached, and writes wait for it");
+	else if (c->config->mode == CONFIG_ASYNC && to->link == LINK_CONNECTED)
+		return; /* writes wait for no copy */
 	else if (!to->current)
 		snprintf(to->text, sizeof to->text, "%s: writes do not wait for it",
 			 c->config->mode == CONFIG_ASYNC ? "in async" : "not caught up");

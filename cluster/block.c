@@ -21,7 +21,9 @@ bool cluster_block_plan(const struct cluster_core *c, struct view *next)
 
 	next->required = (before | cluster_view_current_sites(next)) &
 			 ~cluster_view_out_sites(next);
-	if (c->config->on_copy_loss != CONFIG_COPY_LOSS_BLOCK)
+	/* A mode of before the file's change may still be async: it requires no copy. */
+	if (c->config->on_copy_loss != CONFIG_COPY_LOSS_BLOCK ||
+	    next->promise.mode == CONFIG_ASYNC)
 		next->required = 0;
 	return next->required != before;
 }
@@ -43,7 +45,7 @@ void cluster_block_in_effect(struct cluster_core *c, const struct view *before)
 
 	if (missing == 0)
 		c->missing_wall_ns = 0;
-	else if (c->missing_wall_ns == 0)
+	else if (old == 0 && before != NULL)
 		c->missing_wall_ns = c->wall_ns;
 	for (uint32_t s = 0; s < c->config->site_count; s++)
 		if (((missing ^ old) >> s & 1) != 0)

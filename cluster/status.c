@@ -269,12 +269,12 @@ static void copy_text(const struct cluster_core *c, const struct view *v, uint32
 		snprintf(text, size, "current, but nothing serves");
 	else if (cluster_status_serving_node(c) == VIEW_NONE)
 		snprintf(text, size, "not current, and nothing serves");
-	else if (current && link != LINK_CONNECTED)
-		snprintf(text, size, "current, but its link is down: writes wait");
-	else if (!current && link == LINK_CATCHING_UP)
+	else if (link == LINK_CATCHING_UP)
 		snprintf(text, size, "catching up from the writelog");
-	else if (!current && link == LINK_REFRESHING)
+	else if (link == LINK_REFRESHING)
 		snprintf(text, size, "being refreshed");
+	else if (current && link != LINK_CONNECTED && v->promise.mode != CONFIG_ASYNC)
+		snprintf(text, size, "current, but its link is down: writes wait");
 	else if (v->promise.mode == CONFIG_ASYNC && link == LINK_CONNECTED)
 		return; /* no copy is current */
 	else if (v->promise.mode == CONFIG_ASYNC)
@@ -314,7 +314,8 @@ static void site_fill(const struct cluster_core *c, uint32_t s,
 	to->data = (enum data_state)host->said.data;
 	/* Its host knows that the image is consistent; the view knows that nothing is
 	 * acknowledged without it. */
-	if (to->role == CLUSTER_SITE_COPY && to->current && to->data == DATA_CONSISTENT)
+	if (to->role == CLUSTER_SITE_COPY && to->current && to->data == DATA_CONSISTENT &&
+	    v->promise.mode != CONFIG_ASYNC)
 		to->data = DATA_UP_TO_DATE;
 	to->marks = host->said.marks;
 	if (to->role == CLUSTER_SITE_COPY)

@@ -7,12 +7,12 @@
  *   the copy                                  clients
  *   is within the bound after this answer     are answered
  *   would be beyond it                        wait while it leaves, for one round of the members
- *   fills the log, or the table of records    likewise
+ *   fills the log, or the table of records    are answered while it leaves
  *   was within half the bound for ten         nothing: it is waited for from a mark on, and
  *     seconds                                   enters when all below that is durable there
  *
- * The bound counts from what a copy has confirmed durable, so it holds for one whose link is
- * down, too.
+ * The bound counts from what a copy has confirmed durable, so it holds for one whose link was
+ * down for a moment. One that stays without a link leaves as in sync (trust.c).
  *
  * Source: docs/rules.md (M4).
  */
@@ -69,6 +69,7 @@ static void leave(struct mirror_engine *m, uint32_t site, const char *text)
 	if (!p->waited && p->candidate_count == 0) { /* nobody was told of it */
 		p->candidate_from = 0;
 		mirror_requests_wait(m, site, false);
+		mirror_engine_changed(m);
 		return;
 	}
 	if (p->near.leaves)
@@ -105,9 +106,11 @@ static bool fills_log(const struct mirror_engine *m, uint32_t site)
 
 	if (not_home >= RECORDS_MAX / 2 && lacks >= RECORDS_MAX / FULL_PARTS)
 		return true;
-	return mirror_log_is_short(m) && lacks > 0 &&
-	       (mirror_ring_find(m->open.ring, m->open.marks.last + 1 - lacks, &from) !=
-			0 ||
+	/* What is stamped and not in the log yet fills none. */
+	return mirror_log_is_short(m) &&
+	       m->open.peer[site].proven_durable < m->open.marks.logged &&
+	       (mirror_ring_find(m->open.ring, m->open.peer[site].proven_durable + 1,
+				 &from) != 0 ||
 		mirror_ring_head_position(m->open.ring) - from.position >=
 			mirror_ring_bytes(m->open.ring) / FULL_PARTS);
 }

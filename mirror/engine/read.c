@@ -73,7 +73,10 @@ static void finish(struct mirror_engine *m, struct engine_read *rd, int32_t resu
 	m->open.reading.free = rd;
 	if (result == 0)
 		result = rd->failed;
-	if (q != NULL)
+	if (q != NULL && result == 0 && mirror_requests_holds(m, q))
+		fifo_push(&m->open.requests.reads_waiting,
+			  q); /* it read past a held write */
+	else if (q != NULL)
 		mirror_request_answer(m, q, result);
 	else
 		mirror_refresh_read_done(m, rd, result);

@@ -165,6 +165,7 @@ static void fill_frozen(const struct mirror_engine *m, struct mirror_status *s)
 		}
 	for (uint32_t i = 0; i < m->config->site_count; i++)
 		if (i != m->open.site && mirror_ack_waits_for(&m->open.requests.ack, i) &&
+		    m->open.requests.ack.promise.mode != CONFIG_ASYNC &&
 		    m->open.peer[i].state != LINK_CONNECTED &&
 		    m->open.peer[i].state != LINK_CATCHING_UP) {
 			s->frozen = true;
