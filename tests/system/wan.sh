@@ -165,6 +165,7 @@ await 60 is_promoted_here "$lyon" || fail "lyon is not promoted: $(cat "$LAB/sai
 [ "$(field "$lyon" generation.reason)" = async ] ||
 	fail "the generation is not of async: $(node "$lyon" hamirror status data)"
 "$TESTBED" boot n1 n2
+"$TESTBED" wait 5 || fail "n1 and n2 are not back"
 for n in n2 n1; do run $n start; done
 await 120 paris_is_near || fail "paris is not near: $(node "$lyon" hamirror why data)"
 echo "ok: lyon took over as a near copy, and paris came back as one"
