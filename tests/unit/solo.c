@@ -335,3 +335,40 @@ void solo_accepted(struct solo *t, uint32_t node, uint64_t ballot)
 	m.vote.epoch = SOLO_EPOCH(node);
 	solo_say(t, node, &m);
 }
+
+void solo_agree(struct solo *t)
+{
+	uint64_t ballot;
+
+	solo_persisted(t);
+	ballot = t->core->round.ballot;
+	solo_promise(t, 1, ballot, NULL, t->core->voter.in_effect.ballot);
+	solo_persisted(t);
+	solo_accepted(t, 1, ballot);
+	solo_persisted(t);
+}
+
+void solo_serves(struct solo *t, struct view *v)
+{
+	struct view *in_effect;
+	struct role *r;
+
+	v->production_node = 0;
+	v->site[1].host = (struct view_host){ 2, 77, SOLO_BOOT(2) };
+	solo_create(t, 0, v, true);
+	in_effect = &t->core->voter.in_effect;
+	in_effect->site[0].host = (struct view_host){ 0, 55, SOLO_BOOT(0) };
+	in_effect->production_incarnation = 55;
+	r = &t->core->role;
+	r->devices = DEVICES_OPEN;
+	r->serve = SERVE_SERVING;
+	r->generation = cluster_view_generation(v)->id;
+	r->incarnation = 55;
+	r->promised = v->promise;
+	r->waited = cluster_view_current_sites(v);
+	t->core->lease.until_ns = t->now_ns + 100000 * SOLO_MS;
+	solo_ring(t, 7);
+	solo_announce(t, 1);
+	solo_announce_host(t, 2, 77);
+	solo_persisted(t);
+}

@@ -68,5 +68,11 @@ void solo_promise(struct solo *t, uint32_t node, uint64_t ballot,
 		  const struct view *accepted, uint64_t in_effect_ballot);
 void solo_propose(struct solo *t, uint32_t node, const struct view *v);
 void solo_accepted(struct solo *t, uint32_t node, uint64_t ballot);
+/* Carry the round under way through, with node 1. */
+void solo_agree(struct solo *t);
+
+/* Node 0 serves the generation of `v` at the first site under 55. Node 2 hosts the copy at the
+ * second one under 77, as `v` says from now on, and is here as node 1 is. */
+void solo_serves(struct solo *t, struct view *v);
 
 #endif

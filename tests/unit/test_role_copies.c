@@ -14,31 +14,14 @@ static struct cluster_status status;
 
 /* ---- an undecided proposal, from one production host ------------------------------ */
 
-/* Node 0 serves generation 2, node 2 hosts the copy under 77 and is linked. */
 static void production_alone(void)
 {
 	struct config config;
 	struct view view;
-	struct role *r;
 
 	solo_config(&config);
 	solo_view(&config, 3, &view);
-	view.production_node = 0;
-	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2) };
-	solo_create(&t, 0, &view, true);
-	r = &t.core->role;
-	r->devices = DEVICES_OPEN;
-	r->serve = SERVE_SERVING;
-	r->generation = cluster_view_generation(&view)->id;
-	r->incarnation = 55;
-	t.core->voter.in_effect.site[PARIS].host = (struct view_host){ 0, 55,
-								       SOLO_BOOT(0) };
-	t.core->voter.in_effect.production_incarnation = 55;
-	t.core->lease.until_ns = t.now_ns + 100000 * SOLO_MS;
-	solo_ring(&t, 7);
-	solo_announce(&t, 1);
-	solo_announce_host(&t, 2, 77);
-	solo_persisted(&t);
+	solo_serves(&t, &view);
 }
 
 static void tell_copy(enum fact_type type, uint64_t ready_count)
@@ -53,25 +36,12 @@ static void tell_copy(enum fact_type type, uint64_t ready_count)
 	solo_fact(&t, &f);
 }
 
-/* Carry the round under way through, with node 1. */
-static void agree(void)
-{
-	uint64_t ballot;
-
-	solo_persisted(&t);
-	ballot = t.core->round.ballot;
-	solo_promise(&t, 1, ballot, NULL, t.core->voter.in_effect.ballot);
-	solo_persisted(&t);
-	solo_accepted(&t, 1, ballot);
-	solo_persisted(&t);
-}
-
 START_TEST(a_copy_that_was_proposed_is_waited_for_though_it_is_lost)
 {
 	uint64_t ballot;
 
 	production_alone();
-	agree(); /* the ring's own round */
+	solo_agree(&t); /* the ring's own round */
 	ck_assert_uint_eq(solo_ordered(&t, ORDER_LINK)->peer.incarnation, 77);
 
 	tell_copy(FACT_COPY_READY, 1);
@@ -93,10 +63,10 @@ START_TEST(a_copy_that_was_proposed_is_waited_for_though_it_is_lost)
 	/* Its own view of a greater ballot, without the copy, settles it. */
 	solo_tick(&t, 4000);
 	solo_announce_host(&t, 2, 77);
-	agree();
+	solo_agree(&t);
 	solo_tick(&t, 100);
 	if (t.core->role.waited != 0)
-		agree(); /* the undecided one was adopted first */
+		solo_agree(&t); /* the undecided one was adopted first */
 	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 0);
 	ck_assert(!t.core->voter.in_effect.site[LYON].current);
 	solo_destroy(&t);
@@ -113,7 +83,7 @@ START_TEST(a_ready_of_another_incarnation_is_not_waited_for)
 	};
 
 	production_alone();
-	agree();
+	solo_agree(&t);
 	solo_clear(&t);
 	solo_fact(&t, &f);
 	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 0);
@@ -129,16 +99,16 @@ END_TEST
 START_TEST(bypass_is_told_when_a_view_says_so)
 {
 	production_alone();
-	agree();
+	solo_agree(&t);
 	tell_copy(FACT_COPY_READY, 1);
-	agree();
+	solo_agree(&t);
 	ck_assert(t.core->voter.in_effect.site[LYON].current);
 	solo_clear(&t);
 	solo_command(&t, CLUSTER_COMMAND_BYPASS_ON, false);
 	solo_tick(&t, 1);
 	ck_assert_ptr_null(solo_ordered(&t, ORDER_UNLINK));
 	ck_assert_ptr_null(solo_ordered(&t, ORDER_WAIT));
-	agree();
+	solo_agree(&t);
 	ck_assert(!t.core->voter.in_effect.site[LYON].current);
 	ck_assert_ptr_nonnull(solo_ordered(&t, ORDER_UNLINK));
 	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 0);
@@ -148,7 +118,7 @@ START_TEST(bypass_is_told_when_a_view_says_so)
 
 	solo_clear(&t);
 	solo_command(&t, CLUSTER_COMMAND_BYPASS_OFF, false);
-	agree();
+	solo_agree(&t);
 	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->bypass, 0);
 	ck_assert_ptr_nonnull(solo_ordered(&t, ORDER_LINK));
 	solo_destroy(&t);

@@ -34,49 +34,16 @@ static void setup(void)
 	solo_view(&config, 3, &view);
 }
 
-/* Carry the round under way through, with node 1. */
-static void agree(void)
-{
-	uint64_t ballot;
-
-	solo_persisted(&t);
-	ballot = t.core->round.ballot;
-	solo_promise(&t, 1, ballot, NULL, t.core->voter.in_effect.ballot);
-	solo_persisted(&t);
-	solo_accepted(&t, 1, ballot);
-	solo_persisted(&t);
-}
-
 /* ---- changes (M3) ------------------------------------------------------------------- */
 
-/* Node 0 serves generation 2 under `promise`, node 2 hosts the copy under 77, which is
- * current but in async without a bound. */
+/* The copy is current but in async without a bound. */
 static void serves_under(struct promise promise)
 {
-	struct role *r;
-
-	view.production_node = 0;
 	view.promise = view.wanted = promise;
-	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2) };
 	view.site[LYON].current = promise_counts(&promise);
 	view.site[LYON].current_incarnation = 77;
-	solo_create(&t, 0, &view, true);
-	r = &t.core->role;
-	r->devices = DEVICES_OPEN;
-	r->serve = SERVE_SERVING;
-	r->generation = cluster_view_generation(&view)->id;
-	r->incarnation = 55;
-	r->promised = promise;
-	r->waited = cluster_view_current_sites(&view);
-	t.core->voter.in_effect.site[PARIS].host = (struct view_host){ 0, 55,
-								       SOLO_BOOT(0) };
-	t.core->voter.in_effect.production_incarnation = 55;
-	t.core->lease.until_ns = t.now_ns + 100000 * SOLO_MS;
-	solo_ring(&t, 7);
-	solo_announce(&t, 1);
-	solo_announce_host(&t, 2, 77);
-	solo_persisted(&t);
-	agree(); /* the ring's own round */
+	solo_serves(&t, &view);
+	solo_agree(&t); /* the ring's own round */
 	ck_assert(t.core->voter.in_effect.site[LYON].current == view.site[LYON].current);
 	solo_clear(&t);
 }
@@ -146,7 +113,7 @@ START_TEST(a_stricter_promise_waits_until_it_is_kept)
 	serves_under(stricter[_i].from);
 	ask(stricter[_i].to);
 	is_promise(told(), stricter[_i].meanwhile);
-	agree(); /* the wanted promise is in a view at once */
+	solo_agree(&t); /* the wanted promise is in a view at once */
 	is_promise(t.core->voter.in_effect.wanted, stricter[_i].to);
 	is_promise(t.core->voter.in_effect.promise, stricter[_i].from);
 	solo_tick(&t, 100);
@@ -156,7 +123,7 @@ START_TEST(a_stricter_promise_waits_until_it_is_kept)
 	kept(solo_ordered(&t, ORDER_WAIT)->id);
 	ck_assert_int_ne(t.core->round.state, ROUND_IDLE);
 	is_promise(told(), stricter[_i].meanwhile);
-	agree();
+	solo_agree(&t);
 	is_promise(t.core->voter.in_effect.promise, stricter[_i].to);
 	is_promise(told(), stricter[_i].to);
 	ck_assert_uint_eq(t.reply.command_id, 40);
@@ -170,7 +137,7 @@ START_TEST(a_weaker_promise_follows_at_once)
 	serves_under(sync_mode());
 	ask(near_sync(500, 200));
 	ck_assert_ptr_null(solo_ordered(&t, ORDER_WAIT)); /* sync as long as it stands */
-	agree();
+	solo_agree(&t);
 	is_promise(t.core->voter.in_effect.promise, near_sync(500, 200));
 	is_promise(told(), near_sync(500, 200));
 	ck_assert(t.core->voter.in_effect.site[LYON].current);
@@ -184,7 +151,7 @@ START_TEST(an_undecided_stricter_promise_binds)
 {
 	serves_under(near_sync(500, 0));
 	ask(sync_mode());
-	agree();
+	solo_agree(&t);
 	kept(solo_ordered(&t, ORDER_WAIT)->id);
 	solo_persisted(&t);
 	solo_promise(&t, 1, t.core->round.ballot, NULL, t.core->voter.in_effect.ballot);
@@ -195,10 +162,10 @@ START_TEST(an_undecided_stricter_promise_binds)
 	is_promise(told(), sync_mode());
 	solo_tick(&t, 4000);
 	solo_announce_host(&t, 2, 77);
-	agree();
+	solo_agree(&t);
 	solo_tick(&t, 100);
 	if (told().mode == CONFIG_SYNC)
-		agree(); /* the undecided one was adopted first */
+		solo_agree(&t); /* the undecided one was adopted first */
 	is_promise(t.core->voter.in_effect.promise, near_sync(500, 0));
 	is_promise(told(), near_sync(500, 0));
 	solo_destroy(&t);
@@ -215,7 +182,7 @@ START_TEST(in_async_no_copy_is_current_or_enters)
 	serves_under(sync_mode());
 	ask(async_mode());
 	ck_assert_uint_eq(t.core->role.waited, 1u << LYON);
-	agree();
+	solo_agree(&t);
 	is_promise(t.core->voter.in_effect.promise, async_mode());
 	ck_assert(!t.core->voter.in_effect.site[LYON].current);
 	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->sites, 0);
@@ -240,10 +207,10 @@ START_TEST(only_a_serving_production_changes_the_promise)
 	solo_announce(&t, 1);
 	solo_announce(&t, 2);
 	solo_persisted(&t);
-	agree();
+	solo_agree(&t);
 	t.core->voter.in_effect.config_hash++;
 	solo_tick(&t, 100);
-	agree();
+	solo_agree(&t);
 	ck_assert_uint_eq(t.core->voter.in_effect.config_hash, t.config.hash);
 	is_promise(t.core->voter.in_effect.promise, near_sync(500, 0));
 	is_promise(t.core->voter.in_effect.wanted, sync_mode());
