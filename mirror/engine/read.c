@@ -73,9 +73,9 @@ static void finish(struct mirror_engine *m, struct engine_read *rd, int32_t resu
 	m->open.reading.free = rd;
 	if (result == 0)
 		result = rd->failed;
+	/* A held write may have gone home meanwhile (M8): then it is read again. */
 	if (q != NULL && result == 0 && mirror_requests_holds(m, q))
-		fifo_push(&m->open.requests.reads_waiting,
-			  q); /* it read past a held write */
+		fifo_push(&m->open.requests.reads_waiting, q);
 	else if (q != NULL)
 		mirror_request_answer(m, q, result);
 	else

@@ -125,6 +125,19 @@ bool pair_submit(struct pair *p)
 	return true;
 }
 
+/* Is that write kept back for a missing copy (M8)? */
+static bool is_held(const struct pair *p, uint64_t number)
+{
+	const struct pair_site *s = &p->site[p->client_site];
+
+	for (uint32_t i = 0; i < PAIR_REQUESTS && s->engine->open.requests.missing != 0;
+	     i++)
+		if (p->request_busy[i] && p->request_number[i] == number &&
+		    p->request[i].type == MIRROR_REQUEST_WRITE)
+			return true;
+	return false;
+}
+
 /* A read shows whole sectors, and in each the newest write that was answered before
  * the read was asked, or a later one, which then must not be lost any more. */
 static void check_read(struct pair *p, uint32_t slot)
@@ -146,6 +159,9 @@ static void check_read(struct pair *p, uint32_t slot)
 		if (shown < pair_order_find(p, q->disk, sector, UINT64_MAX,
 					    p->request_floor[slot]))
 			ck_abort_msg("a read shows write %llu, older than one answered",
+				     (unsigned long long)number);
+		if (is_held(p, number))
+			ck_abort_msg("a read shows write %llu, which is held back",
 				     (unsigned long long)number);
 		if (number != 0 && shown > p->seen)
 			p->seen = shown;

@@ -21,42 +21,11 @@ static void setup(void)
 	solo_view(&config, 3, &view);
 }
 
-/* Carry the round under way through, with node 1. */
-static void agree(void)
-{
-	uint64_t ballot;
-
-	solo_persisted(&t);
-	ballot = t.core->round.ballot;
-	solo_promise(&t, 1, ballot, NULL, t.core->voter.in_effect.ballot);
-	solo_persisted(&t);
-	solo_accepted(&t, 1, ballot);
-	solo_persisted(&t);
-}
-
-/* Node 0 serves generation 2, node 2 hosts the copy under 77 and is linked. */
 static void serves_under(enum config_copy_loss on_copy_loss)
 {
-	struct role *r;
-
-	view.production_node = 0;
-	view.site[LYON].host = (struct view_host){ 2, 77, SOLO_BOOT(2) };
-	solo_create(&t, 0, &view, true);
+	solo_serves(&t, &view);
 	t.config.on_copy_loss = on_copy_loss;
-	r = &t.core->role;
-	r->devices = DEVICES_OPEN;
-	r->serve = SERVE_SERVING;
-	r->generation = cluster_view_generation(&view)->id;
-	r->incarnation = 55;
-	t.core->voter.in_effect.site[PARIS].host = (struct view_host){ 0, 55,
-								       SOLO_BOOT(0) };
-	t.core->voter.in_effect.production_incarnation = 55;
-	t.core->lease.until_ns = t.now_ns + 100000 * SOLO_MS;
-	solo_ring(&t, 7);
-	solo_announce(&t, 1);
-	solo_announce_host(&t, 2, 77);
-	solo_persisted(&t);
-	agree(); /* the ring's own round */
+	solo_agree(&t); /* the ring's own round */
 	solo_clear(&t);
 }
 
@@ -75,7 +44,7 @@ static void tell_copy(enum fact_type type)
 static void enter(void)
 {
 	tell_copy(FACT_COPY_READY);
-	agree();
+	solo_agree(&t);
 	ck_assert(t.core->voter.in_effect.site[LYON].current);
 }
 
@@ -127,17 +96,17 @@ START_TEST(one_that_is_put_out_is_not_required)
 	enter();
 	if (lost) {
 		tell_copy(FACT_COPY_LOST);
-		agree();
+		solo_agree(&t);
 		ck_assert_uint_eq(t.core->role.missing, 1u << LYON);
 	}
 	solo_command(&t, bypass ? CLUSTER_COMMAND_BYPASS_ON : CLUSTER_COMMAND_DISCONNECT,
 		     false);
-	agree();
+	solo_agree(&t);
 	ck_assert_uint_eq(required(), 0);
 	ck_assert_uint_eq(t.core->role.missing, 0);
 	solo_command(&t, bypass ? CLUSTER_COMMAND_BYPASS_OFF : CLUSTER_COMMAND_CONNECT,
 		     false);
-	agree();
+	solo_agree(&t);
 	ck_assert_uint_eq(required(), 0);
 	enter();
 	ck_assert_uint_eq(required(), 1u << LYON);
@@ -153,7 +122,7 @@ START_TEST(nothing_is_required_where_writes_continue)
 	enter();
 	ck_assert_uint_eq(required(), 0);
 	tell_copy(FACT_COPY_LOST);
-	agree();
+	solo_agree(&t);
 	ck_assert_uint_eq(solo_ordered(&t, ORDER_WAIT)->missing, 0);
 	solo_destroy(&t);
 }
@@ -167,7 +136,7 @@ START_TEST(status_names_the_copy_the_time_and_the_command)
 	serves_under(CONFIG_COPY_LOSS_BLOCK);
 	enter();
 	tell_copy(FACT_COPY_LOST);
-	agree();
+	solo_agree(&t);
 	t.core->node[0].said.flags |= ANNOUNCE_SERVING;
 	t.core->node[0].said.serving = t.core->role.generation;
 	solo_step(&t, &e);
@@ -177,11 +146,37 @@ START_TEST(status_names_the_copy_the_time_and_the_command)
 	ck_assert_ptr_nonnull(strstr(status.missing_text, "not current is lyon"));
 	ck_assert_ptr_nonnull(
 		strstr(status.missing_text, "`hamirror disconnect data lyon`"));
-	ck_assert_uint_eq(status.missing_wall_ns, t.core->missing_wall_ns);
+	ck_assert_uint_ne(status.missing_wall_ns, 0);
 	enter();
 	cluster_status_get(t.core, t.now_ns, &status);
 	ck_assert_str_eq(status.missing_text, "");
 	ck_assert_uint_eq(status.missing_wall_ns, 0);
+	solo_destroy(&t);
+}
+END_TEST
+
+/* It was missing before this member knew a view. */
+START_TEST(a_member_that_starts_knows_no_time)
+{
+	view.required = 1u << LYON;
+	serves_under(CONFIG_COPY_LOSS_BLOCK);
+	ck_assert_uint_eq(t.core->role.missing, 1u << LYON);
+	cluster_status_get(t.core, t.now_ns, &status);
+	ck_assert_uint_eq(status.missing_wall_ns, 0);
+	solo_destroy(&t);
+}
+END_TEST
+
+/* The file says block, and the mode is still that of a command before. */
+START_TEST(a_view_in_async_requires_no_copy)
+{
+	view.promise = view.wanted = promise_async(16 << 20, 0);
+	view.required = 1u << LYON;
+	serves_under(CONFIG_COPY_LOSS_BLOCK);
+	ck_assert_uint_eq(required(), 0);
+	enter();
+	ck_assert_uint_eq(required(), 0);
+	ck_assert_uint_eq(t.core->role.missing, 0);
 	solo_destroy(&t);
 }
 END_TEST
@@ -253,7 +248,7 @@ START_TEST(a_promotion_at_the_same_site_requires_what_was)
 	solo_ring(&t, 3);
 	solo_announce(&t, 1);
 	solo_persisted(&t);
-	agree(); /* the ring's own round */
+	solo_agree(&t); /* the ring's own round */
 	solo_command(&t, CLUSTER_COMMAND_PROMOTE, false);
 	solo_persisted(&t);
 	solo_promise(&t, 1, t.core->round.ballot, NULL, t.core->voter.in_effect.ballot);
@@ -279,6 +274,8 @@ int main(void)
 	tcase_add_loop_test(tc, one_that_is_put_out_is_not_required, 0, 4);
 	tcase_add_test(tc, nothing_is_required_where_writes_continue);
 	tcase_add_test(tc, status_names_the_copy_the_time_and_the_command);
+	tcase_add_test(tc, a_member_that_starts_knows_no_time);
+	tcase_add_test(tc, a_view_in_async_requires_no_copy);
 	tcase_add_test(tc, async_is_refused_by_name);
 	tcase_add_test(tc, a_takeover_waits_for_neither_side);
 	tcase_add_loop_test(tc, a_promotion_at_the_same_site_requires_what_was, 0, 2);
