@@ -17,7 +17,7 @@ struct engine_near {
 void mirror_near_prove(struct mirror_engine *m);
 /* Within half the bound for ten seconds? */
 bool mirror_near_may_enter(struct mirror_engine *m, uint32_t site);
-/* The mode asks for more than async now: whoever lacks too much leaves and enters anew. */
+/* The mode asks for more than async now: a copy that lacks too much leaves and enters anew. */
 void mirror_near_promised(struct mirror_engine *m);
 /* Under the lease: a copy that keeps back the next answer leaves. */
 void mirror_near_pump(struct mirror_engine *m);

@@ -251,7 +251,6 @@ static void seal(uint8_t *buffer)
 		buffer[20 + i] = (uint8_t)(crc >> 8 * i);
 }
 
-/* G8: a newer version's slot is not passed over for an older, readable one. */
 /* The older version does not know that reason. */
 START_TEST(a_takeover_in_async_is_a_feature)
 {
@@ -270,12 +269,13 @@ START_TEST(a_takeover_in_async_is_a_feature)
 }
 END_TEST
 
+/* G8: a newer version's slot is not passed over for an older, readable one. */
 START_TEST(a_newer_version_is_refused)
 {
 	put();
 	put();
 	slot[0][8] = 2;
-	ck_assert_int_eq(choose(), 0);          /* merely damaged */
+	ck_assert_int_eq(choose(), 0); /* merely damaged */
 	ck_assert_uint_eq(back.write_counter, 1);
 	seal(slot[0]);
 	ck_assert_int_eq(choose(), -EPROTONOSUPPORT);
@@ -299,33 +299,33 @@ START_TEST(what_contradicts_itself_is_refused)
 		size_t at;
 		uint8_t value;
 	} change[] = {
-		{ 32, 0 },     /* no mirror */
-		{ 83, 0 },     /* no log */
-		{ 96, 0 },     /* no name */
-		{ 159, 1 },    /* a name without end */
-		{ 160, 16 },   /* a flag */
-		{ 164, 3 },    /* kind of refresh */
-		{ 171, 0 },    /* log smaller than its ring */
-		{ 184, 1 },    /* ring not of blocks */
-		{ 192, 1 },    /* an extension */
-		{ 200, 0 },    /* epoch 0 */
-		{ 200, 3 },    /* epoch before the tail's */
-		{ 205, 1 },    /* epoch beyond 32 bits */
-		{ 216, 1 },    /* tail not a block */
+		{ 32, 0 },                              /* no mirror */
+		{ 83, 0 },                              /* no log */
+		{ 96, 0 },                              /* no name */
+		{ 159, 1 },                             /* a name without end */
+		{ 160, 16 },                            /* a flag */
+		{ 164, 3 },                             /* kind of refresh */
+		{ 171, 0 },                             /* log smaller than its ring */
+		{ 184, 1 },                             /* ring not of blocks */
+		{ 192, 1 },                             /* an extension */
+		{ 200, 0 },                             /* epoch 0 */
+		{ 200, 3 },                             /* epoch before the tail's */
+		{ 205, 1 },                             /* epoch beyond 32 bits */
+		{ 216, 1 },                             /* tail not a block */
 		{ 223, 255 }, { 231, 255 }, { 384, 2 }, /* site */
-		{ 388, 9 },    /* sites */
-		{ 392, 0 },    /* a site without a name */
-		{ 458, 0 },    /* map where the superblocks are */
-		{ 465, 0 },    /* map too short */
-		{ 472, 0 },    /* map's epoch 0 */
-		{ 496, 2 },    /* map's state */
-		{ 500, 16 },   /* site's flags */
-		{ 500, 8 },    /* in bypass, and not put out */
-		{ 617, 2 },    /* disks */
-		{ 620, 17 },   /* restarts */
-		{ 624, 1 },    /* index of disk 0 */
-		{ 632, 0 },    /* disk without a name */
-		{ 696, 1 },    /* size not of sectors */
+		{ 388, 9 },                             /* sites */
+		{ 392, 0 },                             /* a site without a name */
+		{ 458, 0 },  /* map where the superblocks are */
+		{ 465, 0 },  /* map too short */
+		{ 472, 0 },  /* map's epoch 0 */
+		{ 496, 2 },  /* map's state */
+		{ 500, 16 }, /* site's flags */
+		{ 500, 8 },  /* in bypass, and not put out */
+		{ 617, 2 },  /* disks */
+		{ 620, 17 }, /* restarts */
+		{ 624, 1 },  /* index of disk 0 */
+		{ 632, 0 },  /* disk without a name */
+		{ 696, 1 },  /* size not of sectors */
 	};
 
 	put();
@@ -343,7 +343,7 @@ START_TEST(what_contradicts_itself_is_refused)
 		slot[0][change[i].at] = before;
 	}
 	seal(slot[0]);
-	slot[0][16]--;                          /* shorter than its fields */
+	slot[0][16]--; /* shorter than its fields */
 	seal(slot[0]);
 	ck_assert_int_eq(mirror_superblock_decode(slot[0], &back, text, sizeof text),
 			 -EPROTO);
@@ -412,7 +412,7 @@ START_TEST(a_log_that_is_too_small_is_refused_with_the_size_needed)
 	ck_assert_ptr_nonnull(strstr(text, "2097152"));
 	ck_assert_int_eq(mirror_superblock_layout(&sb, 2 << 20, text, sizeof text), 0);
 	ck_assert_uint_ge(sb.ring_bytes, MIRROR_RING_BYTES_MIN);
-	sb.disks.entry[0].size_bytes = 16ull << 40;     /* 32 MiB of map, twice */
+	sb.disks.entry[0].size_bytes = 16ull << 40; /* 32 MiB of map, twice */
 	ck_assert_int_eq(mirror_superblock_layout(&sb, 60 << 20, text, sizeof text),
 			 -ENOSPC);
 }
