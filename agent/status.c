@@ -494,6 +494,14 @@ static void unlinked(json_t *list, const char *name, const char *text,
 		    text[0] != '\0' && link[0] != '\0' ? "; its link: " : "", link);
 }
 
+/* In async without a bound none is current: one that is linked has no fault. */
+static bool is_behind(const struct status_input *in, const struct cluster_status_site *c)
+{
+	return c->role == CLUSTER_SITE_COPY && !c->current &&
+	       (in->config->cluster || in->cluster->serving_here) &&
+	       (c->link != LINK_CONNECTED || promise_counts(&in->cluster->promise));
+}
+
 static void why_sites(const struct status_input *in, json_t *list)
 {
 	for (uint32_t s = 0; s < in->config->site_count; s++) {
@@ -518,14 +526,11 @@ static void why_sites(const struct status_input *in, json_t *list)
 			    text[0] != '\0' ? ": " : ".", text);
 		else if (text[0] != '\0')
 			say(list, "Site %s: %s", name, text);
-		else if (c->role == CLUSTER_SITE_COPY && !c->current &&
-			 (in->config->cluster || in->cluster->serving_here))
+		else if (is_behind(in, c))
 			say(list, "Site %s is not %s: its link is %s and its data is %s.",
 			    name,
-			    in->cluster->promise.mode == CONFIG_ASYNC &&
-					    promise_counts(&in->cluster->promise) ?
-				    "near" :
-				    "current",
+			    in->cluster->promise.mode == CONFIG_ASYNC ? "near" :
+									"current",
 			    agent_link_text(c->link), agent_data_text(c->data));
 	}
 }

@@ -151,6 +151,29 @@ START_TEST(all_is_well)
 }
 END_TEST
 
+/* The file, the last command and the view. */
+static void mode_is(enum config_mode mode, uint64_t lag_bytes)
+{
+	config.mode = mode;
+	config.lag_bytes = lag_bytes;
+	cluster.promise = cluster.wanted = promise_of_config(&config);
+}
+
+START_TEST(in_async_a_linked_copy_has_no_fault)
+{
+	json_t *why;
+
+	cluster.sites[1].current = false;
+	only_because("Site lyon is not current");
+	mode_is(CONFIG_ASYNC, 16 << 20);
+	only_because("Site lyon is not near");
+	mode_is(CONFIG_ASYNC, 0);
+	why = agent_status_why(&input);
+	ck_assert_uint_eq(json_array_size(why), 0);
+	json_decref(why);
+}
+END_TEST
+
 static struct status_device device[1];
 static struct agent_protection protections[AGENT_PROTECTION_COUNT];
 
@@ -455,6 +478,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, all_is_well);
+	tcase_add_test(tc, in_async_a_linked_copy_has_no_fault);
 	tcase_add_test(tc, writes_that_wait_for_a_required_copy_are_named);
 	tcase_add_test(tc, every_bad_state_has_its_sentence);
 	tcase_add_test(tc, what_is_not_protected_is_said_where_it_matters);
