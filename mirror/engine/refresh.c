@@ -164,6 +164,14 @@ static bool maps_stand(struct mirror_engine *m, struct engine_peer *p)
 	return false;
 }
 
+/* Clients wait, until more is at home and the map stands for it: nothing puts that off. */
+static void clients_wait(struct mirror_engine *m, struct engine_peer *p)
+{
+	p->refresh.starved = true;
+	if (m->open.home.wanted < m->open.marks.last)
+		m->open.home.wanted = m->open.marks.last;
+}
+
 static void ask(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_peer *p = &m->open.peer[site];
@@ -195,9 +203,9 @@ static void ask(struct mirror_engine *m, uint32_t site)
 		l->next_send = m->open.sb.sites[site].map_position + 1;
 	b.extents = mirror_map_count(m->open.map, site);
 	b.first_sequence = l->next_send;
-	p->refresh.starved = !mirror_pace_fits(m, site);
-	if (p->refresh.starved) {
-		/* clients wait until it stands for more */
+	p->refresh.starved = false;
+	if (!mirror_pace_fits(m, site)) {
+		clients_wait(m, p);
 		p->refresh.map_to = m->open.marks.home_flushed;
 		return;
 	}
@@ -483,7 +491,9 @@ static void refresh_pump(struct mirror_engine *m, uint32_t site)
 		ask(m, site);
 		break;
 	case REFRESH_COPYING:
-		p->refresh.starved = !copy_extents(m, site);
+		p->refresh.starved = false;
+		if (!copy_extents(m, site))
+			clients_wait(m, p);
 		end_copying(m, site);
 		break;
 	case REFRESH_REFUSED:

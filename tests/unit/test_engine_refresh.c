@@ -436,6 +436,35 @@ START_TEST(an_outrun_copy_becomes_current)
 }
 END_TEST
 
+/* Homes and their flush are put off, but not while clients wait for the map, and it for them. */
+START_TEST(waiting_clients_hurry_homes)
+{
+	struct pair *p = pair_level((uint64_t)_i + 300, 2, 2u << 20);
+	const struct mirror_engine *m = p->site[0].engine;
+	uint64_t since_ns = 0, longest_ns = 0;
+
+	p->bare_check_every = 0;
+	pair_load(p, 0, 2000);
+	pair_crash(p, 1, false);
+	p->client_on = true;
+	pair_run(p, 20000);
+	pair_start(p, 1);
+	for (uint32_t i = 0; i < 100000 && !pair_is_level(p, 0); i++) {
+		pair_run(p, 1);
+		if (!m->open.peer[1].refresh.starved ||
+		    m->open.peer[1].refresh.phase != REFRESH_MAPPING)
+			since_ns = 0;
+		else if (since_ns == 0)
+			since_ns = p->now_ns;
+		else if (p->now_ns - since_ns > longest_ns)
+			longest_ns = p->now_ns - since_ns;
+	}
+	ck_assert_uint_lt(longest_ns, HOME_FLUSH_NS / 4);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 /* So much work clients wait for: a copy-timeout of less than the time between two looks
  * leaves one such time. */
 START_TEST(an_outrun_copy_is_waited_for_within_copy_timeout)
@@ -469,6 +498,7 @@ int main(void)
 	tcase_add_test(tc, a_command_is_answered_by_the_state);
 	tcase_add_test(tc, an_outrun_copy_is_waited_for_within_copy_timeout);
 	tcase_add_loop_test(tc, an_outrun_copy_becomes_current, 0, SEEDS);
+	tcase_add_loop_test(tc, waiting_clients_hurry_homes, 0, SEEDS);
 	tcase_add_loop_test(tc, refresh_ends_under_load, 0, SEEDS);
 	tcase_add_loop_test(tc, a_refresh_is_bounded_and_not_in_the_log, 0, SEEDS);
 	suite_add_tcase(s, anew);
