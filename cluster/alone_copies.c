@@ -150,20 +150,22 @@ static void fill_marks(struct alone *a, enum cluster_command_type type, uint32_t
 	a->mark_bypass = bypass ? a->bypass | sites : a->bypass & a->mark_sites;
 }
 
-/* Its map takes over at production only, and `connect` is not the way out of bypass. */
-static bool may_bypass(struct cluster_core *c, enum cluster_command_type type,
+/* Its map takes over at production only, and `connect` is not the way out of bypass, but
+ * where this site gives up its own writes for the production that the other one is. */
+static bool may_bypass(struct cluster_core *c, const struct cluster_command *command,
 		       uint32_t sites)
 {
 	struct alone *a = c->alone;
 	char text[200];
 
-	if (type == CLUSTER_COMMAND_BYPASS_ON && a->state != ALONE_SERVING) {
+	if (command->type == CLUSTER_COMMAND_BYPASS_ON && a->state != ALONE_SERVING) {
 		cluster_alone_reply(c, 1,
 				    "this site is not production, and only production "
 				    "puts a copy into bypass");
 		return false;
 	}
-	if (type != CLUSTER_COMMAND_CONNECT || (a->bypass & sites) == 0)
+	if (command->type != CLUSTER_COMMAND_CONNECT || command->discard ||
+	    (a->bypass & sites) == 0)
 		return true;
 	snprintf(text, sizeof text, "in bypass: `hamirror bypass %s off` ends it",
 		 c->config->instance);
@@ -181,7 +183,7 @@ void cluster_alone_mark(struct cluster_core *c, const struct cluster_command *co
 		cluster_alone_refuse_site(c);
 		return;
 	}
-	if (!may_bypass(c, command->type, sites))
+	if (!may_bypass(c, command, sites))
 		return;
 	if (command->type == CLUSTER_COMMAND_CONNECT ||
 			    command->type == CLUSTER_COMMAND_BYPASS_OFF ?

@@ -199,6 +199,33 @@ START_TEST(connect_asks_before_it_undoes)
 }
 END_TEST
 
+/* The way out of bypass asks for consent; the consent is no reason to ask for the way out. */
+START_TEST(consent_ends_a_bypass)
+{
+	struct fact undo = { .type = FACT_UNDO, .site = LYON };
+	struct cluster_command c = {
+		.type = CLUSTER_COMMAND_CONNECT, .id = 9, .site = -1, .discard = true
+	};
+	struct cluster_event e = { .type = CLUSTER_EVENT_COMMAND, .command = &c };
+
+	teardown();
+	opened.disconnected = opened.bypass = 1u << LYON;
+	create(0);
+	answer(ORDER_OPEN, &opened);
+	command(CLUSTER_COMMAND_CONNECT, false);
+	refused("`hamirror bypass data off`");
+	strcpy(undo.text, "records 65 to 129 of site paris would be undone");
+	fact(&undo);
+	command(CLUSTER_COMMAND_BYPASS_OFF, false);
+	refused("`hamirror connect data lyon --discard`");
+	replied = false;
+	step(&e);
+	ck_assert_uint_eq(ordered(ORDER_MARK)->sites, 0);
+	ck_assert_uint_eq(ordered(ORDER_MARK)->bypass, 0);
+	ck_assert_uint_eq(ordered(ORDER_MARK)->discard, 1u << LYON);
+}
+END_TEST
+
 static void link_of_lyon(enum link_state link)
 {
 	struct fact f = { .type = FACT_LINK, .site = LYON, .link = link };
@@ -415,6 +442,7 @@ int main(void)
 	tcase_add_test(tc, a_peer_that_is_refreshed_is_not_waited_for_until_it_is_level);
 	tcase_add_test(tc, connect_lifts_it_and_the_copy_is_waited_for_when_it_is_ready);
 	tcase_add_test(tc, connect_asks_before_it_undoes);
+	tcase_add_test(tc, consent_ends_a_bypass);
 	tcase_add_test(tc, a_copy_is_put_out_where_production_is);
 	tcase_add_test(tc, nothing_is_given_up_before_it_is_asked);
 	tcase_add_test(tc, a_site_without_a_link_does_not_say_that_nothing_serves);
