@@ -182,6 +182,16 @@ static int check_identity(struct mirror_engine *m, const struct mirror_hello *h,
 	return 0;
 }
 
+/* Without members a production is followed, if the operator gives up a promotion of this very
+ * site that it knows nothing of: both sites have served, on an operator's word. */
+static bool may_give_up(const struct mirror_engine *m, const struct mirror_hello *h,
+			const struct mirror_judgement *j)
+{
+	return h->purpose == MIRROR_HELLO_STREAM && mirror_promise_is_own(m) &&
+	       (j->verdict == MIRROR_VERDICT_FORKED ||
+		j->verdict == MIRROR_VERDICT_AHEAD);
+}
+
 /* D4 and the members' view. */
 static int check_generation(struct mirror_engine *m, const struct mirror_hello *h,
 			    char *text, size_t size)
@@ -195,6 +205,8 @@ static int check_generation(struct mirror_engine *m, const struct mirror_hello *
 	    (h->purpose != MIRROR_HELLO_ROLL || h->ballot <= m->open.sb.refusal.ballot)) {
 		mirror_history_judge(&m->open.sb.history, m->open.marks.last, &h->history,
 				     &j);
+		if (may_give_up(m, h, &j))
+			return 0; /* see mirror_undo_waits() */
 		if (j.verdict == MIRROR_VERDICT_FORKED) {
 			snprintf(text, size, "%s", SPLIT_BRAIN);
 			return MIRROR_REFUSE_SPLIT_BRAIN;
@@ -347,6 +359,30 @@ static void tell_undone(struct mirror_engine *m, const struct mirror_judgement *
 				     "were never part of production's history");
 }
 
+/* This site has generations that the other one does not know. */
+static void judge_apart(struct mirror_engine *m, struct engine_link *l,
+			const struct mirror_judgement *j)
+{
+	const bool forked = j->verdict == MIRROR_VERDICT_FORKED;
+	char text[FACT_TEXT_MAX];
+
+	if (mirror_undo_takes(m, &l->hello)) {
+		if (j->keep_sequence < m->open.marks.last)
+			mirror_engine_event(m, "writelog", "discard",
+					    "records %llu to %llu are given up",
+					    (unsigned long long)j->keep_sequence + 1,
+					    (unsigned long long)m->open.marks.last);
+		mirror_cut_start(m, j->keep_sequence, true, &l->hello.history);
+		return;
+	}
+	mirror_text(text, sizeof text, "the history of %s is an older part of that of %s",
+		    l->hello.site_name, mirror_engine_site_name(m, m->open.site));
+	refuse(m, m->open.greeting.link,
+	       forked ? MIRROR_REFUSE_SPLIT_BRAIN : MIRROR_REFUSE_GENERATION,
+	       forked ? SPLIT_BRAIN : text);
+	MIRROR_SET(m, greeting.step, GREETING_NONE);
+}
+
 static void judge(struct mirror_engine *m, struct engine_link *l)
 {
 	struct mirror_judgement j;
@@ -367,23 +403,8 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 								     m->open.marks.last;
 		break;
 	case MIRROR_VERDICT_AHEAD:
-		mirror_text(text, sizeof text,
-			    "the history of %s is an older part of that of %s",
-			    l->hello.site_name, mirror_engine_site_name(m, m->open.site));
-		refuse(m, m->open.greeting.link, MIRROR_REFUSE_GENERATION, text);
-		MIRROR_SET(m, greeting.step, GREETING_NONE);
-		break;
 	case MIRROR_VERDICT_FORKED:
-		if (mirror_undo_takes(m, &l->hello)) {
-			mirror_engine_event(m, "writelog", "discard",
-					    "records %llu to %llu are given up",
-					    (unsigned long long)j.keep_sequence + 1,
-					    (unsigned long long)m->open.marks.last);
-			mirror_cut_start(m, j.keep_sequence, true, &l->hello.history);
-			break;
-		}
-		refuse(m, m->open.greeting.link, MIRROR_REFUSE_SPLIT_BRAIN, SPLIT_BRAIN);
-		MIRROR_SET(m, greeting.step, GREETING_NONE);
+		judge_apart(m, l, &j);
 		break;
 	case MIRROR_VERDICT_UNKNOWN:
 		if (l->purpose == MIRROR_HELLO_STREAM) {
@@ -423,7 +444,7 @@ static void store(struct mirror_engine *m, struct engine_link *l)
 		m->open.copy.clean_due = m->open.copy.promote_due = false;
 		if (mirror_history_find(&l->hello.history,
 					&m->open.sb.refusal.generation) != NULL ||
-		    mirror_promise_allows(m, l->hello.site))
+		    mirror_promise_allows(m, l->hello.site) || mirror_promise_is_own(m))
 			mirror_store_no_refusal(m);
 	}
 	m->open.greeting.ticket = mirror_superblock_want(m);

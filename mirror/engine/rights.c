@@ -212,10 +212,16 @@ bool mirror_promise_allows(const struct mirror_engine *m, uint32_t site)
 	return !m->config->cluster && promised_site(m) == site;
 }
 
-/* A promotion of this very site that has come to nothing. */
+/* The refusal is that of a promotion of this very site. */
+bool mirror_promise_is_own(const struct mirror_engine *m)
+{
+	return !m->config->cluster && promised_site(m) == m->open.site;
+}
+
+/* ... which has come to nothing. */
 bool mirror_promise_is_void(const struct mirror_engine *m)
 {
-	return !m->config->cluster && promised_site(m) == m->open.site &&
+	return mirror_promise_is_own(m) &&
 	       mirror_history_find(&m->open.sb.history, &m->open.sb.refusal.generation) ==
 		       NULL;
 }

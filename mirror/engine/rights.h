@@ -25,6 +25,7 @@ bool mirror_roll_is_whole(const struct mirror_engine *m, uint32_t number,
 void mirror_roll_failed(struct mirror_engine *m, uint32_t site, bool busy,
 			const char *text);
 bool mirror_promise_allows(const struct mirror_engine *m, uint32_t site);
+bool mirror_promise_is_own(const struct mirror_engine *m);
 bool mirror_promise_is_void(const struct mirror_engine *m);
 /* Copies that are linked and sent all that they lack; those of them that have it, durable. */
 uint32_t mirror_copies_following(const struct mirror_engine *m);

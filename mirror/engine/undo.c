@@ -76,7 +76,7 @@ static bool undoes(const struct mirror_engine *m, const struct mirror_judgement 
 		return m->open.sb.history.count > 0 && m->open.marks.last > 0 &&
 		       !m->open.sb.blank;
 	case MIRROR_VERDICT_AHEAD:
-		break;
+		return !m->config->cluster; /* it serves, and this site was promoted */
 	}
 	return false;
 }
@@ -121,12 +121,14 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 	else
 		mirror_text(
 			text, size,
-			"%s%s of site %s would be undone by following %s, which was promoted "
-			"without them",
-			j.verdict == MIRROR_VERDICT_FORKED ? "SplitBrain: " : "",
+			"%s%s of site %s would be undone by following %s, which %s",
+			j.verdict == MIRROR_VERDICT_CONTINUES ? "" : "SplitBrain: ",
 			j.keep_sequence < m->open.marks.last ? what : "a promotion",
 			mirror_engine_site_name(m, m->open.site),
-			mirror_engine_site_name(m, h->site));
+			mirror_engine_site_name(m, h->site),
+			j.verdict == MIRROR_VERDICT_AHEAD ?
+				"serves on without them" :
+				"was promoted without them");
 	tell(m, h->site, text);
 	return true;
 }
@@ -138,8 +140,8 @@ bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgem
 {
 	char what[120];
 
-	if (j->verdict == MIRROR_VERDICT_UNKNOWN || !undoes(m, j) ||
-	    m->open.prepare.order.force)
+	if (j->verdict == MIRROR_VERDICT_UNKNOWN || j->verdict == MIRROR_VERDICT_AHEAD ||
+	    !undoes(m, j) || m->open.prepare.order.force)
 		return false;
 	undo_text(m, j->keep_sequence, what, sizeof what);
 	mirror_text(

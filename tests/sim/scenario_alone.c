@@ -346,6 +346,34 @@ static void cut_after_promise(struct sim_scene *s)
 	UNTIL(s, 12000, is_level, "both are level");
 }
 
+static bool asks_other(struct sim_scene *s)
+{
+	return pair(s, 1)->undo_text[0] != 0;
+}
+
+/* n2 is forced while n1 serves out of its reach, and dies; n1 serves on. There is a way out
+ * short of making n2 anew. */
+static void forced_and_died(struct sim_scene *s)
+{
+	const struct cluster_command discard = { .type = CLUSTER_COMMAND_CONNECT,
+						 .site = 0,
+						 .discard = true };
+
+	sim_part(s->w, 1, false, true);
+	if (!does(s, 1, CLUSTER_COMMAND_PROMOTE, true))
+		return;
+	EXPECT(s, !is_refused(s, s->id), "n2 is promoted by force");
+	if (s->w->seed % 2 == 0 && !sim_scene_writes(s, 1, 4))
+		return;
+	sim_node_kill(s->w, 1);
+	sim_part(s->w, 0, false, true);
+	sim_node_start(s->w, 1);
+	UNTIL(s, 5000, asks_other, "n2 asks before it gives up its promotion");
+	s->id = sim_operator(s->w, 1, &discard);
+	UNTIL(s, 8000, has_command_ended, "it is given up");
+	UNTIL(s, 12000, is_level, "both are level");
+}
+
 /* ---- a copy that is back is not gone -------------------- */
 
 static bool is_lost(struct sim_scene *s)
@@ -499,6 +527,9 @@ const struct sim_scenario sim_scenarios_alone[] = {
 	{ "cut-after-promise",
 	  "a site hands over to a forced one, gives up its tail, and dies when that is cut",
 	  PAIR, 8, .play = cut_after_promise, .log_bytes = LOG_BYTES, .alone = true },
+	{ "forced-and-died",
+	  "a site is forced while the other serves, and dies; its promotion is given up",
+	  PAIR, 4, .play = forced_and_died, .alone = true },
 	{ "copy-back", "writes wait for a copy that is gone, and go on when it is back",
 	  PAIR, 4, .play = copy_back, .alone = true },
 	{ "copy-put-out", "writes wait for a copy that is gone, and it is put out", PAIR,
