@@ -89,6 +89,10 @@ libagent_la_SOURCES = \
 	agent/status.h \
 	agent/verb.c \
 	agent/verb.h \
+	agent/watch_metrics.c \
+	agent/watch_metrics.h \
+	agent/watch_process.c \
+	agent/watch_process.h \
 	agent/words.c \
 	agent/words.h
 
@@ -116,11 +120,22 @@ hamirror_SOURCES = \
 	agent/hamirror.c
 hamirror_LDADD = $(agent_libraries)
 
+sbin_PROGRAMS += hamirror-watch
+hamirror_watch_SOURCES = \
+	agent/cli_line.c \
+	agent/cli_line.h \
+	agent/hamirror_watch.c \
+	agent/watch_http.c \
+	agent/watch_http.h
+hamirror_watch_LDADD = $(agent_libraries) $(MICROHTTPD_LIBS) -lm
+
 # Where systemd looks for the units of packages.
 systemdunitdir = $(prefix)/lib/systemd/system
-nodist_systemdunit_DATA = agent/hamirror@.service
-EXTRA_DIST += agent/hamirror@.service.in
-CLEANFILES += agent/hamirror@.service
-agent/hamirror@.service: $(srcdir)/agent/hamirror@.service.in Makefile
+nodist_systemdunit_DATA = agent/hamirror@.service agent/hamirror-watch@.service
+EXTRA_DIST += agent/hamirror@.service.in agent/hamirror-watch@.service.in
+CLEANFILES += $(nodist_systemdunit_DATA)
+$(nodist_systemdunit_DATA): %: $(srcdir)/%.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) agent && sed -e 's|[@]sbindir@|$(sbindir)|g' \
-		$(srcdir)/agent/hamirror@.service.in > $@.tmp && mv $@.tmp $@
+		$(srcdir)/$@.in > $@.tmp && mv $@.tmp $@
+
+dist_pkgdata_DATA = agent/prometheus-rules.yaml agent/grafana-dashboard.json

@@ -83,6 +83,7 @@ unit_tests = \
 	tests/unit/test_ublk_driver \
 	tests/unit/test_vectors \
 	tests/unit/test_verb \
+	tests/unit/test_watch_metrics \
 	tests/unit/test_view \
 	tests/unit/test_voter_format \
 	tests/unit/test_voter_file_driver \
@@ -171,6 +172,7 @@ tests_unit_test_voter_format_SOURCES = tests/unit/test_voter_format.c $(members)
 tests_unit_test_config_LDADD = $(agent_test_libraries)
 tests_unit_test_config_mode_LDADD = $(agent_test_libraries)
 tests_unit_test_verb_LDADD = $(agent_test_libraries)
+tests_unit_test_watch_metrics_LDADD = $(agent_test_libraries)
 tests_unit_test_control_LDADD = $(agent_test_libraries)
 tests_unit_test_create_LDADD = $(agent_test_libraries)
 tests_unit_test_devices_LDADD = $(agent_test_libraries)

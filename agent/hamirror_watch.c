@@ -1,0 +1,389 @@
+/* hamirror_watch.c - a mirror's watcher on one node: its figures, over HTTP.
+ *
+ * A process of its own: whatever becomes of it, the daemon serves on. It asks the daemon over
+ * the control socket, and only when it is asked itself, so that no answer is an old one.
+ *
+ *   0   stopped by a signal
+ *   1   refused: the configuration, an address that is taken, a file that cannot be read
+ *   2   usage
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "agent/cli_line.h"
+#include "agent/config.h"
+#include "agent/files.h"
+#include "agent/log.h"
+#include "agent/notify.h"
+#include "agent/watch_http.h"
+#include "agent/watch_metrics.h"
+#include "agent/watch_process.h"
+
+#define EXIT_REFUSED 1
+#define EXIT_USAGE 2
+
+#define FILE_BYTES_MAX 65536
+
+/* A daemon that hangs must not hold up who asks. */
+#define ANSWER_MS 3000
+
+/* Of the line's port, where no other is named: two mirrors of a node have two. */
+#define PORT_BEYOND 1000
+
+/* One connection at a time: a daemon that stands still would collect them. A request that had
+ * no answer in its time is waited for first, since its answer would be an old one. */
+struct question {
+	struct cli_line line;
+	bool is_open, is_asked;
+};
+
+struct watch {
+	struct agent_instance instance;
+	const char *config_path; /* NULL: the usual place */
+	const char *listen;      /* ADDRESS:PORT, or NULL */
+	const char *certificate_path, *key_path, *token_path;
+	char certificate[FILE_BYTES_MAX], key[FILE_BYTES_MAX], token[256];
+	struct config *config;
+	uint32_t self;
+	struct addrinfo *address;
+	struct question question;
+};
+
+__attribute__((format(printf, 1, 2))) static int refuse(const char *format, ...)
+{
+	va_list ap;
+
+	fputs("hamirror-watch: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return EXIT_REFUSED;
+}
+
+static void usage(FILE *out)
+{
+	fputs("usage: hamirror-watch NAME[@HOST] [OPTION...]\n"
+	      "\n"
+	      "Tell the figures of a mirror on this node, at http://ADDRESS:PORT/metrics.\n"
+	      "\n"
+	      "  --listen ADDRESS:PORT  by default 127.0.0.1, and the port of the line and\n"
+	      "                         1000; beyond loopback only with the next three\n"
+	      "  --certificate FILE     of TLS, PEM\n"
+	      "  --key FILE             its key, PEM\n"
+	      "  --token FILE           whoever asks has to know the token in FILE\n"
+	      "  --config FILE          instead of /etc/hamirror/NAME.yaml\n"
+	      "  --help, --version\n"
+	      "\n"
+	      "See hamirror-watch(8).\n",
+	      out);
+}
+
+/* ---- arguments ------------------------------------------------------------------------ */
+
+/* Returns the status to exit with, or -1: go on. */
+static int take_options(struct watch *w, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "certificate", required_argument, NULL, 'C' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "key", required_argument, NULL, 'k' },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "token", required_argument, NULL, 't' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	const char **const text[] = {
+		['C'] = &w->certificate_path, ['c'] = &w->config_path,
+		['k'] = &w->key_path,         ['l'] = &w->listen,
+		['t'] = &w->token_path,
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (option) {
+		case 'h':
+			usage(stdout);
+			return 0;
+		case 'V':
+			puts("hamirror-watch " PACKAGE_VERSION);
+			return 0;
+		case '?':
+			usage(stderr);
+			return EXIT_USAGE;
+		default:
+			*text[option] = optarg;
+			break;
+		}
+	return -1;
+}
+
+static int arguments(struct watch *w, int argc, char **argv)
+{
+	char text[256];
+	const int status = take_options(w, argc, argv);
+
+	if (status >= 0)
+		return status;
+	if (optind != argc - 1) {
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (agent_instance_parse(argv[optind], &w->instance, text, sizeof text) != 0) {
+		refuse("%s", text);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+/* ---- what it begins with -------------------------------------------------------------- */
+
+static int load_config(struct watch *w)
+{
+	struct config_errors *errors = calloc(1, sizeof *errors);
+	int error;
+
+	w->config = calloc(1, sizeof *w->config);
+	if (w->config == NULL || errors == NULL) {
+		free(errors);
+		return refuse("no memory for the configuration");
+	}
+	error = config_instance_load(&w->instance, w->config_path, w->config, &w->self,
+				     errors);
+	config_errors_print(errors, "hamirror-watch: ", stderr);
+	free(errors);
+	return error == 0 ? 0 : EXIT_REFUSED;
+}
+
+/* Split "ADDRESS:PORT", "[ADDRESS]:PORT" of IPv6. */
+static bool split(const char *text, char *address, size_t size, const char **port)
+{
+	const char *colon = strrchr(text, ':');
+	size_t length = colon != NULL ? (size_t)(colon - text) : 0;
+
+	if (length > 1 && text[0] == '[' && text[length - 1] == ']') {
+		text++;
+		length -= 2;
+	}
+	if (length == 0 || length >= size || colon[1] == '\0')
+		return false;
+	memcpy(address, text, length);
+	address[length] = '\0';
+	*port = colon + 1;
+	return true;
+}
+
+static bool is_loopback(const struct sockaddr *a)
+{
+	static const uint8_t six[16] = { [15] = 1 };
+
+	if (a->sa_family == AF_INET6)
+		return memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
+			      six, sizeof six) == 0;
+	return a->sa_family == AF_INET &&
+	       ntohl(((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr) >>
+			       24 ==
+		       127;
+}
+
+static int find_address(struct watch *w)
+{
+	const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICHOST |
+						    AI_NUMERICSERV,
+					.ai_socktype = SOCK_STREAM };
+	const uint32_t default_port = w->config->node[w->self].port + PORT_BEYOND;
+	char address[256] = "127.0.0.1", number[16];
+	const char *port = number;
+	int error;
+
+	snprintf(number, sizeof number, "%" PRIu32, default_port);
+	if (w->listen == NULL && default_port > UINT16_MAX)
+		return refuse("port %" PRIu32 " does not exist: name one by --listen "
+			      "127.0.0.1:PORT",
+			      default_port);
+	if (w->listen != NULL && !split(w->listen, address, sizeof address, &port))
+		return refuse("--listen %s: ADDRESS:PORT is expected, of IPv6 "
+			      "[ADDRESS]:PORT",
+			      w->listen);
+	error = getaddrinfo(address, port, &hints, &w->address);
+	if (error != 0)
+		return refuse("--listen %s: %s", w->listen != NULL ? w->listen : port,
+			      gai_strerror(error));
+	if (!is_loopback(w->address->ai_addr) &&
+	    (w->certificate_path == NULL || w->token_path == NULL))
+		return refuse("--listen %s: beyond loopback --certificate, --key and "
+			      "--token are needed",
+			      w->listen);
+	return 0;
+}
+
+static int read_file(const char *option, const char *path, char *text, size_t size)
+{
+	const int error = agent_text_read(path, text, size);
+
+	if (error != 0)
+		return refuse("--%s %s: %s", option, path, strerror(-error));
+	if (strlen(text) == size - 1)
+		return refuse("--%s %s: it is longer than %zu bytes", option, path,
+			      size - 2);
+	if (text[0] == '\0' || text[0] == '\n')
+		return refuse("--%s %s: it is empty", option, path);
+	return 0;
+}
+
+static int read_files(struct watch *w)
+{
+	int status = 0;
+
+	if ((w->certificate_path == NULL) != (w->key_path == NULL))
+		return refuse("--certificate and --key go together");
+	if (w->certificate_path != NULL)
+		status = read_file("certificate", w->certificate_path, w->certificate,
+				   sizeof w->certificate);
+	if (status == 0 && w->key_path != NULL)
+		status = read_file("key", w->key_path, w->key, sizeof w->key);
+	if (status == 0 && w->token_path != NULL)
+		status = read_file("token", w->token_path, w->token, sizeof w->token);
+	w->token[strcspn(w->token, "\r\n")] = '\0';
+	return status;
+}
+
+/* ---- the figures ---------------------------------------------------------------------- */
+
+static void give_up(struct question *q)
+{
+	if (q->is_open)
+		cli_line_close(&q->line);
+	q->is_open = q->is_asked = false;
+}
+
+static int ask_once(struct watch *w, struct question *q, json_t **reply)
+{
+	char text[512];
+	int error = 0;
+
+	if (!q->is_open) {
+		error = cli_line_open(&w->instance, &q->line, text, sizeof text);
+		if (error != 0)
+			return error;
+		q->is_open = true;
+	}
+	if (q->is_asked) {
+		error = cli_line_next(&q->line, ANSWER_MS / 2, reply);
+		if (error != 0)
+			return error;
+		json_decref(*reply);
+		*reply = NULL;
+	}
+	q->is_asked = true;
+	error = cli_line_send(&q->line, json_pack("{s:s}", "command", "status"));
+	if (error == 0)
+		error = cli_line_next(&q->line, ANSWER_MS / 2, reply);
+	q->is_asked = error == -ETIMEDOUT;
+	return error;
+}
+
+/* The daemon's status, or NULL. */
+static json_t *ask(struct watch *w)
+{
+	struct question *q = &w->question;
+	const bool was_open = q->is_open;
+	json_t *reply = NULL, *status;
+	int error = ask_once(w, q, &reply);
+
+	if (error != 0 && error != -ETIMEDOUT)
+		give_up(q);
+	/* The daemon closes a connection that was silent, or it is another daemon now. */
+	if (error != 0 && error != -ETIMEDOUT && was_open &&
+	    (error = ask_once(w, q, &reply)) != 0 && error != -ETIMEDOUT)
+		give_up(q);
+	status = json_incref(json_object_get(reply, "status"));
+	json_decref(reply);
+	return status;
+}
+
+static char *metrics(void *owner)
+{
+	struct watch *w = owner;
+	struct watch_process process;
+	json_t *status = ask(w);
+	const bool is_there = w->question.is_open && w->question.line.pid > 0 &&
+			      watch_process_read(w->question.line.pid, &process) == 0;
+	char *text = watch_metrics(w->config, w->config->node[w->self].name, status,
+				   is_there ? &process : NULL);
+
+	json_decref(status);
+	return text;
+}
+
+/* ---- the life of the process ---------------------------------------------------------- */
+
+static int serve(struct watch *w, const sigset_t *end)
+{
+	const struct watch_http_settings settings = {
+		.address = w->address->ai_addr,
+		.certificate = w->certificate_path != NULL ? w->certificate : NULL,
+		.key = w->key_path != NULL ? w->key : NULL,
+		.token = w->token_path != NULL ? w->token : NULL,
+		.metrics = metrics,
+		.owner = w,
+	};
+	char address[128], port[16];
+	struct watch_http *h = watch_http_open(&settings);
+	int number;
+
+	getnameinfo(w->address->ai_addr, w->address->ai_addrlen, address, sizeof address,
+		    port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+	if (h == NULL)
+		return refuse("cannot listen on %s, port %s: %s", address, port,
+			      strerror(errno));
+	agent_log(LOG_INFO, "%s: its figures are at %s, port %s, /metrics",
+		  w->instance.name, address, port);
+	agent_notify("READY=1");
+	while (sigwait(end, &number) != 0)
+		;
+	watch_http_close(h);
+	give_up(&w->question);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct watch w;
+	sigset_t end;
+	int status;
+
+	agent_process_begin();
+	status = arguments(&w, argc, argv);
+	if (status >= 0)
+		return status;
+	agent_log_open("hamirror-watch", true);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&end);
+	sigaddset(&end, SIGTERM);
+	sigaddset(&end, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &end, NULL);
+	status = load_config(&w);
+	if (status == 0)
+		status = find_address(&w);
+	if (status == 0)
+		status = read_files(&w);
+	if (status == 0)
+		status = serve(&w, &end);
+	if (w.address != NULL)
+		freeaddrinfo(w.address);
+	free(w.config);
+	agent_log_close();
+	return status;
+}

@@ -1,0 +1,172 @@
+/* watch_http.c - see watch_http.h. */
+#include "agent/watch_http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "agent/log.h"
+#include "agent/watch_metrics.h"
+
+#define CONNECTIONS_MAX 16
+#define CONNECTION_S 10 /* a client that says nothing for so long is gone */
+
+struct watch_http {
+	struct MHD_Daemon *daemon;
+	char *token;
+	char *(*metrics)(void *owner);
+	void *owner;
+};
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int status,
+			      const char *header, const char *value, char *body)
+{
+	struct MHD_Response *r = MHD_create_response_from_buffer(strlen(body), body,
+								 MHD_RESPMEM_MUST_COPY);
+	enum MHD_Result result = MHD_NO;
+
+	if (r == NULL)
+		return MHD_NO;
+	if (MHD_add_response_header(r, header, value) == MHD_YES)
+		result = MHD_queue_response(connection, status, r);
+	MHD_destroy_response(r);
+	return result;
+}
+
+/* All bytes are compared, whichever differ: the time tells nothing of the token. */
+static bool is_token(const char *given, const char *token)
+{
+	const size_t length = strlen(token);
+	unsigned char differ = strlen(given) != length;
+
+	for (size_t i = 0; i < length && given[i] != '\0'; i++)
+		differ |= (unsigned char)(given[i] ^ token[i]);
+	return differ == 0;
+}
+
+static bool may_read(const struct watch_http *h, struct MHD_Connection *connection)
+{
+	static const char scheme[] = "Bearer ";
+	const char *given = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+							MHD_HTTP_HEADER_AUTHORIZATION);
+
+	return h->token == NULL ||
+	       (given != NULL && strncmp(given, scheme, sizeof scheme - 1) == 0 &&
+		is_token(given + sizeof scheme - 1, h->token));
+}
+
+static enum MHD_Result metrics(struct watch_http *h, struct MHD_Connection *connection)
+{
+	static char no_memory[] = "memory is short\n";
+	char *body = h->metrics(h->owner);
+	enum MHD_Result result;
+
+	if (body == NULL)
+		return answer(connection, MHD_HTTP_INTERNAL_SERVER_ERROR,
+			      MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain", no_memory);
+	result = answer(connection, MHD_HTTP_OK, MHD_HTTP_HEADER_CONTENT_TYPE,
+			WATCH_METRICS_TYPE, body);
+	free(body);
+	return result;
+}
+
+static enum MHD_Result take(void *owner, struct MHD_Connection *connection,
+			    const char *url, const char *method, const char *version,
+			    const char *upload, size_t *upload_bytes, void **state)
+{
+	static char only_get[] = "only GET is answered here\n";
+	static char no_page[] = "there is /metrics\n";
+	static char no_token[] =
+		"the header `Authorization: Bearer TOKEN` is missing, or "
+		"another token is asked for\n";
+	static int seen;
+	struct watch_http *h = owner;
+
+	(void)version;
+	(void)upload;
+	if (*state == NULL) { /* the header; the body follows, if there is one */
+		*state = &seen;
+		return MHD_YES;
+	}
+	if (*upload_bytes > 0) {
+		*upload_bytes = 0;
+		return MHD_YES;
+	}
+	if (!may_read(h, connection))
+		return answer(connection, MHD_HTTP_UNAUTHORIZED,
+			      MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer", no_token);
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
+		return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+			      MHD_HTTP_HEADER_ALLOW, MHD_HTTP_METHOD_GET, only_get);
+	if (strcmp(url, "/metrics") != 0)
+		return answer(connection, MHD_HTTP_NOT_FOUND,
+			      MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain", no_page);
+	return metrics(h, connection);
+}
+
+/* What the library complains of, while it begins and later. */
+__attribute__((format(printf, 2, 0))) static void complain(void *owner,
+							   const char *format, va_list ap)
+{
+	char text[256];
+
+	(void)owner;
+	vsnprintf(text, sizeof text, format, ap);
+	text[strcspn(text, "\n")] = '\0';
+	agent_log(LOG_WARNING, "%s", text);
+}
+
+static struct MHD_Daemon *listen_on(struct watch_http *h,
+				    const struct watch_http_settings *s)
+{
+	const unsigned int flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG |
+				   (s->address->sa_family == AF_INET6 ? MHD_USE_IPv6 :
+									0) |
+				   (s->certificate != NULL ? MHD_USE_TLS : 0);
+	const struct MHD_OptionItem tls[] = {
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)s->certificate },
+		{ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)s->key },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+	const struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
+
+	return MHD_start_daemon(
+		flags, 0, NULL, NULL, take, h, MHD_OPTION_EXTERNAL_LOGGER, complain, NULL,
+		MHD_OPTION_SOCK_ADDR, s->address, MHD_OPTION_CONNECTION_LIMIT,
+		CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_S,
+		MHD_OPTION_ARRAY, s->certificate != NULL ? tls : none, MHD_OPTION_END);
+}
+
+struct watch_http *watch_http_open(const struct watch_http_settings *settings)
+{
+	struct watch_http *h = calloc(1, sizeof *h);
+
+	if (h == NULL)
+		return NULL;
+	h->metrics = settings->metrics;
+	h->owner = settings->owner;
+	h->token = settings->token != NULL ? strdup(settings->token) : NULL;
+	errno = ENOMEM;
+	if (settings->token == NULL || h->token != NULL) {
+		errno = EINVAL; /* the library has logged the reason, if it is its own */
+		h->daemon = listen_on(h, settings);
+	}
+	if (h->daemon != NULL)
+		return h;
+	free(h->token);
+	free(h);
+	return NULL;
+}
+
+void watch_http_close(struct watch_http *h)
+{
+	if (h == NULL)
+		return;
+	MHD_stop_daemon(h->daemon);
+	free(h->token);
+	free(h);
+}
