@@ -19,9 +19,10 @@ struct watch_process {
 	double started_seconds; /* since 1970 */
 };
 
-/* All metrics of the mirror on `host` as text; the caller frees it. NULL: no memory. `status` is the object of
- * docs/control.md, or NULL: no daemon has answered. `process` NULL: likewise. The series are
- * the same either way, by the sites, nodes and disks of `config`: what is not known is NaN. */
+/* All metrics of the mirror on `host` as text; the caller frees it. NULL: no memory.
+ * `status` is the object of docs/control.md, or NULL: no daemon has answered. `process` NULL:
+ * likewise. The series are the same either way, by the sites, nodes and disks of `config`: a
+ * value that is not known is NaN. */
 char *watch_metrics(const struct config *config, const char *host, const json_t *status,
 		    const struct watch_process *process);
 

@@ -340,25 +340,6 @@ static void adopt_foreign(struct mirror_engine *m, const struct mirror_hello *h)
 	mirror_cut_start(m, 0, false, &h->history);
 }
 
-/* Within the bound of near-sync or async clients may have been answered (M4). */
-static void tell_undone(struct mirror_engine *m, const struct mirror_judgement *j,
-			const struct history *theirs)
-{
-	bool within = false;
-
-	for (uint32_t i = 0; i < theirs->count; i++)
-		within |= (theirs->entry[i].reason == GENERATION_NEAR_SYNC ||
-			   theirs->entry[i].reason == GENERATION_ASYNC) &&
-			  theirs->entry[i].cut == j->keep_sequence;
-	mirror_engine_event(m, "writelog", within ? "M4-undone" : j->rule,
-			    "records %llu to %llu %s and are undone",
-			    (unsigned long long)j->keep_sequence + 1,
-			    (unsigned long long)m->open.marks.last,
-			    within ? "were lost when a copy took over within the bound "
-				     "of the mode," :
-				     "were never part of production's history");
-}
-
 /* This site has generations that the other one does not know. */
 static void judge_apart(struct mirror_engine *m, struct engine_link *l,
 			const struct mirror_judgement *j)
@@ -396,7 +377,7 @@ static void judge(struct mirror_engine *m, struct engine_link *l)
 		if (j.keep_sequence < m->open.marks.last &&
 		    l->purpose == MIRROR_HELLO_STREAM) {
 			mirror_undo_takes(m, &l->hello);
-			tell_undone(m, &j, &l->hello.history);
+			mirror_undo_tell(m, &j, &l->hello.history);
 			mirror_cut_start(m, j.keep_sequence, true, &l->hello.history);
 		}
 		l->send_end = j.keep_sequence < m->open.marks.last ? j.keep_sequence :

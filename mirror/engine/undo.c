@@ -119,16 +119,15 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 			what, mirror_engine_site_name(m, m->open.site),
 			mirror_engine_site_name(m, h->site), HISTORY_COUNT_MAX);
 	else
-		mirror_text(
-			text, size,
-			"%s%s of site %s would be undone by following %s, which %s",
-			j.verdict == MIRROR_VERDICT_CONTINUES ? "" : "SplitBrain: ",
-			j.keep_sequence < m->open.marks.last ? what : "a promotion",
-			mirror_engine_site_name(m, m->open.site),
-			mirror_engine_site_name(m, h->site),
-			j.verdict == MIRROR_VERDICT_AHEAD ?
-				"serves on without them" :
-				"was promoted without them");
+		mirror_text(text, size,
+			    "%s%s of site %s would be undone by following %s, which %s",
+			    j.verdict == MIRROR_VERDICT_CONTINUES ? "" : "SplitBrain: ",
+			    j.keep_sequence < m->open.marks.last ? what : "a promotion",
+			    mirror_engine_site_name(m, m->open.site),
+			    mirror_engine_site_name(m, h->site),
+			    j.verdict == MIRROR_VERDICT_AHEAD ?
+				    "serves on without them" :
+				    "was promoted without them");
 	tell(m, h->site, text);
 	return true;
 }
@@ -151,6 +150,26 @@ bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgem
 		"up here",
 		what, mirror_engine_site_name(m, m->open.site));
 	return true;
+}
+
+/* Records are cut off without a question. Within the bound of near-sync or async clients may
+ * have been answered (M4). */
+void mirror_undo_tell(struct mirror_engine *m, const struct mirror_judgement *j,
+		      const struct history *theirs)
+{
+	bool within = false;
+
+	for (uint32_t i = 0; i < theirs->count; i++)
+		within |= (theirs->entry[i].reason == GENERATION_NEAR_SYNC ||
+			   theirs->entry[i].reason == GENERATION_ASYNC) &&
+			  theirs->entry[i].cut == j->keep_sequence;
+	mirror_engine_event(m, "writelog", within ? "M4-undone" : j->rule,
+			    "records %llu to %llu %s and are undone",
+			    (unsigned long long)j->keep_sequence + 1,
+			    (unsigned long long)m->open.marks.last,
+			    within ? "were lost when a copy took over within the bound "
+				     "of the mode," :
+				     "were never part of production's history");
 }
 
 /* Has the operator agreed to undo the writes of this site that the sender of `h` lacks? True

@@ -21,6 +21,8 @@ bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, ch
 		       size_t size);
 bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,
 		       char *text, size_t size);
+void mirror_undo_tell(struct mirror_engine *m, const struct mirror_judgement *j,
+		      const struct history *theirs);
 bool mirror_undo_takes(struct mirror_engine *m, const struct mirror_hello *h);
 /* This site serves: its question to the operator is over, and consent is not kept for a later
  * loss. */

@@ -85,13 +85,16 @@ END_TEST
 /* Cut each line before its value. */
 static void drop_values(char *text)
 {
-	char *out = text;
+	char *out = text, *line = text, *end;
 
-	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+	for (; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		const char *from = line;
+
+		*end = '\0';
 		if (line[0] != '#')
 			*strrchr(line, ' ') = '\0';
-		memmove(out, line, strlen(line));
-		out += strlen(line);
+		while (*from != '\0')
+			*out++ = *from++;
 		*out++ = '\n';
 	}
 	*out = '\0';
