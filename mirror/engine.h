@@ -85,6 +85,7 @@ struct mirror_actions {
 	uint32_t site;
 	enum mirror_clients_action clients;    /* listen, or drop all and stop */
 	struct mirror_io_list io;              /* submit in list order */
+	bool io_first;                         /* begin `io` before `send` leaves */
 	struct mirror_request_list answer;     /* check the lease, then answer */
 	struct mirror_frame_list send;         /* in order, per link */
 	uint32_t link_order_count;

@@ -134,6 +134,10 @@ tests_system_nbd_records_CPPFLAGS = $(AM_CPPFLAGS) $(NBD_CFLAGS)
 tests_system_nbd_records_LDADD = $(NBD_LIBS)
 check_PROGRAMS += tests/system/line
 tests_system_line_SOURCES = tests/system/line.c
+check_PROGRAMS += tests/bench/bound
+tests_bench_bound_SOURCES = tests/bench/bound.c tests/bench/bound_begin.c \
+	tests/bench/bound_begin.h
+tests_bench_bound_LDADD = $(URING_LIBS)
 
 # NBD connections over a toy engine.
 nbd_toy = tests/unit/nbd_toy.c tests/unit/nbd_toy.h

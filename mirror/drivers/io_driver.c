@@ -249,6 +249,7 @@ static void execute(struct io_driver *d, struct mirror_actions *out)
 {
 	if (out->io.head != NULL)
 		disk_driver_submit(d->disks, &out->io);
+	d->io_first |= out->io_first && out->send.head != NULL;
 	if (out->send.head != NULL)
 		link_driver_send(d->links, &out->send);
 	for (uint32_t i = 0; i < out->link_order_count; i++)
@@ -410,6 +411,16 @@ static void complete(struct io_driver *d)
 		d->counters.completion_per_turn_max = count;
 }
 
+/* Devices begin before the hooks send frames. */
+static void begin_devices(struct io_driver *d)
+{
+	if (!d->io_first)
+		return;
+	d->io_first = false;
+	io_uring_submit(&d->ring);
+	d->counters.enter_count++;
+}
+
 /* Let every part act on the changes that the completions made, until nothing changes. The core
  * acts once on all that a pass has brought: requests that arrive together are one log write,
  * and their records one message. Returns false when there may be more to do. */
@@ -420,6 +431,7 @@ static bool settle(struct io_driver *d)
 		const uint64_t steps = d->counters.step_count;
 		bool busy = io_task_run(d);
 
+		begin_devices(d);
 		for (struct io_hook *h = d->hooks; h != NULL; h = h->next)
 			h->run(h);
 		io_answer_offer(d);

@@ -31,8 +31,9 @@ struct io_driver {
 	uint64_t parked_count;    /* of these, that may never come */
 	uint64_t now_ns, wall_ns; /* read once per turn */
 	struct io_spin spin;
-	uint64_t request_count;   /* given to the core */
-	uint64_t wake_at_ns;      /* the core's */
+	uint64_t request_count; /* given to the core */
+	uint64_t wake_at_ns;    /* the core's */
+	bool io_first;          /* of a step of this pass */
 	bool stopping;
 	bool ending; /* nothing is left but our own reads */
 	atomic_bool stop_asked;

@@ -429,6 +429,7 @@ void mirror_step(struct mirror_engine *m, const struct mirror_event *event,
 	out->close_devices = false;
 	out->clients = MIRROR_CLIENTS_KEEP;
 	out->io = (struct mirror_io_list){ 0 };
+	out->io_first = false;
 	out->answer = (struct mirror_request_list){ 0 };
 	out->send = (struct mirror_frame_list){ 0 };
 	out->link_order_count = 0;

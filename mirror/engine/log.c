@@ -242,6 +242,9 @@ static void write_batch(struct mirror_engine *m)
 		.purpose = IO_LOG_WRITE,
 	};
 	mirror_engine_submit(m, &m->open.log.batch_io);
+	/* M1: answers wait for this write, and for a copy only at the bound. In sync a copy's
+	 * log write ends after ours, so its frame leaves first. */
+	m->out->io_first = m->open.requests.ack.promise.mode != CONFIG_SYNC;
 	m->open.log.parts++;
 	m->open.counters.log_writes++;
 }

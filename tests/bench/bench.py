@@ -212,6 +212,30 @@ class QuorumLine(Quorum):
         return f"nbd,node-name=b,server.type=unix,server.path={self.where}/line,export=d"
 
 
+class Bound(Side):
+    """The least that a mirror with a log does (tests/bench/bound.c); `program`, and keys."""
+
+    def __init__(self, name, where, size, program, log_bytes, *keys):
+        super().__init__(name, where, size)
+        self.program, self.log_bytes, self.keys = program, log_bytes, keys
+
+    def start(self):
+        super().start()
+        files = {site: [self.file(f"{site}.disk", self.size)] for site in "ab"}
+        for site in "ab":
+            files[site].append(self.file(f"{site}.log", self.log_bytes))
+        port = str(free_port())
+        self.begin("copy", port, *files["b"])
+        self.begin("serve", f"{self.where}/socket", port, *files["a"])
+        self.arguments = nbd_arguments(f"{self.where}/socket", "d")
+
+    def begin(self, *arguments):
+        """Start one of the two."""
+        process = self.spawn(self.program, *arguments, *self.keys, stdout=subprocess.PIPE)
+        if process.stdout.readline() != b"ready\n":
+            raise CannotRun(f"{self.program} did not begin")
+
+
 class Hamirror(Side):
     """Two sites of one mirror, both on this machine, and a daemon for each."""
 

@@ -100,6 +100,7 @@ void pair_step(struct pair *p, uint32_t site, struct mirror_event *e)
 	mirror_step(p->site[site].engine, e, &out[site]);
 	if (pair_random(p, 64) == 0)
 		mirror_engine_check(p->site[site].engine);
+	p->site[site].io_first_count += out[site].io_first;
 	take_actions(p, site, &out[site]);
 	pair_order_watch(p, site);
 }

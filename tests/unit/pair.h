@@ -45,6 +45,7 @@ struct pair_site {
 	uint64_t incarnation;
 	struct mirror_event sent[FRAMES_MAX]; /* frames that left, not yet told */
 	uint32_t sent_count;
+	uint64_t io_first_count; /* steps whose devices begin before frames leave */
 	struct fact last[FACT_EVENT + 1]; /* newest of each type */
 	uint32_t fact_count[FACT_EVENT + 1];
 	uint32_t waited;

@@ -162,15 +162,19 @@ START_TEST(a_stricter_promise_is_kept_when_copies_have_it)
 }
 END_TEST
 
-/* Copies follow, and none is waited for. */
+/* Copies follow, and none is waited for: the log write begins before their frames leave. In
+ * sync they leave first. */
 START_TEST(async_waits_for_no_copy)
 {
 	struct pair *p = pair_level((uint64_t)_i + 9500, 2, 8u << 20);
 	uint64_t before;
 
+	run_with_homes(p, 20);
+	ck_assert_uint_eq(p->site[0].io_first_count, 0);
 	pair_promise(p, 0, CONFIG_ASYNC, 0, 0);
 	run_with_homes(p, 20);
 	ck_assert(is_told_kept(p, 0));
+	ck_assert_uint_gt(p->site[0].io_first_count, 0);
 	p->cut[1] = true;
 	before = p->acknowledged;
 	run_with_homes(p, 100);

@@ -32,6 +32,9 @@ struct flow {
 	atomic_bool keep;         /* do not give buffers back ... */
 	uint8_t *kept[BUFFERS_KEPT_MAX]; /* ... until ORDER_VIEW */
 	uint32_t kept_count;
+	atomic_bool
+		io_first; /* at ORDER_REFRESH, where a device operation waits too ... */
+	atomic_bool io_begun;     /* ... had it begun when a frame had left? */
 	atomic_uint paused_count; /* of the driver, when ORDER_WAIT came */
 	atomic_bool wrong;        /* something came out of order or damaged */
 };
@@ -117,6 +120,8 @@ static bool script(struct rig *r, const struct mirror_event *e,
 		flow->sent_count = 0;
 		for (uint32_t i = 0; i < flow->frame_count; i++)
 			push_frame(out, &flow->frame[i]);
+		io_uring_prep_nop(io_driver_sqe(r->driver, NULL));
+		out->io_first = flow->io_first;
 	} else if (e->type == MIRROR_EVENT_ORDER && e->order->type == ORDER_WAIT) {
 		flow->paused_count = link_driver_counters(rig_links(r))->paused_count;
 	} else if (e->type == MIRROR_EVENT_ORDER && e->order->type == ORDER_VIEW) {
@@ -125,6 +130,7 @@ static bool script(struct rig *r, const struct mirror_event *e,
 	} else if (e->type == MIRROR_EVENT_RECEIVED) {
 		receive(r, flow, e->received, out);
 	} else if (e->type == MIRROR_EVENT_SENT) {
+		flow->io_begun = io_uring_sq_ready(&r->driver->ring) == 0;
 		if (e->frame != &flow->frame[flow->sent_count])
 			flow->wrong = true;
 		if (++flow->sent_count == flow->frame_count)
@@ -234,6 +240,23 @@ START_TEST(frames_arrive_whole_and_in_order)
 		ck_assert_uint_eq(io_driver_counters(b.driver)->poll_first_count, 0);
 	else if (b.driver->ring_disabled)
 		ck_assert_uint_gt(io_driver_counters(b.driver)->poll_first_count, 0);
+}
+END_TEST
+
+/* Devices begin after the frames of a pass, or before them if the core says so. */
+START_TEST(devices_begin_first_when_asked)
+{
+	greet("127.0.0.1");
+	flow_a.frame_count = 1;
+	for (int i = 0; i < 4; i++) {
+		flow_a.io_first = i % 2 == 1;
+		flow_b.received_count = 0;
+		encode(&flow_a.frame[0], 0, MIRROR_FRAME_RECORD, 0, 4 * KIB);
+		send_all(&a);
+		rig_expect(&a, "sent 1");
+		rig_expect(&b, "received 1");
+		ck_assert(flow_a.io_begun == flow_a.io_first);
+	}
 }
 END_TEST
 
@@ -495,6 +518,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, frames_arrive_whole_and_in_order, 0, 2);
+	tcase_add_test(tc, devices_begin_first_when_asked);
 	tcase_add_test(tc, both_ways_at_once);
 	tcase_add_test(tc, paused_link_keeps_everything);
 	tcase_add_test(tc, resumed_link_keeps_everything);

@@ -1,0 +1,168 @@
+/* bound_begin.c - see bound_begin.h. */
+#include "tests/bench/bound_begin.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+_Noreturn void bound_give_up(const char *what)
+{
+	fprintf(stderr, "bound: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+uint64_t bound_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+int bound_open(const char *path, uint64_t *bytes)
+{
+	const int fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	const off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+
+	if (end < 0)
+		bound_give_up(path);
+	*bytes = (uint64_t)end;
+	return fd;
+}
+
+uint8_t *bound_pages(size_t bytes)
+{
+	uint8_t *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (at == MAP_FAILED)
+		bound_give_up("memory");
+	return at;
+}
+
+int bound_listen(int family, const void *address, socklen_t bytes)
+{
+	const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+	if (bind(fd, address, bytes) != 0 || listen(fd, 8) != 0)
+		bound_give_up("listening");
+	return fd;
+}
+
+int bound_connect(const char *port, bool accepts)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				  .sin_port = htons((uint16_t)strtoul(port, NULL, 10)) };
+	const int yes = 1;
+	int fd;
+
+	if (accepts) {
+		fd = bound_listen(AF_INET, &in, sizeof in);
+		printf("ready\n");
+		fflush(stdout);
+		fd = accept(fd, NULL, NULL);
+	} else {
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (connect(fd, (struct sockaddr *)&in, sizeof in) != 0)
+			bound_give_up("the copy");
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+	return fd;
+}
+
+void bound_send(int fd, struct iovec *iov, uint32_t count)
+{
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = count };
+
+	while (m.msg_iovlen > 0) {
+		ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return; /* the stream ends, and says so */
+		while (m.msg_iovlen > 0 && (size_t)n >= m.msg_iov->iov_len) {
+			n -= (ssize_t)m.msg_iov->iov_len;
+			m.msg_iov++;
+			m.msg_iovlen--;
+		}
+		if (m.msg_iovlen > 0) {
+			m.msg_iov->iov_base = (uint8_t *)m.msg_iov->iov_base + n;
+			m.msg_iov->iov_len -= (size_t)n;
+		}
+	}
+}
+
+#define OPTION_MAGIC 0x49484156454F5054ull
+#define OPTION_REPLY_MAGIC 0x3e889045565a9ull
+
+enum { OPTION_ABORT = 2, OPTION_INFO = 6, OPTION_GO = 7 };
+enum { REPLY_ACK = 1, REPLY_INFO = 3 };
+#define REPLY_UNKNOWN 0x80000001u
+
+/* All of it; false at the end of the connection. */
+static bool get(int fd, void *bytes, size_t count)
+{
+	return recv(fd, bytes, count, MSG_WAITALL) == (ssize_t)count;
+}
+
+static void put_option(int fd, uint32_t option, uint32_t type, void *data, uint32_t bytes)
+{
+	struct __attribute__((packed)) {
+		uint64_t magic;
+		uint32_t option, type, bytes;
+	} head = { htobe64(OPTION_REPLY_MAGIC), htobe32(option), htobe32(type),
+		   htobe32(bytes) };
+	struct iovec iov[] = { { &head, sizeof head }, { data, bytes } };
+
+	bound_send(fd, iov, 2);
+}
+
+bool bound_greet(int fd, uint64_t bytes)
+{
+	struct __attribute__((packed)) {
+		uint64_t magic, option_magic;
+		uint16_t flags;
+	} hello = { htobe64(0x4e42444d41474943ull), htobe64(OPTION_MAGIC), htobe16(3) };
+	struct __attribute__((packed)) {
+		uint16_t type;
+		uint64_t bytes;
+		uint16_t flags;
+	} export = { 0, htobe64(bytes), htobe16(1 | 4) }; /* it has flags, and FLUSH */
+	struct __attribute__((packed)) {
+		uint64_t magic;
+		uint32_t option, bytes;
+	} head;
+	struct iovec iov = { &hello, sizeof hello };
+	uint8_t data[4096];
+	uint32_t flags;
+
+	bound_send(fd, &iov, 1);
+	if (!get(fd, &flags, sizeof flags))
+		return false;
+	while (get(fd, &head, sizeof head)) {
+		const uint32_t option = be32toh(head.option), rest = be32toh(head.bytes);
+
+		if (rest > sizeof data || (rest > 0 && !get(fd, data, rest)))
+			return false;
+		if (option != OPTION_GO && option != OPTION_INFO) {
+			put_option(fd, option, REPLY_UNKNOWN, NULL, 0);
+			continue;
+		}
+		put_option(fd, option, REPLY_INFO, &export, sizeof export);
+		put_option(fd, option, REPLY_ACK, NULL, 0);
+		if (option == OPTION_GO)
+			return true;
+	}
+	return false;
+}

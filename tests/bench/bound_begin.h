@@ -1,0 +1,55 @@
+/* bound_begin.h - how bound.c begins: its files, memory and sockets, and NBD's greeting.
+ * What fails ends the program. */
+#ifndef HAMIRROR_TESTS_BENCH_BOUND_BEGIN_H
+#define HAMIRROR_TESTS_BENCH_BOUND_BEGIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+/* As NBD has it; the line has the same. */
+struct __attribute__((packed)) bound_request {
+	uint32_t magic;
+	uint16_t flags, type;
+	uint64_t cookie, offset;
+	uint32_t length;
+};
+
+struct __attribute__((packed)) bound_reply {
+	uint32_t magic, error;
+	uint64_t cookie;
+};
+
+enum { BOUND_READ, BOUND_WRITE, BOUND_DISCONNECT, BOUND_FLUSH };
+#define BOUND_REQUEST_MAGIC 0x25609513u
+#define BOUND_REPLY_MAGIC 0x67446698u
+#define BOUND_FLAG_FUA 1u
+
+/** End the program with errno. */
+_Noreturn void bound_give_up(const char *what);
+
+/** Of a clock that only goes on. */
+uint64_t bound_now_ns(void);
+
+/** For reads and writes past the cache; `bytes`: how long it is. */
+int bound_open(const char *path, uint64_t *bytes);
+
+/** Memory that is there. */
+uint8_t *bound_pages(size_t bytes);
+
+/** Returns a socket that listens. */
+int bound_listen(int family, const void *address, socklen_t bytes);
+
+/** Returns one end of a TCP connection on this machine; `ready` is printed before the one that
+ * accepts waits. */
+int bound_connect(const char *port, bool accepts);
+
+/** Send all of it, however long that takes; `iov` is used up. */
+void bound_send(int fd, struct iovec *iov, uint32_t count);
+
+/** NBD's fixed newstyle, for an export of that size. False: the client is gone. */
+bool bound_greet(int fd, uint64_t bytes);
+
+#endif
