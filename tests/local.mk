@@ -50,6 +50,7 @@ unit_tests = \
 	tests/unit/test_link_listen_driver \
 	tests/unit/test_map \
 	tests/unit/test_message \
+	tests/unit/test_move \
 	tests/unit/test_nbd \
 	tests/unit/test_nbd_client \
 	tests/unit/test_nbd_driver \
