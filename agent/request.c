@@ -241,15 +241,15 @@ static void move(struct agent_requests *r, struct agent_client *c, json_t *reque
 	const json_t *wait = json_object_get(request, "wait");
 	const char *part = json_string_value(json_object_get(request, "part"));
 	const int32_t site = site_of(r, c, request);
-	enum agent_switch_part which = part == NULL ? SWITCH_WHOLE :
+	enum cluster_move_part which = part == NULL ? MOVE_WHOLE :
 				       strcmp(part, "catch-up") == 0 ?
-						      SWITCH_ONLY_CATCH_UP :
-						      SWITCH_ONLY_FOLLOW;
+						      MOVE_ONLY_CATCH_UP :
+						      MOVE_ONLY_FOLLOW;
 	struct pending *p;
 
 	if (site == -2)
 		return;
-	if (site < 0 || (which == SWITCH_ONLY_FOLLOW && strcmp(part, "follow") != 0)) {
+	if (site < 0 || (which == MOVE_ONLY_FOLLOW && strcmp(part, "follow") != 0)) {
 		answer(c, 2,
 		       "switch needs the name of a site; a part is catch-up or follow");
 		return;

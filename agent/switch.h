@@ -1,15 +1,5 @@
-/* switch.h - `hamirror switch`: a planned move of production to another site (M5).
- *
- *   state      what is awaited                          then
- *   catch-up   the copy is near enough, while clients   demote; its time is over, or it
- *                are served                               cannot be: refused
- *   demote     the reply                                follow; refused, or the copy has
- *                                                         not all: back
- *   follow     the other site serves                    done; FOLLOW_MS are over: back
- *   back       the promotion of this host               refused: the old production serves
- *
- * Up to `demote` a client that goes calls it off.
- */
+/* switch.h - `hamirror switch`: cluster/move.h decides, this brings it the time, the node's
+ * state and the replies, and carries its actions out. */
 #ifndef AGENT_SWITCH_H
 #define AGENT_SWITCH_H
 
@@ -17,6 +7,7 @@
 #include <stdint.h>
 
 #include "agent/node.h"
+#include "cluster/move.h"
 
 struct agent_switch;
 
@@ -33,16 +24,10 @@ struct agent_switch *agent_switch_open(struct qb_loop *loop, const struct config
 				       const struct agent_switch_owner *owner);
 void agent_switch_close(struct agent_switch *s);
 
-enum agent_switch_part {
-	SWITCH_WHOLE,
-	SWITCH_ONLY_CATCH_UP, /* another demotes and promotes: Pacemaker ... */
-	SWITCH_ONLY_FOLLOW,   /* ... and then this, within `wait_ms` */
-};
-
 /* Move production to `site`; the catch-up may take `wait_ms`. Commands get `id`. `ended`
  * follows, perhaps within the call. */
 void agent_switch_begin(struct agent_switch *s, struct agent_node *node, uint64_t id,
-			uint32_t site, uint32_t wait_ms, enum agent_switch_part part);
+			uint32_t site, uint32_t wait_ms, enum cluster_move_part part);
 /* The node's reply to a command of ours. */
 void agent_switch_reply(struct agent_switch *s, int exit_status, const char *text);
 /* The client that asked for it has gone. True: it is called off. */

@@ -31,6 +31,8 @@ libcluster_la_SOURCES = \
 	cluster/message.c \
 	cluster/message.h \
 	cluster/mirroring.c \
+	cluster/move.c \
+	cluster/move.h \
 	cluster/names.c \
 	cluster/names.h \
 	cluster/place.c \

@@ -1,7 +1,7 @@
 /* switch.c - a planned move of production (M5).
  *
  *   at production       the agent asks cluster_switch_check() until the copy is near enough,
- *                       then gives DEMOTE with that site (agent/switch.c)
+ *                       then gives DEMOTE with that site (move.c)
  *   at the copy's host  FACT_HANDED_OVER; when the view says that production ended cleanly,
  *                       a promotion like that of a command. It is Pacemaker's own where
  *                       Pacemaker moves the resource: then production asks for none.

@@ -50,6 +50,7 @@ unit_tests = \
 	tests/unit/test_link_listen_driver \
 	tests/unit/test_map \
 	tests/unit/test_message \
+	tests/unit/test_move \
 	tests/unit/test_nbd \
 	tests/unit/test_nbd_client \
 	tests/unit/test_nbd_driver \
@@ -232,17 +233,21 @@ tests_sim_sim_SOURCES = \
 	tests/sim/check_g8.c \
 	tests/sim/check_m.c \
 	tests/sim/check_m.h \
+	tests/sim/check_move.c \
 	tests/sim/check_undo.c \
 	tests/sim/check_w.c \
 	tests/sim/checker.h \
 	tests/sim/device.h \
 	tests/sim/client.c \
+	tests/sim/command.c \
 	tests/sim/disk.c \
 	tests/sim/fault.c \
 	tests/sim/hold.c \
+	tests/sim/hold.h \
 	tests/sim/journal.c \
 	tests/sim/line.c \
 	tests/sim/main.c \
+	tests/sim/move.h \
 	tests/sim/node.c \
 	tests/sim/operator.c \
 	tests/sim/operator.h \
@@ -268,6 +273,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario_line.c \
 	tests/sim/scenario_log.c \
 	tests/sim/scenario_modes.c \
+	tests/sim/scenario_move.c \
 	tests/sim/scenario_play.c \
 	tests/sim/scenario_promotion.c \
 	tests/sim/scenario_refresh.c \

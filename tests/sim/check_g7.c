@@ -168,6 +168,9 @@ static bool is_excused(const struct sim *w)
 
 	if (w->command_count + 400 > SIM_COMMANDS_MAX)
 		return true;
+	for (uint32_t n = 0; n < w->node_count; n++)
+		if (sim_move_manages(w, n) && w->node[n].move.begun_ns < w->calm_since_ns)
+			return true;
 	if (w->plan.alone)
 		return person->off || w->forced ||
 		       (person->id != 0 && person->since_ns < w->calm_since_ns);

@@ -13,6 +13,8 @@
 struct sim;
 struct sim_op;
 struct sim_request;
+struct cluster_move_event;
+struct cluster_move_action;
 
 struct sim_checker {
 	const char *name;
@@ -27,6 +29,9 @@ struct sim_checker {
 	/* a member multicasts */
 	void (*sent)(struct sim *w, uint32_t node, const uint8_t *data, size_t length);
 	void (*answered)(struct sim *w, uint32_t node, const struct sim_request *r);
+	/* a planned move took this in, and does that next */
+	void (*moved)(struct sim *w, uint32_t node, const struct cluster_move_event *e,
+		      const struct cluster_move_action *a);
 	void (*mirror)(struct sim *w, uint32_t node);  /* after each step */
 	void (*cluster)(struct sim *w, uint32_t node); /* likewise */
 	void (*look)(struct sim *w);
@@ -49,7 +54,7 @@ bool sim_block_holds(const struct sim *w, uint32_t node, const struct sim_reques
 extern const struct sim_checker sim_check_g1, sim_check_g2, sim_check_bare, sim_check_g3,
 	sim_check_g4, sim_check_g5, sim_check_g6, sim_check_g7, sim_check_g8, sim_check_d,
 	sim_check_d3, sim_check_d5, sim_check_m, sim_check_w, sim_check_alone,
-	sim_check_undo, sim_check_async, sim_check_block;
+	sim_check_undo, sim_check_async, sim_check_block, sim_check_move;
 extern const struct sim_checker *const sim_checkers[];
 
 #endif

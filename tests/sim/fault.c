@@ -94,14 +94,6 @@ static void fail_frozen(struct sim *w, uint32_t node)
 		sim_node_order(w, node, &frozen);
 }
 
-void sim_mode(struct sim *w, uint32_t node, struct promise promise)
-{
-	const struct cluster_command c = { .type = CLUSTER_COMMAND_MODE,
-					   .promise = promise };
-
-	sim_operator(w, node, &c);
-}
-
 static void refresh(struct sim *w, uint32_t node, int32_t site, bool pace)
 {
 	const struct cluster_command c = { .type = CLUSTER_COMMAND_REFRESH,
@@ -109,6 +101,19 @@ static void refresh(struct sim *w, uint32_t node, int32_t site, bool pace)
 					   .pace = pace };
 
 	sim_operator(w, node, &c);
+}
+
+/* To another site than its own, but for one in sixteen. */
+static void move(struct sim *w, const struct sim_fault *f, uint32_t node)
+{
+	static const uint32_t wait_ms[] = { 0, 300, 3000, 60000 };
+	uint32_t site = (uint32_t)(f->b % w->plan.site_count);
+
+	if (site == w->node[node].site && f->b / 16 % 16 != 0)
+		site = (site + 1) % w->plan.site_count;
+	w->node[node].move.manages = f->c / 64 % 2 == 0;
+	sim_move_begin(w, node, site, wait_ms[f->c / 8 % 4],
+		       f->c / 128 % 4 == 0 ? 1 + f->c % (2 * SIM_S) : 0);
 }
 
 static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
@@ -158,6 +163,9 @@ static void command(struct sim *w, const struct sim_fault *f, uint32_t node)
 		break;
 	case SIM_MODE:
 		sim_mode(w, node, sim_promise_draw(f->b, f->c));
+		break;
+	case SIM_MOVE:
+		move(w, f, node);
 		break;
 	default:
 		break;
@@ -402,6 +410,10 @@ static bool is_moment(const struct sim *w, uint32_t node, enum sim_moment moment
 	case SIM_IN_CATCH_UP:
 		return m->state == ENGINE_SERVING &&
 		       m->peer[1 - m->site].state == LINK_CATCHING_UP;
+	case SIM_IN_MOVE:
+		return w->node[node].move.core.state >= MOVE_DEMOTE;
+	case SIM_IN_FOLLOW:
+		return w->node[node].move.core.state >= MOVE_FOLLOW;
 	case SIM_AT_ONCE:
 	case SIM_MOMENTS:
 		break;

@@ -45,10 +45,12 @@ static void persist(struct sim *w, uint32_t node, const struct cluster_action *a
 static void reply(struct sim *w, uint32_t node, const struct cluster_action *a)
 {
 	assert(a->command_id < SIM_COMMANDS_MAX);
+	sim_trace(w, "n%u reply %d: %s", node + 1, a->exit_status, a->text);
+	if (sim_move_reply(w, node, a))
+		return;
 	w->reply[a->command_id].done = true;
 	w->reply[a->command_id].exit_status = a->exit_status;
 	memcpy(w->reply[a->command_id].text, a->text, sizeof a->text);
-	sim_trace(w, "n%u reply %d: %s", node + 1, a->exit_status, a->text);
 	if (a->command_id != 0 && a->command_id == w->node[node].leave_id)
 		sim_at(w, sim_soon(w, w->plan.cpg_us), SIM_EXIT, node, SIM_EXIT_DONE,
 		       NULL);
@@ -107,29 +109,6 @@ void sim_cluster_step(struct sim *w, uint32_t node, struct cluster_event *e)
 	sim_fault_watch(w, node);
 }
 
-/* Its id; 0: there is nobody to be told. */
-uint64_t sim_operator(struct sim *w, uint32_t node, const struct cluster_command *command)
-{
-	struct cluster_command c = *command;
-	struct cluster_event e = { .type = CLUSTER_EVENT_COMMAND, .command = &c };
-
-	if (w->command_count + 1 >= SIM_COMMANDS_MAX || !w->node[node].running ||
-	    w->now_ns < w->node[node].frozen_until_ns)
-		return 0;
-	c.id = ++w->command_count;
-	sim_trace(w, "n%u command %d%s", node + 1, c.type, c.force ? " --force" : "");
-	sim_cluster_step(w, node, &e);
-	return c.id;
-}
-
-uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type type,
-		     bool force, int32_t site)
-{
-	const struct cluster_command c = { .type = type, .site = site, .force = force };
-
-	return sim_operator(w, node, &c);
-}
-
 /* ---- the engine ---------------------------------------------------------------- */
 
 static void trace_fact(struct sim *w, uint32_t node, const struct fact *f)
@@ -156,6 +135,7 @@ static void take_fact(struct sim *w, uint32_t node, const struct fact *f)
 	struct fact *copy;
 
 	trace_fact(w, node, f);
+	sim_move_fact(w, node, f);
 	if (f->type == FACT_EVENT && strcmp(f->rule, "force") == 0)
 		w->patched = true;
 	for (uint32_t i = 0; sim_checkers[i] != NULL; i++)
@@ -430,6 +410,9 @@ void sim_node_event(struct sim *w, const struct sim_event *e)
 	case SIM_GIVE_UP:
 		gives_up(w, e->node, e->number);
 		break;
+	case SIM_MOVE_DUE:
+		sim_move_due(w, e->node, e->number);
+		break;
 	case SIM_EXIT:
 		leaves(w, e->node, (enum sim_exit)e->number);
 		break;
@@ -474,6 +457,7 @@ void sim_node_start(struct sim *w, uint32_t node)
 	n->persisted_count++; /* it reads its file */
 	n->checked_ballot = n->served_generation = n->leave_id = 0;
 	n->together_sum = 0;
+	n->move = (struct sim_move){ .core.config = &w->config };
 	n->open = n->clients = n->submit_due = n->offer_due = false;
 	n->cluster_wake_ns = n->mirror_wake_ns = 0;
 	sim_trace(w, "n%u starts as process %u", node + 1, n->pid);

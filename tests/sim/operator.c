@@ -107,6 +107,24 @@ static void tell(struct sim *w, uint32_t node, enum cluster_command_type type)
 	p->since_ns = p->told_ns = w->now_ns;
 }
 
+/* By one command; or he demotes, and promotes the other. */
+static void move(struct sim *w, uint32_t serving)
+{
+	struct sim_person *p = &w->person;
+
+	sim_trace(w, "OPERATOR moves production to site %u", 1 - serving);
+	if (sim_random(w, 2) == 0) {
+		tell(w, serving, CLUSTER_COMMAND_DEMOTE);
+		p->wanted = (int32_t)(1 - serving);
+		return;
+	}
+	p->id = sim_move_begin(w, serving, 1 - serving,
+			       (uint32_t)sim_random(w, PATIENCE_MS), 0);
+	p->node = serving;
+	p->process = w->node[serving].process;
+	p->since_ns = p->told_ns = w->now_ns;
+}
+
 static void promote(struct sim *w, uint32_t node, bool force)
 {
 	struct sim_person *p = &w->person;
@@ -214,13 +232,10 @@ static void tend(struct sim *w, uint32_t serving)
 		return;
 	if (w->now_ns < p->told_ns + SIM_S * (1 + w->plan.slow))
 		return;
-	if (sim_random(w, SWITCH_ONE_IN) == 0) {
-		sim_trace(w, "OPERATOR moves production to site %u", other);
-		tell(w, serving, CLUSTER_COMMAND_DEMOTE);
-		p->wanted = (int32_t)other;
-	} else if (sim_random(w, MEDDLES_ONE_IN) == 0 && is_there(w, other)) {
+	if (sim_random(w, SWITCH_ONE_IN) == 0)
+		move(w, serving);
+	else if (sim_random(w, MEDDLES_ONE_IN) == 0 && is_there(w, other))
 		promote(w, other, false);
-	}
 }
 
 /* The site whose turn it is: the one that was wanted, the last one that served, or the other

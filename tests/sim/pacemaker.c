@@ -199,10 +199,12 @@ static bool is_alive(const struct sim *w, uint32_t node, uint32_t part)
 	       w->now_ns >= w->node[node].frozen_until_ns;
 }
 
+/* ... or will again, by a move that manages promotions itself. */
 static bool someone_serves(const struct sim *w, uint32_t part)
 {
 	for (uint32_t n = 0; n < w->node_count; n++)
-		if (is_alive(w, n, part) && sim_node_serves(w, n))
+		if (is_alive(w, n, part) &&
+		    (sim_node_serves(w, n) || sim_move_manages(w, n)))
 			return true;
 	return false;
 }

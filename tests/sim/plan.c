@@ -9,6 +9,7 @@
 #define CALM_NS (18 * SIM_S)
 #define LONG_ONE_IN 16u
 #define HANG_ONE_IN 6u
+#define MOVES_ONE_IN 4u
 
 static const char *const names[SIM_FAULT_TYPES] = {
 	[SIM_KILL] = "kill",
@@ -44,6 +45,7 @@ static const char *const names[SIM_FAULT_TYPES] = {
 	[SIM_HOLE] = "hole",
 	[SIM_PROMOTE_BOTH] = "promote-both",
 	[SIM_MODE] = "mode",
+	[SIM_MOVE] = "move",
 };
 
 static const char *const moment_names[SIM_MOMENTS] = {
@@ -55,6 +57,7 @@ static const char *const moment_names[SIM_MOMENTS] = {
 	[SIM_IN_CHASE] = "in-chase",     [SIM_IN_NEED] = "in-need",
 	[SIM_IN_PROBE] = "in-probe",     [SIM_IN_ROLL] = "in-roll",
 	[SIM_IN_FROZEN] = "in-frozen",   [SIM_IN_CATCH_UP] = "in-catch-up",
+	[SIM_IN_MOVE] = "in-move",       [SIM_IN_FOLLOW] = "in-follow",
 };
 
 const char *sim_fault_name(enum sim_fault_type type)
@@ -175,7 +178,7 @@ static enum sim_moment draw_moment(struct sim_random *r, enum sim_fault_type typ
 {
 	if (sim_random_below(r, 2) == 0)
 		return type == SIM_FORCE ? SIM_IN_NEED : SIM_AT_ONCE;
-	return (enum sim_moment)sim_random_below(r, alone ? SIM_MOMENTS : SIM_IN_PROBE);
+	return (enum sim_moment)sim_random_below(r, alone ? SIM_IN_MOVE : SIM_IN_PROBE);
 }
 
 /* Two sites of one host each. Faults in the bytes of a device are played with a cluster: below
@@ -241,6 +244,42 @@ static void add_holes(struct sim_plan *p, struct sim_random *r)
 			.b = sim_random_next(r) >> 8,
 			.c = sim_random_next(r) >> 8,
 		};
+}
+
+static void add(struct sim_plan *p, struct sim_random *r, uint64_t at_ns,
+		enum sim_fault_type type, enum sim_moment moment)
+{
+	if (p->fault_count < SIM_FAULTS_MAX)
+		p->fault[p->fault_count++] = (struct sim_fault){
+			.at_ns = at_ns,
+			.type = type,
+			.moment = moment,
+			.a = sim_random_next(r) >> 8,
+			.b = sim_random_next(r) >> 8,
+			.c = sim_random_next(r) >> 8,
+		};
+}
+
+/* Planned moves, and faults in the middle of most of them. */
+static void add_moves(struct sim_plan *p, struct sim_random *r)
+{
+	static const enum sim_fault_type types[] = {
+		SIM_KILL,       SIM_RESET,        SIM_SITE_POWER, SIM_PART,
+		SIM_PART_LINES, SIM_PART_MEMBERS, SIM_STALL,      SIM_RESET_LINES,
+		SIM_STOP,       SIM_STUCK_DEVICE, SIM_DISCONNECT, SIM_DEMOTE,
+	};
+	const uint64_t count = 1 + sim_random_below(r, 4);
+
+	for (uint64_t i = 0; i < count; i++) {
+		const uint64_t at_ns = SIM_S + sim_random_below(r, p->ns);
+		const uint64_t faults = sim_random_below(r, 3);
+
+		add(p, r, at_ns, SIM_MOVE, SIM_AT_ONCE);
+		for (uint64_t f = 0; f < faults; f++)
+			add(p, r, at_ns,
+			    types[sim_random_below(r, sizeof types / sizeof *types)],
+			    sim_random_below(r, 2) == 0 ? SIM_IN_MOVE : SIM_IN_FOLLOW);
+	}
 }
 
 /* The same over an hour or more: faults that only time brings, and nothing may wear out. */
@@ -368,4 +407,6 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed, enum sim_world world)
 		draw_pair(p, &r);
 	if (world == SIM_MODES && p->promise.mode != CONFIG_ASYNC)
 		p->block = sim_random_below(&r, 3) == 0;
+	if (sim_random_below(&r, MOVES_ONE_IN) == 0)
+		add_moves(p, &r);
 }

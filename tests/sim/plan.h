@@ -46,6 +46,7 @@ enum sim_fault_type {
 	SIM_HOLE,         /* like SIM_STALL, of records with data only */
 	SIM_PROMOTE_BOTH, /* without a cluster: on both sides at once */
 	SIM_MODE,         /* another promise is asked for (M3) */
+	SIM_MOVE,         /* production of node a is to move to site b (M5) */
 	SIM_FAULT_TYPES,
 };
 
@@ -68,6 +69,9 @@ enum sim_moment {
 	SIM_IN_ROLL,     /* it takes the other site's records beyond its own log */
 	SIM_IN_FROZEN,   /* writes wait for a copy that is gone */
 	SIM_IN_CATCH_UP, /* a copy is sent its missed records, from the log */
+	/* of a planned move, in both worlds */
+	SIM_IN_MOVE,   /* production is demoted for it */
+	SIM_IN_FOLLOW, /* ... and is to begin at the other site */
 	SIM_MOMENTS,
 };
 

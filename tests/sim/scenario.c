@@ -21,6 +21,7 @@ static const struct sim_scenario *const tables[] = {
 	sim_scenarios_async,
 	sim_scenarios_block,
 	sim_scenarios_near,
+	sim_scenarios_move,
 	NULL,
 };
 

@@ -24,8 +24,8 @@
  *              after which an operation is done in part; slow and stuck ones, and one
  *              that answers nothing more to a node, or to all; locked
  *              or missing ones; rot, lost and misdirected writes in the log
- *   people     promote, demote, force, disconnect, connect, refresh at bad moments; and
- *              give up
+ *   people     promote, demote, force, disconnect, connect, refresh, move production at bad
+ *              moments; and give up
  *   Pacemaker  fences late, not at the first attempt, or never; promotes late, before a
  *              fencing, twice, or though somebody serves; each fencer has its
  *              own stamps, and one that starts hears late of older fencings
@@ -50,6 +50,8 @@
 #include "mirror/engine/pool.h"
 #include "tests/sim/checker.h"
 #include "tests/sim/device.h"
+#include "tests/sim/hold.h"
+#include "tests/sim/move.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/random.h"
@@ -85,6 +87,7 @@ enum sim_event_type {
 	SIM_OFFER,   /* answers that may leave now, if the lease allows */
 	SIM_SUBMIT,  /* a client's next request */
 	SIM_GIVE_UP, /* a promotion is not waited for any longer: number, its command */
+	SIM_MOVE_DUE, /* its planned move goes on: number, enum sim_due */
 	SIM_EXIT, /* it has left, or its time to do so is over: number, enum sim_exit */
 	/* of the world */
 	SIM_IO,
@@ -250,6 +253,7 @@ struct sim_node {
 	uint64_t demoting_since_ns; /* check_m.c: by its clock; 0: it is not ... */
 	bool drained;               /* ... its end is marked */
 	uint64_t linked;            /* check_alone.c: the copy's incarnation, the last */
+	struct sim_move move;
 };
 
 /* ---- the truth: journal.c ---- */
@@ -319,15 +323,6 @@ struct sim_connection {
 	struct sim_end end[2]; /* 0: the side that connected */
 	bool closed;
 	uint64_t cut_since_ns, patience_ns;
-};
-
-/* ---- a scenario holds things back until it lets go: hold.c ---- */
-enum sim_hold {
-	SIM_HOLD_PERSIST, /* the voter file: a write under way does not end */
-	SIM_HOLD_INBOX,   /* messages of the members' service are not handed over to it */
-	SIM_HOLD_OUT,     /* its multicasts get no place in the ring's order */
-	SIM_HOLD_QUORUM,  /* news of the quorum are late, the rest is not */
-	SIM_HOLD_ORDERS,  /* its I/O thread has not read the members' orders */
 };
 
 /* ---- a run ---- */
@@ -456,17 +451,21 @@ void sim_cluster_step(struct sim *w, uint32_t node, struct cluster_event *e);
 /* Does the driver take in more before the core acts on an event of this type? */
 bool sim_is_followed(const struct sim *w, enum mirror_event_type type);
 void sim_mirror_step(struct sim *w, uint32_t node, struct mirror_event *e);
-uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type type,
-		     bool force, int32_t site);
-uint64_t sim_operator(struct sim *w, uint32_t node,
-		      const struct cluster_command *command);
-void sim_mode(struct sim *w, uint32_t node, struct promise promise);
 /* The node that serves with a lease, or -1. */
 int32_t sim_serving(const struct sim *w);
 bool sim_node_serves(const struct sim *w, uint32_t node);
 /* A device failed it: it opens nothing any more. */
 bool sim_node_failed(const struct sim *w, uint32_t node);
 bool sim_node_stopping(const struct sim *w, uint32_t node);
+
+/* ---- command.c ---- */
+
+/* Its id, and place in w->reply; 0: there is nobody to be told. */
+uint64_t sim_operator(struct sim *w, uint32_t node,
+		      const struct cluster_command *command);
+uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type type,
+		     bool force, int32_t site);
+void sim_mode(struct sim *w, uint32_t node, struct promise promise);
 
 /* ---- ring.c ---- */
 
@@ -528,21 +527,6 @@ struct sim_request *sim_ask(struct sim *w, uint32_t node, const struct mirror_re
 /* The connection of `r` breaks; its client says the same on another. That request, or
  * NULL. */
 struct sim_request *sim_ask_again(struct sim *w, uint32_t node, struct sim_request *r);
-
-/* ---- hold.c ---- */
-
-void sim_hold(struct sim *w, uint32_t node, enum sim_hold what);
-void sim_release(struct sim *w, uint32_t node, enum sim_hold what);
-/* True: the event has to wait, and comes again. */
-bool sim_is_held(struct sim *w, const struct sim_event *e);
-/* No frame or close of `from` arrives at `to`; or none from a record on. */
-void sim_stall(struct sim *w, uint32_t from, uint32_t to, bool stalled);
-void sim_hole(struct sim *w, uint32_t from, uint32_t to, bool hole);
-/* Operations of these kinds (1 << op) on a device do not end; 0: all do. */
-void sim_hold_device(struct sim *w, uint32_t site, uint32_t device, uint32_t ops);
-/* A device's faults, fail or held_ops, strike only there. */
-void sim_only_there(struct sim_device *d, uint64_t offset, uint64_t bytes);
-void sim_release_all(struct sim *w);
 
 /* ---- journal.c ---- */
 

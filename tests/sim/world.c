@@ -14,6 +14,7 @@ const struct sim_checker *const sim_checkers[] = {
 	&sim_check_d,  &sim_check_d3,    &sim_check_d5,
 	&sim_check_w,  &sim_check_alone, &sim_check_undo,
 	&sim_check_m,  &sim_check_async, &sim_check_block,
+	&sim_check_move,
 	NULL,
 };
 

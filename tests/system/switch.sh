@@ -47,13 +47,15 @@ test_not_named() {
 # A client of host $1 that writes as fast as it can, until it is refused.
 client() {
 	while qemu-io -f raw -c "write -P 0x31 0 64k" "$(uri "$1")" > "$DIR/client" 2>&1 &&
-		grep -q wrote "$DIR/client"; do :; done
+		grep -q wrote "$DIR/client"; do touch "$DIR/wrote"; done
 }
 
 # Production moves to site $2, on host $3, from host $1, while clients write.
 moved() {
+	rm -f "$DIR/wrote"
 	client "$1" &
 	local writer=$!
+	await 20 test -e "$DIR/wrote" || fail "no client writes: $(cat "$DIR/client")"
 	run switch "$1" "$2" --json
 	wait $writer
 	[[ $said =~ \"stall_ms\":\ ?([0-9]+) ]] || fail "no stall in: $said"
