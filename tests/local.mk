@@ -257,6 +257,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario_copies.c \
 	tests/sim/scenario_disks.c \
 	tests/sim/scenario_forced.c \
+	tests/sim/scenario_forward.c \
 	tests/sim/scenario_hosts.c \
 	tests/sim/scenario_leases.c \
 	tests/sim/scenario_line.c \
