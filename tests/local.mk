@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/test_engine_alone \
 	tests/unit/test_engine_block \
 	tests/unit/test_engine_modes \
+	tests/unit/test_engine_near \
 	tests/unit/test_engine_roles \
 	tests/unit/test_engine_sites \
 	tests/unit/test_events \
@@ -204,6 +205,7 @@ tests_unit_test_engine_block_SOURCES = tests/unit/test_engine_block.c $(engine_p
 tests_unit_test_engine_roles_SOURCES = tests/unit/test_engine_roles.c $(engine_pair)
 tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_pair)
 tests_unit_test_engine_modes_SOURCES = tests/unit/test_engine_modes.c $(engine_pair)
+tests_unit_test_engine_near_SOURCES = tests/unit/test_engine_near.c $(engine_pair)
 
 # The simulator: the cores that ship in a world where everything goes wrong.
 check_PROGRAMS += tests/sim/sim
