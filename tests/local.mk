@@ -375,6 +375,7 @@ EXTRA_DIST += \
 	tests/model/host.pml \
 	tests/model/jobs \
 	tests/model/lease.pml \
+	tests/model/near.pml \
 	tests/model/promise.pml \
 	tests/model/tie.pml \
 	tests/model/view.pml
