@@ -13,7 +13,31 @@
 #include "cluster/block.h"
 #include "cluster/generation.h"
 
-/* D5: other current copies may hold records that our log lacks. */
+/* The log of `s` follows the view's generation: a copy that no view counts, or production's
+ * own site, where nothing serves. */
+static bool follows(const struct cluster_core *c, const struct view *best, uint32_t s)
+{
+	return uuid_equal(&c->node[best->site[s].host.node].said.log_newest.id,
+			  &cluster_view_generation(best)->id);
+}
+
+/* In sync a copy that is counted has all that was answered. So another one is asked by force
+ * only, or where the mode lets answers wait for less (M4): it costs time if its line is down. */
+bool cluster_generation_source(const struct cluster_core *c, const struct view *best,
+			       uint32_t s, bool force)
+{
+	const struct view_host *h = &best->site[s].host;
+
+	if (s == c->role.site || !cluster_join_is_host(c, s, h->node, h->incarnation))
+		return false;
+	if (best->site[s].current)
+		return true;
+	return (force || best->promise.mode != CONFIG_SYNC) &&
+	       !(best->clean && c->role.marks.durable >= best->clean_end) &&
+	       follows(c, best, s);
+}
+
+/* D5, M4: other sites may hold records that our log lacks. */
 void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 				struct order *o)
 {
@@ -22,10 +46,11 @@ void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 		struct order_peer *peer = &o->source[o->source_count];
 
 		c->promote.sources[s] = 0;
-		if (s == c->role.site || !best->site[s].current ||
-		    !cluster_join_is_host(c, s, h->node, h->incarnation))
+		if (!cluster_generation_source(c, best, s, o->force))
 			continue;
 		c->promote.sources[s] = h->incarnation;
+		if (!best->site[s].current)
+			o->sites |= 1u << s;
 		peer->site = s;
 		peer->port = c->config->node[h->node].port;
 		peer->incarnation = h->incarnation;

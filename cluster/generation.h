@@ -11,6 +11,9 @@ static inline uint32_t cluster_own_site(const struct cluster_core *c)
 
 /* ---- generation.c ---- */
 
+/* May site `s` have records that our log lacks, and be asked for them? */
+bool cluster_generation_source(const struct cluster_core *c, const struct view *best,
+			       uint32_t s, bool force);
 void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 				struct order *o);
 /* D8, as the engine will judge it (mirror/line/history.c): does a log whose newest generation is

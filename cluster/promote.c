@@ -312,6 +312,7 @@ static void prepared(struct cluster_core *c, const struct fact *f)
 			return;
 		}
 	}
+	c->promote.reached_sites = f->reached_sites;
 	cluster_generation_fill(c, f);
 	cluster_promote_name_loss(c);
 	/* D7: since the promises no voter has granted an older lease. */
@@ -386,7 +387,7 @@ static void round_wait(struct cluster_core *c)
 	} else if (!c->quorate) {
 		wait_for(c, "waiting for quorum");
 	} else if (c->round.state == ROUND_ENGINE) {
-		wait_for(c, "fetching records that only current copies hold");
+		wait_for(c, "fetching records that only other sites hold");
 	} else {
 		wait_for(c, cluster_round_can_decide(c) ?
 				    "waiting for the voters" :

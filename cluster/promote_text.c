@@ -5,15 +5,23 @@
 
 #include "cluster/generation.h"
 
-/* The loss that a force may cause, as far as it is known. */
-static void name_loss(const struct cluster_core *c, const struct view *v, char *text,
-		      size_t size)
+/* The loss that a force may cause, as far as it is known, where it has `mine`, from the sites
+ * `reached` too. */
+static void name_loss(const struct cluster_core *c, const struct view *v, uint64_t mine,
+		      uint32_t reached, char *text, size_t size)
 {
 	const struct node *n = v->production_node >= 0 ? &c->node[v->production_node] :
 							 NULL;
-	const uint64_t mine = c->role.marks.logged;
 	uint64_t last = v->clean ? v->clean_end : 0;
 
+	if ((reached & cluster_site_bit(c, v->production_site)) != 0) {
+		snprintf(text, size,
+			 "all that the log of %s holds is kept; what it does not hold "
+			 "after record %llu is lost",
+			 cluster_site_name(c, v->production_site),
+			 (unsigned long long)mine);
+		return;
+	}
 	if (n != NULL && n->known && n->said.site == v->production_site &&
 	    n->said.marks.logged > last)
 		last = n->said.marks.logged;
@@ -31,6 +39,26 @@ static void name_loss(const struct cluster_core *c, const struct view *v, char *
 			 (unsigned long long)mine);
 }
 
+/* How far a roll-forward would come, as its sources say, and which these are. */
+static uint64_t within_reach(const struct cluster_core *c, const struct view *v,
+			     uint32_t *sites)
+{
+	uint64_t last = c->role.marks.logged;
+
+	*sites = 0;
+	for (uint32_t s = 0; s < v->site_count && s < c->config->site_count; s++) {
+		const struct node *n;
+
+		if (!cluster_generation_source(c, v, s, true))
+			continue;
+		*sites |= 1u << s;
+		n = &c->node[v->site[s].host.node];
+		if (n->said.marks.logged > last)
+			last = n->said.marks.logged;
+	}
+	return last;
+}
+
 void cluster_promote_outdated(const struct cluster_core *c, const struct view *v,
 			      char *text, size_t size)
 {
@@ -39,6 +67,8 @@ void cluster_promote_outdated(const struct cluster_core *c, const struct view *v
 	const bool counted = cluster_own_site(c) < v->site_count &&
 			     v->site[cluster_own_site(c)].current;
 	char mode[PROMISE_TEXT_BYTES];
+	uint32_t sites;
+	uint64_t last;
 
 	promise_text(&v->promise, mode);
 	if (!promise_counts(&v->promise) && !v->clean)
@@ -70,7 +100,8 @@ void cluster_promote_outdated(const struct cluster_core *c, const struct view *v
 			 production,
 			 v->clean ? " and it does not hold all up to the clean end" : "",
 			 production);
-	name_loss(c, v, text + strlen(text), size - strlen(text));
+	last = within_reach(c, v, &sites);
+	name_loss(c, v, last, sites, text + strlen(text), size - strlen(text));
 }
 
 /* This opening of the devices has all of the view's generation, however that ended: it was
@@ -101,7 +132,8 @@ void cluster_promote_name_loss(struct cluster_core *c)
 			 "majority of the voters: if the others have gone on, that is a "
 			 "SplitBrain, and what one side wrote is lost");
 	} else if (c->promote.reason == PROMOTE_FORCED) {
-		name_loss(c, best, loss, sizeof loss);
+		name_loss(c, best, history_newest(&v->history)->cut,
+			  c->promote.reached_sites, loss, sizeof loss);
 		snprintf(c->promote.done_text, sizeof c->promote.done_text, "; %s", loss);
 	} else if (c->promote.reason == PROMOTE_CURRENT &&
 		   best->promise.mode != CONFIG_SYNC) {

@@ -55,7 +55,8 @@ struct order {
 	uint64_t ballot;           /* PREPARE, SERVE, WAIT, VIEW: number << 8 | node */
 	uint64_t until_ns;         /* LEASE: CLOCK_BOOTTIME; UINT64_MAX: for ever */
 	uint32_t sites;            /* WAIT, SERVE, MARK, REFRESH: bit per site; DEMOTE: the
-				      one that is to be promoted, if it is level then */
+				      one that is to be promoted, if it is level then;
+				      PREPARE: of `source`, those that no view counts */
 	uint64_t ready_seen;       /* WAIT: ready_count of the last COPY_READY that the
 				      sender had taken in: a candidate named later is
 				      waited for even if `sites` leaves it out. A COPY_LOST

@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/test_engine_alone \
 	tests/unit/test_engine_block \
 	tests/unit/test_engine_modes \
+	tests/unit/test_engine_near \
 	tests/unit/test_engine_roles \
 	tests/unit/test_engine_sites \
 	tests/unit/test_events \
@@ -211,6 +212,7 @@ tests_unit_test_engine_block_SOURCES = tests/unit/test_engine_block.c $(engine_p
 tests_unit_test_engine_roles_SOURCES = tests/unit/test_engine_roles.c $(engine_pair)
 tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_pair)
 tests_unit_test_engine_modes_SOURCES = tests/unit/test_engine_modes.c $(engine_pair)
+tests_unit_test_engine_near_SOURCES = tests/unit/test_engine_near.c $(engine_pair)
 
 # The simulator: the cores that ship in a world where everything goes wrong.
 check_PROGRAMS += tests/sim/sim
@@ -268,6 +270,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario_copies.c \
 	tests/sim/scenario_disks.c \
 	tests/sim/scenario_forced.c \
+	tests/sim/scenario_forward.c \
 	tests/sim/scenario_hosts.c \
 	tests/sim/scenario_leases.c \
 	tests/sim/scenario_line.c \
@@ -384,6 +387,7 @@ EXTRA_DIST += \
 	tests/model/host.pml \
 	tests/model/jobs \
 	tests/model/lease.pml \
+	tests/model/near.pml \
 	tests/model/promise.pml \
 	tests/model/tie.pml \
 	tests/model/view.pml

@@ -41,6 +41,7 @@
 #define MARKS_NS (50 * NS_PER_MS)     /* production's marks to a copy */
 #define HOME_FLUSH_NS (1000 * NS_PER_MS)
 #define LOST_GRACE_NS (1000 * NS_PER_MS)   /* a reconnect within it is no loss */
+#define ROLL_OPENING_NS (1000 * NS_PER_MS) /* for a source that may be missing */
 #define FLOW_NS (1000 * NS_PER_MS)         /* nothing confirmed for so long: it stands */
 #define LEVEL_RECORDS 512u                 /* so near, a copy may enter (D3) ... */
 #define MAPPING_NS (500 * NS_PER_MS)       /* then clients wait for a refresh to begin */

@@ -368,6 +368,16 @@ static void close_stalled(struct mirror_engine *m, uint32_t number)
 	mirror_link_close(m, number, "nothing was confirmed for copy-timeout");
 }
 
+/* A promotion that no operator forces does not wait long for a connection to a site that no
+ * view counts. */
+static bool opens_at_once(const struct mirror_engine *m, const struct engine_link *l)
+{
+	const struct order *o = &m->open.prepare.order;
+
+	return l->use == LINK_OPENING && l->purpose == MIRROR_HELLO_ROLL && !o->force &&
+	       (o->sites >> l->site & 1) != 0;
+}
+
 static void check_times(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
@@ -377,12 +387,16 @@ static void check_times(struct mirror_engine *m, uint32_t number)
 		return;
 	if (number == m->open.greeting.link)
 		l->last_heard_ns = m->now_ns; /* it waits because of us */
-	if (m->now_ns >= l->last_heard_ns + limit)
+	if (opens_at_once(m, l) && m->now_ns >= l->last_heard_ns + ROLL_OPENING_NS)
+		mirror_link_close(m, number, "no connection to it within a second");
+	else if (m->now_ns >= l->last_heard_ns + limit)
 		mirror_link_close(m, number, "nothing was heard for copy-timeout");
 	else if (l->use == LINK_STREAM_OUT && m->now_ns >= l->progress_ns + limit)
 		close_stalled(m, number);
 	else
-		mirror_engine_wake(m, l->last_heard_ns + limit);
+		mirror_engine_wake(m, l->last_heard_ns + (opens_at_once(m, l) ?
+								  ROLL_OPENING_NS :
+								  limit));
 }
 
 static void connect_peer(struct mirror_engine *m, uint32_t site)

@@ -11,8 +11,8 @@
  *   was within half the bound for ten         nothing: it is waited for from a mark on, and
  *     seconds                                   enters when all below that is durable there
  *
- * The bound counts from what a copy has confirmed durable, so it holds for one whose link was
- * down for a moment. One that stays without a link leaves as in sync (trust.c).
+ * The bound counts from what a copy has confirmed durable, so it holds for one without a link
+ * too. It stays near until more is answered than the bound allows.
  *
  * Source: docs/rules.md (M4).
  */

@@ -1,7 +1,7 @@
 /* engine/prepare.c - becoming production: ORDER_PREPARE and ORDER_SERVE.
  *
  * D5's order: apply the cuts of the view's chain to the own log; store the refusal (D4);
- * roll forward the records that reachable current copies hold beyond it; then the members
+ * roll forward the records that reachable copies hold beyond it; then the members
  * propose the view; serve once it is in effect.
  *
  *   step     what is awaited                               next
@@ -112,6 +112,8 @@ static void judge_self(struct mirror_engine *m)
 			 "members' history does not know");
 		break;
 	case MIRROR_VERDICT_UNKNOWN:
+		/* What others hold may not follow on an image that is so old. */
+		m->open.prepare.order.source_count = 0;
 		if (m->open.prepare.order.force)
 			MIRROR_SET(m, prepare.step, PREPARE_REFUSE);
 		else

@@ -117,17 +117,23 @@ void mirror_send_io(struct mirror_engine *m, struct mirror_io *io)
 }
 
 /* A record that a copy misses is damaged in this log. It was home here, so nobody needed
- * it whole when the log was opened. The copy gets the whole content of the disks. */
+ * it whole when the log was opened. The copy gets the whole content of the disks; a site that
+ * rolls forward goes on without us. */
 static void damaged_for_copy(struct mirror_engine *m, uint32_t number)
 {
+	static const char text[] = "a record that it misses is damaged in this log";
 	const uint32_t site = m->link[number].site;
 
+	if (m->link[number].use == LINK_ROLL_OUT) {
+		mirror_link_close(m, number, text);
+		return;
+	}
 	mirror_store_map_all(m, site);
 	mirror_superblock_want(m);
 	mirror_engine_event(m, mirror_engine_site_name(m, site), "damaged-for-copy",
 			    "a record that it misses is damaged in this log, and at home "
 			    "here: it is refreshed in full");
-	mirror_link_close(m, number, "a record that it misses is damaged in this log");
+	mirror_link_close(m, number, text);
 }
 
 /* The descriptor at read_position of the buffer: send its records from next_send
@@ -154,8 +160,7 @@ static bool send_descriptor(struct mirror_engine *m, uint32_t number)
 		if (h->sequence == l->next_send && h->sequence <= send_limit(m, l)) {
 			if (mirror_header_data_crc(&m->open.sb.mirror, h, data) !=
 			    h->crc) {
-				if (l->use == LINK_STREAM_OUT &&
-				    h->sequence <= m->open.marks.home_flushed) {
+				if (h->sequence <= m->open.marks.home_flushed) {
 					damaged_for_copy(m, number);
 					return false;
 				}

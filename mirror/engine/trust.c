@@ -217,13 +217,22 @@ static bool waited_long(const struct mirror_engine *m, const struct engine_owed 
 	return o->since_ns != 0 && m->now_ns >= o->since_ns + timeout_ns(m) / 2;
 }
 
+/* A near copy without a link stays while what it lacks is within the bound: nothing waits for
+ * it, and near.c sees when it leaves (M4). */
+static bool is_near(const struct mirror_engine *m)
+{
+	const struct promise *p = &m->open.requests.ack.promise;
+
+	return p->mode == CONFIG_ASYNC && promise_counts(p);
+}
+
 /* It has no link for longer than a new one takes. */
 static void check_link(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_peer *p = &m->open.peer[site];
 
 	if ((p->link != MIRROR_LINK_NONE && m->link[p->link].use == LINK_STREAM_OUT) ||
-	    (!p->waited && p->candidate_count == 0) || p->lost_told)
+	    (!p->waited && p->candidate_count == 0) || p->lost_told || is_near(m))
 		return;
 	if (m->now_ns < p->lost_at_ns) {
 		mirror_engine_wake(m, p->lost_at_ns);
@@ -260,11 +269,12 @@ static void check_owed(struct mirror_engine *m, uint32_t site)
 		t->logged.since_ns = m->now_ns;
 	if (t->durable.since_ns != 0)
 		t->durable.since_ns = m->now_ns;
-	if (!p->lost_told)
+	if (!p->lost_told && !is_near(m))
 		mirror_trust_lost(m, site);
 	if (p->link != MIRROR_LINK_NONE && m->link[p->link].use == LINK_STREAM_OUT)
 		mirror_link_close(m, p->link, text);
-	tell_lost(m, site);
+	if (!is_near(m))
+		tell_lost(m, site);
 }
 
 void mirror_trust_pump(struct mirror_engine *m)

@@ -1,6 +1,7 @@
 /* check_d5.c - D5, the order in which a generation is opened: a site that was reached has
  * stored the refusal and has no record that was not rolled forward; a site that was not
- * reached is neither waited for nor current. (journal.c sees that no identity stands for
+ * reached is neither waited for nor current; M4: each copy that is here, follows and has more is
+ * asked, counted or not. (journal.c sees that no identity stands for
  * two records; check_g1.c that recovered records are not shown too early.)
  */
 #include "cluster/internal.h"
@@ -90,4 +91,52 @@ static void order(struct sim *w, uint32_t node, const struct order *o)
 			    o->sites, reached);
 }
 
-const struct sim_checker sim_check_d5 = { .name = "D5", .fact = fact, .order = order };
+/* What the site's host has logged, if a promotion on that node can take it: its host is open,
+ * follows, and is a member of whom this one has heard that. Else 0. */
+static uint64_t within_reach(struct sim *w, const struct cluster_core *c, uint32_t site)
+{
+	const struct view_host *h = &c->round.best.site[site].host;
+	const struct node *n = &c->node[h->node >= 0 ? h->node : 0];
+	const struct uuid *g = &cluster_view_generation(&c->round.best)->id;
+	const struct mirror_view *m;
+
+	if (h->node < 0 || !n->member || w->site[site].open_node != h->node ||
+	    n->said.incarnation_open != h->incarnation ||
+	    (n->said.flags & ANNOUNCE_OPEN) == 0 ||
+	    !uuid_equal(&n->said.log_newest.id, g))
+		return 0;
+	m = sim_view(w, h->node);
+	return m->state == ENGINE_IDLE && m->incarnation == h->incarnation &&
+			       !m->failed && !m->holds &&
+			       uuid_equal(&history_newest(&m->sb->history)->id, g) ?
+		       m->marks->logged :
+		       0;
+}
+
+static void cluster(struct sim *w, uint32_t node)
+{
+	const struct cluster_core *c = w->node[node].core;
+	const struct view *best = &c->round.best;
+
+	if (w->plan.alone || c->role.serve != SERVE_PREPARING ||
+	    c->round.promised_ns != c->now_ns)
+		return; /* it was told in an earlier step */
+	if (best->promise.mode == CONFIG_SYNC && !c->promote.force)
+		return; /* a copy that is counted has all */
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		if (s != w->node[node].site && c->promote.sources[s] == 0 &&
+		    within_reach(w, c, s) > sim_view(w, node)->marks->last &&
+		    !(best->clean && sim_view(w, node)->marks->last >= best->clean_end))
+			sim_violate(w, "M4",
+				    "n%u is promoted, and does not ask site %u, which "
+				    "follows and has up to %llu",
+				    node + 1, s,
+				    (unsigned long long)within_reach(w, c, s));
+}
+
+const struct sim_checker sim_check_d5 = {
+	.name = "D5",
+	.fact = fact,
+	.order = order,
+	.cluster = cluster,
+};

@@ -22,6 +22,7 @@ static const struct sim_scenario *const tables[] = {
 	sim_scenarios_block,
 	sim_scenarios_near,
 	sim_scenarios_move,
+	sim_scenarios_forward,
 	NULL,
 };
 

@@ -133,6 +133,25 @@ static void crossing(struct sim_scene *s)
 		sim_scene_clients(s, 200);
 }
 
+/* The line is cut for long, the members' network is not: the copy stays near while it lacks no
+ * more than the bound, and leaves with the first write beyond it. */
+static void cut_line(struct sim_scene *s)
+{
+	if (!begin(s, BOUND * SIM_SECTOR))
+		return;
+	sim_part(s->w, 1u << 1, false, true);
+	for (uint32_t i = 0; i < BOUND; i++)
+		if (!write_one(s, i))
+			return;
+	WHILE(s, 20000, is_current, "it stays near");
+	if (!write_one(s, 0))
+		return;
+	EXPECT(s, is_away(s), "then it leaves");
+	sim_part(s->w, 0, false, true);
+	UNTIL(s, 2 * NEAR_MS, is_current, "it is near again once it has all");
+	sim_scene_clients(s, 200);
+}
+
 static bool has_asked(struct sim_scene *s)
 {
 	return sim_scene_core(s, 0)->role.copy[1].lost;
@@ -285,6 +304,13 @@ const struct sim_scenario sim_scenarios_near[] = {
 	  1,
 	  10,
 	  .play = between,
+	  .promise = ANY },
+	{ "near-cut-line",
+	  "async with a bound: the line is cut while the copy is within it",
+	  { 1, 1 },
+	  1,
+	  6,
+	  .play = cut_line,
 	  .promise = ANY },
 	{ "near-slow-line",
 	  "async with a bound: a line that is too slow for a while",

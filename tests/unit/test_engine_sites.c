@@ -354,6 +354,73 @@ START_TEST(the_lag_of_an_absent_copy_grows)
 }
 END_TEST
 
+static bool is_home(struct pair *p, uint32_t site)
+{
+	const struct engine_marks *marks = &p->site[site].engine->open.marks;
+
+	return marks->last == p->site[0].engine->open.marks.last &&
+	       marks->home_flushed == marks->last;
+}
+
+/* A site is rolled forward from that damage has hit in a record which was at home there: the
+ * promotion goes on without it, and it stays as it is. */
+START_TEST(a_source_with_damage_gives_what_it_can)
+{
+	struct pair *p = pair_level((uint64_t)_i + 5900, 3, 8u << 20);
+	struct mirror_engine *m = p->site[2].engine;
+	uint64_t had, at;
+
+	pair_load(p, 0, 500);
+	pair_crash(p, 1, false);
+	had = m->open.marks.last;
+	pair_load(p, 0, 1000);
+	ck_assert(pair_quiesce(p, 100000));
+	ck_assert(pair_run_until(p, 200000, is_home, 2));
+	ck_assert_uint_gt(m->open.marks.last, had + 2);
+	at = m->open.marks.last;
+	while (m->memory.records[at % RECORDS_MAX].header.type != MIRROR_RECORD_WRITE)
+		at--;
+	ck_assert_uint_gt(at, had);
+	p->bare_check_every = 0;
+	p->site[2].log.now[m->memory.records[at % RECORDS_MAX].log_position] ^= 1;
+	p->client_on = false;
+	pair_crash(p, 0, false);
+	pair_start(p, 1);
+	ck_assert(pair_promote(p, 1, 1u << 2, true));
+	ck_assert_uint_eq(p->site[1].last[FACT_PREPARED].reached_sites, 0);
+	ck_assert_uint_lt(p->site[1].last[FACT_PREPARED].sequence, at);
+	ck_assert(!m->open.failed);
+	pair_destroy(p);
+}
+END_TEST
+
+/* The history does not list the generation of its tail any more, and may have cut it. By force
+ * it is promoted as it is: records of others would follow on the wrong image. */
+START_TEST(unknown_history_takes_no_records)
+{
+	struct pair *p = pair_level((uint64_t)_i + 5950, 2, 8u << 20);
+	uint64_t last;
+
+	pair_load(p, 0, 200);
+	pair_crash(p, 1, false);
+	for (int i = 0; i < HISTORY_COUNT_MAX + 4; i++) {
+		p->client_on = false;
+		pair_depose(p, 0);
+		ck_assert(pair_promote(p, 0, 0, false));
+	}
+	pair_load(p, 0, 20);
+	pair_depose(p, 0);
+	pair_start(p, 1);
+	p->bare_check_every = 0;
+	last = p->site[1].engine->open.marks.last;
+	ck_assert_uint_gt(p->site[0].engine->open.marks.last, last);
+	ck_assert(pair_promote(p, 1, 1u << 0, true));
+	ck_assert_uint_eq(p->site[1].last[FACT_PREPARED].sequence, last);
+	ck_assert_uint_eq(p->site[1].last[FACT_PREPARED].reached_sites, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine_sites");
@@ -370,6 +437,8 @@ int main(void)
 	tcase_add_loop_test(tc, maps_take_over_for_one_after_the_other, 0, SEEDS / 2);
 	tcase_add_loop_test(tc, a_copy_without_what_was_recovered_is_not_current, 0,
 			    SEEDS);
+	tcase_add_loop_test(tc, a_source_with_damage_gives_what_it_can, 0, SEEDS);
+	tcase_add_loop_test(tc, unknown_history_takes_no_records, 0, SEEDS);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

@@ -326,6 +326,90 @@ START_TEST(in_async_a_copy_is_not_promoted)
 }
 END_TEST
 
+/* Paris's host is here, idle, with a log up to record 120: it is asked for what lyon lacks ...
+ */
+static const struct {
+	struct promise promise;
+	bool force, follows, clean, asked;
+} asks[] = {
+	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, UINT64_MAX }, true, true, false, true },
+	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, 8 << 20 }, false, true, false, true },
+	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX }, false, true, false, true },
+	{ { 0 }, true, true, false, true },
+	{ { 0 }, false, true, false, false }, /* ... but not where lyon has all */
+	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX }, false, true, true, false },
+	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, UINT64_MAX },
+	  true,
+	  false,
+	  false,
+	  false },
+};
+
+static void paris_is_idle(bool follows)
+{
+	struct announce a;
+
+	solo_announce_fill(&t, 0, &a);
+	a.flags = ANNOUNCE_OPEN;
+	a.site = PARIS;
+	a.incarnation_open = 66;
+	a.marks.logged = a.marks.durable = 120;
+	if (follows)
+		a.log_newest = *cluster_view_generation(&view);
+	solo_announce_as(&t, 0, &a);
+}
+
+START_TEST(a_site_that_is_ahead_is_asked)
+{
+	struct fact f = { .type = FACT_PREPARED, .sequence = 120 };
+	const struct order *o;
+	bool asked;
+
+	view.production_site = PARIS;
+	view.site[PARIS].host = (struct view_host){ 0, 66, SOLO_BOOT(0) };
+	view.clean = asks[_i].clean;
+	copy_under(asks[_i].promise, 77);
+	paris_is_idle(asks[_i].follows);
+	solo_command(&t, CLUSTER_COMMAND_PROMOTE, asks[_i].force);
+	solo_persisted(&t);
+	solo_promise(&t, 1, t.core->round.ballot, NULL, t.core->voter.in_effect.ballot);
+	o = solo_ordered(&t, ORDER_PREPARE);
+	ck_assert_ptr_nonnull(o);
+	asked = o->source_count == 1 && o->source[0].site == PARIS;
+	ck_assert(asked == asks[_i].asked);
+	ck_assert_uint_eq(o->sites, asked ? 1u << PARIS : 0);
+	f.order_id = o->id;
+	f.reached_sites = o->sites;
+	solo_fact(&t, &f);
+	ck_assert(!solo_sent(&t, MESSAGE_PROPOSE)->propose.view.site[PARIS].current);
+	if (_i == 0)
+		ck_assert_str_eq(t.core->promote.done_text,
+				 "; all that the log of paris holds is kept; what it "
+				 "does not hold after record 120 is lost");
+	if (!asked && asks[_i].force)
+		ck_assert_str_eq(t.core->promote.done_text,
+				 "; what paris wrote after record 120 is lost; how many "
+				 "groups and bytes cannot be known");
+	solo_destroy(&t);
+}
+END_TEST
+
+/* A refusal names the loss that a force would have. */
+START_TEST(a_refusal_counts_what_others_have)
+{
+	view.production_site = PARIS;
+	view.site[PARIS].host = (struct view_host){ 0, 66, SOLO_BOOT(0) };
+	copy_under(async_mode(), 77);
+	paris_is_idle(_i == 0);
+	solo_command(&t, CLUSTER_COMMAND_PROMOTE, false);
+	ck_assert_int_eq(t.reply.exit_status, 1);
+	ck_assert_ptr_nonnull(strstr(
+		t.reply.text, _i == 0 ? "all that the log of paris holds is kept" :
+					"what paris wrote after record 0 is lost"));
+	solo_destroy(&t);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("cluster");
@@ -345,6 +429,9 @@ int main(void)
 	tcase_add_test(tc, a_near_copy_is_promoted_within_its_bound);
 	tcase_add_loop_test(tc, a_copy_that_is_not_near_is_not_promoted, 0, 2);
 	tcase_add_test(tc, in_async_a_copy_is_not_promoted);
+	tcase_add_loop_test(tc, a_site_that_is_ahead_is_asked, 0,
+			    sizeof asks / sizeof asks[0]);
+	tcase_add_loop_test(tc, a_refusal_counts_what_others_have, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
