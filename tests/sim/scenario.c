@@ -5,23 +5,12 @@
 #include "tests/sim/scenario.h"
 
 static const struct sim_scenario *const tables[] = {
-	sim_scenarios_views,
-	sim_scenarios_promotion,
-	sim_scenarios_leases,
-	sim_scenarios_hosts,
-	sim_scenarios_copies,
-	sim_scenarios_refresh,
-	sim_scenarios_log,
-	sim_scenarios_line,
-	sim_scenarios_clients,
-	sim_scenarios_disks,
-	sim_scenarios_alone,
-	sim_scenarios_forced,
-	sim_scenarios_modes,
-	sim_scenarios_async,
-	sim_scenarios_block,
-	sim_scenarios_near,
-	NULL,
+	sim_scenarios_views, sim_scenarios_promotion, sim_scenarios_leases,
+	sim_scenarios_hosts, sim_scenarios_copies,    sim_scenarios_refresh,
+	sim_scenarios_log,   sim_scenarios_line,      sim_scenarios_clients,
+	sim_scenarios_disks, sim_scenarios_alone,     sim_scenarios_forced,
+	sim_scenarios_modes, sim_scenarios_async,     sim_scenarios_block,
+	sim_scenarios_near,  sim_scenarios_home,      NULL,
 };
 
 /* Nothing goes wrong by itself, and everything takes a moment. */
@@ -33,7 +22,9 @@ static void plan_quiet(struct sim_plan *p, const struct sim_scenario *scenario)
 		.alone = scenario->alone,
 		.promise = scenario->promise,
 		.block = scenario->block,
-		.modes = scenario->promise.mode != CONFIG_SYNC && !scenario->alone,
+		.modes = (scenario->promise.mode != CONFIG_SYNC ||
+			  scenario->promise.home) &&
+			 !scenario->alone,
 		.witnesses = scenario->witnesses,
 		.disk_count = scenario->disks > 0 ? scenario->disks : 1,
 		.disk_bytes = scenario->disk_bytes > 0 ? scenario->disk_bytes :
