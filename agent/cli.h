@@ -43,6 +43,7 @@ enum cli_option {
 	CLI_PACE = 1u << 17,
 	CLI_LAG_BYTES = 1u << 18,
 	CLI_LAG_MS = 1u << 19,
+	CLI_CONFIRM = 1u << 20,
 };
 
 struct cli_arguments {
@@ -58,7 +59,8 @@ struct cli_arguments {
 	uint32_t records, ms; /* CLI_BOUND_... */
 	uint64_t lag_bytes;   /* CLI_LAG_... */
 	uint32_t lag_ms;
-	int count;            /* operands */
+	const char *confirm; /* CLI_CONFIRM, else NULL */
+	int count;           /* operands */
 	char **operand;
 	struct agent_instance instance; /* of operand[0], for a command with `named` */
 };

@@ -239,6 +239,8 @@ static enum cli_exit mode(const struct cli_arguments *a)
 				    json_integer((json_int_t)a->lag_bytes));
 	if ((a->given & CLI_LAG_MS) != 0)
 		json_object_set_new(request, "lag_ms", json_integer(a->lag_ms));
+	if ((a->given & CLI_CONFIRM) != 0)
+		json_object_set_new(request, "confirm", json_string(a->confirm));
 	return command(a, request);
 }
 
@@ -382,10 +384,12 @@ const struct cli_command cli_daemon_commands[] = {
 	  .named = true,
 	  .run = refresh },
 	{ .name = "mode",
-	  .synopsis = "NAME MODE [--records N] [--ms S] [--lag-bytes B] [--lag-ms S] "
-		      "[--json]",
+	  .synopsis = "NAME MODE [--confirm WORD] [--records N] [--ms S] [--lag-bytes B] "
+		      "[--lag-ms S] [--json]",
 	  .summary = "Change what an answered write promises, while clients write",
 	  .help = "  MODE            sync, near-sync or async\n"
+		  "  --confirm WORD  sync: a write is answered when it is logged at each copy,\n"
+		  "                  or when it is home, on each disk (as in the file)\n"
 		  "  --records N     near-sync: a current copy lacks at most N writes (1000)\n"
 		  "  --ms S          near-sync: ... and none that is older than S milliseconds\n"
 		  "  --lag-bytes B   async: a copy that lacks at most B bytes is near, and may be\n"
@@ -393,7 +397,7 @@ const struct cli_command cli_daemon_commands[] = {
 		  "  --lag-ms S      async: ... and nothing that is older than S milliseconds\n"
 		  "  --json          the daemon's answer as it is\n",
 	  .options = CLI_BOUND_RECORDS | CLI_BOUND_MS | CLI_LAG_BYTES | CLI_LAG_MS |
-		     CLI_JSON,
+		     CLI_CONFIRM | CLI_JSON,
 	  .count_min = 2,
 	  .count_max = 2,
 	  .named = true,

@@ -75,6 +75,7 @@ extern const char *const config_order_words[];
 extern const char *const config_attach_words[];
 extern const char *const config_unprotected_words[];
 extern const char *const config_no_quorum_words[];
+extern const char *const config_confirm_words[];
 extern const char *const config_copy_loss_words[];
 
 /* Print the configuration in effect, defaults filled in: as a YAML file that

@@ -277,6 +277,11 @@ static void check_mode(struct checker *c)
 		 config->near_sync_ms == 0)
 		config_error_add(c->errors, c->path, &c->places->near_sync, "near-sync",
 				 "names no bound; expected records, ms, or both");
+	if (config->mode != CONFIG_SYNC && config->confirm == CONFIG_CONFIRM_HOME)
+		config_error_add(c->errors, c->path, &c->places->confirm, "confirm",
+				 "home goes with mode sync only; expected logged with "
+				 "mode %s",
+				 config_mode_words[config->mode]);
 }
 
 /* Without a cluster writes wait for a copy that is lost, until an operator puts it out; but in

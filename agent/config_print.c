@@ -117,6 +117,8 @@ void config_print_yaml(const struct config *c, FILE *out)
 {
 	fprintf(out, "mirror: \"%s\"\nmode: %s\n", c->mirror, config_mode_words[c->mode]);
 	print_near_sync(c, out);
+	if (c->confirm != CONFIG_CONFIRM_LOGGED)
+		fprintf(out, "confirm: %s\n", config_confirm_words[c->confirm]);
 	print_failover(c, out);
 	fprintf(out, "cluster: %s\nport: %u\n", c->cluster ? "corosync" : "none",
 		(unsigned)c->port);
@@ -205,12 +207,13 @@ json_t *config_json(const struct config *c)
 	for (uint32_t s = 0; s < c->site_count; s++)
 		json_array_append_new(sites, site_json(c, s));
 	return json_pack(
-		"{s:s, s:s, s:{s:o, s:o}, s:{s:o, s:o}, s:s, s:i, s:o, s:o, s:o, s:s, "
+		"{s:s, s:s, s:{s:o, s:o}, s:s, s:{s:o, s:o}, s:s, s:i, s:o, s:o, s:o, s:s, "
 		"s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, "
 		"s:{s:i, s:i}, s:I, s:o, s:s}",
 		"mirror", c->mirror, "mode", config_mode_words[c->mode], "near_sync",
 		"records", bound_json(c->near_sync_records), "ms",
-		bound_json(c->near_sync_ms), "failover", "lag_bytes",
+		bound_json(c->near_sync_ms), "confirm", config_confirm_words[c->confirm],
+		"failover", "lag_bytes",
 		c->lag_bytes != 0 ? json_integer((json_int_t)c->lag_bytes) : json_null(),
 		"lag_ms", bound_json(c->lag_ms), "cluster",
 		c->cluster ? "corosync" : "none", "port", c->port, "sites", sites,

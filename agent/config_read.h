@@ -21,8 +21,8 @@ struct config_site_places {
 
 /* Where each thing of a struct config was said. */
 struct config_places {
-	struct config_place mirror, mode, near_sync, failover, cluster, port, witnesses,
-		sites, order, memory, on_copy_loss;
+	struct config_place mirror, mode, near_sync, confirm, failover, cluster, port,
+		witnesses, sites, order, memory, on_copy_loss;
 	struct config_place backup_order;
 	struct config_place node[CONFIG_NODE_COUNT_MAX];
 	struct config_place address[CONFIG_NODE_COUNT_MAX];

@@ -28,6 +28,11 @@ const char *const config_no_quorum_words[] = {
 	[CONFIG_NO_QUORUM_FAIL] = "fail",
 	NULL,
 };
+const char *const config_confirm_words[] = {
+	[CONFIG_CONFIRM_LOGGED] = "logged",
+	[CONFIG_CONFIRM_HOME] = "home",
+	NULL,
+};
 const char *const config_copy_loss_words[] = {
 	[CONFIG_COPY_LOSS_CONTINUE] = "continue",
 	[CONFIG_COPY_LOSS_BLOCK] = "block",

@@ -42,6 +42,7 @@ static const struct {
 	{ CLI_PACE, "pace", no_argument },
 	{ CLI_LAG_BYTES, "lag-bytes", required_argument },
 	{ CLI_LAG_MS, "lag-ms", required_argument },
+	{ CLI_CONFIRM, "confirm", required_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 #define HELP (1 << 24) /* beyond every enum cli_option */
@@ -222,6 +223,9 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 		break;
 	case CLI_IDENTITY:
 		a->identity = value;
+		break;
+	case CLI_CONFIRM:
+		a->confirm = value;
 		break;
 	case CLI_FIELD:
 		a->field = value;

@@ -1,6 +1,7 @@
 /* status_promise.c - status and `why`: the promise that holds, the wanted one, and the file's. */
 #include <stdio.h>
 
+#include "agent/config.h"
 #include "agent/status.h"
 #include "agent/words.h"
 
@@ -26,14 +27,15 @@ static json_t *promise(const struct promise *p)
 {
 	const bool async = p->mode == CONFIG_ASYNC;
 
-	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "mode",
-			 agent_mode_text((enum config_mode)p->mode), "records",
-			 bound(p, p->records), "ms", bound(p, p->ms), "lag_bytes",
-			 async && promise_counts(p) ? json_integer((json_int_t)p->bytes) :
-						      json_null(),
-			 "lag_ms",
-			 async && p->ms != PROMISE_UNBOUNDED ? json_integer(p->ms) :
-							       json_null());
+	return json_pack(
+		"{s:s, s:s?, s:o, s:o, s:o, s:o}", "mode",
+		agent_mode_text((enum config_mode)p->mode), "confirm",
+		p->mode != CONFIG_SYNC ? NULL : config_confirm_words[p->home], "records",
+		bound(p, p->records), "ms", bound(p, p->ms), "lag_bytes",
+		async && promise_counts(p) ? json_integer((json_int_t)p->bytes) :
+					     json_null(),
+		"lag_ms",
+		async && p->ms != PROMISE_UNBOUNDED ? json_integer(p->ms) : json_null());
 }
 
 void agent_status_promise(const struct status_input *in, json_t *o)

@@ -23,6 +23,7 @@ static const struct member {
 	{ "ms", MEMBER_BOUND },        { "part", MEMBER_TEXT },
 	{ "on", MEMBER_BOOL },         { "pace", MEMBER_BOOL },
 	{ "lag_bytes", MEMBER_BYTES }, { "lag_ms", MEMBER_BOUND },
+	{ "confirm", MEMBER_TEXT },
 };
 
 static const struct {
@@ -39,7 +40,7 @@ static const struct {
 	[AGENT_VERB_DISCONNECT] = { "disconnect", "site " },
 	[AGENT_VERB_BYPASS] = { "bypass", "on site " },
 	[AGENT_VERB_REFRESH] = { "refresh", "site allow_inconsistent pace " },
-	[AGENT_VERB_MODE] = { "mode", "mode records lag_bytes lag_ms ms " },
+	[AGENT_VERB_MODE] = { "mode", "mode confirm records lag_bytes lag_ms ms " },
 	[AGENT_VERB_FENCED] = { "fenced", "node " },
 	[AGENT_VERB_EVENTS] = { "events", "now " },
 	[AGENT_VERB_STOP] = { "stop", "wait " },
@@ -132,6 +133,23 @@ static const char *async_promise(const json_t *request, const struct config *con
 	return NULL;
 }
 
+/* Without a word of the command as in the file, where that is of mode sync. */
+static const char *confirm(const json_t *request, const struct config *config,
+			   struct promise *promise)
+{
+	const json_t *given = json_object_get(request, "confirm");
+	const char *word = json_string_value(given);
+
+	promise->home = config->confirm == CONFIG_CONFIRM_HOME;
+	if (given == NULL)
+		return NULL;
+	promise->home = strcmp(word, config_confirm_words[CONFIG_CONFIRM_HOME]) == 0;
+	return promise->home || strcmp(word,
+				       config_confirm_words[CONFIG_CONFIRM_LOGGED]) == 0 ?
+		       NULL :
+		       "confirm is logged or home";
+}
+
 const char *agent_verb_promise(const json_t *request, const struct config *config,
 			       struct promise *promise)
 {
@@ -151,6 +169,8 @@ const char *agent_verb_promise(const json_t *request, const struct config *confi
 	if (m != CONFIG_ASYNC && (json_object_get(request, "lag_bytes") != NULL ||
 				  json_object_get(request, "lag_ms") != NULL))
 		return "lag_bytes and lag_ms are the bound of async";
+	if (m != CONFIG_SYNC && json_object_get(request, "confirm") != NULL)
+		return "confirm goes with mode sync only";
 	if (m == CONFIG_ASYNC)
 		return async_promise(request, config, promise);
 	if (records > CONFIG_NEAR_SYNC_RECORDS_MAX)
@@ -158,7 +178,7 @@ const char *agent_verb_promise(const json_t *request, const struct config *confi
 	*promise = promise_make(
 		m, records == 0 && ms == 0 ? CONFIG_NEAR_SYNC_RECORDS : (uint32_t)records,
 		(uint32_t)ms);
-	return NULL;
+	return m == CONFIG_SYNC ? confirm(request, config, promise) : NULL;
 }
 
 bool agent_verb_is_urgent(const json_t *request)

@@ -9,7 +9,8 @@
 #define VIEW_BYPASS 1u   /* ... those in bypass ... */
 #define VIEW_REQUIRED 2u /* ... and those required (M8) */
 #define VIEW_BOUND 4u    /* the bound of async follows at the end */
-#define VIEW_FEATURES (VIEW_BYPASS | VIEW_REQUIRED | VIEW_BOUND)
+#define VIEW_CONFIRM 8u  /* ... and whether sync answers when at home (M9) */
+#define VIEW_FEATURES (VIEW_BYPASS | VIEW_REQUIRED | VIEW_BOUND | VIEW_CONFIRM)
 
 /* A node or site that the configuration no longer lists. */
 static const char no_name[CONFIG_NAME_MAX] = "";
@@ -288,6 +289,12 @@ static void bound_codec(struct codec *c, uint32_t features, struct promise *p)
 		p->bytes = p->mode == CONFIG_SYNC ? 0 : PROMISE_UNBOUNDED_BYTES;
 }
 
+static void confirm_codec(struct codec *c, uint32_t features, struct promise *p)
+{
+	if ((features & VIEW_CONFIRM) != 0)
+		codec_bool(c, &p->home);
+}
+
 bool cluster_view_codec(struct codec *c, const struct config *config, struct view *v,
 			char *text, size_t text_size)
 {
@@ -333,6 +340,8 @@ bool cluster_view_codec(struct codec *c, const struct config *config, struct vie
 	holders_codec(c, v);
 	bound_codec(c, features, &v->promise);
 	bound_codec(c, features, &v->wanted);
+	confirm_codec(c, features, &v->promise);
+	confirm_codec(c, features, &v->wanted);
 	if (c->writing)
 		assert(!c->bytes.bad && c->bytes.position - begin <= VIEW_BYTES_MAX);
 	else if (!c->bytes.bad && !cluster_view_is_sound(v))

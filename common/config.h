@@ -31,6 +31,7 @@ enum config_attach {
  * memory is short. */
 enum config_unprotected { CONFIG_UNPROTECTED_REFUSED, CONFIG_UNPROTECTED_ALLOWED };
 enum config_no_quorum { CONFIG_NO_QUORUM_FREEZE, CONFIG_NO_QUORUM_FAIL };
+enum config_confirm { CONFIG_CONFIRM_LOGGED, CONFIG_CONFIRM_HOME };
 enum config_copy_loss { CONFIG_COPY_LOSS_CONTINUE, CONFIG_COPY_LOSS_BLOCK };
 
 /* The bound of near-sync. Records that a current copy lacks are not home, and the engine's
@@ -75,11 +76,12 @@ struct config {
 	bool cluster;                       /* false: `cluster: none` */
 	bool backup_ordered;                /* `backup-order` is given */
 	enum config_mode mode;
-	uint32_t near_sync_records; /* of mode near-sync; 0: no such bound */
-	uint32_t near_sync_ms;      /* likewise; one of the two stands */
-	uint64_t lag_bytes;         /* `failover`: the bound of a near copy in async;
+	uint32_t near_sync_records;  /* of mode near-sync; 0: no such bound */
+	uint32_t near_sync_ms;       /* likewise; one of the two stands */
+	uint64_t lag_bytes;          /* `failover`: the bound of a near copy in async;
 					       0: there are none */
-	uint32_t lag_ms;            /* likewise; 0: no such bound */
+	uint32_t lag_ms;             /* likewise; 0: no such bound */
+	enum config_confirm confirm; /* M9, of mode sync */
 	enum config_order order;
 	enum config_attach attach;
 	enum config_unprotected unprotected;

@@ -8,12 +8,15 @@
  *                                                 bytes of writes, or one older than S ms
  *   async      unbounded  unbounded  unbounded  no copy is counted
  *
+ * With `home` (M9, sync only) the write is on production's disk too, and on that of every copy
+ * that is counted.
+ *
  * In near-sync an answer waits for a copy that is beyond the bound; in async the copy leaves
  * first (M4), and one that is counted is called near. A bound that is not given is
  * unbounded. So promises are compared number by number, and of two that cannot be compared
  * the strictest keeps both.
  *
- * Source: docs/rules.md (M1, M3, M4).
+ * Source: docs/rules.md (M1, M3, M4, M9).
  */
 #ifndef COMMON_PROMISE_H
 #define COMMON_PROMISE_H
@@ -33,6 +36,7 @@ struct promise {
 	uint32_t mode; /* enum config_mode */
 	uint32_t records, ms;
 	uint64_t bytes;
+	bool home; /* confirm: home */
 };
 
 /* `records` and `ms` count in near-sync only, where 0 stands for no such bound. Async is
@@ -67,10 +71,13 @@ static inline struct promise promise_async(uint64_t bytes, uint32_t ms)
 /* The promise that the file asks for. */
 static inline struct promise promise_of_config(const struct config *config)
 {
-	return config->mode == CONFIG_ASYNC ?
-		       promise_async(config->lag_bytes, config->lag_ms) :
-		       promise_make(config->mode, config->near_sync_records,
-				    config->near_sync_ms);
+	struct promise p = config->mode == CONFIG_ASYNC ?
+				   promise_async(config->lag_bytes, config->lag_ms) :
+				   promise_make(config->mode, config->near_sync_records,
+						config->near_sync_ms);
+
+	p.home = config->confirm == CONFIG_CONFIRM_HOME;
+	return p;
 }
 
 /* Does a view of it count copies as current, or as near? */
@@ -82,14 +89,14 @@ static inline bool promise_counts(const struct promise *p)
 static inline bool promise_equal(const struct promise *a, const struct promise *b)
 {
 	return a->mode == b->mode && a->records == b->records && a->ms == b->ms &&
-	       a->bytes == b->bytes;
+	       a->bytes == b->bytes && a->home == b->home;
 }
 
 /* Does all that satisfies `a` satisfy `b` too? */
 static inline bool promise_covers(const struct promise *a, const struct promise *b)
 {
 	return a->mode <= b->mode && a->records <= b->records && a->ms <= b->ms &&
-	       a->bytes <= b->bytes;
+	       a->bytes <= b->bytes && (a->home || !b->home);
 }
 
 /* A promise that satisfies this one satisfies both. */
@@ -101,12 +108,15 @@ static inline struct promise promise_strictest(const struct promise *a,
 		.records = a->records < b->records ? a->records : b->records,
 		.ms = a->ms < b->ms ? a->ms : b->ms,
 		.bytes = a->bytes < b->bytes ? a->bytes : b->bytes,
+		.home = a->home || b->home,
 	};
 }
 
 /* Could a file ask for that? */
 static inline bool promise_is_sound(const struct promise *p)
 {
+	if (p->home && p->mode != CONFIG_SYNC)
+		return false;
 	switch (p->mode) {
 	case CONFIG_SYNC:
 		return p->records == 0 && p->ms == 0 && p->bytes == 0;
@@ -141,7 +151,8 @@ static inline void promise_bound_text(const struct promise *p,
 		 size[0] != 0 && ms[0] != 0 ? " and " : "", ms);
 }
 
-/* "sync", "near-sync (500 records and 200 ms)", "async", "async (64 MiB)" */
+/* "sync", "sync (confirm: home)", "near-sync (500 records and 200 ms)",
+ * "async", "async (64 MiB)" */
 static inline void promise_text(const struct promise *p, char text[PROMISE_TEXT_BYTES])
 {
 	char bound[PROMISE_TEXT_BYTES];
@@ -153,7 +164,9 @@ static inline void promise_text(const struct promise *p, char text[PROMISE_TEXT_
 		snprintf(text, PROMISE_TEXT_BYTES, "async (%.48s)", bound);
 	else
 		snprintf(text, PROMISE_TEXT_BYTES, "%s",
-			 p->mode == CONFIG_SYNC ? "sync" : "async");
+			 p->home                ? "sync (confirm: home)" :
+			 p->mode == CONFIG_SYNC ? "sync" :
+						  "async");
 }
 
 #endif

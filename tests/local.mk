@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/test_engine_alone \
 	tests/unit/test_engine_block \
 	tests/unit/test_engine_modes \
+	tests/unit/test_engine_home \
 	tests/unit/test_engine_near \
 	tests/unit/test_engine_roles \
 	tests/unit/test_engine_sites \
@@ -212,6 +213,7 @@ tests_unit_test_engine_block_SOURCES = tests/unit/test_engine_block.c $(engine_p
 tests_unit_test_engine_roles_SOURCES = tests/unit/test_engine_roles.c $(engine_pair)
 tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_pair)
 tests_unit_test_engine_modes_SOURCES = tests/unit/test_engine_modes.c $(engine_pair)
+tests_unit_test_engine_home_SOURCES = tests/unit/test_engine_home.c $(engine_pair)
 tests_unit_test_engine_near_SOURCES = tests/unit/test_engine_near.c $(engine_pair)
 
 # The simulator: the cores that ship in a world where everything goes wrong.
@@ -266,6 +268,7 @@ tests_sim_sim_SOURCES = \
 	tests/sim/scenario_async.c \
 	tests/sim/scenario_block.c \
 	tests/sim/scenario_near.c \
+	tests/sim/scenario_home.c \
 	tests/sim/scenario_clients.c \
 	tests/sim/scenario_copies.c \
 	tests/sim/scenario_disks.c \
@@ -317,6 +320,7 @@ EXTRA_DIST += \
 	tests/vectors/frame_confirm.hex \
 	tests/vectors/frame_demoted.hex \
 	tests/vectors/frame_flush.hex \
+	tests/vectors/frame_home.hex \
 	tests/vectors/frame_hello.hex \
 	tests/vectors/frame_map.hex \
 	tests/vectors/frame_marks.hex \

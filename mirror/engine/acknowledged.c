@@ -28,11 +28,23 @@ static struct mirror_ack_marks has_of(const struct mirror_ack *ack, uint32_t sit
 		       ack->site[site];
 }
 
+/* How far every disk has the records that an answer stands for (M9). */
+static uint64_t home_of_all(const struct mirror_ack *ack)
+{
+	uint64_t home = ack->own_home;
+
+	for (uint32_t site = 0; site < CONFIG_SITE_COUNT_MAX; site++)
+		if (mirror_ack_waits_for(ack, site))
+			home = least(home, ack->home[site]);
+	return home;
+}
+
 /* Take the minimum over all sites that count. It can be below an earlier one when a site
  * was added or forgotten; neither mark goes back. */
 static void settle(struct mirror_ack *ack)
 {
 	struct mirror_ack_marks all = ack->own;
+	uint64_t answer;
 
 	for (uint32_t site = 0; site < CONFIG_SITE_COUNT_MAX; site++) {
 		if (!mirror_ack_waits_for(ack, site))
@@ -42,8 +54,13 @@ static void settle(struct mirror_ack *ack)
 	}
 	ack->everywhere.logged = greatest(ack->everywhere.logged, all.logged);
 	ack->everywhere.durable = greatest(ack->everywhere.durable, all.durable);
-	ack->answered.logged = greatest(ack->answered.logged, ack->everywhere.logged);
-	ack->answered.durable = greatest(ack->answered.durable, ack->everywhere.durable);
+	answer = ack->everywhere.logged;
+	if (ack->promise.home)
+		answer = least(answer, home_of_all(ack));
+	ack->answered.logged = greatest(ack->answered.logged, answer);
+	ack->answered.durable = greatest(
+		ack->answered.durable,
+		least(ack->everywhere.durable, ack->answered.logged));
 	mirror_ack_check(ack);
 }
 
@@ -227,12 +244,14 @@ void mirror_ack_promise(struct mirror_ack *ack, const struct promise *promise)
 {
 	ack->promise = *promise;
 	ack->before = ack->answered.logged;
-	ack->answered.durable = ack->everywhere.durable;
+	ack->answered.durable = least(ack->everywhere.durable, ack->answered.logged);
+	settle(ack);
 }
 
 bool mirror_ack_is_kept(const struct mirror_ack *ack, uint64_t now_ns)
 {
-	if (limit_of_all(ack, now_ns) < ack->before)
+	if (limit_of_all(ack, now_ns) < ack->before ||
+	    (ack->promise.home && home_of_all(ack) < ack->before))
 		return false;
 	for (uint32_t site = 0; site < CONFIG_SITE_COUNT_MAX; site++)
 		if (ack->promise.mode == CONFIG_SYNC && mirror_ack_waits_for(ack, site) &&
@@ -291,11 +310,30 @@ int mirror_ack_set_site(struct mirror_ack *ack, uint32_t site, uint64_t logged,
 	return 0;
 }
 
+void mirror_ack_set_home(struct mirror_ack *ack, uint32_t site, uint64_t home)
+{
+	assert(site < CONFIG_SITE_COUNT_MAX);
+
+	if (ack->home[site] == home)
+		return;
+	ack->home[site] = home;
+	settle(ack);
+}
+
+void mirror_ack_set_own_home(struct mirror_ack *ack, uint64_t home)
+{
+	if (ack->own_home == home)
+		return;
+	ack->own_home = home;
+	settle(ack);
+}
+
 void mirror_ack_forget_site(struct mirror_ack *ack, uint32_t site)
 {
 	assert(site < CONFIG_SITE_COUNT_MAX);
 
 	ack->site[site] = (struct mirror_ack_marks){ 0 };
+	ack->home[site] = 0;
 	settle(ack);
 }
 
@@ -332,8 +370,8 @@ void mirror_ack_check(const struct mirror_ack *ack)
 	assert(ack->answered.logged <= ack->own.logged);
 	assert(ack->answered.durable <= ack->own.durable);
 	assert(ack->everywhere.durable <= ack->everywhere.logged);
-	assert(ack->everywhere.logged <= ack->answered.logged);
-	assert(ack->everywhere.durable <= ack->answered.durable);
+	assert(ack->everywhere.logged <= ack->answered.logged || ack->promise.home);
+	assert(ack->everywhere.durable <= ack->answered.durable || ack->promise.home);
 	for (uint32_t site = 0; site < CONFIG_SITE_COUNT_MAX; site++)
 		assert(ack->site[site].durable <= ack->site[site].logged);
 }

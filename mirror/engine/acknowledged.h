@@ -13,9 +13,13 @@
  * record beyond it goes home, and a demotion waits for it. A flush that was answerable may
  * become too old (M2), so its mark holds for one moment only.
  *
+ * With confirm: home (M9, in sync) a write is answered when it is on production's disk too and
+ * on that of every copy that is waited for. Records go home by `everywhere`, so no home
+ * waits for an answer; and a flush is answered no sooner than the writes before it.
+ *
  * Pure logic: no I/O, clock, threads, allocation or logging.
  *
- * Source: docs/rules.md (G1, D3, M1-M3); docs/write-path.md.
+ * Source: docs/rules.md (G1, D3, M1-M3, M9); docs/write-path.md.
  */
 #ifndef MIRROR_ENGINE_ACKNOWLEDGED_H
 #define MIRROR_ENGINE_ACKNOWLEDGED_H
@@ -43,9 +47,11 @@ struct mirror_ack {
 	struct mirror_ack_marks site[CONFIG_SITE_COUNT_MAX]; /* last confirmed */
 	uint64_t
 		proven[CONFIG_SITE_COUNT_MAX]; /* durable there, whatever its link does */
-	struct mirror_ack_marks everywhere;    /* here and at all that are waited for */
-	struct mirror_ack_marks answered;      /* {acknowledged, flushed} so far */
-	uint32_t waited;                       /* bit per site that is waited for */
+	uint64_t home[CONFIG_SITE_COUNT_MAX];  /* taken by its disks, as it said last */
+	uint64_t own_home;
+	struct mirror_ack_marks everywhere; /* here and at all that are waited for */
+	struct mirror_ack_marks answered;   /* {acknowledged, flushed} so far */
+	uint32_t waited;                    /* bit per site that is waited for */
 	struct promise promise;
 	uint64_t before;                  /* acknowledged when it became so */
 	struct mirror_ack_record *record; /* the caller's; by sequence, modulo ... */
@@ -66,6 +72,10 @@ void mirror_ack_set_own(struct mirror_ack *ack, uint64_t logged, uint64_t durabl
  *   -EPROTO  a mark goes back, or durable > logged: nothing changed */
 int mirror_ack_set_site(struct mirror_ack *ack, uint32_t site, uint64_t logged,
 			uint64_t durable);
+
+/* All records up to `home` are on the disks: of `site`, as it has told, or here. */
+void mirror_ack_set_home(struct mirror_ack *ack, uint32_t site, uint64_t home);
+void mirror_ack_set_own_home(struct mirror_ack *ack, uint64_t home);
 
 /* The link to `site` is down: its marks are unknown until it sends them again, for it may
  * come back without records that were not durable. */
@@ -127,6 +137,13 @@ static inline const struct mirror_ack_marks *mirror_ack_everywhere(
 	const struct mirror_ack *ack)
 {
 	return &ack->everywhere;
+}
+
+/* Answered, and lacked by no copy that is waited for: it stays, whichever site is promoted. */
+static inline uint64_t mirror_ack_stays(const struct mirror_ack *ack)
+{
+	return ack->everywhere.logged < ack->answered.logged ? ack->everywhere.logged :
+							       ack->answered.logged;
 }
 
 /* Abort if an invariant is broken. Called by every entry point and by sim. */

@@ -130,19 +130,27 @@ static bool overlaps(const struct mirror_request *a, const struct mirror_request
 	       b->offset_bytes < a->offset_bytes + a->length_bytes;
 }
 
+/* May the disk have some of it? */
+static bool is_homing(const struct mirror_engine *m, const struct mirror_request *q)
+{
+	return q->sequence <= m->open.marks.home_flushed ||
+	       m->memory.records[q->sequence % RECORDS_MAX].state >= MIRROR_RECORD_HOMING;
+}
+
 bool mirror_requests_holds(const struct mirror_engine *m,
 			   const struct mirror_request *read)
 {
+	const bool missing = !mirror_requests_answers_changes(m);
 	const struct mirror_request *heads[] = {
 		m->open.requests.writes_pending.head,
 		m->open.requests.flushes_pending.head,
 	};
 
-	if (mirror_requests_answers_changes(m))
+	if (!missing && !m->open.requests.ack.promise.home)
 		return false;
 	for (uint32_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
 		for (const struct mirror_request *q = heads[i]; q != NULL; q = q->next)
-			if (overlaps(q, read))
+			if (overlaps(q, read) && (missing || is_homing(m, q)))
 				return true;
 	return false;
 }
@@ -184,6 +192,8 @@ void mirror_answer_pump(struct mirror_engine *m)
 		return;
 	mirror_near_prove(m);
 	mirror_ack_set_own(ack, m->open.marks.logged, m->open.marks.durable);
+	if (ack->promise.home)
+		mirror_ack_set_own_home(ack, m->open.marks.home);
 	tell_kept(m);
 	if (lease_holds(m)) {
 		mirror_ack_answer(ack, m->now_ns);

@@ -26,7 +26,8 @@
 #define HOME_DELAY_RECORDS 4096u         /* put off: at most so many ... */
 #define HOME_DELAY_NS (1000 * NS_PER_MS) /* ... for twice so long ... */
 #define HOME_IDLE_NS (50 * NS_PER_MS)    /* ... until nothing has come for so long */
-#define LINK_FRAMES_MAX 192u /* queued on one link; beyond: from the log */
+#define HOME_SLOW_NS (1000 * NS_PER_MS)  /* M9: so late at a copy, it is told */
+#define LINK_FRAMES_MAX 192u             /* queued on one link; beyond: from the log */
 #define LINK_BYTES_MAX (8u << 20)
 #define LINK_READ_BYTES (512u * 1024) /* catch-up reads of the log */
 #define FRAMES_MAX (LINK_FRAMES_MAX * 4)

@@ -34,3 +34,19 @@ void mirror_confirm_send(struct mirror_engine *m, struct engine_link *l)
 	l->confirmed = c.marks;
 	l->confirmed_held = c.held;
 }
+
+void mirror_confirm_home(struct mirror_engine *m, struct engine_link *l)
+{
+	const struct mirror_home_mark home = { m->open.marks.home };
+	struct mirror_frame *f;
+
+	if (!m->open.copy.home_at_once || home.sequence <= l->home_told ||
+	    mirror_hold_stands(m) || m->open.leap.step != LEAP_NONE)
+		return;
+	f = mirror_frame_get(m, m->open.copy.stream_link);
+	if (f == NULL)
+		return;
+	mirror_wire_home(f, &home);
+	mirror_frame_send(m, f);
+	l->home_told = home.sequence;
+}

@@ -39,11 +39,27 @@ static bool take_confirm(struct mirror_engine *m, uint32_t number,
 	return true;
 }
 
+static bool take_home(struct mirror_engine *m, uint32_t number,
+		      const struct mirror_received *r)
+{
+	const struct engine_link *l = &m->link[number];
+	struct mirror_home_mark home;
+
+	if (mirror_wire_decode_home(r->body, r->body_bytes, &home) != 0 ||
+	    home.sequence >= l->next_send)
+		return false;
+	mirror_ack_set_home(&m->open.requests.ack, l->site, home.sequence);
+	mirror_trust_homed(m, l->site);
+	return true;
+}
+
 bool mirror_production_received(struct mirror_engine *m, const struct mirror_received *r)
 {
 	switch ((enum mirror_frame_type)r->type) {
 	case MIRROR_FRAME_CONFIRM:
 		return take_confirm(m, r->link, r);
+	case MIRROR_FRAME_HOME:
+		return take_home(m, r->link, r);
 	case MIRROR_FRAME_MAP:
 	case MIRROR_FRAME_REFRESH_READY:
 		return mirror_refresh_received(m, r);

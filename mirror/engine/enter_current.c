@@ -3,6 +3,23 @@
  */
 #include "mirror/engine/state.h"
 
+/* So much is logged there, and with confirm: home (M9) on its disks. */
+static uint64_t has_of(const struct mirror_engine *m, uint32_t site)
+{
+	const uint64_t logged = m->open.peer[site].marks.logged;
+	const uint64_t home = m->open.requests.ack.home[site];
+
+	return m->open.requests.ack.promise.home && home < logged ? home : logged;
+}
+
+/* All before that mark is safe there, so that it may be named. */
+static bool is_proven(const struct mirror_engine *m, uint32_t site, uint64_t mark)
+{
+	return m->open.peer[site].proven_durable + 1 >= mark &&
+	       (!m->open.requests.ack.promise.home ||
+		m->open.requests.ack.home[site] + 1 >= mark);
+}
+
 /* The copy is level enough: writes wait for it from here on, and when it has confirmed
  * all below durable, the members are told. Recovered records are below, acknowledged
  * again by now or not, because the generation before may have acknowledged them. */
@@ -18,7 +35,7 @@ static void enter(struct mirror_engine *m, uint32_t site)
 		if (p->candidate_from <= recovered)
 			p->candidate_from = recovered + 1;
 	}
-	if (p->candidate_count != 0 || p->proven_durable + 1 < p->candidate_from)
+	if (p->candidate_count != 0 || !is_proven(m, site, p->candidate_from))
 		return;
 	p->candidate_count = ++m->ready_count;
 	f = mirror_engine_fact(m, FACT_COPY_READY);
@@ -83,7 +100,7 @@ void mirror_enter_pump(struct mirror_engine *m, uint32_t number)
 	if (l->use != LINK_STREAM_OUT || p->refresh.phase != REFRESH_NONE ||
 	    !l->sending || m->state != ENGINE_SERVING)
 		return;
-	behind = m->open.marks.last - p->marks.logged;
+	behind = m->open.marks.last - has_of(m, l->site);
 	close = ((async && !p->waited) || p->state != LINK_CONNECTED) &&
 		is_close(m, l->site, behind);
 	if (p->state != LINK_CONNECTED && (close || behind <= LEVEL_RECORDS)) {

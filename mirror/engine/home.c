@@ -23,6 +23,13 @@ static bool is_copy(const struct mirror_engine *m)
 	return m->state == ENGINE_IDLE || m->state == ENGINE_PREPARING;
 }
 
+bool mirror_home_at_once(const struct mirror_engine *m)
+{
+	if (is_copy(m))
+		return m->open.copy.home_at_once && !mirror_hold_stands(m);
+	return m->open.requests.ack.promise.home;
+}
+
 /* The mark that the log can prove (W1, W4). A blank copy has no image that a wrong end
  * could harm. */
 static uint64_t proven(const struct mirror_engine *m)
@@ -200,12 +207,14 @@ static void set_home(struct mirror_engine *m, struct mirror_record *r, bool writ
 }
 
 /* A record up to here stays, whichever site is promoted: it may go home instead of an older
- * one. */
+ * one. And it is answered: so with confirm: home (M9) all up to it is at home, and no client
+ * waits for the older one. */
 static uint64_t stays(const struct mirror_engine *m, uint64_t limit)
 {
-	const uint64_t acknowledged = m->open.copy.acknowledged;
+	const uint64_t answered = is_copy(m) ? m->open.copy.acknowledged :
+					       mirror_ack_stays(&m->open.requests.ack);
 
-	return is_copy(m) && acknowledged < limit ? acknowledged : limit;
+	return answered < limit ? answered : limit;
 }
 
 /* Does `newer` go over all of `r`, and go home for sure? Where the disk alone keeps the
@@ -308,7 +317,7 @@ static bool is_awaited(const struct mirror_engine *m)
 	const struct mirror_pool *pool = m->buffers.pool;
 
 	return (m->state != ENGINE_SERVING && m->state != ENGINE_IDLE) ||
-	       m->open.home.wanted > marks->home_flushed ||
+	       mirror_home_at_once(m) || m->open.home.wanted > marks->home_flushed ||
 	       (m->open.home.read_wanted > marks->home && marks->last > marks->home) ||
 	       mirror_ring_used_percent(m->open.ring) > HOME_AWAITED_PERCENT ||
 	       marks->last - marks->home > RECORDS_MAX / 4 ||

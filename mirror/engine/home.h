@@ -33,10 +33,10 @@ struct engine_home_op {
 
 /* Which records are put off, so that those overwritten meanwhile are not written. */
 struct engine_home_delay {
-	uint64_t last;              /* marks.last as it was seen */
-	uint64_t busy_ns;           /* ... and since when */
-	uint64_t due, due_next;     /* all up to `due` are old enough */
-	uint64_t due_next_ns;       /* when `due_next` will be */
+	uint64_t last;          /* marks.last as it was seen */
+	uint64_t busy_ns;       /* ... and since when */
+	uint64_t due, due_next; /* all up to `due` are old enough */
+	uint64_t due_next_ns;   /* when `due_next` will be */
 };
 
 struct engine_home {
@@ -50,14 +50,17 @@ struct engine_home {
 	bool reset_due;
 	uint32_t homing_count; /* records that have begun */
 	uint32_t write_count;  /* writes under way */
-	uint64_t next;   /* next sequence to bring home */
-	uint64_t wanted;      /* a hold waits for that much ... */
-	uint64_t read_wanted; /* ... and a read for that */
+	uint64_t next;         /* next sequence to bring home */
+	uint64_t wanted;       /* a hold waits for that much ... */
+	uint64_t read_wanted;  /* ... and a read for that */
 	uint64_t replay_next;
 	struct engine_home_delay delay;
 	struct engine_home_op *ops_free;
 };
 
+/* Do clients wait for homes (M9)? At production by its promise, at a copy by order of
+ * production. Then nothing is put off. */
+bool mirror_home_at_once(const struct mirror_engine *m);
 void mirror_home_pump(struct mirror_engine *m);
 /* engine/home_write.c: write the operations that the task groups have issued; `issue` is empty
  * then. */

@@ -46,6 +46,7 @@ struct engine_link {
 	uint64_t progress_ns; /* when it last confirmed something new */
 	uint64_t began_at;    /* STREAM_OUT: the last sequence when it began */
 	uint64_t flush_sent;  /* the last that it was asked to make durable */
+	bool home_asked;      /* STREAM_OUT: it brings records home at once (M9) */
 	struct mirror_marks marks_sent;
 	uint64_t marks_sent_ns;
 	uint32_t frame_count; /* queued with the driver */
@@ -61,6 +62,7 @@ struct engine_link {
 	/* STREAM_IN, confirmations */
 	struct site_marks confirmed;
 	bool confirmed_held;
+	uint64_t home_told; /* M9: the last home mark sent */
 };
 
 /* Another site, as this one knows it. */

@@ -326,7 +326,8 @@ static bool is_full(const struct mirror_engine *m)
 static bool home_is_awaited(const struct mirror_engine *m)
 {
 	return m->open.marks.proven < m->open.marks.logged &&
-	       (is_full(m) || m->open.home.wanted > m->open.marks.proven ||
+	       (is_full(m) || mirror_home_at_once(m) ||
+		m->open.home.wanted > m->open.marks.proven ||
 		m->open.home.read_wanted > m->open.marks.proven);
 }
 

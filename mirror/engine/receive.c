@@ -47,6 +47,7 @@ void mirror_copy_stream_lost(struct mirror_engine *m, const char *text)
 
 	MIRROR_SET(m, copy.stream_link, MIRROR_LINK_NONE);
 	m->open.copy.acknowledged = 0;
+	m->open.copy.home_at_once = false;
 	MIRROR_SET(m, home.reset_due, true);
 	MIRROR_SET(m, copy.end, 0);
 	mirror_records_drop_unlogged(m, 0);
@@ -132,6 +133,17 @@ static bool take_flush(struct mirror_engine *m, const struct mirror_received *r)
 	return true;
 }
 
+static bool take_home(struct mirror_engine *m, const struct mirror_received *r)
+{
+	struct mirror_home_mark home;
+
+	if (mirror_wire_decode_home(r->body, r->body_bytes, &home) != 0)
+		return false;
+	m->link[r->link].home_told = 0;
+	MIRROR_SET(m, copy.home_at_once, home.sequence > 0);
+	return true;
+}
+
 static bool take_marks(struct mirror_engine *m, const struct mirror_received *r)
 {
 	struct mirror_marks marks;
@@ -206,6 +218,8 @@ bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received 
 		return stream && take_demoted(m, r);
 	case MIRROR_FRAME_FLUSH:
 		return stream && take_flush(m, r);
+	case MIRROR_FRAME_HOME:
+		return stream && take_home(m, r);
 	case MIRROR_FRAME_ROLL_END:
 		return !stream && take_roll_end(m, r);
 	case MIRROR_FRAME_HELLO:
@@ -295,5 +309,6 @@ void mirror_copy_pump(struct mirror_engine *m)
 	}
 	send_own_map(m, l);
 	mirror_confirm_send(m, l);
+	mirror_confirm_home(m, l);
 	mirror_hold_lift(m);
 }

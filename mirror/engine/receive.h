@@ -17,6 +17,7 @@ struct engine_copy {
 		lift_ticket; /* ... and the hold lifted in the superblock: appends go on */
 	uint64_t behind;     /* records that production is ahead */
 	uint64_t acknowledged; /* by production, as this stream has told */
+	bool home_at_once;     /* clients wait for homes (M9): likewise */
 	bool clean_due;
 	struct uuid clean_generation;
 	uint64_t clean_sequence;

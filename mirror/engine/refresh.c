@@ -447,6 +447,13 @@ static void stamp(struct mirror_engine *m, struct engine_peer *p,
 			   MIRROR_EXTENT_BYTES;
 }
 
+static void read_again(struct engine_peer *p)
+{
+	p->refresh.map_cursor = 0;
+	p->refresh.all_read = false;
+	p->refresh.done = 0;
+}
+
 void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 			      int32_t result)
 {
@@ -464,6 +471,8 @@ void mirror_refresh_read_done(struct mirror_engine *m, struct engine_read *rd,
 	}
 	if (!stale)
 		stamp(m, p, rd, zero ? NULL : rd->data);
+	else if (m->state == ENGINE_DEMOTING)
+		read_again(p); /* it may serve on (M5) */
 }
 
 static void end_copying(struct mirror_engine *m, uint32_t site)

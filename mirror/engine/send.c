@@ -242,13 +242,39 @@ static void send_flush(struct mirror_engine *m, uint32_t number)
 	l->flush_sent = flush.sequence;
 }
 
+/* ---- home ---------------------------------------------------------------- */
+
+/* With confirm: home (M9) a copy that is no more refreshed brings records home at once. */
+static void send_home(struct mirror_engine *m, uint32_t number)
+{
+	struct engine_link *l = &m->link[number];
+	const bool home = m->open.requests.ack.promise.home;
+	const bool ask = home && l->sending &&
+			 m->open.peer[l->site].refresh.phase == REFRESH_NONE;
+	const struct mirror_home_mark mark = { ask ? UINT64_MAX : 0 };
+	struct mirror_frame *f;
+
+	if (home && (l->hello.features & MIRROR_WIRE_FEATURE_HOME) == 0) {
+		mirror_link_close(m, number, "its hamirror knows no confirm: home");
+		return;
+	}
+	if (ask == l->home_asked)
+		return;
+	f = mirror_frame_get(m, number);
+	if (f == NULL)
+		return;
+	mirror_wire_home(f, &mark);
+	mirror_frame_send(m, f);
+	l->home_asked = ask;
+}
+
 /* ---- marks --------------------------------------------------------------- */
 
 static void send_marks(struct mirror_engine *m, uint32_t number)
 {
 	struct engine_link *l = &m->link[number];
 	struct mirror_marks marks = {
-		.acknowledged = mirror_ack_everywhere(&m->open.requests.ack)->logged,
+		.acknowledged = mirror_ack_stays(&m->open.requests.ack),
 		.sequence = m->open.marks.last,
 		.time_ns = m->wall_ns,
 	};
@@ -327,6 +353,8 @@ void mirror_send_pump(struct mirror_engine *m)
 			send_records(m, i);
 			send_flush(m, i);
 			mirror_enter_pump(m, i);
+			if (m->link[i].use == LINK_STREAM_OUT)
+				send_home(m, i);
 			if (m->link[i].use == LINK_STREAM_OUT)
 				send_marks(m, i);
 		} else if (m->link[i].use == LINK_ROLL_OUT) {

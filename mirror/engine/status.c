@@ -143,6 +143,23 @@ static void fill_site(const struct mirror_engine *m, uint32_t site,
 		fill_lag(m, site, s);
 }
 
+/* With confirm: home (M9) the disk of a copy has stood still for a while, and writes for it. */
+static void fill_home(const struct mirror_engine *m, struct mirror_status *s)
+{
+	for (uint32_t i = 0; i < m->config->site_count && !s->frozen; i++) {
+		const uint64_t since_ns = m->open.peer[i].trust.home.since_ns;
+
+		if (since_ns == 0 || m->now_ns < since_ns + HOME_SLOW_NS)
+			continue;
+		s->frozen = true;
+		snprintf(s->frozen_text, sizeof s->frozen_text,
+			 "copy %s has logged a write, and its disk has not taken it for "
+			 "%llu s (confirm: home)",
+			 mirror_engine_site_name(m, i),
+			 (unsigned long long)((m->now_ns - since_ns) / 1000 / NS_PER_MS));
+	}
+}
+
 /* G7: the status tells the cause of every wait. */
 static void fill_frozen(const struct mirror_engine *m, struct mirror_status *s)
 {
@@ -173,6 +190,7 @@ static void fill_frozen(const struct mirror_engine *m, struct mirror_status *s)
 				 "writes wait for copy %s, whose link is down: %.150s",
 				 mirror_engine_site_name(m, i), m->open.peer[i].text);
 		}
+	fill_home(m, s);
 }
 
 static void fill_open(const struct mirror_engine *m, struct mirror_status *s)

@@ -8,6 +8,8 @@
  *   mark      it could confirm                 nothing new for copy-timeout
  *   logged    all that is sent to copies       lost
  *   durable   all that is durable here         lost
+ *   home      with confirm: home, all that     lost
+ *             is logged wherever waited for
  *
  * A copy that is out is let in when it has confirmed all records that existed when its
  * link began, and takes the records that it is sent. Clients do not wait for a while for
@@ -49,6 +51,16 @@ static void lacks(struct mirror_engine *m, struct engine_owed *o, uint64_t wante
 		o->since_ns = m->now_ns;
 }
 
+/* With confirm: home clients wait for it to be home there, too. */
+static uint64_t home_owed(const struct mirror_engine *m, uint32_t site)
+{
+	const struct mirror_ack *ack = &m->open.requests.ack;
+
+	return ack->promise.home && mirror_ack_waits_for(ack, site) ?
+		       mirror_ack_everywhere(ack)->logged :
+		       0;
+}
+
 /* A record that is not even in a log write is not owed: it is not sent before. */
 static void look(struct mirror_engine *m, uint32_t site)
 {
@@ -56,8 +68,9 @@ static void look(struct mirror_engine *m, uint32_t site)
 
 	lacks(m, &t->logged, m->open.marks.next_to_log - 1);
 	lacks(m, &t->durable, m->open.marks.durable);
+	lacks(m, &t->home, home_owed(m, site));
 	if (t->logged.since_ns == 0 && t->durable.since_ns == 0 &&
-	    mirror_trust_flows(m, site))
+	    t->home.since_ns == 0 && mirror_trust_flows(m, site))
 		m->open.peer[site].lost_told = false;
 }
 
@@ -66,7 +79,7 @@ void mirror_trust_serve(struct mirror_engine *m, uint32_t site)
 {
 	struct engine_trust *t = &m->open.peer[site].trust;
 
-	t->logged = t->durable = (struct engine_owed){ 0 };
+	t->logged = t->durable = t->home = (struct engine_owed){ 0 };
 	t->good_ns = 0;
 }
 
@@ -83,6 +96,7 @@ void mirror_trust_begins(struct mirror_engine *m, uint32_t number)
 	has(m, &t->durable, p->marks.durable);
 	t->logged.has = p->marks.logged;
 	t->durable.has = p->marks.durable;
+	t->home.has = 0;
 }
 
 void mirror_trust_confirmed(struct mirror_engine *m, uint32_t site, bool refreshed)
@@ -92,8 +106,16 @@ void mirror_trust_confirmed(struct mirror_engine *m, uint32_t site, bool refresh
 	const bool logged = has(m, &t->logged, p->marks.logged);
 
 	if (refreshed)
-		t->logged.since_ns = t->durable.since_ns = 0;
+		t->logged.since_ns = t->durable.since_ns = t->home.since_ns = 0;
 	if (has(m, &t->durable, p->marks.durable) || logged)
+		p->lost_told = false;
+}
+
+void mirror_trust_homed(struct mirror_engine *m, uint32_t site)
+{
+	struct engine_peer *p = &m->open.peer[site];
+
+	if (has(m, &p->trust.home, m->open.requests.ack.home[site]))
 		p->lost_told = false;
 }
 
@@ -238,7 +260,8 @@ static void check_link(struct mirror_engine *m, uint32_t site)
 		mirror_engine_wake(m, p->lost_at_ns);
 		return;
 	}
-	if (waited_long(m, &p->trust.logged) || waited_long(m, &p->trust.durable))
+	if (waited_long(m, &p->trust.logged) || waited_long(m, &p->trust.durable) ||
+	    waited_long(m, &p->trust.home))
 		mirror_trust_lost(m, site);
 	tell_lost(m, site);
 }
@@ -263,12 +286,15 @@ static void check_owed(struct mirror_engine *m, uint32_t site)
 
 	if (!mirror_ack_waits_for(&m->open.requests.ack, site) ||
 	    p->refresh.phase != REFRESH_NONE ||
-	    (!is_overdue(m, &t->logged) && !is_overdue(m, &t->durable)))
+	    (!is_overdue(m, &t->logged) && !is_overdue(m, &t->durable) &&
+	     !is_overdue(m, &t->home)))
 		return;
 	if (t->logged.since_ns != 0)
 		t->logged.since_ns = m->now_ns;
 	if (t->durable.since_ns != 0)
 		t->durable.since_ns = m->now_ns;
+	if (t->home.since_ns != 0)
+		t->home.since_ns = m->now_ns;
 	if (!p->lost_told && !is_near(m))
 		mirror_trust_lost(m, site);
 	if (p->link != MIRROR_LINK_NONE && m->link[p->link].use == LINK_STREAM_OUT)

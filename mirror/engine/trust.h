@@ -14,7 +14,7 @@ struct engine_owed {
 };
 
 struct engine_trust {
-	struct engine_owed logged, durable;
+	struct engine_owed logged, durable, home;
 	uint32_t lost_count; /* so often lost, less the losses made good */
 	uint64_t again_ns;   /* clients do not wait for it before */
 	bool behind_told;    /* COPY_LOST of one that is refreshed was sent */
@@ -25,6 +25,8 @@ void mirror_trust_serve(struct mirror_engine *m, uint32_t site);
 void mirror_trust_begins(struct mirror_engine *m, uint32_t number);
 /* Its marks have changed; `refreshed`: by the end of a refresh. */
 void mirror_trust_confirmed(struct mirror_engine *m, uint32_t site, bool refreshed);
+/* It has told how far all is home (M9). */
+void mirror_trust_homed(struct mirror_engine *m, uint32_t site);
 /* Does the copy take the records that it is sent? Then the log is kept for it, and it may
  * be waited for. */
 bool mirror_trust_flows(const struct mirror_engine *m, uint32_t site);

@@ -67,7 +67,7 @@ int mirror_wire_decode_header(const uint8_t *from, struct mirror_wire_header *h)
 		return -EBADMSG;
 	if (h->version != MIRROR_WIRE_VERSION || flags != 0 || reserved != 0)
 		return -EPROTONOSUPPORT;
-	if (h->type < MIRROR_FRAME_HELLO || h->type > MIRROR_FRAME_FLUSH)
+	if (h->type < MIRROR_FRAME_HELLO || h->type > MIRROR_FRAME_HOME)
 		return -EPROTO;
 	if (h->body_bytes > MIRROR_FRAME_BODY_MAX || h->data_bytes > MIRROR_WIRE_DATA_MAX)
 		return -EMSGSIZE;
@@ -108,6 +108,8 @@ const char *mirror_wire_type_name(uint16_t type)
 		return "ROLL_END";
 	case MIRROR_FRAME_FLUSH:
 		return "FLUSH";
+	case MIRROR_FRAME_HOME:
+		return "HOME";
 	}
 	return "unknown";
 }
@@ -294,6 +296,17 @@ int mirror_wire_decode_flush(const uint8_t *body, uint32_t body_bytes,
 			     struct mirror_flush *flush)
 {
 	return get_sequence(body, body_bytes, &flush->sequence);
+}
+
+void mirror_wire_home(struct mirror_frame *frame, const struct mirror_home_mark *home)
+{
+	put_sequence(frame, MIRROR_FRAME_HOME, home->sequence);
+}
+
+int mirror_wire_decode_home(const uint8_t *body, uint32_t body_bytes,
+			    struct mirror_home_mark *home)
+{
+	return get_sequence(body, body_bytes, &home->sequence);
 }
 
 /* ---- refresh ------------------------------------------------------------- */

@@ -15,6 +15,8 @@
  *   REFRESH_END     production  last sequence of the refresh      -
  *   DEMOTED         production  clean end                         -
  *   FLUSH           production  make records durable now          -
+ *   HOME            production  bring records home at once        -
+ *                   copy        home so far                       -
  *   ROLL_END        sender      last sequence sent                -
  *
  * Header and body have CRCs of their own in the header. A record's data is checked by
@@ -45,7 +47,8 @@
 
 #define MIRROR_WIRE_VERSION 1u
 #define MIRROR_WIRE_FEATURE_FLUSH 1u /* of a hello: the site knows FLUSH frames */
-#define MIRROR_WIRE_FEATURES MIRROR_WIRE_FEATURE_FLUSH
+#define MIRROR_WIRE_FEATURE_HOME 2u  /* ... and HOME frames (M9) */
+#define MIRROR_WIRE_FEATURES (MIRROR_WIRE_FEATURE_FLUSH | MIRROR_WIRE_FEATURE_HOME)
 #define MIRROR_WIRE_HEADER_BYTES 32u
 #define MIRROR_WIRE_DATA_MAX (128u * 1024)
 
@@ -63,6 +66,7 @@ enum mirror_frame_type {
 	MIRROR_FRAME_DEMOTED,
 	MIRROR_FRAME_ROLL_END,
 	MIRROR_FRAME_FLUSH, /* to a site with that feature only */
+	MIRROR_FRAME_HOME,  /* likewise */
 };
 
 /* ---- for the link driver ------------------------------------------------- */
@@ -219,6 +223,12 @@ struct mirror_flush {
 	uint64_t sequence;
 };
 
+/* From production: bring home at once all up to `sequence`, and say so; 0: no longer. From a
+ * copy: its disks have taken all up to `sequence`. */
+struct mirror_home_mark {
+	uint64_t sequence;
+};
+
 #define MIRROR_DEMOTED_PROMOTE 1u /* this site is to be promoted now */
 
 struct mirror_demoted {
@@ -285,6 +295,10 @@ int mirror_wire_decode_demoted(const uint8_t *body, uint32_t body_bytes,
 void mirror_wire_flush(struct mirror_frame *frame, const struct mirror_flush *flush);
 int mirror_wire_decode_flush(const uint8_t *body, uint32_t body_bytes,
 			     struct mirror_flush *flush);
+
+void mirror_wire_home(struct mirror_frame *frame, const struct mirror_home_mark *home);
+int mirror_wire_decode_home(const uint8_t *body, uint32_t body_bytes,
+			    struct mirror_home_mark *home);
 
 void mirror_wire_roll_end(struct mirror_frame *frame, const struct mirror_roll_end *end);
 int mirror_wire_decode_roll_end(const uint8_t *body, uint32_t body_bytes,

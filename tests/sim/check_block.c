@@ -52,7 +52,7 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 
 /* The content of a write that the core has not answered. One with FUA is shown as soon as it is
  * logged, though its answer waits for a flush. */
-static bool is_held(const struct sim *w, uint32_t node, uint64_t number)
+bool sim_is_unanswered(const struct sim *w, uint32_t node, uint64_t number)
 {
 	for (uint32_t i = 0; i < SIM_REQUESTS_MAX; i++) {
 		const struct sim_request *r = &w->node[node].request[i];
@@ -70,7 +70,7 @@ static void check_read(struct sim *w, uint32_t node, const struct sim_request *r
 
 	for (uint64_t at = 0; at < r->request.length_bytes; at += SIM_SECTOR) {
 		memcpy(&number, r->request.data + at, sizeof number);
-		if (number != 0 && is_held(w, node, number))
+		if (number != 0 && sim_is_unanswered(w, node, number))
 			sim_violate(w, "M8",
 				    "n%u shows write %llu, which it has not answered",
 				    node + 1, (unsigned long long)number);

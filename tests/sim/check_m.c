@@ -7,8 +7,12 @@
  * sync check_g1.c asks for more. M5, in every mode: the clean end of a production is marked
  * when each copy that follows has all of it durable, or the time for that is over; and each
  * that it names has. M6: a map takes over for no copy that a view in effect or undecided calls
- * current.
+ * current. M9, confirm: home: a write is answered when it is on production's disk and on that of
+ * each copy that some view calls current, a read shows no write that is not, and such a promise
+ * is proposed when all that was acknowledged is.
  */
+#include <string.h>
+
 #include "cluster/internal.h"
 #include "mirror/engine/test_view.h"
 #include "tests/sim/check_m.h"
@@ -126,6 +130,108 @@ static void check_copy(struct sim *w, uint32_t node, const struct view *v, uint3
 			(unsigned long long)(r->decided_ns - l.stamped_ns) / 1000000);
 }
 
+/* ---- on the disk (M9) ------------------------------------------------------------------- */
+
+/* Every sector of the write holds it there, or a newer one. */
+static void check_disk(struct sim *w, uint32_t node, uint32_t site,
+		       const struct sim_request *r)
+{
+	static uint64_t limit[SIM_GENERATIONS_MAX];
+	const struct mirror_request *q = &r->request;
+	const struct sim_device *d = &w->site[site].disk[q->disk];
+
+	if (w->patched || w->site[site].tainted || w->violation[0] != 0)
+		return;
+	sim_limits(w, r->generation, limit);
+	for (uint64_t at = q->offset_bytes; at < q->offset_bytes + q->length_bytes;
+	     at += SIM_SECTOR) {
+		const struct sim_touch *t;
+		uint64_t number;
+
+		memcpy(&number, d->now + at, sizeof number);
+		t = sim_shown_touch(sim_sector(w, q->disk, at / SIM_SECTOR), number,
+				    limit);
+		if (t != NULL && t->sequence >= q->sequence)
+			continue;
+		sim_violate(
+			w, "M9",
+			"n%u answers write %llu of sequence %llu, and disk %u of site "
+			"%u holds %llu of sequence %llu in sector %llu",
+			node + 1, (unsigned long long)r->number,
+			(unsigned long long)q->sequence, q->disk, site,
+			(unsigned long long)number,
+			(unsigned long long)(t != NULL ? t->sequence : 0),
+			(unsigned long long)at / SIM_SECTOR);
+		return;
+	}
+}
+
+static void check_read(struct sim *w, uint32_t node, const struct sim_request *r)
+{
+	uint64_t number;
+
+	for (uint64_t at = 0; at < r->request.length_bytes; at += SIM_SECTOR) {
+		memcpy(&number, r->request.data + at, sizeof number);
+		if (number != 0 && sim_is_unanswered(w, node, number))
+			sim_violate(w, "M9",
+				    "n%u shows write %llu, which it has not answered",
+				    node + 1, (unsigned long long)number);
+	}
+}
+
+/* Without a cluster: the copy that this production streams to, and waits for. */
+static bool pair_counts(const struct sim *w, const struct mirror_view *m, uint32_t site)
+{
+	const struct mirror_view_peer *p = &m->peer[site];
+	const int32_t host = w->site[site].open_node;
+
+	return p->waited && p->link != MIRROR_LINK_NONE && m->link[p->link].sends &&
+	       host >= 0 && sim_view(w, (uint32_t)host)->state == ENGINE_IDLE &&
+	       sim_view(w, (uint32_t)host)->incarnation ==
+		       m->link[p->link].hello->incarnation;
+}
+
+static bool counts(const struct sim *w, uint32_t node, uint32_t site)
+{
+	if (w->plan.alone)
+		return pair_counts(w, sim_view(w, node), site);
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		const struct view *v = view_of(w, node, n);
+
+		if (v != NULL && v->promise.home && counted(w, v, site) != NULL)
+			return true;
+	}
+	return false;
+}
+
+static bool is_promised_home(const struct sim *w, uint32_t node)
+{
+	if (w->plan.alone)
+		return w->plan.promise.home;
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		const struct view *v = view_of(w, node, n);
+
+		if (v != NULL && v->promise.home)
+			return true;
+	}
+	return false;
+}
+
+static void check_home(struct sim *w, uint32_t node, const struct sim_request *r)
+{
+	const uint32_t own = sim_view(w, node)->site;
+
+	if (r->request.type == MIRROR_REQUEST_FLUSH || !is_promised_home(w, node))
+		return;
+	if (r->request.type == MIRROR_REQUEST_READ) {
+		check_read(w, node, r);
+		return;
+	}
+	for (uint32_t s = 0; s < w->plan.site_count; s++)
+		if (s == own || counts(w, node, s))
+			check_disk(w, node, s, r);
+}
+
 static void note_promise(struct sim *w, uint32_t node, const struct sim_request *r)
 {
 	struct sim_generation *g = &w->generation[r->generation];
@@ -145,11 +251,13 @@ static void answered(struct sim *w, uint32_t node, const struct sim_request *r)
 	const bool flush = r->request.type == MIRROR_REQUEST_FLUSH;
 	const uint64_t sequence = flush ? r->floor_sequence : r->request.sequence;
 
-	if (!w->plan.modes || r->request.result != 0 ||
-	    r->request.type == MIRROR_REQUEST_READ ||
-	    w->node[node].served_generation == 0)
+	if (r->request.result != 0 || w->node[node].served_generation == 0 ||
+	    !(w->plan.modes || w->plan.promise.home))
 		return;
 	sim_note_all(w, node);
+	check_home(w, node, r);
+	if (!w->plan.modes || r->request.type == MIRROR_REQUEST_READ)
+		return;
 	note_promise(w, node, r);
 	for (uint32_t n = 0; n < w->node_count; n++) {
 		const struct view *v = view_of(w, node, n);
@@ -210,6 +318,13 @@ static void check_stricter(struct sim *w, uint32_t node, const struct view *v)
 				    "n%u proposes a stricter promise, and copy %u lacks "
 				    "%llu acknowledged writes",
 				    node + 1, s, (unsigned long long)l.count);
+		else if (v->promise.home && m->marks->home < g->acknowledged)
+			sim_violate(
+				w, "M9",
+				"n%u proposes confirm: home, and at copy %u, current, "
+				"%llu is at home of %llu that were acknowledged",
+				node + 1, s, (unsigned long long)m->marks->home,
+				(unsigned long long)g->acknowledged);
 		else if (v->promise.mode == CONFIG_SYNC && m->marks->durable < g->flushed)
 			sim_violate(w, "M3",
 				    "n%u proposes sync, and at copy %u, current, %llu is "

@@ -48,6 +48,8 @@ struct sim_block {
 
 /* When a required copy was missing last, by the node's view or an undecided one. */
 uint64_t sim_block_seen_ns(struct sim *w, uint32_t node);
+/* The content of a write that the core has not answered. */
+bool sim_is_unanswered(const struct sim *w, uint32_t node, uint64_t number);
 /* Does the request wait for it: a change, or a read that overlaps one? */
 bool sim_block_holds(const struct sim *w, uint32_t node, const struct sim_request *r);
 

@@ -299,12 +299,14 @@ struct promise sim_promise_draw(uint64_t a, uint64_t b)
 	static const uint16_t records[] = { 1, 3, 20, 100 }, ms[] = { 2, 20, 100, 1000 };
 	static const uint32_t kib[] = { 4, 32, 256 };
 	const uint32_t few = records[b % 4], young = ms[b / 4 % 4];
+	struct promise p = promise_make(CONFIG_SYNC, 0, 0);
 	const uint32_t failover = b / 16 % 8; /* async: five in eight have the policy */
 
 	switch (a % 8) {
 	case 0:
 	case 1:
-		return promise_make(CONFIG_SYNC, 0, 0);
+		p.home = b / 128 % 2 == 0; /* M9 */
+		return p;
 	case 2:
 		return promise_async(failover < 5 ? kib[failover % 3] * 1024 : 0,
 				     failover < 2 ? 10 * young : 0);
@@ -336,13 +338,15 @@ static void make_modes(struct sim_plan *p, struct sim_random *r)
 	draw_lag(p, r);
 }
 
-/* A third of the pairs is not in sync, half of it in near-sync, with a bound of a few, an age,
- * or both; and half in async, where clients outrun a line that takes time for each record. */
+/* A third of the pairs is in sync with confirm: home (M9). Another is not in sync, half of it in
+ * near-sync, with a bound of a few, an age, or both; and half in async, where clients outrun a
+ * line that takes time for each record. */
 static void draw_pair(struct sim_plan *p, struct sim_random *r)
 {
-	const uint64_t quiet_ns = p->quiet_ns;
+	const uint64_t quiet_ns = p->quiet_ns, kind = sim_random_below(r, 3);
 
-	if (sim_random_below(r, 3) != 0)
+	p->promise.home = kind == 1;
+	if (kind != 0)
 		return;
 	draw_lag(p, r);
 	p->promise = sim_promise_draw(3 + sim_random_below(r, 5),

@@ -23,6 +23,7 @@ static const struct sim_scenario *const tables[] = {
 	sim_scenarios_near,
 	sim_scenarios_move,
 	sim_scenarios_forward,
+	sim_scenarios_home,
 	NULL,
 };
 
@@ -35,7 +36,9 @@ static void plan_quiet(struct sim_plan *p, const struct sim_scenario *scenario)
 		.alone = scenario->alone,
 		.promise = scenario->promise,
 		.block = scenario->block,
-		.modes = scenario->promise.mode != CONFIG_SYNC && !scenario->alone,
+		.modes = (scenario->promise.mode != CONFIG_SYNC ||
+			  scenario->promise.home) &&
+			 !scenario->alone,
 		.witnesses = scenario->witnesses,
 		.disk_count = scenario->disks > 0 ? scenario->disks : 1,
 		.disk_bytes = scenario->disk_bytes > 0 ? scenario->disk_bytes :

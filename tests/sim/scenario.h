@@ -31,7 +31,7 @@ extern const struct sim_scenario sim_scenarios_views[], sim_scenarios_promotion[
 	sim_scenarios_clients[], sim_scenarios_disks[], sim_scenarios_alone[],
 	sim_scenarios_forced[], sim_scenarios_modes[], sim_scenarios_async[],
 	sim_scenarios_block[], sim_scenarios_near[], sim_scenarios_move[],
-	sim_scenarios_forward[];
+	sim_scenarios_forward[], sim_scenarios_home[];
 
 /* Play the scenario of that name, or "all" of them, and say how each went. With `trace`
  * the first seed that fails, or the first, goes to stdout step by step. `seeds`: so many

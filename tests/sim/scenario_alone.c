@@ -15,7 +15,7 @@
 #define ASYNC                                                                            \
 	{                                                                                \
 		CONFIG_ASYNC, PROMISE_UNBOUNDED, PROMISE_UNBOUNDED,                      \
-			PROMISE_UNBOUNDED_BYTES                                          \
+			PROMISE_UNBOUNDED_BYTES, false                                   \
 	}
 
 static struct alone *pair(struct sim_scene *s, uint32_t node)

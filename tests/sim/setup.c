@@ -45,6 +45,7 @@ void sim_setup_config(struct sim *w)
 		c->lag_bytes = p->promise.bytes;
 		c->lag_ms = p->promise.ms % PROMISE_UNBOUNDED;
 	}
+	c->confirm = p->promise.home ? CONFIG_CONFIRM_HOME : CONFIG_CONFIRM_LOGGED;
 	c->order = (enum config_order)p->order;
 	c->on_copy_loss = p->block ? CONFIG_COPY_LOSS_BLOCK : CONFIG_COPY_LOSS_CONTINUE;
 	c->port = 7790;

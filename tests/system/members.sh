@@ -87,6 +87,20 @@ client_end() {
 	client=
 }
 
+# ---- confirm: home --------------------------------------------------------------------
+
+promised() {
+	node "$1" hamirror status data --json | python3 -c '
+import json, sys
+print(json.load(sys.stdin)["promise"]["confirm"])'
+}
+
+# Has the disk of site $1 4 KiB of byte $2 at 1 MiB?
+holds() {
+	dd if="$LAB/site/$1/data-db" bs=4k skip=256 count=1 status=none |
+		cmp -s - <(head -c 4096 /dev/zero | tr '\0' "\\$(printf '%03o' "$2")")
+}
+
 # ---- on-copy-loss: block --------------------------------------------------------------
 
 is_frozen() { [ "$(field n1 "" frozen)" = True ]; }
@@ -254,6 +268,20 @@ goes_on
 run n1 connect lyon
 await_current n1 lyon
 echo "ok: a write stood still for the copy, until it was back, and until it was put out"
+
+# With confirm: home (M9) an answered write is on the disks of both sites at once.
+run n1 mode sync --confirm home
+[ "$(promised n1)" = home ] || fail "the members did not agree on confirm: home"
+said=$(node n1 hamirror mode data near-sync --confirm home 2>&1) && fail "near-sync took it"
+[[ $said == *'confirm goes with mode sync only'* ]] || fail "no reason in: $said"
+for byte in $(seq 1 50); do
+	qemu-io -f raw -c "write -P $byte 1M 4k" "$(uri_of n1)" > "$LAB/qemu-io" 2>&1 ||
+		fail "no write: $(cat "$LAB/qemu-io")"
+	for site in paris lyon; do
+		holds "$site" "$byte" || fail "$site: write $byte is answered, and not home"
+	done
+done
+echo "ok: each answered write was on both disks at once"
 run n1 demote
 for n in $NODES; do run $n stop; done
 cmp "$LAB/site/paris/data-db" "$LAB/site/lyon/data-db" || fail "the disks differ"

@@ -200,6 +200,38 @@ bool pair_may_cut(const struct pair *p, uint64_t cut)
 	       lacked(p, cut, last, &oldest) <= p->promise.records;
 }
 
+/* Production streams to this process of the site. */
+static bool is_linked(const struct mirror_engine *m, uint32_t s,
+		      const struct mirror_engine *at)
+{
+	const struct engine_peer *peer = &m->open.peer[s];
+
+	return at != NULL && at->state == ENGINE_IDLE && peer->link != MIRROR_LINK_NONE &&
+	       m->link[peer->link].use == LINK_STREAM_OUT &&
+	       m->link[peer->link].hello.incarnation == at->open.incarnation;
+}
+
+/* M9: at the moment of its answer a write is on the disks of all that are waited for, once that
+ * promise holds for all that was answered before. */
+static void check_home(const struct pair *p, uint32_t site, uint64_t sequence)
+{
+	const struct mirror_engine *m = p->site[site].engine;
+
+	if (!m->open.requests.ack.promise.home || m->open.requests.promise_id != 0)
+		return;
+	for (uint32_t s = 0; s < p->site_count; s++) {
+		const struct mirror_engine *at = p->site[s].engine;
+
+		if (s != site && (!m->open.peer[s].waited || !is_linked(m, s, at)))
+			continue;
+		if (at->open.marks.home < sequence)
+			ck_abort_msg(
+				"write %llu is answered, and %llu is home at site %u",
+				(unsigned long long)sequence,
+				(unsigned long long)at->open.marks.home, s);
+	}
+}
+
 /* M1, M2: at the moment of an answer with `sequence`, no copy that is waited for lacks
  * more than the bound. */
 static void check_bound(struct pair *p, uint32_t site, uint64_t sequence)
@@ -256,6 +288,8 @@ void pair_answered(struct pair *p, uint32_t site, struct mirror_request *q)
 	p->answered_count++;
 	if (q->type != MIRROR_REQUEST_READ && site == p->client_site)
 		check_bound(p, site, promised(p, q));
+	if (q->type != MIRROR_REQUEST_READ && q->type != MIRROR_REQUEST_FLUSH)
+		check_home(p, site, q->sequence);
 	if (q->type == MIRROR_REQUEST_READ)
 		p->read_count++;
 	else if (promised(p, q) > p->acknowledged)

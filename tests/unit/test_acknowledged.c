@@ -31,7 +31,7 @@ START_TEST(alone_own_marks_decide)
 	answers(0, 0);
 	mirror_ack_set_own(&ack, 10, 4);
 	answers(10, 4);
-	site_has(1, 5, 5);          /* a copy that is not current changes nothing */
+	site_has(1, 5, 5); /* a copy that is not current changes nothing */
 	answers(10, 4);
 }
 END_TEST
@@ -48,10 +48,70 @@ START_TEST(the_slowest_decides)
 	answers(0, 0);
 	site_has(3, 9, 5);
 	answers(8, 2);
-	site_has(1, 12, 12);        /* ahead of our own log */
+	site_has(1, 12, 12); /* ahead of our own log */
 	answers(9, 5);
 	site_has(3, 12, 12);
 	answers(10, 10);
+}
+END_TEST
+
+static void promise_home(bool home)
+{
+	struct promise p = promise_make(CONFIG_SYNC, 0, 0);
+
+	p.home = home;
+	mirror_ack_promise(&ack, &p);
+}
+
+/* M9: the slowest disk decides, ours too; a flush is answered after the writes before it. What
+ * goes home does not wait for any disk. */
+START_TEST(with_home_the_slowest_disk_decides)
+{
+	promise_home(true);
+	mirror_ack_add(&ack, 1);
+	mirror_ack_set_own(&ack, 10, 10);
+	site_has(1, 9, 8);
+	answers(0, 0);
+	ck_assert_uint_eq(mirror_ack_everywhere(&ack)->logged, 9);
+	mirror_ack_set_home(&ack, 1, 7);
+	answers(0, 0);
+	mirror_ack_set_own_home(&ack, 5);
+	answers(5, 5);
+	mirror_ack_set_own_home(&ack, 9);
+	answers(7, 7);
+	ck_assert_uint_eq(mirror_ack_stays(&ack), 7);
+	mirror_ack_set_home(&ack, 1, 9);
+	answers(9, 8);
+	mirror_ack_set_home(&ack, 2, 1); /* it is not waited for */
+	answers(9, 8);
+}
+END_TEST
+
+/* M3: the promise is kept once all that was answered before is home on every disk. */
+START_TEST(home_is_kept_when_all_that_was_answered_is)
+{
+	mirror_ack_add(&ack, 1);
+	mirror_ack_set_own(&ack, 10, 10);
+	site_has(1, 10, 10);
+	answers(10, 10);
+	promise_home(true);
+	answers(10, 10);
+	ck_assert(!mirror_ack_is_kept(&ack, 0));
+	mirror_ack_set_own_home(&ack, 10);
+	mirror_ack_set_home(&ack, 1, 9);
+	ck_assert(!mirror_ack_is_kept(&ack, 0));
+	mirror_ack_set_home(&ack, 1, 10);
+	ck_assert(mirror_ack_is_kept(&ack, 0));
+	mirror_ack_set_own(&ack, 12, 12);
+	site_has(1, 12, 12);
+	answers(10, 10);
+	mirror_ack_forget_site(&ack, 1);
+	site_has(1, 12, 12);
+	mirror_ack_set_own_home(&ack, 12);
+	answers(10, 10); /* another process: it has to say so again */
+	promise_home(false);
+	answers(12, 12);
+	ck_assert(mirror_ack_is_kept(&ack, 0));
 }
 END_TEST
 
@@ -68,7 +128,7 @@ START_TEST(an_added_copy_is_waited_for_from_now_on)
 	answers(100, 90);
 	site_has(2, 105, 95);
 	answers(105, 95);
-	mirror_ack_add(&ack, 2);    /* the order may come twice */
+	mirror_ack_add(&ack, 2); /* the order may come twice */
 	answers(105, 95);
 }
 END_TEST
@@ -101,7 +161,7 @@ START_TEST(a_forgotten_copy_stops_answers_where_they_are)
 	mirror_ack_forget_site(&ack, 1);
 	mirror_ack_set_own(&ack, 20, 20);
 	answers(10, 6);
-	site_has(1, 7, 7);          /* it lost the records that were not durable */
+	site_has(1, 7, 7); /* it lost the records that were not durable */
 	answers(10, 7);
 	site_has(1, 20, 20);
 	answers(20, 20);
@@ -137,7 +197,7 @@ START_TEST(a_copys_marks_never_go_back)
 	ck_assert_int_eq(mirror_ack_set_site(&ack, 1, 8, 5), -EPROTO);
 	ck_assert_int_eq(mirror_ack_set_site(&ack, 1, 9, 10), -EPROTO);
 	answers(8, 6);
-	site_has(1, 8, 6);          /* saying the same again is no fault */
+	site_has(1, 8, 6); /* saying the same again is no fault */
 }
 END_TEST
 
@@ -225,6 +285,8 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, with_home_the_slowest_disk_decides);
+	tcase_add_test(tc, home_is_kept_when_all_that_was_answered_is);
 	tcase_add_test(tc, alone_own_marks_decide);
 	tcase_add_test(tc, the_slowest_decides);
 	tcase_add_test(tc, an_added_copy_is_waited_for_from_now_on);

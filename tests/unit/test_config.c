@@ -282,8 +282,9 @@ static const struct {
 } bad[] = {
 	/* keys */
 	{ "mode: sync\n", "mode: sync\nmdoe: x\n",
-	  ":4:1: mdoe: is not a key here; expected one of mirror, mode, near-sync, failover, "
-	  "cluster, port, sites, witnesses, backup-order, addresses, order, attach, unprotected, "
+	  ":4:1: mdoe: is not a key here; expected one of mirror, mode, near-sync, confirm, "
+	  "failover, cluster, port, sites, witnesses, backup-order, addresses, order, attach, "
+	  "unprotected, "
 	  "on-no-quorum, on-copy-loss, copy-timeout, frozen-timeout, demote-drain, "
 	  "device-timeout, bypass-at, refresh-retry, lease, tasks, memory, spin" },
 	{ "mode: sync\n", "mode: sync\nport: 1\n",

@@ -117,6 +117,38 @@ START_TEST(writes_continue_or_block)
 }
 END_TEST
 
+/* In sync only; with a cluster or without. */
+START_TEST(sync_confirms_when_logged_or_at_home)
+{
+	char *shown = NULL;
+	uint64_t hash;
+	size_t length;
+	FILE *out;
+
+	loads("mode: sync");
+	ck_assert_int_eq(config.confirm, CONFIG_CONFIRM_LOGGED);
+	hash = config.hash;
+	loads("mode: sync\nconfirm: logged");
+	ck_assert_uint_eq(config.hash, hash);
+	loads("mode: near-sync\nconfirm: logged");
+	loads("mode: sync\ncluster: none\nconfirm: home");
+	loads("mode: sync\nconfirm: home");
+	ck_assert_uint_ne(config.hash, hash);
+	ck_assert_ptr_nonnull(strstr(config.agreed, "mode: sync (confirm: home)\n"));
+	hash = config.hash;
+	out = open_memstream(&shown, &length);
+	config_print_yaml(&config, out);
+	fclose(out);
+	ck_assert_int_eq(load_text(shown), 0);
+	ck_assert_int_eq(config.confirm, CONFIG_CONFIRM_HOME);
+	ck_assert_uint_eq(config.hash, hash);
+	free(shown);
+	refused("mode: sync\nconfirm: disk", "expected logged or home");
+	refused("mode: near-sync\nconfirm: home", "home goes with mode sync only");
+	refused("mode: async\nconfirm: home", "home goes with mode sync only");
+}
+END_TEST
+
 START_TEST(without_a_cluster_writes_block)
 {
 	loads("mode: sync\ncluster: none");
@@ -189,6 +221,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, near_sync_has_a_bound, 0, 4);
 	tcase_add_test(tc, writes_continue_or_block);
+	tcase_add_test(tc, sync_confirms_when_logged_or_at_home);
 	tcase_add_test(tc, without_a_cluster_writes_block);
 	tcase_add_loop_test(tc, async_has_a_bound_of_near_copies, 0, 3);
 	tcase_add_loop_test(tc, a_bound_of_near_copies_is_checked, 0, 4);

@@ -175,6 +175,50 @@ START_TEST(without_who_is_to_follow_production_serves_on)
 }
 END_TEST
 
+static bool is_read(struct pair *p, uint32_t site)
+{
+	return p->site[site].engine->open.reading.refresh_count > 0;
+}
+
+static bool is_not_read(struct pair *p, uint32_t site)
+{
+	return !is_read(p, site);
+}
+
+/* The same in the middle of a refresh: data that was read while production was about to end is
+ * not left out of it. */
+START_TEST(a_refresh_outlives_a_demote_that_ends_nothing)
+{
+	struct pair *p = pair_level((uint64_t)_i + 11500, 2, LOG_BYTES);
+	const struct order demote = {
+		.type = ORDER_DEMOTE, .id = 8, .wait_ms = 20000, .sites = 1u << 1
+	};
+
+	pair_load(p, 0, 4000);
+	ck_assert(pair_quiesce(p, 100000));
+	pair_crash(p, 1, false);
+	ck_assert(pair_run_until(p, 200000, is_not_waited, 1));
+	ck_assert(pair_run_until(p, 200000, pair_is_home, 0));
+	pair_blank(p, 1);
+	pair_start(p, 1);
+	for (uint32_t d = 0; d < PAIR_DISKS; d++)
+		p->site[0].disk[d].stuck = true;
+	pair_link(p, 0, 1);
+	ck_assert(pair_run_until(p, 200000, is_read, 0));
+	pair_order(p, 0, &demote);
+	pair_run(p, 100);
+	ck_assert(is_read(p, 0));
+	for (uint32_t d = 0; d < PAIR_DISKS; d++)
+		p->site[0].disk[d].stuck = false;
+	ck_assert(pair_run_until(p, 20000, is_not_read, 0));
+	ck_assert_int_eq(p->site[0].engine->state, ENGINE_DEMOTING);
+	ck_assert(pair_wait_fact(p, 0, FACT_DEMOTED, 1, 400000));
+	ck_assert_int_eq(p->site[0].last[FACT_DEMOTED].error, -ETIMEDOUT);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine_drain");
@@ -189,6 +233,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_copy_that_is_lost_is_not_drained_to, 0, 2);
 	tcase_add_loop_test(tc, who_is_to_follow_is_told, 0, SEEDS);
 	tcase_add_loop_test(tc, without_who_is_to_follow_production_serves_on, 0, 2);
+	tcase_add_loop_test(tc, a_refresh_outlives_a_demote_that_ends_nothing, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(r, CK_ENV);
 	failed_count = srunner_ntests_failed(r);

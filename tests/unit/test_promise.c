@@ -78,12 +78,12 @@ START_TEST(promises_are_compared_number_by_number)
 	ck_assert(promise_equal(&met, &both));
 	ck_assert(promise_is_sound(&sync) && promise_is_sound(&both) &&
 		  promise_is_sound(&few) && promise_is_sound(&async));
-	ck_assert(!promise_is_sound(&(struct promise){ CONFIG_SYNC, 1, 0, 0 }));
+	ck_assert(!promise_is_sound(&(struct promise){ CONFIG_SYNC, 1, 0, 0, false }));
 	ck_assert(!promise_is_sound(
-		&(struct promise){ CONFIG_NEAR_SYNC, 0, 5, UINT64_MAX }));
+		&(struct promise){ CONFIG_NEAR_SYNC, 0, 5, UINT64_MAX, false }));
 	ck_assert(!promise_is_sound(&(struct promise){ CONFIG_NEAR_SYNC, UINT32_MAX,
-						       UINT32_MAX, UINT64_MAX }));
-	ck_assert(!promise_is_sound(&(struct promise){ 3, 0, 0, 0 }));
+						       UINT32_MAX, UINT64_MAX, false }));
+	ck_assert(!promise_is_sound(&(struct promise){ 3, 0, 0, 0, false }));
 }
 END_TEST
 
@@ -106,9 +106,30 @@ START_TEST(a_bound_of_async_is_compared_too)
 	ck_assert(promise_is_sound(&far) && promise_is_sound(&close) &&
 		  !promise_is_sound(&met));
 	ck_assert(!promise_is_sound(
-		&(struct promise){ CONFIG_ASYNC, UINT32_MAX, 100, UINT64_MAX }));
+		&(struct promise){ CONFIG_ASYNC, UINT32_MAX, 100, UINT64_MAX, false }));
 	ck_assert(!promise_is_sound(
-		&(struct promise){ CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, 0 }));
+		&(struct promise){ CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, 0, false }));
+}
+END_TEST
+
+/* M9: it asks for more than sync, and goes with sync only. */
+START_TEST(home_asks_for_more)
+{
+	const struct promise sync = promise_make(CONFIG_SYNC, 0, 0),
+			     near = promise_make(CONFIG_NEAR_SYNC, 10, 200);
+	struct promise home = sync, met;
+	char text[PROMISE_TEXT_BYTES];
+
+	home.home = true;
+	ck_assert(promise_covers(&home, &sync) && !promise_covers(&sync, &home));
+	ck_assert(promise_covers(&home, &near) && !promise_equal(&home, &sync));
+	met = promise_strictest(&near, &home);
+	ck_assert(promise_equal(&met, &home));
+	ck_assert(promise_is_sound(&home) && promise_counts(&home));
+	promise_text(&home, text);
+	ck_assert_str_eq(text, "sync (confirm: home)");
+	home.mode = CONFIG_ASYNC;
+	ck_assert(!promise_is_sound(&home));
 }
 END_TEST
 
@@ -517,6 +538,7 @@ int main(void)
 	tcase_add_test(tc, promises_are_compared_number_by_number);
 	tcase_add_test(tc, a_bound_of_async_is_compared_too);
 	tcase_add_loop_test(tc, promises_have_a_text, 0, 7);
+	tcase_add_test(tc, home_asks_for_more);
 	tcase_add_test(tc, so_many_records_may_be_lacked);
 	tcase_add_test(tc, none_may_be_lacked_that_is_older);
 	tcase_add_test(tc, both_bounds_hold);

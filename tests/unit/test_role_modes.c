@@ -84,28 +84,32 @@ static void kept(uint64_t order_id)
 	solo_fact(&t, &f);
 }
 
-/* To sync, a bound that is lower, one that cannot be compared. */
+/* To sync, a bound that is lower, one that cannot be compared, confirm: home. */
 static const struct {
 	struct promise from, to, meanwhile;
 } stricter[] = {
-	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX }, { 0 }, { 0 } },
-	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX },
-	  { CONFIG_NEAR_SYNC, 100, UINT32_MAX, UINT64_MAX },
-	  { CONFIG_NEAR_SYNC, 100, UINT32_MAX, UINT64_MAX } },
-	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX },
-	  { CONFIG_NEAR_SYNC, UINT32_MAX, 200, UINT64_MAX },
-	  { CONFIG_NEAR_SYNC, 500, 200, UINT64_MAX } },
-	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, UINT64_MAX }, { 0 }, { 0 } },
-	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, 1 << 20 }, { 0 }, { 0 } },
-	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, UINT64_MAX },
-	  { CONFIG_ASYNC, UINT32_MAX, 100, 1 << 20 },
-	  { CONFIG_ASYNC, UINT32_MAX, 100, 1 << 20 } },
-	{ { CONFIG_NEAR_SYNC, 500, 300, UINT64_MAX },
-	  { CONFIG_ASYNC, UINT32_MAX, 200, 1 << 20 },
-	  { CONFIG_NEAR_SYNC, 500, 200, 1 << 20 } },
-	{ { CONFIG_ASYNC, UINT32_MAX, 100, 1 << 20 },
-	  { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX },
-	  { CONFIG_NEAR_SYNC, 500, 100, 1 << 20 } },
+	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX, false }, { 0 }, { 0 } },
+	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX, false },
+	  { CONFIG_NEAR_SYNC, 100, UINT32_MAX, UINT64_MAX, false },
+	  { CONFIG_NEAR_SYNC, 100, UINT32_MAX, UINT64_MAX, false } },
+	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX, false },
+	  { CONFIG_NEAR_SYNC, UINT32_MAX, 200, UINT64_MAX, false },
+	  { CONFIG_NEAR_SYNC, 500, 200, UINT64_MAX, false } },
+	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, UINT64_MAX, false }, { 0 }, { 0 } },
+	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, 1 << 20, false }, { 0 }, { 0 } },
+	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, UINT64_MAX, false },
+	  { CONFIG_ASYNC, UINT32_MAX, 100, 1 << 20, false },
+	  { CONFIG_ASYNC, UINT32_MAX, 100, 1 << 20, false } },
+	{ { CONFIG_NEAR_SYNC, 500, 300, UINT64_MAX, false },
+	  { CONFIG_ASYNC, UINT32_MAX, 200, 1 << 20, false },
+	  { CONFIG_NEAR_SYNC, 500, 200, 1 << 20, false } },
+	{ { CONFIG_ASYNC, UINT32_MAX, 100, 1 << 20, false },
+	  { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX, false },
+	  { CONFIG_NEAR_SYNC, 500, 100, 1 << 20, false } },
+	{ { 0 }, { .home = true }, { .home = true } },
+	{ { CONFIG_NEAR_SYNC, 500, 300, UINT64_MAX, false },
+	  { .home = true },
+	  { .home = true } },
 };
 
 START_TEST(a_stricter_promise_waits_until_it_is_kept)

@@ -254,6 +254,7 @@ START_TEST(ends)
 						MIRROR_DEMOTED_PROMOTE };
 	const struct mirror_roll_end end = { 1003 };
 	const struct mirror_flush flush = { 1003 };
+	const struct mirror_home_mark home = { 1003 };
 	struct mirror_refuse refused;
 
 	mirror_wire_refuse(&frame, &refuse);
@@ -266,6 +267,8 @@ START_TEST(ends)
 	frame_is("frame_roll_end");
 	mirror_wire_flush(&frame, &flush);
 	frame_is("frame_flush");
+	mirror_wire_home(&frame, &home);
+	frame_is("frame_home");
 }
 END_TEST
 
@@ -396,6 +399,7 @@ static int decode_any(uint16_t type, const uint8_t *b, uint32_t n, const uint8_t
 		struct mirror_demoted demoted;
 		struct mirror_roll_end roll_end;
 		struct mirror_flush flush;
+		struct mirror_home_mark home;
 	} to;
 	struct mirror_map_chunk chunk;
 	int error;
@@ -428,6 +432,8 @@ static int decode_any(uint16_t type, const uint8_t *b, uint32_t n, const uint8_t
 		return mirror_wire_decode_roll_end(b, n, &to.roll_end);
 	case MIRROR_FRAME_FLUSH:
 		return mirror_wire_decode_flush(b, n, &to.flush);
+	case MIRROR_FRAME_HOME:
+		return mirror_wire_decode_home(b, n, &to.home);
 	}
 	return -EPROTO;
 }
@@ -465,6 +471,7 @@ START_TEST(broken_frames)
 		"frame_confirm",       "frame_marks",         "frame_map",
 		"frame_refresh_begin", "frame_refresh_ready", "frame_refresh_end",
 		"frame_demoted",       "frame_roll_end",      "frame_flush",
+		"frame_home",
 	};
 	struct mirror_wire_header h, other;
 	uint8_t head[MIRROR_WIRE_HEADER_BYTES];
@@ -510,7 +517,7 @@ int main(void)
 	tcase_add_test(broken, broken_descriptors);
 	tcase_add_test(broken, broken_superblocks);
 	tcase_add_test(broken, broken_map_blocks);
-	tcase_add_loop_test(broken, broken_frames, 0, 11);
+	tcase_add_loop_test(broken, broken_frames, 0, 13);
 	suite_add_tcase(s, both);
 	suite_add_tcase(s, broken);
 	srunner_run_all(sr, CK_NORMAL);

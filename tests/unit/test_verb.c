@@ -55,12 +55,40 @@ START_TEST(a_wrong_bound_is_refused)
 		"\"near-sync\",\"lag_ms\":2000",
 		"\"async\",\"lag_bytes\":0,\"lag_ms\":2000",
 		"\"async\",\"lag_bytes\":33554432,\"lag_ms\":10",
+		"\"async\",\"confirm\":\"home\"",
+		"\"near-sync\",\"confirm\":\"logged\"",
+		"\"sync\",\"confirm\":\"disk\"",
 	};
 	struct promise p;
 	char text[160];
 
 	snprintf(text, sizeof text, "{\"command\":\"mode\",\"mode\":%s}", texts[_i]);
 	ck_assert_ptr_nonnull(asked(text, &p));
+}
+END_TEST
+
+/* In sync; without a word as in the file. */
+START_TEST(sync_confirms_as_the_command_says_or_the_file)
+{
+	static const struct {
+		const char *text;
+		enum config_confirm file;
+		bool home;
+	} says[] = {
+		{ "", CONFIG_CONFIRM_LOGGED, false },
+		{ "", CONFIG_CONFIRM_HOME, true },
+		{ ",\"confirm\":\"home\"", CONFIG_CONFIRM_LOGGED, true },
+		{ ",\"confirm\":\"logged\"", CONFIG_CONFIRM_HOME, false },
+	};
+	struct promise p = { 0 };
+	char text[160];
+
+	config.confirm = says[_i].file;
+	snprintf(text, sizeof text, "{\"command\":\"mode\",\"mode\":\"sync\"%s}",
+		 says[_i].text);
+	ck_assert_ptr_null(asked(text, &p));
+	ck_assert(p.mode == CONFIG_SYNC && p.home == says[_i].home);
+	ck_assert(promise_is_sound(&p));
 }
 END_TEST
 
@@ -72,7 +100,8 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tc, async_has_the_bound_of_the_command_or_the_file, 0, 4);
-	tcase_add_loop_test(tc, a_wrong_bound_is_refused, 0, 8);
+	tcase_add_loop_test(tc, sync_confirms_as_the_command_says_or_the_file, 0, 4);
+	tcase_add_loop_test(tc, a_wrong_bound_is_refused, 0, 11);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

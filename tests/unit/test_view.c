@@ -6,8 +6,8 @@
 #include "common/crc.h"
 #include "tests/unit/solo.h"
 
-#define LAYOUT_BYTES 538u
-#define LAYOUT_CRC 1307386503u
+#define LAYOUT_BYTES 540u
+#define LAYOUT_CRC 3275498551u
 
 static struct config config;
 static struct view view, back;
@@ -97,6 +97,25 @@ START_TEST(every_field_survives_the_encoding)
 }
 END_TEST
 
+/* Each of the two promises has a `confirm` of its own, which goes with sync only. */
+START_TEST(confirm_survives_the_encoding)
+{
+	size_t length;
+	bool same;
+
+	view.promise = view.wanted = promise_make(CONFIG_SYNC, 0, 0);
+	view.promise.home = _i % 2 == 0;
+	view.wanted.home = _i / 2 == 0;
+	length = encode();
+	ck_assert(decode(length, &same));
+	ck_assert(promise_equal(&back.promise, &view.promise));
+	ck_assert(promise_equal(&back.wanted, &view.wanted));
+	view.promise = promise_make(CONFIG_NEAR_SYNC, 27, 28);
+	view.promise.home = _i % 2 == 0;
+	ck_assert(decode(encode(), &same) == !view.promise.home);
+}
+END_TEST
+
 /* One that is written differently needs a feature bit (docs/formats.md): a voter file and
  * other members have views of before. */
 START_TEST(the_layout_changes_with_a_feature_only)
@@ -105,7 +124,8 @@ START_TEST(the_layout_changes_with_a_feature_only)
 
 	fill_everything();
 	length = encode();
-	ck_assert_uint_eq(data[2], 1 + 2 + 4); /* bypass, required, the bound of async */
+	/* bypass, required, the bound of async, confirm */
+	ck_assert_uint_eq(data[2], 1 + 2 + 4 + 8);
 	ck_assert_uint_eq(length, LAYOUT_BYTES);
 	ck_assert_uint_eq(common_crc32c(0, data, length), LAYOUT_CRC);
 }
@@ -129,7 +149,7 @@ START_TEST(a_view_without_a_newer_field_is_read)
 	memmove(at + kept, at + sizeof fields,
 		length - (size_t)(at + sizeof fields - data));
 	data[2] = (uint8_t)_i;
-	ck_assert(decode(length - gone - 2 * sizeof view.promise.bytes, &same));
+	ck_assert(decode(length - gone - 2 * sizeof view.promise.bytes - 2, &same));
 	ck_assert(same);
 	ck_assert_uint_eq(back.disconnected, 0xd1);
 	ck_assert_uint_eq(back.bypass, _i == 0 ? 0 : 0xb1);
@@ -263,6 +283,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, every_field_survives_the_encoding);
+	tcase_add_loop_test(tc, confirm_survives_the_encoding, 0, 4);
 	tcase_add_test(tc, the_layout_changes_with_a_feature_only);
 	tcase_add_loop_test(tc, a_view_without_a_newer_field_is_read, 0, 2);
 	tcase_add_test(tc, a_view_that_is_cut_off_is_refused);

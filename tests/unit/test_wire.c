@@ -70,7 +70,8 @@ START_TEST(types_have_names)
 	ck_assert_str_eq(mirror_wire_type_name(MIRROR_FRAME_ROLL_END), "ROLL_END");
 	ck_assert_str_eq(mirror_wire_type_name(MIRROR_FRAME_FLUSH), "FLUSH");
 	ck_assert_str_eq(mirror_wire_type_name(0), "unknown");
-	ck_assert_str_eq(mirror_wire_type_name(14), "unknown");
+	ck_assert_str_eq(mirror_wire_type_name(MIRROR_FRAME_HOME), "HOME");
+	ck_assert_str_eq(mirror_wire_type_name(15), "unknown");
 }
 END_TEST
 
@@ -414,6 +415,7 @@ START_TEST(ends_come_back)
 	struct mirror_demoted demoted = { { { 1, 2, 3 } }, 55, 1 }, got;
 	struct mirror_roll_end end = { 66 }, ended;
 	struct mirror_flush flush = { 77 }, asked;
+	struct mirror_home_mark home = { 88 }, told;
 
 	mirror_wire_demoted(&frame, &demoted);
 	receive(MIRROR_FRAME_DEMOTED);
@@ -429,6 +431,10 @@ START_TEST(ends_come_back)
 	receive(MIRROR_FRAME_FLUSH);
 	exact_length(mirror_wire_decode_flush, &asked);
 	ck_assert_uint_eq(asked.sequence, 77);
+	mirror_wire_home(&frame, &home);
+	receive(MIRROR_FRAME_HOME);
+	exact_length(mirror_wire_decode_home, &told);
+	ck_assert_uint_eq(told.sequence, 88);
 }
 END_TEST
 
