@@ -236,7 +236,8 @@ static void from_held(struct sim_scene *s)
 
 #define ANY                                                                              \
 	{                                                                                \
-		CONFIG_NEAR_SYNC, 30000, PROMISE_UNBOUNDED, PROMISE_UNBOUNDED_BYTES      \
+		CONFIG_NEAR_SYNC, 30000, PROMISE_UNBOUNDED, PROMISE_UNBOUNDED_BYTES,     \
+			false                                                            \
 	}
 
 const struct sim_scenario sim_scenarios_forward[] = {
