@@ -139,8 +139,8 @@ bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgem
 {
 	char what[120];
 
-	if (j->verdict == MIRROR_VERDICT_UNKNOWN || j->verdict == MIRROR_VERDICT_AHEAD ||
-	    !undoes(m, j) || m->open.prepare.order.force)
+	if (j->verdict == MIRROR_VERDICT_UNKNOWN || !undoes(m, j) ||
+	    m->open.prepare.order.force)
 		return false;
 	undo_text(m, j->keep_sequence, what, sizeof what);
 	mirror_text(

@@ -5,26 +5,16 @@
 #include "tests/sim/scenario.h"
 
 static const struct sim_scenario *const tables[] = {
-	sim_scenarios_views,
-	sim_scenarios_promotion,
-	sim_scenarios_leases,
-	sim_scenarios_hosts,
-	sim_scenarios_copies,
-	sim_scenarios_refresh,
-	sim_scenarios_log,
-	sim_scenarios_line,
-	sim_scenarios_clients,
-	sim_scenarios_disks,
-	sim_scenarios_alone,
-	sim_scenarios_forced,
-	sim_scenarios_modes,
-	sim_scenarios_async,
-	sim_scenarios_block,
-	sim_scenarios_near,
-	sim_scenarios_move,
-	sim_scenarios_forward,
-	sim_scenarios_home,
-	NULL,
+	sim_scenarios_views,   sim_scenarios_promotion,
+	sim_scenarios_leases,  sim_scenarios_hosts,
+	sim_scenarios_copies,  sim_scenarios_refresh,
+	sim_scenarios_log,     sim_scenarios_line,
+	sim_scenarios_clients, sim_scenarios_disks,
+	sim_scenarios_alone,   sim_scenarios_forced,
+	sim_scenarios_modes,   sim_scenarios_async,
+	sim_scenarios_block,   sim_scenarios_near,
+	sim_scenarios_move,    sim_scenarios_forward,
+	sim_scenarios_home,    NULL,
 };
 
 /* Nothing goes wrong by itself, and everything takes a moment. */

@@ -8,14 +8,11 @@
 #include "tests/sim/sim.h"
 
 const struct sim_checker *const sim_checkers[] = {
-	&sim_check_g1, &sim_check_g2,    &sim_check_bare,
-	&sim_check_g3, &sim_check_g4,    &sim_check_g5,
-	&sim_check_g6, &sim_check_g7,    &sim_check_g8,
-	&sim_check_d,  &sim_check_d3,    &sim_check_d5,
-	&sim_check_w,  &sim_check_alone, &sim_check_undo,
-	&sim_check_m,  &sim_check_async, &sim_check_block,
-	&sim_check_move,
-	NULL,
+	&sim_check_g1,    &sim_check_g2,    &sim_check_bare, &sim_check_g3,
+	&sim_check_g4,    &sim_check_g5,    &sim_check_g6,   &sim_check_g7,
+	&sim_check_g8,    &sim_check_d,     &sim_check_d3,   &sim_check_d5,
+	&sim_check_w,     &sim_check_alone, &sim_check_undo, &sim_check_m,
+	&sim_check_async, &sim_check_block, &sim_check_move, NULL,
 };
 
 #define WALL_NS (1700000000 * SIM_S) /* of the wall clocks at first */
