@@ -8,9 +8,12 @@ set -u
 pair_begin systemd-analyze
 [ -e "$BUILD/agent/hamirror@.service" ] || fail "no unit in $BUILD"
 
-# The unit of the build, with the programs of the build.
+# The units of the build, with the programs of the build.
 unit=$DIR/hamirror@.service
-sed "s|=[^ =]*/\(hamirrord*\) |=$BUILD/\1 |" "$BUILD/agent/hamirror@.service" > "$unit"
+for name in hamirror@.service hamirror-watch@.service; do
+	sed "s,=[^ =]*/\(hamirrord*\|hamirror-watch\) ,=$BUILD/\1 ," "$BUILD/agent/$name" \
+		> "$DIR/$name"
+done
 
 setting() { sed -n "s/^$1=//p" "$unit"; }
 
@@ -19,6 +22,9 @@ command_of() { read -r -a line <<< "$(setting "$1" | sed "s/%i/$2/g")"; }
 
 test_verify() {
 	said=$(systemd-analyze verify --man=no "$unit" 2>&1) || fail "systemd-analyze: $said"
+	[ -z "$said" ] || fail "systemd-analyze: $said"
+	said=$(systemd-analyze verify --man=no "$DIR/hamirror-watch@.service" 2>&1) ||
+		fail "systemd-analyze: $said"
 	[ -z "$said" ] || fail "systemd-analyze: $said"
 	! grep -v '^#' "$unit" | grep -q '%[^i]' || fail "a specifier other than %i changes names"
 	[ "$(setting Type)" = notify ] || fail "this test knows of Type=notify only"
