@@ -237,7 +237,7 @@ static int read_file(const char *option, const char *path, char *text, size_t si
 	if (strlen(text) == size - 1)
 		return refuse("--%s %s: it is longer than %zu bytes", option, path,
 			      size - 2);
-	if (text[0] == '\0' || text[0] == '\n')
+	if (strcspn(text, "\r\n") == 0)
 		return refuse("--%s %s: it is empty", option, path);
 	return 0;
 }

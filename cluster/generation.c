@@ -49,7 +49,8 @@ void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 		if (!cluster_generation_source(c, best, s, o->force))
 			continue;
 		c->promote.sources[s] = h->incarnation;
-		if (!best->site[s].current)
+		/* in async no promotion needs one that the view counts */
+		if (!best->site[s].current || best->promise.mode == CONFIG_ASYNC)
 			o->sites |= 1u << s;
 		peer->site = s;
 		peer->port = c->config->node[h->node].port;

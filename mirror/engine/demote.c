@@ -47,10 +47,8 @@ void mirror_demoted(struct mirror_engine *m)
 
 void mirror_depose(struct mirror_engine *m, const char *text)
 {
-	if (m->state == ENGINE_PREPARING) {
-		mirror_links_close_all(m, text);
-		mirror_become_idle(m);
-	}
+	if (m->state == ENGINE_PREPARING)
+		mirror_prepare_call_off(m, text);
 	if (m->state < ENGINE_STARTING || m->state > ENGINE_DEMOTING)
 		return;
 	mirror_requests_fail(m, -ESHUTDOWN);
@@ -84,10 +82,8 @@ void mirror_demote_order(struct mirror_engine *m, const struct order *o)
 		m->open.demote.text[0] = 0;
 		return;
 	}
-	if (m->state == ENGINE_PREPARING) {
-		mirror_links_close_all(m, "the promotion was called off");
-		mirror_become_idle(m);
-	}
+	if (m->state == ENGINE_PREPARING)
+		mirror_prepare_call_off(m, "the promotion was called off");
 	f = mirror_engine_fact(m, FACT_DEMOTED);
 	f->order_id = o->id;
 	f->clean = mirror_is_clean(m);
@@ -190,6 +186,15 @@ static bool is_overdue(const struct mirror_engine *m)
 	return d->drain_until_ns == 0 && m->now_ns >= d->deadline_ns;
 }
 
+/* Everywhere that is waited for. In async this log alone is: is_followed() sees to the copies
+ * that have a link, and one that has none is not waited for. */
+static uint64_t durable_to(const struct mirror_engine *m)
+{
+	if (m->open.requests.ack.promise.mode == CONFIG_ASYNC)
+		return m->open.marks.durable;
+	return mirror_ack_everywhere(&m->open.requests.ack)->durable;
+}
+
 /* A flush record makes all before it durable, and itself. A copy that is to follow has to
  * confirm one in any case: that shows that it is alive. */
 static bool flush_is_due(const struct mirror_engine *m)
@@ -198,7 +203,7 @@ static bool flush_is_due(const struct mirror_engine *m)
 
 	if (m->open.demote.promote != 0)
 		return !m->open.demote.stamped;
-	return mirror_ack_everywhere(&m->open.requests.ack)->durable < marks->last &&
+	return durable_to(m) < marks->last &&
 	       (m->memory.records[marks->last % RECORDS_MAX].header.type !=
 			MIRROR_RECORD_FLUSH ||
 		marks->last == marks->home_flushed);
@@ -253,9 +258,7 @@ void mirror_demote_pump(struct mirror_engine *m)
 	if (flush_is_due(m)) {
 		m->open.demote.stamped = true;
 		mirror_record_stamp(m, &flush, NULL);
-	} else if (mirror_ack_everywhere(&m->open.requests.ack)->durable >=
-			   m->open.marks.last &&
-		   is_followed(m)) {
+	} else if (durable_to(m) >= m->open.marks.last && is_followed(m)) {
 		if ((m->open.demote.promote & ~mirror_copies_level(m)) != 0)
 			serve_on(m);
 		else

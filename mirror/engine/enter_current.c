@@ -20,6 +20,16 @@ static bool is_proven(const struct mirror_engine *m, uint32_t site, uint64_t mar
 		m->open.requests.ack.home[site] + 1 >= mark);
 }
 
+/* Production may have so much at home. With confirm: home that is more than was answered. */
+static uint64_t may_be_home(const struct mirror_engine *m)
+{
+	const struct mirror_ack *ack = &m->open.requests.ack;
+	const uint64_t answered = mirror_ack_acknowledged(ack);
+	const uint64_t logged = mirror_ack_everywhere(ack)->logged;
+
+	return ack->promise.home && logged > answered ? logged : answered;
+}
+
 /* The copy is level enough: writes wait for it from here on, and when it has confirmed
  * all below durable, the members are told. Recovered records are below, acknowledged
  * again by now or not, because the generation before may have acknowledged them. */
@@ -31,7 +41,7 @@ static void enter(struct mirror_engine *m, uint32_t site)
 
 	if (p->candidate_from == 0) {
 		mirror_requests_wait(m, site, true);
-		p->candidate_from = mirror_ack_acknowledged(&m->open.requests.ack) + 1;
+		p->candidate_from = may_be_home(m) + 1;
 		if (p->candidate_from <= recovered)
 			p->candidate_from = recovered + 1;
 	}

@@ -199,7 +199,7 @@ static int check_generation(struct mirror_engine *m, const struct mirror_hello *
 	const struct generation *known = history_newest(&m->open.serve.view_history);
 	struct mirror_judgement j;
 
-	if (!uuid_is_zero(&m->open.sb.refusal.generation) &&
+	if (!uuid_is_zero(&m->open.sb.refusal.generation) && !mirror_promise_is_void(m) &&
 	    mirror_history_find(&h->history, &m->open.sb.refusal.generation) == NULL &&
 	    !mirror_promise_allows(m, h->site) &&
 	    (h->purpose != MIRROR_HELLO_ROLL || h->ballot <= m->open.sb.refusal.ballot)) {
@@ -347,7 +347,7 @@ static void judge_apart(struct mirror_engine *m, struct engine_link *l,
 	const bool forked = j->verdict == MIRROR_VERDICT_FORKED;
 	char text[FACT_TEXT_MAX];
 
-	if (mirror_undo_takes(m, &l->hello)) {
+	if (l->purpose == MIRROR_HELLO_STREAM && mirror_undo_takes(m, &l->hello)) {
 		if (j->keep_sequence < m->open.marks.last)
 			mirror_engine_event(m, "writelog", "discard",
 					    "records %llu to %llu are given up",

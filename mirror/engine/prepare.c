@@ -31,8 +31,18 @@ static void prepared(struct mirror_engine *m, int32_t error, const char *text)
 	m->open.prepare.done = error == 0;
 	if (error != 0 && m->state == ENGINE_PREPARING) {
 		mirror_engine_set_state(m, ENGINE_IDLE);
+		mirror_records_drop_unlogged(m, 0);
 		mirror_refusal_review(m);
 	}
+}
+
+/* What the sources have brought and the log has not is dropped. It could wait for room without
+ * end: nothing goes home now, and the next promotion begins with a log that is idle. */
+void mirror_prepare_call_off(struct mirror_engine *m, const char *text)
+{
+	mirror_links_close_all(m, text);
+	mirror_records_drop_unlogged(m, 0);
+	mirror_become_idle(m);
 }
 
 void mirror_prepare_order(struct mirror_engine *m, const struct order *o)

@@ -40,6 +40,7 @@ struct engine_serve {
 };
 
 void mirror_prepare_order(struct mirror_engine *m, const struct order *o);
+void mirror_prepare_call_off(struct mirror_engine *m, const char *text);
 void mirror_prepare_rolled(struct mirror_engine *m, uint32_t site, bool complete,
 			   bool busy, const char *text);
 void mirror_prepare_pump(struct mirror_engine *m);

@@ -165,9 +165,13 @@ static bool maps_stand(struct mirror_engine *m, struct engine_peer *p)
 }
 
 /* Clients wait, until more is at home and the map stands for it: nothing puts that off. */
-static void clients_wait(struct mirror_engine *m, struct engine_peer *p)
+static void clients_wait(struct mirror_engine *m, uint32_t site)
 {
+	struct engine_peer *p = &m->open.peer[site];
+
 	p->refresh.starved = true;
+	if (mirror_outrun_may(m, site))
+		return; /* in async nobody waits */
 	if (m->open.home.wanted < m->open.marks.last)
 		m->open.home.wanted = m->open.marks.last;
 }
@@ -205,7 +209,7 @@ static void ask(struct mirror_engine *m, uint32_t site)
 	b.first_sequence = l->next_send;
 	p->refresh.starved = false;
 	if (!mirror_pace_fits(m, site)) {
-		clients_wait(m, p);
+		clients_wait(m, site);
 		p->refresh.map_to = m->open.marks.home_flushed;
 		return;
 	}
@@ -502,7 +506,7 @@ static void refresh_pump(struct mirror_engine *m, uint32_t site)
 	case REFRESH_COPYING:
 		p->refresh.starved = false;
 		if (!copy_extents(m, site))
-			clients_wait(m, p);
+			clients_wait(m, site);
 		end_copying(m, site);
 		break;
 	case REFRESH_REFUSED:

@@ -96,7 +96,9 @@ void mirror_trust_begins(struct mirror_engine *m, uint32_t number)
 	has(m, &t->durable, p->marks.durable);
 	t->logged.has = p->marks.logged;
 	t->durable.has = p->marks.durable;
-	t->home.has = 0;
+	if (t->home_incarnation != p->incarnation)
+		t->home.has = 0; /* it counts anew; else a greeting is no progress */
+	t->home_incarnation = p->incarnation;
 }
 
 void mirror_trust_confirmed(struct mirror_engine *m, uint32_t site, bool refreshed)
@@ -178,7 +180,9 @@ bool mirror_trust_may_enter(struct mirror_engine *m, uint32_t site)
 	const struct engine_peer *p = &m->open.peer[site];
 
 	return mirror_trust_allows(m, site) && mirror_trust_flows(m, site) &&
-	       p->marks.logged >= m->link[p->link].began_at;
+	       p->marks.logged >= m->link[p->link].began_at &&
+	       (!m->open.requests.ack.promise.home ||
+		m->open.requests.ack.home[site] >= m->link[p->link].began_at);
 }
 
 /* It is waited for: with time it makes good. */

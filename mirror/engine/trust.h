@@ -15,10 +15,11 @@ struct engine_owed {
 
 struct engine_trust {
 	struct engine_owed logged, durable, home;
-	uint32_t lost_count; /* so often lost, less the losses made good */
-	uint64_t again_ns;   /* clients do not wait for it before */
-	bool behind_told;    /* COPY_LOST of one that is refreshed was sent */
-	uint64_t good_ns;    /* waited for, and not lost, since; 0: it is not */
+	uint64_t home_incarnation; /* of the copy; `home` counts within one */
+	uint32_t lost_count;       /* so often lost, less the losses made good */
+	uint64_t again_ns;         /* clients do not wait for it before */
+	bool behind_told;          /* COPY_LOST of one that is refreshed was sent */
+	uint64_t good_ns;          /* waited for, and not lost, since; 0: it is not */
 };
 
 void mirror_trust_serve(struct mirror_engine *m, uint32_t site);

@@ -351,8 +351,13 @@ static bool asks_other(struct sim_scene *s)
 	return pair(s, 1)->undo_text[0] != 0;
 }
 
+static bool other_is_cutting(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 1)->cutting;
+}
+
 /* n2 is forced while n1 serves out of its reach, and dies; n1 serves on. There is a way out
- * short of making n2 anew. */
+ * short of making n2 anew, also when the line is cut while n2's log is cut back. */
 static void forced_and_died(struct sim_scene *s)
 {
 	const struct cluster_command discard = { .type = CLUSTER_COMMAND_CONNECT,
@@ -371,6 +376,14 @@ static void forced_and_died(struct sim_scene *s)
 	UNTIL(s, 5000, asks_other, "n2 asks before it gives up its promotion");
 	s->id = sim_operator(s->w, 1, &discard);
 	UNTIL(s, 8000, has_command_ended, "it is given up");
+	if (s->w->seed % 4 == 0) {
+		UNTIL(s, 5000, other_is_cutting, "its log is cut back");
+		sim_hold_device(s->w, 1, MIRROR_IO_LOG, 1u << MIRROR_IO_WRITE);
+		sim_part(s->w, 1, false, true);
+		sim_run(s->w, s->w->now_ns + SIM_S);
+		sim_hold_device(s->w, 1, MIRROR_IO_LOG, 0);
+		sim_part(s->w, 0, false, true);
+	}
 	UNTIL(s, 12000, is_level, "both are level");
 }
 
@@ -529,7 +542,7 @@ const struct sim_scenario sim_scenarios_alone[] = {
 	  PAIR, 8, .play = cut_after_promise, .log_bytes = LOG_BYTES, .alone = true },
 	{ "forced-and-died",
 	  "a site is forced while the other serves, and dies; its promotion is given up",
-	  PAIR, 4, .play = forced_and_died, .alone = true },
+	  PAIR, 8, .play = forced_and_died, .alone = true },
 	{ "copy-back", "writes wait for a copy that is gone, and go on when it is back",
 	  PAIR, 4, .play = copy_back, .alone = true },
 	{ "copy-put-out", "writes wait for a copy that is gone, and it is put out", PAIR,

@@ -152,6 +152,21 @@ static void cut_line(struct sim_scene *s)
 	sim_scene_clients(s, 200);
 }
 
+/* A demote does not wait for a near copy that has no link, and ends cleanly. */
+static void demoted_apart(struct sim_scene *s)
+{
+	if (!begin(s, BOUND * SIM_SECTOR))
+		return;
+	sim_part(s->w, 1u << 1, false, true);
+	if (!write_one(s, 0))
+		return;
+	WHILE(s, 5000, is_current, "it stays near");
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+	UNTIL(s, 3000, sim_replied, "the demote is answered");
+	EXPECT(s, s->w->reply[s->id].exit_status == 0, "it is done");
+	EXPECT(s, sim_scene_engine(s, 0)->sb->clean.set, "the end is clean");
+}
+
 static bool has_asked(struct sim_scene *s)
 {
 	return sim_scene_core(s, 0)->role.copy[1].lost;
@@ -312,6 +327,13 @@ const struct sim_scenario sim_scenarios_near[] = {
 	  1,
 	  6,
 	  .play = cut_line,
+	  .promise = ANY },
+	{ "near-demoted-apart",
+	  "async with a bound: production is demoted while the line is cut",
+	  { 1, 1 },
+	  1,
+	  4,
+	  .play = demoted_apart,
 	  .promise = ANY },
 	{ "near-slow-line",
 	  "async with a bound: a line that is too slow for a while",
