@@ -56,7 +56,7 @@ struct order {
 	uint64_t until_ns;         /* LEASE: CLOCK_BOOTTIME; UINT64_MAX: for ever */
 	uint32_t sites;            /* WAIT, SERVE, MARK, REFRESH: bit per site; DEMOTE: the
 				      one that is to be promoted, if it is level then;
-				      PREPARE: of `source`, those that no view counts */
+				      PREPARE: of `source`, those that it can do without */
 	uint64_t ready_seen;       /* WAIT: ready_count of the last COPY_READY that the
 				      sender had taken in: a candidate named later is
 				      waited for even if `sites` leaves it out. A COPY_LOST

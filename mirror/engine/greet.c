@@ -425,7 +425,7 @@ static void store(struct mirror_engine *m, struct engine_link *l)
 		m->open.copy.clean_due = m->open.copy.promote_due = false;
 		if (mirror_history_find(&l->hello.history,
 					&m->open.sb.refusal.generation) != NULL ||
-		    mirror_promise_allows(m, l->hello.site) || mirror_promise_is_own(m))
+		    mirror_promise_allows(m, l->hello.site) || mirror_promise_is_void(m))
 			mirror_store_no_refusal(m);
 	}
 	m->open.greeting.ticket = mirror_superblock_want(m);

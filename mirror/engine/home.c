@@ -310,7 +310,7 @@ static bool advance(struct mirror_engine *m, struct mirror_record *r)
 	return true;
 }
 
-/* A role, a hold, a read or want of room waits for records to be at home. */
+/* A role, a hold, a read, clients or want of room waits for records to be at home. */
 static bool is_awaited(const struct mirror_engine *m)
 {
 	const struct engine_marks *marks = &m->open.marks;

@@ -51,7 +51,7 @@ struct engine_home {
 	uint32_t homing_count; /* records that have begun */
 	uint32_t write_count;  /* writes under way */
 	uint64_t next;         /* next sequence to bring home */
-	uint64_t wanted;       /* a hold waits for that much ... */
+	uint64_t wanted;       /* a hold, or clients of a refresh, wait for that much ... */
 	uint64_t read_wanted;  /* ... and a read for that */
 	uint64_t replay_next;
 	struct engine_home_delay delay;

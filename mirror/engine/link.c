@@ -368,8 +368,8 @@ static void close_stalled(struct mirror_engine *m, uint32_t number)
 	mirror_link_close(m, number, "nothing was confirmed for copy-timeout");
 }
 
-/* A promotion that no operator forces does not wait long for a connection to a site that no
- * view counts. */
+/* A promotion that no operator forces does not wait long for a connection to a site that it
+ * does not need: one that no view counts, and in async any. */
 static bool opens_at_once(const struct mirror_engine *m, const struct engine_link *l)
 {
 	const struct order *o = &m->open.prepare.order;

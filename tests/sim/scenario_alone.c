@@ -380,7 +380,7 @@ static void forced_and_died(struct sim_scene *s)
 		UNTIL(s, 5000, other_is_cutting, "its log is cut back");
 		sim_hold_device(s->w, 1, MIRROR_IO_LOG, 1u << MIRROR_IO_WRITE);
 		sim_part(s->w, 1, false, true);
-		sim_run(s->w, s->w->now_ns + SIM_S);
+		sim_run(s->w, s->w->now_ns + 3 * SIM_S);
 		sim_hold_device(s->w, 1, MIRROR_IO_LOG, 0);
 		sim_part(s->w, 0, false, true);
 	}

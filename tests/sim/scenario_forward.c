@@ -141,6 +141,28 @@ static void by_takeover_alone(struct sim_scene *s)
 	sim_scene_clients(s, 200);
 }
 
+static bool both_are_near(struct sim_scene *s)
+{
+	return sim_scene_view(s, 0)->site[1].current && !third_is_away(s);
+}
+
+/* The other one is near itself, and stays so with a line that is cut. */
+static void by_takeover_of_near(struct sim_scene *s)
+{
+	if (!write_for(s, BOUND * SIM_SECTOR, 1, 0, 1))
+		return;
+	UNTIL(s, 20000, both_are_near, "both are near");
+	if (!write_for(s, BOUND * SIM_SECTOR, 2, 1u << 1, BOUND / 2))
+		return;
+	sim_part(s->w, 1u << 2, false, true);
+	if (!lose_production(s, 1))
+		return;
+	sim_scene_promote(s, 1);
+	UNTIL(s, FAST_MS, sim_serves, "it serves soon");
+	sim_part(s->w, 0, false, true);
+	sim_scene_clients(s, 200);
+}
+
 static bool is_halfway(struct sim_scene *s)
 {
 	return sim_view(s->w, s->node)->marks->logged >= s->count;
@@ -261,6 +283,13 @@ const struct sim_scenario sim_scenarios_forward[] = {
 	  1,
 	  10,
 	  .play = by_takeover_alone,
+	  .promise = ANY },
+	{ "forward-cut-near",
+	  "... nor when that one is near",
+	  { 1, 1, 1 },
+	  1,
+	  10,
+	  .play = by_takeover_of_near,
 	  .promise = ANY },
 	{ "forward-dead-source",
 	  "async: a copy that no view counts dies while its records are taken",
