@@ -216,3 +216,20 @@ int config_instance_load(const struct agent_instance *instance, const char *path
 	snprintf(config->instance, sizeof config->instance, "%s", instance->name);
 	return 0;
 }
+
+int config_instance_read(const struct agent_instance *instance, const char *path,
+			 const char *prefix, struct config **config, uint32_t *node)
+{
+	struct config_errors *errors = calloc(1, sizeof *errors);
+	int error = -ENOMEM;
+
+	*config = calloc(1, sizeof **config);
+	if (*config != NULL && errors != NULL) {
+		error = config_instance_load(instance, path, *config, node, errors);
+		config_errors_print(errors, prefix, stderr);
+	} else {
+		fprintf(stderr, "%sno memory for the configuration\n", prefix);
+	}
+	free(errors);
+	return error;
+}

@@ -52,6 +52,11 @@ int config_instance_load(const struct agent_instance *instance, const char *path
 void config_errors_print(const struct config_errors *errors, const char *prefix,
 			 FILE *out);
 
+/* As config_instance_load, into memory of its own. Errors go to stderr, each after `prefix`.
+ * `*config` is the caller's to free, also after an error; it may be NULL then. */
+int config_instance_read(const struct agent_instance *instance, const char *path,
+			 const char *prefix, struct config **config, uint32_t *node);
+
 /* The index in config->node of the node called `name`, or -1. */
 int32_t config_node_find(const struct config *config, const char *name);
 

@@ -63,16 +63,9 @@ enum cli_exit cli_fail(enum cli_exit status, const char *format, ...)
 enum cli_exit cli_config_load(const struct cli_arguments *a, struct config **config,
 			      uint32_t *node)
 {
-	struct config_errors *errors = calloc(1, sizeof *errors);
-	int error = -ENOMEM;
+	const int error = config_instance_read(&a->instance, a->config,
+					       "hamirror: ", config, node);
 
-	*config = calloc(1, sizeof **config);
-	if (*config != NULL && errors != NULL) {
-		error = config_instance_load(&a->instance, a->config, *config, node,
-					     errors);
-		config_errors_print(errors, "hamirror: ", stderr);
-	}
-	free(errors);
 	return error == 0 ? CLI_DONE : error == -ENOENT ? CLI_NONE : CLI_REFUSED;
 }
 

@@ -149,23 +149,6 @@ static int arguments(struct watch *w, int argc, char **argv)
 
 /* ---- what it begins with -------------------------------------------------------------- */
 
-static int load_config(struct watch *w)
-{
-	struct config_errors *errors = calloc(1, sizeof *errors);
-	int error;
-
-	w->config = calloc(1, sizeof *w->config);
-	if (w->config == NULL || errors == NULL) {
-		free(errors);
-		return refuse("no memory for the configuration");
-	}
-	error = config_instance_load(&w->instance, w->config_path, w->config, &w->self,
-				     errors);
-	config_errors_print(errors, "hamirror-watch: ", stderr);
-	free(errors);
-	return error == 0 ? 0 : EXIT_REFUSED;
-}
-
 /* Split "ADDRESS:PORT", "[ADDRESS]:PORT" of IPv6. */
 static bool split(const char *text, char *address, size_t size, const char **port)
 {
@@ -374,9 +357,10 @@ int main(int argc, char **argv)
 	sigaddset(&end, SIGTERM);
 	sigaddset(&end, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &end, NULL);
-	status = load_config(&w);
-	if (status == 0)
-		status = find_address(&w);
+	status = config_instance_read(&w.instance, w.config_path,
+				      "hamirror-watch: ", &w.config, &w.self) == 0 ?
+			 find_address(&w) :
+			 EXIT_REFUSED;
 	if (status == 0)
 		status = read_files(&w);
 	if (status == 0)

@@ -41,6 +41,8 @@ libagent_la_SOURCES = \
 	agent/files.h \
 	agent/io_thread.c \
 	agent/io_thread.h \
+	agent/json_path.c \
+	agent/json_path.h \
 	agent/last_run.c \
 	agent/last_run.h \
 	agent/last_words.c \

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/json_path.h"
+
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 enum kind {
@@ -31,8 +33,8 @@ static const struct metric of_mirror[] = {
 	{ "promoting", "gauge", "A promotion of this node is under way.", "promoting",
 	  YES, 1 },
 	{ "quorate", "gauge", "The members have quorum.", "quorate", YES, 1 },
-	{ "frozen", "gauge", "Writes wait for a copy or for the lease.", "frozen", YES,
-	  1 },
+	{ "frozen", "gauge", "Writes wait for a copy, a disk or the lease.", "frozen",
+	  YES, 1 },
 	{ "faults", "gauge", "States that are not the good one: the sentences of why.",
 	  "why", LENGTH, 1 },
 	{ "device_failed", "gauge", "A device of this site has failed.", "device_failed",
@@ -193,20 +195,12 @@ static const char *const queue_names[] = {
 	"control connections",
 };
 
-/* The member at `path`, or NULL. */
+/* The member at `path`; NULL: it is null, or is not there. */
 static const json_t *member(const json_t *object, const char *path)
 {
-	char name[64];
+	const json_t *value = agent_json_find((json_t *)(uintptr_t)object, path);
 
-	while (object != NULL && path != NULL) {
-		const char *dot = strchr(path, '.');
-
-		snprintf(name, sizeof name, "%.*s",
-			 dot != NULL ? (int)(dot - path) : (int)strlen(path), path);
-		object = json_object_get(object, name);
-		path = dot != NULL ? dot + 1 : NULL;
-	}
-	return json_is_null(object) ? NULL : object;
+	return json_is_null(value) ? NULL : value;
 }
 
 static double value_of(const json_t *object, const struct metric *m)
@@ -272,23 +266,6 @@ static void put_one(const struct output *o, const char *name, const char *type,
 	put(o, name, none, none, value);
 }
 
-/* The element called `name` of a list of the status, or NULL. */
-static const json_t *named(const json_t *status, const char *list, const char *name)
-{
-	const json_t *array = member(status, list);
-	size_t i;
-	json_t *o;
-
-	json_array_foreach(array, i, o)
-	{
-		const char *is = json_string_value(json_object_get(o, "name"));
-
-		if (is != NULL && strcmp(is, name) == 0)
-			return o;
-	}
-	return NULL;
-}
-
 static const char *site_name(const struct config *c, uint32_t i)
 {
 	return c->site[i].name;
@@ -321,7 +298,8 @@ static void put_list(const struct output *o, const struct metric *m, size_t metr
 			const struct label of = { label, name(o->config, i) };
 
 			put(o, m[k].name, of, (struct label){ 0 },
-			    value_of(named(o->status, list, of.value), &m[k]));
+			    value_of(agent_json_named(member(o->status, list), of.value),
+				     &m[k]));
 		}
 	}
 }
@@ -349,7 +327,7 @@ static void put_all_words(const struct output *o)
 			const char *name = site_name(o->config, s);
 
 			put_words(o, &site_words[k], (struct label){ "site", name },
-				  named(o->status, "sites", name));
+				  agent_json_named(member(o->status, "sites"), name));
 		}
 	}
 }
