@@ -1,5 +1,6 @@
 #!/bin/bash
-# bench.sh - tests/bench/compare still measures each of its sides. No figure is judged.
+# bench.sh - tests/bench/compare still measures each of its sides, and tests/bench/guests us
+# beside DRBD. No figure is judged.
 set -u
 # shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
@@ -19,3 +20,10 @@ for side in ("null", "raw", "export", "quorum", "quorum-line", "bound", "bound-h
              "hamirror"):
     assert runs[side][0]["operations"] > 0, side
 ' "$said" || fail "$said"
+
+said=$("$SYSTEM/../bench/guests" --build "$BUILD" --rounds 1 --seconds 1 --works write-4k-d1 \
+	--targets drbd-A,async 2> /dev/null)
+status=$?
+[ $status != 77 ] || skip "${said#SKIP: }"
+[ $status = 0 ] || fail "guests: status $status: $said"
+echo "$said" | grep -q '^  async/drbd-A  *[0-9]' || fail "$said"
