@@ -137,9 +137,30 @@ static bool is_homing(const struct mirror_engine *m, const struct mirror_request
 	       m->memory.records[q->sequence % RECORDS_MAX].state >= MIRROR_RECORD_HOMING;
 }
 
+static bool is_acknowledged(const struct mirror_engine *m, uint64_t sequence)
+{
+	return mirror_requests_answers_changes(m) &&
+	       mirror_ack_acknowledged(&m->open.requests.ack) >= sequence;
+}
+
+void mirror_requests_note_failed(struct mirror_engine *m, const struct mirror_request *q)
+{
+	struct engine_failed *f = &m->open.requests.failed[q->disk];
+	const uint64_t end = q->offset_bytes + q->length_bytes;
+
+	if (q->type == MIRROR_REQUEST_FLUSH)
+		return;
+	if (is_acknowledged(m, f->sequence))
+		*f = (struct engine_failed){ .from_bytes = UINT64_MAX };
+	f->from_bytes = q->offset_bytes < f->from_bytes ? q->offset_bytes : f->from_bytes;
+	f->to_bytes = end > f->to_bytes ? end : f->to_bytes;
+	f->sequence = q->sequence > f->sequence ? q->sequence : f->sequence;
+}
+
 bool mirror_requests_holds(const struct mirror_engine *m,
 			   const struct mirror_request *read)
 {
+	const struct engine_failed *f = &m->open.requests.failed[read->disk];
 	const bool missing = !mirror_requests_answers_changes(m);
 	const struct mirror_request *heads[] = {
 		m->open.requests.writes_pending.head,
@@ -148,6 +169,10 @@ bool mirror_requests_holds(const struct mirror_engine *m,
 
 	if (!missing && !m->open.requests.ack.promise.home)
 		return false;
+	if (read->offset_bytes < f->to_bytes &&
+	    f->from_bytes < read->offset_bytes + read->length_bytes &&
+	    !is_acknowledged(m, f->sequence))
+		return true;
 	for (uint32_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
 		for (const struct mirror_request *q = heads[i]; q != NULL; q = q->next)
 			if (overlaps(q, read) && (missing || is_homing(m, q)))

@@ -22,10 +22,13 @@ void mirror_requests_promise(struct mirror_engine *m, const struct promise *prom
 /* M8: while one of these sites is required and not current, no write or flush is answered. */
 void mirror_requests_missing(struct mirror_engine *m, uint32_t sites);
 bool mirror_requests_answers_changes(const struct mirror_engine *m);
-/* Does the read overlap a write that is held back for a missing copy? Its record may be at
- * home and freed, so that the index knows it no more. */
+/* Does the read overlap a write that is held back for a missing copy, or for the disks of
+ * copies (M9), or that failed then? Its record may be at home and freed, so that the index
+ * knows it no more. */
 bool mirror_requests_holds(const struct mirror_engine *m,
 			   const struct mirror_request *read);
+/* A pending write fails; its record stays, and its client knows nothing of it. */
+void mirror_requests_note_failed(struct mirror_engine *m, const struct mirror_request *q);
 /* Answer writes and flushes that have become acknowledged, and those that waited for a lease. */
 void mirror_answer_pump(struct mirror_engine *m);
 

@@ -251,7 +251,15 @@ static void fail_list(struct mirror_engine *m, struct mirror_request_list *list,
  * write cut off by a crash they may be found there later. */
 void mirror_requests_fail(struct mirror_engine *m, int32_t result)
 {
+	const struct mirror_request *heads[] = {
+		m->open.requests.writes_pending.head,
+		m->open.requests.flushes_pending.head,
+	};
+
 	fail_list(m, &m->open.requests.waiting, result);
+	for (uint32_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+		for (const struct mirror_request *q = heads[i]; q != NULL; q = q->next)
+			mirror_requests_note_failed(m, q);
 	fail_list(m, &m->open.requests.writes_pending, result);
 	fail_list(m, &m->open.requests.flushes_pending, result);
 	fail_list(m, &m->open.requests.reads_waiting, result);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/config.h"
 #include "mirror/engine/acknowledged.h"
 #include "mirror/io.h"
 #include "mirror/log/record.h"
@@ -12,6 +13,12 @@
 #include "mirror/engine/yield.h"
 
 struct mirror_engine;
+
+/* Writes of a disk that failed after they had begun, together: a place that holds them all. */
+struct engine_failed {
+	uint64_t from_bytes, to_bytes;
+	uint64_t sequence; /* the last of them; 0: none */
+};
 
 struct engine_requests {
 	struct mirror_stamp stamp;
@@ -26,6 +33,7 @@ struct engine_requests {
 	struct mirror_request_list writes_pending, flushes_pending; /* stamped */
 	struct mirror_request_list reads_waiting, waiting;          /* not yet begun */
 	struct mirror_request_list answers_held;                    /* for a lease */
+	struct engine_failed failed[CONFIG_DISK_COUNT_MAX];
 	uint32_t pending_count;
 	uint32_t flush_habit; /* flushes that each followed a write, less those missed */
 	bool write_unflushed; /* the last one begun was no flush */

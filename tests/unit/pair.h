@@ -104,6 +104,7 @@ struct pair_write {
 	uint64_t generation; /* ordinal */
 	uint64_t group;
 	uint64_t stamped_ns;
+	bool failed; /* its client was told so */
 };
 
 struct pair *pair_create(uint64_t seed, uint32_t site_count, uint64_t log_bytes);

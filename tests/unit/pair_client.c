@@ -138,6 +138,17 @@ static bool is_held(const struct pair *p, uint64_t number)
 	return false;
 }
 
+/* Did this write fail, and is it still not what a copy that is missing, or whose disks are
+ * waited for, has (M8, M9)? */
+static bool is_failed(const struct pair *p, uint64_t sequence)
+{
+	const struct engine_requests *r = &p->site[p->client_site].engine->open.requests;
+
+	return p->journal[sequence].failed &&
+	       (r->missing != 0 ||
+		(r->ack.promise.home && mirror_ack_acknowledged(&r->ack) < sequence));
+}
+
 /* A read shows whole sectors, and in each the newest write that was answered before
  * the read was asked, or a later one, which then must not be lost any more. */
 static void check_read(struct pair *p, uint32_t slot)
@@ -162,6 +173,9 @@ static void check_read(struct pair *p, uint32_t slot)
 				     (unsigned long long)number);
 		if (is_held(p, number))
 			ck_abort_msg("a read shows write %llu, which is held back",
+				     (unsigned long long)number);
+		if (number != 0 && is_failed(p, shown))
+			ck_abort_msg("a read shows write %llu, which has failed",
 				     (unsigned long long)number);
 		if (number != 0 && shown > p->seen)
 			p->seen = shown;
@@ -280,6 +294,8 @@ void pair_answered(struct pair *p, uint32_t site, struct mirror_request *q)
 		q->data = NULL;
 	}
 	if (q->result != 0) {
+		if (site == p->client_site && q->sequence != 0)
+			p->journal[q->sequence].failed = true;
 		p->error_count++;
 		return;
 	}

@@ -72,7 +72,14 @@ START_TEST(reads_alone_are_answered_and_all_goes_home)
 }
 END_TEST
 
-/* Reads that are under way while a held write goes home. */
+static void fail_frozen(struct pair *p)
+{
+	const struct order fail = { .type = ORDER_FAIL_FROZEN };
+
+	pair_order(p, 0, &fail);
+}
+
+/* Reads that are under way while a held write goes home, or after it has failed. */
 START_TEST(no_read_shows_a_held_write)
 {
 	struct pair *p = pair_missing((uint64_t)_i + 9600, 8u << 20);
@@ -83,6 +90,10 @@ START_TEST(no_read_shows_a_held_write)
 	for (uint32_t i = 0; i < 40; i++) {
 		tell_missing(p, i % 2 == 0 ? 2 : 0);
 		pair_load(p, 0, 400);
+		if (i % 4 == 0) {
+			fail_frozen(p);
+			pair_load(p, 0, 400);
+		}
 	}
 	pair_start(p, 1);
 	pair_load(p, 0, 1000);

@@ -53,6 +53,26 @@ START_TEST(answers_wait_for_all_disks)
 }
 END_TEST
 
+/* What is frozen fails while it is on its way to the copy's disk; a read right after it. */
+START_TEST(no_read_shows_a_write_that_failed)
+{
+	const struct order fail = { .type = ORDER_FAIL_FROZEN };
+	struct pair *p = level_home((uint64_t)_i + 12300, 2);
+
+	p->span_bytes = 36u << 10;
+	for (uint32_t d = 0; d < PAIR_DISKS; d++)
+		p->site[1].disk[d].slow = 40;
+	for (int i = 0; i < 40; i++) {
+		pair_load(p, 0, 400);
+		pair_order(p, 0, &fail);
+	}
+	ck_assert_uint_gt(p->error_count, 0);
+	pair_load(p, 0, 2000);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 /* To and fro, while clients write. */
 START_TEST(the_promise_changes)
 {
@@ -162,6 +182,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, answers_wait_for_all_disks, 0, 4);
+	tcase_add_loop_test(tc, no_read_shows_a_write_that_failed, 0, 6);
 	tcase_add_loop_test(tc, the_promise_changes, 0, 4);
 	tcase_add_loop_test(tc, a_lone_write_costs_two_flushes, 0, 2);
 	tcase_add_loop_test(tc, a_disk_that_stands_still_is_told, 0, 2);
