@@ -351,6 +351,7 @@ static void fact_arrived(void *owner, const struct fact *fact)
 	case FACT_PEER:
 	case FACT_PREPARED:
 	case FACT_STORED:
+	case FACT_RECOVERED:
 	case FACT_REFRESH:
 	case FACT_COPY_READY:
 	case FACT_COPY_LOST:

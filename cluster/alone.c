@@ -392,6 +392,7 @@ static void take_fact(struct cluster_core *c, const struct fact *f)
 		break;
 	case FACT_DEVICE_HANGS:
 	case FACT_PROMISE:
+	case FACT_RECOVERED:
 	case FACT_STATUS:
 	case FACT_EVENT:
 		break;

@@ -89,6 +89,7 @@ void cluster_role_fact(struct cluster_core *c, const struct fact *f)
 		cluster_undo_stored(c, f);
 		break;
 	case FACT_PEER:
+	case FACT_RECOVERED:
 	case FACT_STATUS:
 	case FACT_EVENT:
 		break; /* answers to orders that the members do not give */

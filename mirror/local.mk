@@ -61,6 +61,8 @@ libmirror_la_SOURCES = \
 	mirror/engine/prepare.h \
 	mirror/engine/read.c \
 	mirror/engine/read.h \
+	mirror/engine/recover.c \
+	mirror/engine/recover.h \
 	mirror/engine/refresh.c \
 	mirror/engine/refresh.h \
 	mirror/engine/refresh_order.c \

@@ -32,6 +32,7 @@ unit_tests = \
 	tests/unit/test_engine_modes \
 	tests/unit/test_engine_home \
 	tests/unit/test_engine_near \
+	tests/unit/test_engine_recover \
 	tests/unit/test_engine_roles \
 	tests/unit/test_engine_sites \
 	tests/unit/test_events \
@@ -215,6 +216,7 @@ tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_p
 tests_unit_test_engine_modes_SOURCES = tests/unit/test_engine_modes.c $(engine_pair)
 tests_unit_test_engine_home_SOURCES = tests/unit/test_engine_home.c $(engine_pair)
 tests_unit_test_engine_near_SOURCES = tests/unit/test_engine_near.c $(engine_pair)
+tests_unit_test_engine_recover_SOURCES = tests/unit/test_engine_recover.c $(engine_pair)
 
 # The simulator: the cores that ship in a world where everything goes wrong.
 check_PROGRAMS += tests/sim/sim

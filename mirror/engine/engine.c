@@ -335,6 +335,9 @@ static void take_order(struct mirror_engine *m, const struct order *o)
 	case ORDER_REFRESH:
 		mirror_refresh_order(m, o);
 		break;
+	case ORDER_RECOVER:
+		mirror_recover_order(m, o);
+		break;
 	case ORDER_FAIL_FROZEN:
 		mirror_requests_fail(m, -EIO);
 		break;
@@ -402,6 +405,7 @@ static void pump(struct mirror_engine *m)
 	mirror_refresh_pump(m);
 	mirror_links_pump(m);
 	mirror_copy_pump(m);
+	mirror_recover_pump(m);
 	mirror_clients_pump(m);
 	mirror_demote_pump(m);
 	mirror_superblock_pump(m);

@@ -9,7 +9,7 @@
  * Otherwise a record whose bits flip would pass for the torn end of the log, while the
  * disk already holds blocks from beyond that end. Both: overlapping writes one after the
  * other (task.h). A copy without a link brings nothing home, because production's history
- * says whether its tail stands (D8). Nor does a site that is being promoted, until its
+ * says whether its tail stands (D8), unless an operator orders it (engine/recover.h). Nor does a site that is being promoted, until its
  * own tail is judged and the log, or the table of records, has no room for those that it
  * rolls forward.
  */
@@ -57,6 +57,9 @@ static uint64_t home_limit(const struct mirror_engine *m)
 	}
 	if (m->state == ENGINE_PREPARING)
 		return rolls_much(m) ? proven(m) : 0;
+	if (mirror_recover_limit(m) > 0)
+		return proven(m) < mirror_recover_limit(m) ? proven(m) :
+							     mirror_recover_limit(m);
 	if (!is_copy(m) || m->open.copy.stream_link == MIRROR_LINK_NONE)
 		return 0;
 	if (mirror_hold_stands(m) && !m->open.sb.blank &&

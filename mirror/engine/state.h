@@ -44,6 +44,7 @@
 #include "mirror/engine/pace.h"
 #include "mirror/engine/prepare.h"
 #include "mirror/engine/read.h"
+#include "mirror/engine/recover.h"
 #include "mirror/engine/refresh.h"
 #include "mirror/engine/request.h"
 #include "mirror/engine/rights.h"
@@ -148,6 +149,7 @@ struct engine_open {
 	struct engine_prepare prepare;
 	struct engine_serve serve;
 	struct engine_demote demote;
+	struct engine_recover recover;
 	struct engine_probe probe;
 	struct engine_mark mark;
 	struct mirror_status counters; /* only its counters are used */

@@ -134,6 +134,8 @@ bool pair_is_level(struct pair *p, uint32_t site);
 /* Check that the content of `site`, home and log together, is the writes up to its last
  * sequence, and that it includes all acknowledged writes (`durable`: all flushed ones). */
 void pair_expect_history(struct pair *p, uint32_t site);
+/* Its disks alone hold exactly the writes up to `last`. */
+void pair_expect_disks(struct pair *p, uint32_t site, uint64_t last);
 /* G2: the bare disks of a copy, without its log, hold some number of whole groups
  * and any part of the next (pair_order.c). Nothing is expected of one that is
  * replaying, catching up, being refreshed, or was production a moment ago. */

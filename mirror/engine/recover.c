@@ -1,0 +1,120 @@
+/* engine/recover.c - a copy alone brings home all that its log holds.
+ *
+ *   step     ends when                                      then
+ *   settle   a refresh that was cut short is dropped        the last whole group is known
+ *   home     all up to its end is at home, and flushed      superblock
+ *   store    the superblock that says so is durable         FACT_RECOVERED
+ *
+ * Without a link a copy brings nothing home (engine/home.c), because the history of the next
+ * production says whether its tail stands. An operator who wants its disks as they are cannot
+ * wait for that. Where the tail does not stand, the cut sends its extents again, as it does for
+ * records that had gone home by a link (D8). The records stay in the log, so the others still
+ * find them there. A group that the log may hold in part stays there whole.
+ *
+ * Source: paper 004, the copy's recovery tool.
+ */
+#include "mirror/engine/state.h"
+
+static void recovered(struct mirror_engine *m, int32_t error, const char *text)
+{
+	struct fact *f = mirror_engine_fact(m, FACT_RECOVERED);
+
+	f->order_id = m->open.recover.order_id;
+	f->error = error;
+	f->sequence = m->open.recover.limit;
+	f->marks = (struct site_marks){ m->open.marks.logged, m->open.marks.durable,
+					m->open.marks.home_flushed };
+	mirror_text(f->text, sizeof f->text, "%s", text);
+	m->open.recover = (struct engine_recover){ 0 };
+}
+
+/* NULL: its disks can be an image of one moment. */
+static const char *refusal(const struct mirror_engine *m)
+{
+	const struct generation *g = history_newest(&m->open.sb.history);
+
+	if (m->state != ENGINE_IDLE)
+		return "the devices of this site are not open, or it serves";
+	if (m->open.copy.stream_link != MIRROR_LINK_NONE)
+		return "production is linked to this copy, and brings it up to date";
+	if (m->open.sb.blank)
+		return "its first refresh has not ended, and its disks hold a mixture of "
+		       "old and new (Inconsistent): connect it to production, or recover "
+		       "another copy";
+	if (mirror_map_count(m->open.map, m->open.site) > 0)
+		return "part of this site's disks belongs to a history that was given up: "
+		       "connect it to production, which mends it";
+	if (g == NULL || (g->site == m->open.site && !mirror_is_clean(m)))
+		return "this site was production, and its copies may lack what its log "
+		       "holds: start it instead";
+	return NULL;
+}
+
+void mirror_recover_order(struct mirror_engine *m, const struct order *o)
+{
+	const char *text = refusal(m);
+
+	m->open.recover = (struct engine_recover){ .active = text == NULL,
+						   .order_id = o->id };
+	if (m->open.failed)
+		recovered(m, -EIO, m->open.failed_text);
+	else if (text != NULL)
+		recovered(m, -ENODATA, text);
+	else
+		mirror_engine_changed(m);
+}
+
+uint64_t mirror_recover_limit(const struct mirror_engine *m)
+{
+	return m->open.recover.active ? m->open.recover.limit : 0;
+}
+
+/* Its last record. A group is whole when a later one has begun, or production has said that
+ * nothing follows. What is at home stays there. */
+static uint64_t last_whole(struct mirror_engine *m)
+{
+	const struct mirror_header *last;
+	uint64_t s = m->open.marks.last;
+
+	if (mirror_is_clean(m) || s == m->open.marks.home)
+		return s;
+	last = &mirror_engine_record(m, s)->header;
+	for (; s > m->open.marks.home; s--) {
+		const struct mirror_header *h = &mirror_engine_record(m, s)->header;
+
+		if (h->generation != last->generation || h->group != last->group)
+			break;
+	}
+	return s;
+}
+
+static bool is_settled(const struct mirror_engine *m)
+{
+	return m->open.cut.step == CUT_NONE && m->open.leap.step == LEAP_NONE &&
+	       !m->open.sb.hold.active && !m->open.home.reset_due;
+}
+
+void mirror_recover_pump(struct mirror_engine *m)
+{
+	struct engine_recover *r = &m->open.recover;
+
+	if (!r->active)
+		return;
+	if (m->open.failed) {
+		recovered(m, -EIO, m->open.failed_text);
+		return;
+	}
+	if (!is_settled(m))
+		return;
+	if (r->limit == 0) {
+		MIRROR_SET(m, recover.limit, last_whole(m));
+		if (r->limit > m->open.home.wanted)
+			MIRROR_SET(m, home.wanted, r->limit);
+	}
+	if (m->open.marks.home_flushed < r->limit)
+		return;
+	if (r->ticket == 0)
+		r->ticket = mirror_superblock_want(m);
+	else if (mirror_superblock_has(m, r->ticket))
+		recovered(m, 0, "");
+}
