@@ -1,4 +1,4 @@
-/* cli_local.c - commands that need no daemon: create, accept, start, scan, config. */
+/* cli_local.c - commands that need no daemon: create, accept, recover, start, scan, config. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "agent/cli_line.h"
 #include "agent/create.h"
 #include "agent/limits.h"
+#include "agent/recover.h"
 #include "agent/scan.h"
 
 #define TEXT_MAX 1024
@@ -73,6 +74,26 @@ static int accept_here(const struct cli_arguments *a, const struct config *confi
 static enum cli_exit accept_disk(const struct cli_arguments *a)
 {
 	return with_config(a, accept_here);
+}
+
+/* ---- recover --------------------------------------------------------------- */
+
+static int recover_here(const struct cli_arguments *a, const struct config *config,
+			uint32_t node, char *text, size_t text_size)
+{
+	const struct recover_options options = {
+		.config = config,
+		.node = node,
+		.instance = a->instance.name,
+		.force = (a->given & CLI_FORCE) != 0,
+	};
+
+	return agent_recover(&options, text, text_size);
+}
+
+static enum cli_exit recover(const struct cli_arguments *a)
+{
+	return with_config(a, recover_here);
 }
 
 /* ---- start ----------------------------------------------------------------- */
@@ -418,6 +439,18 @@ const struct cli_command cli_local_commands[] = {
 	  .count_max = 2,
 	  .named = true,
 	  .run = accept_disk },
+	{ .name = "recover",
+	  .synopsis = "NAME [--force] [--config FILE]",
+	  .summary = "Bring the writelog of a copy to its disks, here, without a daemon",
+	  .help = "The disks become the newest image that the writelog can make of them.\n"
+		  "It may be cut off, and repeated. `hamirror start NAME` goes on as a copy.\n"
+		  "  --force         no other host of this site has the devices open\n"
+		  "  --config FILE   instead of /etc/hamirror/NAME.yaml\n",
+	  .options = CLI_FORCE | CLI_CONFIG,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .named = true,
+	  .run = recover },
 	{ .name = "start",
 	  .synopsis = "NAME [--foreground] [--config FILE]",
 	  .summary = "Start the daemon of a mirror on this node",

@@ -67,6 +67,8 @@ libagent_la_SOURCES = \
 	agent/protect.h \
 	agent/reach.c \
 	agent/reach.h \
+	agent/recover.c \
+	agent/recover.h \
 	agent/reply.c \
 	agent/reply.h \
 	agent/request.c \

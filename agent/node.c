@@ -345,18 +345,7 @@ static void fact_arrived(void *owner, const struct fact *fact)
 	case FACT_DEMOTED:
 		demoted(n, fact);
 		break;
-	case FACT_HANDED_OVER:
-	case FACT_UNDO:
-	case FACT_CLOSED:
-	case FACT_PEER:
-	case FACT_PREPARED:
-	case FACT_STORED:
-	case FACT_RECOVERED:
-	case FACT_REFRESH:
-	case FACT_COPY_READY:
-	case FACT_COPY_LOST:
-	case FACT_PROMISE:
-	case FACT_MARKS:
+	default: /* for the core alone */
 		break;
 	}
 	step(n, &event);

@@ -20,8 +20,7 @@ enum fact_type {
 	FACT_STORED,        /* answers ORDER_MARK: durable in the log's superblock */
 	FACT_REFRESH,       /* answers ORDER_REFRESH: error when none is refreshed; text
 			       says what happens to each copy */
-	FACT_RECOVERED,     /* answers ORDER_RECOVER: error, or all up to `sequence` is at home,
-			       the end of a whole group */
+	FACT_RECOVERED,     /* answers ORDER_RECOVER: error, or all of the log is at home */
 	FACT_STATUS,        /* answers ORDER_STATUS: the order's struct is filled */
 	FACT_LINK,          /* a link of `site` changed: link, text says why */
 	FACT_COPY_READY,    /* D3: copy `site` confirmed all below `sequence` durable,
@@ -65,7 +64,7 @@ struct fact {
 	int32_t error;              /* 0 or -errno; text then names thing and remedy */
 	uint32_t site;              /* the site it is about */
 	uint64_t order_id;          /* of the order that it answers, else 0 */
-	uint64_t sequence;          /* COPY_READY: the mark s; PREPARED: the cut; RECOVERED */
+	uint64_t sequence;          /* COPY_READY: the mark s; PREPARED: the cut */
 	uint64_t incarnation;       /* COPY_READY, PEER: of the copy's host */
 	uint64_t ready_count;       /* COPY_READY: how many of these there were so far,
 				       this one included; see order.ready_seen */

@@ -32,7 +32,7 @@ enum order_type {
 			      FACT_STORED */
 	ORDER_REFRESH,     /* refresh the copies in `sites` that wait for it, though
 			      `inconsistent`: FACT_REFRESH */
-	ORDER_RECOVER,     /* a copy alone: bring home all whole groups of its log:
+	ORDER_RECOVER,     /* a copy alone: bring home all that its log holds:
 			      FACT_RECOVERED */
 	ORDER_FAIL_FROZEN, /* fail every request that waits for a copy or the lease */
 	ORDER_STATUS,      /* fill `status`: FACT_STATUS */

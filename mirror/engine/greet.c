@@ -259,7 +259,7 @@ static int check_state(struct mirror_engine *m, const struct mirror_hello *h, ch
 	if (m->state != ENGINE_IDLE || m->open.recover.active) {
 		snprintf(text, size, "site %s %s",
 			 mirror_engine_site_name(m, m->open.site),
-			 m->open.recover.active	      ? "is being recovered" :
+			 m->open.recover.active       ? "is being recovered" :
 			 m->state == ENGINE_PREPARING ? "is being promoted" :
 			 m->state == ENGINE_CLOSING   ? "is being closed" :
 							"is production");

@@ -9,9 +9,9 @@
  * Otherwise a record whose bits flip would pass for the torn end of the log, while the
  * disk already holds blocks from beyond that end. Both: overlapping writes one after the
  * other (task.h). A copy without a link brings nothing home, because production's history
- * says whether its tail stands (D8), unless an operator orders it (engine/recover.h). Nor does a site that is being promoted, until its
- * own tail is judged and the log, or the table of records, has no room for those that it
- * rolls forward.
+ * says whether its tail stands (D8), unless an operator orders it (engine/recover.h). Nor
+ * does a site that is being promoted, until its own tail is judged and the log, or the
+ * table of records, has no room for those that it rolls forward.
  */
 #include "mirror/engine/state.h"
 

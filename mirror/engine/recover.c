@@ -1,15 +1,17 @@
 /* engine/recover.c - a copy alone brings home all that its log holds.
  *
  *   step     ends when                                      then
- *   settle   a refresh that was cut short is dropped        the last whole group is known
- *   home     all up to its end is at home, and flushed      superblock
+ *   settle   a refresh that was cut short is dropped        the end is known
+ *   home     all up to the end is at home, and flushed      superblock
  *   store    the superblock that says so is durable         FACT_RECOVERED
  *
  * Without a link a copy brings nothing home (engine/home.c), because the history of the next
  * production says whether its tail stands. An operator who wants its disks as they are cannot
  * wait for that. Where the tail does not stand, the cut sends its extents again, as it does for
  * records that had gone home by a link (D8). The records stay in the log, so the others still
- * find them there. A group that the log may hold in part stays there whole.
+ * find them there. Of the last group the log may hold a part: its writes did not wait for each
+ * other, so the disks are an image that a loss of power could have left (G2), and no write that
+ * production has answered in sync is left out.
  *
  * Source: paper 004, the copy's recovery tool.
  */
@@ -21,7 +23,6 @@ static void recovered(struct mirror_engine *m, int32_t error, const char *text)
 
 	f->order_id = m->open.recover.order_id;
 	f->error = error;
-	f->sequence = m->open.recover.limit;
 	f->marks = (struct site_marks){ m->open.marks.logged, m->open.marks.durable,
 					m->open.marks.home_flushed };
 	mirror_text(f->text, sizeof f->text, "%s", text);
@@ -69,25 +70,6 @@ uint64_t mirror_recover_limit(const struct mirror_engine *m)
 	return m->open.recover.active ? m->open.recover.limit : 0;
 }
 
-/* Its last record. A group is whole when a later one has begun, or production has said that
- * nothing follows. What is at home stays there. */
-static uint64_t last_whole(struct mirror_engine *m)
-{
-	const struct mirror_header *last;
-	uint64_t s = m->open.marks.last;
-
-	if (mirror_is_clean(m) || s == m->open.marks.home)
-		return s;
-	last = &mirror_engine_record(m, s)->header;
-	for (; s > m->open.marks.home; s--) {
-		const struct mirror_header *h = &mirror_engine_record(m, s)->header;
-
-		if (h->generation != last->generation || h->group != last->group)
-			break;
-	}
-	return s;
-}
-
 static bool is_settled(const struct mirror_engine *m)
 {
 	return m->open.cut.step == CUT_NONE && m->open.leap.step == LEAP_NONE &&
@@ -107,7 +89,7 @@ void mirror_recover_pump(struct mirror_engine *m)
 	if (!is_settled(m))
 		return;
 	if (r->limit == 0) {
-		MIRROR_SET(m, recover.limit, last_whole(m));
+		MIRROR_SET(m, recover.limit, m->open.marks.last);
 		if (r->limit > m->open.home.wanted)
 			MIRROR_SET(m, home.wanted, r->limit);
 	}

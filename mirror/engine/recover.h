@@ -12,7 +12,7 @@ struct mirror_engine;
 struct engine_recover {
 	bool active;
 	uint64_t order_id;
-	uint64_t limit;  /* last record of the last whole group; 0: not known yet */
+	uint64_t limit;  /* the log's last record; 0: not known yet */
 	uint64_t ticket; /* the superblock that says it is home; 0: not yet */
 };
 

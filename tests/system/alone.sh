@@ -240,6 +240,35 @@ test_async() {
 is_connected() { [ "$(field "$1" "$2" link) $(field "$1" "$2" lag_bytes)" = "connected 0" ]; }
 tracks() { [ "$(field "$1" "$2" tracked_bytes)" -gt 0 ]; }
 
+# Both daemons are killed in the middle of writes; the copy's disk alone is used then.
+test_recover() {
+	refused "process $(daemon_pid b)" recover b
+	(for i in $(seq 0 199); do write a 0x71 $((16384 + i * 4))k 4k || exit; done) &
+	local writer=$!
+	await 10 reads a 0x71 16M 100k
+	write a 0x72 24M 64k
+	kill_daemon a
+	kill_daemon b
+	kill $writer 2> /dev/null
+	wait $writer 2> /dev/null
+	refused "was production" recover a
+	{ for _ in 1 2 3; do # cut off
+		timeout -s KILL 0.05 hamirror recover data@b
+	done; } > /dev/null 2>&1
+	run recover b
+	[[ $said == *"the end of the writelog"* ]] || fail "recover says: $said"
+	run recover b
+	[[ $said == *" 0 records came home"* ]] || fail "the second one says: $said"
+	qemu-io -f raw -r -c "read -P 0x72 24M 64k" "$DIR/db.b" | grep -q pattern.failed &&
+		fail "an answered write is not on the disk of lyon"
+	run start a
+	run promote a --force
+	run start b
+	current_again a lyon
+	await 10 images_are_equal || fail "images differ after the recovery"
+	say "ok: a copy's disks recovered, and it is a copy again"
+}
+
 test_stop() {
 	run stop a
 	run stop b
@@ -261,4 +290,5 @@ test_bypass
 test_promoted_together
 test_nothing_undone_unasked
 test_async
+test_recover
 test_stop
