@@ -109,6 +109,14 @@ static uint64_t told_to(const struct sim *w, uint32_t node, uint32_t s, uint64_t
 	return sequence < p->logged ? sequence : p->logged;
 }
 
+/* The power cuts of a site when it had what is told now. A copy that is waited for may have
+ * confirmed it, and gone down since: its word was on the line. */
+static uint32_t power_cuts(const struct sim *w, uint32_t node, uint32_t s)
+{
+	return sim_view(w, node)->peer[s].waited ? w->site[s].opened_power_cuts :
+						   w->site[s].power_cuts;
+}
+
 /* Production has it, and each copy that writes wait for at this moment. */
 static void note_told(struct sim *w, uint32_t node, struct sim_generation *g,
 		      uint64_t sequence)
@@ -119,7 +127,7 @@ static void note_told(struct sim *w, uint32_t node, struct sim_generation *g,
 		if ((s == w->node[node].site || sim_view(w, node)->peer[s].waited) &&
 		    told > g->told[s]) {
 			g->told[s] = told;
-			g->told_power_cuts[s] = w->site[s].power_cuts;
+			g->told_power_cuts[s] = power_cuts(w, node, s);
 		}
 	}
 }
@@ -176,7 +184,7 @@ static void check_write(struct sim *w, uint32_t node, const struct sim_request *
 	if (sequence > g->acknowledged && sequence > g->cut) {
 		g->acknowledged = sequence;
 		for (uint32_t s = 0; s < w->plan.site_count; s++)
-			g->power_cuts[s] = w->site[s].power_cuts;
+			g->power_cuts[s] = power_cuts(w, node, s);
 	}
 	if (is_flush(q) && sequence > g->flushed && sequence > g->cut)
 		g->flushed = sequence;

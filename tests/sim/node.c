@@ -275,6 +275,7 @@ static void devices_open(struct sim *w, uint32_t node)
 				    "devices have not ended",
 				    node + 1, n->site, w->op[i].node + 1);
 	s->open_node = (int32_t)node;
+	s->opened_power_cuts = s->power_cuts;
 	n->open = true;
 	sim_mirror_step(w, node, &e);
 }

@@ -123,7 +123,7 @@ struct sim_heap {
 struct sim_site {
 	struct sim_device log, disk[SIM_DISKS_MAX];
 	int32_t open_node; /* the node that has it open; -1: none */
-	uint32_t power_cuts;
+	uint32_t power_cuts, opened_power_cuts; /* ... when it was opened last */
 	bool tainted; /* a fault that no checksum finds has touched it */
 	bool allowed; /* an operator allows it to be inconsistent ... */
 	bool consent; /* ... and it was, or may be */
