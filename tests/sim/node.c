@@ -114,10 +114,11 @@ void sim_cluster_step(struct sim *w, uint32_t node, struct cluster_event *e)
 static void trace_fact(struct sim *w, uint32_t node, const struct fact *f)
 {
 	static const char *const names[] = {
-		"opened",        "closed",      "peer",    "prepared",     "serving",
-		"demoted",       "stored",      "refresh", "status",       "link",
-		"copy-ready",    "copy-lost",   "promise", "data",         "marks",
-		"device-failed", "handed-over", "undo",    "device-hangs", "event",
+		"opened",  "closed",        "peer",        "prepared",  "serving",
+		"demoted", "stored",        "refresh",     "recovered", "status",
+		"link",    "copy-ready",    "copy-lost",   "promise",   "data",
+		"marks",   "device-failed", "handed-over", "undo",      "device-hangs",
+		"event",
 	};
 
 	static_assert(sizeof names / sizeof *names == FACT_EVENT + 1, "all of them");
