@@ -44,6 +44,7 @@ enum cli_option {
 	CLI_LAG_BYTES = 1u << 18,
 	CLI_LAG_MS = 1u << 19,
 	CLI_CONFIRM = 1u << 20,
+	CLI_ALL = 1u << 21,
 };
 
 struct cli_arguments {

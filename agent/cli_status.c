@@ -1,11 +1,11 @@
 /* cli_status.c - status, why and score; also of a mirror whose daemon is down. */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/cli_all.h"
 #include "agent/cli_daemon.h"
 #include "agent/cli_json.h"
 #include "agent/cli_show.h"
@@ -15,7 +15,6 @@
 
 #define TEXT_MAX 1024
 #define ANSWER_WAIT_S 15 /* the daemon gives its I/O thread 2 s */
-#define INSTANCE_COUNT_MAX 1024
 
 /* ---- a daemon that is down ------------------------------------------------- */
 
@@ -164,89 +163,15 @@ static enum cli_exit print_status(const struct cli_arguments *a, json_t *status,
 
 /* ---- every mirror ---------------------------------------------------------- */
 
-struct names {
-	size_t count;
-	char name[INSTANCE_COUNT_MAX][2 * CONFIG_NAME_MAX];
-};
-
-static void add_name(struct names *names, const char *name)
-{
-	struct agent_instance instance;
-	char text[TEXT_MAX];
-
-	if (names->count == INSTANCE_COUNT_MAX ||
-	    agent_instance_parse(name, &instance, text, sizeof text) != 0)
-		return;
-	for (size_t i = 0; i < names->count; i++)
-		if (strcmp(names->name[i], name) == 0)
-			return;
-	strcpy(names->name[names->count++], instance.name);
-}
-
-/* The entries of the folder that `which` of an instance is in, with the ending
- * `suffix`, which is not part of the name. */
-static void add_names(struct names *names, enum agent_path which, const char *suffix)
-{
-	const struct agent_instance any = { .name = "x", .mirror = "x" };
-	char path[PATH_MAX], name[256], *slash;
-	struct dirent *entry;
-	DIR *folder;
-
-	if (agent_path(&any, which, path) != 0 || (slash = strrchr(path, '/')) == NULL)
-		return;
-	*slash = '\0';
-	folder = opendir(path);
-	while (folder != NULL && (entry = readdir(folder)) != NULL) {
-		const size_t length = strlen(entry->d_name);
-		const size_t end = strlen(suffix);
-
-		if (length <= end || strcmp(entry->d_name + length - end, suffix) != 0)
-			continue;
-		snprintf(name, sizeof name, "%.*s", (int)(length - end), entry->d_name);
-		add_name(names, name);
-	}
-	if (folder != NULL)
-		closedir(folder);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
-/* Mirrors with a configuration, and running NAME@HOST instances; but not the plain name of
- * a mirror all of whose hosts run here as instances. */
-static void find_instances(struct names *names)
-{
-	add_names(names, AGENT_PATH_RUN, "");
-	add_names(names, AGENT_PATH_CONFIG, ".yaml");
-	qsort(names->name, names->count, sizeof names->name[0], compare_names);
-	for (size_t i = 0; i + 1 < names->count; i++) {
-		const size_t length = strlen(names->name[i]);
-
-		if (strchr(names->name[i], '@') == NULL &&
-		    strncmp(names->name[i + 1], names->name[i], length) == 0 &&
-		    names->name[i + 1][length] == '@') {
-			memmove(names->name[i], names->name[i + 1],
-				(names->count - i - 1) * sizeof names->name[0]);
-			names->count--;
-		}
-	}
-}
-
 static enum cli_exit status_of_all(const struct cli_arguments *a)
 {
-	struct names *names = calloc(1, sizeof *names);
+	struct cli_names *names = cli_names_find();
 	const bool text_for_people = (a->given & (CLI_JSON | CLI_FIELD)) == 0;
 	enum cli_exit worst = CLI_DONE, result;
 	char text[TEXT_MAX];
 
 	if (names == NULL)
-		return cli_fail(CLI_REFUSED, "no memory");
-	find_instances(names);
-	if (names->count == 0)
-		worst = cli_fail(CLI_NONE, "there is no mirror on this node: no "
-					   "/etc/hamirror/NAME.yaml");
+		return CLI_NONE;
 	for (size_t i = 0; i < names->count; i++) {
 		struct cli_arguments one = *a;
 		json_t *status = NULL;
@@ -301,7 +226,7 @@ static enum cli_exit ask(const struct cli_arguments *a, const char *name, json_t
 static enum cli_exit why(const struct cli_arguments *a)
 {
 	json_t *reply;
-	const enum cli_exit result = ask(a, "why", &reply);
+	enum cli_exit result = ask(a, "why", &reply);
 	json_t *list, *text;
 	size_t i;
 
@@ -309,10 +234,10 @@ static enum cli_exit why(const struct cli_arguments *a)
 		return result;
 	compare_file(&a->instance, reply);
 	list = json_object_get(reply, "why");
-	if (result != CLI_DONE || (a->given & CLI_JSON) != 0 ||
+	if (result != CLI_DONE || (a->given & (CLI_JSON | CLI_FIELD)) != 0 ||
 	    json_array_size(list) == 0) {
 		/* Its text ends with the notes. */
-		cli_reply_print(a, reply, result);
+		result = cli_reply_print(a, reply, result);
 	} else {
 		json_array_foreach(list, i, text) puts(json_string_value(text));
 		list = json_object_get(reply, "notes");
@@ -325,41 +250,41 @@ static enum cli_exit why(const struct cli_arguments *a)
 static enum cli_exit score(const struct cli_arguments *a)
 {
 	json_t *reply;
-	const enum cli_exit result = ask(a, "score", &reply);
+	enum cli_exit result = ask(a, "score", &reply);
 
-	if (result == CLI_DONE && (a->given & CLI_JSON) == 0)
+	if (result == CLI_DONE && (a->given & (CLI_JSON | CLI_FIELD)) == 0)
 		printf("%lld\n",
 		       (long long)json_integer_value(json_object_get(reply, "score")));
 	else if (reply != NULL)
-		cli_reply_print(a, reply, result);
+		result = cli_reply_print(a, reply, result);
 	json_decref(reply);
 	return result;
 }
 
 const struct cli_command cli_status_commands[] = {
 	{ .name = "status",
-	  .synopsis = "[NAME] [--json | --field LIST]",
+	  .synopsis = "[NAME | --all] [--json | --field LIST]",
 	  .summary = "Show who is production, how far copies are behind, and why",
 	  .help = "  --json         the status as one JSON object per line (docs/control.md)\n"
 		  "  --field LIST   only these members, a line each: serving,sites.paris.data\n",
-	  .options = CLI_JSON | CLI_FIELD | CLI_CONFIG,
+	  .options = CLI_ALL | CLI_JSON | CLI_FIELD | CLI_CONFIG,
 	  .count_max = 1,
 	  .named = true,
 	  .run = status },
 	{ .name = "why",
-	  .synopsis = "NAME [--json]",
+	  .synopsis = "NAME [--json | --field LIST]",
 	  .summary = "Print a sentence for every state that is not the good one",
 	  .help = "  --json   the daemon's answer as it is\n",
-	  .options = CLI_JSON,
+	  .options = CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .named = true,
 	  .run = why },
 	{ .name = "score",
-	  .synopsis = "NAME [--json]",
+	  .synopsis = "NAME [--json | --field LIST]",
 	  .summary = "Print this node's promotion score; refused when it has none",
 	  .help = "  --json   the daemon's answer as it is\n",
-	  .options = CLI_JSON,
+	  .options = CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .named = true,

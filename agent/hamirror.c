@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/cli.h"
+#include "agent/cli_all.h"
 
 #define WAIT_S_MAX 86400
 
@@ -43,9 +44,10 @@ static const struct {
 	{ CLI_LAG_BYTES, "lag-bytes", required_argument },
 	{ CLI_LAG_MS, "lag-ms", required_argument },
 	{ CLI_CONFIRM, "confirm", required_argument },
+	{ CLI_ALL, "all", no_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
-#define HELP (1 << 24) /* beyond every enum cli_option */
+#define HELP (1 << 30) /* beyond every enum cli_option */
 
 enum cli_exit cli_fail(enum cli_exit status, const char *format, ...)
 {
@@ -81,6 +83,9 @@ static void print_help(const struct cli_command *c)
 {
 	print_usage(c, stdout);
 	printf("\n%s.\n%s%s", c->summary, c->help[0] != '\0' ? "\n" : "", c->help);
+	if ((c->options & CLI_FIELD) != 0 && strstr(c->help, "--field") == NULL)
+		fputs("With --field LIST only these members of the JSON, a line each.\n",
+		      stdout);
 	fputs("\nSee hamirror(8).\n", stdout);
 }
 
@@ -192,6 +197,7 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 	case CLI_BLANK:
 	case CLI_DISCARD:
 	case CLI_PACE:
+	case CLI_ALL:
 		break;
 	case CLI_WAIT:
 		if (!take_seconds(value, &a->wait_s))
@@ -273,6 +279,11 @@ static enum cli_exit run(const struct cli_command *c, int argc, char **argv)
 	status = take_arguments(c, &a, argc, argv);
 	if (status != CLI_DONE)
 		return status < 0 ? CLI_DONE : CLI_USAGE;
+	if ((a.given & CLI_ALL) != 0)
+		return a.count > 0      ? usage_error(c, "--all stands instead of \"%s\"",
+						      a.operand[0]) :
+		       c->count_min > 0 ? cli_all_run(c, &a) :
+					  c->run(&a);
 	if (a.count < c->count_min)
 		return usage_error(c, "%s is missing", operand_name(c, a.count));
 	if (a.count > c->count_max)

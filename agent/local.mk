@@ -107,6 +107,8 @@ hamirrord_SOURCES = agent/hamirrord.c
 hamirrord_LDADD = $(agent_libraries)
 hamirror_SOURCES = \
 	agent/cli.h \
+	agent/cli_all.c \
+	agent/cli_all.h \
 	agent/cli_daemon.c \
 	agent/cli_daemon.h \
 	agent/cli_line.c \
