@@ -45,14 +45,17 @@ enum cli_option {
 	CLI_LAG_MS = 1u << 19,
 	CLI_CONFIRM = 1u << 20,
 	CLI_ALL = 1u << 21,
+	CLI_WATCH = 1u << 22,
+	CLI_INTERVAL = 1u << 23,
 };
 
 struct cli_arguments {
-	uint32_t given;     /* enum cli_option of those that were */
-	uint32_t wait_s;    /* CLI_WAIT */
-	uint32_t drain_s;   /* the daemon may take so much longer */
-	uint32_t kill_s;    /* CLI_KILL */
-	const char *config; /* CLI_CONFIG, else NULL; and so on */
+	uint32_t given;      /* enum cli_option of those that were */
+	uint32_t wait_s;     /* CLI_WAIT */
+	uint32_t drain_s;    /* the daemon may take so much longer */
+	uint32_t kill_s;     /* CLI_KILL */
+	uint32_t interval_s; /* CLI_INTERVAL, else 1 */
+	const char *config;  /* CLI_CONFIG, else NULL; and so on */
 	const char *copy_of;
 	const char *identity;
 	const char *log;

@@ -1,9 +1,12 @@
 /* cli_show.c - see cli_show.h. */
 #include "agent/cli_show.h"
 
-#include <stdbool.h>
-#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock_driver.h"
 
 #define CELL_MAX 300
 #define COLUMN_COUNT_MAX 8
@@ -27,19 +30,42 @@ static json_int_t number_at(json_t *object, const char *name)
 	return json_integer_value(json_object_get(object, name));
 }
 
-/* "12 B", "1.5 GiB" */
-static void format_bytes(json_int_t bytes, char *text, size_t size)
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	double value = (double)bytes;
-	size_t unit = 0;
+/* ---- colours --------------------------------------------------------------- */
 
-	while (value >= 1024 && unit + 1 < sizeof units / sizeof units[0]) {
-		value /= 1024;
-		unit++;
-	}
-	snprintf(text, size, unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value,
-		 units[unit]);
+#define BOLD "1"
+#define RED "31"
+#define GREEN "32"
+#define YELLOW "33"
+
+static const struct {
+	const char *word, *colour;
+} colours[] = {
+	{ "UpToDate", GREEN },    { "Consistent", YELLOW },  { "Outdated", YELLOW },
+	{ "Inconsistent", RED },  { "Diskless", RED },       { "connected", GREEN },
+	{ "connecting", YELLOW }, { "catching-up", YELLOW }, { "refreshing", YELLOW },
+	{ "down", RED },          { "no", YELLOW },          { "production", BOLD },
+	{ "refresh", RED }, /* refused */
+};
+
+/* The colour of a cell's first word, or NULL. */
+static const char *colour_of(const char *text)
+{
+	const size_t length = strcspn(text, " ");
+
+	for (size_t i = 0; i < sizeof colours / sizeof colours[0]; i++)
+		if (strlen(colours[i].word) == length &&
+		    strncmp(colours[i].word, text, length) == 0)
+			return colours[i].colour;
+	return NULL;
+}
+
+static void print_coloured(const struct cli_show *show, const char *colour,
+			   const char *text)
+{
+	if (show->colour && colour != NULL)
+		fprintf(show->out, "\033[%sm%s\033[0m", colour, text);
+	else
+		fputs(text, show->out);
 }
 
 /* ---- tables ---------------------------------------------------------------- */
@@ -49,7 +75,16 @@ struct table {
 	void (*cell)(json_t *row, int column, char *text, size_t size);
 };
 
-static void print_table(const struct table *table, json_t *rows, FILE *out)
+/* The last column is not filled up. */
+static void print_cell(const struct cli_show *show, const char *colour, const char *text,
+		       size_t width, bool last)
+{
+	print_coloured(show, colour, text);
+	fprintf(show->out, last ? "\n" : "%*s", (int)(width - strlen(text)) + 2, "");
+}
+
+static void print_table(const struct cli_show *show, const struct table *table,
+			json_t *rows)
 {
 	size_t width[COLUMN_COUNT_MAX] = { 0 }, i;
 	char text[CELL_MAX];
@@ -66,17 +101,13 @@ static void print_table(const struct table *table, json_t *rows, FILE *out)
 		}
 		last = c;
 	}
-	for (int c = 0; c < last; c++)
-		fprintf(out, "%-*s  ", (int)width[c], table->title[c]);
-	fprintf(out, "%s\n", table->title[last]);
+	for (int c = 0; c <= last; c++)
+		print_cell(show, BOLD, table->title[c], width[c], c == last);
 	json_array_foreach(rows, i, row)
 	{
 		for (int c = 0; c <= last; c++) {
 			table->cell(row, c, text, sizeof text);
-			if (c < last)
-				fprintf(out, "%-*s  ", (int)width[c], text);
-			else
-				fprintf(out, "%s\n", text);
+			print_cell(show, colour_of(text), text, width[c], c == last);
 		}
 	}
 }
@@ -90,7 +121,7 @@ static void format_lag(json_t *site, char *text, size_t size)
 		snprintf(text, size, "-");
 		return;
 	}
-	format_bytes(number_at(site, "lag_bytes"), bytes, sizeof bytes);
+	cli_bytes_format((double)number_at(site, "lag_bytes"), bytes, sizeof bytes);
 	if (number_at(site, "lag_bytes") == 0 && number_at(site, "lag_groups") == 0)
 		snprintf(text, size, "none");
 	else
@@ -138,7 +169,7 @@ static void disk_cell(json_t *disk, int column, char *text, size_t size)
 	if (column == 0)
 		snprintf(text, size, "%s", text_at(disk, "name"));
 	else if (column == 1 && known(disk, "bytes"))
-		format_bytes(number_at(disk, "bytes"), text, size);
+		cli_bytes_format((double)number_at(disk, "bytes"), text, size);
 	else if (column == 1)
 		snprintf(text, size, "-");
 	else if (known(disk, "front_end"))
@@ -152,29 +183,32 @@ static void disk_cell(json_t *disk, int column, char *text, size_t size)
 
 /* ---- the parts ------------------------------------------------------------- */
 
-static void print_head(json_t *s, FILE *out)
+static void print_head(const struct cli_show *show, json_t *s)
 {
 	json_t *modes = json_object_get(s, "modes"), *mode;
 	json_t *generation = json_object_get(s, "generation");
+	FILE *out = show->out;
 	size_t i;
 
-	fprintf(out, "%s: %s", text_at(s, "instance"), text_at(s, "mode"));
+	print_coloured(show, BOLD, text_at(s, "instance"));
+	fprintf(out, ": %s", text_at(s, "mode"));
 	json_array_foreach(modes, i, mode) fprintf(out, ", %s", json_string_value(mode));
 	if (json_is_object(generation))
 		fprintf(out, ", generation %lld",
 			(long long)number_at(generation, "ordinal"));
 	if (strcmp(text_at(s, "cluster"), "none") == 0)
 		fputs(", without a cluster", out);
+	else if (json_is_true(json_object_get(s, "quorate")))
+		fputs(", quorate", out);
 	else if (known(s, "quorate"))
-		fputs(json_is_true(json_object_get(s, "quorate")) ? ", quorate" :
-								    ", no quorum",
-		      out);
+		print_coloured(show, RED, ", no quorum");
 	fputc('\n', out);
 }
 
-static void print_production(json_t *s, FILE *out)
+static void print_production(const struct cli_show *show, json_t *s)
 {
 	json_t *production = json_object_get(s, "production");
+	FILE *out = show->out;
 
 	if (json_is_object(production))
 		fprintf(out, "production: %s on %s", text_at(production, "site"),
@@ -187,7 +221,7 @@ static void print_production(json_t *s, FILE *out)
 	if (json_is_true(json_object_get(s, "serving")))
 		fputs(", served here", out);
 	if (json_is_true(json_object_get(s, "frozen")))
-		fputs(", writes are frozen", out);
+		print_coloured(show, RED, ", writes are frozen");
 	fputc('\n', out);
 }
 
@@ -198,7 +232,7 @@ static void print_log(json_t *s, FILE *out)
 
 	if (!json_is_object(log) || !known(log, "bytes"))
 		return;
-	format_bytes(number_at(log, "bytes"), bytes, sizeof bytes);
+	cli_bytes_format((double)number_at(log, "bytes"), bytes, sizeof bytes);
 	fprintf(out, "\nwritelog: %.0f%% of %s used, %s\n",
 		json_number_value(json_object_get(log, "used_percent")), bytes,
 		text_at(log, "path"));
@@ -212,37 +246,59 @@ static void print_last_run(json_t *s, FILE *out)
 		fprintf(out, "\n%s.\n", text_at(last, "text"));
 }
 
-static void print_why(json_t *s, FILE *out)
+static void print_why(const struct cli_show *show, json_t *s)
 {
 	json_t *why = json_object_get(s, "why"), *text;
 	size_t i;
 
-	json_array_foreach(why, i, text) fprintf(
-		out, "%s  %s\n", i == 0 ? "\nwhy:\n" : "", json_string_value(text));
+	json_array_foreach(why, i, text)
+	{
+		if (i == 0) {
+			fputc('\n', show->out);
+			print_coloured(show, YELLOW, "why:");
+			fputc('\n', show->out);
+		}
+		fprintf(show->out, "  %s\n", json_string_value(text));
+	}
 }
 
-void cli_status_show(json_t *s, FILE *out)
+void cli_status_show(const struct cli_show *show, json_t *s)
 {
 	static const struct table sites = {
 		{ "SITE", "ROLE", "HOST", "DATA", "CURRENT", "LINK", "LAG" },
 		site_cell,
 	};
 	static const struct table disks = { { "DISK", "SIZE", "DEVICE" }, disk_cell };
+	FILE *out = show->out;
 	json_t *rows;
 
-	print_head(s, out);
+	print_head(show, s);
 	rows = json_object_get(s, "sites");
 	if (json_array_size(rows) > 0) {
-		print_production(s, out);
+		print_production(show, s);
 		fputc('\n', out);
-		print_table(&sites, rows, out);
+		print_table(show, &sites, rows);
+		cli_progress_print(show->progress, s, show->now_ms, out);
 	}
 	rows = json_object_get(s, "disks");
 	if (json_array_size(rows) > 0) {
 		fputc('\n', out);
-		print_table(&disks, rows, out);
+		print_table(show, &disks, rows);
 	}
 	print_log(s, out);
-	print_why(s, out);
+	print_why(show, s);
 	print_last_run(s, out);
+}
+
+struct cli_show cli_show_stdout(void)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return (struct cli_show){
+		.out = stdout,
+		.colour = isatty(STDOUT_FILENO) &&
+			  (no_color == NULL || no_color[0] == '\0') && term != NULL &&
+			  strcmp(term, "dumb") != 0,
+		.now_ms = common_clock_ns(CLOCK_REALTIME) / 1000000,
+	};
 }

@@ -10,6 +10,7 @@
 #include "agent/cli_all.h"
 
 #define WAIT_S_MAX 86400
+#define INTERVAL_S_MAX 3600
 
 /* Order of `hamirror --help`. */
 static const struct cli_command *const tables[] = {
@@ -45,6 +46,8 @@ static const struct {
 	{ CLI_LAG_MS, "lag-ms", required_argument },
 	{ CLI_CONFIRM, "confirm", required_argument },
 	{ CLI_ALL, "all", no_argument },
+	{ CLI_WATCH, "watch", no_argument },
+	{ CLI_INTERVAL, "interval", required_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 #define HELP (1 << 30) /* beyond every enum cli_option */
@@ -198,6 +201,12 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 	case CLI_DISCARD:
 	case CLI_PACE:
 	case CLI_ALL:
+	case CLI_WATCH:
+		break;
+	case CLI_INTERVAL:
+		if (!take_number(value, INTERVAL_S_MAX, &a->interval_s))
+			return usage_error(c, "--interval takes seconds, from 1 to %d",
+					   INTERVAL_S_MAX);
 		break;
 	case CLI_WAIT:
 		if (!take_seconds(value, &a->wait_s))
@@ -269,7 +278,7 @@ static int take_arguments(const struct cli_command *c, struct cli_arguments *a, 
 
 static enum cli_exit run(const struct cli_command *c, int argc, char **argv)
 {
-	struct cli_arguments a = { 0 };
+	struct cli_arguments a = { .interval_s = 1 };
 	char name[64], text[256];
 	int status;
 

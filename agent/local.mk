@@ -114,13 +114,21 @@ hamirror_SOURCES = \
 	agent/cli_line.c \
 	agent/cli_line.h \
 	agent/cli_local.c \
+	agent/cli_feed.c \
+	agent/cli_feed.h \
 	agent/cli_json.c \
 	agent/cli_json.h \
+	agent/cli_progress.c \
+	agent/cli_progress.h \
 	agent/cli_show.c \
 	agent/cli_show.h \
+	agent/cli_state.c \
+	agent/cli_state.h \
 	agent/cli_status.c \
 	agent/cli_stop.c \
 	agent/cli_switch.c \
+	agent/cli_watch.c \
+	agent/cli_watch.h \
 	agent/hamirror.c
 hamirror_LDADD = $(agent_libraries)
 
