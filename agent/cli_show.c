@@ -6,10 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/cli_table.h"
 #include "common/clock_driver.h"
-
-#define CELL_MAX 300
-#define COLUMN_COUNT_MAX 8
 
 static const char *text_at(json_t *object, const char *name)
 {
@@ -30,87 +28,7 @@ static json_int_t number_at(json_t *object, const char *name)
 	return json_integer_value(json_object_get(object, name));
 }
 
-/* ---- colours --------------------------------------------------------------- */
-
-#define BOLD "1"
-#define RED "31"
-#define GREEN "32"
-#define YELLOW "33"
-
-static const struct {
-	const char *word, *colour;
-} colours[] = {
-	{ "UpToDate", GREEN },    { "Consistent", YELLOW },  { "Outdated", YELLOW },
-	{ "Inconsistent", RED },  { "Diskless", RED },       { "connected", GREEN },
-	{ "connecting", YELLOW }, { "catching-up", YELLOW }, { "refreshing", YELLOW },
-	{ "down", RED },          { "no", YELLOW },          { "production", BOLD },
-	{ "refresh", RED }, /* refused */
-};
-
-/* The colour of a cell's first word, or NULL. */
-static const char *colour_of(const char *text)
-{
-	const size_t length = strcspn(text, " ");
-
-	for (size_t i = 0; i < sizeof colours / sizeof colours[0]; i++)
-		if (strlen(colours[i].word) == length &&
-		    strncmp(colours[i].word, text, length) == 0)
-			return colours[i].colour;
-	return NULL;
-}
-
-static void print_coloured(const struct cli_show *show, const char *colour,
-			   const char *text)
-{
-	if (show->colour && colour != NULL)
-		fprintf(show->out, "\033[%sm%s\033[0m", colour, text);
-	else
-		fputs(text, show->out);
-}
-
-/* ---- tables ---------------------------------------------------------------- */
-
-struct table {
-	const char *title[COLUMN_COUNT_MAX]; /* ends with NULL */
-	void (*cell)(json_t *row, int column, char *text, size_t size);
-};
-
-/* The last column is not filled up. */
-static void print_cell(const struct cli_show *show, const char *colour, const char *text,
-		       size_t width, bool last)
-{
-	print_coloured(show, colour, text);
-	fprintf(show->out, last ? "\n" : "%*s", (int)(width - strlen(text)) + 2, "");
-}
-
-static void print_table(const struct cli_show *show, const struct table *table,
-			json_t *rows)
-{
-	size_t width[COLUMN_COUNT_MAX] = { 0 }, i;
-	char text[CELL_MAX];
-	int last = 0;
-	json_t *row;
-
-	for (int c = 0; table->title[c] != NULL; c++) {
-		width[c] = strlen(table->title[c]);
-		json_array_foreach(rows, i, row)
-		{
-			table->cell(row, c, text, sizeof text);
-			if (strlen(text) > width[c])
-				width[c] = strlen(text);
-		}
-		last = c;
-	}
-	for (int c = 0; c <= last; c++)
-		print_cell(show, BOLD, table->title[c], width[c], c == last);
-	json_array_foreach(rows, i, row)
-	{
-		for (int c = 0; c <= last; c++) {
-			table->cell(row, c, text, sizeof text);
-			print_cell(show, colour_of(text), text, width[c], c == last);
-		}
-	}
-}
+/* ---- cells ----------------------------------------------------------------- */
 
 /* "none", or "1.5 MiB, 3 groups, 12 ms" */
 static void format_lag(json_t *site, char *text, size_t size)
@@ -190,7 +108,7 @@ static void print_head(const struct cli_show *show, json_t *s)
 	FILE *out = show->out;
 	size_t i;
 
-	print_coloured(show, BOLD, text_at(s, "instance"));
+	cli_coloured_print(out, show->colour, CLI_BOLD, text_at(s, "instance"));
 	fprintf(out, ": %s", text_at(s, "mode"));
 	json_array_foreach(modes, i, mode) fprintf(out, ", %s", json_string_value(mode));
 	if (json_is_object(generation))
@@ -201,7 +119,7 @@ static void print_head(const struct cli_show *show, json_t *s)
 	else if (json_is_true(json_object_get(s, "quorate")))
 		fputs(", quorate", out);
 	else if (known(s, "quorate"))
-		print_coloured(show, RED, ", no quorum");
+		cli_coloured_print(out, show->colour, CLI_RED, ", no quorum");
 	fputc('\n', out);
 }
 
@@ -221,7 +139,7 @@ static void print_production(const struct cli_show *show, json_t *s)
 	if (json_is_true(json_object_get(s, "serving")))
 		fputs(", served here", out);
 	if (json_is_true(json_object_get(s, "frozen")))
-		print_coloured(show, RED, ", writes are frozen");
+		cli_coloured_print(out, show->colour, CLI_RED, ", writes are frozen");
 	fputc('\n', out);
 }
 
@@ -249,26 +167,27 @@ static void print_last_run(json_t *s, FILE *out)
 static void print_why(const struct cli_show *show, json_t *s)
 {
 	json_t *why = json_object_get(s, "why"), *text;
+	FILE *out = show->out;
 	size_t i;
 
 	json_array_foreach(why, i, text)
 	{
 		if (i == 0) {
-			fputc('\n', show->out);
-			print_coloured(show, YELLOW, "why:");
-			fputc('\n', show->out);
+			fputc('\n', out);
+			cli_coloured_print(out, show->colour, CLI_YELLOW, "why:");
+			fputc('\n', out);
 		}
-		fprintf(show->out, "  %s\n", json_string_value(text));
+		fprintf(out, "  %s\n", json_string_value(text));
 	}
 }
 
 void cli_status_show(const struct cli_show *show, json_t *s)
 {
-	static const struct table sites = {
+	static const struct cli_table sites = {
 		{ "SITE", "ROLE", "HOST", "DATA", "CURRENT", "LINK", "LAG" },
 		site_cell,
 	};
-	static const struct table disks = { { "DISK", "SIZE", "DEVICE" }, disk_cell };
+	static const struct cli_table disks = { { "DISK", "SIZE", "DEVICE" }, disk_cell };
 	FILE *out = show->out;
 	json_t *rows;
 
@@ -277,13 +196,13 @@ void cli_status_show(const struct cli_show *show, json_t *s)
 	if (json_array_size(rows) > 0) {
 		print_production(show, s);
 		fputc('\n', out);
-		print_table(show, &sites, rows);
+		cli_table_print(out, show->colour, &sites, rows);
 		cli_progress_print(show->progress, s, show->now_ms, out);
 	}
 	rows = json_object_get(s, "disks");
 	if (json_array_size(rows) > 0) {
 		fputc('\n', out);
-		print_table(show, &disks, rows);
+		cli_table_print(out, show->colour, &disks, rows);
 	}
 	print_log(s, out);
 	print_why(show, s);

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/cli_line.h"
 #include "agent/last_run.h"
 #include "agent/log_file.h"
 #include "agent/status.h"
 
 #define TEXT_MAX 1024
+#define ANSWER_WAIT_MS 15000 /* the daemon gives its I/O thread 2 s */
 
 /* ---- a daemon that is down ------------------------------------------------- */
 
@@ -87,4 +89,24 @@ void cli_state_compare_file(const struct agent_instance *instance, json_t *answe
 out:
 	free(errors);
 	free(config);
+}
+
+json_t *cli_state_ask(const struct agent_instance *instance, char *text, size_t text_size)
+{
+	json_t *answer = NULL, *status;
+	struct cli_line line;
+	int error;
+
+	if (cli_line_open(instance, &line, text, text_size) != 0)
+		return NULL;
+	error = cli_line_send(&line, json_pack("{s:s}", "command", "status"));
+	if (error == 0)
+		error = cli_line_next(&line, ANSWER_WAIT_MS, &answer);
+	status = json_incref(json_object_get(answer, "status"));
+	if (status == NULL)
+		snprintf(text, text_size, "the daemon of %s gives no status: %s",
+			 instance->name, error != 0 ? strerror(-error) : "it refuses");
+	json_decref(answer);
+	cli_line_close(&line);
+	return status;
 }

@@ -33,6 +33,8 @@ libagent_la_SOURCES = \
 	agent/create.h \
 	agent/device_failure.c \
 	agent/device_failure.h \
+	agent/device_info.c \
+	agent/device_info.h \
 	agent/device_nodes.c \
 	agent/device_nodes.h \
 	agent/events.c \
@@ -82,6 +84,7 @@ libagent_la_SOURCES = \
 	agent/status.c \
 	agent/status_block.c \
 	agent/status_exists.c \
+	agent/status_needs.c \
 	agent/status_past.c \
 	agent/status_promise.c \
 	agent/status_protect.c \
@@ -116,6 +119,7 @@ hamirror_SOURCES = \
 	agent/cli_local.c \
 	agent/cli_feed.c \
 	agent/cli_feed.h \
+	agent/cli_host.c \
 	agent/cli_json.c \
 	agent/cli_json.h \
 	agent/cli_progress.c \
@@ -127,6 +131,8 @@ hamirror_SOURCES = \
 	agent/cli_status.c \
 	agent/cli_stop.c \
 	agent/cli_switch.c \
+	agent/cli_table.c \
+	agent/cli_table.h \
 	agent/cli_watch.c \
 	agent/cli_watch.h \
 	agent/hamirror.c

@@ -220,6 +220,7 @@ static json_t *node(const struct status_input *in, uint32_t n)
 	put(o, "member", json_boolean(c->member));
 	put(o, "voter", json_boolean(c->voter));
 	put(o, "reaches", reaches);
+	put(o, "needs", agent_status_needs(in, n));
 	put_time(o, "since", c->since_wall_ns);
 	put_text(o, "why", c->text);
 	return o;
@@ -392,12 +393,9 @@ static void put_engine(json_t *o, const struct mirror_status *m)
 	    open ? json_integer((json_int_t)m->acknowledged) : json_null());
 	put(o, "group_in_progress",
 	    open ? json_boolean(m->group_in_progress) : json_null());
-	if (!open) {
-		put(o, "counters", json_null());
-		return;
-	}
-	counters = json_object();
-	put_counters(counters, m);
+	counters = open ? json_object() : json_null();
+	if (open)
+		put_counters(counters, m);
 	put(o, "counters", counters);
 }
 

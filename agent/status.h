@@ -82,6 +82,10 @@ void agent_protection_format(const struct agent_protection *p, uint32_t id, char
 json_t *agent_status_last_run(const struct agent_last_run *last);
 json_t *agent_status_notes(const struct status_input *in);
 
+/* The needs of host `node` to serve its site: the writelog, each disk and its address, each
+ * with "reachable". A new reference. */
+json_t *agent_status_needs(const struct status_input *in, uint32_t node);
+
 /* Production and its current copies have every acknowledged write. */
 bool agent_status_is_current(const struct status_input *in, uint32_t site);
 /* Without a cluster only production knows which copies writes wait for. */

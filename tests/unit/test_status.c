@@ -435,6 +435,42 @@ static void add(void *data, const struct agent_event *event)
 	count++;
 }
 
+/* `reachable` of the needs of a node: "yyn" for log, disk and address; '?': not known. */
+static const char *needs(uint32_t node)
+{
+	static char text[8];
+	json_t *list = agent_status_needs(&input, node), *one;
+	size_t i;
+
+	memset(text, 0, sizeof text);
+	json_array_foreach(list, i, one)
+	{
+		const json_t *reachable = json_object_get(one, "reachable");
+
+		text[i] = json_is_null(reachable) ? '?' :
+			  json_is_true(reachable) ? 'y' :
+						    'n';
+	}
+	json_decref(list);
+	return text;
+}
+
+START_TEST(needs_are_those_of_the_own_site)
+{
+	ck_assert_str_eq(needs(0), "yyy");
+	ck_assert_str_eq(needs(1), "yyy");
+	ck_assert_str_eq(needs(2), ""); /* a witness */
+	cluster.nodes[1].reach = 1;     /* production's disks, not its own */
+	cluster.sites[1].link = LINK_CONNECTING;
+	ck_assert_str_eq(needs(1), "nnn");
+	cluster.nodes[1].member = false;
+	cluster.sites[1].host = -1;
+	ck_assert_str_eq(needs(1), "???");
+	input.listen_text = "port 7790 is in use";
+	ck_assert_str_eq(needs(0), "yyn");
+}
+END_TEST
+
 START_TEST(exists_ends_with_a_dash)
 {
 	input.event = 41;
@@ -489,6 +525,7 @@ int main(void)
 	tcase_add_test(tc, a_pair_says_only_what_it_knows);
 	tcase_add_test(tc, a_failed_device_says_what_to_do);
 	tcase_add_test(tc, text_cut_inside_a_character_is_still_json);
+	tcase_add_test(tc, needs_are_those_of_the_own_site);
 	tcase_add_test(tc, exists_ends_with_a_dash);
 	tcase_add_test(tc, uuids_are_read_as_they_are_written);
 	suite_add_tcase(s, tc);
