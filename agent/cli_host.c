@@ -246,14 +246,33 @@ static void add_device_need(json_t *needs, const char *kind, const char *name,
 	json_decref(o);
 }
 
-static json_t *needs_of(const struct config *config, uint32_t n, json_t *status_node,
-			bool own)
+/* A witness has no site in whose name it could ask. */
+static bool address_answers(const struct config *config, uint32_t self, uint32_t n,
+			    char *text, size_t size)
+{
+	struct mirror_hello *hello = calloc(1, sizeof *hello);
+	int result;
+
+	if (hello != NULL && config->node[self].site >= 0) {
+		result = agent_probe(config, self, n, hello, text, size);
+	} else {
+		result = agent_probe_connect(&config->node[n], text, size);
+		if (result >= 0)
+			close(result);
+	}
+	free(hello);
+	return result != -EHOSTDOWN;
+}
+
+static json_t *needs_of(const struct config *config, uint32_t self, uint32_t n,
+			json_t *status_node)
 {
 	const struct config_node *node = &config->node[n];
 	char place[CONFIG_ADDRESS_MAX + 8], text[TEXT_MAX] = "";
 	json_t *needs = json_array();
 	const struct config_site *site;
-	int fd;
+	const bool own = n == self;
+	bool answers;
 
 	if (node->site < 0)
 		return needs;
@@ -263,17 +282,16 @@ static json_t *needs_of(const struct config *config, uint32_t n, json_t *status_
 		add_device_need(needs, "disk", site->disk[d].name, site->disk[d].path,
 				status_node, own);
 	snprintf(place, sizeof place, "%s:%u", node->address, node->port);
-	fd = agent_probe_connect(node, text, sizeof text);
+	answers = address_answers(config, self, n, text, sizeof text);
 	json_array_append_new(needs, need("address", node->name, place,
-					  json_boolean(fd >= 0), fd >= 0 ? "" : text));
-	if (fd >= 0)
-		close(fd);
+					  json_boolean(answers), answers ? "" : text));
 	return needs;
 }
 
-static json_t *host_json(const struct config *config, uint32_t n, json_t *status,
-			 bool own)
+static json_t *host_json(const struct config *config, uint32_t self, uint32_t n,
+			 json_t *status)
 {
+	const bool own = n == self;
 	const struct config_node *node = &config->node[n];
 	json_t *known = agent_json_named(json_object_get(status, "nodes"), node->name);
 	json_t *o = json_pack("{s:s, s:s?, s:s, s:i, s:b}", "name", node->name, "site",
@@ -288,7 +306,7 @@ static json_t *host_json(const struct config *config, uint32_t n, json_t *status
 			known != NULL ? json_incref(json_object_get(known, members[i])) :
 					json_null());
 	json_object_set_new(o, "identity", own ? identity() : json_null());
-	json_object_set_new(o, "needs", needs_of(config, n, known, own));
+	json_object_set_new(o, "needs", needs_of(config, self, n, known));
 	return o;
 }
 
@@ -361,8 +379,7 @@ static enum cli_exit print_hostinfo(const struct cli_arguments *a,
 	status = cli_state_ask(&a->instance, text, sizeof text);
 	for (uint32_t n = 0; n < config->node_count; n++)
 		if (a->count < 2 || strcmp(config->node[n].name, a->operand[1]) == 0)
-			json_array_append_new(hosts,
-					      host_json(config, n, status, n == node));
+			json_array_append_new(hosts, host_json(config, node, n, status));
 	if (json_array_size(hosts) == 0) {
 		result = cli_fail(CLI_REFUSED, "%s has no host or witness \"%s\"",
 				  config->mirror, a->operand[1]);

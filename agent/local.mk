@@ -14,6 +14,9 @@ libagent_la_SOURCES = \
 	agent/attach_mounts.h \
 	agent/attach_process.c \
 	agent/attach_ublk.c \
+	agent/check.h \
+	agent/check_host.c \
+	agent/check_peers.c \
 	agent/config.c \
 	agent/config.h \
 	agent/config_agreed.c \
@@ -112,6 +115,7 @@ hamirror_SOURCES = \
 	agent/cli.h \
 	agent/cli_all.c \
 	agent/cli_all.h \
+	agent/cli_check.c \
 	agent/cli_daemon.c \
 	agent/cli_daemon.h \
 	agent/cli_line.c \

@@ -350,7 +350,8 @@ thread_tests = \
 	tests/unit/test_queue
 
 check_PROGRAMS += $(unit_tests)
-unit_scripts = tests/unit/test_cli.py tests/unit/test_cli_all.py tests/unit/test_cli_watch.py \
+unit_scripts = tests/unit/test_cli.py tests/unit/test_cli_all.py tests/unit/test_cli_check.py \
+	tests/unit/test_cli_watch.py \
 	tests/unit/test_writer.py
 TESTS += $(unit_tests) $(unit_scripts)
 EXTRA_DIST += $(unit_scripts)
