@@ -58,8 +58,12 @@ libagent_la_SOURCES = \
 	agent/log.h \
 	agent/log_file.c \
 	agent/log_file.h \
+	agent/news.c \
+	agent/news.h \
 	agent/node.c \
 	agent/node.h \
+	agent/node_events.c \
+	agent/node_events.h \
 	agent/notify.c \
 	agent/notify.h \
 	agent/paths.c \

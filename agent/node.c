@@ -18,6 +18,7 @@
 #include "agent/device_failure.h"
 #include "agent/device_nodes.h"
 #include "agent/io_thread.h"
+#include "agent/node_events.h"
 #include "agent/protect.h"
 #include "agent/reach.h"
 #include "agent/self.h"
@@ -75,30 +76,6 @@ static void event_add(struct agent_node *n, const char *verb, const char *object
 	agent_events_add_now(n->setup.events, verb, object, text, rule);
 }
 
-static void site_event(struct agent_node *n, const char *kind, const char *key,
-		       const char *word, const struct fact *fact)
-{
-	char object[CONFIG_NAME_MAX + 8], text[FACT_TEXT_MAX + 40];
-
-	assert(fact->site < n->setup.config->site_count);
-	snprintf(object, sizeof object, "%s %s", kind,
-		 n->setup.config->site[fact->site].name);
-	snprintf(text, sizeof text, "%s:%s%s%s", key, word,
-		 fact->text[0] != '\0' ? " " : "", fact->text);
-	event_add(n, "change", object, text, fact->rule);
-}
-
-/* The engine calls a site by its name alone. */
-static void engine_event(struct agent_node *n, const struct fact *fact)
-{
-	char object[CONFIG_NAME_MAX + 8];
-
-	snprintf(object, sizeof object, "%s%s",
-		 config_site_find(n->setup.config, fact->object) >= 0 ? "site " : "",
-		 fact->object);
-	event_add(n, "change", object, fact->text, fact->rule);
-}
-
 /* ---- actions --------------------------------------------------------------------- */
 
 static void order(struct agent_node *n, const struct order *o)
@@ -134,7 +111,7 @@ static void perform(struct agent_node *n, const struct cluster_action *a)
 		agent_devices_reply(n->devices, a->command_id, a->exit_status, a->text);
 		break;
 	case CLUSTER_ACTION_EVENT:
-		event_add(n, a->verb, a->object, a->text, a->rule);
+		agent_core_event(n->setup.events, a);
 		break;
 	}
 }
@@ -316,13 +293,15 @@ static void fact_arrived(void *owner, const struct fact *fact)
 			snprintf(n->listen_text, sizeof n->listen_text, "%s", fact->text);
 		else if (strcmp(fact->rule, LINK_LISTEN_RULE_GOOD) == 0)
 			n->listen_text[0] = '\0';
-		engine_event(n, fact);
+		agent_engine_event(n->setup.events, n->setup.config, fact);
 		return;
 	case FACT_LINK:
-		site_event(n, "link", "link", agent_link_text(fact->link), fact);
+		agent_site_event(n->setup.events, n->setup.config, "link", "link",
+				 agent_link_text(fact->link), fact);
 		break;
 	case FACT_DATA:
-		site_event(n, "site", "data", agent_data_text(fact->data), fact);
+		agent_site_event(n->setup.events, n->setup.config, "site", "data",
+				 agent_data_text(fact->data), fact);
 		break;
 	case FACT_DEVICE_FAILED:
 	case FACT_DEVICE_HANGS:
@@ -360,6 +339,19 @@ static void fact_arrived(void *owner, const struct fact *fact)
 	}
 	step(n, &event);
 	agent_device_failure_note(n->setup.instance, n->core, fact);
+}
+
+bool agent_node_tell(struct agent_node *n, const char *object, const char *text,
+		     const char *rule)
+{
+	if (n->cpg == NULL)
+		return true;
+	if (n->stepping || !cluster_news_may(n->core) ||
+	    cluster_cpg_queued_bytes(n->cpg) > 0)
+		return false;
+	step(n, &(struct cluster_event){ .type = CLUSTER_EVENT_NEWS,
+					 .news = { object, text, rule } });
+	return true;
 }
 
 /* ---- commands ----------------------------------------------------------------------------- */

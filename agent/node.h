@@ -70,6 +70,12 @@ void agent_node_give_up(struct agent_node *n, uint64_t id);
  * Returns 0, or -ENOENT: no such node in the configuration. */
 int agent_node_fenced(struct agent_node *n, const char *name);
 
+/* Tell the other members this line of our event log, in which it is one of ours (news.h). False:
+ * not now, for Corosync takes no messages, or the group is not
+ * joined yet. Not within a callback of the node's. */
+bool agent_node_tell(struct agent_node *n, const char *object, const char *text,
+		     const char *rule);
+
 /* Ask for the status; answered within two seconds, if need be without the I/O
  * thread's part. */
 void agent_node_status(struct agent_node *n);

@@ -177,6 +177,11 @@ static void body_codec(struct codec *c, const struct config *config, struct mess
 		if (m->fenced.node >= CONFIG_NODE_COUNT_MAX)
 			c->bytes.bad = true;
 		break;
+	case MESSAGE_NEWS:
+		codec_text(c, m->news.object, sizeof m->news.object);
+		codec_text(c, m->news.text, sizeof m->news.text);
+		codec_text(c, m->news.rule, sizeof m->news.rule);
+		break;
 	case MESSAGE_TYPE_END:
 		assert(false);
 		break;

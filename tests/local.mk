@@ -39,6 +39,7 @@ unit_tests = \
 	tests/unit/test_fence \
 	tests/unit/test_fence_driver \
 	tests/unit/test_names \
+	tests/unit/test_news \
 	tests/unit/test_force \
 	tests/unit/test_gate \
 	tests/unit/test_history \
@@ -161,6 +162,7 @@ tests_unit_test_cluster_SOURCES = tests/unit/test_cluster.c $(members)
 tests_unit_test_days_SOURCES = tests/unit/test_days.c $(members) \
 	tests/unit/members_play.c tests/unit/members_play.h
 tests_unit_test_names_SOURCES = tests/unit/test_names.c
+tests_unit_test_news_SOURCES = tests/unit/test_news.c $(members)
 tests_unit_test_fence_SOURCES = tests/unit/test_fence.c $(members)
 tests_unit_test_force_SOURCES = tests/unit/test_force.c $(members)
 tests_unit_test_join_SOURCES = tests/unit/test_join.c $(members)
