@@ -67,13 +67,14 @@ static bool has_instance(const struct cli_names *names, const char *name)
 	return false;
 }
 
-struct cli_names *cli_names_find(void)
+struct cli_names *cli_names_find(bool told)
 {
 	struct cli_names *names = calloc(1, sizeof *names);
 	size_t kept = 0;
 
 	if (names == NULL) {
-		cli_fail(CLI_REFUSED, "no memory");
+		if (told)
+			cli_fail(CLI_REFUSED, "no memory");
 		return NULL;
 	}
 	add_names(names, AGENT_PATH_RUN, "");
@@ -86,7 +87,9 @@ struct cli_names *cli_names_find(void)
 	names->count = kept;
 	if (kept > 0)
 		return names;
-	cli_fail(CLI_NONE, "there is no mirror on this node: no /etc/hamirror/NAME.yaml");
+	if (told)
+		cli_fail(CLI_NONE,
+			 "there is no mirror on this node: no /etc/hamirror/NAME.yaml");
 	free(names);
 	return NULL;
 }
@@ -114,7 +117,7 @@ static void print_failed(const struct cli_arguments *a, json_t *failed)
 
 enum cli_exit cli_all_run(const struct cli_command *c, const struct cli_arguments *a)
 {
-	struct cli_names *names = cli_names_find();
+	struct cli_names *names = cli_names_find(true);
 	json_t *failed = json_array();
 	enum cli_exit status = CLI_NONE;
 	char text[TEXT_MAX];

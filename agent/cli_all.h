@@ -15,8 +15,8 @@ struct cli_names {
 
 /* Mirrors with a configuration, and running NAME@HOST instances; but not the plain name of
  * a mirror of which an instance runs here. The caller frees them. NULL: there is none, or no
- * memory, which is printed. */
-struct cli_names *cli_names_find(void);
+ * memory, which is printed if it is to be `told`. */
+struct cli_names *cli_names_find(bool told);
 
 /* Run `c`, which takes a NAME, for every mirror of this node, one after the other, and then
  * name those that failed. Returns CLI_DONE, CLI_REFUSED: some failed; or CLI_NONE. */

@@ -85,7 +85,7 @@ static enum cli_exit print_status(const struct cli_arguments *a, json_t *status,
 
 static enum cli_exit status_of_all(const struct cli_arguments *a)
 {
-	struct cli_names *names = cli_names_find();
+	struct cli_names *names = cli_names_find(true);
 	const bool text_for_people = (a->given & (CLI_JSON | CLI_FIELD)) == 0;
 	enum cli_exit worst = CLI_DONE, result;
 	char text[TEXT_MAX];

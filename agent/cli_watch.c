@@ -137,7 +137,7 @@ static enum cli_exit show_changes(const struct cli_arguments *a, struct cli_feed
 enum cli_exit cli_watch(const struct cli_arguments *a)
 {
 	struct cli_names *names = a->count > 0 ? calloc(1, sizeof *names) :
-						 cli_names_find();
+						 cli_names_find(true);
 	enum cli_exit status = CLI_REFUSED;
 	struct cli_progress *progress = NULL;
 	struct cli_feed feed;

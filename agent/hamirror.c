@@ -8,6 +8,7 @@
 
 #include "agent/cli.h"
 #include "agent/cli_all.h"
+#include "agent/cli_complete.h"
 
 #define WAIT_S_MAX 86400
 #define INTERVAL_S_MAX 3600
@@ -325,6 +326,31 @@ static const struct cli_command *find(int argc, char **argv, int *word_count)
 	return NULL;
 }
 
+/* ---- completion ------------------------------------------------------------ */
+
+static const struct cli_command *command_at(size_t index)
+{
+	for (size_t t = 0; t < TABLE_COUNT; t++)
+		for (const struct cli_command *c = tables[t]; c->name != NULL; c++)
+			if (index-- == 0)
+				return c;
+	return NULL;
+}
+
+/* "" for none. */
+static const char *option_name(enum cli_option option, bool *has_argument)
+{
+	static char name[32];
+
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if (options[i].option == option) {
+			snprintf(name, sizeof name, "--%s", options[i].name);
+			*has_argument = options[i].has_argument == required_argument;
+			return name;
+		}
+	return "";
+}
+
 int main(int argc, char **argv)
 {
 	const struct cli_command *c;
@@ -341,6 +367,10 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		puts("hamirror " PACKAGE_VERSION);
+		return CLI_DONE;
+	}
+	if (strcmp(argv[1], "--complete") == 0) {
+		cli_complete(argc - 2, argv + 2, command_at, option_name);
 		return CLI_DONE;
 	}
 	c = find(argc, argv, &word_count);

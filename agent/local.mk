@@ -120,6 +120,8 @@ hamirror_SOURCES = \
 	agent/cli_all.c \
 	agent/cli_all.h \
 	agent/cli_check.c \
+	agent/cli_complete.c \
+	agent/cli_complete.h \
 	agent/cli_daemon.c \
 	agent/cli_daemon.h \
 	agent/cli_line.c \
@@ -165,3 +167,9 @@ $(nodist_systemdunit_DATA): %: $(srcdir)/%.in Makefile
 		$(srcdir)/$@.in > $@.tmp && mv $@.tmp $@
 
 dist_pkgdata_DATA = agent/prometheus-rules.yaml agent/grafana-dashboard.json
+
+# The shells ask the command itself what may follow.
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = agent/completion/hamirror
+zshcompletiondir = $(datadir)/zsh/site-functions
+dist_zshcompletion_DATA = agent/completion/_hamirror
