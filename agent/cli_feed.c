@@ -47,6 +47,7 @@ static void take_state(struct cli_feed_mirror *m, json_t *state)
 {
 	json_decref(m->state);
 	m->state = state;
+	m->state_count++;
 }
 
 /* No status comes from a daemon, since `text`. */

@@ -17,8 +17,9 @@
 
 struct cli_feed_mirror {
 	struct agent_instance instance;
-	json_t *state;       /* the newest status; NULL: none came yet */
-	uint32_t event_next; /* the number of events so far; they lie at that, modulo */
+	json_t *state;        /* the newest status; NULL: none came yet */
+	uint32_t state_count; /* the number of states so far */
+	uint32_t event_next;  /* the number of events so far; they lie at that, modulo */
 	char *event[CLI_FEED_EVENTS_MAX];
 	/* the feed's own */
 	struct cli_line line, events;

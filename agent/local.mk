@@ -143,10 +143,15 @@ hamirror_SOURCES = \
 	agent/cli_switch.c \
 	agent/cli_table.c \
 	agent/cli_table.h \
+	agent/cli_top.c \
+	agent/cli_top.h \
+	agent/cli_top_draw.c \
+	agent/cli_top_figures.c \
 	agent/cli_watch.c \
 	agent/cli_watch.h \
 	agent/hamirror.c
-hamirror_LDADD = $(agent_libraries)
+hamirror_CFLAGS = $(AM_CFLAGS) $(NCURSES_CFLAGS)
+hamirror_LDADD = $(agent_libraries) $(NCURSES_LIBS)
 
 sbin_PROGRAMS += hamirror-watch
 hamirror_watch_SOURCES = \

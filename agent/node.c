@@ -76,6 +76,12 @@ static void event_add(struct agent_node *n, const char *verb, const char *object
 	agent_events_add_now(n->setup.events, verb, object, text, rule);
 }
 
+static void site_event(struct agent_node *n, const char *kind, const char *key,
+		       const char *word, const struct fact *fact)
+{
+	agent_site_event(n->setup.events, n->setup.config, kind, key, word, fact);
+}
+
 /* ---- actions --------------------------------------------------------------------- */
 
 static void order(struct agent_node *n, const struct order *o)
@@ -296,12 +302,10 @@ static void fact_arrived(void *owner, const struct fact *fact)
 		agent_engine_event(n->setup.events, n->setup.config, fact);
 		return;
 	case FACT_LINK:
-		agent_site_event(n->setup.events, n->setup.config, "link", "link",
-				 agent_link_text(fact->link), fact);
+		site_event(n, "link", "link", agent_link_text(fact->link), fact);
 		break;
 	case FACT_DATA:
-		agent_site_event(n->setup.events, n->setup.config, "site", "data",
-				 agent_data_text(fact->data), fact);
+		site_event(n, "site", "data", agent_data_text(fact->data), fact);
 		break;
 	case FACT_DEVICE_FAILED:
 	case FACT_DEVICE_HANGS:
