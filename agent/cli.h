@@ -89,6 +89,7 @@ extern const struct cli_command cli_status_commands[];
 extern const struct cli_command cli_host_commands[];
 extern const struct cli_command cli_check_commands[];
 extern const struct cli_command cli_top_commands[];
+extern const struct cli_command cli_config_commands[];
 
 /* Print "hamirror: ..." on stderr; returns `status`. */
 __attribute__((format(printf, 2, 3))) enum cli_exit cli_fail(enum cli_exit status,

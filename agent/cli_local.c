@@ -8,6 +8,7 @@
 
 #include "agent/accept.h"
 #include "agent/cli.h"
+#include "agent/cli_config.h"
 #include "agent/cli_json.h"
 #include "agent/cli_line.h"
 #include "agent/create.h"
@@ -239,10 +240,8 @@ static enum cli_exit scan(const struct cli_arguments *a)
 
 /* ---- config ---------------------------------------------------------------- */
 
-/* FILE where it looks like one, else NAME's; a name that is none is an error. Returns 1
- * for a file, 0 for a name, which is `*instance` then, -1 for neither. */
-static int find_file(const char *operand, char path[PATH_MAX],
-		     struct agent_instance *instance)
+int cli_config_file(const char *operand, char path[PATH_MAX],
+		    struct agent_instance *instance)
 {
 	const size_t length = strlen(operand);
 	char text[TEXT_MAX];
@@ -334,8 +333,7 @@ static void print_check(const char *path, const struct config *config,
 	printf("%s: valid\n", path);
 }
 
-/* The node that this machine is in the file; an instance's where one was named. */
-static int32_t own_node(const struct config *config, const char *operand)
+int32_t cli_config_own_node(const struct config *config, const char *operand)
 {
 	struct agent_instance instance;
 	char text[TEXT_MAX];
@@ -360,14 +358,14 @@ static enum cli_exit config_check_run(const struct cli_arguments *a)
 	if (config == NULL || errors == NULL || remarks.faults == NULL ||
 	    remarks.warnings == NULL) {
 		status = cli_fail(CLI_REFUSED, "no memory");
-	} else if ((kind = find_file(a->operand[0], path, &instance)) >= 0) {
+	} else if ((kind = cli_config_file(a->operand[0], path, &instance)) >= 0) {
 		/* A name is that of an instance here: this node has to be in the file. */
 		error = kind > 0 ? config_load(path, config, errors) :
 				   config_instance_load(&instance, NULL, config, &node,
 							errors);
 		if (error == 0)
-			config_warn(config, own_node(config, a->operand[0]), add_remark,
-				    &remarks);
+			config_warn(config, cli_config_own_node(config, a->operand[0]),
+				    add_remark, &remarks);
 		print_check(path, config, errors, &remarks, a);
 		status = error == -ENOENT                                  ? CLI_NONE :
 			 error != 0 || json_array_size(remarks.faults) > 0 ? CLI_REFUSED :
@@ -407,7 +405,7 @@ static enum cli_exit config_show_run(const struct cli_arguments *a)
 
 	if (config == NULL || errors == NULL) {
 		status = cli_fail(CLI_REFUSED, "no memory");
-	} else if (find_file(a->operand[0], path, &instance) >= 0) {
+	} else if (cli_config_file(a->operand[0], path, &instance) >= 0) {
 		error = config_load(path, config, errors);
 		config_errors_print(errors, "hamirror: ", stderr);
 		status = error == 0       ? show(a, config) :

@@ -15,8 +15,9 @@
 
 /* Order of `hamirror --help`. */
 static const struct cli_command *const tables[] = {
-	cli_local_commands,  cli_stop_commands, cli_switch_commands, cli_daemon_commands,
-	cli_status_commands, cli_host_commands, cli_check_commands,  cli_top_commands,
+	cli_local_commands,  cli_stop_commands,   cli_switch_commands,
+	cli_daemon_commands, cli_status_commands, cli_host_commands,
+	cli_check_commands,  cli_top_commands,    cli_config_commands,
 };
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
 
@@ -132,6 +133,8 @@ static const char *operand_name(const struct cli_command *c, int index)
 	if (index == 0)
 		return strncmp(c->synopsis, "NAME|FILE", 9) == 0 ? "NAME or FILE" :
 								   "NAME";
+	if (strncmp(c->synopsis, "NAME|FILE KEY", 13) == 0)
+		return index == 1 ? "KEY" : "VALUE";
 	return strncmp(c->synopsis, "NAME DISK", 9) == 0 ? "DISK" :
 	       strncmp(c->synopsis, "NAME MODE", 9) == 0 ? "MODE" :
 							   "NODE";

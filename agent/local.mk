@@ -30,6 +30,8 @@ libagent_la_SOURCES = \
 	agent/corosync_check.h \
 	agent/config_warn.c \
 	agent/config_words.c \
+	agent/config_write.c \
+	agent/config_write.h \
 	agent/control.c \
 	agent/control.h \
 	agent/create.c \
@@ -122,6 +124,8 @@ hamirror_SOURCES = \
 	agent/cli_check.c \
 	agent/cli_complete.c \
 	agent/cli_complete.h \
+	agent/cli_config.c \
+	agent/cli_config.h \
 	agent/cli_daemon.c \
 	agent/cli_daemon.h \
 	agent/cli_line.c \
