@@ -158,7 +158,7 @@ char *config_text_set(const char *text, const char *key, const char *value, char
 				      added(text, end, indent, key, value);
 	if (line == NULL || end_of(line) == next_line(line)) {
 		snprintf(why, why_size,
-			 "%.*s has no lines of its own here: `hamirror config edit` "
+			 "%.*s has no lines of its own here: `hamirror config edit NAME` "
 			 "changes it",
 			 (int)length, key);
 		return NULL;
