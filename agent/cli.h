@@ -47,7 +47,10 @@ enum cli_option {
 	CLI_ALL = 1u << 21,
 	CLI_WATCH = 1u << 22,
 	CLI_INTERVAL = 1u << 23,
+	CLI_ON = 1u << 24,
 };
+
+#define CLI_ON_MAX 8
 
 struct cli_arguments {
 	uint32_t given;      /* enum cli_option of those that were */
@@ -63,8 +66,10 @@ struct cli_arguments {
 	uint32_t records, ms; /* CLI_BOUND_... */
 	uint64_t lag_bytes;   /* CLI_LAG_... */
 	uint32_t lag_ms;
-	const char *confirm; /* CLI_CONFIRM, else NULL */
-	int count;           /* operands */
+	const char *confirm;        /* CLI_CONFIRM, else NULL */
+	const char *on[CLI_ON_MAX]; /* CLI_ON */
+	uint32_t on_count;
+	int count; /* operands */
 	char **operand;
 	struct agent_instance instance; /* of operand[0], for a command with `named` */
 };

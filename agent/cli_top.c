@@ -228,14 +228,24 @@ static void turn(struct top *t, struct running *r)
 	bool news = cli_feed_turn(&t->feed, r->epoll);
 	int key;
 
-	for (size_t i = 0; news && i < t->feed.count; i++)
+	for (size_t i = 0; news && i < t->feed.count; i++) {
+		top_notice_take(t, i);
 		top_figures_take(t, i, common_clock_ns(CLOCK_BOOTTIME) / 1000000);
+	}
 	follow(t, r);
 	while ((key = getch()) != ERR)
 		if (key != KEY_RESIZE)
 			take_key(t, r, key);
 	top_sort(t);
 	top_draw(t);
+}
+
+/* Takes no room in `t` for a wrong one: they were checked. */
+static void take_notices(const struct cli_arguments *a, struct top *t)
+{
+	for (uint32_t i = 0; i < a->on_count; i++)
+		if (top_notice_parse(a->on[i], &t->notice[t->notice_count]))
+			t->notice_count++;
 }
 
 static enum cli_exit run_top(const struct cli_arguments *a, const struct cli_names *names)
@@ -246,6 +256,7 @@ static enum cli_exit run_top(const struct cli_arguments *a, const struct cli_nam
 	struct top t = { .sort = TOP_BY_NAME };
 	enum cli_exit status = CLI_DONE;
 
+	take_notices(a, &t);
 	if (!cli_feed_open(&t.feed, names, a->interval_s))
 		return cli_fail(CLI_REFUSED, "no memory");
 	t.figures = calloc(t.feed.count, sizeof *t.figures);
@@ -277,8 +288,17 @@ static enum cli_exit run_top(const struct cli_arguments *a, const struct cli_nam
 static enum cli_exit top(const struct cli_arguments *a)
 {
 	struct cli_names *names;
+	struct top_notice notice;
 	enum cli_exit status;
 
+	for (uint32_t i = 0; i < a->on_count; i++)
+		if (!top_notice_parse(a->on[i], &notice))
+			return cli_fail(
+				CLI_USAGE,
+				"top: --on takes CHANGE=ACTION: role, data, link, "
+				"why or any; beep, mail:ADDRESS or run:COMMAND; "
+				"not \"%s\"",
+				a->on[i]);
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return cli_fail(CLI_USAGE,
 				"top needs a terminal; `hamirror status --watch` "
@@ -295,11 +315,13 @@ static enum cli_exit top(const struct cli_arguments *a)
 
 const struct cli_command cli_top_commands[] = {
 	{ .name = "top",
-	  .synopsis = "[NAME] [--interval SECONDS]",
+	  .synopsis = "[NAME] [--interval SECONDS] [--on CHANGE=ACTION]...",
 	  .summary = "Watch all mirrors of this node, or one, and act by keys",
 	  .help = "  --interval S   look every S seconds, also without an event (1)\n"
+		  "  --on C=A       at a change C: role, data, link, why or any, do A: beep,\n"
+		  "                 mail:ADDRESS or run:COMMAND; up to 8 times\n"
 		  "Keys: h shows them.\n",
-	  .options = CLI_INTERVAL,
+	  .options = CLI_INTERVAL | CLI_ON,
 	  .count_max = 1,
 	  .named = true,
 	  .run = top },

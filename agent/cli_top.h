@@ -23,8 +23,19 @@ enum top_figure {
 	TOP_FIGURE_COUNT
 };
 
+#define TOP_CHANGE_COUNT 4 /* role, data, link, why */
+#define TOP_SEEN_BYTES 2048
+
+/* A change that is told, and how: "beep", "mail:ADDRESS" or "run:COMMAND". */
+struct top_notice {
+	unsigned changes; /* bit for each */
+	const char *action;
+};
+
 /* The figures of one mirror, zeroed at first. */
 struct top_figures {
+	uint32_t seen_count; /* state_count of `seen`; 0: none */
+	char seen[TOP_CHANGE_COUNT][TOP_SEEN_BYTES];
 	uint32_t state_count; /* of the feed, when the newest was taken */
 	uint64_t ms;          /* ... at that time */
 	double counter[TOP_FIGURE_COUNT];
@@ -45,6 +56,8 @@ struct top {
 	bool unicode;    /* the terminal shows blocks */
 	const char *ask; /* command that waits for a yes, or NULL */
 	char note[512];  /* the answer to the last command */
+	struct top_notice notice[CLI_ON_MAX];
+	uint32_t notice_count;
 };
 
 /* Take a sample of mirror `i` if its state is new, and old enough. */
@@ -52,6 +65,16 @@ void top_figures_take(struct top *t, size_t i, uint64_t now_ms);
 
 /* The newest, or 0. */
 double top_figure(const struct top_figures *f, enum top_figure figure);
+
+/* "CHANGE=ACTION" as the option --on has it; false: it is none. */
+bool top_notice_parse(const char *text, struct top_notice *n);
+
+/* Tell what has changed at mirror `i` since its last state. */
+void top_notice_take(struct top *t, size_t i);
+
+/* The place of this node in the mirror, and the link of the copy that is worst off. */
+const char *top_role(json_t *state);
+const char *top_link(json_t *state);
 
 /* Sort `order` anew; the chosen mirror stays chosen. */
 void top_sort(struct top *t);

@@ -59,8 +59,7 @@ static attr_t colour_of(const char *word)
 
 /* ---- the list -------------------------------------------------------------- */
 
-/* The place of this node in the mirror. */
-static const char *role_of(json_t *state)
+const char *top_role(json_t *state)
 {
 	json_t *site;
 	size_t i;
@@ -78,8 +77,7 @@ static const char *role_of(json_t *state)
 							 text_at(state, "mode");
 }
 
-/* The link of the copy that is worst off. */
-static const char *link_of(json_t *state)
+const char *top_link(json_t *state)
 {
 	static const char *const order[] = { "down", "connecting", "catching-up",
 					     "refreshing", "connected" };
@@ -101,13 +99,13 @@ static void draw_mirror(const struct top *t, int row, uint32_t place)
 	json_t *production = json_object_get(m->state, "production");
 	const attr_t chosen = place == t->chosen ? A_REVERSE : A_NORMAL;
 	const size_t troubles = json_array_size(json_object_get(m->state, "why"));
-	const char *data = text_at(m->state, "data"), *link = link_of(m->state);
+	const char *data = text_at(m->state, "data"), *link = top_link(m->state);
 	char lag[32], bytes[32];
 
 	cli_bytes_format(top_figure(f, TOP_LAG), lag, sizeof lag);
 	cli_bytes_format(top_figure(f, TOP_WRITE_BYTES), bytes, sizeof bytes);
 	put(row, 0, chosen | A_BOLD, "%-16.16s", m->instance.name);
-	put(row, 17, A_NORMAL, "%-10.10s", m->state != NULL ? role_of(m->state) : "...");
+	put(row, 17, A_NORMAL, "%-10.10s", m->state != NULL ? top_role(m->state) : "...");
 	put(row, 28, A_NORMAL, "%-8.8s", text_at(production, "site"));
 	put(row, 37, colour_of(data), "%-8.8s", data);
 	put(row, 46, colour_of(link), "%-9.9s", link);
@@ -318,7 +316,7 @@ static void draw_page(const struct top *t)
 	    text_at(m->state, "mode"),
 	    json_integer_value(
 		    json_object_get(json_object_get(m->state, "generation"), "ordinal")),
-	    m->state != NULL ? role_of(m->state) : "...");
+	    m->state != NULL ? top_role(m->state) : "...");
 	if (json_is_true(json_object_get(m->state, "frozen")))
 		put(0, COLS - 8, colour(COLOUR_BAD) | A_BOLD, "FROZEN");
 	row = draw_sites(m->state, row);

@@ -50,6 +50,7 @@ static const struct {
 	{ CLI_ALL, "all", no_argument },
 	{ CLI_WATCH, "watch", no_argument },
 	{ CLI_INTERVAL, "interval", required_argument },
+	{ CLI_ON, "on", required_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 #define HELP (1 << 30) /* beyond every enum cli_option */
@@ -206,6 +207,11 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 	case CLI_PACE:
 	case CLI_ALL:
 	case CLI_WATCH:
+		break;
+	case CLI_ON:
+		if (a->on_count == CLI_ON_MAX)
+			return usage_error(c, "--on: %d times is the most", CLI_ON_MAX);
+		a->on[a->on_count++] = value;
 		break;
 	case CLI_INTERVAL:
 		if (!take_number(value, INTERVAL_S_MAX, &a->interval_s))

@@ -151,6 +151,7 @@ hamirror_SOURCES = \
 	agent/cli_top.h \
 	agent/cli_top_draw.c \
 	agent/cli_top_figures.c \
+	agent/cli_top_notice.c \
 	agent/cli_watch.c \
 	agent/cli_watch.h \
 	agent/hamirror.c

@@ -21,7 +21,7 @@ begin() {
 	terminal new-session -d -x 80 -y 24 "exec bash --norc"
 	keys 'PS1="here: "; stty -g > '"$DIR"'/before; clear' Enter
 	shows_soon '^here: *$'
-	keys 'hamirror top' Enter
+	keys "hamirror top --on link=run:'echo \$HAMIRROR_MIRROR \$HAMIRROR_TEXT >> $DIR/told'" Enter
 	shows_soon 'hamirror: 2 mirrors, by name'
 }
 
@@ -81,6 +81,7 @@ test_death() {
 	kill -9 "$pid"
 	shows_soon '^data@a .* down' 2
 	shows_soon '^data@b  *stopped'
+	await 5 grep -q '^data@a down' "$DIR/told" || fail "no command was run for it"
 	run start b
 	shows_soon '^data@b  *copy' 30
 	say "ok: a copy that dies"
@@ -92,6 +93,10 @@ test_end() {
 	keys 'stty -g > '"$DIR"'/after; echo en''ded' Enter
 	shows_soon '^ended'
 	cmp "$DIR/before" "$DIR/after" || fail "the terminal is not as it was"
+	for said in frob=beep why=frob why= link=mail: =beep why; do
+		hamirror top --on "$said" > "$DIR/out" 2>&1 && fail "$said is taken"
+		grep -q 'CHANGE=ACTION' "$DIR/out" || fail "$said: $(cat "$DIR/out")"
+	done
 	hamirror top < /dev/null > "$DIR/out" 2>&1 && fail "top without a terminal"
 	grep -q 'needs a terminal' "$DIR/out" || fail "$(cat "$DIR/out")"
 	say "ok: the end"
