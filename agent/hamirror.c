@@ -15,9 +15,9 @@
 
 /* Order of `hamirror --help`. */
 static const struct cli_command *const tables[] = {
-	cli_local_commands,  cli_stop_commands,   cli_switch_commands,
-	cli_daemon_commands, cli_status_commands, cli_host_commands,
-	cli_check_commands,  cli_top_commands,    cli_config_commands,
+	cli_local_commands,  cli_config_commands, cli_stop_commands, cli_switch_commands,
+	cli_daemon_commands, cli_status_commands, cli_host_commands, cli_check_commands,
+	cli_top_commands,    cli_config_commands,
 };
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
 
@@ -190,6 +190,19 @@ static enum cli_exit take_bound(const struct cli_command *c, struct cli_argument
 	return CLI_DONE;
 }
 
+static enum cli_exit take_time(const struct cli_command *c, struct cli_arguments *a,
+			       enum cli_option option, const char *value)
+{
+	if (option == CLI_INTERVAL && !take_number(value, INTERVAL_S_MAX, &a->interval_s))
+		return usage_error(c, "--interval takes seconds, from 1 to %d",
+				   INTERVAL_S_MAX);
+	if (option == CLI_WAIT && !take_seconds(value, &a->wait_s))
+		return usage_error(c, "--wait takes seconds, from 0 to %d", WAIT_S_MAX);
+	if (option == CLI_KILL && !take_seconds(value, &a->kill_s))
+		return usage_error(c, "--kill takes seconds, from 0 to %d", WAIT_S_MAX);
+	return CLI_DONE;
+}
+
 /* Take one option. Returns CLI_DONE or CLI_USAGE. */
 static enum cli_exit take_option(const struct cli_command *c, struct cli_arguments *a,
 				 enum cli_option option, const char *value)
@@ -214,20 +227,9 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 		a->on[a->on_count++] = value;
 		break;
 	case CLI_INTERVAL:
-		if (!take_number(value, INTERVAL_S_MAX, &a->interval_s))
-			return usage_error(c, "--interval takes seconds, from 1 to %d",
-					   INTERVAL_S_MAX);
-		break;
 	case CLI_WAIT:
-		if (!take_seconds(value, &a->wait_s))
-			return usage_error(c, "--wait takes seconds, from 0 to %d",
-					   WAIT_S_MAX);
-		break;
 	case CLI_KILL:
-		if (!take_seconds(value, &a->kill_s))
-			return usage_error(c, "--kill takes seconds, from 0 to %d",
-					   WAIT_S_MAX);
-		break;
+		return take_time(c, a, option, value);
 	case CLI_BOUND_RECORDS:
 	case CLI_BOUND_MS:
 	case CLI_LAG_BYTES:

@@ -21,7 +21,9 @@ begin() {
 	terminal new-session -d -x 80 -y 24 "exec bash --norc"
 	keys 'PS1="here: "; stty -g > '"$DIR"'/before; clear' Enter
 	shows_soon '^here: *$'
-	keys "hamirror top --on link=run:'echo \$HAMIRROR_MIRROR \$HAMIRROR_TEXT >> $DIR/told'" Enter
+	# shellcheck disable=SC2016 # of the command that is run
+	printf 'echo $HAMIRROR_MIRROR $HAMIRROR_TEXT >> %s/told\n' "$DIR" > "$DIR/tell"
+	keys "hamirror top --on link=run:'. $DIR/tell'" Enter
 	shows_soon 'hamirror: 2 mirrors, by name'
 }
 
