@@ -15,9 +15,9 @@
 
 /* Order of `hamirror --help`. */
 static const struct cli_command *const tables[] = {
-	cli_local_commands,  cli_config_commands, cli_stop_commands, cli_switch_commands,
-	cli_daemon_commands, cli_status_commands, cli_host_commands, cli_check_commands,
-	cli_top_commands,    cli_config_commands,
+	cli_local_commands,  cli_config_commands, cli_stop_commands,
+	cli_switch_commands, cli_daemon_commands, cli_status_commands,
+	cli_host_commands,   cli_check_commands,  cli_top_commands,
 };
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
 
