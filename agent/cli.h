@@ -44,6 +44,9 @@ enum cli_option {
 	CLI_LAG_BYTES = 1u << 18,
 	CLI_LAG_MS = 1u << 19,
 	CLI_CONFIRM = 1u << 20,
+	CLI_SINCE = 1u << 21,
+	CLI_PLOT = 1u << 22,
+	CLI_SVG = 1u << 23,
 };
 
 struct cli_arguments {
@@ -60,6 +63,7 @@ struct cli_arguments {
 	uint64_t lag_bytes;   /* CLI_LAG_... */
 	uint32_t lag_ms;
 	const char *confirm; /* CLI_CONFIRM, else NULL */
+	const char *since;   /* CLI_SINCE, else NULL */
 	int count;           /* operands */
 	char **operand;
 	struct agent_instance instance; /* of operand[0], for a command with `named` */
@@ -82,6 +86,7 @@ extern const struct cli_command cli_daemon_commands[];
 extern const struct cli_command cli_stop_commands[];
 extern const struct cli_command cli_switch_commands[];
 extern const struct cli_command cli_status_commands[];
+extern const struct cli_command cli_perf_commands[];
 
 /* Print "hamirror: ..." on stderr; returns `status`. */
 __attribute__((format(printf, 2, 3))) enum cli_exit cli_fail(enum cli_exit status,

@@ -13,7 +13,7 @@
 /* Order of `hamirror --help`. */
 static const struct cli_command *const tables[] = {
 	cli_local_commands,  cli_stop_commands,   cli_switch_commands,
-	cli_daemon_commands, cli_status_commands,
+	cli_daemon_commands, cli_status_commands, cli_perf_commands,
 };
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
 
@@ -43,6 +43,9 @@ static const struct {
 	{ CLI_LAG_BYTES, "lag-bytes", required_argument },
 	{ CLI_LAG_MS, "lag-ms", required_argument },
 	{ CLI_CONFIRM, "confirm", required_argument },
+	{ CLI_SINCE, "since", required_argument },
+	{ CLI_PLOT, "plot", no_argument },
+	{ CLI_SVG, "svg", no_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 #define HELP (1 << 24) /* beyond every enum cli_option */
@@ -192,6 +195,11 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 	case CLI_BLANK:
 	case CLI_DISCARD:
 	case CLI_PACE:
+	case CLI_PLOT:
+	case CLI_SVG:
+		break;
+	case CLI_SINCE:
+		a->since = value;
 		break;
 	case CLI_WAIT:
 		if (!take_seconds(value, &a->wait_s))

@@ -59,6 +59,11 @@ libagent_la_SOURCES = \
 	agent/notify.h \
 	agent/paths.c \
 	agent/paths.h \
+	agent/perf.h \
+	agent/perf_file.c \
+	agent/perf_plot.c \
+	agent/perf_row.c \
+	agent/perf_svg.c \
 	agent/presence.c \
 	agent/presence.h \
 	agent/probe.c \
@@ -81,6 +86,7 @@ libagent_la_SOURCES = \
 	agent/self.h \
 	agent/status.c \
 	agent/status_block.c \
+	agent/status_disks.c \
 	agent/status_exists.c \
 	agent/status_past.c \
 	agent/status_promise.c \
@@ -114,21 +120,26 @@ hamirror_SOURCES = \
 	agent/cli_local.c \
 	agent/cli_json.c \
 	agent/cli_json.h \
+	agent/cli_perf.c \
 	agent/cli_show.c \
 	agent/cli_show.h \
 	agent/cli_status.c \
 	agent/cli_stop.c \
 	agent/cli_switch.c \
 	agent/hamirror.c
-hamirror_LDADD = $(agent_libraries)
+hamirror_LDADD = $(agent_libraries) -lm
 
 sbin_PROGRAMS += hamirror-watch
 hamirror_watch_SOURCES = \
 	agent/cli_line.c \
 	agent/cli_line.h \
 	agent/hamirror_watch.c \
+	agent/watch_ask.c \
+	agent/watch_ask.h \
 	agent/watch_http.c \
-	agent/watch_http.h
+	agent/watch_http.h \
+	agent/watch_perf.c \
+	agent/watch_perf.h
 hamirror_watch_LDADD = $(agent_libraries) $(MICROHTTPD_LIBS) -lm
 
 # Where systemd looks for the units of packages.

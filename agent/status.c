@@ -225,37 +225,6 @@ static json_t *node(const struct status_input *in, uint32_t n)
 	return o;
 }
 
-static json_t *disks(const struct status_input *in)
-{
-	const struct config_site *first = &in->config->site[0];
-	const struct mirror_status *m = in->mirror;
-	json_t *list = json_array();
-
-	for (uint32_t d = 0; d < first->disk_count; d++) {
-		const struct status_device *v = in->devices == NULL ? NULL :
-								      &in->devices[d];
-		json_t *o = json_object();
-
-		put_text(o, "name", first->disk[d].name);
-		put(o, "bytes",
-		    m != NULL && m->open && d < m->disk_count ?
-			    json_integer((json_int_t)m->disk_bytes[d]) :
-			    json_null());
-		put(o, "device",
-		    v == NULL || v->path[0] == '\0' ? json_null() :
-						      agent_text_json(v->path));
-		put(o, "front_end",
-		    v == NULL || v->path[0] == '\0' ? json_null() :
-						      agent_text_json(v->front_end));
-		put(o, "socket",
-		    v == NULL || v->socket[0] == '\0' || !in->cluster->serving_here ?
-			    json_null() :
-			    agent_text_json(v->socket));
-		json_array_append_new(list, o);
-	}
-	return list;
-}
-
 static json_t *log_state(const struct status_input *in)
 {
 	const struct mirror_status *m = in->mirror;
@@ -269,6 +238,7 @@ static json_t *log_state(const struct status_input *in)
 	put_count(o, "used_bytes", m->log_used_bytes);
 	put_count(o, "used_percent",
 		  m->log_bytes == 0 ? 0 : m->log_used_bytes * 100 / m->log_bytes);
+	put_count(o, "oldest_ms", m->log_oldest_ms);
 	put_marks(o, &m->marks);
 	return o;
 }
@@ -368,7 +338,7 @@ static void put_here(json_t *o, const struct status_input *in)
 	put_count(tasks, "ranges", in->config->task_range_count);
 	put_count(tasks, "per_range", in->config->task_per_range_count);
 	put(o, "tasks", tasks);
-	put(o, "disks", disks(in));
+	put(o, "disks", agent_status_disks(in));
 	put(o, "log", log_state(in));
 	put(o, "queues", queues(in));
 	put(o, "protections", agent_status_protections(in));

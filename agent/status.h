@@ -69,6 +69,9 @@ void agent_status_promise_file(const struct status_input *in, json_t *list);
 void agent_status_block(const struct status_input *in, json_t *o);
 void agent_status_block_why(const struct status_input *in, json_t *list);
 
+/* The list "disks", each with its device here and its figures. */
+json_t *agent_status_disks(const struct status_input *in);
+
 /* The protections for the day on which memory is short: all as a list for the status, a
  * sentence of `why` for each that the kernel refused, and the text of one such sentence. */
 json_t *agent_status_protections(const struct status_input *in);

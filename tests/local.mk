@@ -62,6 +62,7 @@ unit_tests = \
 	tests/unit/test_nbd_refusal_driver \
 	tests/unit/test_node \
 	tests/unit/test_paths \
+	tests/unit/test_perf \
 	tests/unit/test_pool \
 	tests/unit/test_promise \
 	tests/unit/test_queue \
@@ -180,6 +181,7 @@ tests_unit_test_config_LDADD = $(agent_test_libraries)
 tests_unit_test_config_mode_LDADD = $(agent_test_libraries)
 tests_unit_test_verb_LDADD = $(agent_test_libraries)
 tests_unit_test_watch_metrics_LDADD = $(agent_test_libraries)
+tests_unit_test_perf_LDADD = $(agent_test_libraries)
 tests_unit_test_control_LDADD = $(agent_test_libraries)
 tests_unit_test_create_LDADD = $(agent_test_libraries)
 tests_unit_test_devices_LDADD = $(agent_test_libraries)

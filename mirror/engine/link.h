@@ -83,6 +83,7 @@ struct engine_peer {
 	uint64_t incarnation;     /* of its host, by hello */
 	struct site_marks marks;  /* by the link; W2 counts `proven` */
 	uint64_t proven_durable;
+	uint64_t sent[CONFIG_DISK_COUNT_MAX]; /* by disk_sequence: the last one sent */
 	struct {
 		uint64_t generation, group, time_ns; /* generation 0: not known */
 		uint64_t stamped_ns;

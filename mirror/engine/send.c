@@ -34,6 +34,21 @@ static bool in_memory(struct mirror_engine *m, uint64_t sequence)
 	       (r->header.type != MIRROR_RECORD_WRITE || r->data != NULL);
 }
 
+/* Each disk's share, for the status. A flush is of no disk. */
+static void count_sent(struct mirror_engine *m, uint32_t site,
+		       const struct mirror_header *h, const struct mirror_frame *f)
+{
+	struct mirror_status_disk *disk = &m->open.counters.disk[h->disk];
+
+	m->open.counters.records_sent++;
+	if (h->disk_sequence == 0)
+		return;
+	disk->sent_records++;
+	disk->sent_data_bytes += f->data_bytes;
+	disk->sent_bytes += f->head_bytes + f->data_bytes;
+	m->open.peer[site].sent[h->disk] = h->disk_sequence;
+}
+
 static bool send_record(struct mirror_engine *m, uint32_t number,
 			const struct mirror_header *h, uint8_t *data, void *owner)
 {
@@ -55,9 +70,9 @@ static bool send_record(struct mirror_engine *m, uint32_t number,
 	}
 	if (f->refresh)
 		mirror_refresh_brought(m, &m->link[number]);
+	count_sent(m, m->link[number].site, h, f);
 	mirror_frame_send(m, f);
 	m->link[number].next_send = h->sequence + 1;
-	m->open.counters.records_sent++;
 	return true;
 }
 

@@ -75,6 +75,8 @@ static void setup(void)
 		.disk_count = 1,
 		.log_bytes = 1000,
 		.log_used_bytes = 250,
+		.log_oldest_ms = 1500,
+		.disk = { { 700, 512, 1, 4 } },
 		.sites = { [1] = { .link = LINK_CONNECTED,
 				   .lag_bytes = 7,
 				   .map_extents = 2 } },
@@ -133,13 +135,19 @@ END_TEST
 
 START_TEST(all_is_well)
 {
-	json_t *status = agent_status_json(&input), *site, *mode;
+	json_t *status = agent_status_json(&input), *site, *mode, *disk;
 
 	ck_assert_uint_eq(json_array_size(get(status, "why")), 0);
 	mode = json_array_get(get(status, "modes"), 0);
 	ck_assert_str_eq(json_string_value(mode), "connected");
 	ck_assert_str_eq(json_string_value(get(get(status, "production"), "host")), "n1");
 	ck_assert_int_eq(json_integer_value(get(get(status, "log"), "used_percent")), 25);
+	ck_assert_int_eq(json_integer_value(get(get(status, "log"), "oldest_ms")), 1500);
+	disk = json_array_get(get(status, "disks"), 0);
+	ck_assert_int_eq(json_integer_value(get(disk, "sent_bytes")), 700);
+	ck_assert_int_eq(json_integer_value(get(disk, "sent_data_bytes")), 512);
+	ck_assert_int_eq(json_integer_value(get(disk, "sent_records")), 1);
+	ck_assert_int_eq(json_integer_value(get(disk, "waiting_records")), 4);
 	site = json_array_get(get(status, "sites"), 1);
 	ck_assert_str_eq(json_string_value(get(site, "data")), "UpToDate");
 	ck_assert_str_eq(json_string_value(get(site, "link")), "connected");
