@@ -44,9 +44,9 @@ enum cli_option {
 	CLI_LAG_BYTES = 1u << 18,
 	CLI_LAG_MS = 1u << 19,
 	CLI_CONFIRM = 1u << 20,
-	CLI_SINCE = 1u << 21,
-	CLI_PLOT = 1u << 22,
-	CLI_SVG = 1u << 23,
+	CLI_SINCE = 1u << 25,
+	CLI_PLOT = 1u << 26,
+	CLI_SVG = 1u << 27,
 };
 
 struct cli_arguments {

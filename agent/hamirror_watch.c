@@ -328,6 +328,7 @@ static void wait_for_end(struct watch *w, const sigset_t *end)
 static int serve(struct watch *w, const sigset_t *end)
 {
 	const struct watch_http_settings settings = {
+		.instance = &w->instance,
 		.address = w->address->ai_addr,
 		.certificate = w->certificate_path != NULL ? w->certificate : NULL,
 		.key = w->key_path != NULL ? w->key : NULL,

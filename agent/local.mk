@@ -131,16 +131,41 @@ hamirror_LDADD = $(agent_libraries) -lm
 
 sbin_PROGRAMS += hamirror-watch
 hamirror_watch_SOURCES = \
+	agent/cli_all.h \
+	agent/cli_feed.c \
+	agent/cli_feed.h \
 	agent/cli_line.c \
 	agent/cli_line.h \
+	agent/cli_state.c \
+	agent/cli_state.h \
 	agent/hamirror_watch.c \
 	agent/watch_ask.c \
 	agent/watch_ask.h \
 	agent/watch_http.c \
 	agent/watch_http.h \
+	agent/watch_names.c \
+	agent/watch_names.h \
+	agent/watch_page.c \
+	agent/watch_page.h \
+	agent/watch_page_text.h \
 	agent/watch_perf.c \
 	agent/watch_perf.h
 hamirror_watch_LDADD = $(agent_libraries) $(MICROHTTPD_LIBS) -lm
+
+# The page is a part of the program, as strings of C: it is never of another version, and there
+# is nothing to find, to mount or to replace on a disk.
+nodist_hamirror_watch_SOURCES = agent/watch_page_text.c
+page_files = agent/watch_page.html agent/watch_page.css agent/watch_page.js
+EXTRA_DIST += $(page_files)
+CLEANFILES += agent/watch_page_text.c
+agent/watch_page_text.c: $(page_files)
+	$(AM_V_GEN)$(MKDIR_P) agent && { echo '#include "agent/watch_page_text.h"'; \
+	for file in html css js; do \
+		echo "const char watch_page_$$file[] ="; \
+		sed -e 's/[\\"]/\\&/g' -e 's/^/"/' -e 's/$$/\\n"/' \
+			"$(srcdir)/agent/watch_page.$$file" || exit; \
+		echo ';'; \
+	done; } > $@.tmp && mv $@.tmp $@
 
 # Where systemd looks for the units of packages.
 systemdunitdir = $(prefix)/lib/systemd/system

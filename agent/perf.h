@@ -43,6 +43,9 @@ extern const char *const perf_figure_titles[PERF_FIGURE_COUNT];
  * no answer. A counter that is smaller than before has begun anew, from 0. NULL: no memory. */
 char *perf_rows(const json_t *before, const json_t *now, double seconds, uint64_t time_s);
 
+/* Write it as a line. */
+void perf_row_put(const struct perf_row *row, FILE *out);
+
 /* False: the line, up to its line break or final 0, is no whole row. */
 bool perf_row_parse(const char *line, struct perf_row *row);
 

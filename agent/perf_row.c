@@ -65,7 +65,7 @@ static bool fill_row(struct perf_row *row, const json_t *before, const json_t *d
 	return true;
 }
 
-static void put_row(FILE *out, const struct perf_row *row, const char *disk)
+void perf_row_put(const struct perf_row *row, FILE *out)
 {
 	const time_t time = (time_t)row->time_s;
 	const double *f = row->figure;
@@ -73,8 +73,8 @@ static void put_row(FILE *out, const struct perf_row *row, const char *disk)
 	struct tm tm;
 
 	strftime(text, sizeof text, TIME_FORMAT, gmtime_r(&time, &tm));
-	fprintf(out, "%s %s %.1f %.1f %.1f %.0f %.0f %.2f %.1f\n", text, disk, f[0], f[1],
-		f[2], f[3], f[4], f[5], f[6]);
+	fprintf(out, "%s %s %.1f %.1f %.1f %.0f %.0f %.2f %.1f\n", text, row->disk, f[0],
+		f[1], f[2], f[3], f[4], f[5], f[6]);
 }
 
 char *perf_rows(const json_t *before, const json_t *now, double seconds, uint64_t time_s)
@@ -91,12 +91,14 @@ char *perf_rows(const json_t *before, const json_t *now, double seconds, uint64_
 	{
 		const char *name = json_string_value(json_object_get(disk, "name"));
 
-		if (name == NULL || before == NULL || seconds <= 0)
+		if (name == NULL || !agent_name_is_valid(name) || before == NULL ||
+		    seconds <= 0)
 			continue;
+		strcpy(row.disk, name);
 		if (fill_row(&row,
 			     agent_json_named(json_object_get(before, "disks"), name),
 			     disk, now, seconds))
-			put_row(out, &row, name);
+			perf_row_put(&row, out);
 	}
 	if (fclose(out) == 0)
 		return text;

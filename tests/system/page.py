@@ -1,0 +1,135 @@
+"""page.py URL PID-OF-THE-COPY WATCHER-PID: the watcher's page in a real browser (page.sh).
+
+Pictures of the page go to the folder in PICTURES, where that is set.
+"""
+import os
+import signal
+import subprocess
+import sys
+
+from browser import Browser
+
+LYON = ("[...document.querySelectorAll('article[aria-label=\"data@a\"] .sites tbody tr')]"
+        ".find((r) => r.cells[0].textContent === 'lyon')")
+WHY = "document.querySelector('article[aria-label=\"data@a\"] .why')"
+EVENTS = "document.querySelector('article[aria-label=\"data@a\"] .events')"
+FIGURES = "document.querySelectorAll('figure')"
+LATE_S = 20  # 2 s are promised; a machine that runs other tests is given ten times that
+
+
+def hamirror(*words):
+    """Run the command."""
+    subprocess.run(["hamirror", *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def overview(page):
+    """Mirrors, sites, all is well."""
+    page.wait("document.querySelectorAll('article').length === 2", "two mirrors")
+    page.wait(f"{LYON} && {LYON}.cells[4].textContent === 'connected'", "lyon is connected")
+    # the file's path has an element of HTML in it, which is text here
+    page.wait(f"{WHY}.textContent.includes('etc<b>x')", "the sentence of a changed file")
+    assert page.value("document.querySelector('b') === null"), "text became HTML"
+    page.wait(f"{EVENTS}.textContent.includes('alone-waited')", "events before the page came")
+
+
+def events(page):
+    """A change comes with its reason."""
+    hamirror("disconnect", "data@a")
+    took = page.wait(f"{EVENTS}.firstChild.textContent.includes('wait-set') || "
+                     f"{EVENTS}.textContent.includes('rule=alone-disconnect')", "an event", LATE_S)
+    print(f"an event was shown after {took:.2f} s")
+    hamirror("connect", "data@a")
+    page.wait(f"{LYON}.cells[4].textContent === 'connected'", "lyon is connected again")
+
+
+def charts(page):
+    """Add, change, remove, print: by keys."""
+    page.wait(f"{FIGURES}.length === 2", "the first charts")
+    page.value("document.getElementById('add-figure').focus()")
+    page.wait("document.activeElement.id === 'add-figure'", "a focus")
+    page.key("ArrowDown")
+    page.key("Tab")
+    assert page.value("document.activeElement.textContent") == "Add chart"
+    page.key("Enter", "\r")
+    page.wait(f"{FIGURES}.length === 3", "a chart added by keys")
+    page.value(f"{FIGURES}[2].querySelector('select').focus()")
+    before = page.value(f"{FIGURES}[2].querySelector('figcaption').textContent")
+    page.key("ArrowDown")
+    page.wait(f"{FIGURES}[2].querySelector('figcaption').textContent !== {before!r}",
+              "a chart changed by keys")
+    page.wait(f"{FIGURES}[0].querySelector('.curve').getAttribute('d').includes('L')",
+              "a curve of the performance file")
+    page.go(page.value("location.href"))
+    page.wait(f"{FIGURES}.length === 3", "charts are kept when the page is loaded again")
+    page.value(f"{FIGURES}[2].querySelector('button').focus()")
+    page.key("Enter", "\r")
+    page.wait(f"{FIGURES}.length === 2", "a chart removed by keys")
+    printed = page.send("Page.printToPDF")["data"]
+    assert len(printed) > 1000 and printed.startswith("JVBER"), "no page was printed"
+
+
+def looks(page):
+    """Narrow and wide, light and dark."""
+    backs = set()
+    for width in (400, 1280):
+        for scheme in ("light", "dark"):
+            folder = os.environ.get("PICTURES")
+            page.look(width, scheme)
+            page.wait(f"innerWidth === {width} && matchMedia("
+                      f"'(prefers-color-scheme: {scheme})').matches", f"{width}, {scheme}")
+            page.look(width, scheme, folder and f"{folder}/{width}-{scheme}.png")
+            wide = page.value("document.documentElement.scrollWidth")
+            assert wide <= width, f"{wide} pixels at {width}"
+            backs.add(page.value("getComputedStyle(document.body).backgroundColor"))
+    assert len(backs) == 2, f"light and dark are {backs}"
+
+
+def copy_dies(page, pid):
+    """The copy is killed: its link is down, and why says so."""
+    os.kill(pid, signal.SIGKILL)
+    took = page.wait(f"{LYON}.cells[4].textContent === 'down' || "
+                     f"{LYON}.cells[4].textContent === 'connecting'", "the copy died", LATE_S)
+    print(f"a copy that died was shown after {took:.2f} s")
+    page.wait(f"{WHY}.textContent.includes('lyon')", "why names the copy", LATE_S)
+
+
+def watcher_dies(page, pid):
+    """The page says itself that it is old."""
+    os.kill(pid, signal.SIGKILL)
+    page.wait("document.getElementById('news').className.includes('why') && "
+              "document.getElementById('news').textContent.includes('old')", "it is old")
+
+
+def token(page):
+    """Where a token is asked for, nothing is shown without it."""
+    page.wait("!document.getElementById('token').hidden", "the token is asked for")
+    assert page.value("document.querySelectorAll('article').length") == 0
+    for text, shown in (("wrong", "document.getElementById('token-said').textContent !== ''"),
+                        ("open sesame", "document.querySelectorAll('article').length === 2")):
+        page.value("document.getElementById('token-text').value = ''")
+        page.value("document.getElementById('token-text').focus()")
+        page.send("Input.insertText", text=text)
+        page.key("Enter", "\r")
+        page.wait(shown, f"the token '{text}'")
+
+
+def main():
+    """Both kinds of a run."""
+    page = Browser()
+    try:
+        page.go(sys.argv[1])
+        if sys.argv[2] == "token":
+            token(page)
+        else:
+            overview(page)
+            events(page)
+            charts(page)
+            looks(page)
+            copy_dies(page, int(sys.argv[2]))
+            assert not page.errors, page.errors
+            watcher_dies(page, int(sys.argv[3]))
+    finally:
+        page.close()
+
+
+main()
