@@ -139,6 +139,8 @@ hamirror_watch_SOURCES = \
 	agent/cli_state.c \
 	agent/cli_state.h \
 	agent/hamirror_watch.c \
+	agent/watch_action.c \
+	agent/watch_action.h \
 	agent/watch_ask.c \
 	agent/watch_ask.h \
 	agent/watch_http.c \

@@ -10,16 +10,19 @@
 #include <syslog.h>
 
 #include "agent/log.h"
+#include "agent/watch_action.h"
 #include "agent/watch_metrics.h"
 #include "agent/watch_page.h"
 
 #define CONNECTIONS_MAX 16
-#define CONNECTION_S 10 /* a client that says nothing for so long is gone */
+#define BODY_BYTES_MAX 4096 /* a daemon takes no longer request */
+#define CONNECTION_S 10     /* a client that says nothing for so long is gone */
 
 struct watch_http {
 	struct MHD_Daemon *daemon;
 	char *token;
 	struct watch_page *page;
+	struct watch_actions *actions;
 	char *(*metrics)(void *owner);
 	void *owner;
 };
@@ -114,33 +117,99 @@ static enum MHD_Result page(struct watch_http *h, struct MHD_Connection *connect
 		      "text/plain", no_page);
 }
 
+/* ---- commands of the page ---- */
+
+/* A request, from its head on until its answer is sent. */
+struct request {
+	char body[BODY_BYTES_MAX];
+	size_t length;
+	bool is_too_long;
+	struct watch_action *action;
+};
+
+static enum MHD_Result said(struct MHD_Connection *connection, unsigned int status,
+			    const char *text)
+{
+	return answer(connection, status, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain",
+		      (char *)(uintptr_t)text);
+}
+
+/* Called again when the answer is there. */
+static enum MHD_Result action(struct watch_http *h, struct MHD_Connection *connection,
+			      struct request *r)
+{
+	char text[256];
+
+	if (r->action != NULL)
+		return answer(connection, MHD_HTTP_OK, MHD_HTTP_HEADER_CONTENT_TYPE,
+			      "application/json",
+			      (char *)(uintptr_t)watch_action_answer(r->action));
+	if (h->token == NULL)
+		return said(connection, MHD_HTTP_FORBIDDEN,
+			    "commands are taken with --token only\n");
+	if (r->is_too_long)
+		return said(connection, MHD_HTTP_BAD_REQUEST, "it is too long\n");
+	r->action = watch_action_begin(h->actions, connection, r->body, r->length, text,
+				       sizeof text);
+	return r->action != NULL ? MHD_YES : said(connection, MHD_HTTP_BAD_REQUEST, text);
+}
+
+static void take_body(struct request *r, const char *upload, size_t bytes)
+{
+	if (bytes > sizeof r->body - r->length) {
+		r->is_too_long = true;
+		return;
+	}
+	memcpy(r->body + r->length, upload, bytes);
+	r->length += bytes;
+}
+
+static void forget(void *owner, struct MHD_Connection *connection, void **state,
+		   enum MHD_RequestTerminationCode why)
+{
+	struct request *r = *state;
+
+	(void)owner;
+	(void)connection;
+	(void)why;
+	if (r != NULL)
+		watch_action_free(r->action);
+	free(r);
+	*state = NULL;
+}
+
 static enum MHD_Result take(void *owner, struct MHD_Connection *connection,
 			    const char *url, const char *method, const char *version,
 			    const char *upload, size_t *upload_bytes, void **state)
 {
-	static char only_get[] = "only GET is answered here\n";
+	static char no_method[] =
+		"another method is answered here: see the header Allow\n";
 	static char no_token[] =
 		"the header `Authorization: Bearer TOKEN` is missing, or "
 		"another token is asked for\n";
-	static int seen;
 	struct watch_http *h = owner;
+	const bool is_action = strcmp(url, "/action") == 0;
 
 	(void)version;
-	(void)upload;
 	if (*state == NULL) { /* the header; the body follows, if there is one */
-		*state = &seen;
-		return MHD_YES;
+		*state = calloc(1, sizeof(struct request));
+		return *state != NULL ? MHD_YES : MHD_NO;
 	}
 	if (*upload_bytes > 0) {
+		take_body(*state, upload, *upload_bytes);
 		*upload_bytes = 0;
 		return MHD_YES;
 	}
 	if (!watch_page_is_public(url) && !may_read(h, connection))
 		return answer(connection, MHD_HTTP_UNAUTHORIZED,
 			      MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer", no_token);
-	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
+	if (is_action && strcmp(method, MHD_HTTP_METHOD_POST) == 0)
+		return action(h, connection, *state);
+	if (is_action || strcmp(method, MHD_HTTP_METHOD_GET) != 0)
 		return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
-			      MHD_HTTP_HEADER_ALLOW, MHD_HTTP_METHOD_GET, only_get);
+			      MHD_HTTP_HEADER_ALLOW,
+			      is_action ? MHD_HTTP_METHOD_POST : MHD_HTTP_METHOD_GET,
+			      no_method);
 	return strcmp(url, "/metrics") == 0 ? metrics(h, connection) :
 					      page(h, connection, url);
 }
@@ -174,9 +243,10 @@ static struct MHD_Daemon *listen_on(struct watch_http *h,
 
 	return MHD_start_daemon(
 		flags, 0, NULL, NULL, take, h, MHD_OPTION_EXTERNAL_LOGGER, complain, NULL,
-		MHD_OPTION_SOCK_ADDR, s->address, MHD_OPTION_CONNECTION_LIMIT,
-		CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_S,
-		MHD_OPTION_ARRAY, s->certificate != NULL ? tls : none, MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_SOCK_ADDR,
+		s->address, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_S, MHD_OPTION_ARRAY,
+		s->certificate != NULL ? tls : none, MHD_OPTION_END);
 }
 
 struct watch_http *watch_http_open(const struct watch_http_settings *settings)
@@ -189,8 +259,10 @@ struct watch_http *watch_http_open(const struct watch_http_settings *settings)
 	h->owner = settings->owner;
 	h->token = settings->token != NULL ? strdup(settings->token) : NULL;
 	h->page = watch_page_open(settings->instance);
+	h->actions = watch_actions_open();
 	errno = ENOMEM;
-	if (h->page != NULL && (settings->token == NULL || h->token != NULL)) {
+	if (h->page != NULL && h->actions != NULL &&
+	    (settings->token == NULL || h->token != NULL)) {
 		errno = EINVAL; /* the library has logged the reason, if it is its own */
 		h->daemon = listen_on(h, settings);
 	}
@@ -208,9 +280,12 @@ void watch_http_close(struct watch_http *h)
 		return;
 	if (h->page != NULL)
 		watch_page_end(h->page);
+	if (h->actions != NULL)
+		watch_actions_end(h->actions);
 	if (h->daemon != NULL)
 		MHD_stop_daemon(h->daemon);
 	watch_page_close(h->page);
+	watch_actions_close(h->actions);
 	free(h->token);
 	errno = error;
 	free(h);

@@ -5,6 +5,7 @@
  *                                for each change, and one a second
  *   GET /perf/INSTANCE           the performance file, its older generation first
  *   GET /log/INSTANCE            the last lines of its log of events
+ *   POST /action                 a command (watch_action.h)
  *
  * A thread asks the daemons while somebody looks, and only then. A reader that is slow misses
  * states, never the newest one.

@@ -162,8 +162,9 @@ function makeCard(m) {
 		facts: el("dl", { class: "facts" }), sites: sites.body, queues: queues.body,
 		events: el("ul", { class: "events", tabindex: 0, "aria-label": "Events" }) };
 
+	card.commands = makeCommands(m);
 	card.whole = el("article", { "aria-label": m.name }, el("h2", {}, m.name), card.why,
-		card.facts, sites.whole,
+		card.facts, sites.whole, card.commands.form,
 		el("details", {}, el("summary", {}, "Queues and their bounds"), queues.whole),
 		el("h3", {}, "Events (UTC)"), card.events);
 	return card;
@@ -185,6 +186,9 @@ function showCard(m) {
 	}
 	m.card.facts.replaceChildren(...facts(m));
 	m.card.sites.replaceChildren(...list(s.sites).map(siteRow));
+	m.card.commands.form.hidden = !token;
+	if (document.activeElement !== m.card.commands.select)
+		fill(m.card.commands.select, commands(m).map((c) => [c.title, c.title]));
 	m.card.queues.replaceChildren(...list(s.queues).map(queueRow));
 	if (m.card.eventCount !== m.event_count)
 		showEvents(m);
@@ -205,6 +209,93 @@ async function takePast(m) {
 	if (answer.ok)
 		m.past = (await answer.text()).split("\n").filter((line) => line.includes(" "));
 	showEvents(m);
+}
+
+// ---- commands: with a token alone ------------------------------------------------------------
+
+// Each has a title, the request, and a sentence of what it costs.
+function commands(m) {
+	const s = m.status || {}, out = [], own = list(s.sites).find((x) => x.name === s.site);
+	const add = (title, request, lost) => out.push({ title, request, lost });
+
+	if (s.serving)
+		add("Demote this host", { command: "demote" }, "Clients lose the disk until a host " +
+			"is promoted. No acknowledged write is lost; writes that are frozen fail in the end.");
+	else if (own)
+		add("Promote this host", { command: "promote" }, own.may_promote ?
+			`Nothing is lost: ${s.site} may be promoted without a force.` :
+			`${s.site} may lack acknowledged writes: without a force the daemon refuses, ` +
+			"and says what would be lost.");
+	for (const { name } of list(s.sites).filter((x) => x.role === "copy")) {
+		add(`Connect ${name}`, { command: "connect", site: name },
+			`Nothing is lost: if ${name} has writes of its own, the daemon refuses.`);
+		add(`Disconnect ${name}`, { command: "disconnect", site: name }, "Nothing is lost now. " +
+			`${name} gets no new write: if production's site is lost, so are these.`);
+		add(`Bypass ${name}`, { command: "bypass", on: true, site: name }, "Nothing is lost now. " +
+			`${name} gets no new write until its refresh has ended: if production's site is ` +
+			"lost, so are these.");
+		add(`End the bypass of ${name}`, { command: "bypass", on: false, site: name },
+			`Nothing is lost: ${name} is refreshed.`);
+		add(`Refresh ${name}`, { command: "refresh", site: name },
+			`Nothing is lost: ${name} keeps its image until the refresh has ended.`);
+	}
+	for (const [mode, lost] of [["sync", "Nothing is lost: writes wait for the copies."],
+		["near-sync", "If production's site is lost, so are its newest writes, up to the bound."],
+		["async", "If production's site is lost, so are the writes that no copy has yet."]])
+		if (s.mode !== mode)
+			add(`Mode ${mode}`, { command: "mode", mode }, lost);
+	return out;
+}
+
+function confirm(m, command) {
+	$("confirm-title").textContent = `${command.title}: ${m.name}`;
+	$("confirm-lost").textContent = command.lost;
+	$("confirm-said").textContent = "";
+	$("confirm-do").textContent = command.title;
+	$("confirm-do").hidden = false;
+	$("confirm-no").textContent = "Cancel";
+	$("confirm-do").onclick = () => order(m, command);
+	$("confirm").showModal();
+	$("confirm-no").focus();
+}
+
+async function order(m, command) {
+	let reply;
+
+	$("confirm-do").hidden = true;
+	$("confirm-said").textContent = "under way";
+	try {
+		const answer = await fetch("action", { method: "POST", cache: "no-store",
+			headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+			body: JSON.stringify({ name: m.name, ...command.request }) });
+
+		reply = answer.ok ? await answer.json() : { exit: 1, text: await answer.text() };
+	} catch {
+		reply = { exit: 1, text: "The watcher does not answer: it may be done, or not." };
+	}
+	$("confirm-said").textContent = `${reply.exit === 0 ? "Done" : "Refused"}: ${reply.text || ""}`;
+	$("confirm-no").textContent = "Close";
+	if (reply.exit === 0 || command.request.command !== "promote" || command.request.force)
+		return;
+	$("confirm-lost").textContent = "By force, what is named below is lost.";
+	$("confirm-do").textContent = "Promote by force";
+	$("confirm-do").hidden = false;
+	$("confirm-do").onclick = () =>
+		order(m, { title: command.title, request: { command: "promote", force: true } });
+}
+
+function makeCommands(m) {
+	const select = el("select"), button = el("button", {}, "Go on \u2026");
+	const form = el("form", {}, el("label", {}, "Command ", select), button);
+
+	form.addEventListener("submit", (e) => {
+		e.preventDefault();
+		const command = commands(m).find((c) => c.title === select.value);
+
+		if (command)
+			confirm(m, command);
+	});
+	return { form, select };
 }
 
 // ---- figures of a mirror ------------------------------------------------------------------
@@ -522,6 +613,7 @@ function begin() {
 	$("add-mirror").addEventListener("change", showForm);
 	$("range").addEventListener("change", showCharts);
 	$("print").addEventListener("click", () => window.print());
+	$("confirm-no").addEventListener("click", () => $("confirm").close());
 	setInterval(showNews, 500);
 	follow();
 }

@@ -73,6 +73,7 @@ class Browser:
     def go(self, url):
         """Load a page."""
         self.send("Page.navigate", url=url)
+        self.wait("location.href !== 'about:blank' && document.readyState === 'complete'", url)
 
     def value(self, script):
         """What an expression of JavaScript gives, as JSON; a promise is waited for."""

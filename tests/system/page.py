@@ -113,6 +113,45 @@ def token(page):
         page.wait(shown, f"the token '{text}'")
 
 
+def command(page, title, cost):
+    """A command of data@a: what it costs is told, then it is confirmed by keys."""
+    card = "document.querySelector('article[aria-label=\"data@a\"]')"
+    page.wait(f"[...{card}.querySelector('form select').options].some("
+              f"(o) => o.value === '{title}')", f"the command '{title}'")
+    page.value(f"{card}.querySelector('form select').value = '{title}'")
+    page.value(f"{card}.querySelector('form button').focus()")
+    page.key("Enter", "\r")
+    page.wait("document.getElementById('confirm').open", "a question")
+    lost = page.value("document.getElementById('confirm-lost').textContent")
+    assert cost in lost, lost
+    assert page.value("document.activeElement.id") == "confirm-no", "a key would do it"
+    page.value("document.getElementById('confirm-do').focus()")
+    page.key("Enter", "\r")
+    page.wait("/^(Done|Refused)/.test(document.getElementById('confirm-said').textContent)",
+              "an answer")
+
+
+def said(page):
+    """What the daemon has answered; the question is closed."""
+    text = page.value("document.getElementById('confirm-said').textContent")
+    page.value("document.getElementById('confirm-no').click()")
+    return text
+
+
+def commands(page):
+    """Demote and promote; a promotion that would lose something is refused first."""
+    command(page, "Demote this host", "Clients lose the disk")
+    answer = said(page)
+    assert answer.startswith("Done"), answer
+    command(page, "Promote this host", "Nothing is lost")
+    answer = said(page)
+    assert answer.startswith("Done"), answer
+    page.wait(f"{LYON} && {LYON}.cells[4].textContent === 'connected'", "lyon follows again")
+    command(page, "Disconnect lyon", "if production's site is lost, so are these")
+    answer = said(page)
+    assert answer.startswith("Done"), answer
+
+
 def main():
     """Both kinds of a run."""
     page = Browser()
@@ -120,6 +159,8 @@ def main():
         page.go(sys.argv[1])
         if sys.argv[2] == "token":
             token(page)
+            commands(page)
+            assert not page.errors, page.errors
         else:
             overview(page)
             events(page)

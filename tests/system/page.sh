@@ -28,6 +28,8 @@ headers=$(curl -sD- -o /dev/null "$URL")
 [ "$(code "${URL}perf/..%2f..%2fetc")" = 404 ] || fail "a path is a name"
 [ "$(code "${URL}log/data@c")" = 404 ] || fail "a log that is not there"
 [ "$(code "${URL}other")" = 404 ] || fail "another page"
+[ "$(code -d '{"name":"data@a","command":"demote"}' "${URL}action")" = 403 ] ||
+	fail "a command without a token"
 say "ok: what is refused"
 
 write a 0x11 1M 256k
@@ -41,8 +43,18 @@ hamirror-watch data@a --listen "127.0.0.1:$PORT_TOKEN" --token "$DIR/token" \
 watcher=$!
 URL=http://127.0.0.1:$PORT_TOKEN/
 await 10 answers || fail "no page: $(cat "$DIR/watch.log")"
+run start b
+current_again a lyon
 for path in events perf/data@a log/data@a metrics; do
 	[ "$(code "$URL$path")" = 401 ] || fail "/$path without a token"
+done
+header='Authorization: Bearer open sesame'
+[ "$(code -d '{"name":"data@a","command":"demote"}' "${URL}action")" = 401 ] ||
+	fail "a command without the token"
+[ "$(code -H "$header" "${URL}action")" = 405 ] || fail "a command by GET"
+for body in '{"name":"data@a","command":"stop"}' '{"command":"demote"}' x \
+	'{"name":"../x","command":"demote"}' "{\"name\":\"$(printf '%5000s' x)\"}"; do
+	[ "$(code -H "$header" -d "$body" "${URL}action")" = 400 ] || fail "taken: $body"
 done
 timeout 600 python3 "$SYSTEM/page.py" "$URL" token || fail "the page with a token"
 kill $watcher

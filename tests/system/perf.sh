@@ -57,6 +57,20 @@ test_figures() {
 	say "ok: figures of what fio wrote"
 }
 
+# P0-26: writes of 16 at a time share groups, and the counters tell how many (docs/sources.md).
+test_groups() {
+	fio --name=w --ioengine=nbd "--uri=nbd+unix:///db?socket=$DIR/run/data@a/nbd" \
+		--rw=randwrite --bs=4k --size=1M --numjobs=16 --runtime=3 --time_based \
+		> "$DIR/fio.log" 2>&1 || fail "fio: $(cat "$DIR/fio.log")"
+	curl -s "http://127.0.0.1:$PORT_WATCH/metrics" | awk '
+		/^hamirror_writes_total/ { writes = $2 }
+		/^hamirror_groups_total/ { groups = $2 }
+		END { print writes / groups; exit writes / groups < 8 }' > "$DIR/mean" ||
+		fail "a group has $(cat "$DIR/mean") writes"
+	current_again a lyon
+	say "ok: a group has $(cat "$DIR/mean") writes"
+}
+
 # The sectors of the log as the status has them.
 test_log() {
 	local used
@@ -163,6 +177,7 @@ pair_new
 start_watcher
 test_figures
 test_log
+test_groups
 test_command
 test_limit
 test_refused
