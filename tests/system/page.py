@@ -1,4 +1,7 @@
-"""page.py URL PID-OF-THE-COPY WATCHER-PID: the watcher's page in a real browser (page.sh).
+"""The watcher's page in a real browser, for page.sh.
+
+  page.py URL PID-OF-PRODUCTION PID-OF-THE-COPY PID-OF-THE-WATCHER
+  page.py URL token
 
 Pictures of the page go to the folder in PICTURES, where that is set.
 """
@@ -84,6 +87,15 @@ def looks(page):
     assert len(backs) == 2, f"light and dark are {backs}"
 
 
+def daemon_hangs(page, pid):
+    """A daemon that stands still: what is shown of it is called old, the rest goes on."""
+    os.kill(pid, signal.SIGSTOP)
+    page.wait(f"{WHY}.textContent.includes('has not answered')", "the daemon hangs")
+    os.kill(pid, signal.SIGCONT)
+    page.wait(f"!{WHY}.textContent.includes('has not answered')", "it answers again")
+    page.wait(f"{LYON}.cells[4].textContent === 'connected'", "lyon is connected again")
+
+
 def copy_dies(page, pid):
     """The copy is killed: its link is down, and why says so."""
     os.kill(pid, signal.SIGKILL)
@@ -166,9 +178,10 @@ def main():
             events(page)
             charts(page)
             looks(page)
-            copy_dies(page, int(sys.argv[2]))
+            daemon_hangs(page, int(sys.argv[2]))
+            copy_dies(page, int(sys.argv[3]))
             assert not page.errors, page.errors
-            watcher_dies(page, int(sys.argv[3]))
+            watcher_dies(page, int(sys.argv[4]))
     finally:
         page.close()
 

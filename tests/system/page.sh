@@ -33,7 +33,8 @@ headers=$(curl -sD- -o /dev/null "$URL")
 say "ok: what is refused"
 
 write a 0x11 1M 256k
-timeout 600 python3 "$SYSTEM/page.py" "$URL" "$(daemon_pid b)" $watcher || fail "the page"
+timeout 600 python3 "$SYSTEM/page.py" "$URL" "$(daemon_pid a)" "$(daemon_pid b)" $watcher ||
+	fail "the page"
 wait $watcher 2> /dev/null
 say "ok: the page in Chromium"
 
@@ -57,6 +58,8 @@ for body in '{"name":"data@a","command":"stop"}' '{"command":"demote"}' x \
 	[ "$(code -H "$header" -d "$body" "${URL}action")" = 400 ] || fail "taken: $body"
 done
 timeout 600 python3 "$SYSTEM/page.py" "$URL" token || fail "the page with a token"
+curl -sN -H "$header" "${URL}events" > "$DIR/stream" &
+await 10 test -s "$DIR/stream" || fail "no stream"
 kill $watcher
-wait $watcher || fail "a signal is no failure: $?"
+wait $watcher || fail "a signal is no failure while a page is open: $?"
 say "ok: a token"
