@@ -482,10 +482,12 @@ function keptCharts() {
 	}
 }
 
+// Those of the first mirror, once each has told what it is.
 function firstCharts() {
-	const m = [...mirrors.values()].find((x) => x.status && list(x.status.disks).length > 0);
+	const all = [...mirrors.values()];
+	const m = all.find((x) => x.status && list(x.status.disks).length > 0);
 
-	if (!isFirst || !m)
+	if (!isFirst || !m || all.some((x) => !x.status))
 		return;
 	isFirst = false;
 	const disk = m.status.disks[0].name;
