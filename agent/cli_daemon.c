@@ -147,7 +147,7 @@ struct cli_arguments cli_with_frozen_timeout(const struct cli_arguments *a)
 		more.drain_s = (config->demote_drain_ms + 999) / 1000;
 	}
 	more.given |= CLI_WAIT;
-	free(config);
+	config_free(config);
 	free(errors);
 	return more;
 }

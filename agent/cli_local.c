@@ -32,7 +32,7 @@ static enum cli_exit with_config(const struct cli_arguments *a,
 		puts(text);
 	else if (status == CLI_DONE)
 		status = cli_fail(CLI_REFUSED, "%s: %s", a->instance.name, text);
-	free(config);
+	config_free(config);
 	return status;
 }
 
@@ -160,7 +160,7 @@ static enum cli_exit start(const struct cli_arguments *a)
 	}
 	/* Errors in the file are told here, where exit 3 is known. */
 	status = cli_config_load(a, &config, &node);
-	free(config);
+	config_free(config);
 	if (status != CLI_DONE)
 		return status;
 	if ((a->given & CLI_FOREGROUND) != 0) {
@@ -205,7 +205,7 @@ static enum cli_exit scan(const struct cli_arguments *a)
 	}
 	if (status == CLI_DONE && agent_scan(&options, stdout, text, sizeof text) != 0)
 		status = cli_fail(CLI_REFUSED, "%s", text);
-	free(config);
+	config_free(config);
 	return status;
 }
 
@@ -349,7 +349,7 @@ static enum cli_exit config_check_run(const struct cli_arguments *a)
 	json_decref(remarks.faults);
 	json_decref(remarks.warnings);
 	free(errors);
-	free(config);
+	config_free(config);
 	return status;
 }
 
@@ -388,7 +388,7 @@ static enum cli_exit config_show_run(const struct cli_arguments *a)
 					    CLI_REFUSED;
 	}
 	free(errors);
-	free(config);
+	config_free(config);
 	return status;
 }
 

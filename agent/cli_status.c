@@ -94,7 +94,7 @@ static void compare_file(const struct agent_instance *instance, json_t *answer)
 		json_array_append_new(why, json_string(text));
 out:
 	free(errors);
-	free(config);
+	config_free(config);
 }
 
 /* ---- status ---------------------------------------------------------------- */
@@ -118,7 +118,7 @@ static json_t *get_status(const struct cli_arguments *a, enum cli_exit *result)
 		else if (cli_config_load(a, &config, &node) == CLI_DONE)
 			status = offline_status(&a->instance, config, node);
 		*result = CLI_NONE;
-		free(config);
+		config_free(config);
 		return status;
 	}
 	if (error != 0) {

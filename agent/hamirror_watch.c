@@ -367,7 +367,7 @@ int main(int argc, char **argv)
 		status = serve(&w, &end);
 	if (w.address != NULL)
 		freeaddrinfo(w.address);
-	free(w.config);
+	config_free(w.config);
 	agent_log_close();
 	return status;
 }

@@ -482,7 +482,7 @@ static void close_all(struct daemon *d)
 	agent_events_close(d->events);
 	if (d->loop != NULL)
 		qb_loop_destroy(d->loop);
-	free(d->config);
+	config_free(d->config);
 	agent_run_end(&d->instance, &d->run, d->status);
 	/* The process whose pid the file names ends now. */
 	if (d->lock_fd >= 0 && ftruncate(d->lock_fd, 0) != 0)

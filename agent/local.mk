@@ -19,8 +19,11 @@ libagent_la_SOURCES = \
 	agent/config_agreed.c \
 	agent/config_check.c \
 	agent/config_print.c \
+	agent/config_print_throttles.c \
 	agent/config_read.c \
 	agent/config_read.h \
+	agent/config_throttles.c \
+	agent/config_throttles.h \
 	agent/config_walk.c \
 	agent/config_walk.h \
 	agent/corosync_check.c \
@@ -89,6 +92,8 @@ libagent_la_SOURCES = \
 	agent/switch.c \
 	agent/switch.h \
 	agent/status.h \
+	agent/throttle.c \
+	agent/throttle.h \
 	agent/verb.c \
 	agent/verb.h \
 	agent/watch_metrics.c \
@@ -140,4 +145,5 @@ $(nodist_systemdunit_DATA): %: $(srcdir)/%.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) agent && sed -e 's|[@]sbindir@|$(sbindir)|g' \
 		$(srcdir)/$@.in > $@.tmp && mv $@.tmp $@
 
-dist_pkgdata_DATA = agent/prometheus-rules.yaml agent/grafana-dashboard.json
+dist_pkgdata_DATA = agent/prometheus-rules.yaml agent/grafana-dashboard.json \
+	agent/throttles.yaml

@@ -70,6 +70,8 @@ struct config_site {
 
 #define CONFIG_SPIN_AUTO UINT32_MAX /* while it pays */
 
+struct throttles;
+
 struct config {
 	char mirror[CONFIG_NAME_MAX];
 	char instance[2 * CONFIG_NAME_MAX]; /* as commands on this node name it */
@@ -104,6 +106,8 @@ struct config {
 	uint64_t memory_bytes;         /* 64 MiB: the write path's pool */
 	uint32_t spin_us;              /* CONFIG_SPIN_AUTO: look so long for a completion
 					       before sleeping; 0: never. Of this host. */
+	struct throttles *throttles;   /* the watcher's (agent/throttle.h); NULL: none.
+					      The only part that is not plain data */
 	uint32_t node_count;
 	struct config_node node[CONFIG_NODE_COUNT_MAX];
 	uint32_t site_count;

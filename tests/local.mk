@@ -82,6 +82,7 @@ unit_tests = \
 	tests/unit/test_superblock \
 	tests/unit/test_task \
 	tests/unit/test_task_order \
+	tests/unit/test_throttle \
 	tests/unit/test_ublk \
 	tests/unit/test_ublk_driver \
 	tests/unit/test_vectors \
@@ -179,6 +180,7 @@ tests_unit_test_voter_format_SOURCES = tests/unit/test_voter_format.c $(members)
 tests_unit_test_config_LDADD = $(agent_test_libraries)
 tests_unit_test_config_mode_LDADD = $(agent_test_libraries)
 tests_unit_test_verb_LDADD = $(agent_test_libraries)
+tests_unit_test_throttle_LDADD = $(agent_test_libraries)
 tests_unit_test_watch_metrics_LDADD = $(agent_test_libraries)
 tests_unit_test_control_LDADD = $(agent_test_libraries)
 tests_unit_test_create_LDADD = $(agent_test_libraries)
