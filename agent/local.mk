@@ -84,6 +84,7 @@ libagent_la_SOURCES = \
 	agent/self.h \
 	agent/status.c \
 	agent/status_block.c \
+	agent/status_counters.c \
 	agent/status_exists.c \
 	agent/status_past.c \
 	agent/status_promise.c \

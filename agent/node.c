@@ -101,7 +101,7 @@ static void engine_event(struct agent_node *n, const struct fact *fact)
 
 /* ---- actions --------------------------------------------------------------------- */
 
-static void order(struct agent_node *n, const struct order *o)
+void agent_node_order(struct agent_node *n, const struct order *o)
 {
 	if (agent_io_order(n->io, o) != 0)
 		fail(n,
@@ -114,7 +114,7 @@ static void order_performed(struct agent_node *n, const struct order *o)
 {
 	if (o->type == ORDER_DEMOTE || o->type == ORDER_DEPOSE || o->type == ORDER_CLOSE)
 		agent_devices_serve(n->devices, false);
-	order(n, o);
+	agent_node_order(n, o);
 }
 
 static void perform(struct agent_node *n, const struct cluster_action *a)
@@ -276,7 +276,7 @@ void agent_node_status(struct agent_node *n)
 		return;
 	n->status_lent = true;
 	n->status_event = agent_events_newest(n->setup.events);
-	order(n, &o);
+	agent_node_order(n, &o);
 }
 
 const char *agent_node_votes_text(const struct agent_node *n)
@@ -410,11 +410,6 @@ int agent_node_fenced(struct agent_node *n, const char *name)
 	event_add(n, "change", object, "fenced: told by a command", "");
 	step(n, &event);
 	return 0;
-}
-
-void agent_node_fail_frozen(struct agent_node *n)
-{
-	order(n, &(struct order){ .type = ORDER_FAIL_FROZEN });
 }
 
 int agent_node_switch_check(const struct agent_node *n, uint32_t site, char *text,

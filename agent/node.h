@@ -21,6 +21,7 @@
 #include "agent/status.h"
 #include "cluster/cluster.h"
 #include "common/config.h"
+#include "common/order.h"
 
 struct qb_loop;
 struct agent_last_run;
@@ -74,8 +75,9 @@ int agent_node_fenced(struct agent_node *n, const char *name);
  * thread's part. */
 void agent_node_status(struct agent_node *n);
 
-/* Fail every request that is frozen, so that a detach or demotion can end. */
-void agent_node_fail_frozen(struct agent_node *n);
+/* Hand a copy of `o` to the I/O thread, beside the orders of the members' core:
+ * ORDER_FAIL_FROZEN, so that a detach or demotion can end, or ORDER_THROTTLE. */
+void agent_node_order(struct agent_node *n, const struct order *o);
 
 /* Does a device of ours not answer? Then `text` names it, says for how long,
  * and how that affects a release. */

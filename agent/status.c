@@ -326,24 +326,6 @@ static json_t *modes(const struct status_input *in)
 	return list;
 }
 
-static void put_counters(json_t *o, const struct mirror_status *m)
-{
-	put_count(o, "writes", m->writes);
-	put_count(o, "reads", m->reads);
-	put_count(o, "flushes", m->flushes);
-	put_count(o, "write_bytes", m->write_bytes);
-	put_count(o, "read_bytes", m->read_bytes);
-	put_count(o, "groups", m->groups);
-	put_count(o, "log_writes", m->log_writes);
-	put_count(o, "log_flushes", m->log_flushes);
-	put_count(o, "disk_flushes", m->disk_flushes);
-	put_count(o, "records_sent", m->records_sent);
-	put_count(o, "records_received", m->records_received);
-	put_count(o, "records_homed", m->records_homed);
-	put_count(o, "records_overwritten", m->records_overwritten);
-	put_count(o, "home_writes", m->home_writes);
-}
-
 /* Knowledge of this instance alone: of the members, then of its own I/O. */
 static void put_here(json_t *o, const struct status_input *in)
 {
@@ -377,7 +359,6 @@ static void put_here(json_t *o, const struct status_input *in)
 static void put_engine(json_t *o, const struct mirror_status *m)
 {
 	const bool open = m != NULL && m->open;
-	json_t *counters;
 
 	put(o, "frozen", json_boolean(m != NULL && m->frozen));
 	put(o, "device_hangs", text_or_null(m != NULL ? m->hangs_text : ""));
@@ -396,9 +377,7 @@ static void put_engine(json_t *o, const struct mirror_status *m)
 		put(o, "counters", json_null());
 		return;
 	}
-	counters = json_object();
-	put_counters(counters, m);
-	put(o, "counters", counters);
+	put(o, "counters", agent_status_counters(m));
 }
 
 json_t *agent_status_config(const struct status_input *in)
@@ -445,6 +424,7 @@ json_t *agent_status_json(const struct status_input *in)
 	put(o, "history", history(in, &c->history));
 	put_here(o, in);
 	put_engine(o, in->mirror);
+	put(o, "throttle", agent_status_throttle(in->mirror));
 	put(o, "why", agent_status_why(in));
 	put(o, "last_run", agent_status_last_run(in->last_run));
 	return o;

@@ -69,6 +69,12 @@ void agent_status_promise_file(const struct status_input *in, json_t *list);
 void agent_status_block(const struct status_input *in, json_t *o);
 void agent_status_block_why(const struct status_input *in, json_t *list);
 
+/* The engine's counters, and that which slows it on purpose (throttle.h): as objects for the
+ * status, of the latter null while nothing does; and a sentence of `why` for each of its parts. */
+json_t *agent_status_counters(const struct mirror_status *m);
+json_t *agent_status_throttle(const struct mirror_status *m);
+void agent_status_throttle_why(const struct mirror_status *m, json_t *list);
+
 /* The protections for the day on which memory is short: all as a list for the status, a
  * sentence of `why` for each that the kernel refused, and the text of one such sentence. */
 json_t *agent_status_protections(const struct status_input *in);

@@ -15,7 +15,7 @@
 #include "common/config.h"
 
 #define THROTTLE_ACTIONS_MAX 16u
-#define THROTTLE_US_MAX 1000000u /* of the sleep and of the delay */
+#define THROTTLE_US_MAX CONFIG_THROTTLE_US_MAX
 #define THROTTLE_PERIOD_MS 10000u
 #define THROTTLE_EXEC_SECONDS 30u
 #define THROTTLE_DAY_S 86400u

@@ -44,6 +44,8 @@ enum config_copy_loss { CONFIG_COPY_LOSS_CONTINUE, CONFIG_COPY_LOSS_BLOCK };
 #define CONFIG_LAG_BYTES_MIN (16ull << 20)
 #define CONFIG_LAG_BYTES_MAX (1ull << 40)
 #define CONFIG_LAG_MS_MIN 1000
+/* Of the sleep before a record is sent, and of the delay of a write. */
+#define CONFIG_THROTTLE_US_MAX 1000000u
 
 struct config_disk {
 	char name[CONFIG_NAME_MAX];

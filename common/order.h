@@ -32,6 +32,8 @@ enum order_type {
 			      FACT_STORED */
 	ORDER_REFRESH,     /* refresh the copies in `sites` that wait for it, though
 			      `inconsistent`: FACT_REFRESH */
+	ORDER_THROTTLE,    /* slow clients and the line until `until_ns`: `sleep_us`,
+			      `delay_us`, `bytes_per_s` (mirror/engine/throttle.h) */
 	ORDER_FAIL_FROZEN, /* fail every request that waits for a copy or the lease */
 	ORDER_STATUS,      /* fill `status`: FACT_STATUS */
 };
@@ -53,7 +55,10 @@ struct order {
 	uint32_t site;             /* OPEN: ours; LINK, UNLINK, PROBE: the copy */
 	uint64_t incarnation;      /* OPEN: of this host, fresh for each open */
 	uint64_t ballot;           /* PREPARE, SERVE, WAIT, VIEW: number << 8 | node */
-	uint64_t until_ns;         /* LEASE: CLOCK_BOOTTIME; UINT64_MAX: for ever */
+	uint64_t until_ns;         /* LEASE, THROTTLE: CLOCK_BOOTTIME; UINT64_MAX: for
+				      ever */
+	uint32_t sleep_us, delay_us; /* THROTTLE; 0: none; so is ... */
+	uint64_t bytes_per_s;      /* ... this */
 	uint32_t sites;            /* WAIT, SERVE, MARK, REFRESH: bit per site; DEMOTE: the
 				      one that is to be promoted, if it is level then;
 				      PREPARE: of `source`, those that it can do without */

@@ -79,7 +79,11 @@ struct mirror_status {
 	uint64_t records_sent, records_received, records_homed;
 	uint64_t records_overwritten; /* of these: a newer one went over them before */
 	uint64_t home_writes;         /* of the disks: neighbours go together */
+	uint64_t sent_bytes;           /* of frames, to all other sites */
 	struct mirror_status_io io;    /* filled by the driver, after the core */
+	/* Clients and the line are slowed (engine/throttle.h), for so long; 0: not. */
+	uint32_t throttle_sleep_us, throttle_delay_us;
+	uint64_t throttle_bytes_per_s, throttle_left_ms;
 	char unlike_text[FACT_TEXT_MAX]; /* the last hello that was refused for another
 					    file, mirror or version, or "" */
 	uint64_t clients_refused; /* NBD clients, since the process began; so is ... */

@@ -34,6 +34,7 @@ unit_tests = \
 	tests/unit/test_engine_near \
 	tests/unit/test_engine_roles \
 	tests/unit/test_engine_sites \
+	tests/unit/test_engine_throttle \
 	tests/unit/test_events \
 	tests/unit/test_evidence \
 	tests/unit/test_fence \
@@ -217,6 +218,7 @@ tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_p
 tests_unit_test_engine_modes_SOURCES = tests/unit/test_engine_modes.c $(engine_pair)
 tests_unit_test_engine_home_SOURCES = tests/unit/test_engine_home.c $(engine_pair)
 tests_unit_test_engine_near_SOURCES = tests/unit/test_engine_near.c $(engine_pair)
+tests_unit_test_engine_throttle_SOURCES = tests/unit/test_engine_throttle.c $(engine_pair)
 
 # The simulator: the cores that ship in a world where everything goes wrong.
 check_PROGRAMS += tests/sim/sim

@@ -41,7 +41,9 @@ static void fill_queues(const struct mirror_engine *m, struct mirror_status *s)
 			  mirror_pool_bytes_free(m->buffers.pool),
 		  mirror_pool_bytes_total(m->buffers.pool));
 	add_queue(s, "requests unanswered", m->open.requests.pending_count, RECORDS_MAX);
-	add_queue(s, "requests unstamped", request_count(&m->open.requests.waiting),
+	add_queue(s, "requests unstamped",
+		  request_count(&m->open.requests.waiting) +
+			  request_count(&m->open.throttle.delayed),
 		  RECORDS_MAX);
 }
 
@@ -249,6 +251,7 @@ void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s)
 	s->group = m->open.requests.stamp.group;
 	s->acknowledged = mirror_ack_acknowledged(&m->open.requests.ack);
 	s->group_in_progress = m->open.requests.stamp.in_progress;
+	mirror_throttle_status(m, s);
 	fill_scan(m, s);
 	if (m->open.ring != NULL && s->open)
 		fill_open(m, s);

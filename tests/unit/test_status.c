@@ -331,6 +331,16 @@ START_TEST(every_bad_state_has_its_sentence)
 	only_because("in bypass until its refresh ends");
 	engine.sites[1].paced = true;
 	only_because("Writes wait for the refresh of site lyon, by command");
+	setup();
+	engine.throttle_left_ms = 1;
+	engine.throttle_sleep_us = 700;
+	only_because("By a throttle 700 us lie between two records");
+	engine.throttle_sleep_us = 0;
+	engine.throttle_bytes_per_s = 1 << 20;
+	only_because("By bandwidth at most 1024 KiB a second");
+	engine.throttle_bytes_per_s = 0;
+	engine.throttle_delay_us = 900;
+	only_because("By a throttle each write takes 900 us longer");
 }
 END_TEST
 
