@@ -10,7 +10,7 @@
 #include "agent/throttle.h"
 
 #define PERIOD_MS_MIN 100
-#define PERIOD_MS_MAX 3600000
+#define PERIOD_MS_MAX 600000
 #define VALUE_MAX (1ull << 40)
 #define SECONDS_MAX 3600
 #define TEXT_BYTES_MAX 1000u

@@ -1,7 +1,8 @@
-/* hamirror_watch.c - a mirror's watcher on one node: its figures, over HTTP.
+/* hamirror_watch.c - a mirror's watcher on one node: its figures, over HTTP, and its throttles.
  *
  * A process of its own: whatever becomes of it, the daemon serves on. It asks the daemon over
- * the control socket, and only when it is asked itself, so that no answer is an old one.
+ * the control socket: when it is asked itself, so that no answer is an old one, and in each
+ * period of the throttles.
  *
  *   0   stopped by a signal
  *   1   refused: the configuration, an address that is taken, a file that cannot be read
@@ -20,7 +21,6 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "agent/cli_line.h"
 #include "agent/config.h"
 #include "agent/files.h"
 #include "agent/log.h"
@@ -28,24 +28,16 @@
 #include "agent/watch_http.h"
 #include "agent/watch_metrics.h"
 #include "agent/watch_process.h"
+#include "agent/watch_question.h"
+#include "agent/watch_throttle.h"
 
 #define EXIT_REFUSED 1
 #define EXIT_USAGE 2
 
 #define FILE_BYTES_MAX 65536
 
-/* A daemon that hangs must not hold up who asks. */
-#define ANSWER_MS 3000
-
 /* Of the line's port, where no other is named: two mirrors of a node have two. */
 #define PORT_BEYOND 1000
-
-/* One connection at a time: a daemon that stands still would collect them. A request that had
- * no answer in its time is waited for first, since its answer would be an old one. */
-struct question {
-	struct cli_line line;
-	bool is_open, is_asked;
-};
 
 struct watch {
 	struct agent_instance instance;
@@ -56,7 +48,7 @@ struct watch {
 	struct config *config;
 	uint32_t self;
 	struct addrinfo *address;
-	struct question question;
+	struct watch_question question;
 };
 
 __attribute__((format(printf, 1, 2))) static int refuse(const char *format, ...)
@@ -244,69 +236,18 @@ static int read_files(struct watch *w)
 
 /* ---- the figures ---------------------------------------------------------------------- */
 
-static void give_up(struct question *q)
-{
-	if (q->is_open)
-		cli_line_close(&q->line);
-	q->is_open = q->is_asked = false;
-}
-
-static int ask_once(struct watch *w, struct question *q, json_t **reply)
-{
-	char text[512];
-	int error = 0;
-
-	if (!q->is_open) {
-		error = cli_line_open(&w->instance, &q->line, text, sizeof text);
-		if (error != 0)
-			return error;
-		q->is_open = true;
-	}
-	if (q->is_asked) {
-		error = cli_line_next(&q->line, ANSWER_MS / 2, reply);
-		if (error != 0)
-			return error;
-		json_decref(*reply);
-		*reply = NULL;
-	}
-	q->is_asked = true;
-	error = cli_line_send(&q->line, json_pack("{s:s}", "command", "status"));
-	if (error == 0)
-		error = cli_line_next(&q->line, ANSWER_MS / 2, reply);
-	q->is_asked = error == -ETIMEDOUT;
-	return error;
-}
-
-/* The daemon's status, or NULL. */
-static json_t *ask(struct watch *w)
-{
-	struct question *q = &w->question;
-	const bool was_open = q->is_open;
-	json_t *reply = NULL, *status;
-	int error = ask_once(w, q, &reply);
-
-	if (error != 0 && error != -ETIMEDOUT)
-		give_up(q);
-	/* The daemon closes a connection that was silent, or it is another daemon now. */
-	if (error != 0 && error != -ETIMEDOUT && was_open &&
-	    (error = ask_once(w, q, &reply)) != 0 && error != -ETIMEDOUT)
-		give_up(q);
-	status = json_incref(json_object_get(reply, "status"));
-	json_decref(reply);
-	return status;
-}
-
 static char *metrics(void *owner)
 {
 	struct watch *w = owner;
 	struct watch_process process;
-	json_t *status = ask(w);
+	json_t *reply = watch_ask(&w->question, json_pack("{s:s}", "command", "status"));
 	const bool is_there = w->question.is_open && w->question.line.pid > 0 &&
 			      watch_process_read(w->question.line.pid, &process) == 0;
-	char *text = watch_metrics(w->config, w->config->node[w->self].name, status,
+	char *text = watch_metrics(w->config, w->config->node[w->self].name,
+				   json_object_get(reply, "status"),
 				   is_there ? &process : NULL);
 
-	json_decref(status);
+	json_decref(reply);
 	return text;
 }
 
@@ -322,22 +263,34 @@ static int serve(struct watch *w, const sigset_t *end)
 		.metrics = metrics,
 		.owner = w,
 	};
+	struct watch_throttle *throttle = NULL;
 	char address[128], port[16];
-	struct watch_http *h = watch_http_open(&settings);
-	int number;
+	struct watch_http *h;
+	int number, error;
+
+	error = watch_throttle_open(&w->instance, w->config,
+				    w->config->node[w->self].name, &throttle);
+	if (error != 0)
+		return refuse("throttles: %s", strerror(-error));
+	w->question.instance = &w->instance;
+	h = watch_http_open(&settings);
 
 	getnameinfo(w->address->ai_addr, w->address->ai_addrlen, address, sizeof address,
 		    port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
-	if (h == NULL)
+	if (h == NULL) {
+		error = errno;
+		watch_throttle_close(throttle);
 		return refuse("cannot listen on %s, port %s: %s", address, port,
-			      strerror(errno));
+			      strerror(error));
+	}
 	agent_log(LOG_INFO, "%s: its figures are at %s, port %s, /metrics",
 		  w->instance.name, address, port);
 	agent_notify("READY=1");
 	while (sigwait(end, &number) != 0)
 		;
+	watch_throttle_close(throttle);
 	watch_http_close(h);
-	give_up(&w->question);
+	watch_question_end(&w->question);
 	return 0;
 }
 

@@ -97,10 +97,14 @@ libagent_la_SOURCES = \
 	agent/throttle.h \
 	agent/verb.c \
 	agent/verb.h \
+	agent/watch_figures.c \
+	agent/watch_figures.h \
 	agent/watch_metrics.c \
 	agent/watch_metrics.h \
 	agent/watch_process.c \
 	agent/watch_process.h \
+	agent/watch_run.c \
+	agent/watch_run.h \
 	agent/words.c \
 	agent/words.h
 
@@ -134,7 +138,11 @@ hamirror_watch_SOURCES = \
 	agent/cli_line.h \
 	agent/hamirror_watch.c \
 	agent/watch_http.c \
-	agent/watch_http.h
+	agent/watch_http.h \
+	agent/watch_question.c \
+	agent/watch_question.h \
+	agent/watch_throttle.c \
+	agent/watch_throttle.h
 hamirror_watch_LDADD = $(agent_libraries) $(MICROHTTPD_LIBS) -lm
 
 # Where systemd looks for the units of packages.

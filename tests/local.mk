@@ -89,6 +89,7 @@ unit_tests = \
 	tests/unit/test_vectors \
 	tests/unit/test_verb \
 	tests/unit/test_watch_metrics \
+	tests/unit/test_watch_throttle \
 	tests/unit/test_view \
 	tests/unit/test_voter_format \
 	tests/unit/test_voter_file_driver \
@@ -183,6 +184,7 @@ tests_unit_test_config_mode_LDADD = $(agent_test_libraries)
 tests_unit_test_verb_LDADD = $(agent_test_libraries)
 tests_unit_test_throttle_LDADD = $(agent_test_libraries)
 tests_unit_test_watch_metrics_LDADD = $(agent_test_libraries)
+tests_unit_test_watch_throttle_LDADD = $(agent_test_libraries)
 tests_unit_test_control_LDADD = $(agent_test_libraries)
 tests_unit_test_create_LDADD = $(agent_test_libraries)
 tests_unit_test_devices_LDADD = $(agent_test_libraries)
