@@ -125,7 +125,7 @@ throttles:
 	counts cuts 1 || fail "told $(wc -l < "$DIR/cuts") times"
 	run start b
 	await 20 is_there heals || fail "the end of it was not told"
-	# which a pair refuses; modes.sh has a cluster
+	# which a pair refuses
 	await 10 watch_says "without a cluster the mode is" || fail "no mode was asked for"
 	await 10 watch_says "mode of throttle heal: exit status 1" || fail "its end is not told"
 	[ -w /dev/console ] || await 10 watch_says "for the console: data: link is up" ||
