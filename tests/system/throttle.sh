@@ -69,7 +69,8 @@ $(cat "$EXAMPLE")"
 	sleep 1 # it has seen an idle mirror
 	begin_load
 	await 30 settles || fail "does not settle: $kbps KiB/s"
-	settles && settles || fail "does not stay: $kbps KiB/s"
+	settles || fail "does not stay: $kbps KiB/s"
+	settles || fail "does not stay: $kbps KiB/s"
 	lies_between "$(value throttle.sleep_us)" 15000 60000 ||
 		fail "the sleep: $(value throttle.sleep_us)"
 	why_says a "us lie between two records" || fail "why does not say it"
@@ -119,8 +120,8 @@ throttles:
 	grep -qx HAMIRROR_THROTTLE=cut "$DIR/cut" || fail "no name of the throttle"
 	await 10 watch_says "data@a: link is down" || fail "no line in the log"
 	await 10 is_there mail || fail "no mail"
-	grep -q "ops@example.org" "$DIR/mail" && grep -q "the line of data" "$DIR/mail" ||
-		fail "the mail: $(cat "$DIR/mail")"
+	grep -q "ops@example.org" "$DIR/mail" || fail "the mail: $(cat "$DIR/mail")"
+	grep -q "the line of data" "$DIR/mail" || fail "the mail: $(cat "$DIR/mail")"
 	sleep 1
 	counts cuts 1 || fail "told $(wc -l < "$DIR/cuts") times"
 	run start b
@@ -148,7 +149,8 @@ throttles:
 	await 10 watch_says "exec of throttle hang: not begun, since it still runs" ||
 		fail "two at a time: $(cat "$DIR/watch.log")"
 	await 10 watch_says "exec of throttle hang: killed after 1 s" || fail "not killed"
-	await 10 gone "$shell" && await 10 gone "$child" || fail "its child lives"
+	await 10 gone "$shell" || fail "it lives"
+	await 10 gone "$child" || fail "its child lives"
 	end_watch
 	say "ok: a script that hangs is killed with its child"
 }
