@@ -44,14 +44,24 @@ enum cli_option {
 	CLI_LAG_BYTES = 1u << 18,
 	CLI_LAG_MS = 1u << 19,
 	CLI_CONFIRM = 1u << 20,
+	CLI_ALL = 1u << 21,
+	CLI_WATCH = 1u << 22,
+	CLI_INTERVAL = 1u << 23,
+	CLI_SINCE = 1u << 25,
+	CLI_PLOT = 1u << 26,
+	CLI_SVG = 1u << 27,
+	CLI_ON = 1u << 24,
 };
 
+#define CLI_ON_MAX 8
+
 struct cli_arguments {
-	uint32_t given;     /* enum cli_option of those that were */
-	uint32_t wait_s;    /* CLI_WAIT */
-	uint32_t drain_s;   /* the daemon may take so much longer */
-	uint32_t kill_s;    /* CLI_KILL */
-	const char *config; /* CLI_CONFIG, else NULL; and so on */
+	uint32_t given;      /* enum cli_option of those that were */
+	uint32_t wait_s;     /* CLI_WAIT */
+	uint32_t drain_s;    /* the daemon may take so much longer */
+	uint32_t kill_s;     /* CLI_KILL */
+	uint32_t interval_s; /* CLI_INTERVAL, else 1 */
+	const char *config;  /* CLI_CONFIG, else NULL; and so on */
 	const char *copy_of;
 	const char *identity;
 	const char *log;
@@ -59,8 +69,11 @@ struct cli_arguments {
 	uint32_t records, ms; /* CLI_BOUND_... */
 	uint64_t lag_bytes;   /* CLI_LAG_... */
 	uint32_t lag_ms;
-	const char *confirm; /* CLI_CONFIRM, else NULL */
-	int count;           /* operands */
+	const char *confirm;        /* CLI_CONFIRM, else NULL */
+	const char *since;          /* CLI_SINCE, else NULL */
+	const char *on[CLI_ON_MAX]; /* CLI_ON */
+	uint32_t on_count;
+	int count; /* operands */
 	char **operand;
 	struct agent_instance instance; /* of operand[0], for a command with `named` */
 };
@@ -82,6 +95,11 @@ extern const struct cli_command cli_daemon_commands[];
 extern const struct cli_command cli_stop_commands[];
 extern const struct cli_command cli_switch_commands[];
 extern const struct cli_command cli_status_commands[];
+extern const struct cli_command cli_host_commands[];
+extern const struct cli_command cli_check_commands[];
+extern const struct cli_command cli_perf_commands[];
+extern const struct cli_command cli_top_commands[];
+extern const struct cli_command cli_config_commands[];
 
 /* Print "hamirror: ..." on stderr; returns `status`. */
 __attribute__((format(printf, 2, 3))) enum cli_exit cli_fail(enum cli_exit status,

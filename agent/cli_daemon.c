@@ -88,20 +88,6 @@ enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_l
 	return print_no_answer(instance, error);
 }
 
-void cli_reply_print(const struct cli_arguments *a, json_t *reply, enum cli_exit status)
-{
-	const char *text = json_string_value(json_object_get(reply, "text"));
-
-	if ((a->given & CLI_JSON) != 0) {
-		cli_json_print(a, reply, false);
-	} else if (status != CLI_DONE) {
-		cli_fail(status, "%s: %s", a->instance.name,
-			 text != NULL ? text : "refused without a reason");
-	} else if (text != NULL && text[0] != '\0') {
-		puts(text);
-	}
-}
-
 /* Ask once and print the answer. */
 static enum cli_exit command(const struct cli_arguments *a, json_t *request)
 {
@@ -147,7 +133,7 @@ struct cli_arguments cli_with_frozen_timeout(const struct cli_arguments *a)
 		more.drain_s = (config->demote_drain_ms + 999) / 1000;
 	}
 	more.given |= CLI_WAIT;
-	free(config);
+	config_free(config);
 	free(errors);
 	return more;
 }
@@ -320,72 +306,75 @@ static enum cli_exit events(const struct cli_arguments *a)
 
 const struct cli_command cli_daemon_commands[] = {
 	{ .name = "promote",
-	  .synopsis = "NAME [--force] [--wait SECONDS] [--json]",
+	  .synopsis = "NAME [--force] [--wait SECONDS] [--json | --field LIST]",
 	  .summary = "Make this host production; return when it serves",
 	  .help = "  --force          even if that loses acknowledged writes; the answer names\n"
 		  "                   what is lost\n"
 		  "  --wait SECONDS   call it off after so long (30)\n"
 		  "  --json           the daemon's answer as it is\n",
-	  .options = CLI_FORCE | CLI_WAIT | CLI_JSON,
+	  .options = CLI_FORCE | CLI_WAIT | CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .named = true,
 	  .run = promote },
 	{ .name = "demote",
-	  .synopsis = "NAME [--wait SECONDS] [--json]",
+	  .synopsis = "NAME [--wait SECONDS] [--json | --field LIST]",
 	  .summary = "Stop serving here, drained where possible",
 	  .help = "  --wait SECONDS   fail frozen writes after so long (frozen-timeout)\n"
 		  "  --json           the daemon's answer as it is\n",
-	  .options = CLI_WAIT | CLI_JSON,
+	  .options = CLI_WAIT | CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .named = true,
 	  .run = demote },
 	{ .name = "connect",
-	  .synopsis = "NAME [SITE] [--discard] [--json]",
+	  .synopsis = "NAME [SITE] | --all [--discard] [--json | --field LIST]",
 	  .summary = "Allow the link to a copy (all copies) again",
-	  .help = "  --discard   give up writes that only this site has, as `why` names them\n"
+	  .help = "  --all       at every mirror of this node; exit 1 names those that failed\n"
+		  "  --discard   give up writes that only this site has, as `why` names them\n"
 		  "  --json      the daemon's answer as it is\n",
-	  .options = CLI_DISCARD | CLI_JSON,
+	  .options = CLI_ALL | CLI_DISCARD | CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 2,
 	  .named = true,
 	  .run = connect_site },
 	{ .name = "disconnect",
-	  .synopsis = "NAME [SITE] [--json]",
+	  .synopsis = "NAME [SITE] | --all [--json | --field LIST]",
 	  .summary = "Put a copy (all copies) out on purpose; writes go on without",
-	  .help = "  --json   the daemon's answer as it is\n",
-	  .options = CLI_JSON,
+	  .help = "  --all    at every mirror of this node; exit 1 names those that failed\n"
+		  "  --json   the daemon's answer as it is\n",
+	  .options = CLI_ALL | CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 2,
 	  .named = true,
 	  .run = disconnect_site },
 	{ .name = "bypass",
-	  .synopsis = "NAME on|off [SITE] [--json]",
+	  .synopsis = "NAME on|off [SITE] [--json | --field LIST]",
 	  .summary =
 		  "Let the tracking map stand for a copy (all copies), or refresh it again",
 	  .help = "  on       writes go on without the copy, and the writelog keeps none for it\n"
 		  "  off      it is refreshed by the map, and enters again\n"
 		  "  --json   the daemon's answer as it is\n",
-	  .options = CLI_JSON,
+	  .options = CLI_JSON | CLI_FIELD,
 	  .count_min = 2,
 	  .count_max = 3,
 	  .named = true,
 	  .run = bypass },
 	{ .name = "refresh",
-	  .synopsis = "NAME [SITE] [--allow-inconsistent] [--pace] [--json]",
+	  .synopsis =
+		  "NAME [SITE] [--allow-inconsistent] [--pace] [--json | --field LIST]",
 	  .summary = "Refresh a copy that waits for consent, or for its time",
 	  .help = "  --allow-inconsistent   though it is no consistent image until the end\n"
 		  "  --pace                 in async: clients wait for it, as in sync\n"
 		  "  --json                 the daemon's answer as it is\n",
-	  .options = CLI_ALLOW_INCONSISTENT | CLI_PACE | CLI_JSON,
+	  .options = CLI_ALLOW_INCONSISTENT | CLI_PACE | CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 2,
 	  .named = true,
 	  .run = refresh },
 	{ .name = "mode",
 	  .synopsis = "NAME MODE [--confirm WORD] [--records N] [--ms S] [--lag-bytes B] "
-		      "[--lag-ms S] [--json]",
+		      "[--lag-ms S] [--json | --field LIST]",
 	  .summary = "Change what an answered write promises, while clients write",
 	  .help = "  MODE            sync, near-sync or async\n"
 		  "  --confirm WORD  sync: a write is answered when it is logged at each copy,\n"
@@ -397,16 +386,16 @@ const struct cli_command cli_daemon_commands[] = {
 		  "  --lag-ms S      async: ... and nothing that is older than S milliseconds\n"
 		  "  --json          the daemon's answer as it is\n",
 	  .options = CLI_BOUND_RECORDS | CLI_BOUND_MS | CLI_LAG_BYTES | CLI_LAG_MS |
-		     CLI_CONFIRM | CLI_JSON,
+		     CLI_CONFIRM | CLI_JSON | CLI_FIELD,
 	  .count_min = 2,
 	  .count_max = 2,
 	  .named = true,
 	  .run = mode },
 	{ .name = "fenced",
-	  .synopsis = "NAME NODE [--json]",
+	  .synopsis = "NAME NODE [--json | --field LIST]",
 	  .summary = "Tell that NODE was confirmed fenced; never guess this",
 	  .help = "  --json   the daemon's answer as it is\n",
-	  .options = CLI_JSON,
+	  .options = CLI_JSON | CLI_FIELD,
 	  .count_min = 2,
 	  .count_max = 2,
 	  .named = true,

@@ -3,6 +3,7 @@
 #define AGENT_CLI_DAEMON_H
 
 #include "agent/cli.h"
+#include "agent/cli_json.h"
 #include "agent/cli_line.h"
 
 /* The daemon answers within the wait that it was given, or its own; a hung one is
@@ -18,9 +19,6 @@ enum cli_exit cli_daemon_open(const struct agent_instance *instance,
  * the caller's (NULL: none came; that is printed). Returns the answer's status. */
 enum cli_exit cli_daemon_ask(const struct agent_instance *instance, struct cli_line *line,
 			     json_t *request, uint32_t wait_s, json_t **reply);
-
-/* Print an answer: its text, or all of it with --json. */
-void cli_reply_print(const struct cli_arguments *a, json_t *reply, enum cli_exit status);
 
 /* Production has ended here, or no daemon runs: detach file systems that are left on devices
  * that are gone (attach_mounts.h). Each is printed. */

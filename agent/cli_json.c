@@ -1,4 +1,6 @@
 /* cli_json.c - an answer as JSON, or single values of it, for scripts. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/cli.h"
@@ -44,4 +46,41 @@ enum cli_exit cli_json_print(const struct cli_arguments *a, json_t *object, bool
 		return print_fields(object, a->field, partial);
 	print(object);
 	return CLI_DONE;
+}
+
+enum cli_exit cli_reply_print(const struct cli_arguments *a, json_t *reply,
+			      enum cli_exit status)
+{
+	const char *text = json_string_value(json_object_get(reply, "text"));
+	const char *name = a->instance.name;
+	enum cli_exit printed = CLI_DONE;
+
+	if ((a->given & (CLI_JSON | CLI_FIELD)) != 0) {
+		if ((a->given & CLI_ALL) != 0)
+			json_object_set_new(reply, "instance", json_string(name));
+		printed = cli_json_print(a, reply, status != CLI_DONE);
+	} else if (status != CLI_DONE) {
+		cli_fail(status, "%s: %s", name,
+			 text != NULL ? text : "refused without a reason");
+	} else if (text != NULL && text[0] != '\0') {
+		printf("%s%s%s\n", (a->given & CLI_ALL) != 0 ? name : "",
+		       (a->given & CLI_ALL) != 0 ? ": " : "", text);
+	}
+	return printed != CLI_DONE ? printed : status;
+}
+
+enum cli_exit cli_answer(const struct cli_arguments *a, enum cli_exit status,
+			 const char *format, ...)
+{
+	char text[1024];
+	json_t *reply;
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	reply = json_pack("{s:i, s:s}", "exit", (int)status, "text", text);
+	cli_reply_print(a, reply, status);
+	json_decref(reply);
+	return status;
 }

@@ -14,4 +14,14 @@
  * with a message: there is no such member. */
 enum cli_exit cli_json_print(const struct cli_arguments *a, json_t *object, bool partial);
 
+/* Print an answer to a command: its text, or as cli_json_print() does with --json or --field.
+ * A refusal's text goes to stderr. With --all the instance is named. Returns
+ * `status`, or as cli_json_print(): the thing was done all the same. */
+enum cli_exit cli_reply_print(const struct cli_arguments *a, json_t *reply,
+			      enum cli_exit status);
+
+/* Print, as an answer, this sentence of the command itself. Returns `status`. */
+__attribute__((format(printf, 3, 4))) enum cli_exit cli_answer(
+	const struct cli_arguments *a, enum cli_exit status, const char *format, ...);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "agent/accept.h"
 #include "agent/cli.h"
+#include "agent/cli_config.h"
 #include "agent/cli_json.h"
 #include "agent/cli_line.h"
 #include "agent/create.h"
@@ -29,11 +30,11 @@ static enum cli_exit with_config(const struct cli_arguments *a,
 	uint32_t node = 0;
 	enum cli_exit status = cli_config_load(a, &config, &node);
 
-	if (status == CLI_DONE && work(a, config, node, text, sizeof text) == 0)
-		puts(text);
-	else if (status == CLI_DONE)
-		status = cli_fail(CLI_REFUSED, "%s: %s", a->instance.name, text);
-	free(config);
+	if (status == CLI_DONE && work(a, config, node, text, sizeof text) != 0)
+		status = CLI_REFUSED;
+	if (text[0] != '\0')
+		cli_answer(a, status, "%s", text);
+	config_free(config);
 	return status;
 }
 
@@ -174,14 +175,16 @@ static enum cli_exit start(const struct cli_arguments *a)
 	uint32_t node;
 	enum cli_exit status;
 
+	if ((a->given & CLI_ALL) != 0 && (a->given & (CLI_FOREGROUND | CLI_CONFIG)) != 0)
+		return cli_fail(CLI_USAGE, "start: --foreground and --config are for one "
+					   "mirror, not for --all");
 	if (answers(&a->instance, &pid)) {
-		printf("%s runs already, as process %lld\n", a->instance.name,
-		       (long long)pid);
-		return CLI_DONE;
+		return cli_answer(a, CLI_DONE, "%s runs already, as process %lld",
+				  a->instance.name, (long long)pid);
 	}
 	/* Errors in the file are told here, where exit 3 is known. */
 	status = cli_config_load(a, &config, &node);
-	free(config);
+	config_free(config);
 	if (status != CLI_DONE)
 		return status;
 	if ((a->given & CLI_FOREGROUND) != 0) {
@@ -196,22 +199,48 @@ static enum cli_exit start(const struct cli_arguments *a)
 			"tells why (journalctl -t hamirrord)",
 			a->instance.name);
 	if (status == CLI_DONE)
-		printf("%s runs, as process %lld\n", a->instance.name, (long long)pid);
+		cli_answer(a, status, "%s runs, as process %lld", a->instance.name,
+			   (long long)pid);
 	return status;
 }
 
 /* ---- scan ------------------------------------------------------------------ */
 
+static enum cli_exit print_scan(const struct cli_arguments *a,
+				const struct scan_options *options)
+{
+	char text[TEXT_MAX] = "", *json = NULL;
+	enum cli_exit status = CLI_REFUSED;
+	json_t *object = NULL;
+	size_t length = 0;
+	FILE *out;
+
+	if (a->field == NULL)
+		return agent_scan(options, stdout, text, sizeof text) == 0 ?
+			       CLI_DONE :
+			       cli_fail(CLI_REFUSED, "%s", text);
+	out = open_memstream(&json, &length);
+	if (out == NULL)
+		return cli_fail(CLI_REFUSED, "no memory");
+	if (agent_scan(options, out, text, sizeof text) != 0)
+		cli_fail(CLI_REFUSED, "%s", text);
+	fclose(out);
+	if (text[0] == '\0' && (object = json_loadb(json, length, 0, NULL)) != NULL)
+		status = cli_json_print(a, object, false);
+	json_decref(object);
+	free(json);
+	return status;
+}
+
 static enum cli_exit scan(const struct cli_arguments *a)
 {
 	struct scan_options options = {
 		.path = a->log,
-		.json = (a->given & CLI_JSON) != 0,
+		.json = (a->given & (CLI_JSON | CLI_FIELD)) != 0,
 		.records = (a->given & CLI_RECORDS) != 0,
 	};
 	struct config *config = NULL;
 	enum cli_exit status = CLI_DONE;
-	char text[TEXT_MAX] = "";
 	uint32_t node = 0;
 
 	if ((a->count == 0) == (a->log == NULL))
@@ -224,18 +253,16 @@ static enum cli_exit scan(const struct cli_arguments *a)
 		if (status == CLI_DONE)
 			options.path = config->site[config->node[node].site].writelog;
 	}
-	if (status == CLI_DONE && agent_scan(&options, stdout, text, sizeof text) != 0)
-		status = cli_fail(CLI_REFUSED, "%s", text);
-	free(config);
+	if (status == CLI_DONE)
+		status = print_scan(a, &options);
+	config_free(config);
 	return status;
 }
 
 /* ---- config ---------------------------------------------------------------- */
 
-/* FILE where it looks like one, else NAME's; a name that is none is an error. Returns 1
- * for a file, 0 for a name, which is `*instance` then, -1 for neither. */
-static int find_file(const char *operand, char path[PATH_MAX],
-		     struct agent_instance *instance)
+int cli_config_file(const char *operand, char path[PATH_MAX],
+		    struct agent_instance *instance)
 {
 	const size_t length = strlen(operand);
 	char text[TEXT_MAX];
@@ -301,19 +328,18 @@ static void print_limits(const char *path, const struct config *config)
 
 static void print_check(const char *path, const struct config *config,
 			const struct config_errors *errors, const struct remarks *remarks,
-			bool json)
+			const struct cli_arguments *a)
 {
 	const bool good = errors->count == 0 && json_array_size(remarks->faults) == 0;
 	json_t *all, *text;
 	size_t i;
 
-	if (json) {
+	if ((a->given & (CLI_JSON | CLI_FIELD)) != 0) {
 		all = json_pack("{s:s, s:b, s:o, s:O, s:O, s:o}", "file", path, "valid",
 				good, "errors", errors_json(errors), "faults",
 				remarks->faults, "warnings", remarks->warnings, "limits",
 				limits_json(errors->count == 0 ? config : NULL));
-		json_dumpf(all, stdout, JSON_COMPACT);
-		putchar('\n');
+		cli_json_print(a, all, false);
 		json_decref(all);
 		return;
 	}
@@ -328,8 +354,7 @@ static void print_check(const char *path, const struct config *config,
 	printf("%s: valid\n", path);
 }
 
-/* The node that this machine is in the file; an instance's where one was named. */
-static int32_t own_node(const struct config *config, const char *operand)
+int32_t cli_config_own_node(const struct config *config, const char *operand)
 {
 	struct agent_instance instance;
 	char text[TEXT_MAX];
@@ -354,15 +379,15 @@ static enum cli_exit config_check_run(const struct cli_arguments *a)
 	if (config == NULL || errors == NULL || remarks.faults == NULL ||
 	    remarks.warnings == NULL) {
 		status = cli_fail(CLI_REFUSED, "no memory");
-	} else if ((kind = find_file(a->operand[0], path, &instance)) >= 0) {
+	} else if ((kind = cli_config_file(a->operand[0], path, &instance)) >= 0) {
 		/* A name is that of an instance here: this node has to be in the file. */
 		error = kind > 0 ? config_load(path, config, errors) :
 				   config_instance_load(&instance, NULL, config, &node,
 							errors);
 		if (error == 0)
-			config_warn(config, own_node(config, a->operand[0]), add_remark,
-				    &remarks);
-		print_check(path, config, errors, &remarks, (a->given & CLI_JSON) != 0);
+			config_warn(config, cli_config_own_node(config, a->operand[0]),
+				    add_remark, &remarks);
+		print_check(path, config, errors, &remarks, a);
 		status = error == -ENOENT                                  ? CLI_NONE :
 			 error != 0 || json_array_size(remarks.faults) > 0 ? CLI_REFUSED :
 									     CLI_DONE;
@@ -370,7 +395,7 @@ static enum cli_exit config_check_run(const struct cli_arguments *a)
 	json_decref(remarks.faults);
 	json_decref(remarks.warnings);
 	free(errors);
-	free(config);
+	config_free(config);
 	return status;
 }
 
@@ -401,7 +426,7 @@ static enum cli_exit config_show_run(const struct cli_arguments *a)
 
 	if (config == NULL || errors == NULL) {
 		status = cli_fail(CLI_REFUSED, "no memory");
-	} else if (find_file(a->operand[0], path, &instance) >= 0) {
+	} else if (cli_config_file(a->operand[0], path, &instance) >= 0) {
 		error = config_load(path, config, errors);
 		config_errors_print(errors, "hamirror: ", stderr);
 		status = error == 0       ? show(a, config) :
@@ -409,7 +434,7 @@ static enum cli_exit config_show_run(const struct cli_arguments *a)
 					    CLI_REFUSED;
 	}
 	free(errors);
-	free(config);
+	config_free(config);
 	return status;
 }
 
@@ -421,20 +446,20 @@ const struct cli_command cli_local_commands[] = {
 	  .help = "  --copy-of HOST      make a further site: ask HOST's daemon which mirror\n"
 		  "  --identity M:L      the same without asking: `id` and `lineage` of status\n"
 		  "  --config FILE       instead of /etc/hamirror/NAME.yaml\n",
-	  .options = CLI_COPY_OF | CLI_IDENTITY | CLI_CONFIG,
+	  .options = CLI_COPY_OF | CLI_IDENTITY | CLI_CONFIG | CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .named = true,
 	  .run = create },
 	{ .name = "accept",
-	  .synopsis = "NAME DISK [--blank] [--config FILE]",
+	  .synopsis = "NAME DISK [--blank] [--config FILE] [--json | --field LIST]",
 	  .summary = "Accept the device at a disk's path, here, as that disk",
 	  .help = "For a disk that a start refuses, after you have looked at it: without\n"
 		  "--blank its content counts as this site's data.\n"
 		  "  --blank         it is empty: this site is filled from another one, and\n"
 		  "                  is not promoted before\n"
 		  "  --config FILE   instead of /etc/hamirror/NAME.yaml\n",
-	  .options = CLI_BLANK | CLI_CONFIG,
+	  .options = CLI_BLANK | CLI_CONFIG | CLI_JSON | CLI_FIELD,
 	  .count_min = 2,
 	  .count_max = 2,
 	  .named = true,
@@ -452,31 +477,34 @@ const struct cli_command cli_local_commands[] = {
 	  .named = true,
 	  .run = recover },
 	{ .name = "start",
-	  .synopsis = "NAME [--foreground] [--config FILE]",
+	  .synopsis =
+		  "NAME | --all [--foreground] [--config FILE] [--json | --field LIST]",
 	  .summary = "Start the daemon of a mirror on this node",
-	  .help = "  --foreground    stay, and log to stderr\n"
+	  .help = "  --all           every mirror of this node; exit 1 names those that failed\n"
+		  "  --foreground    stay, and log to stderr\n"
 		  "  --config FILE   instead of /etc/hamirror/NAME.yaml\n",
-	  .options = CLI_FOREGROUND | CLI_CONFIG,
+	  .options = CLI_ALL | CLI_FOREGROUND | CLI_CONFIG | CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .named = true,
 	  .run = start },
 	{ .name = "scan",
-	  .synopsis = "NAME | --log PATH [--json] [--records] [--config FILE]",
+	  .synopsis =
+		  "NAME | --log PATH [--json | --field LIST] [--records] [--config FILE]",
 	  .summary = "Explain a writelog; changes nothing, a daemon may run",
 	  .help = "  --log PATH      this one, of any mirror\n"
 		  "  --records       list every record\n"
 		  "  --json          as one JSON object\n"
 		  "  --config FILE   instead of /etc/hamirror/NAME.yaml\n",
-	  .options = CLI_LOG | CLI_JSON | CLI_RECORDS | CLI_CONFIG,
+	  .options = CLI_LOG | CLI_JSON | CLI_FIELD | CLI_RECORDS | CLI_CONFIG,
 	  .count_max = 1,
 	  .named = true,
 	  .run = scan },
 	{ .name = "config check",
-	  .synopsis = "NAME|FILE [--json]",
+	  .synopsis = "NAME|FILE [--json | --field LIST]",
 	  .summary = "Name the errors in a configuration, and unwise settings",
 	  .help = "  --json   as one JSON object\n",
-	  .options = CLI_JSON,
+	  .options = CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .run = config_check_run },

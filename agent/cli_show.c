@@ -1,12 +1,13 @@
 /* cli_show.c - see cli_show.h. */
 #include "agent/cli_show.h"
 
-#include <stdbool.h>
-#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-#define CELL_MAX 300
-#define COLUMN_COUNT_MAX 8
+#include "agent/cli_table.h"
+#include "common/clock_driver.h"
 
 static const char *text_at(json_t *object, const char *name)
 {
@@ -27,59 +28,7 @@ static json_int_t number_at(json_t *object, const char *name)
 	return json_integer_value(json_object_get(object, name));
 }
 
-/* "12 B", "1.5 GiB" */
-static void format_bytes(json_int_t bytes, char *text, size_t size)
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	double value = (double)bytes;
-	size_t unit = 0;
-
-	while (value >= 1024 && unit + 1 < sizeof units / sizeof units[0]) {
-		value /= 1024;
-		unit++;
-	}
-	snprintf(text, size, unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value,
-		 units[unit]);
-}
-
-/* ---- tables ---------------------------------------------------------------- */
-
-struct table {
-	const char *title[COLUMN_COUNT_MAX]; /* ends with NULL */
-	void (*cell)(json_t *row, int column, char *text, size_t size);
-};
-
-static void print_table(const struct table *table, json_t *rows, FILE *out)
-{
-	size_t width[COLUMN_COUNT_MAX] = { 0 }, i;
-	char text[CELL_MAX];
-	int last = 0;
-	json_t *row;
-
-	for (int c = 0; table->title[c] != NULL; c++) {
-		width[c] = strlen(table->title[c]);
-		json_array_foreach(rows, i, row)
-		{
-			table->cell(row, c, text, sizeof text);
-			if (strlen(text) > width[c])
-				width[c] = strlen(text);
-		}
-		last = c;
-	}
-	for (int c = 0; c < last; c++)
-		fprintf(out, "%-*s  ", (int)width[c], table->title[c]);
-	fprintf(out, "%s\n", table->title[last]);
-	json_array_foreach(rows, i, row)
-	{
-		for (int c = 0; c <= last; c++) {
-			table->cell(row, c, text, sizeof text);
-			if (c < last)
-				fprintf(out, "%-*s  ", (int)width[c], text);
-			else
-				fprintf(out, "%s\n", text);
-		}
-	}
-}
+/* ---- cells ----------------------------------------------------------------- */
 
 /* "none", or "1.5 MiB, 3 groups, 12 ms" */
 static void format_lag(json_t *site, char *text, size_t size)
@@ -90,7 +39,7 @@ static void format_lag(json_t *site, char *text, size_t size)
 		snprintf(text, size, "-");
 		return;
 	}
-	format_bytes(number_at(site, "lag_bytes"), bytes, sizeof bytes);
+	cli_bytes_format((double)number_at(site, "lag_bytes"), bytes, sizeof bytes);
 	if (number_at(site, "lag_bytes") == 0 && number_at(site, "lag_groups") == 0)
 		snprintf(text, size, "none");
 	else
@@ -138,7 +87,7 @@ static void disk_cell(json_t *disk, int column, char *text, size_t size)
 	if (column == 0)
 		snprintf(text, size, "%s", text_at(disk, "name"));
 	else if (column == 1 && known(disk, "bytes"))
-		format_bytes(number_at(disk, "bytes"), text, size);
+		cli_bytes_format((double)number_at(disk, "bytes"), text, size);
 	else if (column == 1)
 		snprintf(text, size, "-");
 	else if (known(disk, "front_end"))
@@ -152,29 +101,32 @@ static void disk_cell(json_t *disk, int column, char *text, size_t size)
 
 /* ---- the parts ------------------------------------------------------------- */
 
-static void print_head(json_t *s, FILE *out)
+static void print_head(const struct cli_show *show, json_t *s)
 {
 	json_t *modes = json_object_get(s, "modes"), *mode;
 	json_t *generation = json_object_get(s, "generation");
+	FILE *out = show->out;
 	size_t i;
 
-	fprintf(out, "%s: %s", text_at(s, "instance"), text_at(s, "mode"));
+	cli_coloured_print(out, show->colour, CLI_BOLD, text_at(s, "instance"));
+	fprintf(out, ": %s", text_at(s, "mode"));
 	json_array_foreach(modes, i, mode) fprintf(out, ", %s", json_string_value(mode));
 	if (json_is_object(generation))
 		fprintf(out, ", generation %lld",
 			(long long)number_at(generation, "ordinal"));
 	if (strcmp(text_at(s, "cluster"), "none") == 0)
 		fputs(", without a cluster", out);
+	else if (json_is_true(json_object_get(s, "quorate")))
+		fputs(", quorate", out);
 	else if (known(s, "quorate"))
-		fputs(json_is_true(json_object_get(s, "quorate")) ? ", quorate" :
-								    ", no quorum",
-		      out);
+		cli_coloured_print(out, show->colour, CLI_RED, ", no quorum");
 	fputc('\n', out);
 }
 
-static void print_production(json_t *s, FILE *out)
+static void print_production(const struct cli_show *show, json_t *s)
 {
 	json_t *production = json_object_get(s, "production");
+	FILE *out = show->out;
 
 	if (json_is_object(production))
 		fprintf(out, "production: %s on %s", text_at(production, "site"),
@@ -187,7 +139,7 @@ static void print_production(json_t *s, FILE *out)
 	if (json_is_true(json_object_get(s, "serving")))
 		fputs(", served here", out);
 	if (json_is_true(json_object_get(s, "frozen")))
-		fputs(", writes are frozen", out);
+		cli_coloured_print(out, show->colour, CLI_RED, ", writes are frozen");
 	fputc('\n', out);
 }
 
@@ -198,7 +150,7 @@ static void print_log(json_t *s, FILE *out)
 
 	if (!json_is_object(log) || !known(log, "bytes"))
 		return;
-	format_bytes(number_at(log, "bytes"), bytes, sizeof bytes);
+	cli_bytes_format((double)number_at(log, "bytes"), bytes, sizeof bytes);
 	fprintf(out, "\nwritelog: %.0f%% of %s used, %s\n",
 		json_number_value(json_object_get(log, "used_percent")), bytes,
 		text_at(log, "path"));
@@ -212,37 +164,60 @@ static void print_last_run(json_t *s, FILE *out)
 		fprintf(out, "\n%s.\n", text_at(last, "text"));
 }
 
-static void print_why(json_t *s, FILE *out)
+static void print_why(const struct cli_show *show, json_t *s)
 {
 	json_t *why = json_object_get(s, "why"), *text;
+	FILE *out = show->out;
 	size_t i;
 
-	json_array_foreach(why, i, text) fprintf(
-		out, "%s  %s\n", i == 0 ? "\nwhy:\n" : "", json_string_value(text));
+	json_array_foreach(why, i, text)
+	{
+		if (i == 0) {
+			fputc('\n', out);
+			cli_coloured_print(out, show->colour, CLI_YELLOW, "why:");
+			fputc('\n', out);
+		}
+		fprintf(out, "  %s\n", json_string_value(text));
+	}
 }
 
-void cli_status_show(json_t *s, FILE *out)
+void cli_status_show(const struct cli_show *show, json_t *s)
 {
-	static const struct table sites = {
+	static const struct cli_table sites = {
 		{ "SITE", "ROLE", "HOST", "DATA", "CURRENT", "LINK", "LAG" },
 		site_cell,
 	};
-	static const struct table disks = { { "DISK", "SIZE", "DEVICE" }, disk_cell };
+	static const struct cli_table disks = { { "DISK", "SIZE", "DEVICE" }, disk_cell };
+	FILE *out = show->out;
 	json_t *rows;
 
-	print_head(s, out);
+	print_head(show, s);
 	rows = json_object_get(s, "sites");
 	if (json_array_size(rows) > 0) {
-		print_production(s, out);
+		print_production(show, s);
 		fputc('\n', out);
-		print_table(&sites, rows, out);
+		cli_table_print(out, show->colour, &sites, rows);
+		cli_progress_print(show->progress, s, show->now_ms, out);
 	}
 	rows = json_object_get(s, "disks");
 	if (json_array_size(rows) > 0) {
 		fputc('\n', out);
-		print_table(&disks, rows, out);
+		cli_table_print(out, show->colour, &disks, rows);
 	}
 	print_log(s, out);
-	print_why(s, out);
+	print_why(show, s);
 	print_last_run(s, out);
+}
+
+struct cli_show cli_show_stdout(void)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return (struct cli_show){
+		.out = stdout,
+		.colour = isatty(STDOUT_FILENO) &&
+			  (no_color == NULL || no_color[0] == '\0') && term != NULL &&
+			  strcmp(term, "dumb") != 0,
+		.now_ms = common_clock_ns(CLOCK_REALTIME) / 1000000,
+	};
 }

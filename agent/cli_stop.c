@@ -145,8 +145,13 @@ static enum cli_exit stop(const struct cli_arguments *a)
 		.wait_s = more.wait_s,
 		.drain_s = more.drain_s,
 	};
-	enum cli_exit status = ask(&e);
+	enum cli_exit status;
 
+	if ((a->given & CLI_ALL) != 0 && agent_lock_holder(&a->instance, &e.pid) == 0) {
+		cli_detach_mounts(&a->instance);
+		return cli_answer(a, CLI_DONE, "does not run");
+	}
+	status = ask(&e);
 	if (status != CLI_NONE && !e.stands && (e.may_kill || e.ends))
 		status = end_daemon(&e, status);
 	if (status == CLI_DONE || status == CLI_NONE)
@@ -156,15 +161,17 @@ static enum cli_exit stop(const struct cli_arguments *a)
 
 const struct cli_command cli_stop_commands[] = {
 	{ .name = "stop",
-	  .synopsis = "NAME [--wait SECONDS] [--kill SECONDS] [--json]",
+	  .synopsis =
+		  "NAME | --all [--wait SECONDS] [--kill SECONDS] [--json | --field LIST]",
 	  .summary = "Release what is hosted here and end the daemon",
-	  .help = "  --wait SECONDS   fail frozen writes after so long (frozen-timeout)\n"
+	  .help = "  --all            every mirror of this node; exit 1 names those that failed\n"
+		  "  --wait SECONDS   fail frozen writes after so long (frozen-timeout)\n"
 		  "  --kill SECONDS   kill a daemon that cannot be asked, or does not end, "
 		  "after\n"
 		  "                   so long; not one that refuses, since a device is in "
 		  "use\n"
 		  "  --json           the daemon's answer as it is\n",
-	  .options = CLI_WAIT | CLI_KILL | CLI_JSON,
+	  .options = CLI_ALL | CLI_WAIT | CLI_KILL | CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .named = true,

@@ -234,11 +234,11 @@ static enum cli_exit switch_site(const struct cli_arguments *a)
 
 const struct cli_command cli_switch_commands[] = {
 	{ .name = "switch",
-	  .synopsis = "NAME SITE [--wait SECONDS] [--json]",
+	  .synopsis = "NAME SITE [--wait SECONDS] [--json | --field LIST]",
 	  .summary = "Move production to SITE: catch up, demote here, promote there",
 	  .help = "  --wait SECONDS   for SITE to catch up, while clients are served (60)\n"
 		  "  --json           the daemon's answer as it is\n",
-	  .options = CLI_WAIT | CLI_JSON,
+	  .options = CLI_WAIT | CLI_JSON | CLI_FIELD,
 	  .count_min = 2,
 	  .count_max = 2,
 	  .named = true,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/config_read.h"
+#include "agent/throttle.h"
 #include "common/crc.h"
 
 void config_error_add(struct config_errors *errors, const char *path,
@@ -169,9 +170,20 @@ int config_load(const char *path, struct config *config, struct config_errors *e
 		free(real);
 		snprintf(config->instance, sizeof config->instance, "%s", config->mirror);
 	}
+	if (error != 0) {
+		throttles_free(config->throttles);
+		config->throttles = NULL;
+	}
 	free(text);
 	free(places);
 	return error;
+}
+
+void config_free(struct config *config)
+{
+	if (config != NULL)
+		throttles_free(config->throttles);
+	free(config);
 }
 
 int config_instance_load(const struct agent_instance *instance, const char *path,

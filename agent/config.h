@@ -33,8 +33,8 @@ struct config_errors {
 	struct config_error entry[CONFIG_ERROR_COUNT_MAX];
 };
 
-/* Read the file at `path`. `config` is large: allocate it. It is defined only on
- * success. `errors` is emptied first.
+/* Read the file at `path`. `config` is large: allocate it, and end it by config_free(). It is
+ * defined only on success, and so are its `throttles`. `errors` is emptied first.
  *
  * Returns 0, or with at least one error in `errors`
  *   -EINVAL        something in the file is wrong
@@ -48,12 +48,15 @@ int config_instance_load(const struct agent_instance *instance, const char *path
 			 struct config *config, uint32_t *node,
 			 struct config_errors *errors);
 
+/* Free a configuration and its throttles. NULL is fine. */
+void config_free(struct config *config);
+
 /* Each error as a line, each after `prefix`. */
 void config_errors_print(const struct config_errors *errors, const char *prefix,
 			 FILE *out);
 
 /* As config_instance_load, into memory of its own. Errors go to stderr, each after `prefix`.
- * `*config` is the caller's to free, also after an error; it may be NULL then. */
+ * `*config` is the caller's to end by config_free(), also after an error; it may be NULL then. */
 int config_instance_read(const struct agent_instance *instance, const char *path,
 			 const char *prefix, struct config **config, uint32_t *node);
 

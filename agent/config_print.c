@@ -1,16 +1,17 @@
 /* config_print.c - the configuration in effect, as YAML and as JSON. */
 #include "agent/config.h"
+#include "agent/config_throttles.h"
 
 #include <string.h>
 
 /* In double quotes: paths and addresses may hold characters that YAML would take apart. */
-static void print_quoted(const char *text, FILE *out)
+void config_print_quoted(const char *text, FILE *out)
 {
 	fputc('"', out);
 	for (const char *c = text; *c != '\0'; c++) {
-		if (*c == '"' || *c == '\\')
+		if (*c == '"' || *c == '\\' || *c == '\n' || *c == '\t')
 			fputc('\\', out);
-		fputc(*c, out);
+		fputc(*c == '\n' ? 'n' : *c == '\t' ? 't' : *c, out);
 	}
 	fputc('"', out);
 }
@@ -25,7 +26,7 @@ static void print_nodes(const struct config *c, int32_t site, FILE *out)
 		if (c->node[i].site != site)
 			continue;
 		fputs(separator, out);
-		print_quoted(c->node[i].name, out);
+		config_print_quoted(c->node[i].name, out);
 		separator = ", ";
 	}
 	fputs("]\n", out);
@@ -40,11 +41,11 @@ static void print_sites(const struct config *c, FILE *out)
 		fprintf(out, "  - name: \"%s\"\n    hosts: ", site->name);
 		print_nodes(c, (int32_t)s, out);
 		fputs("    writelog: ", out);
-		print_quoted(site->writelog, out);
+		config_print_quoted(site->writelog, out);
 		fputs("\n    disks:\n", out);
 		for (uint32_t i = 0; i < site->disk_count; i++) {
 			fprintf(out, "      - {name: \"%s\", path: ", site->disk[i].name);
-			print_quoted(site->disk[i].path, out);
+			config_print_quoted(site->disk[i].path, out);
 			fputs("}\n", out);
 		}
 	}
@@ -72,7 +73,7 @@ static void print_backup_order(const struct config *c, FILE *out)
 	fputs("backup-order: [", out);
 	for (uint32_t place = 1; (name = host_at(c, place)) != NULL; place++) {
 		fputs(place > 1 ? ", " : "", out);
-		print_quoted(name, out);
+		config_print_quoted(name, out);
 	}
 	fputs("]\n", out);
 }
@@ -147,6 +148,7 @@ void config_print_yaml(const struct config *c, FILE *out)
 		fprintf(out, "spin: %s\n", c->spin_us == 0 ? "off" : "auto");
 	else
 		fprintf(out, "spin: %u\n", c->spin_us);
+	config_throttles_print(c->throttles, out);
 }
 
 /* ---- JSON ------------------------------------------------------------------ */
@@ -209,7 +211,7 @@ json_t *config_json(const struct config *c)
 	return json_pack(
 		"{s:s, s:s, s:{s:o, s:o}, s:s, s:{s:o, s:o}, s:s, s:i, s:o, s:o, s:o, s:s, "
 		"s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, "
-		"s:{s:i, s:i}, s:I, s:o, s:s}",
+		"s:{s:i, s:i}, s:I, s:o, s:o, s:s}",
 		"mirror", c->mirror, "mode", config_mode_words[c->mode], "near_sync",
 		"records", bound_json(c->near_sync_records), "ms",
 		bound_json(c->near_sync_ms), "confirm", config_confirm_words[c->confirm],
@@ -231,5 +233,5 @@ json_t *config_json(const struct config *c)
 		"memory_bytes", (json_int_t)c->memory_bytes, "spin_us",
 		c->spin_us == CONFIG_SPIN_AUTO ? json_string("auto") :
 						 json_integer(c->spin_us),
-		"hash", hash);
+		"throttles", config_throttles_json(c->throttles), "hash", hash);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/config_throttles.h"
 #include "agent/config_walk.h"
 
 #define MIB (1024ull * 1024)
@@ -477,6 +478,16 @@ static const struct config_key file_keys[] = {
 	  .min = 1,
 	  .max = 1000,
 	  .expected = "auto, off, or microseconds from 1 to 1000" },
+	{ .name = "bandwidth",
+	  .take = config_bandwidth_take,
+	  .expected = "max, and from and to if wanted" },
+	{ .name = "throttle-period",
+	  .take = config_throttle_period_take,
+	  .expected = "milliseconds, from 100 to 600000" },
+	{ .name = "throttles",
+	  .take = config_throttles_take,
+	  .expected = "a list of throttles, each with test, operator, value and "
+		      "actions" },
 	{ 0 },
 };
 

@@ -36,7 +36,7 @@ struct config_key {
 #define CONFIG_FIELD(type, field)                                                        \
 	.offset = offsetof(type, field), .size = sizeof(((type *)0)->field)
 #define CONFIG_PLACE(type, field) .place = offsetof(type, field) + 1
-#define CONFIG_KEY_COUNT_MAX 28
+#define CONFIG_KEY_COUNT_MAX 32
 
 /* The place where a node begins. */
 struct config_place config_place_of(const yaml_node_t *node);

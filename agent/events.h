@@ -11,6 +11,7 @@
 #ifndef AGENT_EVENTS_H
 #define AGENT_EVENTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define AGENT_EVENT_LINE_MAX 1024
@@ -24,6 +25,7 @@ struct agent_event {
 	const char *object; /* "site lyon", "member n1", "mirror data", ... */
 	const char *text;   /* "role:copy data:UpToDate", and a sentence */
 	const char *rule;   /* the rule that decided */
+	bool others_know;   /* the other members have this line too (news.h) */
 };
 
 /* The line without time, in `line` (AGENT_EVENT_LINE_MAX). A long line is cut; a line break

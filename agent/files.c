@@ -38,6 +38,7 @@ static bool is_file(enum agent_path which)
 	case AGENT_PATH_NBD_OWN:
 	case AGENT_PATH_LOG:
 	case AGENT_PATH_CRASH:
+	case AGENT_PATH_PERF:
 	case AGENT_PATH_FAILURE:
 		return true;
 	case AGENT_PATH_STATE:

@@ -7,13 +7,17 @@
 #include <string.h>
 
 #include "agent/cli.h"
+#include "agent/cli_all.h"
+#include "agent/cli_complete.h"
 
 #define WAIT_S_MAX 86400
+#define INTERVAL_S_MAX 3600
 
 /* Order of `hamirror --help`. */
 static const struct cli_command *const tables[] = {
-	cli_local_commands,  cli_stop_commands,   cli_switch_commands,
-	cli_daemon_commands, cli_status_commands,
+	cli_local_commands,  cli_config_commands, cli_stop_commands, cli_switch_commands,
+	cli_daemon_commands, cli_status_commands, cli_perf_commands, cli_host_commands,
+	cli_check_commands,  cli_top_commands,
 };
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
 
@@ -43,9 +47,16 @@ static const struct {
 	{ CLI_LAG_BYTES, "lag-bytes", required_argument },
 	{ CLI_LAG_MS, "lag-ms", required_argument },
 	{ CLI_CONFIRM, "confirm", required_argument },
+	{ CLI_ALL, "all", no_argument },
+	{ CLI_WATCH, "watch", no_argument },
+	{ CLI_INTERVAL, "interval", required_argument },
+	{ CLI_SINCE, "since", required_argument },
+	{ CLI_PLOT, "plot", no_argument },
+	{ CLI_SVG, "svg", no_argument },
+	{ CLI_ON, "on", required_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
-#define HELP (1 << 24) /* beyond every enum cli_option */
+#define HELP (1 << 30) /* beyond every enum cli_option */
 
 enum cli_exit cli_fail(enum cli_exit status, const char *format, ...)
 {
@@ -81,6 +92,9 @@ static void print_help(const struct cli_command *c)
 {
 	print_usage(c, stdout);
 	printf("\n%s.\n%s%s", c->summary, c->help[0] != '\0' ? "\n" : "", c->help);
+	if ((c->options & CLI_FIELD) != 0 && strstr(c->help, "--field") == NULL)
+		fputs("With --field LIST only these members of the JSON, a line each.\n",
+		      stdout);
 	fputs("\nSee hamirror(8).\n", stdout);
 }
 
@@ -123,6 +137,8 @@ static const char *operand_name(const struct cli_command *c, int index)
 	if (index == 0)
 		return strncmp(c->synopsis, "NAME|FILE", 9) == 0 ? "NAME or FILE" :
 								   "NAME";
+	if (strncmp(c->synopsis, "NAME|FILE KEY", 13) == 0)
+		return index == 1 ? "KEY" : "VALUE";
 	return strncmp(c->synopsis, "NAME DISK", 9) == 0 ? "DISK" :
 	       strncmp(c->synopsis, "NAME MODE", 9) == 0 ? "MODE" :
 							   "NODE";
@@ -177,6 +193,19 @@ static enum cli_exit take_bound(const struct cli_command *c, struct cli_argument
 	return CLI_DONE;
 }
 
+static enum cli_exit take_time(const struct cli_command *c, struct cli_arguments *a,
+			       enum cli_option option, const char *value)
+{
+	if (option == CLI_INTERVAL && !take_number(value, INTERVAL_S_MAX, &a->interval_s))
+		return usage_error(c, "--interval takes seconds, from 1 to %d",
+				   INTERVAL_S_MAX);
+	if (option == CLI_WAIT && !take_seconds(value, &a->wait_s))
+		return usage_error(c, "--wait takes seconds, from 0 to %d", WAIT_S_MAX);
+	if (option == CLI_KILL && !take_seconds(value, &a->kill_s))
+		return usage_error(c, "--kill takes seconds, from 0 to %d", WAIT_S_MAX);
+	return CLI_DONE;
+}
+
 /* Take one option. Returns CLI_DONE or CLI_USAGE. */
 static enum cli_exit take_option(const struct cli_command *c, struct cli_arguments *a,
 				 enum cli_option option, const char *value)
@@ -192,17 +221,23 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 	case CLI_BLANK:
 	case CLI_DISCARD:
 	case CLI_PACE:
+	case CLI_ALL:
+	case CLI_WATCH:
+	case CLI_PLOT:
+	case CLI_SVG:
 		break;
+	case CLI_SINCE:
+		a->since = value;
+		break;
+	case CLI_ON:
+		if (a->on_count == CLI_ON_MAX)
+			return usage_error(c, "--on: %d times is the most", CLI_ON_MAX);
+		a->on[a->on_count++] = value;
+		break;
+	case CLI_INTERVAL:
 	case CLI_WAIT:
-		if (!take_seconds(value, &a->wait_s))
-			return usage_error(c, "--wait takes seconds, from 0 to %d",
-					   WAIT_S_MAX);
-		break;
 	case CLI_KILL:
-		if (!take_seconds(value, &a->kill_s))
-			return usage_error(c, "--kill takes seconds, from 0 to %d",
-					   WAIT_S_MAX);
-		break;
+		return take_time(c, a, option, value);
 	case CLI_BOUND_RECORDS:
 	case CLI_BOUND_MS:
 	case CLI_LAG_BYTES:
@@ -263,7 +298,7 @@ static int take_arguments(const struct cli_command *c, struct cli_arguments *a, 
 
 static enum cli_exit run(const struct cli_command *c, int argc, char **argv)
 {
-	struct cli_arguments a = { 0 };
+	struct cli_arguments a = { .interval_s = 1 };
 	char name[64], text[256];
 	int status;
 
@@ -273,6 +308,11 @@ static enum cli_exit run(const struct cli_command *c, int argc, char **argv)
 	status = take_arguments(c, &a, argc, argv);
 	if (status != CLI_DONE)
 		return status < 0 ? CLI_DONE : CLI_USAGE;
+	if ((a.given & CLI_ALL) != 0)
+		return a.count > 0      ? usage_error(c, "--all stands instead of \"%s\"",
+						      a.operand[0]) :
+		       c->count_min > 0 ? cli_all_run(c, &a) :
+					  c->run(&a);
 	if (a.count < c->count_min)
 		return usage_error(c, "%s is missing", operand_name(c, a.count));
 	if (a.count > c->count_max)
@@ -305,6 +345,31 @@ static const struct cli_command *find(int argc, char **argv, int *word_count)
 	return NULL;
 }
 
+/* ---- completion ------------------------------------------------------------ */
+
+static const struct cli_command *command_at(size_t index)
+{
+	for (size_t t = 0; t < TABLE_COUNT; t++)
+		for (const struct cli_command *c = tables[t]; c->name != NULL; c++)
+			if (index-- == 0)
+				return c;
+	return NULL;
+}
+
+/* "" for none. */
+static const char *option_name(enum cli_option option, bool *has_argument)
+{
+	static char name[32];
+
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if (options[i].option == option) {
+			snprintf(name, sizeof name, "--%s", options[i].name);
+			*has_argument = options[i].has_argument == required_argument;
+			return name;
+		}
+	return "";
+}
+
 int main(int argc, char **argv)
 {
 	const struct cli_command *c;
@@ -321,6 +386,10 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		puts("hamirror " PACKAGE_VERSION);
+		return CLI_DONE;
+	}
+	if (strcmp(argv[1], "--complete") == 0) {
+		cli_complete(argc - 2, argv + 2, command_at, option_name);
 		return CLI_DONE;
 	}
 	c = find(argc, argv, &word_count);

@@ -1,7 +1,9 @@
-/* hamirror_watch.c - a mirror's watcher on one node: its figures, over HTTP.
+/* hamirror_watch.c - a mirror's watcher on one node: its figures, over HTTP and in a file, and
+ * its throttles.
  *
  * A process of its own: whatever becomes of it, the daemon serves on. It asks the daemon over
- * the control socket, and only when it is asked itself, so that no answer is an old one.
+ * the control socket: when it is asked itself, so that no answer is an old one, and once a
+ * period for the performance file and for the throttles.
  *
  *   0   stopped by a signal
  *   1   refused: the configuration, an address that is taken, a file that cannot be read
@@ -18,34 +20,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "agent/cli_line.h"
 #include "agent/config.h"
 #include "agent/files.h"
 #include "agent/log.h"
 #include "agent/notify.h"
+#include "agent/watch_ask.h"
 #include "agent/watch_http.h"
 #include "agent/watch_metrics.h"
+#include "agent/watch_perf.h"
 #include "agent/watch_process.h"
+#include "agent/watch_throttle.h"
 
 #define EXIT_REFUSED 1
 #define EXIT_USAGE 2
 
 #define FILE_BYTES_MAX 65536
-
-/* A daemon that hangs must not hold up who asks. */
-#define ANSWER_MS 3000
+#define PERIOD_S_MAX 86400
 
 /* Of the line's port, where no other is named: two mirrors of a node have two. */
 #define PORT_BEYOND 1000
-
-/* One connection at a time: a daemon that stands still would collect them. A request that had
- * no answer in its time is waited for first, since its answer would be an old one. */
-struct question {
-	struct cli_line line;
-	bool is_open, is_asked;
-};
 
 struct watch {
 	struct agent_instance instance;
@@ -56,7 +52,10 @@ struct watch {
 	struct config *config;
 	uint32_t self;
 	struct addrinfo *address;
-	struct question question;
+	struct watch_question question;
+	struct watch_perf perf;
+	uint32_t period_s;
+	uint64_t perf_bytes;
 };
 
 __attribute__((format(printf, 1, 2))) static int refuse(const char *format, ...)
@@ -82,6 +81,9 @@ static void usage(FILE *out)
 	      "  --certificate FILE     of TLS, PEM\n"
 	      "  --key FILE             its key, PEM\n"
 	      "  --token FILE           whoever asks has to know the token in FILE\n"
+	      "  --period SECONDS       between two rows of the performance file, by\n"
+	      "                         default 10; 0: no file\n"
+	      "  --perf-size SIZE       limit of that file, by default 64K\n"
 	      "  --config FILE          instead of /etc/hamirror/NAME.yaml\n"
 	      "  --help, --version\n"
 	      "\n"
@@ -90,6 +92,29 @@ static void usage(FILE *out)
 }
 
 /* ---- arguments ------------------------------------------------------------------------ */
+
+static bool take_period(struct watch *w, const char *text)
+{
+	char *end;
+	const unsigned long seconds = strtoul(text, &end, 10);
+
+	w->period_s = (uint32_t)seconds;
+	if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && seconds <= PERIOD_S_MAX)
+		return true;
+	refuse("--period %s: seconds are expected, from 1 to %d; 0: no performance file",
+	       text, PERIOD_S_MAX);
+	return false;
+}
+
+static bool take_size(struct watch *w, const char *text)
+{
+	if (config_size_of(text, PERF_FILE_BYTES_MAX, &w->perf_bytes) &&
+	    w->perf_bytes >= PERF_FILE_BYTES_MIN)
+		return true;
+	refuse("--perf-size %s: bytes are expected, or with K, M or G, from 64K to 1G",
+	       text);
+	return false;
+}
 
 /* Returns the status to exit with, or -1: go on. */
 static int take_options(struct watch *w, int argc, char **argv)
@@ -100,6 +125,8 @@ static int take_options(struct watch *w, int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ "key", required_argument, NULL, 'k' },
 		{ "listen", required_argument, NULL, 'l' },
+		{ "period", required_argument, NULL, 'p' },
+		{ "perf-size", required_argument, NULL, 's' },
 		{ "token", required_argument, NULL, 't' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -122,6 +149,14 @@ static int take_options(struct watch *w, int argc, char **argv)
 		case '?':
 			usage(stderr);
 			return EXIT_USAGE;
+		case 'p':
+			if (!take_period(w, optarg))
+				return EXIT_USAGE;
+			break;
+		case 's':
+			if (!take_size(w, optarg))
+				return EXIT_USAGE;
+			break;
 		default:
 			*text[option] = optarg;
 			break;
@@ -244,65 +279,13 @@ static int read_files(struct watch *w)
 
 /* ---- the figures ---------------------------------------------------------------------- */
 
-static void give_up(struct question *q)
-{
-	if (q->is_open)
-		cli_line_close(&q->line);
-	q->is_open = q->is_asked = false;
-}
-
-static int ask_once(struct watch *w, struct question *q, json_t **reply)
-{
-	char text[512];
-	int error = 0;
-
-	if (!q->is_open) {
-		error = cli_line_open(&w->instance, &q->line, text, sizeof text);
-		if (error != 0)
-			return error;
-		q->is_open = true;
-	}
-	if (q->is_asked) {
-		error = cli_line_next(&q->line, ANSWER_MS / 2, reply);
-		if (error != 0)
-			return error;
-		json_decref(*reply);
-		*reply = NULL;
-	}
-	q->is_asked = true;
-	error = cli_line_send(&q->line, json_pack("{s:s}", "command", "status"));
-	if (error == 0)
-		error = cli_line_next(&q->line, ANSWER_MS / 2, reply);
-	q->is_asked = error == -ETIMEDOUT;
-	return error;
-}
-
-/* The daemon's status, or NULL. */
-static json_t *ask(struct watch *w)
-{
-	struct question *q = &w->question;
-	const bool was_open = q->is_open;
-	json_t *reply = NULL, *status;
-	int error = ask_once(w, q, &reply);
-
-	if (error != 0 && error != -ETIMEDOUT)
-		give_up(q);
-	/* The daemon closes a connection that was silent, or it is another daemon now. */
-	if (error != 0 && error != -ETIMEDOUT && was_open &&
-	    (error = ask_once(w, q, &reply)) != 0 && error != -ETIMEDOUT)
-		give_up(q);
-	status = json_incref(json_object_get(reply, "status"));
-	json_decref(reply);
-	return status;
-}
-
 static char *metrics(void *owner)
 {
 	struct watch *w = owner;
 	struct watch_process process;
-	json_t *status = ask(w);
-	const bool is_there = w->question.is_open && w->question.line.pid > 0 &&
-			      watch_process_read(w->question.line.pid, &process) == 0;
+	pid_t pid;
+	json_t *status = watch_ask_status(&w->question, &pid);
+	const bool is_there = pid > 0 && watch_process_read(pid, &process) == 0;
 	char *text = watch_metrics(w->config, w->config->node[w->self].name, status,
 				   is_there ? &process : NULL);
 
@@ -312,9 +295,41 @@ static char *metrics(void *owner)
 
 /* ---- the life of the process ---------------------------------------------------------- */
 
+/* Has one of the signals come before so many seconds were over? By a clock that nobody sets. */
+static bool ends_within(const sigset_t *end, uint32_t seconds)
+{
+	struct timespec now, until, left = { .tv_sec = seconds };
+
+	clock_gettime(CLOCK_BOOTTIME, &until);
+	until.tv_sec += seconds;
+	while (left.tv_sec >= 0 && sigtimedwait(end, NULL, &left) < 0) {
+		if (errno == EAGAIN)
+			return false;
+		clock_gettime(CLOCK_BOOTTIME, &now);
+		left.tv_sec = until.tv_sec - now.tv_sec - (until.tv_nsec < now.tv_nsec);
+		left.tv_nsec = until.tv_nsec - now.tv_nsec +
+			       (until.tv_nsec < now.tv_nsec ? 1000000000 : 0);
+	}
+	return left.tv_sec >= 0;
+}
+
+static void wait_for_end(struct watch *w, const sigset_t *end)
+{
+	int number;
+
+	if (w->period_s == 0)
+		while (sigwait(end, &number) != 0)
+			;
+	else
+		do
+			watch_perf_period(&w->perf);
+		while (!ends_within(end, w->period_s));
+}
+
 static int serve(struct watch *w, const sigset_t *end)
 {
 	const struct watch_http_settings settings = {
+		.instance = &w->instance,
 		.address = w->address->ai_addr,
 		.certificate = w->certificate_path != NULL ? w->certificate : NULL,
 		.key = w->key_path != NULL ? w->key : NULL,
@@ -322,28 +337,40 @@ static int serve(struct watch *w, const sigset_t *end)
 		.metrics = metrics,
 		.owner = w,
 	};
+	struct watch_throttle *throttle = NULL;
 	char address[128], port[16];
-	struct watch_http *h = watch_http_open(&settings);
-	int number;
+	struct watch_http *h;
+	int error;
+
+	error = watch_throttle_open(&w->instance, w->config,
+				    w->config->node[w->self].name, &throttle);
+	if (error != 0)
+		return refuse("throttles: %s", strerror(-error));
+	h = watch_http_open(&settings);
 
 	getnameinfo(w->address->ai_addr, w->address->ai_addrlen, address, sizeof address,
 		    port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
-	if (h == NULL)
+	if (h == NULL) {
+		error = errno;
+		watch_throttle_close(throttle);
 		return refuse("cannot listen on %s, port %s: %s", address, port,
-			      strerror(errno));
+			      strerror(error));
+	}
 	agent_log(LOG_INFO, "%s: its figures are at %s, port %s, /metrics",
 		  w->instance.name, address, port);
 	agent_notify("READY=1");
-	while (sigwait(end, &number) != 0)
-		;
+	wait_for_end(w, end);
+	watch_throttle_close(throttle);
 	watch_http_close(h);
-	give_up(&w->question);
+	watch_perf_close(&w->perf);
+	watch_question_close(&w->question);
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	static struct watch w;
+	static struct watch w = { .period_s = WATCH_PERIOD_S,
+				  .perf_bytes = PERF_FILE_BYTES };
 	sigset_t end;
 	int status;
 
@@ -357,17 +384,20 @@ int main(int argc, char **argv)
 	sigaddset(&end, SIGTERM);
 	sigaddset(&end, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &end, NULL);
+	watch_question_init(&w.question, &w.instance);
 	status = config_instance_read(&w.instance, w.config_path,
 				      "hamirror-watch: ", &w.config, &w.self) == 0 ?
 			 find_address(&w) :
 			 EXIT_REFUSED;
 	if (status == 0)
 		status = read_files(&w);
+	if (status == 0 && watch_perf_open(&w.perf, &w.question, w.perf_bytes) != 0)
+		status = refuse("the path of the performance file is too long");
 	if (status == 0)
 		status = serve(&w, &end);
 	if (w.address != NULL)
 		freeaddrinfo(w.address);
-	free(w.config);
+	config_free(w.config);
 	agent_log_close();
 	return status;
 }

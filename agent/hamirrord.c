@@ -34,6 +34,7 @@
 #include "agent/last_run.h"
 #include "agent/limits.h"
 #include "agent/log.h"
+#include "agent/news.h"
 #include "agent/node.h"
 #include "agent/notify.h"
 #include "agent/paths.h"
@@ -69,6 +70,7 @@ struct daemon {
 	struct agent_requests *requests;
 	struct agent_control *control;
 	struct agent_node *node;
+	struct agent_news *news;
 	struct agent_presence presence;
 	struct agent_protection protections[AGENT_PROTECTION_COUNT];
 	struct agent_run run;
@@ -310,8 +312,10 @@ static int open_node(struct daemon *d, char *text, size_t text_size)
 	};
 	const int error = agent_node_open(&setup, &d->node, text, text_size);
 
-	if (error == 0)
+	if (error == 0) {
 		agent_requests_set_node(d->requests, d->node);
+		agent_news_set_node(d->news, d->node);
+	}
 	return error;
 }
 
@@ -410,7 +414,8 @@ static bool open_events(struct daemon *d)
 	d->events = agent_path(&d->instance, AGENT_PATH_LOG, path) != 0 ?
 			    NULL :
 			    agent_events_open(path);
-	return d->events != NULL;
+	d->news = d->events != NULL ? agent_news_open(d->loop, d->events) : NULL;
+	return d->news != NULL;
 }
 
 /* Ours alone, and where its files go. */
@@ -474,6 +479,7 @@ static int open_all(struct daemon *d)
 static void close_all(struct daemon *d)
 {
 	alarm(TEARDOWN_S);
+	agent_news_close(d->news);
 	agent_node_close(d->node);
 	if (d->lock_fd >= 0)
 		agent_pid_remove(&d->instance);
@@ -482,7 +488,7 @@ static void close_all(struct daemon *d)
 	agent_events_close(d->events);
 	if (d->loop != NULL)
 		qb_loop_destroy(d->loop);
-	free(d->config);
+	config_free(d->config);
 	agent_run_end(&d->instance, &d->run, d->status);
 	/* The process whose pid the file names ends now. */
 	if (d->lock_fd >= 0 && ftruncate(d->lock_fd, 0) != 0)

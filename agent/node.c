@@ -18,6 +18,7 @@
 #include "agent/device_failure.h"
 #include "agent/device_nodes.h"
 #include "agent/io_thread.h"
+#include "agent/node_events.h"
 #include "agent/protect.h"
 #include "agent/reach.h"
 #include "agent/self.h"
@@ -78,30 +79,12 @@ static void event_add(struct agent_node *n, const char *verb, const char *object
 static void site_event(struct agent_node *n, const char *kind, const char *key,
 		       const char *word, const struct fact *fact)
 {
-	char object[CONFIG_NAME_MAX + 8], text[FACT_TEXT_MAX + 40];
-
-	assert(fact->site < n->setup.config->site_count);
-	snprintf(object, sizeof object, "%s %s", kind,
-		 n->setup.config->site[fact->site].name);
-	snprintf(text, sizeof text, "%s:%s%s%s", key, word,
-		 fact->text[0] != '\0' ? " " : "", fact->text);
-	event_add(n, "change", object, text, fact->rule);
-}
-
-/* The engine calls a site by its name alone. */
-static void engine_event(struct agent_node *n, const struct fact *fact)
-{
-	char object[CONFIG_NAME_MAX + 8];
-
-	snprintf(object, sizeof object, "%s%s",
-		 config_site_find(n->setup.config, fact->object) >= 0 ? "site " : "",
-		 fact->object);
-	event_add(n, "change", object, fact->text, fact->rule);
+	agent_site_event(n->setup.events, n->setup.config, kind, key, word, fact);
 }
 
 /* ---- actions --------------------------------------------------------------------- */
 
-static void order(struct agent_node *n, const struct order *o)
+void agent_node_order(struct agent_node *n, const struct order *o)
 {
 	if (agent_io_order(n->io, o) != 0)
 		fail(n,
@@ -114,7 +97,7 @@ static void order_performed(struct agent_node *n, const struct order *o)
 {
 	if (o->type == ORDER_DEMOTE || o->type == ORDER_DEPOSE || o->type == ORDER_CLOSE)
 		agent_devices_serve(n->devices, false);
-	order(n, o);
+	agent_node_order(n, o);
 }
 
 static void perform(struct agent_node *n, const struct cluster_action *a)
@@ -134,7 +117,7 @@ static void perform(struct agent_node *n, const struct cluster_action *a)
 		agent_devices_reply(n->devices, a->command_id, a->exit_status, a->text);
 		break;
 	case CLUSTER_ACTION_EVENT:
-		event_add(n, a->verb, a->object, a->text, a->rule);
+		agent_core_event(n->setup.events, a);
 		break;
 	}
 }
@@ -276,7 +259,7 @@ void agent_node_status(struct agent_node *n)
 		return;
 	n->status_lent = true;
 	n->status_event = agent_events_newest(n->setup.events);
-	order(n, &o);
+	agent_node_order(n, &o);
 }
 
 const char *agent_node_votes_text(const struct agent_node *n)
@@ -316,7 +299,7 @@ static void fact_arrived(void *owner, const struct fact *fact)
 			snprintf(n->listen_text, sizeof n->listen_text, "%s", fact->text);
 		else if (strcmp(fact->rule, LINK_LISTEN_RULE_GOOD) == 0)
 			n->listen_text[0] = '\0';
-		engine_event(n, fact);
+		agent_engine_event(n->setup.events, n->setup.config, fact);
 		return;
 	case FACT_LINK:
 		site_event(n, "link", "link", agent_link_text(fact->link), fact);
@@ -350,6 +333,19 @@ static void fact_arrived(void *owner, const struct fact *fact)
 	}
 	step(n, &event);
 	agent_device_failure_note(n->setup.instance, n->core, fact);
+}
+
+bool agent_node_tell(struct agent_node *n, const char *object, const char *text,
+		     const char *rule)
+{
+	if (n->cpg == NULL)
+		return true;
+	if (n->stepping || !cluster_news_may(n->core) ||
+	    cluster_cpg_queued_bytes(n->cpg) > 0)
+		return false;
+	step(n, &(struct cluster_event){ .type = CLUSTER_EVENT_NEWS,
+					 .news = { object, text, rule } });
+	return true;
 }
 
 /* ---- commands ----------------------------------------------------------------------------- */
@@ -400,11 +396,6 @@ int agent_node_fenced(struct agent_node *n, const char *name)
 	event_add(n, "change", object, "fenced: told by a command", "");
 	step(n, &event);
 	return 0;
-}
-
-void agent_node_fail_frozen(struct agent_node *n)
-{
-	order(n, &(struct order){ .type = ORDER_FAIL_FROZEN });
 }
 
 int agent_node_switch_check(const struct agent_node *n, uint32_t site, char *text,

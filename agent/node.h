@@ -21,6 +21,7 @@
 #include "agent/status.h"
 #include "cluster/cluster.h"
 #include "common/config.h"
+#include "common/order.h"
 
 struct qb_loop;
 struct agent_last_run;
@@ -70,12 +71,19 @@ void agent_node_give_up(struct agent_node *n, uint64_t id);
  * Returns 0, or -ENOENT: no such node in the configuration. */
 int agent_node_fenced(struct agent_node *n, const char *name);
 
+/* Tell the other members this line of our event log, in which it is one of ours (news.h). False:
+ * not now, for Corosync takes no messages, or the group is not
+ * joined yet. Not within a callback of the node's. */
+bool agent_node_tell(struct agent_node *n, const char *object, const char *text,
+		     const char *rule);
+
 /* Ask for the status; answered within two seconds, if need be without the I/O
  * thread's part. */
 void agent_node_status(struct agent_node *n);
 
-/* Fail every request that is frozen, so that a detach or demotion can end. */
-void agent_node_fail_frozen(struct agent_node *n);
+/* Hand a copy of `o` to the I/O thread, beside the orders of the members' core:
+ * ORDER_FAIL_FROZEN, so that a detach or demotion can end, or ORDER_THROTTLE. */
+void agent_node_order(struct agent_node *n, const struct order *o);
 
 /* Does a device of ours not answer? Then `text` names it, says for how long,
  * and how that affects a release. */

@@ -97,6 +97,8 @@ int agent_path(const struct agent_instance *instance, enum agent_path which,
 		[AGENT_PATH_CRASH] = { "HAMIRROR_LOG_DIR", "/var/log/hamirror", ".crash",
 				       false },
 		[AGENT_PATH_DEVICES] = { "HAMIRROR_DEV_DIR", "/dev/hamirror", "", true },
+		[AGENT_PATH_PERF] = { "HAMIRROR_STATE_DIR", "/var/lib/hamirror", ".prf",
+				      false },
 		[AGENT_PATH_FAILURE] = { "HAMIRROR_STATE_DIR", "/var/lib/hamirror",
 					 "/device-failed", false },
 	};

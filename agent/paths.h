@@ -3,6 +3,7 @@
  *   instance          NAME, or NAME@HOST where one machine plays several hosts
  *   configuration     /etc/hamirror/NAME.yaml          HAMIRROR_CONFIG_DIR
  *   state             /var/lib/hamirror/INSTANCE       HAMIRROR_STATE_DIR
+ *   performance       /var/lib/hamirror/INSTANCE.prf   HAMIRROR_STATE_DIR
  *   while it runs     /run/hamirror/INSTANCE           HAMIRROR_RUN_DIR
  *   log file          /var/log/hamirror/INSTANCE.log   HAMIRROR_LOG_DIR
  *   last words        /var/log/hamirror/INSTANCE.crash HAMIRROR_LOG_DIR
@@ -47,6 +48,7 @@ enum agent_path {
 	AGENT_PATH_LOG,     /* the file */
 	AGENT_PATH_CRASH,   /* the file (last_words.h) */
 	AGENT_PATH_DEVICES, /* the directory of the links */
+	AGENT_PATH_PERF,    /* the file (perf.h); its older generation is FILE.1 */
 	AGENT_PATH_FAILURE, /* the file (device_failure.h) */
 };
 

@@ -12,7 +12,7 @@
 
 #define TIMEOUT_S 5
 
-static int connect_to(const struct config_node *peer, char *text, size_t text_size)
+int agent_probe_connect(const struct config_node *peer, char *text, size_t text_size)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	const struct timeval timeout = { .tv_sec = TIMEOUT_S };
@@ -148,7 +148,7 @@ int agent_probe(const struct config *config, uint32_t self, uint32_t peer,
 {
 	const struct config_node *node = &config->node[peer];
 	struct reply *reply = calloc(1, sizeof *reply);
-	const int fd = connect_to(node, text, text_size);
+	const int fd = agent_probe_connect(node, text, text_size);
 	int error = fd < 0 ? fd : 0;
 
 	if (error == 0 && reply == NULL)

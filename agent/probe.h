@@ -18,4 +18,8 @@
 int agent_probe(const struct config *config, uint32_t self, uint32_t peer,
 		struct mirror_hello *answer, char *text, size_t text_size);
 
+/* Does anything listen at the address of host `peer`? Waits up to some seconds. Returns a
+ * connection, which is the caller's, or -EHOSTDOWN with a sentence in `text`. */
+int agent_probe_connect(const struct config_node *peer, char *text, size_t text_size);
+
 #endif

@@ -25,6 +25,7 @@
 #include "agent/reply.h"
 #include "agent/switch.h"
 #include "agent/verb.h"
+#include "common/clock_driver.h"
 
 #define NS_PER_MS 1000000ull
 #define PROMOTE_WAIT_MS 30000 /* docs/control.md; so is the next */
@@ -147,7 +148,7 @@ static void expired(void *data)
 	if (releases(p->command) && !p->grace &&
 	    !agent_node_hangs(r->node, text, sizeof text)) {
 		p->grace = true;
-		agent_node_fail_frozen(r->node);
+		agent_node_order(r->node, &(struct order){ .type = ORDER_FAIL_FROZEN });
 		set_timer(p, grace_ms(r->setup.config));
 		return;
 	}
@@ -468,6 +469,15 @@ static void fenced(struct agent_requests *r, struct agent_client *c, json_t *req
 		answer(c, 0, "%s is taken as fenced from now on", node);
 }
 
+static void throttle(struct agent_requests *r, struct agent_client *c, json_t *request)
+{
+	const struct order o = agent_verb_throttle(request,
+						   common_clock_ns(CLOCK_BOOTTIME));
+
+	agent_node_order(r->node, &o);
+	agent_client_reply(c, NULL, 0, NULL);
+}
+
 /* ---- requests --------------------------------------------------------------------- */
 
 static void dispatch(struct agent_requests *r, struct agent_client *c, json_t *request,
@@ -518,6 +528,9 @@ static void dispatch(struct agent_requests *r, struct agent_client *c, json_t *r
 		break;
 	case AGENT_VERB_SWITCH:
 		move(r, c, request);
+		break;
+	case AGENT_VERB_THROTTLE:
+		throttle(r, c, request);
 		break;
 	case AGENT_VERB_COUNT:
 		assert(false);

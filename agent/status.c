@@ -220,40 +220,10 @@ static json_t *node(const struct status_input *in, uint32_t n)
 	put(o, "member", json_boolean(c->member));
 	put(o, "voter", json_boolean(c->voter));
 	put(o, "reaches", reaches);
+	put(o, "needs", agent_status_needs(in, n));
 	put_time(o, "since", c->since_wall_ns);
 	put_text(o, "why", c->text);
 	return o;
-}
-
-static json_t *disks(const struct status_input *in)
-{
-	const struct config_site *first = &in->config->site[0];
-	const struct mirror_status *m = in->mirror;
-	json_t *list = json_array();
-
-	for (uint32_t d = 0; d < first->disk_count; d++) {
-		const struct status_device *v = in->devices == NULL ? NULL :
-								      &in->devices[d];
-		json_t *o = json_object();
-
-		put_text(o, "name", first->disk[d].name);
-		put(o, "bytes",
-		    m != NULL && m->open && d < m->disk_count ?
-			    json_integer((json_int_t)m->disk_bytes[d]) :
-			    json_null());
-		put(o, "device",
-		    v == NULL || v->path[0] == '\0' ? json_null() :
-						      agent_text_json(v->path));
-		put(o, "front_end",
-		    v == NULL || v->path[0] == '\0' ? json_null() :
-						      agent_text_json(v->front_end));
-		put(o, "socket",
-		    v == NULL || v->socket[0] == '\0' || !in->cluster->serving_here ?
-			    json_null() :
-			    agent_text_json(v->socket));
-		json_array_append_new(list, o);
-	}
-	return list;
 }
 
 static json_t *log_state(const struct status_input *in)
@@ -269,6 +239,7 @@ static json_t *log_state(const struct status_input *in)
 	put_count(o, "used_bytes", m->log_used_bytes);
 	put_count(o, "used_percent",
 		  m->log_bytes == 0 ? 0 : m->log_used_bytes * 100 / m->log_bytes);
+	put_count(o, "oldest_ms", m->log_oldest_ms);
 	put_marks(o, &m->marks);
 	return o;
 }
@@ -326,24 +297,6 @@ static json_t *modes(const struct status_input *in)
 	return list;
 }
 
-static void put_counters(json_t *o, const struct mirror_status *m)
-{
-	put_count(o, "writes", m->writes);
-	put_count(o, "reads", m->reads);
-	put_count(o, "flushes", m->flushes);
-	put_count(o, "write_bytes", m->write_bytes);
-	put_count(o, "read_bytes", m->read_bytes);
-	put_count(o, "groups", m->groups);
-	put_count(o, "log_writes", m->log_writes);
-	put_count(o, "log_flushes", m->log_flushes);
-	put_count(o, "disk_flushes", m->disk_flushes);
-	put_count(o, "records_sent", m->records_sent);
-	put_count(o, "records_received", m->records_received);
-	put_count(o, "records_homed", m->records_homed);
-	put_count(o, "records_overwritten", m->records_overwritten);
-	put_count(o, "home_writes", m->home_writes);
-}
-
 /* Knowledge of this instance alone: of the members, then of its own I/O. */
 static void put_here(json_t *o, const struct status_input *in)
 {
@@ -368,7 +321,7 @@ static void put_here(json_t *o, const struct status_input *in)
 	put_count(tasks, "ranges", in->config->task_range_count);
 	put_count(tasks, "per_range", in->config->task_per_range_count);
 	put(o, "tasks", tasks);
-	put(o, "disks", disks(in));
+	put(o, "disks", agent_status_disks(in));
 	put(o, "log", log_state(in));
 	put(o, "queues", queues(in));
 	put(o, "protections", agent_status_protections(in));
@@ -377,7 +330,6 @@ static void put_here(json_t *o, const struct status_input *in)
 static void put_engine(json_t *o, const struct mirror_status *m)
 {
 	const bool open = m != NULL && m->open;
-	json_t *counters;
 
 	put(o, "frozen", json_boolean(m != NULL && m->frozen));
 	put(o, "device_hangs", text_or_null(m != NULL ? m->hangs_text : ""));
@@ -396,9 +348,7 @@ static void put_engine(json_t *o, const struct mirror_status *m)
 		put(o, "counters", json_null());
 		return;
 	}
-	counters = json_object();
-	put_counters(counters, m);
-	put(o, "counters", counters);
+	put(o, "counters", agent_status_counters(m));
 }
 
 json_t *agent_status_config(const struct status_input *in)
@@ -445,6 +395,7 @@ json_t *agent_status_json(const struct status_input *in)
 	put(o, "history", history(in, &c->history));
 	put_here(o, in);
 	put_engine(o, in->mirror);
+	put(o, "throttle", agent_status_throttle(in->mirror));
 	put(o, "why", agent_status_why(in));
 	put(o, "last_run", agent_status_last_run(in->last_run));
 	return o;

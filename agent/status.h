@@ -69,6 +69,14 @@ void agent_status_promise_file(const struct status_input *in, json_t *list);
 void agent_status_block(const struct status_input *in, json_t *o);
 void agent_status_block_why(const struct status_input *in, json_t *list);
 
+/* The list "disks", each with its device here and its figures. */
+json_t *agent_status_disks(const struct status_input *in);
+/* The engine's counters, and that which slows it on purpose (throttle.h): as objects for the
+ * status, of the latter null while nothing does; and a sentence of `why` for each of its parts. */
+json_t *agent_status_counters(const struct mirror_status *m);
+json_t *agent_status_throttle(const struct mirror_status *m);
+void agent_status_throttle_why(const struct mirror_status *m, json_t *list);
+
 /* The protections for the day on which memory is short: all as a list for the status, a
  * sentence of `why` for each that the kernel refused, and the text of one such sentence. */
 json_t *agent_status_protections(const struct status_input *in);
@@ -81,6 +89,10 @@ void agent_protection_format(const struct agent_protection *p, uint32_t id, char
  * state of now. */
 json_t *agent_status_last_run(const struct agent_last_run *last);
 json_t *agent_status_notes(const struct status_input *in);
+
+/* The needs of host `node` to serve its site: the writelog, each disk and its address, each
+ * with "reachable". A new reference. */
+json_t *agent_status_needs(const struct status_input *in, uint32_t node);
 
 /* Production and its current copies have every acknowledged write. */
 bool agent_status_is_current(const struct status_input *in, uint32_t site);

@@ -109,4 +109,5 @@ void agent_status_waits(const struct status_input *in, json_t *list)
 	back_off(in, list);
 	outrun(in, list);
 	scan(in->mirror, list);
+	agent_status_throttle_why(in->mirror, list);
 }

@@ -9,7 +9,14 @@
 
 #define WAIT_S_MAX 86400
 
-enum member_kind { MEMBER_BOOL, MEMBER_TEXT, MEMBER_SECONDS, MEMBER_BOUND, MEMBER_BYTES };
+enum member_kind {
+	MEMBER_BOOL,
+	MEMBER_TEXT,
+	MEMBER_SECONDS,
+	MEMBER_BOUND,
+	MEMBER_BYTES,
+	MEMBER_US
+};
 
 static const struct member {
 	const char *name;
@@ -23,7 +30,9 @@ static const struct member {
 	{ "ms", MEMBER_BOUND },        { "part", MEMBER_TEXT },
 	{ "on", MEMBER_BOOL },         { "pace", MEMBER_BOOL },
 	{ "lag_bytes", MEMBER_BYTES }, { "lag_ms", MEMBER_BOUND },
-	{ "confirm", MEMBER_TEXT },
+	{ "confirm", MEMBER_TEXT },    { "sleep_us", MEMBER_US },
+	{ "delay_us", MEMBER_US },     { "bytes_per_s", MEMBER_BYTES },
+	{ "lease_ms", MEMBER_BOUND },
 };
 
 static const struct {
@@ -45,6 +54,7 @@ static const struct {
 	[AGENT_VERB_EVENTS] = { "events", "now " },
 	[AGENT_VERB_STOP] = { "stop", "wait " },
 	[AGENT_VERB_SWITCH] = { "switch", "site wait part " },
+	[AGENT_VERB_THROTTLE] = { "throttle", "sleep_us delay_us bytes_per_s lease_ms " },
 };
 
 static enum agent_verb verb_of(const char *name)
@@ -71,6 +81,9 @@ static bool value_fits(enum member_kind kind, const json_t *value)
 		       json_integer_value(value) <= CONFIG_NEAR_SYNC_MS_MAX;
 	case MEMBER_BYTES: /* 0: no such bound */
 		return json_is_integer(value) && json_integer_value(value) >= 0;
+	case MEMBER_US:
+		return json_is_integer(value) && json_integer_value(value) >= 0 &&
+		       json_integer_value(value) <= CONFIG_THROTTLE_US_MAX;
 	}
 	return false;
 }
@@ -181,6 +194,23 @@ const char *agent_verb_promise(const json_t *request, const struct config *confi
 	return m == CONFIG_SYNC ? confirm(request, config, promise) : NULL;
 }
 
+struct order agent_verb_throttle(const json_t *request, uint64_t now_ns)
+{
+	const uint64_t lease_ms = (uint64_t)json_integer_value(
+		json_object_get(request, "lease_ms"));
+
+	return (struct order){
+		.type = ORDER_THROTTLE,
+		.sleep_us = (uint32_t)json_integer_value(
+			json_object_get(request, "sleep_us")),
+		.delay_us = (uint32_t)json_integer_value(
+			json_object_get(request, "delay_us")),
+		.bytes_per_s = (uint64_t)json_integer_value(
+			json_object_get(request, "bytes_per_s")),
+		.until_ns = now_ns + lease_ms * 1000000,
+	};
+}
+
 bool agent_verb_is_urgent(const json_t *request)
 {
 	const char *from = json_string_value(json_object_get(request, "from"));
@@ -204,6 +234,7 @@ bool agent_verb_is_urgent(const json_t *request)
 	case AGENT_VERB_MODE:
 	case AGENT_VERB_EVENTS:
 	case AGENT_VERB_SWITCH:
+	case AGENT_VERB_THROTTLE:
 	case AGENT_VERB_COUNT:
 		return false;
 	}

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <jansson.h>
 
+#include "common/order.h"
 #include "common/promise.h"
 
 enum agent_verb {
@@ -24,6 +25,7 @@ enum agent_verb {
 	AGENT_VERB_EVENTS,
 	AGENT_VERB_STOP,
 	AGENT_VERB_SWITCH,
+	AGENT_VERB_THROTTLE,
 	AGENT_VERB_COUNT,
 };
 
@@ -36,6 +38,9 @@ int agent_verb_parse(json_t *request, enum agent_verb *verb, char *text,
  * NULL, or a sentence that says what is wrong with it. */
 const char *agent_verb_promise(const json_t *request, const struct config *config,
 			       struct promise *promise);
+
+/* The order that a THROTTLE asks for, at `now_ns` of CLOCK_BOOTTIME. */
+struct order agent_verb_throttle(const json_t *request, uint64_t now_ns);
 
 /* The cluster waits for the answer: it is asked for by the resource agent (`from`), or
  * changes roles, or ends the daemon. Also of an object that is no valid request. */

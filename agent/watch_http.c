@@ -10,14 +10,19 @@
 #include <syslog.h>
 
 #include "agent/log.h"
+#include "agent/watch_action.h"
 #include "agent/watch_metrics.h"
+#include "agent/watch_page.h"
 
 #define CONNECTIONS_MAX 16
-#define CONNECTION_S 10 /* a client that says nothing for so long is gone */
+#define BODY_BYTES_MAX 4096 /* a daemon takes no longer request */
+#define CONNECTION_S 10     /* a client that says nothing for so long is gone */
 
 struct watch_http {
 	struct MHD_Daemon *daemon;
 	char *token;
+	struct watch_page *page;
+	struct watch_actions *actions;
 	char *(*metrics)(void *owner);
 	void *owner;
 };
@@ -74,38 +79,139 @@ static enum MHD_Result metrics(struct watch_http *h, struct MHD_Connection *conn
 	return result;
 }
 
+/* Without a token a page of another site could ask as this one, by a name of its own that it
+ * lets stand for 127.0.0.1: only names that are nobody's are answered. */
+static bool is_own_name(const struct watch_http *h, struct MHD_Connection *connection)
+{
+	static const char *const names[] = { "localhost", "127.", "[::1]" };
+	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+						       MHD_HTTP_HEADER_HOST);
+
+	if (h->token != NULL || host == NULL)
+		return true;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		const size_t length = strlen(names[i]);
+
+		if (strncmp(host, names[i], length) == 0 &&
+		    host[length + strspn(host + length, "0123456789.:")] == '\0')
+			return true;
+	}
+	return false;
+}
+
+static enum MHD_Result page(struct watch_http *h, struct MHD_Connection *connection,
+			    const char *url)
+{
+	static char no_page[] = "there are / and /metrics\n";
+	static char no_name[] = "ask for localhost or 127.0.0.1\n";
+	enum MHD_Result result;
+	bool is_known;
+
+	if (!is_own_name(h, connection))
+		return answer(connection, MHD_HTTP_FORBIDDEN,
+			      MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain", no_name);
+	result = watch_page_answer(h->page, connection, url, &is_known);
+	if (is_known)
+		return result;
+	return answer(connection, MHD_HTTP_NOT_FOUND, MHD_HTTP_HEADER_CONTENT_TYPE,
+		      "text/plain", no_page);
+}
+
+/* ---- commands of the page ---- */
+
+/* A request, from its head on until its answer is sent. */
+struct request {
+	char body[BODY_BYTES_MAX];
+	size_t length;
+	bool is_too_long;
+	struct watch_action *action;
+};
+
+static enum MHD_Result said(struct MHD_Connection *connection, unsigned int status,
+			    const char *text)
+{
+	return answer(connection, status, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain",
+		      (char *)(uintptr_t)text);
+}
+
+/* Called again when the answer is there. */
+static enum MHD_Result action(struct watch_http *h, struct MHD_Connection *connection,
+			      struct request *r)
+{
+	char text[256];
+
+	if (r->action != NULL)
+		return answer(connection, MHD_HTTP_OK, MHD_HTTP_HEADER_CONTENT_TYPE,
+			      "application/json",
+			      (char *)(uintptr_t)watch_action_answer(r->action));
+	if (h->token == NULL)
+		return said(connection, MHD_HTTP_FORBIDDEN,
+			    "commands are taken with --token only\n");
+	if (r->is_too_long)
+		return said(connection, MHD_HTTP_BAD_REQUEST, "it is too long\n");
+	r->action = watch_action_begin(h->actions, connection, r->body, r->length, text,
+				       sizeof text);
+	return r->action != NULL ? MHD_YES : said(connection, MHD_HTTP_BAD_REQUEST, text);
+}
+
+static void take_body(struct request *r, const char *upload, size_t bytes)
+{
+	if (bytes > sizeof r->body - r->length) {
+		r->is_too_long = true;
+		return;
+	}
+	memcpy(r->body + r->length, upload, bytes);
+	r->length += bytes;
+}
+
+static void forget(void *owner, struct MHD_Connection *connection, void **state,
+		   enum MHD_RequestTerminationCode why)
+{
+	struct request *r = *state;
+
+	(void)owner;
+	(void)connection;
+	(void)why;
+	if (r != NULL)
+		watch_action_free(r->action);
+	free(r);
+	*state = NULL;
+}
+
 static enum MHD_Result take(void *owner, struct MHD_Connection *connection,
 			    const char *url, const char *method, const char *version,
 			    const char *upload, size_t *upload_bytes, void **state)
 {
-	static char only_get[] = "only GET is answered here\n";
-	static char no_page[] = "there is /metrics\n";
+	static char no_method[] =
+		"another method is answered here: see the header Allow\n";
 	static char no_token[] =
 		"the header `Authorization: Bearer TOKEN` is missing, or "
 		"another token is asked for\n";
-	static int seen;
 	struct watch_http *h = owner;
+	const bool is_action = strcmp(url, "/action") == 0;
 
 	(void)version;
-	(void)upload;
 	if (*state == NULL) { /* the header; the body follows, if there is one */
-		*state = &seen;
-		return MHD_YES;
+		*state = calloc(1, sizeof(struct request));
+		return *state != NULL ? MHD_YES : MHD_NO;
 	}
 	if (*upload_bytes > 0) {
+		take_body(*state, upload, *upload_bytes);
 		*upload_bytes = 0;
 		return MHD_YES;
 	}
-	if (!may_read(h, connection))
+	if (!watch_page_is_public(url) && !may_read(h, connection))
 		return answer(connection, MHD_HTTP_UNAUTHORIZED,
 			      MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer", no_token);
-	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
+	if (is_action && strcmp(method, MHD_HTTP_METHOD_POST) == 0)
+		return action(h, connection, *state);
+	if (is_action || strcmp(method, MHD_HTTP_METHOD_GET) != 0)
 		return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
-			      MHD_HTTP_HEADER_ALLOW, MHD_HTTP_METHOD_GET, only_get);
-	if (strcmp(url, "/metrics") != 0)
-		return answer(connection, MHD_HTTP_NOT_FOUND,
-			      MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain", no_page);
-	return metrics(h, connection);
+			      MHD_HTTP_HEADER_ALLOW,
+			      is_action ? MHD_HTTP_METHOD_POST : MHD_HTTP_METHOD_GET,
+			      no_method);
+	return strcmp(url, "/metrics") == 0 ? metrics(h, connection) :
+					      page(h, connection, url);
 }
 
 /* What the library complains of, while it begins and later. */
@@ -124,6 +230,7 @@ static struct MHD_Daemon *listen_on(struct watch_http *h,
 				    const struct watch_http_settings *s)
 {
 	const unsigned int flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG |
+				   MHD_ALLOW_SUSPEND_RESUME |
 				   (s->address->sa_family == AF_INET6 ? MHD_USE_IPv6 :
 									0) |
 				   (s->certificate != NULL ? MHD_USE_TLS : 0);
@@ -136,9 +243,10 @@ static struct MHD_Daemon *listen_on(struct watch_http *h,
 
 	return MHD_start_daemon(
 		flags, 0, NULL, NULL, take, h, MHD_OPTION_EXTERNAL_LOGGER, complain, NULL,
-		MHD_OPTION_SOCK_ADDR, s->address, MHD_OPTION_CONNECTION_LIMIT,
-		CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_S,
-		MHD_OPTION_ARRAY, s->certificate != NULL ? tls : none, MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_SOCK_ADDR,
+		s->address, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_S, MHD_OPTION_ARRAY,
+		s->certificate != NULL ? tls : none, MHD_OPTION_END);
 }
 
 struct watch_http *watch_http_open(const struct watch_http_settings *settings)
@@ -150,23 +258,35 @@ struct watch_http *watch_http_open(const struct watch_http_settings *settings)
 	h->metrics = settings->metrics;
 	h->owner = settings->owner;
 	h->token = settings->token != NULL ? strdup(settings->token) : NULL;
+	h->page = watch_page_open(settings->instance);
+	h->actions = watch_actions_open();
 	errno = ENOMEM;
-	if (settings->token == NULL || h->token != NULL) {
+	if (h->page != NULL && h->actions != NULL &&
+	    (settings->token == NULL || h->token != NULL)) {
 		errno = EINVAL; /* the library has logged the reason, if it is its own */
 		h->daemon = listen_on(h, settings);
 	}
 	if (h->daemon != NULL)
 		return h;
-	free(h->token);
-	free(h);
+	watch_http_close(h);
 	return NULL;
 }
 
 void watch_http_close(struct watch_http *h)
 {
+	const int error = errno;
+
 	if (h == NULL)
 		return;
-	MHD_stop_daemon(h->daemon);
+	if (h->page != NULL)
+		watch_page_end(h->page);
+	if (h->actions != NULL)
+		watch_actions_end(h->actions);
+	if (h->daemon != NULL)
+		MHD_stop_daemon(h->daemon);
+	watch_page_close(h->page);
+	watch_actions_close(h->actions);
 	free(h->token);
+	errno = error;
 	free(h);
 }

@@ -4,9 +4,12 @@
 
 #include <sys/socket.h>
 
+#include "agent/paths.h"
+
 struct watch_http;
 
 struct watch_http_settings {
+	const struct agent_instance *instance; /* whose watcher this is */
 	const struct sockaddr *address; /* to listen on */
 	const char *certificate, *key;  /* PEM; NULL, both: no TLS */
 	const char *token; /* of the header `Authorization: Bearer`; NULL: none */

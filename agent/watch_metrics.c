@@ -52,6 +52,9 @@ static const struct metric of_mirror[] = {
 	{ "log_size_bytes", "gauge", "Size of the writelog.", "log.bytes", NUMBER, 1 },
 	{ "log_used_bytes", "gauge", "Bytes of the writelog in use.", "log.used_bytes",
 	  NUMBER, 1 },
+	{ "log_oldest_seconds", "gauge",
+	  "Age of the oldest record in the writelog that is still needed.",
+	  "log.oldest_ms", NUMBER, MS },
 	{ "records_logged", "gauge", "Sequence of the last record in the writelog.",
 	  "log.logged", NUMBER, 1 },
 	{ "records_durable", "gauge", "Sequence up to which the writelog is flushed.",
@@ -132,6 +135,15 @@ static const struct metric of_node[] = {
 
 static const struct metric of_disk[] = {
 	{ "disk_size_bytes", "gauge", "Size of the disk.", "bytes", NUMBER, 1 },
+	{ "disk_sent_bytes_total", "counter", "Bytes sent to copies, with headers.",
+	  "sent_bytes", NUMBER, 1 },
+	{ "disk_sent_data_bytes_total", "counter", "Bytes of data sent to copies.",
+	  "sent_data_bytes", NUMBER, 1 },
+	{ "disk_sent_records_total", "counter", "Records sent to copies.", "sent_records",
+	  NUMBER, 1 },
+	{ "disk_waiting_records", "gauge",
+	  "Records in the writelog not yet sent to the copy that is behind most.",
+	  "waiting_records", NUMBER, 1 },
 	{ "disk_attached", "gauge", "The disk has a device on this node.", "device",
 	  THERE, 1 },
 };

@@ -67,6 +67,9 @@ static void take_member_message(struct cluster_core *c, uint32_t node,
 	case MESSAGE_FENCED:
 		cluster_fence_message(c, m);
 		break;
+	case MESSAGE_NEWS:
+		cluster_news_take(c, node, m);
+		break;
 	case MESSAGE_ANNOUNCE:
 	case MESSAGE_TYPE_END:
 		break;
@@ -163,6 +166,9 @@ static void take(struct cluster_core *c, const struct cluster_event *e)
 		break;
 	case CLUSTER_EVENT_FENCED:
 		cluster_fence_event(c, e);
+		break;
+	case CLUSTER_EVENT_NEWS:
+		cluster_news_send(c, e);
 		break;
 	case CLUSTER_EVENT_GIVE_UP:
 		cluster_command_give_up(c, e->command_id);

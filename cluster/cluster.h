@@ -32,6 +32,7 @@ enum cluster_event_type {
 	CLUSTER_EVENT_FACT,         /* from the I/O side */
 	CLUSTER_EVENT_COMMAND,      /* from the operator or the agent */
 	CLUSTER_EVENT_FENCED,       /* Pacemaker confirmed a fencing */
+	CLUSTER_EVENT_NEWS,         /* a line of our event log, for the other members */
 	CLUSTER_EVENT_GIVE_UP,      /* the time of command `command_id` is over: a
 				       promotion that nobody else waits for is called
 				       off, which its reply says; one that starts to
@@ -93,6 +94,9 @@ struct cluster_event {
 		const struct fact *fact;
 		const struct cluster_command *command;
 		uint64_t command_id;
+		struct {
+			const char *object, *text, *rule;
+		} news;
 		struct {
 			const char *node;   /* its name */
 			uint64_t wall_ns;   /* when, by a fencer's clock, which
@@ -171,6 +175,9 @@ void cluster_destroy(struct cluster_core *c);
 /* In a cluster: how often in a row a device of this node's site has failed here, in this
  * boot; 0: none has lately. */
 uint32_t cluster_device_failures(const struct cluster_core *c);
+
+/* Can other members hear CLUSTER_EVENT_NEWS? Not before the group was joined. */
+bool cluster_news_may(const struct cluster_core *c);
 
 /* Take one event. `out` is emptied first. */
 void cluster_step(struct cluster_core *c, const struct cluster_event *event,

@@ -451,6 +451,10 @@ void cluster_majority_pump(struct cluster_core *c);
 void cluster_fence_init(struct cluster_core *c);
 void cluster_fence_event(struct cluster_core *c, const struct cluster_event *e);
 void cluster_fence_message(struct cluster_core *c, const struct message *m);
+
+/* news.c */
+void cluster_news_send(struct cluster_core *c, const struct cluster_event *e);
+void cluster_news_take(struct cluster_core *c, uint32_t node, const struct message *m);
 /* The member has said something: its boot lives. */
 void cluster_fence_heard(struct cluster_core *c, uint32_t node);
 /* The node's process has left the ring. */

@@ -34,6 +34,7 @@ libcluster_la_SOURCES = \
 	cluster/move.c \
 	cluster/move.h \
 	cluster/names.c \
+	cluster/news.c \
 	cluster/names.h \
 	cluster/place.c \
 	cluster/plan.c \

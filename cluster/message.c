@@ -123,6 +123,21 @@ static void start_codec(struct codec *c, struct message *m)
 		c->bytes.bad = true;
 }
 
+static void fenced_codec(struct codec *c, struct message *m)
+{
+	codec_u32(c, &m->fenced.node);
+	codec_u64(c, &m->fenced.boot);
+	if (m->fenced.node >= CONFIG_NODE_COUNT_MAX)
+		c->bytes.bad = true;
+}
+
+static void news_codec(struct codec *c, struct message *m)
+{
+	codec_text(c, m->news.object, sizeof m->news.object);
+	codec_text(c, m->news.text, sizeof m->news.text);
+	codec_text(c, m->news.rule, sizeof m->news.rule);
+}
+
 static void body_codec(struct codec *c, const struct config *config, struct message *m)
 {
 	char text[160];
@@ -172,10 +187,10 @@ static void body_codec(struct codec *c, const struct config *config, struct mess
 		codec_u64(c, &m->release.incarnation);
 		break;
 	case MESSAGE_FENCED:
-		codec_u32(c, &m->fenced.node);
-		codec_u64(c, &m->fenced.boot);
-		if (m->fenced.node >= CONFIG_NODE_COUNT_MAX)
-			c->bytes.bad = true;
+		fenced_codec(c, m);
+		break;
+	case MESSAGE_NEWS:
+		news_codec(c, m);
 		break;
 	case MESSAGE_TYPE_END:
 		assert(false);

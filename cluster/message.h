@@ -33,6 +33,7 @@ enum message_type {
 	MESSAGE_GRANT,
 	MESSAGE_RELEASE, /* D6: my devices are closed */
 	MESSAGE_FENCED,  /* a fencing was confirmed */
+	MESSAGE_NEWS,    /* a line of my event log, for people */
 	MESSAGE_TYPE_END
 };
 
@@ -148,6 +149,9 @@ struct message {
 			uint32_t node;
 			uint64_t boot; /* that was ended */
 		} fenced;
+		struct {
+			char object[CONFIG_NAME_MAX], text[256], rule[CONFIG_NAME_MAX];
+		} news;
 	};
 };
 

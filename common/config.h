@@ -44,6 +44,8 @@ enum config_copy_loss { CONFIG_COPY_LOSS_CONTINUE, CONFIG_COPY_LOSS_BLOCK };
 #define CONFIG_LAG_BYTES_MIN (16ull << 20)
 #define CONFIG_LAG_BYTES_MAX (1ull << 40)
 #define CONFIG_LAG_MS_MIN 1000
+/* Of the sleep before a record is sent, and of the delay of a write. */
+#define CONFIG_THROTTLE_US_MAX 1000000u
 
 struct config_disk {
 	char name[CONFIG_NAME_MAX];
@@ -69,6 +71,8 @@ struct config_site {
 };
 
 #define CONFIG_SPIN_AUTO UINT32_MAX /* while it pays */
+
+struct throttles;
 
 struct config {
 	char mirror[CONFIG_NAME_MAX];
@@ -104,6 +108,8 @@ struct config {
 	uint64_t memory_bytes;         /* 64 MiB: the write path's pool */
 	uint32_t spin_us;              /* CONFIG_SPIN_AUTO: look so long for a completion
 					       before sleeping; 0: never. Of this host. */
+	struct throttles *throttles;   /* the watcher's (agent/throttle.h); NULL: none.
+					      The only part that is not plain data */
 	uint32_t node_count;
 	struct config_node node[CONFIG_NODE_COUNT_MAX];
 	uint32_t site_count;

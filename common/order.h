@@ -34,6 +34,8 @@ enum order_type {
 			      `inconsistent`: FACT_REFRESH */
 	ORDER_RECOVER,     /* a copy alone: bring home all that its log holds:
 			      FACT_RECOVERED */
+	ORDER_THROTTLE,    /* slow clients and the line until `until_ns`: `sleep_us`,
+			      `delay_us`, `bytes_per_s` (mirror/engine/throttle.h) */
 	ORDER_FAIL_FROZEN, /* fail every request that waits for a copy or the lease */
 	ORDER_STATUS,      /* fill `status`: FACT_STATUS */
 };
@@ -55,7 +57,10 @@ struct order {
 	uint32_t site;             /* OPEN: ours; LINK, UNLINK, PROBE: the copy */
 	uint64_t incarnation;      /* OPEN: of this host, fresh for each open */
 	uint64_t ballot;           /* PREPARE, SERVE, WAIT, VIEW: number << 8 | node */
-	uint64_t until_ns;         /* LEASE: CLOCK_BOOTTIME; UINT64_MAX: for ever */
+	uint64_t until_ns;         /* LEASE, THROTTLE: CLOCK_BOOTTIME; UINT64_MAX: for
+				      ever */
+	uint32_t sleep_us, delay_us; /* THROTTLE; 0: none; so is ... */
+	uint64_t bytes_per_s;      /* ... this */
 	uint32_t sites;            /* WAIT, SERVE, MARK, REFRESH: bit per site; DEMOTE: the
 				      one that is to be promoted, if it is level then;
 				      PREPARE: of `source`, those that it can do without */

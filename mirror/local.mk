@@ -77,6 +77,8 @@ libmirror_la_SOURCES = \
 	mirror/engine/status.h \
 	mirror/engine/store.c \
 	mirror/engine/store.h \
+	mirror/engine/throttle.c \
+	mirror/engine/throttle.h \
 	mirror/engine/trust.c \
 	mirror/engine/trust.h \
 	mirror/engine/undo.c \

@@ -48,6 +48,14 @@ struct mirror_status_site {
 	uint64_t back_off_ms;          /* so long they do not wait for it again */
 };
 
+/* One disk's share of the lines to the copies; of the log itself all disks have a share. */
+struct mirror_status_disk {
+	uint64_t sent_bytes;           /* counters since the open: with headers */
+	uint64_t sent_data_bytes, sent_records;
+	uint64_t waiting_records;      /* in the log, to be sent to the copy that is behind
+					  most; of several disks at most so many */
+};
+
 struct mirror_status {
 	bool open;
 	bool serving;
@@ -65,10 +73,12 @@ struct mirror_status {
 	uint64_t sequence, group, acknowledged;
 	bool group_in_progress;
 	uint64_t log_bytes, log_used_bytes;
+	uint64_t log_oldest_ms;        /* age of the oldest record that is still needed */
 	uint64_t scan_done_bytes, scan_total_bytes;   /* while the log is being read */
 	uint64_t scan_ms;              /* so long by now */
 	uint32_t disk_count;
 	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];
+	struct mirror_status_disk disk[CONFIG_DISK_COUNT_MAX];
 	uint32_t site_count;
 	struct mirror_status_site sites[CONFIG_SITE_COUNT_MAX];
 	uint32_t queue_count;
@@ -79,7 +89,11 @@ struct mirror_status {
 	uint64_t records_sent, records_received, records_homed;
 	uint64_t records_overwritten; /* of these: a newer one went over them before */
 	uint64_t home_writes;         /* of the disks: neighbours go together */
+	uint64_t sent_bytes;           /* of frames, to all other sites */
 	struct mirror_status_io io;    /* filled by the driver, after the core */
+	/* Clients and the line are slowed (engine/throttle.h), for so long; 0: not. */
+	uint32_t throttle_sleep_us, throttle_delay_us;
+	uint64_t throttle_bytes_per_s, throttle_left_ms;
 	char unlike_text[FACT_TEXT_MAX]; /* the last hello that was refused for another
 					    file, mirror or version, or "" */
 	uint64_t clients_refused; /* NBD clients, since the process began; so is ... */

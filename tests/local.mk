@@ -35,11 +35,13 @@ unit_tests = \
 	tests/unit/test_engine_recover \
 	tests/unit/test_engine_roles \
 	tests/unit/test_engine_sites \
+	tests/unit/test_engine_throttle \
 	tests/unit/test_events \
 	tests/unit/test_evidence \
 	tests/unit/test_fence \
 	tests/unit/test_fence_driver \
 	tests/unit/test_names \
+	tests/unit/test_news \
 	tests/unit/test_force \
 	tests/unit/test_gate \
 	tests/unit/test_history \
@@ -63,6 +65,7 @@ unit_tests = \
 	tests/unit/test_nbd_refusal_driver \
 	tests/unit/test_node \
 	tests/unit/test_paths \
+	tests/unit/test_perf \
 	tests/unit/test_pool \
 	tests/unit/test_promise \
 	tests/unit/test_queue \
@@ -83,11 +86,13 @@ unit_tests = \
 	tests/unit/test_superblock \
 	tests/unit/test_task \
 	tests/unit/test_task_order \
+	tests/unit/test_throttle \
 	tests/unit/test_ublk \
 	tests/unit/test_ublk_driver \
 	tests/unit/test_vectors \
 	tests/unit/test_verb \
 	tests/unit/test_watch_metrics \
+	tests/unit/test_watch_throttle \
 	tests/unit/test_view \
 	tests/unit/test_voter_format \
 	tests/unit/test_voter_file_driver \
@@ -162,6 +167,7 @@ tests_unit_test_cluster_SOURCES = tests/unit/test_cluster.c $(members)
 tests_unit_test_days_SOURCES = tests/unit/test_days.c $(members) \
 	tests/unit/members_play.c tests/unit/members_play.h
 tests_unit_test_names_SOURCES = tests/unit/test_names.c
+tests_unit_test_news_SOURCES = tests/unit/test_news.c $(members)
 tests_unit_test_fence_SOURCES = tests/unit/test_fence.c $(members)
 tests_unit_test_force_SOURCES = tests/unit/test_force.c $(members)
 tests_unit_test_join_SOURCES = tests/unit/test_join.c $(members)
@@ -180,7 +186,10 @@ tests_unit_test_voter_format_SOURCES = tests/unit/test_voter_format.c $(members)
 tests_unit_test_config_LDADD = $(agent_test_libraries)
 tests_unit_test_config_mode_LDADD = $(agent_test_libraries)
 tests_unit_test_verb_LDADD = $(agent_test_libraries)
+tests_unit_test_throttle_LDADD = $(agent_test_libraries)
 tests_unit_test_watch_metrics_LDADD = $(agent_test_libraries)
+tests_unit_test_perf_LDADD = $(agent_test_libraries)
+tests_unit_test_watch_throttle_LDADD = $(agent_test_libraries)
 tests_unit_test_control_LDADD = $(agent_test_libraries)
 tests_unit_test_create_LDADD = $(agent_test_libraries)
 tests_unit_test_devices_LDADD = $(agent_test_libraries)
@@ -217,6 +226,7 @@ tests_unit_test_engine_modes_SOURCES = tests/unit/test_engine_modes.c $(engine_p
 tests_unit_test_engine_home_SOURCES = tests/unit/test_engine_home.c $(engine_pair)
 tests_unit_test_engine_near_SOURCES = tests/unit/test_engine_near.c $(engine_pair)
 tests_unit_test_engine_recover_SOURCES = tests/unit/test_engine_recover.c $(engine_pair)
+tests_unit_test_engine_throttle_SOURCES = tests/unit/test_engine_throttle.c $(engine_pair)
 
 # The simulator: the cores that ship in a world where everything goes wrong.
 check_PROGRAMS += tests/sim/sim
@@ -352,7 +362,10 @@ thread_tests = \
 	tests/unit/test_queue
 
 check_PROGRAMS += $(unit_tests)
-unit_scripts = tests/unit/test_cli.py tests/unit/test_writer.py
+unit_scripts = tests/unit/test_cli.py tests/unit/test_cli_all.py tests/unit/test_cli_check.py \
+	tests/unit/test_cli_complete.py tests/unit/test_cli_config.py \
+	tests/unit/test_cli_watch.py \
+	tests/unit/test_writer.py
 TESTS += $(unit_tests) $(unit_scripts)
 EXTRA_DIST += $(unit_scripts)
 

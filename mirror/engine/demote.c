@@ -253,7 +253,7 @@ void mirror_demote_pump(struct mirror_engine *m)
 		return;
 	}
 	if (m->open.requests.pending_count > 0 || m->open.requests.waiting.head != NULL ||
-	    !reads_are_done(m))
+	    m->open.throttle.delayed.head != NULL || !reads_are_done(m))
 		return;
 	if (flush_is_due(m)) {
 		m->open.demote.stamped = true;

@@ -338,6 +338,9 @@ static void take_order(struct mirror_engine *m, const struct order *o)
 	case ORDER_RECOVER:
 		mirror_recover_order(m, o);
 		break;
+	case ORDER_THROTTLE:
+		mirror_throttle_order(m, o);
+		break;
 	case ORDER_FAIL_FROZEN:
 		mirror_requests_fail(m, -EIO);
 		break;
@@ -395,6 +398,7 @@ static void pump(struct mirror_engine *m)
 	mirror_open_pump(m);
 	mirror_cut_pump(m);
 	mirror_prepare_pump(m);
+	mirror_throttle_pump(m);
 	mirror_requests_pump(m);
 	mirror_log_pump(m);
 	mirror_answer_pump(m);

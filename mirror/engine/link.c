@@ -40,6 +40,7 @@ void mirror_frame_send(struct mirror_engine *m, struct mirror_frame *f)
 	l->frame_count++;
 	l->byte_count += f->head_bytes + f->data_bytes;
 	l->last_sent_ns = m->now_ns;
+	m->open.counters.sent_bytes += f->head_bytes + f->data_bytes;
 	fifo_push(&m->out->send, f);
 }
 

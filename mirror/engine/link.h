@@ -49,6 +49,7 @@ struct engine_link {
 	bool home_asked;      /* STREAM_OUT: it brings records home at once (M9) */
 	struct mirror_marks marks_sent;
 	uint64_t marks_sent_ns;
+	uint64_t send_at_ns;  /* by a throttle's sleep no record leaves before */
 	uint32_t frame_count; /* queued with the driver */
 	uint64_t byte_count;
 	uint64_t refresh_bytes; /* of its refresh, read and not yet handed to the line */
@@ -83,6 +84,7 @@ struct engine_peer {
 	uint64_t incarnation;     /* of its host, by hello */
 	struct site_marks marks;  /* by the link; W2 counts `proven` */
 	uint64_t proven_durable;
+	uint64_t sent[CONFIG_DISK_COUNT_MAX]; /* by disk_sequence: the last one sent */
 	struct {
 		uint64_t generation, group, time_ns; /* generation 0: not known */
 		uint64_t stamped_ns;

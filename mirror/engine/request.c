@@ -1,6 +1,6 @@
 /* engine/request.c - a client's request: wait for room, stamp.
  *
- *   write, zero   (no room: wait unstamped) -> stamped -> pending -> engine/answer.c
+ *   write, zero   (delayed; no room: wait unstamped) -> stamped -> pending -> engine/answer.c
  *   flush         pending -> engine/answer.c
  *   read          (overlaps an unacknowledged record: wait) -> engine/read.c
  *
@@ -196,6 +196,14 @@ void mirror_requests_oldest(const struct mirror_engine *m,
 	}
 }
 
+static void take_in(struct mirror_engine *m, struct mirror_request *q)
+{
+	if (m->open.requests.waiting.head != NULL || !may_begin(m, q))
+		fifo_push(&m->open.requests.waiting, q);
+	else
+		begin(m, q);
+}
+
 void mirror_request_take(struct mirror_engine *m, struct mirror_request *q)
 {
 	q->sequence = 0;
@@ -211,10 +219,22 @@ void mirror_request_take(struct mirror_engine *m, struct mirror_request *q)
 		if (m->open.requests.reads_waiting.head != NULL ||
 		    !mirror_read_start(m, q))
 			fifo_push(&m->open.requests.reads_waiting, q);
-	} else if (m->open.requests.waiting.head != NULL || !may_begin(m, q)) {
-		fifo_push(&m->open.requests.waiting, q);
+	} else if (mirror_throttle_delays(m, q)) {
+		fifo_push(&m->open.throttle.delayed, q);
 	} else {
-		begin(m, q);
+		take_in(m, q);
+	}
+}
+
+/* To the others it has come only now. */
+static void end_delays(struct mirror_engine *m)
+{
+	struct mirror_request *q;
+
+	while (m->open.throttle.delayed.head != NULL && mirror_throttle_is_over(m)) {
+		q = fifo_pop(&m->open.throttle.delayed);
+		q->came_ns = m->now_ns;
+		take_in(m, q);
 	}
 }
 
@@ -225,6 +245,7 @@ void mirror_requests_pump(struct mirror_engine *m)
 
 	if (m->state != ENGINE_SERVING && m->state != ENGINE_DEMOTING)
 		return;
+	end_delays(m);
 	while (m->open.requests.waiting.head != NULL &&
 	       may_begin(m, m->open.requests.waiting.head))
 		begin(m, fifo_pop(&m->open.requests.waiting));
@@ -256,6 +277,7 @@ void mirror_requests_fail(struct mirror_engine *m, int32_t result)
 		m->open.requests.flushes_pending.head,
 	};
 
+	fail_list(m, &m->open.throttle.delayed, result);
 	fail_list(m, &m->open.requests.waiting, result);
 	for (uint32_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
 		for (const struct mirror_request *q = heads[i]; q != NULL; q = q->next)
@@ -286,6 +308,7 @@ static void drop_client(struct mirror_engine *m, struct mirror_request_list *lis
  * connection that has no stamp yet is dropped (docs/rules.md). */
 void mirror_client_gone(struct mirror_engine *m, const void *client)
 {
+	drop_client(m, &m->open.throttle.delayed, client);
 	drop_client(m, &m->open.requests.waiting, client);
 	drop_client(m, &m->open.requests.reads_waiting, client);
 }

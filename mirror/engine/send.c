@@ -34,6 +34,21 @@ static bool in_memory(struct mirror_engine *m, uint64_t sequence)
 	       (r->header.type != MIRROR_RECORD_WRITE || r->data != NULL);
 }
 
+/* Each disk's share, for the status. A flush is of no disk. */
+static void count_sent(struct mirror_engine *m, uint32_t site,
+		       const struct mirror_header *h, const struct mirror_frame *f)
+{
+	struct mirror_status_disk *disk = &m->open.counters.disk[h->disk];
+
+	m->open.counters.records_sent++;
+	if (h->disk_sequence == 0)
+		return;
+	disk->sent_records++;
+	disk->sent_data_bytes += f->data_bytes;
+	disk->sent_bytes += f->head_bytes + f->data_bytes;
+	m->open.peer[site].sent[h->disk] = h->disk_sequence;
+}
+
 static bool send_record(struct mirror_engine *m, uint32_t number,
 			const struct mirror_header *h, uint8_t *data, void *owner)
 {
@@ -55,9 +70,10 @@ static bool send_record(struct mirror_engine *m, uint32_t number,
 	}
 	if (f->refresh)
 		mirror_refresh_brought(m, &m->link[number]);
+	count_sent(m, m->link[number].site, h, f);
+	mirror_throttle_sent(m, number, f->head_bytes + f->data_bytes);
 	mirror_frame_send(m, f);
 	m->link[number].next_send = h->sequence + 1;
-	m->open.counters.records_sent++;
 	return true;
 }
 
@@ -158,6 +174,8 @@ static bool send_descriptor(struct mirror_engine *m, uint32_t number)
 		const struct mirror_header *h = &headers[i];
 
 		if (h->sequence == l->next_send && h->sequence <= send_limit(m, l)) {
+			if (!mirror_throttle_sends(m, number))
+				return false;
 			if (mirror_header_data_crc(&m->open.sb.mirror, h, data) !=
 			    h->crc) {
 				if (h->sequence <= m->open.marks.home_flushed) {
@@ -198,7 +216,8 @@ static void send_records(struct mirror_engine *m, uint32_t number)
 	struct engine_link *l = &m->link[number];
 
 	while (!m->open.failed && l->use != LINK_ENDING &&
-	       l->next_send <= send_limit(m, l) && l->byte_count < LINK_BYTES_MAX) {
+	       l->next_send <= send_limit(m, l) && l->byte_count < LINK_BYTES_MAX &&
+	       mirror_throttle_sends(m, number)) {
 		bool sent;
 
 		if (l->read_ready)
@@ -348,7 +367,11 @@ bool mirror_links_sent_all(const struct mirror_engine *m)
 
 void mirror_send_pump(struct mirror_engine *m)
 {
-	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++) {
+	const uint32_t first = m->open.throttle.turn;
+
+	for (uint32_t n = 0; n < MIRROR_LINK_COUNT_MAX; n++) {
+		const uint32_t i = (first + n) % MIRROR_LINK_COUNT_MAX;
+
 		if (m->link[i].use == LINK_STREAM_OUT) {
 			send_records(m, i);
 			send_flush(m, i);

@@ -51,6 +51,7 @@
 #include "mirror/engine/send.h"
 #include "mirror/engine/status.h"
 #include "mirror/engine/store.h"
+#include "mirror/engine/throttle.h"
 #include "mirror/engine/trust.h"
 #include "mirror/engine/undo.h"
 #include "mirror/engine/watch.h"
@@ -130,6 +131,7 @@ struct engine_open {
 	struct engine_marks marks;
 	struct engine_requests requests;
 	struct mirror_index index[CONFIG_DISK_COUNT_MAX]; /* of records not yet home */
+	struct engine_throttle throttle;
 	struct engine_reading reading;
 	struct mirror_yield yield;
 	struct engine_log log;

@@ -41,7 +41,9 @@ static void fill_queues(const struct mirror_engine *m, struct mirror_status *s)
 			  mirror_pool_bytes_free(m->buffers.pool),
 		  mirror_pool_bytes_total(m->buffers.pool));
 	add_queue(s, "requests unanswered", m->open.requests.pending_count, RECORDS_MAX);
-	add_queue(s, "requests unstamped", request_count(&m->open.requests.waiting),
+	add_queue(s, "requests unstamped",
+		  request_count(&m->open.requests.waiting) +
+			  request_count(&m->open.throttle.delayed),
 		  RECORDS_MAX);
 }
 
@@ -143,6 +145,70 @@ static void fill_site(const struct mirror_engine *m, uint32_t site,
 		fill_lag(m, site, s);
 }
 
+/* ---- what the performance file has of the log and of each disk (P4-95) --------- */
+
+/* Records that the log keeps for a copy, and that have not been sent to it. */
+static uint64_t unsent(const struct mirror_engine *m, uint32_t site)
+{
+	const uint32_t link = m->open.peer[site].link;
+	uint64_t from = mirror_free_covered(m, site);
+
+	if (link != MIRROR_LINK_NONE && m->link[link].sending &&
+	    m->link[link].next_send > from + 1)
+		from = m->link[link].next_send - 1;
+	return from < m->open.marks.last ? m->open.marks.last - from : 0;
+}
+
+/* A line that was lost has taken records with it, so the count by disk is only of use to tell
+ * the disks' shares. */
+static void fill_waiting(const struct mirror_engine *m, uint32_t site,
+			 struct mirror_status *s)
+{
+	const uint64_t all = unsent(m, site);
+
+	for (uint32_t d = 0; d < m->open.disk_count; d++) {
+		const uint64_t last = m->open.marks.disk[d];
+		const uint64_t sent = m->open.peer[site].sent[d];
+		uint64_t waiting = last > sent ? last - sent : 0;
+
+		if (m->open.disk_count == 1 || waiting > all)
+			waiting = all;
+		if (s->disk[d].waiting_records < waiting)
+			s->disk[d].waiting_records = waiting;
+	}
+}
+
+/* A record is needed until it is at home here, and its copies have it or a map stands. */
+static void fill_oldest(const struct mirror_engine *m, struct mirror_status *s)
+{
+	struct mirror_status_site here = { 0 };
+	const uint64_t first = m->open.marks.home_flushed + 1;
+
+	if (first <= m->open.marks.last) {
+		const struct mirror_header *h =
+			&m->memory.records[first % RECORDS_MAX].header;
+
+		fill_age(m, &here, h->generation, h->group, h->time_ns,
+			 mirror_ack_stamped_ns(&m->open.requests.ack, first));
+	}
+	s->log_oldest_ms = here.lag_ms;
+	for (uint32_t i = 0; i < m->config->site_count; i++)
+		if (i != m->open.site && s->sites[i].lag_ms > s->log_oldest_ms &&
+		    mirror_free_covered(m, i) < m->open.marks.last)
+			s->log_oldest_ms = s->sites[i].lag_ms;
+}
+
+static void fill_performance(const struct mirror_engine *m, struct mirror_status *s)
+{
+	for (uint32_t i = 0; i < m->config->site_count; i++)
+		if (i != m->open.site && m->state >= ENGINE_STARTING &&
+		    m->state <= ENGINE_DEMOTING)
+			fill_waiting(m, i, s);
+	fill_oldest(m, s);
+}
+
+/* ---- waits --------------------------------------------------------------------- */
+
 /* With confirm: home (M9) the disk of a copy has stood still for a while, and writes for it. */
 static void fill_home(const struct mirror_engine *m, struct mirror_status *s)
 {
@@ -207,6 +273,7 @@ static void fill_open(const struct mirror_engine *m, struct mirror_status *s)
 	for (uint32_t i = 0; i < m->config->site_count; i++)
 		if (i != m->open.site)
 			fill_site(m, i, &s->sites[i]);
+	fill_performance(m, s);
 	fill_queues(m, s);
 	fill_frozen(m, s);
 }
@@ -249,6 +316,7 @@ void mirror_status_fill(const struct mirror_engine *m, struct mirror_status *s)
 	s->group = m->open.requests.stamp.group;
 	s->acknowledged = mirror_ack_acknowledged(&m->open.requests.ack);
 	s->group_in_progress = m->open.requests.stamp.in_progress;
+	mirror_throttle_status(m, s);
 	fill_scan(m, s);
 	if (m->open.ring != NULL && s->open)
 		fill_open(m, s);

@@ -20,6 +20,7 @@ static const char help[] =
 	"  sim --soak FILE --seconds N            go on where FILE says, and note it there\n"
 	"      --alone                            of these three: pairs without a cluster\n"
 	"      --modes                            ... or near-sync and async too\n"
+	"      --throttles                        ... or clients and lines that are slowed\n"
 	"      --watch D3                         of a seed or scenario: only violations of\n"
 	"                                         that guarantee or rule count\n"
 	"  sim --scenario NAME [--trace] [--runs N]\n"
@@ -167,21 +168,14 @@ static void show(int what)
 }
 
 static const struct option known[] = {
-	{ "seed", 1, NULL, 's' },
-	{ "runs", 1, NULL, 'n' },
-	{ "seconds", 1, NULL, 'd' },
-	{ "jobs", 1, NULL, 'j' },
-	{ "trace", 0, NULL, 't' },
-	{ "only", 1, NULL, 'o' },
-	{ "soak", 1, NULL, 'k' },
-	{ "keep-going", 0, NULL, 'g' },
-	{ "alone", 0, NULL, 'a' },
-	{ "modes", 0, NULL, 'm' },
-	{ "scenario", 1, NULL, 'c' },
-	{ "watch", 1, NULL, 'w' },
-	{ "list", 0, NULL, 'l' },
-	{ "help", 0, NULL, 'h' },
-	{ 0 },
+	{ "seed", 1, NULL, 's' },      { "runs", 1, NULL, 'n' },
+	{ "seconds", 1, NULL, 'd' },   { "jobs", 1, NULL, 'j' },
+	{ "trace", 0, NULL, 't' },     { "only", 1, NULL, 'o' },
+	{ "soak", 1, NULL, 'k' },      { "keep-going", 0, NULL, 'g' },
+	{ "alone", 0, NULL, 'a' },     { "modes", 0, NULL, 'm' },
+	{ "throttles", 0, NULL, 'r' }, { "scenario", 1, NULL, 'c' },
+	{ "watch", 1, NULL, 'w' },     { "list", 0, NULL, 'l' },
+	{ "help", 0, NULL, 'h' },      { 0 },
 };
 
 static bool parse(struct options *o, int argc, char **argv)
@@ -214,7 +208,10 @@ static bool parse(struct options *o, int argc, char **argv)
 			break;
 		case 'a':
 		case 'm':
-			o->batch.world = c == 'a' ? SIM_ALONE : SIM_MODES;
+		case 'r':
+			o->batch.world = c == 'a' ? SIM_ALONE :
+					 c == 'm' ? SIM_MODES :
+						    SIM_THROTTLES;
 			break;
 		case 'g':
 			o->batch.keep_going = true;

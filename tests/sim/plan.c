@@ -67,7 +67,12 @@ const char *sim_fault_name(enum sim_fault_type type)
 
 const char *sim_world_name(enum sim_world world)
 {
-	return world == SIM_ALONE ? "alone" : world == SIM_MODES ? "modes" : "";
+	static const char *const worlds[] = { [SIM_CLUSTER] = "",
+					      [SIM_ALONE] = "alone",
+					      [SIM_THROTTLES] = "throttles",
+					      [SIM_MODES] = "modes" };
+
+	return worlds[world];
 }
 
 const char *sim_moment_name(enum sim_moment moment)
@@ -377,6 +382,7 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed, enum sim_world world)
 	kinds = draw_kinds(p, &r);
 	if (alone)
 		kinds = make_alone(p, &r, kinds);
+	p->throttles = world == SIM_THROTTLES;
 	if (world == SIM_MODES) {
 		make_modes(p, &r);
 		kinds |= 1ull << SIM_MODE;

@@ -87,7 +87,8 @@ struct sim_fault {
 /* Kinds of runs that are drawn apart, so that the seeds of one say nothing of another. */
 enum sim_world {
 	SIM_CLUSTER,
-	SIM_ALONE, /* pairs without a cluster */
+	SIM_ALONE,     /* pairs without a cluster */
+	SIM_THROTTLES, /* clients and the line are slowed, by another measure each moment */
 	SIM_MODES, /* near-sync and async too, changes of the promise, on-copy-loss: block */
 };
 
@@ -110,6 +111,7 @@ struct sim_plan {
 	uint32_t slow;              /* dead processes come back so many times later */
 	struct promise promise;     /* of the file; zero: sync */
 	bool modes;                 /* SIM_MODES */
+	bool throttles;             /* SIM_THROTTLES */
 	uint32_t record_us;         /* of a line's time for each frame with data */
 	bool block;                 /* on-copy-loss: block (M8) */
 	const char *watch;          /* only violations of this one count; NULL: all */

@@ -539,6 +539,7 @@ void members_io_order(struct members *m, uint32_t node, const struct order *o)
 	case ORDER_PROBE:
 	case ORDER_MARK:
 	case ORDER_REFRESH:
+	case ORDER_THROTTLE:
 	case ORDER_RECOVER:
 	case ORDER_FAIL_FROZEN:
 	case ORDER_STATUS:

@@ -57,6 +57,8 @@ SITE   ROLE        HOST  DATA      CURRENT  LINK              LAG
 here   production  a     UpToDate  yes      -                 -
 there  copy        -     Outdated  no       refreshing 25.0%  1.5 MiB, 7 groups, 120 ms
 
+refresh of there         [######..................]  25.0%  25 B of 100 B
+
 DISK  SIZE      DEVICE
 db    10.0 GiB  /run/hamirror/data@a/db.nbd
 

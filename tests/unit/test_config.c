@@ -49,8 +49,8 @@ static void teardown(void)
 {
 	unlink(path);
 	strcpy(path + sizeof path - 7, "XXXXXX");
-	free(config);
-	free(other);
+	config_free(config);
+	config_free(other);
 }
 
 static int load_bytes(struct config *into, const char *text, size_t length)
@@ -286,7 +286,8 @@ static const struct {
 	  "failover, cluster, port, sites, witnesses, backup-order, addresses, order, attach, "
 	  "unprotected, "
 	  "on-no-quorum, on-copy-loss, copy-timeout, frozen-timeout, demote-drain, "
-	  "device-timeout, bypass-at, refresh-retry, lease, tasks, memory, spin" },
+	  "device-timeout, bypass-at, refresh-retry, lease, tasks, memory, spin, "
+	  "bandwidth, throttle-period, throttles" },
 	{ "mode: sync\n", "mode: sync\nport: 1\n",
 	  ":5:1: port: is given twice, first in line 4; expected it once" },
 	{ "mode: sync\n", "", ":2:1: mode: is missing; expected sync, near-sync or async" },

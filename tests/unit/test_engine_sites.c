@@ -362,6 +362,56 @@ static bool is_home(struct pair *p, uint32_t site)
 	       marks->home_flushed == marks->last;
 }
 
+/* P4-95: the figures of each disk follow what was sent, and what waits. */
+START_TEST(each_disk_has_its_figures)
+{
+	static struct mirror_status now, away;
+	struct pair *p = pair_level((uint64_t)_i + 4600, 2, 2u << 20);
+	uint64_t records = 0, waiting = 0;
+
+	pair_load(p, 0, 1000);
+	p->client_on = false;
+	ck_assert(pair_quiesce(p, 100000));
+	mirror_status_fill(p->site[0].engine, &now);
+	if (!is_home(p, 0))
+		ck_assert_uint_gt(now.log_oldest_ms, 0);
+	ck_assert(pair_run_until(p, 800000, is_home, 0));
+	mirror_status_fill(p->site[0].engine, &now);
+	ck_assert_uint_eq(now.log_oldest_ms, 0);
+	for (uint32_t d = 0; d < PAIR_DISKS; d++) {
+		const struct mirror_status_disk *f = &now.disk[d];
+
+		ck_assert_uint_eq(f->waiting_records, 0);
+		ck_assert_uint_gt(f->sent_records, 0);
+		ck_assert_uint_gt(f->sent_data_bytes, 0);
+		ck_assert_uint_gt(f->sent_bytes,
+				  f->sent_data_bytes +
+					  f->sent_records * MIRROR_HEADER_BYTES);
+		records += f->sent_records;
+	}
+	ck_assert_uint_le(records, now.records_sent);
+
+	p->cut[1] = true;
+	p->client_on = true;
+	pair_run(p, 300);
+	mirror_status_fill(p->site[0].engine, &away);
+	for (uint32_t d = 0; d < PAIR_DISKS; d++) {
+		ck_assert_uint_le(away.disk[d].waiting_records,
+				  p->site[0].engine->open.marks.last - now.sequence);
+		waiting += away.disk[d].waiting_records;
+	}
+	ck_assert_uint_gt(waiting, 0);
+	ck_assert_uint_gt(away.log_oldest_ms, 0);
+	p->cut[1] = false;
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
+	pair_settle(p, 0);
+	mirror_status_fill(p->site[0].engine, &now);
+	for (uint32_t d = 0; d < PAIR_DISKS; d++)
+		ck_assert_uint_eq(now.disk[d].waiting_records, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 /* A site is rolled forward from that damage has hit in a record which was at home there: the
  * promotion goes on without it, and it stays as it is. */
 START_TEST(a_source_with_damage_gives_what_it_can)
@@ -431,6 +481,7 @@ int main(void)
 	tcase_add_loop_test(tc, three_sites_lose_nothing, 0, SEEDS);
 	tcase_add_loop_test(tc, a_source_that_dies_takes_nothing_of_another, 0, SEEDS);
 	tcase_add_loop_test(tc, the_lag_of_an_absent_copy_grows, 0, SEEDS);
+	tcase_add_loop_test(tc, each_disk_has_its_figures, 0, SEEDS);
 	tcase_add_loop_test(tc, a_tail_cut_within_a_descriptor_is_never_sent, 0, 8);
 	tcase_add_loop_test(tc, three_sites_with_small_logs, 0, SEEDS);
 	tcase_add_loop_test(tc, recovered_records_are_not_read_too_early, 0, SEEDS);

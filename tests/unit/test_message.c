@@ -74,6 +74,11 @@ static void fill(enum message_type type)
 		memset((uint8_t *)&message.start, 1, sizeof message.start);
 		message.start.site = message.start.node = 1;
 		break;
+	case MESSAGE_NEWS:
+		strcpy(message.news.object, "devices");
+		memset(message.news.text, 'x', sizeof message.news.text - 1);
+		strcpy(message.news.rule, "hang");
+		break;
 	case MESSAGE_TYPE_END:
 		break;
 	}

@@ -407,15 +407,17 @@ END_TEST
 
 START_TEST(an_io_thread_that_takes_no_orders_ends_the_process)
 {
+	const struct order fail_frozen = { .type = ORDER_FAIL_FROZEN };
+
 	promoted();
 	if (freeze()) {
 		for (uint32_t i = 0; i < AGENT_IO_ORDERS_MAX; i++)
-			agent_node_fail_frozen(node);
+			agent_node_order(node, &fail_frozen);
 		ck_assert(!failed);
-		agent_node_fail_frozen(node);
+		agent_node_order(node, &fail_frozen);
 		ck_assert(failed);
 		ck_assert_msg(strstr(text, "hangs") != NULL, "%s", text);
-		agent_node_fail_frozen(node); /* told once */
+		agent_node_order(node, &fail_frozen); /* told once */
 	}
 	thaw();
 }

@@ -93,10 +93,10 @@ int agent_node_fenced(struct agent_node *n, const char *name)
 	return strcmp(name, "a") == 0 ? 0 : -ENOENT;
 }
 
-void agent_node_fail_frozen(struct agent_node *n)
+void agent_node_order(struct agent_node *n, const struct order *o)
 {
 	(void)n;
-	frozen_count++;
+	frozen_count += o->type == ORDER_FAIL_FROZEN;
 }
 
 static int near; /* the answer that cluster_switch_check() would give */

@@ -75,6 +75,8 @@ static void setup(void)
 		.disk_count = 1,
 		.log_bytes = 1000,
 		.log_used_bytes = 250,
+		.log_oldest_ms = 1500,
+		.disk = { { 700, 512, 1, 4 } },
 		.sites = { [1] = { .link = LINK_CONNECTED,
 				   .lag_bytes = 7,
 				   .map_extents = 2 } },
@@ -133,13 +135,19 @@ END_TEST
 
 START_TEST(all_is_well)
 {
-	json_t *status = agent_status_json(&input), *site, *mode;
+	json_t *status = agent_status_json(&input), *site, *mode, *disk;
 
 	ck_assert_uint_eq(json_array_size(get(status, "why")), 0);
 	mode = json_array_get(get(status, "modes"), 0);
 	ck_assert_str_eq(json_string_value(mode), "connected");
 	ck_assert_str_eq(json_string_value(get(get(status, "production"), "host")), "n1");
 	ck_assert_int_eq(json_integer_value(get(get(status, "log"), "used_percent")), 25);
+	ck_assert_int_eq(json_integer_value(get(get(status, "log"), "oldest_ms")), 1500);
+	disk = json_array_get(get(status, "disks"), 0);
+	ck_assert_int_eq(json_integer_value(get(disk, "sent_bytes")), 700);
+	ck_assert_int_eq(json_integer_value(get(disk, "sent_data_bytes")), 512);
+	ck_assert_int_eq(json_integer_value(get(disk, "sent_records")), 1);
+	ck_assert_int_eq(json_integer_value(get(disk, "waiting_records")), 4);
 	site = json_array_get(get(status, "sites"), 1);
 	ck_assert_str_eq(json_string_value(get(site, "data")), "UpToDate");
 	ck_assert_str_eq(json_string_value(get(site, "link")), "connected");
@@ -331,6 +339,16 @@ START_TEST(every_bad_state_has_its_sentence)
 	only_because("in bypass until its refresh ends");
 	engine.sites[1].paced = true;
 	only_because("Writes wait for the refresh of site lyon, by command");
+	setup();
+	engine.throttle_left_ms = 1;
+	engine.throttle_sleep_us = 700;
+	only_because("By a throttle 700 us lie between two records");
+	engine.throttle_sleep_us = 0;
+	engine.throttle_bytes_per_s = 1 << 20;
+	only_because("By bandwidth at most 1024 KiB a second");
+	engine.throttle_bytes_per_s = 0;
+	engine.throttle_delay_us = 900;
+	only_because("By a throttle each write takes 900 us longer");
 }
 END_TEST
 
@@ -435,6 +453,42 @@ static void add(void *data, const struct agent_event *event)
 	count++;
 }
 
+/* `reachable` of the needs of a node: "yyn" for log, disk and address; '?': not known. */
+static const char *needs(uint32_t node)
+{
+	static char text[8];
+	json_t *list = agent_status_needs(&input, node), *one;
+	size_t i;
+
+	memset(text, 0, sizeof text);
+	json_array_foreach(list, i, one)
+	{
+		const json_t *reachable = json_object_get(one, "reachable");
+
+		text[i] = json_is_null(reachable) ? '?' :
+			  json_is_true(reachable) ? 'y' :
+						    'n';
+	}
+	json_decref(list);
+	return text;
+}
+
+START_TEST(needs_are_those_of_the_own_site)
+{
+	ck_assert_str_eq(needs(0), "yyy");
+	ck_assert_str_eq(needs(1), "yyy");
+	ck_assert_str_eq(needs(2), ""); /* a witness */
+	cluster.nodes[1].reach = 1;     /* production's disks, not its own */
+	cluster.sites[1].link = LINK_CONNECTING;
+	ck_assert_str_eq(needs(1), "nnn");
+	cluster.nodes[1].member = false;
+	cluster.sites[1].host = -1;
+	ck_assert_str_eq(needs(1), "???");
+	input.listen_text = "port 7790 is in use";
+	ck_assert_str_eq(needs(0), "yyn");
+}
+END_TEST
+
 START_TEST(exists_ends_with_a_dash)
 {
 	input.event = 41;
@@ -489,6 +543,7 @@ int main(void)
 	tcase_add_test(tc, a_pair_says_only_what_it_knows);
 	tcase_add_test(tc, a_failed_device_says_what_to_do);
 	tcase_add_test(tc, text_cut_inside_a_character_is_still_json);
+	tcase_add_test(tc, needs_are_those_of_the_own_site);
 	tcase_add_test(tc, exists_ends_with_a_dash);
 	tcase_add_test(tc, uuids_are_read_as_they_are_written);
 	suite_add_tcase(s, tc);

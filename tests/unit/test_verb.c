@@ -1,4 +1,4 @@
-/* test_verb.c - the promise that the request `mode` asks for. (test_request.c: the rest.) */
+/* test_verb.c - what the requests `mode` and `throttle` ask for. (test_request.c: the rest.) */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +92,41 @@ START_TEST(sync_confirms_as_the_command_says_or_the_file)
 }
 END_TEST
 
+static int parsed(const char *text, struct order *o)
+{
+	char error[256];
+	enum agent_verb verb;
+	json_t *request = json_loads(text, 0, NULL);
+	const int result = agent_verb_parse(request, &verb, error, sizeof error);
+
+	if (result == 0)
+		*o = agent_verb_throttle(request, 5);
+	json_decref(request);
+	return result;
+}
+
+START_TEST(a_throttle_is_an_order_with_an_end)
+{
+	struct order o;
+
+	ck_assert_int_eq(parsed("{\"command\":\"throttle\",\"sleep_us\":7,"
+				"\"delay_us\":1000000,\"bytes_per_s\":65536,"
+				"\"lease_ms\":30000}",
+				&o),
+			 0);
+	ck_assert_int_eq(o.type, ORDER_THROTTLE);
+	ck_assert_uint_eq(o.sleep_us, 7);
+	ck_assert_uint_eq(o.delay_us, 1000000);
+	ck_assert_uint_eq(o.bytes_per_s, 65536);
+	ck_assert_uint_eq(o.until_ns, 30000000005);
+	ck_assert_int_eq(parsed("{\"command\":\"throttle\"}", &o), 0);
+	ck_assert_uint_eq(o.sleep_us + o.delay_us + o.bytes_per_s, 0);
+	ck_assert_int_ne(parsed("{\"command\":\"throttle\",\"sleep_us\":1000001}", &o),
+			 0);
+	ck_assert_int_ne(parsed("{\"command\":\"throttle\",\"delay_us\":-1}", &o), 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("verb");
@@ -102,6 +137,7 @@ int main(void)
 	tcase_add_loop_test(tc, async_has_the_bound_of_the_command_or_the_file, 0, 4);
 	tcase_add_loop_test(tc, sync_confirms_as_the_command_says_or_the_file, 0, 4);
 	tcase_add_loop_test(tc, a_wrong_bound_is_refused, 0, 11);
+	tcase_add_test(tc, a_throttle_is_an_order_with_an_end);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -45,12 +45,13 @@ START_TEST(a_status_is_told)
 		"{\"serving\":true,\"frozen\":false,\"mode\":\"near-sync\",\"score\":null,"
 		"\"device_failed\":\"disk db\",\"why\":[\"one\",\"two\"],"
 		"\"lease_left_ms\":1500,\"counters\":{\"writes\":12345678901},"
-		"\"log\":{\"bytes\":4096},"
+		"\"log\":{\"bytes\":4096,\"oldest_ms\":1500},"
 		"\"sites\":[{\"name\":\"lyon\",\"role\":\"copy\",\"data\":\"Outdated\","
 		"\"current\":false,\"lag_ms\":250,\"members\":[\"n2\"],"
 		"\"refresh\":{\"done_bytes\":65536}}],"
 		"\"nodes\":[{\"name\":\"n2\",\"member\":true}],"
-		"\"disks\":[{\"name\":\"db\",\"bytes\":1048576,\"device\":null}],"
+		"\"disks\":[{\"name\":\"db\",\"bytes\":1048576,\"device\":null,"
+		"\"sent_bytes\":700,\"waiting_records\":4}],"
 		"\"queues\":[{\"name\":\"orders\",\"count\":3,\"count_max\":256}]}");
 
 	has(text, "hamirror_up{mirror=\"data\",host=\"n1\"} 1\n");
@@ -75,6 +76,11 @@ START_TEST(a_status_is_told)
 	has(text,
 	    "hamirror_site_current{mirror=\"data\",host=\"n1\",site=\"paris\"} NaN\n");
 	has(text, "hamirror_node_member{mirror=\"data\",host=\"n1\",node=\"n2\"} 1\n");
+	has(text, "hamirror_log_oldest_seconds{mirror=\"data\",host=\"n1\"} 1.5\n");
+	has(text, "hamirror_disk_sent_bytes_total{mirror=\"data\",host=\"n1\","
+		  "disk=\"db\"} 700\n");
+	has(text, "hamirror_disk_waiting_records{mirror=\"data\",host=\"n1\","
+		  "disk=\"db\"} 4\n");
 	has(text, "hamirror_disk_attached{mirror=\"data\",host=\"n1\",disk=\"db\"} 0\n");
 	has(text,
 	    "hamirror_queue_entries{mirror=\"data\",host=\"n1\",queue=\"orders\"} 3\n");

@@ -1,0 +1,17 @@
+/* cli_config.h - the file that a command about configurations names. */
+#ifndef AGENT_CLI_CONFIG_H
+#define AGENT_CLI_CONFIG_H
+
+#include <limits.h>
+
+#include "agent/cli.h"
+
+/* FILE where it looks like one, else NAME's; a name that is none is an error, which is printed.
+ * Returns 1 for a file, 0 for a name, which is `*instance` then, -1 for neither. */
+int cli_config_file(const char *operand, char path[PATH_MAX],
+		    struct agent_instance *instance);
+
+/* The node that this machine is in the file; an instance's where one was named; -1: none. */
+int32_t cli_config_own_node(const struct config *config, const char *operand);
+
+#endif

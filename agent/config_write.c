@@ -1,0 +1,248 @@
+/* config_write.c - see config_write.h. */
+#include "agent/config_write.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/config.h"
+
+/* ---- text ------------------------------------------------------------------ */
+
+static const char *next_line(const char *line)
+{
+	line += strcspn(line, "\n");
+	return *line == '\n' ? line + 1 : line;
+}
+
+static size_t indent_of(const char *line)
+{
+	return strspn(line, " ");
+}
+
+/* Neither empty nor a comment alone. */
+static bool says_something(const char *line)
+{
+	line += indent_of(line);
+	return *line != '\n' && *line != '\0' && *line != '#';
+}
+
+/* Is the key of this line `key` (of `length`)? */
+static bool has_key(const char *line, const char *key, size_t length)
+{
+	line += indent_of(line);
+	return strncmp(line, key, length) == 0 && line[length] == ':' &&
+	       strchr(" \t\n", line[length + 1]) != NULL;
+}
+
+/* The line of `key` among those with the indent of the first one that says something, from
+ * `at` to `end`; NULL: there is none. That indent goes to `*indent`. */
+static const char *find_key(const char *at, const char *end, const char *key,
+			    size_t length, size_t *indent)
+{
+	bool known = false;
+
+	for (; at < end; at = next_line(at)) {
+		if (!says_something(at))
+			continue;
+		if (!known)
+			*indent = indent_of(at);
+		known = true;
+		if (indent_of(at) == *indent && has_key(at, key, length))
+			return at;
+	}
+	return NULL;
+}
+
+/* The end of what belongs to the key at `line`: the next line that says something with no more
+ * indent. A list may stand at the indent of its key. */
+static const char *end_of(const char *line)
+{
+	const size_t indent = indent_of(line);
+	const char *last = next_line(line);
+
+	for (const char *at = last; *at != '\0'; at = next_line(at)) {
+		if (!says_something(at))
+			continue;
+		if (indent_of(at) < indent ||
+		    (indent_of(at) == indent && at[indent] != '-'))
+			break;
+		last = next_line(at);
+	}
+	return last;
+}
+
+/* Where the value behind `from` ends, and a comment begins, or the line's end. */
+static const char *value_end(const char *from)
+{
+	const char *end = from;
+	char quote = '\0';
+
+	for (; *end != '\n' && *end != '\0'; end++) {
+		if (quote != '\0')
+			quote = *end == quote ? '\0' : quote;
+		else if ((*end == '"' || *end == '\'') && (end == from || end[-1] == ' '))
+			quote = *end;
+		else if (*end == '#' && end > from && strchr(" \t", end[-1]) != NULL)
+			break;
+	}
+	while (end > from && strchr(" \t", end[-1]) != NULL)
+		end--;
+	return end;
+}
+
+/* before, `line` and what follows `after`. */
+static char *spliced(const char *text, const char *before, const char *line,
+		     const char *after)
+{
+	const bool open = before > text && before[-1] != '\n' && line[0] != ' ';
+	const size_t length = (size_t)(before - text);
+	const size_t size = length + strlen(line) + strlen(after) + 2;
+	char *out = malloc(size);
+
+	if (out == NULL)
+		return NULL;
+	memcpy(out, text, length);
+	snprintf(out + length, size - length, "%s%s%s",
+		 open && strchr(line, '\n') != NULL ? "\n" : "", line, after);
+	return out;
+}
+
+static char *replaced(const char *text, const char *line, const char *value, char *why,
+		      size_t why_size)
+{
+	const char *from = strchr(line, ':') + 1;
+	const char *after = value_end(from + strspn(from, " \t"));
+	char with[1024];
+
+	if (end_of(line) != next_line(line) || strchr("|>&", from[strspn(from, " ")])) {
+		snprintf(why, why_size,
+			 "its value fills more than one line, or none: `hamirror config "
+			 "edit NAME` changes it");
+		return NULL;
+	}
+	snprintf(with, sizeof with, " %s", value);
+	return spliced(text, from, with, after);
+}
+
+static char *added(const char *text, const char *at, size_t indent, const char *key,
+		   const char *value)
+{
+	char line[1280];
+
+	snprintf(line, sizeof line, "%*s%s: %s\n", (int)indent, "", key, value);
+	return spliced(text, at, line, at);
+}
+
+char *config_text_set(const char *text, const char *key, const char *value, char *why,
+		      size_t why_size)
+{
+	const char *end = text + strlen(text), *dot = strchr(key, '.'), *line, *inner;
+	const size_t length = dot != NULL ? (size_t)(dot - key) : strlen(key);
+	size_t indent = 0;
+
+	if (strlen(value) > 512 || strlen(key) > 128 || strchr(value, '\n') != NULL) {
+		snprintf(why, why_size, "it is too long, or has a line break");
+		return NULL;
+	}
+	snprintf(why, why_size, "no memory");
+	line = find_key(text, end, key, length, &indent);
+	if (dot == NULL)
+		return line != NULL ? replaced(text, line, value, why, why_size) :
+				      added(text, end, indent, key, value);
+	if (line == NULL || end_of(line) == next_line(line)) {
+		snprintf(why, why_size,
+			 "%.*s has no lines of its own here: `hamirror config edit NAME` "
+			 "changes it",
+			 (int)length, key);
+		return NULL;
+	}
+	inner = find_key(next_line(line), end_of(line), dot + 1, strlen(dot + 1),
+			 &indent);
+	return inner != NULL ? replaced(text, inner, value, why, why_size) :
+			       added(text, end_of(line), indent, dot + 1, value);
+}
+
+/* ---- files ----------------------------------------------------------------- */
+
+char *config_file_read(const char *path, int *error)
+{
+	FILE *file = fopen(path, "re");
+	char *text = malloc(CONFIG_FILE_BYTES_MAX + 1);
+	size_t length = 0;
+
+	*error = file == NULL ? -errno : text == NULL ? -ENOMEM : 0;
+	if (*error == 0) {
+		length = fread(text, 1, CONFIG_FILE_BYTES_MAX, file);
+		*error = ferror(file) ? -EIO : fgetc(file) != EOF ? -EFBIG : 0;
+	}
+	if (file != NULL)
+		fclose(file);
+	if (*error != 0) {
+		free(text);
+		return NULL;
+	}
+	text[length] = '\0';
+	return text;
+}
+
+int config_draft_write(const char *path, const char *text, char *draft)
+{
+	const char *slash = strrchr(path, '/');
+	const int folder = slash != NULL ? (int)(slash - path) + 1 : 0;
+	const size_t length = strlen(text);
+	struct stat st;
+	int fd, error = 0;
+
+	if (stat(path, &st) != 0)
+		return -errno;
+	/* config_load() wants no ending, and a dot hides it from `status` */
+	if (snprintf(draft, PATH_MAX, "%.*s.%s.XXXXXX", folder, path, path + folder) >=
+	    PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = mkostemp(draft, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, length) != (ssize_t)length)
+		error = errno != 0 ? -errno : -ENOSPC;
+	if (error == 0 && (fchown(fd, st.st_uid, st.st_gid) != 0 ||
+			   fchmod(fd, st.st_mode & 07777) != 0 || fsync(fd) != 0))
+		error = -errno;
+	close(fd);
+	if (error != 0)
+		unlink(draft);
+	return error;
+}
+
+int config_draft_accept(const char *path, const char *draft)
+{
+	char folder[PATH_MAX];
+	char *slash;
+	int fd;
+
+	fd = open(draft, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) != 0 || rename(draft, path) != 0) {
+		const int error = -errno;
+
+		if (fd >= 0)
+			close(fd);
+		return error;
+	}
+	close(fd);
+	snprintf(folder, sizeof folder, "%s", path);
+	slash = strrchr(folder, '/');
+	if (slash != NULL)
+		slash[1] = '\0';
+	fd = open(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* config_write.h - change the file of a mirror, keeping what people wrote around. */
+#ifndef AGENT_CONFIG_WRITE_H
+#define AGENT_CONFIG_WRITE_H
+
+#include <stddef.h>
+
+/* The text of a file with `key` set to `value`, which is YAML as it would stand there. `key` is
+ * one of the top level, or KEY.KEY one below. A comment behind the value stays. A key that is
+ * not there is added, at the end or below its parent. Returns a new text, or NULL with a
+ * sentence in `why`: the value there fills more than one line, or lies in {...}. */
+char *config_text_set(const char *text, const char *key, const char *value, char *why,
+		      size_t why_size);
+
+/* Read a file of at most CONFIG_FILE_BYTES_MAX; a new text. NULL: -errno in `*error`. */
+char *config_file_read(const char *path, int *error);
+
+/* A new file beside `path` with this text, the owner and the mode of `path`; its name goes to
+ * `draft` (PATH_MAX). Returns 0 or -errno: nothing is left. */
+int config_draft_write(const char *path, const char *text, char *draft);
+
+/* Let the draft take the place of `path`, durably: a reader sees the old file or the new one.
+ * Returns 0 or -errno: `path` is as it was. */
+int config_draft_accept(const char *path, const char *draft);
+
+#endif

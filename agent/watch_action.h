@@ -1,0 +1,37 @@
+/* watch_action.h - commands of the page: POST /action, to a daemon.
+ *
+ * The body is a request of docs/control.md with `name`, the instance, beside it; the answer is
+ * the daemon's. A command that takes long is waited for by a thread of its own, so that the
+ * library's thread goes on with figures and states.
+ */
+#ifndef AGENT_WATCH_ACTION_H
+#define AGENT_WATCH_ACTION_H
+
+#include <stddef.h>
+#include <microhttpd.h>
+
+struct watch_actions;
+struct watch_action;
+
+/* NULL: no memory. */
+struct watch_actions *watch_actions_open(void);
+
+/* Begin: the connection is suspended until the answer is there. Returns NULL, and what it
+ * refuses in `text`, of `text_size`. */
+struct watch_action *watch_action_begin(struct watch_actions *all,
+					struct MHD_Connection *connection,
+					const char *body, size_t length, char *text,
+					size_t text_size);
+
+/* The answer, JSON, which lasts as long as the action; NULL: there is none yet. */
+const char *watch_action_answer(struct watch_action *a);
+/* Waits for its thread. NULL is fine. */
+void watch_action_free(struct watch_action *a);
+
+/* Give up what is under way (the daemon goes on with it), and resume every connection: to be
+ * called before the library is stopped. */
+void watch_actions_end(struct watch_actions *all);
+/* ... and this after it. NULL is fine. */
+void watch_actions_close(struct watch_actions *all);
+
+#endif

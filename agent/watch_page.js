@@ -1,0 +1,623 @@
+// watch_page.js - the page of hamirror-watch: states as they come, and charts. All that a
+// daemon says is put into the page as text, never as HTML.
+"use strict";
+
+const FIGURES = ["sent with headers, KB/s", "sent data, KB/s", "records sent per second",
+	"records waiting", "log sectors in use", "log in use, %", "oldest record in the log, s"];
+const SAMPLES_MAX = 7200, SILENT_MS = 3500, ROWS_EVERY_MS = 10000;
+const mirrors = new Map(); // by name: the newest message, samples, rows, and its card
+let charts = [], isFirst = false, lastNews = 0, token = null, failure = "";
+
+const $ = (id) => document.getElementById(id);
+
+// ---- small pieces ------------------------------------------------------------------------
+
+function el(name, attributes, ...children) {
+	const e = document.createElement(name);
+
+	for (const [key, value] of Object.entries(attributes || {}))
+		e.setAttribute(key, value);
+	e.append(...children);
+	return e;
+}
+
+function drawn(name, attributes, text) {
+	const e = document.createElementNS("http://www.w3.org/2000/svg", name);
+
+	for (const [key, value] of Object.entries(attributes))
+		e.setAttribute(key, value);
+	if (text !== undefined)
+		e.textContent = text;
+	return e;
+}
+
+// Of a list or an object that an older daemon, or one that is down, does not have.
+const list = (value) => Array.isArray(value) ? value : [];
+const has = (value) => value !== null && value !== undefined;
+
+function bytes(n) {
+	const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+	let i = 0;
+
+	if (!has(n))
+		return "";
+	for (; n >= 1024 && i < units.length - 1; i++)
+		n /= 1024;
+	return `${i === 0 ? n : n.toFixed(1)} ${units[i]}`;
+}
+
+function duration(seconds) {
+	if (seconds < 120)
+		return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+	if (seconds < 7200)
+		return `${Math.round(seconds / 60)} min`;
+	return seconds < 172800 ? `${(seconds / 3600).toFixed(1)} h` :
+		`${Math.round(seconds / 86400)} days`;
+}
+
+function short(n) {
+	for (const [unit, size] of [["G", 1e9], ["M", 1e6], ["k", 1e3]])
+		if (Math.abs(n) >= 10 * size)
+			return `${+(n / size).toPrecision(3)}${unit}`;
+	return `${+n.toPrecision(4)}`;
+}
+
+// ---- what a card shows --------------------------------------------------------------------
+
+function why(m) {
+	const s = m.status, sentences = list(s && s.why).slice();
+
+	if (m.silent_ms > SILENT_MS)
+		sentences.unshift(`The daemon has not answered for ${duration(m.silent_ms / 1000)}: ` +
+			"what is shown is old.");
+	if (!s)
+		sentences.push("Waiting for the daemon.");
+	return sentences;
+}
+
+// How much the log has grown in the last seconds, as a rate; and how long it lasts at that.
+function logLeft(m) {
+	const samples = m.samples.slice(-10), first = samples[0], last = samples[samples.length - 1];
+	const log = m.status && m.status.log;
+
+	if (!log || samples.length < 2 || last.time === first.time)
+		return "";
+	const rate = (last.used - first.used) / (last.time - first.time) * 1000;
+
+	return rate > 0 ? duration((log.bytes - log.used_bytes) / rate) : "it does not fill";
+}
+
+function facts(m) {
+	const s = m.status || {}, log = s.log, out = [];
+	const add = (title, text) => has(text) && text !== "" &&
+		out.push(el("div", {}, el("dt", {}, title), el("dd", {}, String(text))));
+
+	add("Mode", s.mode);
+	if (s.production)
+		add("Production", `${s.production.site}, host ${s.production.host || "unknown"}`);
+	else if (s.sites)
+		add("Production", "none");
+	add("This host", s.host);
+	add("Serves here", has(s.serving) ? (s.serving ? "yes" : "no") : "");
+	add("Quorum", has(s.quorate) ? (s.quorate ? "yes" : "no") : "");
+	if (log) {
+		add("Writelog", `${log.used_percent} % of ${bytes(log.bytes)}`);
+		add("Log full, at this rate, in", logLeft(m));
+		add("Oldest record", duration((log.oldest_ms || 0) / 1000));
+	}
+	add("Disks", list(s.disks).map((d) => `${d.name} ${bytes(d.bytes)}`).join(", "));
+	return out;
+}
+
+function cell(label, text, isBad) {
+	const td = el("td", { "data-label": label }, has(text) ? String(text) : "");
+
+	if (isBad)
+		td.className = "bad";
+	return td;
+}
+
+function siteRow(s) {
+	const refresh = s.refresh && s.refresh.total_bytes > 0 ?
+		` ${Math.floor(s.refresh.done_bytes * 100 / s.refresh.total_bytes)} %` : "";
+
+	return el("tr", {},
+		cell("Site", s.name), cell("Role", s.role, s.role === "unknown"),
+		cell("Host", s.host || "none", !s.host),
+		cell("Data", s.data, ["Outdated", "Inconsistent", "Diskless"].includes(s.data)),
+		cell("Link", has(s.link) ? s.link + refresh : "", has(s.link) && s.link !== "connected"),
+		cell("Lag", bytes(s.lag_bytes)),
+		cell("Groups", s.lag_groups),
+		cell("Age", has(s.lag_ms) ? duration(s.lag_ms / 1000) : ""));
+}
+
+function queueRow(q) {
+	return el("tr", {}, el("td", {}, q.name),
+		el("td", { class: "number" }, `${short(q.count)} of ${short(q.count_max)}`),
+		el("td", {}, el("meter", { min: 0, max: q.count_max || 1, value: q.count,
+			"aria-label": q.name })));
+}
+
+function eventItem(line) {
+	const blank = line.indexOf(" "), time = line.slice(0, blank);
+
+	return el("li", {}, el("time", { datetime: time }, time.slice(0, 19).replace("T", " ")),
+		line.slice(blank + 1));
+}
+
+function table(className, titles) {
+	const body = el("tbody");
+	const head = titles.length === 0 ? "" :
+		el("thead", {}, el("tr", {}, ...titles.map((t) => el("th", { scope: "col" }, t))));
+
+	return { body, whole: el("div", { class: "wide" },
+		el("table", { class: className }, head, body)) };
+}
+
+function makeCard(m) {
+	const sites = table("sites",
+		["Site", "Role", "Host", "Data", "Link", "Lag", "Groups", "Age"]);
+	const queues = table("queues", []);
+	const card = { why: el("div", { class: "why", role: "status" }),
+		facts: el("dl", { class: "facts" }), sites: sites.body, queues: queues.body,
+		events: el("ul", { class: "events", tabindex: 0, "aria-label": "Events" }) };
+
+	card.commands = makeCommands(m);
+	card.whole = el("article", { "aria-label": m.name }, el("h2", {}, m.name), card.why,
+		card.facts, sites.whole, card.commands.form,
+		el("details", {}, el("summary", {}, "Queues and their bounds"), queues.whole),
+		el("h3", {}, "Events (UTC)"), card.events);
+	return card;
+}
+
+function showCard(m) {
+	const s = m.status || {}, sentences = why(m), text = sentences.join("\n");
+
+	if (!m.card) {
+		m.card = makeCard(m);
+		$("mirrors").append(m.card.whole);
+		takePast(m).catch(() => { /* the stream tells */ });
+	}
+	if (m.card.text !== text) { // not each second: it is read out
+		m.card.text = text;
+		m.card.why.className = `why ${sentences.length === 0 ? "good" : "bad"}`;
+		m.card.why.replaceChildren(...(sentences.length === 0 ?
+			["All is well."] : sentences.map((t) => el("p", {}, t))));
+	}
+	m.card.facts.replaceChildren(...facts(m));
+	m.card.sites.replaceChildren(...list(s.sites).map(siteRow));
+	m.card.commands.form.hidden = !token;
+	if (document.activeElement !== m.card.commands.select)
+		fill(m.card.commands.select, commands(m).map((c) => [c.title, c.title]));
+	m.card.queues.replaceChildren(...list(s.queues).map(queueRow));
+	if (m.card.eventCount !== m.event_count)
+		showEvents(m);
+}
+
+// The newest first: those of the log file, as it was when the page came, and those since.
+function showEvents(m) {
+	const now = new Set(m.events);
+
+	m.card.eventCount = m.event_count;
+	m.card.events.replaceChildren(...m.past.filter((line) => !now.has(line)).concat(m.events)
+		.reverse().map(eventItem));
+}
+
+async function takePast(m) {
+	const answer = await ask(`log/${encodeURIComponent(m.name)}`);
+
+	if (answer.ok)
+		m.past = (await answer.text()).split("\n").filter((line) => line.includes(" "));
+	showEvents(m);
+}
+
+// ---- commands: with a token alone ------------------------------------------------------------
+
+// Each has a title, the request, and a sentence of what it costs.
+function commands(m) {
+	const s = m.status || {}, out = [], own = list(s.sites).find((x) => x.name === s.site);
+	const add = (title, request, lost) => out.push({ title, request, lost });
+
+	if (s.serving)
+		add("Demote this host", { command: "demote" }, "Clients lose the disk until a host " +
+			"is promoted. No acknowledged write is lost; writes that are frozen fail in the end.");
+	else if (own)
+		add("Promote this host", { command: "promote" }, own.may_promote ?
+			`Nothing is lost: ${s.site} may be promoted without a force.` :
+			`${s.site} may lack acknowledged writes: without a force the daemon refuses, ` +
+			"and says what would be lost.");
+	for (const { name } of list(s.sites).filter((x) => x.role === "copy")) {
+		add(`Connect ${name}`, { command: "connect", site: name },
+			`Nothing is lost: if ${name} has writes of its own, the daemon refuses.`);
+		add(`Disconnect ${name}`, { command: "disconnect", site: name }, "Nothing is lost now. " +
+			`${name} gets no new write: if production's site is lost, so are these.`);
+		add(`Bypass ${name}`, { command: "bypass", on: true, site: name }, "Nothing is lost now. " +
+			`${name} gets no new write until its refresh has ended: if production's site is ` +
+			"lost, so are these.");
+		add(`End the bypass of ${name}`, { command: "bypass", on: false, site: name },
+			`Nothing is lost: ${name} is refreshed.`);
+		add(`Refresh ${name}`, { command: "refresh", site: name },
+			`Nothing is lost: ${name} keeps its image until the refresh has ended.`);
+	}
+	for (const [mode, lost] of [["sync", "Nothing is lost: writes wait for the copies."],
+		["near-sync", "If production's site is lost, so are its newest writes, up to the bound."],
+		["async", "If production's site is lost, so are the writes that no copy has yet."]])
+		if (s.mode !== mode)
+			add(`Mode ${mode}`, { command: "mode", mode }, lost);
+	return out;
+}
+
+function confirm(m, command) {
+	$("confirm-title").textContent = `${command.title}: ${m.name}`;
+	$("confirm-lost").textContent = command.lost;
+	$("confirm-said").textContent = "";
+	$("confirm-do").textContent = command.title;
+	$("confirm-do").hidden = false;
+	$("confirm-no").textContent = "Cancel";
+	$("confirm-do").onclick = () => order(m, command);
+	$("confirm").showModal();
+	$("confirm-no").focus();
+}
+
+async function order(m, command) {
+	let reply;
+
+	$("confirm-do").hidden = true;
+	$("confirm-said").textContent = "under way";
+	try {
+		const answer = await fetch("action", { method: "POST", cache: "no-store",
+			headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+			body: JSON.stringify({ name: m.name, ...command.request }) });
+
+		reply = answer.ok ? await answer.json() : { exit: 1, text: await answer.text() };
+	} catch {
+		reply = { exit: 1, text: "The watcher does not answer: it may be done, or not." };
+	}
+	$("confirm-said").textContent = `${reply.exit === 0 ? "Done" : "Refused"}: ${reply.text || ""}`;
+	$("confirm-no").textContent = "Close";
+	if (reply.exit === 0 || command.request.command !== "promote" || command.request.force)
+		return;
+	$("confirm-lost").textContent = "By force, what is named below is lost.";
+	$("confirm-do").textContent = "Promote by force";
+	$("confirm-do").hidden = false;
+	$("confirm-do").onclick = () =>
+		order(m, { title: command.title, request: { command: "promote", force: true } });
+}
+
+function makeCommands(m) {
+	const select = el("select"), button = el("button", {}, "Go on \u2026");
+	const form = el("form", {}, el("label", {}, "Command ", select), button);
+
+	form.addEventListener("submit", (e) => {
+		e.preventDefault();
+		const command = commands(m).find((c) => c.title === select.value);
+
+		if (command)
+			confirm(m, command);
+	});
+	return { form, select };
+}
+
+// ---- figures of a mirror ------------------------------------------------------------------
+
+// Each has a key, a title and a function of the status. A rate is of a counter.
+function liveFigures(s) {
+	const out = [];
+
+	for (const site of list(s.sites).filter((x) => has(x.lag_bytes)))
+		for (const [key, title, scale] of [["lag_bytes", "lag, bytes", 1],
+			["lag_groups", "lag, groups", 1], ["lag_ms", "lag, s", 1000]])
+			out.push({ key: `${key}:${site.name}`, title: `${site.name}: ${title}`,
+				value: site[key] / scale });
+	for (const q of list(s.queues))
+		out.push({ key: `queue:${q.name}`, title: `queue: ${q.name}`, value: q.count });
+	for (const [name, value] of Object.entries(s.counters || {}))
+		out.push({ key: `rate:${name}`, title: `${name.replace(/_/g, " ")} per second`,
+			counter: value });
+	return out;
+}
+
+function figures(m) {
+	const s = m.status || {}, out = [];
+
+	for (const d of list(s.disks))
+		FIGURES.forEach((title, i) => out.push([`row:${i}:${d.name}`, `${d.name}: ${title}`]));
+	return out.concat(liveFigures(s).map((f) => [f.key, f.title]));
+}
+
+function takeSample(m) {
+	const s = m.status, last = m.samples[m.samples.length - 1];
+	const sample = { time: Date.now(), used: s && s.log ? s.log.used_bytes : 0,
+		value: {}, counter: {} };
+
+	if (!s || (last && sample.time - last.time < 400))
+		return;
+	for (const f of liveFigures(s)) {
+		const before = last && last.counter[f.key];
+
+		sample.counter[f.key] = f.counter;
+		sample.value[f.key] = !has(f.counter) ? f.value : has(before) && f.counter >= before ?
+			(f.counter - before) / (sample.time - last.time) * 1000 : NaN;
+	}
+	m.samples.push(sample);
+	if (m.samples.length > SAMPLES_MAX)
+		m.samples.shift();
+}
+
+function points(m, key) {
+	const [kind, number, ...disk] = key.split(":");
+
+	if (kind !== "row")
+		return m.samples.map((s) => [s.time, s.value[key]]).filter((p) => Number.isFinite(p[1]));
+	return m.rows.filter((r) => r.disk === disk.join(":")).map((r) => [r.time, r.figure[number]]);
+}
+
+async function takeRows(m) {
+	if (!m || Date.now() - (m.rowsAt || 0) < ROWS_EVERY_MS)
+		return;
+	m.rowsAt = Date.now();
+	const answer = await ask(`perf/${encodeURIComponent(m.name)}`);
+
+	if (answer.ok)
+		m.rows = (await answer.text()).split("\n").map((l) => l.split(" "))
+			.filter((w) => w.length === 9)
+			.map((w) => ({ time: Date.parse(w[0]), disk: w[1], figure: w.slice(2).map(Number) }));
+	showCharts();
+}
+
+// ---- charts ---------------------------------------------------------------------------------
+
+function niceTop(most) {
+	const raw = (most > 0 ? most : 1) / 4, power = 10 ** Math.floor(Math.log10(raw));
+
+	return 4 * power * [1, 2, 5, 10].find((d) => raw <= d * power * 1.0000001);
+}
+
+function curve(all, from, to, top) {
+	const x = (t) => 60 + (t - from) / (to - from) * 530, y = (v) => 150 - v / top * 135;
+	let path = "", before = 0, period = Infinity;
+
+	for (const [time, value] of all) {
+		const gap = time - before;
+		const begins = path === "" || gap > 3 * Math.max(period, 1500);
+
+		path += `${begins ? "M" : "L"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
+		if (gap > 0)
+			period = gap;
+		before = time;
+	}
+	return drawn("path", { class: "curve", d: path || "M0 0" });
+}
+
+function draw(svg, all, title) {
+	const now = Date.now(), range = Number($("range").value) * 1000;
+	const from = range > 0 ? now - range : all.length > 0 ? all[0][0] - 1000 : now - 60000;
+	const seen = all.filter((p) => p[0] >= from && p[0] <= now);
+	const top = niceTop(Math.max(0, ...seen.map((p) => p[1])));
+	const clock = (t) => new Date(t).toLocaleTimeString();
+	const parts = [];
+
+	for (let i = 0; i <= 4; i++) {
+		const y = 150 - i / 4 * 135;
+
+		parts.push(drawn("line", { class: "grid", x1: 60, x2: 590, y1: y, y2: y }),
+			drawn("text", { x: 54, y: y + 4, "text-anchor": "end" }, short(top * i / 4)));
+	}
+	parts.push(curve(seen, from, now, top), drawn("text", { x: 60, y: 168 }, clock(from)),
+		drawn("text", { x: 590, y: 168, "text-anchor": "end" }, clock(now)));
+	svg.replaceChildren(...parts);
+	svg.setAttribute("aria-label", seen.length === 0 ? `${title}: no figures yet` :
+		`${title}: now ${short(seen[seen.length - 1][1])}, ` +
+		`at most ${short(Math.max(...seen.map((p) => p[1])))}`);
+	return seen;
+}
+
+function fill(select, options, chosen) {
+	const same = select.options.length === options.length &&
+		options.every(([key], i) => select.options[i].value === key);
+
+	if (!same)
+		select.replaceChildren(...options.map(([key, title]) => el("option", { value: key }, title)));
+	if (has(chosen))
+		select.value = chosen;
+}
+
+function makeChart(c) {
+	const figure = el("select", { "aria-label": "Figure of this chart" });
+	const remove = el("button", { type: "button" }, "Remove");
+
+	c.svg = drawn("svg", { viewBox: "0 0 600 175", role: "img" });
+	c.caption = el("figcaption");
+	c.select = figure;
+	c.whole = el("figure", {}, c.caption, c.svg, el("form", {}, figure, remove));
+	figure.addEventListener("change", () => {
+		c.key = figure.value;
+		keepCharts();
+		showCharts();
+	});
+	remove.addEventListener("click", () => {
+		charts = charts.filter((x) => x !== c);
+		c.whole.remove();
+		keepCharts();
+		$("add-figure").focus();
+	});
+	$("list").append(c.whole);
+}
+
+function showCharts() {
+	for (const c of charts) {
+		const m = mirrors.get(c.mirror), known = m ? figures(m) : [];
+
+		if (!c.whole)
+			makeChart(c);
+		if (document.activeElement !== c.select)
+			fill(c.select, known.some((f) => f[0] === c.key) ? known :
+				known.concat([[c.key, c.title || c.key]]), c.key);
+		c.title = (known.find((f) => f[0] === c.key) || [0, c.title || c.key])[1];
+		const seen = draw(c.svg, m ? points(m, c.key) : [], c.title);
+
+		c.caption.textContent = `${c.mirror}, ${c.title}: ` +
+			(seen.length > 0 ? short(seen[seen.length - 1][1]) : "no figures yet");
+	}
+}
+
+function keepCharts() {
+	try {
+		localStorage.setItem("charts",
+			JSON.stringify(charts.map((c) => ({ mirror: c.mirror, key: c.key, title: c.title }))));
+	} catch {
+		// a browser that keeps nothing: they last as long as the page
+	}
+}
+
+function keptCharts() {
+	try {
+		const kept = JSON.parse(localStorage.getItem("charts"));
+
+		isFirst = kept === null;
+		return list(kept).filter((c) => typeof c.mirror === "string" &&
+			typeof c.key === "string");
+	} catch {
+		return [];
+	}
+}
+
+// Those of the first mirror, once each has told what it is.
+function firstCharts() {
+	const all = [...mirrors.values()];
+	const m = all.find((x) => x.status && list(x.status.disks).length > 0);
+
+	if (!isFirst || !m || all.some((x) => !x.status))
+		return;
+	isFirst = false;
+	const disk = m.status.disks[0].name;
+
+	charts = [1, 5].map((i) => ({ mirror: m.name, key: `row:${i}:${disk}` }));
+}
+
+// ---- the stream ------------------------------------------------------------------------------
+
+function showForm() {
+	if (document.activeElement !== $("add-mirror"))
+		fill($("add-mirror"), [...mirrors.keys()].map((n) => [n, n]));
+	const m = mirrors.get($("add-mirror").value);
+
+	if (m && document.activeElement !== $("add-figure"))
+		fill($("add-figure"), figures(m));
+}
+
+function take(message) {
+	const names = message.map((m) => m.name);
+
+	lastNews = Date.now();
+	for (const [name, m] of mirrors)
+		if (!names.includes(name)) {
+			mirrors.delete(name);
+			m.card.whole.remove();
+		}
+	for (const news of message) {
+		const m = mirrors.get(news.name) || { samples: [], rows: [], past: [] };
+
+		Object.assign(m, news);
+		mirrors.set(m.name, m);
+		takeSample(m);
+		showCard(m);
+	}
+	const hosts = new Set([...mirrors.values()].map((m) => m.status && m.status.host).filter(has));
+
+	$("host").textContent = hosts.size > 0 ? `on ${[...hosts].join(", ")}` : "";
+	firstCharts();
+	showForm();
+	showCharts();
+	for (const name of new Set(charts.map((c) => c.mirror)))
+		takeRows(mirrors.get(name)).catch(() => { /* the stream tells */ });
+	showNews();
+}
+
+function showNews() {
+	const age = Date.now() - lastNews, isBad = failure !== "" || age > SILENT_MS;
+
+	$("news").className = isBad ? "bad why" : "";
+	const text = failure !== "" ? failure : lastNews === 0 ? "connecting" : isBad ?
+		`No news for ${duration(age / 1000)}: what is shown is old.` : "live";
+
+	if ($("news").textContent !== text)
+		$("news").textContent = text;
+}
+
+function ask(path) {
+	return fetch(path, { cache: "no-store",
+		headers: token ? { Authorization: `Bearer ${token}` } : {} });
+}
+
+async function read(answer) {
+	const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+	let text = "";
+
+	for (;;) {
+		const { done, value } = await reader.read();
+
+		if (done)
+			return;
+		const parts = (text + value).split("\n\n");
+
+		text = parts.pop();
+		for (const part of parts.slice(-1)) // an older one has nothing that the newest lacks
+			take(JSON.parse(part.replace(/^data: /, "")));
+	}
+}
+
+function wantToken(said) {
+	$("token").hidden = false;
+	$("token-said").textContent = said;
+	$("token-text").focus();
+}
+
+async function follow() {
+	for (;;) {
+		try {
+			const answer = await ask("events");
+
+			if (answer.status === 401) {
+				wantToken(token ? "Another token is asked for." : "");
+				failure = "A token is needed.";
+				showNews();
+				return;
+			}
+			failure = answer.ok ? "" : await answer.text();
+			if (answer.ok)
+				await read(answer);
+			failure = failure || "The watcher has closed the connection.";
+		} catch {
+			failure = "The watcher does not answer: what is shown is old.";
+		}
+		showNews();
+		await new Promise((done) => setTimeout(done, 1000));
+	}
+}
+
+function begin() {
+	token = sessionStorage.getItem("token");
+	charts = keptCharts();
+	$("token").addEventListener("submit", (e) => {
+		e.preventDefault();
+		token = $("token-text").value;
+		sessionStorage.setItem("token", token);
+		$("token").hidden = true;
+		follow();
+	});
+	$("add").addEventListener("submit", (e) => {
+		e.preventDefault();
+		charts.push({ mirror: $("add-mirror").value, key: $("add-figure").value });
+		showCharts();
+		keepCharts();
+	});
+	$("add-mirror").addEventListener("change", showForm);
+	$("range").addEventListener("change", showCharts);
+	$("print").addEventListener("click", () => window.print());
+	$("confirm-no").addEventListener("click", () => $("confirm").close());
+	setInterval(showNews, 500);
+	follow();
+}
+
+begin();

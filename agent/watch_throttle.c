@@ -1,0 +1,384 @@
+/* watch_throttle.c - see watch_throttle.h.
+ *
+ * What slows the daemon has an end of its own, three periods from now, and is said again in
+ * each: if this process is killed, stopped or hangs, the daemon goes on at full speed. What
+ * may take its time runs in a process of its own (watch_run.h).
+ */
+#include "agent/watch_throttle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/config.h"
+#include "agent/log.h"
+#include "agent/throttle.h"
+#include "agent/watch_ask.h"
+#include "agent/watch_figures.h"
+#include "agent/watch_process.h"
+#include "agent/watch_run.h"
+#include "common/clock_driver.h"
+
+#define LEASE_PERIODS 3u
+#define MAIL_SECONDS 60u
+#define MODE_SECONDS 60u
+#define TIME_BYTES 32
+#define TEXT_BYTES 2048
+#define PATH_MORE ":/usr/sbin:/usr/lib"
+#define VARIABLES_MAX 16u
+#define VARIABLE_BYTES 128u
+
+extern char **environ;
+
+/* What the daemon was told last. */
+struct pacing {
+	uint32_t sleep_us, delay_us;
+	uint64_t bytes_per_s;
+};
+
+struct watch_throttle {
+	const struct agent_instance *instance;
+	const struct config *config;
+	const char *host;
+	struct throttle_state state;
+	struct throttle_figures figures; /* of this period */
+	struct watch_counted counted;
+	struct watch_question question;
+	struct watch_runs runs;
+	struct pacing told;
+	json_t *status; /* of this period */
+	char time[TIME_BYTES];
+	int stop; /* an eventfd */
+	pthread_t thread;
+};
+
+/* ---- actions --------------------------------------------------------------- */
+
+static void console(const char *text)
+{
+	const int fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	char line[TEXT_BYTES + 4];
+	const int length = snprintf(line, sizeof line, "%s\r\n", text);
+	const bool written = fd >= 0 && write(fd, line, (size_t)length) == length;
+
+	if (!written)
+		agent_log(LOG_CRIT, "for the console: %s", text);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void run(struct watch_throttle *w, const struct throttle *t,
+		const struct throttle_action *a, char *const argv[], char *const envp[],
+		const char *input, uint32_t seconds)
+{
+	char name[96];
+	int error;
+
+	snprintf(name, sizeof name, "%s of throttle %s", throttle_verb_words[a->verb],
+		 t->name);
+	error = watch_run_begin(&w->runs, a, name, argv, envp, input, seconds);
+	if (error == -EBUSY)
+		agent_log(LOG_WARNING, "%s: not begun, since it still runs", name);
+	else if (error == -EAGAIN)
+		agent_log(LOG_WARNING, "%s: not begun, since %u commands run", name,
+			  WATCH_RUNS_MAX);
+	else if (error != 0)
+		agent_log(LOG_WARNING, "%s: %s: %s", name, argv[0], strerror(-error));
+}
+
+static void mail(struct watch_throttle *w, const struct throttle *t,
+		 const struct throttle_action *a, const char *text)
+{
+	char *argv[] = { (char[]){ "sendmail" }, (char[]){ "-i" }, (char[]){ "--" },
+			 a->to, NULL };
+	char message[TEXT_BYTES + 512];
+
+	snprintf(message, sizeof message,
+		 "To: %s\nSubject: hamirror %s on %s: %s\n\n%s\n", a->to,
+		 w->config->mirror, w->host, t->name, text);
+	run(w, t, a, argv, environ, message, MAIL_SECONDS);
+}
+
+static bool is_wanted(const struct watch_throttle *w, const struct throttle_action *a)
+{
+	const json_t *promise = json_object_get(w->status, "promise_wanted");
+	const char *mode = json_string_value(json_object_get(promise, "mode"));
+	const json_int_t records = json_integer_value(
+		json_object_get(promise, "records"));
+	const json_int_t ms = json_integer_value(json_object_get(promise, "ms"));
+
+	return mode != NULL && strcmp(mode, config_mode_words[a->mode]) == 0 &&
+	       ((a->records == 0 && a->ms == 0) ||
+		(records == a->records && ms == a->ms));
+}
+
+static void change_mode(struct watch_throttle *w, const struct throttle *t,
+			const struct throttle_action *a)
+{
+	char instance[sizeof w->instance->name], mode[16], records[16], ms[16];
+	char records_option[] = "--records", ms_option[] = "--ms";
+	char *argv[9] = { (char[]){ "hamirror" }, (char[]){ "mode" }, instance, mode };
+	uint32_t count = 4;
+
+	if (is_wanted(w, a))
+		return;
+	snprintf(instance, sizeof instance, "%s", w->instance->name);
+	snprintf(mode, sizeof mode, "%s", config_mode_words[a->mode]);
+	snprintf(records, sizeof records, "%" PRIu32, a->records);
+	snprintf(ms, sizeof ms, "%" PRIu32, a->ms);
+	if (a->records != 0) {
+		argv[count++] = records_option;
+		argv[count++] = records;
+	}
+	if (a->ms != 0) {
+		argv[count++] = ms_option;
+		argv[count++] = ms;
+	}
+	run(w, t, a, argv, environ, NULL, MODE_SECONDS);
+}
+
+/* HAMIRROR_NETKBPS and so on; one that is not known is empty. */
+static void figure_variable(const struct throttle_figures *f, uint32_t test,
+			    char text[VARIABLE_BYTES])
+{
+	char name[24], value[24] = "";
+
+	snprintf(name, sizeof name, "%s", throttle_test_words[test]);
+	for (char *c = name; *c != '\0'; c++)
+		*c = *c == '-' ? '_' : (char)(*c - 'a' + 'A');
+	if (f->known[test])
+		throttle_value_text(test, f->value[test], value, sizeof value);
+	snprintf(text, VARIABLE_BYTES, "HAMIRROR_%s=%s", name, value);
+}
+
+static uint32_t fill_variables(const struct watch_throttle *w, const struct throttle *t,
+			       char text[VARIABLES_MAX][VARIABLE_BYTES])
+{
+	char value[24];
+	uint32_t i = 0;
+
+	throttle_value_text(t->test, w->figures.value[t->test], value, sizeof value);
+	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_MIRROR=%s", w->config->mirror);
+	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_HOST=%s", w->host);
+	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_THROTTLE=%s", t->name);
+	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_TEST=%s",
+		 throttle_test_words[t->test]);
+	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_VALUE=%s", value);
+	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_TIME=%s", w->time);
+	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_SLEEP_US=%" PRIu32,
+		 w->state.sleep_us);
+	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_DELAY_US=%" PRIu32,
+		 w->state.delay_us);
+	for (uint32_t test = 0; test < THROTTLE_TEST_COUNT; test++)
+		figure_variable(&w->figures, test, text[i++]);
+	return i;
+}
+
+static void execute(struct watch_throttle *w, const struct throttle *t,
+		    const struct throttle_action *a)
+{
+	char *argv[] = { (char[]){ "/bin/sh" }, (char[]){ "-c" }, a->text, NULL };
+	char variables[VARIABLES_MAX][VARIABLE_BYTES];
+	const uint32_t count = fill_variables(w, t, variables);
+	size_t old = 0;
+	char **envp;
+
+	while (environ[old] != NULL)
+		old++;
+	envp = calloc(old + count + 1, sizeof *envp);
+	if (envp == NULL) {
+		agent_log(LOG_WARNING, "exec of throttle %s: no memory", t->name);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		envp[i] = variables[i];
+	memcpy(envp + count, environ, old * sizeof *envp);
+	run(w, t, a, argv, envp, NULL, a->seconds);
+	free(envp);
+}
+
+static void act(void *data, const struct throttle *t, const struct throttle_action *a)
+{
+	struct watch_throttle *w = data;
+	char text[TEXT_BYTES];
+
+	if (a->verb == THROTTLE_MODE) {
+		change_mode(w, t, a);
+		return;
+	}
+	if (a->verb == THROTTLE_EXEC) {
+		execute(w, t, a);
+		return;
+	}
+	throttle_text(t, a, &w->figures, w->config->mirror, w->host, w->time, text,
+		      sizeof text);
+	if (a->verb == THROTTLE_LOG)
+		agent_log(LOG_WARNING, "%s", text);
+	else if (a->verb == THROTTLE_CONSOLE)
+		console(text);
+	else if (a->verb == THROTTLE_MAIL)
+		mail(w, t, a, text);
+}
+
+/* ---- a period -------------------------------------------------------------- */
+
+static void pace(struct watch_throttle *w, uint64_t bytes_per_s)
+{
+	const struct pacing want = { w->state.sleep_us, w->state.delay_us, bytes_per_s };
+	const uint32_t lease_ms = LEASE_PERIODS * w->config->throttles->period_ms +
+				  WATCH_ANSWER_MS;
+	const bool any = want.sleep_us != 0 || want.delay_us != 0 ||
+			 want.bytes_per_s != 0;
+	const bool was = w->told.sleep_us != 0 || w->told.delay_us != 0 ||
+			 w->told.bytes_per_s != 0;
+	json_t *reply;
+
+	if (!any && !was)
+		return;
+	reply = watch_ask(&w->question,
+			  json_pack("{s:s, s:I, s:I, s:I, s:I}", "command", "throttle",
+				    "sleep_us", (json_int_t)want.sleep_us, "delay_us",
+				    (json_int_t)want.delay_us, "bytes_per_s",
+				    (json_int_t)want.bytes_per_s, "lease_ms",
+				    (json_int_t)lease_ms),
+			  NULL);
+	if (reply != NULL)
+		w->told = want;
+	json_decref(reply);
+}
+
+/* The second of the local day; `w->time` as text. */
+static uint32_t look_at_clock(struct watch_throttle *w)
+{
+	const time_t now = time(NULL);
+	struct tm local;
+
+	localtime_r(&now, &local);
+	strftime(w->time, sizeof w->time, "%Y-%m-%d %H:%M:%S", &local);
+	return (uint32_t)((local.tm_hour * 60 + local.tm_min) * 60 + local.tm_sec) %
+	       THROTTLE_DAY_S;
+}
+
+static void period(struct watch_throttle *w)
+{
+	const uint32_t second = look_at_clock(w);
+	struct watch_process process;
+	bool is_there;
+	pid_t pid;
+
+	w->status = watch_ask_status(&w->question, &pid);
+	if (watch_serves(w->status)) {
+		is_there = pid > 0 && watch_process_read(pid, &process) == 0;
+		watch_figures(w->status, is_there ? &process : NULL,
+			      common_clock_ns(CLOCK_MONOTONIC), &w->counted, &w->figures);
+		throttle_period(w->config->throttles, &w->state, &w->figures, second, act,
+				w);
+		pace(w, throttle_bandwidth(w->config->throttles, second));
+	} else if (w->status != NULL) {
+		throttle_rest(&w->state);
+		w->counted = (struct watch_counted){ 0 };
+		pace(w, 0);
+	}
+	json_decref(w->status);
+	w->status = NULL;
+}
+
+/* Until something is to be done; false: to end. */
+static bool wait_for_work(struct watch_throttle *w, uint64_t period_ns)
+{
+	struct pollfd fds[1 + WATCH_RUNS_MAX] = { { .fd = w->stop, .events = POLLIN } };
+	const int run_ms = watch_runs_look(&w->runs);
+	const int period_ms = (int)(period_ns / 1000000) + 1;
+	const nfds_t count = 1 + watch_runs_poll(&w->runs, fds + 1);
+
+	poll(fds, count, run_ms >= 0 && run_ms < period_ms ? run_ms : period_ms);
+	return (fds[0].revents & POLLIN) == 0;
+}
+
+static void *work(void *data)
+{
+	struct watch_throttle *w = data;
+	uint64_t wait_ns;
+
+	do {
+		wait_ns = throttle_wait_ns(w->config->throttles, &w->state,
+					   common_clock_ns(CLOCK_MONOTONIC));
+		if (wait_ns == 0)
+			period(w);
+	} while (wait_ns == 0 || wait_for_work(w, wait_ns));
+	throttle_rest(&w->state);
+	pace(w, 0);
+	watch_runs_end(&w->runs);
+	watch_question_close(&w->question);
+	return NULL;
+}
+
+/* ---- its life -------------------------------------------------------------- */
+
+/* Where sendmail and hamirror are, for one that was started with little. */
+static void lengthen_path(void)
+{
+	const char *path = getenv("PATH");
+	char text[8192];
+
+	if (path != NULL && strstr(path, PATH_MORE) != NULL)
+		return;
+	snprintf(text, sizeof text, "%s" PATH_MORE,
+		 path != NULL ? path : "/usr/bin:/bin");
+	setenv("PATH", text, 1);
+}
+
+int watch_throttle_open(const struct agent_instance *instance,
+			const struct config *config, const char *host,
+			struct watch_throttle **opened)
+{
+	struct watch_throttle *w;
+	int error;
+
+	*opened = NULL;
+	if (config->throttles == NULL)
+		return 0;
+	w = calloc(1, sizeof *w);
+	if (w == NULL)
+		return -ENOMEM;
+	watch_question_init(&w->question, instance);
+	w->instance = instance;
+	w->config = config;
+	w->host = host;
+	w->stop = eventfd(0, EFD_CLOEXEC);
+	if (w->stop < 0) {
+		error = -errno;
+		free(w);
+		return error;
+	}
+	lengthen_path();
+	error = -pthread_create(&w->thread, NULL, work, w);
+	if (error != 0) {
+		close(w->stop);
+		free(w);
+		return error;
+	}
+	*opened = w;
+	return 0;
+}
+
+void watch_throttle_close(struct watch_throttle *w)
+{
+	const uint64_t one = 1;
+
+	if (w == NULL)
+		return;
+	if (write(w->stop, &one, sizeof one) == (ssize_t)sizeof one)
+		pthread_join(w->thread, NULL);
+	close(w->stop);
+	free(w);
+}

@@ -1,0 +1,189 @@
+"""The watcher's page in a real browser, for page.sh.
+
+  page.py URL PID-OF-PRODUCTION PID-OF-THE-COPY PID-OF-THE-WATCHER
+  page.py URL token
+
+Pictures of the page go to the folder in PICTURES, where that is set.
+"""
+import os
+import signal
+import subprocess
+import sys
+
+from browser import Browser
+
+LYON = ("[...document.querySelectorAll('article[aria-label=\"data@a\"] .sites tbody tr')]"
+        ".find((r) => r.cells[0].textContent === 'lyon')")
+WHY = "document.querySelector('article[aria-label=\"data@a\"] .why')"
+EVENTS = "document.querySelector('article[aria-label=\"data@a\"] .events')"
+FIGURES = "document.querySelectorAll('figure')"
+LATE_S = 20  # 2 s are promised; a machine that runs other tests is given ten times that
+
+
+def hamirror(*words):
+    """Run the command."""
+    subprocess.run(["hamirror", *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def overview(page):
+    """Mirrors, sites, all is well."""
+    page.wait("document.querySelectorAll('article').length === 2", "two mirrors")
+    page.wait(f"{LYON} && {LYON}.cells[4].textContent === 'connected'", "lyon is connected")
+    # the file's path has an element of HTML in it, which is text here
+    page.wait(f"{WHY}.textContent.includes('etc<b>x')", "the sentence of a changed file")
+    assert page.value("document.querySelector('b') === null"), "text became HTML"
+    page.wait(f"{EVENTS}.textContent.includes('alone-waited')", "events before the page came")
+
+
+def events(page):
+    """A change comes with its reason."""
+    hamirror("disconnect", "data@a")
+    took = page.wait(f"{EVENTS}.firstChild.textContent.includes('wait-set') || "
+                     f"{EVENTS}.textContent.includes('rule=alone-disconnect')", "an event", LATE_S)
+    print(f"an event was shown after {took:.2f} s")
+    hamirror("connect", "data@a")
+    page.wait(f"{LYON}.cells[4].textContent === 'connected'", "lyon is connected again")
+
+
+def charts(page):
+    """Add, change, remove, print: by keys."""
+    page.wait(f"{FIGURES}.length === 2", "the first charts")
+    page.value("document.getElementById('add-figure').focus()")
+    page.wait("document.activeElement.id === 'add-figure'", "a focus")
+    page.key("ArrowDown")
+    page.key("Tab")
+    assert page.value("document.activeElement.textContent") == "Add chart"
+    page.key("Enter", "\r")
+    page.wait(f"{FIGURES}.length === 3", "a chart added by keys")
+    page.value(f"{FIGURES}[2].querySelector('select').focus()")
+    before = page.value(f"{FIGURES}[2].querySelector('figcaption').textContent")
+    page.key("ArrowDown")
+    page.wait(f"{FIGURES}[2].querySelector('figcaption').textContent !== {before!r}",
+              "a chart changed by keys")
+    page.wait(f"{FIGURES}[0].querySelector('.curve').getAttribute('d').includes('L')",
+              "a curve of the performance file")
+    page.go(page.value("location.href"))
+    page.wait(f"{FIGURES}.length === 3", "charts are kept when the page is loaded again")
+    page.value(f"{FIGURES}[2].querySelector('button').focus()")
+    page.key("Enter", "\r")
+    page.wait(f"{FIGURES}.length === 2", "a chart removed by keys")
+    printed = page.send("Page.printToPDF")["data"]
+    assert len(printed) > 1000 and printed.startswith("JVBER"), "no page was printed"
+
+
+def looks(page):
+    """Narrow and wide, light and dark."""
+    backs = set()
+    for width in (400, 1280):
+        for scheme in ("light", "dark"):
+            folder = os.environ.get("PICTURES")
+            page.look(width, scheme)
+            page.wait(f"innerWidth === {width} && matchMedia("
+                      f"'(prefers-color-scheme: {scheme})').matches", f"{width}, {scheme}")
+            page.look(width, scheme, folder and f"{folder}/{width}-{scheme}.png")
+            wide = page.value("document.documentElement.scrollWidth")
+            assert wide <= width, f"{wide} pixels at {width}"
+            backs.add(page.value("getComputedStyle(document.body).backgroundColor"))
+    assert len(backs) == 2, f"light and dark are {backs}"
+
+
+def daemon_hangs(page, pid):
+    """A daemon that stands still: what is shown of it is called old, the rest goes on."""
+    os.kill(pid, signal.SIGSTOP)
+    page.wait(f"{WHY}.textContent.includes('has not answered')", "the daemon hangs")
+    os.kill(pid, signal.SIGCONT)
+    page.wait(f"!{WHY}.textContent.includes('has not answered')", "it answers again")
+    page.wait(f"{LYON}.cells[4].textContent === 'connected'", "lyon is connected again")
+
+
+def copy_dies(page, pid):
+    """The copy is killed: its link is down, and why says so."""
+    os.kill(pid, signal.SIGKILL)
+    took = page.wait(f"{LYON}.cells[4].textContent === 'down' || "
+                     f"{LYON}.cells[4].textContent === 'connecting'", "the copy died", LATE_S)
+    print(f"a copy that died was shown after {took:.2f} s")
+    page.wait(f"{WHY}.textContent.includes('lyon')", "why names the copy", LATE_S)
+
+
+def watcher_dies(page, pid):
+    """The page says itself that it is old."""
+    os.kill(pid, signal.SIGKILL)
+    page.wait("document.getElementById('news').className.includes('why') && "
+              "document.getElementById('news').textContent.includes('old')", "it is old")
+
+
+def token(page):
+    """Where a token is asked for, nothing is shown without it."""
+    page.wait("!document.getElementById('token').hidden", "the token is asked for")
+    assert page.value("document.querySelectorAll('article').length") == 0
+    for text, shown in (("wrong", "document.getElementById('token-said').textContent !== ''"),
+                        ("open sesame", "document.querySelectorAll('article').length === 2")):
+        page.value("document.getElementById('token-text').value = ''")
+        page.value("document.getElementById('token-text').focus()")
+        page.send("Input.insertText", text=text)
+        page.key("Enter", "\r")
+        page.wait(shown, f"the token '{text}'")
+
+
+def command(page, title, cost):
+    """A command of data@a: what it costs is told, then it is confirmed by keys."""
+    card = "document.querySelector('article[aria-label=\"data@a\"]')"
+    page.wait(f"[...{card}.querySelector('form select').options].some("
+              f"(o) => o.value === '{title}')", f"the command '{title}'")
+    page.value(f"{card}.querySelector('form select').value = '{title}'")
+    page.value(f"{card}.querySelector('form button').focus()")
+    page.key("Enter", "\r")
+    page.wait("document.getElementById('confirm').open", "a question")
+    lost = page.value("document.getElementById('confirm-lost').textContent")
+    assert cost in lost, lost
+    assert page.value("document.activeElement.id") == "confirm-no", "a key would do it"
+    page.value("document.getElementById('confirm-do').focus()")
+    page.key("Enter", "\r")
+    page.wait("/^(Done|Refused)/.test(document.getElementById('confirm-said').textContent)",
+              "an answer")
+
+
+def said(page):
+    """What the daemon has answered; the question is closed."""
+    text = page.value("document.getElementById('confirm-said').textContent")
+    page.value("document.getElementById('confirm-no').click()")
+    return text
+
+
+def commands(page):
+    """Demote and promote; a promotion that would lose something is refused first."""
+    command(page, "Demote this host", "Clients lose the disk")
+    answer = said(page)
+    assert answer.startswith("Done"), answer
+    command(page, "Promote this host", "Nothing is lost")
+    answer = said(page)
+    assert answer.startswith("Done"), answer
+    page.wait(f"{LYON} && {LYON}.cells[4].textContent === 'connected'", "lyon follows again")
+    command(page, "Disconnect lyon", "if production's site is lost, so are these")
+    answer = said(page)
+    assert answer.startswith("Done"), answer
+
+
+def main():
+    """Both kinds of a run."""
+    page = Browser()
+    try:
+        page.go(sys.argv[1])
+        if sys.argv[2] == "token":
+            token(page)
+            commands(page)
+            assert not page.errors, page.errors
+        else:
+            overview(page)
+            events(page)
+            charts(page)
+            looks(page)
+            daemon_hangs(page, int(sys.argv[2]))
+            copy_dies(page, int(sys.argv[3]))
+            assert not page.errors, page.errors
+            watcher_dies(page, int(sys.argv[4]))
+    finally:
+        page.close()
+
+
+main()

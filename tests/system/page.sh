@@ -1,0 +1,65 @@
+#!/bin/bash
+# page.sh - the web page of hamirror-watch in Chromium: what it shows, and how soon; charts by
+# keys; narrow and wide, light and dark; a token; and what it refuses.
+set -u
+# shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
+. "$(dirname "$(readlink -f "$0")")/pair.sh"
+
+pair_begin chromium curl
+
+PORT_WATCH=$(free_port) PORT_TOKEN=$(free_port)
+mv "$DIR/etc" "$DIR/etc<b>x" # of which the daemon tells
+ln -s "etc<b>x" "$DIR/etc"
+
+answers() { curl -sf --max-time 30 -o /dev/null "$URL"; }
+code() { curl -s -o /dev/null -w '%{http_code}' --max-time 5 "$@"; }
+
+pair_new
+echo '# changed' >> "$DIR/etc/data.yaml"
+hamirror-watch data@a --listen "127.0.0.1:$PORT_WATCH" --period 1 2> "$DIR/watch.log" &
+watcher=$!
+URL=http://127.0.0.1:$PORT_WATCH/
+await 10 answers || fail "no page: $(cat "$DIR/watch.log")"
+
+headers=$(curl -sD- -o /dev/null "$URL")
+[[ $headers == *"Content-Security-Policy: default-src 'none'"* ]] || fail "no policy: $headers"
+[ "$(code -H 'Host: evil.example' "${URL}events")" = 403 ] || fail "another name is answered"
+[ "$(code -H 'Host: localhost.evil.example' "${URL}perf/data@a")" = 403 ] || fail "or that one"
+[ "$(code "${URL}perf/..%2f..%2fetc")" = 404 ] || fail "a path is a name"
+[ "$(code "${URL}log/data@c")" = 404 ] || fail "a log that is not there"
+[ "$(code "${URL}other")" = 404 ] || fail "another page"
+[ "$(code -d '{"name":"data@a","command":"demote"}' "${URL}action")" = 403 ] ||
+	fail "a command without a token"
+say "ok: what is refused"
+
+write a 0x11 1M 256k
+timeout 600 python3 "$SYSTEM/page.py" "$URL" "$(daemon_pid a)" "$(daemon_pid b)" $watcher ||
+	fail "the page"
+wait $watcher 2> /dev/null
+say "ok: the page in Chromium"
+
+echo "open sesame" > "$DIR/token"
+hamirror-watch data@a --listen "127.0.0.1:$PORT_TOKEN" --token "$DIR/token" \
+	2> "$DIR/watch.log" &
+watcher=$!
+URL=http://127.0.0.1:$PORT_TOKEN/
+await 10 answers || fail "no page: $(cat "$DIR/watch.log")"
+run start b
+current_again a lyon
+for path in events perf/data@a log/data@a metrics; do
+	[ "$(code "$URL$path")" = 401 ] || fail "/$path without a token"
+done
+header='Authorization: Bearer open sesame'
+[ "$(code -d '{"name":"data@a","command":"demote"}' "${URL}action")" = 401 ] ||
+	fail "a command without the token"
+[ "$(code -H "$header" "${URL}action")" = 405 ] || fail "a command by GET"
+for body in '{"name":"data@a","command":"stop"}' '{"command":"demote"}' x \
+	'{"name":"../x","command":"demote"}' "{\"name\":\"$(printf '%5000s' x)\"}"; do
+	[ "$(code -H "$header" -d "$body" "${URL}action")" = 400 ] || fail "taken: $body"
+done
+timeout 600 python3 "$SYSTEM/page.py" "$URL" token || fail "the page with a token"
+curl -sN -H "$header" "${URL}events" > "$DIR/stream" &
+await 10 test -s "$DIR/stream" || fail "no stream"
+kill $watcher
+wait $watcher || fail "a signal is no failure while a page is open: $?"
+say "ok: a token"

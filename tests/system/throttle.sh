@@ -1,0 +1,196 @@
+#!/bin/bash
+# throttle.sh - throttles over a pair: the paper's worked example, a bandwidth by time of day,
+# each action, and a watcher that is killed, stopped or ended while it slows the mirror.
+set -u
+# shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
+. "$(dirname "$(readlink -f "$0")")/pair.sh"
+
+EXAMPLE=$(dirname "$(dirname "$SYSTEM")")/agent/throttles.yaml
+pair_begin qemu-img
+PORT_WATCH=$(free_port)
+watcher='' load=''
+
+# A pair whose file has the lines $1 too, and its watcher.
+begin() {
+	kill_all
+	rm -f "$DIR/watch.log"
+	pair_clean
+	pair_yaml "$1" > "$DIR/etc/data.yaml"
+	pair_devices
+	hamirror config check data@a > "$DIR/check" 2>&1 || fail "$(cat "$DIR/check")"
+	pair_up
+	watch
+}
+watch() {
+	PATH=$DIR/bin:$PATH hamirror-watch data@a --listen "127.0.0.1:$PORT_WATCH" \
+		2>> "$DIR/watch.log" &
+	watcher=$!
+}
+end_watch() {
+	kill "$watcher"
+	wait "$watcher" || fail "a signal is no failure: $?"
+}
+watch_says() { grep -qF -- "$1" "$DIR/watch.log"; }
+
+# Write 8 KiB at a time for as long as the test wants.
+begin_load() {
+	qemu-img bench -w -f raw -d 16 -s 8192 -c 100000000 "$(uri a)" > "$DIR/bench" 2>&1 &
+	load=$!
+}
+end_load() { kill "$load"; wait "$load" 2> /dev/null; }
+
+value() { hamirror status data@a --field "$1"; }
+value_is() { [ "$(value "$1")" = "$2" ]; }
+is_slowed() { [ "$(value throttle.left_ms)" != "" ]; }
+is_free() { value_is throttle ''; }
+# KiB a second that are sent to the copy, over $1 seconds; 0 where the clock jumped.
+rate() {
+	local before=${EPOCHREALTIME/./} sent
+	sent=$(value counters.sent_bytes)
+	sleep "$1"
+	echo $((($(value counters.sent_bytes) - sent) * 1000000 / 1024 /
+		(${EPOCHREALTIME/./} - before)))
+}
+lies_between() { [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]; }
+settles() { kbps=$(rate 2); lies_between "$kbps" 200 300; }
+
+test_refusals() {
+	pair_yaml "throttles:
+  - {test: pctwl, operator: rises, value: 85, actions: [{extend: 1}]}" > "$DIR/etc/data.yaml"
+	hamirror config check data@a > "$DIR/check" 2>&1 && fail "extend is accepted"
+	grep -q "data.yaml:[0-9]*:[0-9]*: throttles\[0\].actions\[0\].extend" "$DIR/check" ||
+		fail "no line and key in: $(cat "$DIR/check")"
+	say "ok: extend is refused by name"
+}
+
+test_example() {
+	begin "throttle-period: 300
+$(cat "$EXAMPLE")"
+	sleep 1 # it has seen an idle mirror
+	begin_load
+	await 30 settles || fail "does not settle: $kbps KiB/s"
+	settles || fail "does not stay: $kbps KiB/s"
+	settles || fail "does not stay: $kbps KiB/s"
+	lies_between "$(value throttle.sleep_us)" 15000 60000 ||
+		fail "the sleep: $(value throttle.sleep_us)"
+	why_says a "us lie between two records" || fail "why does not say it"
+	end_load
+	await 20 is_free || fail "idle, the sleep is $(value throttle.sleep_us)"
+	end_watch
+	say "ok: the worked example settles at $kbps KiB/s"
+}
+
+test_bandwidth() {
+	local from to
+	from=$(date -d '+12 seconds' +%T) to=$(date -d '+24 seconds' +%T)
+	begin "throttle-period: 300
+bandwidth: {max: 1M, from: \"$from\", to: \"$to\"}"
+	begin_load
+	[ "$(date +%T)" \< "$from" ] && { kbps=$(rate 1); [ "$kbps" -gt 1500 ] ||
+		fail "without a bound: $kbps KiB/s"; }
+	await 20 value_is throttle.bytes_per_s 1048576 || fail "the window does not open"
+	kbps=$(rate 4)
+	lies_between "$kbps" 922 1126 || fail "the bound is 1024 KiB/s: $kbps"
+	why_says a "at most 1024 KiB a second" || fail "why does not say it"
+	await 20 is_free || fail "the window does not close"
+	[ "$(rate 1)" -gt 1500 ] || fail "after the window: $(rate 1) KiB/s"
+	end_load
+	end_watch
+	say "ok: $kbps KiB/s in the window of 1024"
+}
+
+is_there() { [ -s "$DIR/$1" ]; }
+counts() { [ "$(wc -l < "$DIR/$1")" = "$2" ]; }
+
+test_actions() {
+	mkdir -p "$DIR/bin"
+	printf '#!/bin/sh\n{ echo "$@"; cat; } > %s/mail\n' "$DIR" > "$DIR/bin/sendmail"
+	chmod +x "$DIR/bin/sendmail"
+	begin "throttle-period: 200
+throttles:
+  - {name: cut, test: link, operator: falls, value: up, actions: [
+     {exec: \"env >> $DIR/cut; echo >> $DIR/cuts\"}, {log: \"%m@%h: %t is %v\"},
+     {mail: \"the line of %m\", to: ops@example.org}]}
+  - {name: heal, test: link, operator: rises, value: down, actions: [
+     {exec: \"echo >> $DIR/heals\"}, {console: \"%m: %t is %v\"}, {mode: near-sync, records: 77}]}"
+	sleep 1
+	kill_daemon b
+	await 20 is_there cuts || fail "the cut was not told: $(cat "$DIR/watch.log")"
+	grep -qx HAMIRROR_LINK=down "$DIR/cut" || fail "no figures: $(grep HAMIRROR "$DIR/cut")"
+	grep -qx HAMIRROR_THROTTLE=cut "$DIR/cut" || fail "no name of the throttle"
+	await 10 watch_says "data@a: link is down" || fail "no line in the log"
+	await 10 is_there mail || fail "no mail"
+	grep -q "ops@example.org" "$DIR/mail" || fail "the mail: $(cat "$DIR/mail")"
+	grep -q "the line of data" "$DIR/mail" || fail "the mail: $(cat "$DIR/mail")"
+	sleep 1
+	counts cuts 1 || fail "told $(wc -l < "$DIR/cuts") times"
+	run start b
+	await 20 is_there heals || fail "the end of it was not told"
+	# which a pair refuses
+	await 10 watch_says "without a cluster the mode is" || fail "no mode was asked for"
+	await 10 watch_says "mode of throttle heal: exit status 1" || fail "its end is not told"
+	[ -w /dev/console ] || await 10 watch_says "for the console: data: link is up" ||
+		fail "no line for the console"
+	counts heals 1 || fail "told $(wc -l < "$DIR/heals") times"
+	end_watch
+	say "ok: exec, log, mail, console and mode, once a crossing"
+}
+
+gone() { ! kill -0 "$1" 2> /dev/null; }
+
+test_hanging_script() {
+	begin "throttle-period: 200
+throttles:
+  - {name: hang, test: pctwl, operator: \">=\", value: 0, actions: [
+     {exec: \"sleep 1000 & echo \$\$ \$! > $DIR/pids; wait\", seconds: 1}]}"
+	await 10 is_there pids || fail "the script was not begun"
+	read -r shell child < "$DIR/pids"
+	write a 0x11 1M 64k
+	await 10 watch_says "exec of throttle hang: not begun, since it still runs" ||
+		fail "two at a time: $(cat "$DIR/watch.log")"
+	await 10 watch_says "exec of throttle hang: killed after 1 s" || fail "not killed"
+	await 10 gone "$shell" || fail "it lives"
+	await 10 gone "$child" || fail "its child lives"
+	end_watch
+	say "ok: a script that hangs is killed with its child"
+}
+
+test_delay() {
+	begin "throttle-period: 200
+throttles:
+  - {test: pctwl, operator: \">=\", value: 0, actions: [{delay-set: 300000}, {sleep-set: 400000}]}"
+	await 10 is_slowed || fail "no delay"
+	local before=${EPOCHREALTIME/./}
+	qemu-io -f raw -c "write -P 0x22 2M 4k" "$(uri a)" > /dev/null || fail "write"
+	[ $((${EPOCHREALTIME/./} - before)) -ge 300000 ] || fail "a write is not delayed"
+	why_says a "each write takes 300000 us longer" || fail "why does not say it"
+	say "ok: a delay"
+}
+
+# ... and it goes on at full speed without its watcher.
+test_without_watcher() {
+	local how
+	for how in KILL STOP; do
+		await 10 is_slowed || fail "not slowed before $how"
+		kill -$how "$watcher"
+		await 10 is_free || fail "slow for ever after SIG$how"
+		event_says a "change throttle ended: hamirror-watch" || fail "no event of it"
+		write a 0x33 3M 64k
+		[ $how = STOP ] && kill -KILL "$watcher"
+		wait "$watcher" 2> /dev/null
+		watch
+	done
+	await 10 is_slowed || fail "not slowed again"
+	end_watch
+	is_free || fail "slowed after the watcher's end"
+	alike
+	say "ok: killed, stopped and ended, it leaves no slow mirror"
+}
+
+test_refusals
+test_example
+test_bandwidth
+test_actions
+test_hanging_script
+test_delay
+test_without_watcher

@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""test_cli_watch - the status on a terminal: colours, progress, --watch. Run in the build
+directory; the daemon is played, the terminal is a real pseudo-terminal."""
+import copy
+import datetime
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import socketserver
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+# pylint: disable-next=wrong-import-position
+from test_cli import HAMIRROR, STATUS, STATUS_TEXT, Command  # noqa: E402
+
+PATIENCE_S = 60
+
+
+class Player(socketserver.ThreadingUnixStreamServer):
+    """A daemon that answers with `status`, and tells its followers of changes."""
+    daemon_threads = True
+
+    def __init__(self, path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        super().__init__(path, Handler)
+        self.status = copy.deepcopy(STATUS)
+        self.followers = []
+        self.followed = threading.Event()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def change(self, **members):
+        """Other members from now on, and an event."""
+        self.status = dict(self.status, **members)
+        for follower in self.followers:
+            follower.write(json.dumps({"event": {
+                "time": "T", "verb": "change", "object": "site there", "rule": "",
+                "text": "changed"}}).encode() + b"\n")
+
+
+class Handler(socketserver.StreamRequestHandler):
+    """One connection."""
+
+    def handle(self):
+        for line in self.rfile:
+            command = json.loads(line)["command"]
+            if command == "events":
+                self.wfile.write(b'{"exit":0}\n')
+                self.server.followers.append(self.wfile)
+                self.server.followed.set()
+            else:
+                answer = {"exit": 0, "status": self.server.status}
+                self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+
+class Terminal:
+    """A command on a pseudo-terminal."""
+
+    def __init__(self, test, *arguments, rows=24, **variables):
+        own, other = pty.openpty()
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
+        environment = dict(os.environ, LC_ALL="C", TERM="xterm", NO_COLOR="")
+        environment.update(variables)
+        for name in ("CONFIG", "RUN", "STATE", "LOG", "DEV"):
+            environment[f"HAMIRROR_{name}_DIR"] = test.dir if name == "CONFIG" \
+                else os.path.join(test.dir, name.lower())
+        self.own, self.seen = own, ""
+        self.before = termios.tcgetattr(own)
+        self.process = subprocess.Popen([HAMIRROR, *arguments], stdin=other, stdout=other,
+                                        stderr=other, env=environment)
+        os.close(other)
+        test.addCleanup(self.end)
+
+    def end(self):
+        """Idempotent."""
+        self.process.kill()
+        self.process.wait()
+        if self.own >= 0:
+            os.close(self.own)
+        self.own = -1
+
+    def until(self, text):
+        """What came up to `text`, or all until the end where that is None."""
+        end = time.monotonic() + PATIENCE_S
+        while text is None or text not in self.seen:
+            if not select.select([self.own], [], [], max(0, end - time.monotonic()))[0]:
+                raise AssertionError(f"no {text!r} in {self.seen!r}")
+            try:
+                more = os.read(self.own, 65536).decode()
+            except OSError:   # the other side is closed
+                more = ""
+            if more == "" and text is not None:
+                raise AssertionError(f"ended without {text!r}: {self.seen!r}")
+            if more == "":
+                break
+            self.seen += more
+        at = len(self.seen) if text is None else self.seen.index(text) + len(text)
+        part, self.seen = self.seen[:at], self.seen[at:]
+        return part
+
+
+class Watch(Command):
+    """`hamirror status` for people."""
+
+    def player(self):
+        """The daemon of data@a."""
+        player = Player(os.path.join(self.dir, "run/data@a/control"))
+        self.addCleanup(player.server_close)
+        self.addCleanup(player.shutdown)
+        return player
+
+    def test_colours(self):
+        """On a terminal; not with NO_COLOR, nor into a pipe."""
+        self.player()
+        out = Terminal(self, "status", "data@a").until(None)
+        self.assertIn("\033[32mUpToDate\033[0m", out)
+        self.assertIn("\033[33mOutdated\033[0m ", out)
+        for variables in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            out = Terminal(self, "status", "data@a", **variables).until(None)
+            self.assertEqual(out.replace("\r\n", "\n"), STATUS_TEXT)
+        self.assertEqual(self.run_command("status", "data@a"), (0, STATUS_TEXT, ""))
+
+    def test_rate_of_one_look(self):
+        """That of the refresh since its begin."""
+        player = self.player()
+        site = player.status["sites"][1]
+        begin = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+        site["since"] = begin.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        site["refresh"] = {"done_bytes": 36 << 30, "total_bytes": 72 << 30}
+        out = self.run_command("status", "data@a")[1]
+        self.assertRegex(out, r"refresh of there +\[#{12}\.{12}\] +50\.0%  36\.0 GiB of "
+                              r"72\.0 GiB, 10\.\d MiB/s, about (59|60) min\n")
+
+    def test_watch(self):
+        """A change is drawn at once; Ctrl-C leaves a whole terminal."""
+        player = self.player()
+        terminal = Terminal(self, "status", "data@a", "--watch", "--interval", "3600")
+        terminal.until("refresh is under way")
+        player.followed.wait(PATIENCE_S)
+        player.change(why=["The sky falls."])
+        terminal.until("The sky falls.")
+        terminal.process.send_signal(signal.SIGINT)
+        self.assertEqual(terminal.process.wait(PATIENCE_S), 0)
+        self.assertTrue(terminal.until(None).endswith("\033[?7h\033[?25h"))
+        self.assertEqual(termios.tcgetattr(terminal.own), terminal.before)
+
+    def test_watch_small(self):
+        """What does not fit is left out; a larger terminal shows it."""
+        self.player()
+        terminal = Terminal(self, "status", "data@a", "--watch", rows=8)
+        self.assertNotIn("writelog", terminal.until("...\033[K"))
+        fcntl.ioctl(terminal.own, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+        terminal.process.send_signal(signal.SIGWINCH)
+        terminal.until("refresh is under way")
+
+    def test_watch_daemon_that_goes(self):
+        """It is told, and that it has come again."""
+        player = self.player()
+        terminal = Terminal(self, "status", "data@a", "--watch")
+        terminal.until("refresh is under way")
+        player.change(serving=False)
+        terminal.until("production: here on a\033")
+        player.shutdown()
+        player.server_close()
+        os.unlink(player.server_address)
+        terminal.process.send_signal(signal.SIGTERM)
+        self.assertEqual(terminal.process.wait(PATIENCE_S), 0)
+        terminal = Terminal(self, "status", "data@a", "--watch")
+        terminal.until("`hamirror start data@a` starts it")
+        self.player()
+        terminal.until("refresh is under way")
+
+    def test_watch_rate(self):
+        """The rate is that of what was seen."""
+        player = self.player()
+        site = player.status["sites"][1]
+        site["refresh"] = {"done_bytes": 0, "total_bytes": 1 << 40}
+        terminal = Terminal(self, "status", "data@a", "--watch")
+        terminal.until("0 B of 1.0 TiB")
+        site["refresh"]["done_bytes"] = 100 << 20
+        terminal.until("iB/s, about")
+
+    def test_watch_into_a_pipe(self):
+        """A picture, or an object, for each change."""
+        player = self.player()
+        environment = dict(os.environ, LC_ALL="C", HAMIRROR_CONFIG_DIR=self.dir,
+                           HAMIRROR_RUN_DIR=os.path.join(self.dir, "run"))
+        with subprocess.Popen([HAMIRROR, "status", "data@a", "--watch", "--json"],
+                              stdout=subprocess.PIPE, env=environment) as process:
+            self.assertEqual(json.loads(process.stdout.readline()), STATUS)
+            player.change(serving=False)
+            self.assertFalse(json.loads(process.stdout.readline())["serving"])
+            process.terminate()
+            self.assertEqual(process.wait(PATIENCE_S), 0)
+
+    def test_watch_none(self):
+        """A mirror that is not there is not watched."""
+        self.assertEqual(self.run_command("status", "none@a", "--watch")[0], 3)
+        self.player()
+        self.assertEqual(self.run_command("status", "data@a", "--watch", "--field",
+                                          "serving")[0], 2)
+        for wrong in ("0", "x", "3601"):
+            self.assertEqual(self.run_command("status", "--watch", "--interval", wrong)[0],
+                             2)
+
+
+if __name__ == "__main__":
+    unittest.main()
