@@ -271,6 +271,31 @@ test_cannot_be_asked() {
 }
 readers_are_refused() { node n1 grep -q 'too many requests' /run/readers; }
 
+# hamirror-watch comes with the daemon and goes with it; killed, it comes again by the monitor.
+test_watcher() {
+	local pid
+	agent n1 start $SUCCESS
+	await 20 has_figures || complain "no figures with the daemon"
+	pid=$(watcher_pid)
+	node n1 kill -9 "$pid"
+	agent n1 monitor $SUCCESS
+	await 20 has_figures_of_another "$pid" || complain "the watcher did not come again"
+	agent n1 monitor $SUCCESS
+	pid=$(watcher_pid)
+	agent n1 stop $SUCCESS
+	await 20 is_gone_from_n1 "$pid" || complain "the watcher outlives the daemon"
+	agent n1 start $SUCCESS OCF_RESKEY_mirror=data OCF_RESKEY_watcher=false
+	agent n1 monitor $SUCCESS OCF_RESKEY_mirror=data OCF_RESKEY_watcher=false
+	[ "$(watcher_pid)" = "$pid" ] || complain "a watcher that was not asked for"
+	agent n1 stop $SUCCESS
+}
+watcher_pid() { node n1 cat /run/resource-agents/hamirror-data.watcher.pid; }
+is_gone_from_n1() { ! node n1 test -d "/proc/$1"; }
+has_figures() {
+	node n1 curl -sf --max-time 5 http://127.0.0.1:8790/metrics | grep -q '^hamirror_up'
+}
+has_figures_of_another() { [ "$(watcher_pid)" != "$1" ] && has_figures; }
+
 test_witness() {
 	agent n5 start $SUCCESS
 	agent n5 monitor $SUCCESS
@@ -340,6 +365,7 @@ test_forgetful_cluster
 test_promotion_takes_too_long
 test_killed
 test_cannot_be_asked
+test_watcher
 test_witness
 test_tools
 test_by_hand
