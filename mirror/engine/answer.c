@@ -110,10 +110,22 @@ void mirror_requests_wait(struct mirror_engine *m, uint32_t site, bool wait)
 	see_answered(m, &before);
 }
 
+/* Writes that failed and have been acknowledged since are like any other. */
+static void forget_failed(struct mirror_engine *m)
+{
+	const uint64_t acknowledged = mirror_ack_acknowledged(&m->open.requests.ack);
+
+	for (uint32_t d = 0; d < m->open.disk_count; d++)
+		if (m->open.requests.failed[d].sequence <= acknowledged)
+			m->open.requests.failed[d].sequence = 0;
+}
+
 void mirror_requests_missing(struct mirror_engine *m, uint32_t sites)
 {
 	if (m->open.requests.missing == sites)
 		return;
+	if (m->open.requests.missing == 0)
+		forget_failed(m);
 	m->open.requests.missing = sites;
 	mirror_engine_changed(m);
 }
@@ -137,12 +149,6 @@ static bool is_homing(const struct mirror_engine *m, const struct mirror_request
 	       m->memory.records[q->sequence % RECORDS_MAX].state >= MIRROR_RECORD_HOMING;
 }
 
-static bool is_acknowledged(const struct mirror_engine *m, uint64_t sequence)
-{
-	return mirror_requests_answers_changes(m) &&
-	       mirror_ack_acknowledged(&m->open.requests.ack) >= sequence;
-}
-
 void mirror_requests_note_failed(struct mirror_engine *m, const struct mirror_request *q)
 {
 	struct engine_failed *f = &m->open.requests.failed[q->disk];
@@ -150,7 +156,9 @@ void mirror_requests_note_failed(struct mirror_engine *m, const struct mirror_re
 
 	if (q->type == MIRROR_REQUEST_FLUSH)
 		return;
-	if (is_acknowledged(m, f->sequence))
+	if (m->open.requests.missing == 0)
+		forget_failed(m);
+	if (f->sequence == 0)
 		*f = (struct engine_failed){ .from_bytes = UINT64_MAX };
 	f->from_bytes = q->offset_bytes < f->from_bytes ? q->offset_bytes : f->from_bytes;
 	f->to_bytes = end > f->to_bytes ? end : f->to_bytes;
@@ -169,9 +177,9 @@ bool mirror_requests_holds(const struct mirror_engine *m,
 
 	if (!missing && !m->open.requests.ack.promise.home)
 		return false;
-	if (read->offset_bytes < f->to_bytes &&
+	if (f->sequence > 0 && read->offset_bytes < f->to_bytes &&
 	    f->from_bytes < read->offset_bytes + read->length_bytes &&
-	    !is_acknowledged(m, f->sequence))
+	    (missing || mirror_ack_acknowledged(&m->open.requests.ack) < f->sequence))
 		return true;
 	for (uint32_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
 		for (const struct mirror_request *q = heads[i]; q != NULL; q = q->next)

@@ -272,6 +272,7 @@ static void begin_answers(struct mirror_engine *m, const struct promise *promise
 {
 	uint64_t base = m->open.marks.home_flushed;
 
+	memset(m->open.requests.failed, 0, sizeof m->open.requests.failed);
 	m->open.requests.read_floor = m->open.marks.home_flushed;
 	for (uint64_t s = m->open.marks.home_flushed + 1; s <= m->open.marks.last; s++)
 		if (mirror_engine_record(m, s)->state == MIRROR_RECORD_HOME)

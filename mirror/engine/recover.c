@@ -36,7 +36,8 @@ static const char *refusal(const struct mirror_engine *m)
 
 	if (m->state != ENGINE_IDLE)
 		return "the devices of this site are not open, or it serves";
-	if (m->open.copy.stream_link != MIRROR_LINK_NONE)
+	if (m->open.copy.stream_link != MIRROR_LINK_NONE ||
+	    m->open.greeting.link != MIRROR_LINK_NONE)
 		return "production is linked to this copy, and brings it up to date";
 	if (m->open.sb.blank)
 		return "its first refresh has not ended, and its disks hold a mixture of "
@@ -88,6 +89,11 @@ void mirror_recover_pump(struct mirror_engine *m)
 	}
 	if (!is_settled(m))
 		return;
+	/* A cut that was under way may have shown more. */
+	if (r->limit == 0 && refusal(m) != NULL) {
+		recovered(m, -ENODATA, refusal(m));
+		return;
+	}
 	if (r->limit == 0) {
 		MIRROR_SET(m, recover.limit, m->open.marks.last);
 		if (r->limit > m->open.home.wanted)

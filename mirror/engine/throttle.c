@@ -76,12 +76,23 @@ bool mirror_throttle_sends(struct mirror_engine *m, uint32_t link)
 	return false;
 }
 
-/* The next one leaves `wait_ns` after this one was due. */
-static void put_off(const struct mirror_engine *m, uint64_t *at_ns, uint64_t wait_ns)
+/* The next one leaves `wait_ns` after this one was due, at most `max_ns`. */
+static void put_off(const struct mirror_engine *m, uint64_t *at_ns, uint64_t wait_ns,
+		    uint64_t max_ns)
 {
 	if (*at_ns + CREDIT_NS < m->now_ns)
 		*at_ns = m->now_ns - CREDIT_NS;
-	*at_ns += wait_ns < wait_max_ns(m) ? wait_ns : wait_max_ns(m);
+	*at_ns += wait_ns < max_ns ? wait_ns : max_ns;
+}
+
+/* They take turns on the line, and each is to have its turn in time. */
+static uint32_t streams(const struct mirror_engine *m)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX; i++)
+		count += m->link[i].use == LINK_STREAM_OUT;
+	return count;
 }
 
 void mirror_throttle_sent(struct mirror_engine *m, uint32_t link, uint64_t bytes)
@@ -90,10 +101,11 @@ void mirror_throttle_sent(struct mirror_engine *m, uint32_t link, uint64_t bytes
 
 	if (!is_slowed(m, link))
 		return;
-	put_off(m, &m->link[link].send_at_ns, t->sleep_us * NS_PER_US);
+	put_off(m, &m->link[link].send_at_ns, t->sleep_us * NS_PER_US, wait_max_ns(m));
 	if (t->bytes_per_s == 0)
 		return;
-	put_off(m, &t->line_ns, bytes * NS_PER_S / t->bytes_per_s);
+	put_off(m, &t->line_ns, bytes * NS_PER_S / t->bytes_per_s,
+		wait_max_ns(m) / streams(m));
 	t->turn = (link + 1) % MIRROR_LINK_COUNT_MAX;
 }
 

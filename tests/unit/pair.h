@@ -12,7 +12,7 @@
 #include "mirror/engine.h"
 #include "mirror/engine/state.h"
 
-#define PAIR_SITES_MAX 3u
+#define PAIR_SITES_MAX 6u
 #define PAIR_DISKS 2u
 #define PAIR_DISK_BYTES (1u << 20)
 #define PAIR_IO_MAX 2048u
@@ -85,10 +85,13 @@ struct pair {
 	uint64_t acknowledged, flushed; /* highest sequences answered ... */
 	uint64_t answered;              /* ... with the marks of flushes */
 	uint64_t seen;                  /* highest sequence that a read has shown */
+	uint64_t whole; /* highest acknowledged while no required copy was missing (M8) */
 	bool flushed_only; /* power was lost and no copy was current: see pair_promote() */
 	uint64_t request_floor[PAIR_REQUESTS];
 	uint64_t answered_count, error_count, read_count;
-	uint64_t span_bytes;       /* of each disk: small, so that writes overlap */
+	uint64_t span_bytes;  /* of each disk: small, so that writes overlap ... */
+	uint64_t first_bytes; /* ... from there on */
+	bool only_reads;
 	uint32_t slow;             /* bit per site: its line takes its time */
 	uint32_t garble_one_in;    /* frames that arrive garbled; 0: none */
 	struct pair_order *order;  /* pair_order.c */

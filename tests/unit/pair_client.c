@@ -96,12 +96,16 @@ bool pair_submit(struct pair *p)
 	memset(q, 0, sizeof *q);
 	q->disk = (uint32_t)pair_random(p, PAIR_DISKS);
 	q->length_bytes = SECTOR * (1 + pair_random(p, pair_random(p, 8) == 0 ? 64 : 8));
-	q->offset_bytes = SECTOR *
-			  pair_random(p, (p->span_bytes - q->length_bytes) / SECTOR + 1);
-	q->type = kind < 10 ? MIRROR_REQUEST_WRITE :
-		  kind < 11 ? MIRROR_REQUEST_ZERO :
-		  kind < 13 ? MIRROR_REQUEST_FLUSH :
-			      MIRROR_REQUEST_READ;
+	q->offset_bytes = p->first_bytes +
+			  SECTOR * pair_random(p, (p->span_bytes - p->first_bytes -
+						   q->length_bytes) /
+								  SECTOR +
+							  1);
+	q->type = p->only_reads ? MIRROR_REQUEST_READ :
+		  kind < 10     ? MIRROR_REQUEST_WRITE :
+		  kind < 11     ? MIRROR_REQUEST_ZERO :
+		  kind < 13     ? MIRROR_REQUEST_FLUSH :
+				  MIRROR_REQUEST_READ;
 	if (q->type == MIRROR_REQUEST_FLUSH)
 		q->offset_bytes = q->length_bytes = 0;
 	if (q->type == MIRROR_REQUEST_WRITE || q->type == MIRROR_REQUEST_READ) {
@@ -144,9 +148,8 @@ static bool is_failed(const struct pair *p, uint64_t sequence)
 {
 	const struct engine_requests *r = &p->site[p->client_site].engine->open.requests;
 
-	return p->journal[sequence].failed &&
-	       (r->missing != 0 ||
-		(r->ack.promise.home && mirror_ack_acknowledged(&r->ack) < sequence));
+	return p->journal[sequence].failed && sequence > p->whole &&
+	       (r->missing != 0 || r->ack.promise.home);
 }
 
 /* A read shows whole sectors, and in each the newest write that was answered before
@@ -279,13 +282,23 @@ static void check_bound(struct pair *p, uint32_t site, uint64_t sequence)
 	}
 }
 
+static void note_whole(struct pair *p)
+{
+	const struct engine_requests *r = &p->site[p->client_site].engine->open.requests;
+
+	if (r->missing == 0 && mirror_ack_acknowledged(&r->ack) > p->whole)
+		p->whole = mirror_ack_acknowledged(&r->ack);
+}
+
 void pair_answered(struct pair *p, uint32_t site, struct mirror_request *q)
 {
 	const uint32_t slot = (uint32_t)(q - p->request);
 
 	ck_assert(p->request_busy[slot]);
-	if (site == p->client_site)
+	if (site == p->client_site) {
 		note(p, slot);
+		note_whole(p);
+	}
 	p->request_busy[slot] = false;
 	if (q->data != NULL) {
 		if (q->type == MIRROR_REQUEST_READ && q->result == 0)

@@ -17,12 +17,14 @@ static bool is_waited(struct pair *p, uint32_t site)
 	return mirror_ack_waits_for(&p->site[0].engine->open.requests.ack, site);
 }
 
-/* Site 1 is lost, and required. */
-static struct pair *pair_missing(uint64_t seed, uint64_t log_bytes)
+/* Site 1 is lost, and required. Nothing was written before `first_bytes`. */
+static struct pair *pair_missing_from(uint64_t seed, uint64_t log_bytes,
+				      uint64_t first_bytes)
 {
 	struct pair *p = pair_level(seed, 2, log_bytes);
 
 	p->span_bytes = PAIR_DISK_BYTES;
+	p->first_bytes = first_bytes;
 	pair_load(p, 0, 500);
 	p->client_on = false;
 	pair_crash(p, 1, seed % 2 == 0);
@@ -30,6 +32,11 @@ static struct pair *pair_missing(uint64_t seed, uint64_t log_bytes)
 	tell_missing(p, 2);
 	ck_assert(!is_waited(p, 1));
 	return p;
+}
+
+static struct pair *pair_missing(uint64_t seed, uint64_t log_bytes)
+{
+	return pair_missing_from(seed, log_bytes, 0);
 }
 
 static uint64_t held_count(const struct pair *p)
@@ -102,6 +109,42 @@ START_TEST(no_read_shows_a_held_write)
 }
 END_TEST
 
+/* A write failed while the copy is missing: reads of other places are answered, and so are
+ * those of its own place once it was acknowledged, whichever copy is missing then. */
+START_TEST(a_failed_write_hides_its_own_place_alone)
+{
+	const uint64_t span_bytes = PAIR_DISK_BYTES;
+	struct pair *p = pair_missing_from((uint64_t)_i + 9650, 8u << 20, span_bytes / 2);
+	uint64_t reads;
+
+	pair_load(p, 0, 2000);
+	ck_assert_uint_gt(held_count(p), 0);
+	fail_frozen(p);
+	p->only_reads = true;
+	p->first_bytes = 0;
+	p->span_bytes = span_bytes / 2;
+	reads = p->read_count;
+	pair_load(p, 0, 2000);
+	ck_assert_uint_gt(p->read_count, reads + 100);
+	pair_start(p, 1);
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
+	tell_missing(p, 0);
+	p->only_reads = false;
+	p->span_bytes = span_bytes;
+	pair_load(p, 0, 2000);
+	ck_assert(pair_quiesce(p, 400000));
+	tell_missing(p, 2);
+	p->only_reads = true;
+	p->first_bytes = span_bytes / 2;
+	reads = p->read_count;
+	pair_load(p, 0, 2000);
+	ck_assert_uint_gt(p->read_count, reads + 100);
+	tell_missing(p, 0);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 /* G7: its log was made anew. The refresh that brings it back does not wait for answers. */
 START_TEST(a_refresh_goes_on_beside_held_writes)
 {
@@ -167,6 +210,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, reads_alone_are_answered_and_all_goes_home, 0, 4);
 	tcase_add_loop_test(tc, no_read_shows_a_held_write, 0, 8);
+	tcase_add_loop_test(tc, a_failed_write_hides_its_own_place_alone, 0, 4);
 	tcase_add_loop_test(tc, a_refresh_goes_on_beside_held_writes, 0, 4);
 	tcase_add_loop_test(tc, a_missing_copy_is_not_kept_out, 0, 1);
 	tcase_add_loop_test(tc, a_demote_ends, 0, 2);

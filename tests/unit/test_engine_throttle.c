@@ -170,6 +170,22 @@ START_TEST(it_is_bounded_by_the_time_after_which_a_copy_is_lost)
 }
 END_TEST
 
+/* ... also where many share a line that is thin for one. */
+START_TEST(no_copy_of_many_is_taken_for_a_lost_one)
+{
+	struct pair *p = pair_level((uint64_t)_i + 550, PAIR_SITES_MAX, 8u << 20);
+	const uint32_t lost = p->site[0].fact_count[FACT_COPY_LOST];
+
+	p->config->copy_timeout_ms = 1000;
+	throttle(p, 0, 0, 1, 100 * NS_PER_S);
+	load_for(p, 30 * NS_PER_S);
+	ck_assert_uint_eq(p->site[0].fact_count[FACT_COPY_LOST], lost);
+	throttle(p, 0, 0, 0, 0);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 /* A demotion takes delayed writes in at once, and drains at full speed. */
 START_TEST(a_demotion_is_not_slowed)
 {
@@ -254,6 +270,7 @@ int main(void)
 	tcase_add_loop_test(tc, it_ends_when_nobody_says_so_again, 0, 4);
 	tcase_add_loop_test(tc, it_is_bounded_by_the_time_after_which_a_copy_is_lost, 0,
 			    2);
+	tcase_add_loop_test(tc, no_copy_of_many_is_taken_for_a_lost_one, 0, 2);
 	tcase_add_loop_test(tc, a_demotion_is_not_slowed, 0, 4);
 	tcase_add_loop_test(
 		tc, delayed_writes_fail_with_the_frozen_and_go_with_their_client, 0, 2);
