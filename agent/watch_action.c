@@ -74,9 +74,10 @@ static uint64_t now_ms(void)
 	return common_clock_ns(CLOCK_BOOTTIME) / 1000000;
 }
 
-static json_t *refusal(const char *text)
+/* No answer of the daemon: the page offers nothing because of it. */
+static json_t *no_answer(const char *text)
 {
-	return json_pack("{s:i, s:s}", "exit", 1, "text", text);
+	return json_pack("{s:i, s:b, s:s}", "exit", 1, "answered", 0, "text", text);
 }
 
 static json_t *ask(struct watch_action *a)
@@ -88,7 +89,7 @@ static json_t *ask(struct watch_action *a)
 	int error = cli_line_open(&a->instance, &line, text, sizeof text);
 
 	if (error != 0)
-		return refusal(text);
+		return no_answer(text);
 	error = cli_line_send(&line, json_incref(a->request));
 	if (error == 0)
 		do
@@ -100,7 +101,7 @@ static json_t *ask(struct watch_action *a)
 	snprintf(text, sizeof text,
 		 "the daemon has not answered (%s): it may go on with it",
 		 strerror(-error));
-	return refusal(text);
+	return no_answer(text);
 }
 
 static void *run(void *owner)

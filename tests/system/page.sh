@@ -57,7 +57,8 @@ for body in '{"name":"data@a","command":"stop"}' '{"command":"demote"}' x \
 	'{"name":"../x","command":"demote"}' "{\"name\":\"$(printf '%5000s' x)\"}"; do
 	[ "$(code -H "$header" -d "$body" "${URL}action")" = 400 ] || fail "taken: $body"
 done
-timeout 600 python3 "$SYSTEM/page.py" "$URL" token || fail "the page with a token"
+timeout 600 python3 "$SYSTEM/page.py" "$URL" token "$(daemon_pid a)" "$(daemon_pid b)" ||
+	fail "the page with a token"
 curl -sN -H "$header" "${URL}events" > "$DIR/stream" &
 await 10 test -s "$DIR/stream" || fail "no stream"
 kill $watcher
