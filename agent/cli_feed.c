@@ -62,6 +62,16 @@ static void without_answer(struct cli_feed *feed, struct cli_feed_mirror *m,
 	m->due_ms = now_ms() + feed->interval_ms;
 }
 
+/* The daemon ends a connection that is idle for a minute, or has ended itself: ask on a new
+ * one, which tells. */
+static void hung_up(struct cli_feed_mirror *m)
+{
+	cli_line_close(&m->line);
+	m->asked = false;
+	if (m->due_ms > m->asked_ms + SOONEST_MS)
+		m->due_ms = m->asked_ms + SOONEST_MS;
+}
+
 static void no_daemon(struct cli_feed *feed, struct cli_feed_mirror *m)
 {
 	struct config *config = calloc(1, sizeof *config);
@@ -84,10 +94,12 @@ static void no_daemon(struct cli_feed *feed, struct cli_feed_mirror *m)
 static bool ask(struct cli_feed *feed, struct cli_feed_mirror *m)
 {
 	char text[TEXT_MAX];
+	const bool opens = m->line.fd < 0;
 	int error = 0;
 
-	if (m->line.fd < 0)
+	if (opens)
 		error = cli_line_open(&m->instance, &m->line, text, sizeof text);
+	m->is_old = m->is_old && !opens;
 	if (error == -ENOENT) {
 		no_daemon(feed, m);
 		return true;
@@ -99,7 +111,6 @@ static bool ask(struct cli_feed *feed, struct cli_feed_mirror *m)
 	if (m->events.fd < 0 &&
 	    cli_line_open(&m->instance, &m->events, text, sizeof text) == 0)
 		cli_line_send(&m->events, json_pack("{s:s}", "command", "events"));
-	/* One that was idle for too long was closed: the answer tells. */
 	cli_line_send(&m->line, json_pack("{s:s}", "command", "status"));
 	m->asked = true;
 	m->asked_ms = now_ms();
@@ -115,6 +126,10 @@ static bool take_answer(struct cli_feed *feed, struct cli_feed_mirror *m)
 		return false;
 	status = json_incref(json_object_get(answer, "status"));
 	json_decref(answer);
+	if (error == -EPIPE && m->is_old) { /* it was idle for too long just then */
+		hung_up(m);
+		return false;
+	}
 	if (error == -ETIMEDOUT) {
 		without_answer(feed, m, "silent",
 			       "The daemon does not answer; its log may tell why.");
@@ -126,6 +141,7 @@ static bool take_answer(struct cli_feed *feed, struct cli_feed_mirror *m)
 		cli_state_compare_file(&m->instance, status);
 		take_state(m, status);
 		m->asked = false;
+		m->is_old = true;
 		m->due_ms = m->asked_ms + feed->interval_ms;
 	}
 	return true;
@@ -222,6 +238,9 @@ bool cli_feed_turn(struct cli_feed *feed, int fd)
 			if (m->asked && (poll_fd[2 * i].revents != 0 ||
 					 now_ms() >= m->asked_ms + ANSWER_MS))
 				news = take_answer(feed, m) || news;
+			else if (!m->asked && m->line.fd >= 0 &&
+				 poll_fd[2 * i].revents != 0)
+				hung_up(m);
 			if (m->events.fd >= 0 && poll_fd[2 * i + 1].revents != 0)
 				news = take_events(m) || news;
 		}

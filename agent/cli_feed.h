@@ -24,6 +24,7 @@ struct cli_feed_mirror {
 	/* the feed's own */
 	struct cli_line line, events;
 	bool asked;
+	bool is_old; /* `line` has carried an answer */
 	uint64_t asked_ms, due_ms;
 };
 

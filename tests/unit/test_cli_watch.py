@@ -9,6 +9,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import socketserver
 import struct
 import subprocess
@@ -34,6 +35,7 @@ class Player(socketserver.ThreadingUnixStreamServer):
         super().__init__(path, Handler)
         self.status = copy.deepcopy(STATUS)
         self.followers = []
+        self.idle = []
         self.followed = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -58,6 +60,7 @@ class Handler(socketserver.StreamRequestHandler):
                 self.server.followed.set()
             else:
                 answer = {"exit": 0, "status": self.server.status}
+                self.server.idle.append(self.connection)
                 self.wfile.write(json.dumps(answer).encode() + b"\n")
 
 
@@ -151,6 +154,18 @@ class Watch(Command):
         self.assertEqual(terminal.process.wait(PATIENCE_S), 0)
         self.assertTrue(terminal.until(None).endswith("\033[?7h\033[?25h"))
         self.assertEqual(termios.tcgetattr(terminal.own), terminal.before)
+
+    def test_watch_idle(self):
+        """A daemon ends a connection that is idle: it is asked on a new one, and no state in
+        between says that it is not reached."""
+        player = self.player()
+        terminal = Terminal(self, "status", "data@a", "--watch", "--interval", "3600")
+        terminal.until("refresh is under way")
+        player.followed.wait(PATIENCE_S)
+        for words in ("The sky falls.", "It is up again."):
+            player.status = dict(player.status, why=[words])
+            player.idle.pop().shutdown(socket.SHUT_RDWR)
+            self.assertNotIn("not reached", terminal.until(words))
 
     def test_watch_small(self):
         """What does not fit is left out; a larger terminal shows it."""
