@@ -103,13 +103,9 @@ static enum MHD_Result page(struct watch_http *h, struct MHD_Connection *connect
 			    const char *url)
 {
 	static char no_page[] = "there are / and /metrics\n";
-	static char no_name[] = "ask for localhost or 127.0.0.1\n";
 	enum MHD_Result result;
 	bool is_known;
 
-	if (!is_own_name(h, connection))
-		return answer(connection, MHD_HTTP_FORBIDDEN,
-			      MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain", no_name);
 	result = watch_page_answer(h->page, connection, url, &is_known);
 	if (is_known)
 		return result;
@@ -210,6 +206,9 @@ static enum MHD_Result take(void *owner, struct MHD_Connection *connection,
 			      MHD_HTTP_HEADER_ALLOW,
 			      is_action ? MHD_HTTP_METHOD_POST : MHD_HTTP_METHOD_GET,
 			      no_method);
+	if (!is_own_name(h, connection))
+		return said(connection, MHD_HTTP_FORBIDDEN,
+			    "ask for localhost or 127.0.0.1\n");
 	return strcmp(url, "/metrics") == 0 ? metrics(h, connection) :
 					      page(h, connection, url);
 }

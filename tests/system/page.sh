@@ -25,6 +25,7 @@ headers=$(curl -sD- -o /dev/null "$URL")
 [[ $headers == *"Content-Security-Policy: default-src 'none'"* ]] || fail "no policy: $headers"
 [ "$(code -H 'Host: evil.example' "${URL}events")" = 403 ] || fail "another name is answered"
 [ "$(code -H 'Host: localhost.evil.example' "${URL}perf/data@a")" = 403 ] || fail "or that one"
+[ "$(code -H 'Host: evil.example' "${URL}metrics")" = 403 ] || fail "or figures to it"
 [ "$(code "${URL}perf/..%2f..%2fetc")" = 404 ] || fail "a path is a name"
 [ "$(code "${URL}log/data@c")" = 404 ] || fail "a log that is not there"
 [ "$(code "${URL}other")" = 404 ] || fail "another page"
