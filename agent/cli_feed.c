@@ -84,7 +84,7 @@ static void no_daemon(struct cli_feed *feed, struct cli_feed_mirror *m)
 		without_answer(feed, m, "stopped", errors->entry[0].text);
 	} else {
 		without_answer(feed, m, "stopped", "");
-		take_state(m, cli_state_offline(&m->instance, config, node));
+		take_state(m, cli_state_offline(&m->instance, config, node, false));
 	}
 	config_free(config);
 	free(errors);

@@ -34,9 +34,9 @@ static bool is_created(const struct config *config, uint32_t node)
 }
 
 json_t *cli_state_offline(const struct agent_instance *instance,
-			  const struct config *config, uint32_t node)
+			  const struct config *config, uint32_t node, bool looks)
 {
-	const bool created = is_created(config, node);
+	const bool created = !looks || is_created(config, node);
 	struct agent_last_run last;
 	char why[TEXT_MAX];
 

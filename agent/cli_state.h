@@ -2,15 +2,17 @@
 #ifndef AGENT_CLI_STATE_H
 #define AGENT_CLI_STATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <jansson.h>
 
 #include "agent/config.h"
 
-/* The status of a mirror whose daemon does not run here, as far as it can be known. A new
- * reference. */
+/* The status of a mirror whose daemon does not run here, as far as it can be known. `looks`:
+ * read the writelog, to know whether it was made; a device that hangs holds that up for good.
+ * A new reference. */
 json_t *cli_state_offline(const struct agent_instance *instance,
-			  const struct config *config, uint32_t node);
+			  const struct config *config, uint32_t node, bool looks);
 
 /* Add to the list "why" of a daemon's `answer` when the file is no longer as the daemon has
  * read it. The command looks, not the daemon: its control thread waits for no file system. */

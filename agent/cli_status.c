@@ -34,7 +34,7 @@ static json_t *get_status(const struct cli_arguments *a, enum cli_exit *result)
 				CLI_NONE, "there is no mirror %s here: %s does not exist",
 				a->instance.mirror, path);
 		else if (cli_config_load(a, &config, &node) == CLI_DONE)
-			status = cli_state_offline(&a->instance, config, node);
+			status = cli_state_offline(&a->instance, config, node, true);
 		*result = CLI_NONE;
 		config_free(config);
 		return status;

@@ -193,6 +193,14 @@ class Watch(Command):
         self.player()
         terminal.until("refresh is under way")
 
+    def test_watch_reads_no_log(self):
+        """A device that hangs would hold up the rest: whether there is a log is not looked at."""
+        with open(os.path.join(self.dir, "a.log"), "wb") as log:
+            log.truncate(1 << 20)
+        self.assertIn("no writelog yet", self.run_command("status", "data@a")[1])
+        terminal = Terminal(self, "status", "data@a", "--watch")
+        terminal.until("`hamirror start data@a` starts it")
+
     def test_watch_rate(self):
         """The rate is that of what was seen."""
         player = self.player()
