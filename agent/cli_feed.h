@@ -24,7 +24,8 @@ struct cli_feed_mirror {
 	/* the feed's own */
 	struct cli_line line, events;
 	bool asked;
-	bool is_old; /* `line` has carried an answer */
+	bool is_silent; /* asked, and called so; the answer is waited for all the same */
+	bool is_old;    /* `line` has carried an answer */
 	uint64_t asked_ms, due_ms;
 };
 

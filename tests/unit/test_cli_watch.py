@@ -36,6 +36,9 @@ class Player(socketserver.ThreadingUnixStreamServer):
         self.status = copy.deepcopy(STATUS)
         self.followers = []
         self.idle = []
+        self.answers = threading.Event()
+        self.answers.set()
+        self.connections = 0
         self.followed = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -52,7 +55,9 @@ class Handler(socketserver.StreamRequestHandler):
     """One connection."""
 
     def handle(self):
+        self.server.connections += 1
         for line in self.rfile:
+            self.server.answers.wait()
             command = json.loads(line)["command"]
             if command == "events":
                 self.wfile.write(b'{"exit":0}\n')
@@ -192,6 +197,36 @@ class Watch(Command):
         terminal.until("`hamirror start data@a` starts it")
         self.player()
         terminal.until("refresh is under way")
+
+    def test_watch_silent(self):
+        """A daemon that hangs gets no more connections; the old ones are good later."""
+        player = self.player()
+        terminal = Terminal(self, "status", "data@a", "--watch")
+        self.addCleanup(player.answers.set)
+        terminal.until("refresh is under way")
+        player.followed.wait(PATIENCE_S)
+        player.answers.clear()
+        before = player.connections
+        terminal.until("The daemon does not answer")
+        player.status = dict(player.status, why=["It is up again."])
+        player.answers.set()
+        terminal.until("It is up again.")
+        self.assertEqual(player.connections, before)
+
+    def test_watch_deaf(self):
+        """A daemon without a socket is not waited for: others are watched too."""
+        player = self.player()
+        terminal = Terminal(self, "status", "data@a", "--watch", "--interval", "3600")
+        terminal.until("refresh is under way")
+        player.followed.wait(PATIENCE_S)
+        os.makedirs(os.path.join(self.dir, "state/data@a"))
+        with open(os.path.join(self.dir, "state/data@a/lock"), "w", encoding="ascii") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            os.unlink(player.server_address)
+            begin = time.monotonic()
+            player.idle.pop().shutdown(socket.SHUT_RDWR)
+            terminal.until("takes no connection")
+            self.assertLess(time.monotonic() - begin, 3)
 
     def test_watch_reads_no_log(self):
         """A device that hangs would hold up the rest: whether there is a log is not looked at."""
