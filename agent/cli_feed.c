@@ -153,7 +153,7 @@ static bool take_answer(struct cli_feed *feed, struct cli_feed_mirror *m)
 			       "The daemon has closed the connection.");
 		m->due_ms = now_ms() + SOONEST_MS;
 	} else {
-		cli_state_compare_file(&m->instance, status);
+		cli_state_compare_file(&m->instance, status, &m->file);
 		take_state(m, status);
 		m->asked = false;
 		m->is_old = true;

@@ -213,6 +213,22 @@ class Watch(Command):
         terminal.until("It is up again.")
         self.assertEqual(player.connections, before)
 
+    def test_watch_file(self):
+        """A file that is changed while it is watched is told; one that is put back is not."""
+        player = self.player()
+        path = os.path.join(self.dir, "data.yaml")
+        with open(path, "rb") as file:
+            text = file.read()
+        player.status["config"] = {"file": path, "crc": 0}
+        terminal = Terminal(self, "status", "data@a", "--watch")
+        terminal.until("data.yaml was changed")
+        with open(path, "ab") as file:
+            file.write(b"nonsense: [\n")
+        terminal.until("no longer be read")
+        with open(path, "wb") as file:
+            file.write(text)
+        terminal.until("data.yaml was changed")
+
     def test_watch_deaf(self):
         """A daemon without a socket is not waited for: others are watched too."""
         player = self.player()
