@@ -23,7 +23,8 @@
 #define SOONEST_MS 200 /* between two messages: a message has all mirrors */
 #define NAMES_MS 10000 /* mirrors come and go more seldom */
 #define PIECE_BYTES 16384
-#define LOG_BYTES 16384 /* of the events before the page came */
+#define PERF_BYTES (2u << 20) /* of the performance file: some 20000 rows */
+#define LOG_BYTES 16384       /* of the events before the page came */
 
 static const struct {
 	const char *url, *type, *text;
@@ -367,7 +368,7 @@ static enum MHD_Result stream(struct watch_page *p, struct MHD_Connection *conne
 	return queue(connection, MHD_HTTP_OK, r, "text/event-stream");
 }
 
-/* Both generations as they are; half a row is left to the reader. */
+/* The newest rows of both generations. */
 static enum MHD_Result perf(struct MHD_Connection *connection, const char *name)
 {
 	struct agent_instance instance;
@@ -381,7 +382,7 @@ static enum MHD_Result perf(struct MHD_Connection *connection, const char *name)
 	if (agent_instance_parse(name, &instance, text, sizeof text) != 0 ||
 	    agent_path(&instance, AGENT_PATH_PERF, path) != 0)
 		return say(connection, MHD_HTTP_NOT_FOUND, "no mirror has that name\n");
-	error = perf_table_read(&t, path, 0, NULL);
+	error = perf_table_read_end(&t, path, PERF_BYTES);
 	out = error == 0 ? open_memstream(&body, &size) : NULL;
 	for (size_t i = 0; out != NULL && i < t.count; i++)
 		perf_row_put(&t.row[i], out);
