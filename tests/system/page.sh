@@ -7,7 +7,7 @@ set -u
 
 pair_begin chromium curl
 
-PORT_WATCH=$(free_port) PORT_TOKEN=$(free_port)
+PORT_WATCH=$(free_port) PORT_TOKEN=$(free_port) places=()
 mv "$DIR/etc" "$DIR/etc<b>x" # of which the daemon tells
 ln -s "etc<b>x" "$DIR/etc"
 
@@ -58,6 +58,22 @@ for body in '{"name":"data@a","command":"stop"}' '{"command":"demote"}' x \
 	'{"name":"../x","command":"demote"}' "{\"name\":\"$(printf '%5000s' x)\"}"; do
 	[ "$(code -H "$header" -d "$body" "${URL}action")" = 400 ] || fail "taken: $body"
 done
+
+# Without the token no body is waited for, and nobody takes all places.
+exec 5<> "/dev/tcp/127.0.0.1/$PORT_TOKEN"
+printf 'POST /action HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n' >&5
+read -rt 5 said <&5 || said="no answer"
+[[ $said == *401* ]] || fail "a body is waited for: $said"
+exec 5>&-
+for _ in {1..40}; do
+	exec {place}<> "/dev/tcp/127.0.0.1/$PORT_TOKEN" && places+=("$place")
+done
+[ "$(code --interface 127.0.0.2 "$URL")" = 200 ] || fail "one address has taken all places"
+for place in "${places[@]}"; do
+	exec {place}>&-
+done
+await 10 answers || fail "places are not given back"
+
 timeout 600 python3 "$SYSTEM/page.py" "$URL" token "$(daemon_pid a)" "$(daemon_pid b)" ||
 	fail "the page with a token"
 curl -sN -H "$header" "${URL}events" > "$DIR/stream" &
