@@ -75,6 +75,10 @@ class Change(Command):
         self.text = self.text.replace("  lag-ms: 5000", "") + "port: 7000\n"
         self.set("failover.lag-ms", "7000", "  # and their age\n",
                  "  lag-ms: 7000\n  # and their age\n")
+        self.text = self.text.replace("  # and their age\n", "").replace("port: 7000\n", "") \
+            .rstrip("\n")
+        self.assertTrue(self.text.endswith("lag-bytes: 64M"))
+        self.set("failover.lag-ms", "7000", self.text, self.text + "\n  lag-ms: 7000\n")
 
     def refuse(self, words, *arguments):
         """Nothing changes."""
