@@ -9,6 +9,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import socketserver
 import struct
 import subprocess
@@ -177,6 +178,18 @@ class Watch(Command):
         terminal.until("`hamirror start data@a` starts it")
         self.player()
         terminal.until("refresh is under way")
+
+    def test_watch_beside_a_deaf_one(self):
+        """A mirror that does not answer holds up no other."""
+        self.player()
+        os.makedirs(os.path.join(self.dir, "run/other@b"))
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.bind(os.path.join(self.dir, "run/other@b/control"))
+            deaf.listen()
+            terminal = Terminal(self, "status", "--watch", rows=60)
+            self.assertIn("refresh is under way",
+                          terminal.until("other@b: waiting for its answer"))
+            terminal.until("other@b")
 
     def test_watch_rate(self):
         """The rate is that of what was seen."""
