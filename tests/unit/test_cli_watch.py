@@ -36,6 +36,7 @@ class Player(socketserver.ThreadingUnixStreamServer):
         self.status = copy.deepcopy(STATUS)
         self.followers = []
         self.followed = threading.Event()
+        self.asked = threading.Semaphore(0)   # for a status
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def change(self, **members):
@@ -58,6 +59,7 @@ class Handler(socketserver.StreamRequestHandler):
                 self.server.followers.append(self.wfile)
                 self.server.followed.set()
             else:
+                self.server.asked.release()
                 answer = {"exit": 0, "status": self.server.status}
                 self.wfile.write(json.dumps(answer).encode() + b"\n")
 
@@ -190,6 +192,33 @@ class Watch(Command):
             self.assertIn("refresh is under way",
                           terminal.until("other@b: waiting for its answer"))
             terminal.until("other@b")
+
+    def test_top_tells_sentences(self):
+        """As they are; a change of a name counts, one of a figure alone does not."""
+        player = self.player()
+        player.status["why"] = ["Host n1 waits since 7 s for 10.0.0.1."]
+        told = os.path.join(self.dir, "told")
+        self.write("tell", f'echo "$HAMIRROR_TEXT" >> {told}\n')
+        terminal = Terminal(self, "top", "--on", f"why=run:. {self.dir}/tell")
+        terminal.until("data@a")
+        player.followed.wait(PATIENCE_S)
+        for why in ("Host n1 waits since 8 s for 10.0.0.1.",
+                    "Host n2 waits since 9 s for 10.0.0.1.",
+                    "Host n2 waits since 9 s for 10.0.0.2.", ""):
+            player.change(why=[why] if why else [])
+            while player.asked.acquire(blocking=False):
+                pass
+            for _ in range(3):   # the one before has been seen when the next is asked for
+                self.assertTrue(player.asked.acquire(timeout=PATIENCE_S))
+        end = time.monotonic() + PATIENCE_S
+        text = ""
+        while "All is well" not in text and time.monotonic() < end:
+            if os.path.exists(told):
+                with open(told, encoding="utf-8") as file:
+                    text = file.read()
+            time.sleep(0.05)
+        self.assertEqual(text, "Host n2 waits since 9 s for 10.0.0.1.\n"
+                               "Host n2 waits since 9 s for 10.0.0.2.\nAll is well.\n")
 
     def test_watch_rate(self):
         """The rate is that of what was seen."""
