@@ -276,8 +276,12 @@ static void check_watcher(struct agent_check *c)
 	else
 		agent_check_add(c, "watcher", CHECK_DO,
 				"no hamirror-watch of %s runs here, so nobody gets "
-				"metrics: `systemctl enable --now hamirror-watch@%s`",
-				c->instance->name, c->instance->name);
+				"metrics%s: `systemctl enable --now hamirror-watch@%s`",
+				c->instance->name,
+				c->config->throttles != NULL ?
+					", and throttles and bandwidth do not hold" :
+					"",
+				c->instance->name);
 	if (folder != NULL)
 		closedir(folder);
 }

@@ -1,6 +1,7 @@
 /* cli_config.c - `hamirror config set` and `config edit`: a file is replaced by one that
  * `config check` accepts, or not at all. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,26 +145,35 @@ static enum cli_exit config_set(const struct cli_arguments *a)
 	return status;
 }
 
-/* Returns true when the editor has ended well. */
+/* Returns true when the editor has ended well. Ctrl-C and Ctrl-\ are the editor's; neither we nor
+ * the shell between end of them. */
 static bool run_editor(const struct change *c)
 {
 	const char *editor = getenv("VISUAL");
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct sigaction interrupt, quit;
 	char command[PATH_MAX];
 	pid_t pid;
 	int status = 1;
 
 	if (editor == NULL || editor[0] == '\0')
 		editor = getenv("EDITOR");
-	snprintf(command, sizeof command, "%s \"$1\"",
+	snprintf(command, sizeof command, "trap : INT QUIT; %s \"$1\"",
 		 editor != NULL && editor[0] != '\0' ? editor : "vi");
 	fflush(NULL);
+	sigaction(SIGINT, &ignore, &interrupt);
+	sigaction(SIGQUIT, &ignore, &quit);
 	pid = fork();
 	if (pid == 0) {
+		sigaction(SIGINT, &interrupt, NULL);
+		sigaction(SIGQUIT, &quit, NULL);
 		execl("/bin/sh", "sh", "-c", command, "sh", c->draft, (char *)NULL);
 		_exit(127);
 	}
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	sigaction(SIGINT, &interrupt, NULL);
+	sigaction(SIGQUIT, &quit, NULL);
 	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 

@@ -50,16 +50,32 @@ static void take_state(struct cli_feed_mirror *m, json_t *state)
 	m->state_count++;
 }
 
-/* No status comes from a daemon, since `text`. */
-static void without_answer(struct cli_feed *feed, struct cli_feed_mirror *m,
-			   const char *mode, const char *text)
+/* The state of one whose daemon gives no status. */
+static void take_reason(struct cli_feed_mirror *m, const char *mode, const char *text)
 {
 	take_state(m, json_pack("{s:s, s:s, s:s, s:[s]}", "mirror", m->instance.mirror,
 				"instance", m->instance.name, "mode", mode, "why", text));
+}
+
+/* No status comes from a daemon, since `text`: begin anew at the next interval. */
+static void without_answer(struct cli_feed *feed, struct cli_feed_mirror *m,
+			   const char *mode, const char *text)
+{
+	take_reason(m, mode, text);
 	cli_line_close(&m->line);
 	cli_line_close(&m->events);
 	m->asked = false;
 	m->due_ms = now_ms() + feed->interval_ms;
+}
+
+/* The daemon ends a connection that is idle for a minute, or has ended itself: ask on a new
+ * one, which tells. */
+static void hung_up(struct cli_feed_mirror *m)
+{
+	cli_line_close(&m->line);
+	m->asked = false;
+	if (m->due_ms > m->asked_ms + SOONEST_MS)
+		m->due_ms = m->asked_ms + SOONEST_MS;
 }
 
 static void no_daemon(struct cli_feed *feed, struct cli_feed_mirror *m)
@@ -74,7 +90,7 @@ static void no_daemon(struct cli_feed *feed, struct cli_feed_mirror *m)
 		without_answer(feed, m, "stopped", errors->entry[0].text);
 	} else {
 		without_answer(feed, m, "stopped", "");
-		take_state(m, cli_state_offline(&m->instance, config, node));
+		take_state(m, cli_state_offline(&m->instance, config, node, false));
 	}
 	config_free(config);
 	free(errors);
@@ -84,10 +100,12 @@ static void no_daemon(struct cli_feed *feed, struct cli_feed_mirror *m)
 static bool ask(struct cli_feed *feed, struct cli_feed_mirror *m)
 {
 	char text[TEXT_MAX];
+	const bool opens = m->line.fd < 0;
 	int error = 0;
 
-	if (m->line.fd < 0)
-		error = cli_line_open(&m->instance, &m->line, text, sizeof text);
+	if (opens)
+		error = cli_line_try(&m->instance, &m->line, text, sizeof text);
+	m->is_old = m->is_old && !opens;
 	if (error == -ENOENT) {
 		no_daemon(feed, m);
 		return true;
@@ -97,13 +115,19 @@ static bool ask(struct cli_feed *feed, struct cli_feed_mirror *m)
 		return true;
 	}
 	if (m->events.fd < 0 &&
-	    cli_line_open(&m->instance, &m->events, text, sizeof text) == 0)
+	    cli_line_try(&m->instance, &m->events, text, sizeof text) == 0)
 		cli_line_send(&m->events, json_pack("{s:s}", "command", "events"));
-	/* One that was idle for too long was closed: the answer tells. */
 	cli_line_send(&m->line, json_pack("{s:s}", "command", "status"));
 	m->asked = true;
+	m->is_silent = false;
 	m->asked_ms = now_ms();
 	return false;
+}
+
+/* Then one that was asked is called silent, once. */
+static uint64_t silent_at(const struct cli_feed_mirror *m)
+{
+	return m->is_silent ? UINT64_MAX : m->asked_ms + ANSWER_MS;
 }
 
 static bool take_answer(struct cli_feed *feed, struct cli_feed_mirror *m)
@@ -111,21 +135,28 @@ static bool take_answer(struct cli_feed *feed, struct cli_feed_mirror *m)
 	json_t *answer = NULL, *status;
 	const int error = cli_line_next(&m->line, 0, &answer);
 
-	if (error == -ETIMEDOUT && now_ms() < m->asked_ms + ANSWER_MS)
+	if (error == -ETIMEDOUT && now_ms() < silent_at(m))
 		return false;
 	status = json_incref(json_object_get(answer, "status"));
 	json_decref(answer);
+	if (error == -EPIPE && m->is_old) { /* it was idle for too long just then */
+		hung_up(m);
+		return false;
+	}
 	if (error == -ETIMEDOUT) {
-		without_answer(feed, m, "silent",
-			       "The daemon does not answer; its log may tell why.");
+		/* It may yet: another connection would only wait beside this one. */
+		take_reason(m, "silent",
+			    "The daemon does not answer; its log may tell why.");
+		m->is_silent = true;
 	} else if (error != 0 || status == NULL) {
 		without_answer(feed, m, "not reached",
 			       "The daemon has closed the connection.");
 		m->due_ms = now_ms() + SOONEST_MS;
 	} else {
-		cli_state_compare_file(&m->instance, status);
+		cli_state_compare_file(&m->instance, status, &m->file);
 		take_state(m, status);
 		m->asked = false;
+		m->is_old = true;
 		m->due_ms = m->asked_ms + feed->interval_ms;
 	}
 	return true;
@@ -193,7 +224,7 @@ static bool ask_due(struct cli_feed *feed, uint64_t *wait_ms)
 
 		if (!m->asked && m->due_ms <= now)
 			news = ask(feed, m) || news;
-		at = m->asked ? m->asked_ms + ANSWER_MS : m->due_ms;
+		at = m->asked ? silent_at(m) : m->due_ms;
 		if (at < now + *wait_ms)
 			*wait_ms = at > now ? at - now : 0;
 	}
@@ -219,9 +250,12 @@ bool cli_feed_turn(struct cli_feed *feed, int fd)
 		for (size_t i = 0; i < feed->count; i++) {
 			struct cli_feed_mirror *m = &feed->mirror[i];
 
-			if (m->asked && (poll_fd[2 * i].revents != 0 ||
-					 now_ms() >= m->asked_ms + ANSWER_MS))
+			if (m->asked &&
+			    (poll_fd[2 * i].revents != 0 || now_ms() >= silent_at(m)))
 				news = take_answer(feed, m) || news;
+			else if (!m->asked && m->line.fd >= 0 &&
+				 poll_fd[2 * i].revents != 0)
+				hung_up(m);
 			if (m->events.fd >= 0 && poll_fd[2 * i + 1].revents != 0)
 				news = take_events(m) || news;
 		}

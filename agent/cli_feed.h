@@ -12,6 +12,7 @@
 
 #include "agent/cli_line.h"
 #include "agent/cli_names.h"
+#include "agent/cli_state.h"
 
 #define CLI_FEED_EVENTS_MAX 64 /* the newest of each mirror are kept */
 
@@ -23,7 +24,10 @@ struct cli_feed_mirror {
 	char *event[CLI_FEED_EVENTS_MAX];
 	/* the feed's own */
 	struct cli_line line, events;
+	struct cli_state_file file;
 	bool asked;
+	bool is_silent; /* asked, and called so; the answer is waited for all the same */
+	bool is_old;    /* `line` has carried an answer */
 	uint64_t asked_ms, due_ms;
 };
 

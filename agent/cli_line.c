@@ -22,10 +22,11 @@
 /* A stopped daemon takes neither connections nor requests. */
 #define SEND_WAIT_S 10
 
-static int connect_to(const char *path)
+static int connect_to(const char *path, bool waits)
 {
 	const struct timeval wait = { .tv_sec = SEND_WAIT_S };
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int fd = socket(
+		AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (waits ? 0 : SOCK_NONBLOCK), 0);
 	struct sockaddr_un address;
 	int directory_fd, error;
 
@@ -53,10 +54,10 @@ static bool is_deaf(int error)
 /* Returns a descriptor, -ENOENT: no daemon runs; -EBUSY: process `*pid` is one, and is
  * not reached; or -errno. */
 static int connect_patiently(const struct agent_instance *instance, const char *path,
-			     pid_t *pid)
+			     bool waits, pid_t *pid)
 {
 	for (int ms = 0;; ms += SOCKET_LOOK_MS) {
-		const int fd = connect_to(path);
+		const int fd = connect_to(path, waits);
 		int held;
 
 		if (fd >= 0 || (!is_deaf(fd) && fd != -EAGAIN))
@@ -64,7 +65,7 @@ static int connect_patiently(const struct agent_instance *instance, const char *
 		held = agent_lock_holder(instance, pid);
 		if (held <= 0)
 			return held < 0 ? held : -ENOENT;
-		if (fd == -EAGAIN || ms >= SOCKET_WAIT_MS)
+		if (!waits || fd == -EAGAIN || ms >= SOCKET_WAIT_MS)
 			return -EBUSY;
 		poll(NULL, 0, SOCKET_LOOK_MS);
 	}
@@ -91,8 +92,8 @@ static void explain(const struct agent_instance *instance, const char *path, int
 			 error == -EACCES || error == -EPERM ? "; only root may" : "");
 }
 
-int cli_line_open(const struct agent_instance *instance, struct cli_line *line,
-		  char *text, size_t text_size)
+static int open_line(const struct agent_instance *instance, struct cli_line *line,
+		     bool waits, char *text, size_t text_size)
 {
 	char path[PATH_MAX];
 	struct ucred peer;
@@ -103,7 +104,7 @@ int cli_line_open(const struct agent_instance *instance, struct cli_line *line,
 	*line = (struct cli_line){ .fd = -1 };
 	error = agent_path(instance, AGENT_PATH_CONTROL, path);
 	if (error == 0)
-		error = connect_patiently(instance, path, &pid);
+		error = connect_patiently(instance, path, waits, &pid);
 	if (error < 0) {
 		explain(instance, path, error, pid, text, text_size);
 		return error;
@@ -112,6 +113,18 @@ int cli_line_open(const struct agent_instance *instance, struct cli_line *line,
 	if (getsockopt(line->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0)
 		line->pid = peer.pid;
 	return 0;
+}
+
+int cli_line_open(const struct agent_instance *instance, struct cli_line *line,
+		  char *text, size_t text_size)
+{
+	return open_line(instance, line, true, text, text_size);
+}
+
+int cli_line_try(const struct agent_instance *instance, struct cli_line *line, char *text,
+		 size_t text_size)
+{
+	return open_line(instance, line, false, text, text_size);
 }
 
 int cli_line_send(struct cli_line *line, json_t *request)

@@ -24,6 +24,11 @@ struct cli_line {
 int cli_line_open(const struct agent_instance *instance, struct cli_line *line,
 		  char *text, size_t text_size);
 
+/* The same, but nothing is waited for: -EBUSY also where a socket was removed just now, and a
+ * request that does not fit at once is not sent whole. */
+int cli_line_try(const struct agent_instance *instance, struct cli_line *line, char *text,
+		 size_t text_size);
+
 /* Send a request; takes the reference. Returns 0 or -errno. */
 int cli_line_send(struct cli_line *line, json_t *request);
 

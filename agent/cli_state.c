@@ -34,9 +34,9 @@ static bool is_created(const struct config *config, uint32_t node)
 }
 
 json_t *cli_state_offline(const struct agent_instance *instance,
-			  const struct config *config, uint32_t node)
+			  const struct config *config, uint32_t node, bool looks)
 {
-	const bool created = is_created(config, node);
+	const bool created = !looks || is_created(config, node);
 	struct agent_last_run last;
 	char why[TEXT_MAX];
 
@@ -60,18 +60,53 @@ json_t *cli_state_offline(const struct agent_instance *instance,
 
 /* ---- the file that a daemon runs on ---------------------------------------- */
 
-void cli_state_compare_file(const struct agent_instance *instance, json_t *answer)
+static bool is_same(const struct stat *a, const struct stat *b)
 {
-	json_t *read = json_object_get(answer, "config"), *why;
-	const char *path = json_string_value(json_object_get(read, "file"));
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+	       a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Returns false when memory is short. */
+static bool read_file(const char *path, struct cli_state_file *file)
+{
 	struct config *config = calloc(1, sizeof *config);
 	struct config_errors *errors = calloc(1, sizeof *errors);
-	char text[TEXT_MAX] = "";
+	const bool has_memory = config != NULL && errors != NULL;
 
-	why = json_object_get(answer, "why");
-	if (path == NULL || path[0] == '\0' || config == NULL || errors == NULL)
-		goto out;
-	if (config_load(path, config, errors) != 0)
+	/* Before it is read: a change meanwhile is seen the next time. */
+	if (stat(path, &file->stat) != 0)
+		file->stat = (struct stat){ 0 };
+	if (has_memory) {
+		file->is_readable = config_load(path, config, errors) == 0;
+		file->crc = config->file_crc;
+	} else {
+		file->stat = (struct stat){ 0 };
+	}
+	free(errors);
+	config_free(config);
+	return has_memory;
+}
+
+void cli_state_compare_file(const struct agent_instance *instance, json_t *answer,
+			    struct cli_state_file *before)
+{
+	json_t *read = json_object_get(answer, "config");
+	json_t *why = json_object_get(answer, "why");
+	const char *path = json_string_value(json_object_get(read, "file"));
+	struct cli_state_file once = { 0 }, *file = before != NULL ? before : &once;
+	char text[TEXT_MAX] = "";
+	struct stat now;
+
+	if (path == NULL || path[0] == '\0')
+		return;
+	if ((file->stat.st_ino == 0 || stat(path, &now) != 0 ||
+	     !is_same(&now, &file->stat)) &&
+	    !read_file(path, file))
+		return;
+	if (!file->is_readable)
 		snprintf(
 			text, sizeof text,
 			"%s can no longer be read as a configuration; the daemon runs on "
@@ -79,16 +114,13 @@ void cli_state_compare_file(const struct agent_instance *instance, json_t *answe
 			"names the errors.",
 			path, instance->mirror);
 	else if (json_integer_value(json_object_get(read, "crc")) !=
-		 (json_int_t)config->file_crc)
+		 (json_int_t)file->crc)
 		snprintf(text, sizeof text,
 			 "%s was changed since the daemon of %s has read it: the change "
 			 "takes effect when that is started anew.",
 			 path, instance->name);
 	if (text[0] != '\0' && json_is_array(why))
 		json_array_append_new(why, json_string(text));
-out:
-	free(errors);
-	config_free(config);
 }
 
 json_t *cli_state_ask(const struct agent_instance *instance, char *text, size_t text_size)

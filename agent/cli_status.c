@@ -34,7 +34,7 @@ static json_t *get_status(const struct cli_arguments *a, enum cli_exit *result)
 				CLI_NONE, "there is no mirror %s here: %s does not exist",
 				a->instance.mirror, path);
 		else if (cli_config_load(a, &config, &node) == CLI_DONE)
-			status = cli_state_offline(&a->instance, config, node);
+			status = cli_state_offline(&a->instance, config, node, true);
 		*result = CLI_NONE;
 		config_free(config);
 		return status;
@@ -51,7 +51,7 @@ static json_t *get_status(const struct cli_arguments *a, enum cli_exit *result)
 	if (*result == CLI_DONE)
 		status = json_incref(json_object_get(reply, "status"));
 	if (status != NULL)
-		cli_state_compare_file(&a->instance, status);
+		cli_state_compare_file(&a->instance, status, NULL);
 	json_decref(reply);
 	cli_line_close(&line);
 	return status;
@@ -154,7 +154,7 @@ static enum cli_exit why(const struct cli_arguments *a)
 
 	if (reply == NULL)
 		return result;
-	cli_state_compare_file(&a->instance, reply);
+	cli_state_compare_file(&a->instance, reply, NULL);
 	list = json_object_get(reply, "why");
 	if (result != CLI_DONE || (a->given & (CLI_JSON | CLI_FIELD)) != 0 ||
 	    json_array_size(list) == 0) {

@@ -8,6 +8,8 @@
 
 #include "agent/cli_top.h"
 
+#define TOP_WHY 3u
+
 static const char *const changes[TOP_CHANGE_COUNT] = { "role", "data", "link", "why" };
 
 /* One of the changes, or "any"; then "=" and what is done. */
@@ -61,26 +63,57 @@ static void run(const char *action, const char *mirror, const char *change,
 	_exit(1);
 }
 
-/* What is compared: a word for role, data and link, the sentences without their numbers. */
+/* How long the figure at `at` is, one that stands alone: "7", "1.5", and the end of "7 s."; 0: it
+ * is none, or belongs to a name, an address or a time, where it matters. */
+static size_t figure_length(const char *text, const char *at)
+{
+	static const char joined[] = "abcdefghijklmnopqrstuvwxyz"
+				     "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.:-";
+	const size_t length = strspn(at, joined);
+	size_t digits = strspn(at, "0123456789");
+
+	if (digits == 0 || (at > text && strchr(joined, at[-1]) != NULL))
+		return 0;
+	if (at[digits] == '.' && at[digits + 1] >= '0' && at[digits + 1] <= '9')
+		digits += 1 + strspn(at + digits + 1, "0123456789");
+	return length == digits || (length == digits + 1 && strchr(".:", at[digits])) ?
+		       digits :
+		       0;
+}
+
+/* The sentences; for comparing, without their figures. */
+static void sentences(json_t *state, bool figures, char out[TOP_SEEN_BYTES])
+{
+	size_t at = 0, i;
+	json_t *text;
+
+	json_array_foreach(json_object_get(state, "why"), i, text)
+	{
+		const char *whole = json_string_value(text);
+
+		if (at > 0 && at + 1 < TOP_SEEN_BYTES)
+			out[at++] = ' ';
+		for (const char *c = whole; *c != '\0' && at + 1 < TOP_SEEN_BYTES; c++) {
+			const size_t skip = figures ? 0 : figure_length(whole, c);
+
+			if (skip > 0)
+				c += skip - 1;
+			else
+				out[at++] = *c;
+		}
+	}
+	out[at] = '\0';
+}
+
+/* What is compared: a word for role, data and link, and the sentences. */
 static void look(json_t *state, char seen[TOP_CHANGE_COUNT][TOP_SEEN_BYTES])
 {
 	const char *data = json_string_value(json_object_get(state, "data"));
-	size_t at = 0, i;
-	json_t *text;
 
 	snprintf(seen[0], TOP_SEEN_BYTES, "%s", top_role(state));
 	snprintf(seen[1], TOP_SEEN_BYTES, "%s", data != NULL ? data : "-");
 	snprintf(seen[2], TOP_SEEN_BYTES, "%s", top_link(state));
-	json_array_foreach(json_object_get(state, "why"), i, text)
-	{
-		for (const char *c = json_string_value(text); *c != '\0'; c++)
-			if ((*c < '0' || *c > '9') && at + 2 < TOP_SEEN_BYTES)
-				seen[3][at++] = *c;
-		seen[3][at++] = ' ';
-		if (at + 2 > TOP_SEEN_BYTES)
-			break;
-	}
-	seen[3][at < TOP_SEEN_BYTES ? at : TOP_SEEN_BYTES - 1] = '\0';
+	sentences(state, false, seen[TOP_WHY]);
 }
 
 static void tell(const struct top *t, const char *mirror, unsigned change,
@@ -100,15 +133,18 @@ void top_notice_take(struct top *t, size_t i)
 {
 	struct cli_feed_mirror *m = &t->feed.mirror[i];
 	struct top_figures *f = &t->figures[i];
-	char seen[TOP_CHANGE_COUNT][TOP_SEEN_BYTES];
+	char seen[TOP_CHANGE_COUNT][TOP_SEEN_BYTES], why[TOP_SEEN_BYTES];
 
 	if (t->notice_count == 0 || m->state_count == f->seen_count)
 		return;
 	look(m->state, seen);
+	sentences(m->state, true, why);
 	for (unsigned c = 0; c < TOP_CHANGE_COUNT; c++)
 		if (f->seen_count != 0 && strcmp(seen[c], f->seen[c]) != 0)
 			tell(t, m->instance.name, c,
-			     seen[c][0] != '\0' ? seen[c] : "All is well.");
+			     c != TOP_WHY   ? seen[c] :
+			     why[0] != '\0' ? why :
+					      "All is well.");
 	memcpy(f->seen, seen, sizeof seen);
 	f->seen_count = m->state_count;
 }

@@ -61,15 +61,20 @@ static enum cli_exit make(const struct cli_arguments *a, const struct cli_feed *
 	for (size_t i = 0; i < feed->count; i++) {
 		json_t *state = feed->mirror[i].state;
 
-		if (state == NULL)
-			continue;
 		if ((a->given & CLI_JSON) != 0) {
+			if (state == NULL)
+				continue;
 			json_dumpf(state, show.out, JSON_COMPACT);
 			fputc('\n', show.out);
 			continue;
 		}
 		if (ftell(show.out) > 0)
 			fputc('\n', show.out);
+		if (state == NULL) {
+			fprintf(show.out, "%s: waiting for its answer\n",
+				feed->mirror[i].instance.name);
+			continue;
+		}
 		show.progress = &progress[i];
 		cli_status_show(&show, state);
 	}
@@ -110,7 +115,9 @@ static enum cli_exit show_changes(const struct cli_arguments *a, struct cli_feed
 	enum cli_exit status = CLI_DONE;
 
 	while (!ended && status == CLI_DONE) {
-		if ((!cli_feed_turn(feed, -1) && !resized) || !is_whole(feed))
+		if (!cli_feed_turn(feed, -1) && !resized)
+			continue;
+		if (!terminal && !is_whole(feed))
 			continue;
 		status = make(a, feed, progress, &p);
 		if (status == CLI_DONE && last.text != NULL && !resized &&

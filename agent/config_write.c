@@ -101,7 +101,7 @@ static const char *value_end(const char *from)
 static char *spliced(const char *text, const char *before, const char *line,
 		     const char *after)
 {
-	const bool open = before > text && before[-1] != '\n' && line[0] != ' ';
+	const bool open = before > text && before[-1] != '\n';
 	const size_t length = (size_t)(before - text);
 	const size_t size = length + strlen(line) + strlen(after) + 2;
 	char *out = malloc(size);

@@ -131,17 +131,24 @@ __attribute__((format(printf, 2, 3))) static enum cli_exit usage_error(
 	return CLI_USAGE;
 }
 
-/* The synopsis begins with the operands' names, NAME first. */
-static const char *operand_name(const struct cli_command *c, int index)
+/* The synopsis begins with the operands' names: the word at `index`, its bars as "or". */
+static const char *operand_name(const struct cli_command *c, int index, char name[64])
 {
-	if (index == 0)
-		return strncmp(c->synopsis, "NAME|FILE", 9) == 0 ? "NAME or FILE" :
-								   "NAME";
-	if (strncmp(c->synopsis, "NAME|FILE KEY", 13) == 0)
-		return index == 1 ? "KEY" : "VALUE";
-	return strncmp(c->synopsis, "NAME DISK", 9) == 0 ? "DISK" :
-	       strncmp(c->synopsis, "NAME MODE", 9) == 0 ? "MODE" :
-							   "NODE";
+	const char *at = c->synopsis;
+	size_t length = 0;
+
+	for (; index > 0 && *at != '\0'; index--) {
+		at += strcspn(at, " ");
+		at += strspn(at, " ");
+	}
+	for (; *at != ' ' && *at != '\0' && length + 5 < 64; at++) {
+		if (*at == '|')
+			length = (size_t)(stpcpy(name + length, " or ") - name);
+		else
+			name[length++] = *at;
+	}
+	name[length] = '\0';
+	return name;
 }
 
 /* ---- options --------------------------------------------------------------- */
@@ -314,7 +321,7 @@ static enum cli_exit run(const struct cli_command *c, int argc, char **argv)
 		       c->count_min > 0 ? cli_all_run(c, &a) :
 					  c->run(&a);
 	if (a.count < c->count_min)
-		return usage_error(c, "%s is missing", operand_name(c, a.count));
+		return usage_error(c, "%s is missing", operand_name(c, a.count, name));
 	if (a.count > c->count_max)
 		return usage_error(c, "\"%s\" is too much", a.operand[c->count_max]);
 	if (c->named && a.count > 0 &&

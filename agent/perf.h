@@ -86,6 +86,8 @@ struct perf_table {
  * error. Returns 0, -ENOENT: there is no file; or -errno. */
 int perf_table_read(struct perf_table *t, const char *path, uint64_t since_s,
 		    const char *disk);
+/* The same, of the newest `bytes_max` bytes of both. */
+int perf_table_read_end(struct perf_table *t, const char *path, uint32_t bytes_max);
 void perf_table_free(struct perf_table *t);
 
 /* The time since which a row's figures hold, since 1970: that of the row of its disk before,

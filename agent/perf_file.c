@@ -138,10 +138,24 @@ static struct perf_row *new_row(struct perf_table *t)
 	return &t->row[t->count];
 }
 
-static int read_rows(struct perf_table *t, FILE *file, uint64_t since_s, const char *disk)
+static int64_t file_bytes(FILE *file)
 {
+	struct stat of;
+
+	return file != NULL && fstat(fileno(file), &of) == 0 ? of.st_size : 0;
+}
+
+/* Of the last `bytes_max` of the file. */
+static int read_rows(struct perf_table *t, FILE *file, int64_t bytes_max,
+		     uint64_t since_s, const char *disk)
+{
+	const int64_t skipped = file_bytes(file) - bytes_max;
 	char line[PERF_ROW_BYTES_MAX];
 
+	/* From the byte before on: a line break there leaves the first row whole. */
+	if (skipped > 0 && (fseeko(file, skipped - 1, SEEK_SET) != 0 ||
+			    fgets(line, sizeof line, file) == NULL))
+		return ferror(file) ? -EIO : 0;
 	while (fgets(line, sizeof line, file) != NULL) {
 		struct perf_row *row = new_row(t);
 
@@ -161,8 +175,8 @@ static bool is_same(FILE *a, FILE *b)
 	       of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
 }
 
-int perf_table_read(struct perf_table *t, const char *path, uint64_t since_s,
-		    const char *disk)
+static int read_both(struct perf_table *t, const char *path, int64_t bytes_max,
+		     uint64_t since_s, const char *disk)
 {
 	char old_path[PATH_MAX + 2];
 	FILE *now, *old;
@@ -179,14 +193,26 @@ int perf_table_read(struct perf_table *t, const char *path, uint64_t since_s,
 	if (old != NULL && (error == 0 || error == -ENOENT))
 		error = now != NULL && is_same(now, old) ?
 				0 :
-				read_rows(t, old, since_s, disk);
+				read_rows(t, old, bytes_max - file_bytes(now), since_s,
+					  disk);
 	if (now != NULL && error == 0)
-		error = read_rows(t, now, since_s, disk);
+		error = read_rows(t, now, bytes_max, since_s, disk);
 	if (now != NULL)
 		fclose(now);
 	if (old != NULL)
 		fclose(old);
 	return error;
+}
+
+int perf_table_read(struct perf_table *t, const char *path, uint64_t since_s,
+		    const char *disk)
+{
+	return read_both(t, path, INT64_MAX, since_s, disk);
+}
+
+int perf_table_read_end(struct perf_table *t, const char *path, uint32_t bytes_max)
+{
+	return read_both(t, path, bytes_max, 0, NULL);
 }
 
 /* The row of the disk of `row` before it, -1: or after it, 1; NULL: there is none. */

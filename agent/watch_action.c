@@ -14,7 +14,7 @@
 #include "agent/log.h"
 #include "common/clock_driver.h"
 
-#define RUNNING_MAX 4
+#define RUNNING_MAX 4 /* start() names it */
 #define WAIT_MS 120000 /* the daemon answers within the command's own time, far below */
 #define LOOK_MS 200    /* so soon is an end of the watcher seen */
 
@@ -74,9 +74,10 @@ static uint64_t now_ms(void)
 	return common_clock_ns(CLOCK_BOOTTIME) / 1000000;
 }
 
-static json_t *refusal(const char *text)
+/* No answer of the daemon: the page offers nothing because of it. */
+static json_t *no_answer(const char *text)
 {
-	return json_pack("{s:i, s:s}", "exit", 1, "text", text);
+	return json_pack("{s:i, s:b, s:s}", "exit", 1, "answered", 0, "text", text);
 }
 
 static json_t *ask(struct watch_action *a)
@@ -88,7 +89,7 @@ static json_t *ask(struct watch_action *a)
 	int error = cli_line_open(&a->instance, &line, text, sizeof text);
 
 	if (error != 0)
-		return refusal(text);
+		return no_answer(text);
 	error = cli_line_send(&line, json_incref(a->request));
 	if (error == 0)
 		do
@@ -100,7 +101,7 @@ static json_t *ask(struct watch_action *a)
 	snprintf(text, sizeof text,
 		 "the daemon has not answered (%s): it may go on with it",
 		 strerror(-error));
-	return refusal(text);
+	return no_answer(text);
 }
 
 static void *run(void *owner)
@@ -145,29 +146,26 @@ static json_t *read_request(const char *body, size_t length,
 	return NULL;
 }
 
-static bool has_place(struct watch_actions *all)
-{
-	bool has;
-
-	pthread_mutex_lock(&all->lock);
-	has = !all->ends && all->running < RUNNING_MAX;
-	pthread_mutex_unlock(&all->lock);
-	return has;
-}
-
-/* The lock keeps the thread from resuming what is not yet suspended. */
-static bool starts(struct watch_action *a)
+/* The lock keeps the thread from resuming what is not yet suspended. Returns NULL, or why it
+ * does not. */
+static const char *start(struct watch_action *a)
 {
 	struct watch_actions *all = a->all;
-	bool started;
+	const char *why = NULL;
 
 	pthread_mutex_lock(&all->lock);
-	started = pthread_create(&a->thread, NULL, run, a) == 0;
-	all->running += started;
-	if (started)
+	if (all->ends)
+		why = "the watcher ends";
+	else if (all->running == RUNNING_MAX)
+		why = "4 commands are under way: wait for one of them";
+	else if (pthread_create(&a->thread, NULL, run, a) != 0)
+		why = "no thread can be started";
+	if (why == NULL) {
+		all->running++;
 		MHD_suspend_connection(a->connection);
+	}
 	pthread_mutex_unlock(&all->lock);
-	return started;
+	return why;
 }
 
 struct watch_action *watch_action_begin(struct watch_actions *all,
@@ -176,6 +174,7 @@ struct watch_action *watch_action_begin(struct watch_actions *all,
 					size_t text_size)
 {
 	struct watch_action *a = calloc(1, sizeof *a);
+	const char *why;
 
 	snprintf(text, text_size, "memory is short");
 	if (a == NULL)
@@ -183,16 +182,11 @@ struct watch_action *watch_action_begin(struct watch_actions *all,
 	a->all = all;
 	a->connection = connection;
 	a->request = read_request(body, length, &a->instance, text, text_size);
-	if (a->request == NULL)
-		goto fail;
-	snprintf(text, text_size, "%d commands are under way: wait for one of them",
-		 RUNNING_MAX);
-	if (!has_place(all))
-		goto fail;
-	if (starts(a))
+	why = a->request != NULL ? start(a) : text;
+	if (why == NULL)
 		return a;
-	snprintf(text, text_size, "no thread can be started");
-fail:
+	if (why != text)
+		snprintf(text, text_size, "%s", why);
 	json_decref(a->request);
 	free(a);
 	return NULL;

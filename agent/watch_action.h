@@ -1,7 +1,8 @@
 /* watch_action.h - commands of the page: POST /action, to a daemon.
  *
  * The body is a request of docs/control.md with `name`, the instance, beside it; the answer is
- * the daemon's. A command that takes long is waited for by a thread of its own, so that the
+ * the daemon's, or has `answered` false and a `text`: it was not reached, or has not answered.
+ * A command that takes long is waited for by a thread of its own, so that the
  * library's thread goes on with figures and states.
  */
 #ifndef AGENT_WATCH_ACTION_H

@@ -14,9 +14,10 @@
 #include "agent/watch_metrics.h"
 #include "agent/watch_page.h"
 
-#define CONNECTIONS_MAX 16
-#define BODY_BYTES_MAX 4096 /* a daemon takes no longer request */
-#define CONNECTION_S 10     /* a client that says nothing for so long is gone */
+#define CONNECTIONS_MAX 32
+#define CONNECTIONS_OF_ONE_MAX 16 /* address: others are left as many */
+#define BODY_BYTES_MAX 4096       /* a daemon takes no longer request */
+#define CONNECTION_S 10           /* a client that says nothing for so long is gone */
 
 struct watch_http {
 	struct MHD_Daemon *daemon;
@@ -103,13 +104,9 @@ static enum MHD_Result page(struct watch_http *h, struct MHD_Connection *connect
 			    const char *url)
 {
 	static char no_page[] = "there are / and /metrics\n";
-	static char no_name[] = "ask for localhost or 127.0.0.1\n";
 	enum MHD_Result result;
 	bool is_known;
 
-	if (!is_own_name(h, connection))
-		return answer(connection, MHD_HTTP_FORBIDDEN,
-			      MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain", no_name);
 	result = watch_page_answer(h->page, connection, url, &is_known);
 	if (is_known)
 		return result;
@@ -191,6 +188,9 @@ static enum MHD_Result take(void *owner, struct MHD_Connection *connection,
 	const bool is_action = strcmp(url, "/action") == 0;
 
 	(void)version;
+	if (!watch_page_is_public(url) && !may_read(h, connection))
+		return answer(connection, MHD_HTTP_UNAUTHORIZED,
+			      MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer", no_token);
 	if (*state == NULL) { /* the header; the body follows, if there is one */
 		*state = calloc(1, sizeof(struct request));
 		return *state != NULL ? MHD_YES : MHD_NO;
@@ -200,9 +200,6 @@ static enum MHD_Result take(void *owner, struct MHD_Connection *connection,
 		*upload_bytes = 0;
 		return MHD_YES;
 	}
-	if (!watch_page_is_public(url) && !may_read(h, connection))
-		return answer(connection, MHD_HTTP_UNAUTHORIZED,
-			      MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer", no_token);
 	if (is_action && strcmp(method, MHD_HTTP_METHOD_POST) == 0)
 		return action(h, connection, *state);
 	if (is_action || strcmp(method, MHD_HTTP_METHOD_GET) != 0)
@@ -210,6 +207,9 @@ static enum MHD_Result take(void *owner, struct MHD_Connection *connection,
 			      MHD_HTTP_HEADER_ALLOW,
 			      is_action ? MHD_HTTP_METHOD_POST : MHD_HTTP_METHOD_GET,
 			      no_method);
+	if (!is_own_name(h, connection))
+		return said(connection, MHD_HTTP_FORBIDDEN,
+			    "ask for localhost or 127.0.0.1\n");
 	return strcmp(url, "/metrics") == 0 ? metrics(h, connection) :
 					      page(h, connection, url);
 }
@@ -245,6 +245,7 @@ static struct MHD_Daemon *listen_on(struct watch_http *h,
 		flags, 0, NULL, NULL, take, h, MHD_OPTION_EXTERNAL_LOGGER, complain, NULL,
 		MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_SOCK_ADDR,
 		s->address, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, CONNECTIONS_OF_ONE_MAX,
 		MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_S, MHD_OPTION_ARRAY,
 		s->certificate != NULL ? tls : none, MHD_OPTION_END);
 }

@@ -20,9 +20,11 @@
 
 #define CLIENTS_MAX 8 /* the library's other places are for metrics */
 #define INTERVAL_S 1
+#define SOONEST_MS 200 /* between two messages: a message has all mirrors */
 #define NAMES_MS 10000 /* mirrors come and go more seldom */
 #define PIECE_BYTES 16384
-#define LOG_BYTES 16384 /* of the events before the page came */
+#define PERF_BYTES (2u << 20) /* of the performance file: some 20000 rows */
+#define LOG_BYTES 16384       /* of the events before the page came */
 
 static const struct {
 	const char *url, *type, *text;
@@ -170,17 +172,26 @@ static bool is_wanted(struct watch_page *p, bool *ends)
 	return wanted;
 }
 
+static void wait_for_client(const struct watch_page *p, int wait_ms)
+{
+	struct pollfd wake = { .fd = p->wake_fd, .events = POLLIN };
+
+	poll(&wake, 1, wait_ms);
+}
+
 /* While somebody looks, and until the mirrors of the node are looked for again. */
 static void follow(struct watch_page *p, struct cli_feed *feed, uint64_t until_ms)
 {
 	uint64_t woken;
-	bool ends;
+	bool ends, news;
 
 	while (is_wanted(p, &ends) && now_ms() < until_ms) {
-		if (cli_feed_turn(feed, p->wake_fd))
+		news = cli_feed_turn(feed, p->wake_fd);
+		/* A new client: it gets what there is. */
+		if (read(p->wake_fd, &woken, sizeof woken) == sizeof woken || news) {
 			publish(p, feed);
-		if (read(p->wake_fd, &woken, sizeof woken) == sizeof woken)
-			publish(p, feed); /* a new client */
+			wait_for_client(p, SOONEST_MS); /* what comes meanwhile waits */
+		}
 	}
 }
 
@@ -192,13 +203,6 @@ static bool is_same(const struct cli_names *a, const struct cli_names *b)
 		if (strcmp(a->name[i], b->name[i]) != 0)
 			return false;
 	return true;
-}
-
-static void wait_for_client(const struct watch_page *p)
-{
-	struct pollfd wake = { .fd = p->wake_fd, .events = POLLIN };
-
-	poll(&wake, 1, -1);
 }
 
 static void *run(void *owner)
@@ -215,7 +219,7 @@ static void *run(void *owner)
 			free(names);
 			names = NULL;
 			if (!ends)
-				wait_for_client(p);
+				wait_for_client(p, -1);
 			if (!is_wanted(p, &ends))
 				continue;
 		}
@@ -364,7 +368,7 @@ static enum MHD_Result stream(struct watch_page *p, struct MHD_Connection *conne
 	return queue(connection, MHD_HTTP_OK, r, "text/event-stream");
 }
 
-/* Both generations as they are; half a row is left to the reader. */
+/* The newest rows of both generations. */
 static enum MHD_Result perf(struct MHD_Connection *connection, const char *name)
 {
 	struct agent_instance instance;
@@ -378,7 +382,7 @@ static enum MHD_Result perf(struct MHD_Connection *connection, const char *name)
 	if (agent_instance_parse(name, &instance, text, sizeof text) != 0 ||
 	    agent_path(&instance, AGENT_PATH_PERF, path) != 0)
 		return say(connection, MHD_HTTP_NOT_FOUND, "no mirror has that name\n");
-	error = perf_table_read(&t, path, 0, NULL);
+	error = perf_table_read_end(&t, path, PERF_BYTES);
 	out = error == 0 ? open_memstream(&body, &size) : NULL;
 	for (size_t i = 0; out != NULL && i < t.count; i++)
 		perf_row_put(&t.row[i], out);

@@ -2,8 +2,8 @@
  *
  *   GET /, /page.css, /page.js   the page; it holds nothing of the mirrors
  *   GET /events                  their states, as server-sent events: one at once, then one
- *                                for each change, and one a second
- *   GET /perf/INSTANCE           the performance file, its older generation first
+ *                                for each change, at most five a second, and one a second
+ *   GET /perf/INSTANCE           the newest 2 MiB of the performance file, oldest first
  *   GET /log/INSTANCE            the last lines of its log of events
  *   POST /action                 a command (watch_action.h)
  *

@@ -6,7 +6,7 @@ const FIGURES = ["sent with headers, KB/s", "sent data, KB/s", "records sent per
 	"records waiting", "log sectors in use", "log in use, %", "oldest record in the log, s"];
 const SAMPLES_MAX = 7200, SILENT_MS = 3500, ROWS_EVERY_MS = 10000;
 const mirrors = new Map(); // by name: the newest message, samples, rows, and its card
-let charts = [], isFirst = false, lastNews = 0, token = null, failure = "";
+let charts = [], isFirst = false, lastNews = 0, token = null, failure = "", question = 0;
 
 const $ = (id) => document.getElementById(id);
 
@@ -254,12 +254,19 @@ function confirm(m, command) {
 	$("confirm-do").textContent = command.title;
 	$("confirm-do").hidden = false;
 	$("confirm-no").textContent = "Cancel";
+	question++;
 	$("confirm-do").onclick = () => order(m, command);
 	$("confirm").showModal();
 	$("confirm-no").focus();
 }
 
+// A daemon's own refusal that names what a force would lose: only then is one offered.
+const namesLoss = (reply) =>
+	/use --force: then |--force` goes on without it/.test(reply.text || "");
+
+// An answer that comes after another question was asked is not shown: it is none to that.
 async function order(m, command) {
+	const number = question;
 	let reply;
 
 	$("confirm-do").hidden = true;
@@ -269,15 +276,21 @@ async function order(m, command) {
 			headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
 			body: JSON.stringify({ name: m.name, ...command.request }) });
 
-		reply = answer.ok ? await answer.json() : { exit: 1, text: await answer.text() };
+		reply = answer.ok ? await answer.json() :
+			{ answered: false, text: await answer.text() };
 	} catch {
-		reply = { exit: 1, text: "The watcher does not answer: it may be done, or not." };
+		reply = { answered: false, text: "The watcher does not answer: it may be done, or not." };
 	}
-	$("confirm-said").textContent = `${reply.exit === 0 ? "Done" : "Refused"}: ${reply.text || ""}`;
-	$("confirm-no").textContent = "Close";
-	if (reply.exit === 0 || command.request.command !== "promote" || command.request.force)
+	if (number !== question)
 		return;
-	$("confirm-lost").textContent = "By force, what is named below is lost.";
+	const said = reply.exit === 0 ? "Done" : reply.answered === false ? "Not answered" : "Refused";
+
+	$("confirm-said").textContent = `${said}: ${reply.text || ""}`;
+	$("confirm-no").textContent = "Close";
+	if (said !== "Refused" || command.request.command !== "promote" || command.request.force ||
+		!namesLoss(reply))
+		return;
+	$("confirm-lost").textContent = "By force, acknowledged writes may be lost: see below.";
 	$("confirm-do").textContent = "Promote by force";
 	$("confirm-do").hidden = false;
 	$("confirm-do").onclick = () =>

@@ -94,6 +94,8 @@ int watch_run_begin(struct watch_runs *r, const void *owner, const char *name,
 	fd = open_input(input);
 	if (fd < 0)
 		return fd;
+	signal(SIGCHLD,
+	       SIG_DFL); /* ignored by our parent, perhaps: then nobody is waited for */
 	error = spawn(argv, envp, fd, &pid);
 	close(fd);
 	if (error != 0)
@@ -122,7 +124,8 @@ static void ended(struct watch_run *run, int status)
 	run->pid = 0;
 }
 
-/* Its group is not anybody else's yet: the process that leads it was not waited for. */
+/* Its group is not anybody else's yet: the process that leads it was not waited for. Where that
+ * has ended, its status stays, and what it left behind is killed. */
 static void kill_group(struct watch_run *run)
 {
 	int status = 0;
@@ -140,12 +143,14 @@ int watch_runs_look(struct watch_runs *r)
 
 	for (uint32_t i = 0; i < WATCH_RUNS_MAX; i++) {
 		struct watch_run *run = &r->run[i];
-		int status;
+		siginfo_t info = { .si_pid = 0 };
 
 		if (run->pid == 0)
 			continue;
-		if (waitpid(run->pid, &status, WNOHANG) == run->pid) {
-			ended(run, status);
+		if (waitid(P_PID, (id_t)run->pid, &info, WEXITED | WNOHANG | WNOWAIT) ==
+			    0 &&
+		    info.si_pid == run->pid) {
+			kill_group(run);
 		} else if (now_ns >= run->until_ns) {
 			agent_log(LOG_WARNING, "%s: killed after %u s", run->name,
 				  run->seconds);

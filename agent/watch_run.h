@@ -22,7 +22,8 @@ struct watch_runs {
 };
 
 /* Run `argv` with `envp` in a process group of its own; `input` (may be NULL) is its standard
- * input. `name` is for the log. Each owner runs one at a time. Returns 0, or -errno:
+ * input. `name` is for the log. Each owner runs one at a time. SIGCHLD is
+ * set to its default. Returns 0, or -errno:
  *   -EBUSY    the owner's last one still runs
  *   -EAGAIN   WATCH_RUNS_MAX run
  *   -errno    of posix_spawnp(3) and the like */
@@ -30,8 +31,8 @@ int watch_run_begin(struct watch_runs *r, const void *owner, const char *name,
 		    char *const argv[], char *const envp[], const char *input,
 		    uint32_t seconds);
 
-/* Kill the groups of those whose time is over, with all their processes; take the ends of those
- * that have ended, and log what failed. Returns milliseconds until the next one's time is over;
+/* Kill the groups of those whose time is over or that have ended, with all their processes; log
+ * what failed. Returns milliseconds until the next one's time is over;
  * -1: none runs. */
 int watch_runs_look(struct watch_runs *r);
 

@@ -117,6 +117,9 @@ test_check() {
 	line_is ok file "that of b agrees"
 	line_is ok size "fit"
 	line_is ok mtu "b whole"
+	printf 'bandwidth: {max: 100M}\n' | cat "$DIR/etc/data.yaml" - > "$DIR/other.yaml"
+	check a "$DIR/other.yaml"
+	line_is 'do' watcher "bandwidth do not hold"
 	hamirror-watch data@a --listen "127.0.0.1:$(free_port)" 2> "$DIR/watch.log" &
 	watcher=$!
 	has_watcher() { check a; grep -q '^ok *watcher' "$DIR/check"; }

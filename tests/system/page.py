@@ -1,7 +1,7 @@
 """The watcher's page in a real browser, for page.sh.
 
   page.py URL PID-OF-PRODUCTION PID-OF-THE-COPY PID-OF-THE-WATCHER
-  page.py URL token
+  page.py URL token PID-OF-PRODUCTION PID-OF-THE-COPY
 
 Pictures of the page go to the folder in PICTURES, where that is set.
 """
@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 from browser import Browser
 
@@ -125,9 +126,9 @@ def token(page):
         page.wait(shown, f"the token '{text}'")
 
 
-def command(page, title, cost):
-    """A command of data@a: what it costs is told, then it is confirmed by keys."""
-    card = "document.querySelector('article[aria-label=\"data@a\"]')"
+def ask(page, title, cost, mirror="data@a"):
+    """Choose a command: what it costs is told."""
+    card = f"document.querySelector('article[aria-label=\"{mirror}\"]')"
     page.wait(f"[...{card}.querySelector('form select').options].some("
               f"(o) => o.value === '{title}')", f"the command '{title}'")
     page.value(f"{card}.querySelector('form select').value = '{title}'")
@@ -137,10 +138,25 @@ def command(page, title, cost):
     lost = page.value("document.getElementById('confirm-lost').textContent")
     assert cost in lost, lost
     assert page.value("document.activeElement.id") == "confirm-no", "a key would do it"
+
+
+def go_on(page):
+    """Confirm it by keys."""
     page.value("document.getElementById('confirm-do').focus()")
     page.key("Enter", "\r")
-    page.wait("/^(Done|Refused)/.test(document.getElementById('confirm-said').textContent)",
-              "an answer")
+
+
+def answered(page):
+    """Wait for the answer."""
+    page.wait("/^(Done|Refused|Not answered)/.test("
+              "document.getElementById('confirm-said').textContent)", "an answer")
+
+
+def command(page, title, cost, mirror="data@a"):
+    """A command, from the choice to the answer."""
+    ask(page, title, cost, mirror)
+    go_on(page)
+    answered(page)
 
 
 def said(page):
@@ -164,6 +180,51 @@ def commands(page):
     assert answer.startswith("Done"), answer
 
 
+def offered(page):
+    """Is there a button beside that which closes the question?"""
+    return not page.value("document.getElementById('confirm-do').hidden")
+
+
+def force(page, production, pid):
+    """A force is offered only where the daemon itself names what that would lose."""
+    command(page, "Promote this host", "may lack acknowledged writes", "data@b")
+    assert not offered(page), f"a force is offered while another serves: {said(page)}"
+    assert said(page).startswith("Refused"), "another serves"
+    os.kill(production, signal.SIGKILL)
+    command(page, "Promote this host", "may lack acknowledged writes", "data@b")
+    assert offered(page), f"no force is offered: {said(page)}"
+    answer = said(page)
+    assert answer.startswith("Refused") and "--force" in answer, answer
+    ask(page, "Promote this host", "may lack acknowledged writes", "data@b")
+    os.kill(pid, signal.SIGSTOP)
+    go_on(page)
+    page.wait("document.getElementById('confirm-said').textContent === 'under way'", "a command")
+    time.sleep(0.5)  # it is a stopped one that is asked
+    os.kill(pid, signal.SIGKILL)
+    answered(page)
+    assert not offered(page), "a force is offered, though nobody has answered"
+    answer = said(page)
+    assert answer.startswith("Not answered"), answer
+
+
+def late(page, pid):
+    """An answer that comes after another question was asked does not show there."""
+    done = ("performance.getEntriesByType('resource')"
+            ".filter((e) => e.name.endsWith('/action')).length")
+    before = page.value(done)
+    ask(page, "Mode async", "that no copy has yet")
+    os.kill(pid, signal.SIGSTOP)
+    go_on(page)
+    said(page)
+    ask(page, "Mode near-sync", "its newest writes")
+    os.kill(pid, signal.SIGCONT)
+    page.wait(f"{done} > {before}", "the late answer")
+    title = page.value("document.getElementById('confirm-title').textContent")
+    assert title == "Mode near-sync: data@a", title
+    answer = said(page)
+    assert answer == "", answer
+
+
 def main():
     """Both kinds of a run."""
     page = Browser()
@@ -172,6 +233,8 @@ def main():
         if sys.argv[2] == "token":
             token(page)
             commands(page)
+            late(page, int(sys.argv[3]))
+            force(page, int(sys.argv[3]), int(sys.argv[4]))
             assert not page.errors, page.errors
         else:
             overview(page)

@@ -7,7 +7,7 @@ set -u
 
 pair_begin chromium curl
 
-PORT_WATCH=$(free_port) PORT_TOKEN=$(free_port)
+PORT_WATCH=$(free_port) PORT_TOKEN=$(free_port) places=()
 mv "$DIR/etc" "$DIR/etc<b>x" # of which the daemon tells
 ln -s "etc<b>x" "$DIR/etc"
 
@@ -25,6 +25,7 @@ headers=$(curl -sD- -o /dev/null "$URL")
 [[ $headers == *"Content-Security-Policy: default-src 'none'"* ]] || fail "no policy: $headers"
 [ "$(code -H 'Host: evil.example' "${URL}events")" = 403 ] || fail "another name is answered"
 [ "$(code -H 'Host: localhost.evil.example' "${URL}perf/data@a")" = 403 ] || fail "or that one"
+[ "$(code -H 'Host: evil.example' "${URL}metrics")" = 403 ] || fail "or figures to it"
 [ "$(code "${URL}perf/..%2f..%2fetc")" = 404 ] || fail "a path is a name"
 [ "$(code "${URL}log/data@c")" = 404 ] || fail "a log that is not there"
 [ "$(code "${URL}other")" = 404 ] || fail "another page"
@@ -57,7 +58,24 @@ for body in '{"name":"data@a","command":"stop"}' '{"command":"demote"}' x \
 	'{"name":"../x","command":"demote"}' "{\"name\":\"$(printf '%5000s' x)\"}"; do
 	[ "$(code -H "$header" -d "$body" "${URL}action")" = 400 ] || fail "taken: $body"
 done
-timeout 600 python3 "$SYSTEM/page.py" "$URL" token || fail "the page with a token"
+
+# Without the token no body is waited for, and nobody takes all places.
+exec 5<> "/dev/tcp/127.0.0.1/$PORT_TOKEN"
+printf 'POST /action HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n' >&5
+read -rt 5 said <&5 || said="no answer"
+[[ $said == *401* ]] || fail "a body is waited for: $said"
+exec 5>&-
+for _ in {1..40}; do
+	exec {place}<> "/dev/tcp/127.0.0.1/$PORT_TOKEN" && places+=("$place")
+done
+[ "$(code --interface 127.0.0.2 "$URL")" = 200 ] || fail "one address has taken all places"
+for place in "${places[@]}"; do
+	exec {place}>&-
+done
+await 10 answers || fail "places are not given back"
+
+timeout 600 python3 "$SYSTEM/page.py" "$URL" token "$(daemon_pid a)" "$(daemon_pid b)" ||
+	fail "the page with a token"
 curl -sN -H "$header" "${URL}events" > "$DIR/stream" &
 await 10 test -s "$DIR/stream" || fail "no stream"
 kill $watcher

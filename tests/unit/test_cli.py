@@ -450,6 +450,15 @@ class Asking(Command):
 class Alone(Command):
     """Without a daemon."""
 
+    def test_missing_operand(self):
+        """It is named as in the usage."""
+        for arguments, name in ((["promote"], "NAME"), (["switch", "data"], "SITE"),
+                                (["bypass", "data"], "on or off"), (["mode", "data"], "MODE"),
+                                (["fenced", "data"], "NODE"), (["accept", "data"], "DISK"),
+                                (["config", "check"], "NAME or FILE"),
+                                (["config", "set", "data", "port"], "VALUE")):
+            self.assertIn(f": {name} is missing\n", self.run_command(*arguments)[2])
+
     def test_usage(self):
         """Exit 2, and how it is used."""
         for arguments in ([], ["frob"], ["promote"], ["promote", "data", "x"],

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """test_cli_config - `hamirror config set` and `config edit`. Run in the build directory."""
 import os
+import signal
 import stat
+import subprocess
 import sys
 import unittest
 
 sys.dont_write_bytecode = True
 # pylint: disable-next=wrong-import-position
-from test_cli import CONFIG, Command  # noqa: E402
+from test_cli import CONFIG, HAMIRROR, Command  # noqa: E402
 
 EXTRA = """\
 # how long we wait
@@ -16,6 +18,17 @@ failover:   # near copies
   lag-bytes: 64M
   # and their age
   lag-ms: 5000
+"""
+
+# Waits for Ctrl-C, then changes the file.
+EDITOR = f"""\
+#!{sys.executable}
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+print("ready", flush=True)
+signal.sigwait([signal.SIGINT])
+text = open(sys.argv[1]).read().replace("5000", "7000")
+open(sys.argv[1], "w").write(text)
 """
 
 
@@ -62,6 +75,10 @@ class Change(Command):
         self.text = self.text.replace("  lag-ms: 5000", "") + "port: 7000\n"
         self.set("failover.lag-ms", "7000", "  # and their age\n",
                  "  lag-ms: 7000\n  # and their age\n")
+        self.text = self.text.replace("  # and their age\n", "").replace("port: 7000\n", "") \
+            .rstrip("\n")
+        self.assertTrue(self.text.endswith("lag-bytes: 64M"))
+        self.set("failover.lag-ms", "7000", self.text, self.text + "\n  lag-ms: 7000\n")
 
     def refuse(self, words, *arguments):
         """Nothing changes."""
@@ -128,6 +145,21 @@ class Change(Command):
         self.assertEqual(status, 1)
         self.assertIn("was changed meanwhile", err)
         self.assertEqual(self.read(), self.text + "# his\n")
+
+    def test_edit_interrupted(self):
+        """Ctrl-C is the editor's: its change is kept, and no draft is left."""
+        editor = os.path.join(self.dir, "editor")
+        self.write("editor", EDITOR)
+        os.chmod(editor, 0o755)
+        with subprocess.Popen([HAMIRROR, "config", "edit", "data@a"], stdout=subprocess.PIPE,
+                              start_new_session=True,
+                              env=dict(os.environ, HAMIRROR_CONFIG_DIR=self.dir,
+                                       VISUAL=editor)) as process:
+            self.assertEqual(process.stdout.readline(), b"ready\n")
+            os.killpg(process.pid, signal.SIGINT)   # as a terminal does
+            self.assertIn(b"is written", process.stdout.read())
+            self.assertEqual(process.wait(), 0)
+        self.assertEqual(self.read(), self.text.replace("5000", "7000"))
 
 
 if __name__ == "__main__":

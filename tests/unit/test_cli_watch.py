@@ -9,6 +9,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import socketserver
 import struct
 import subprocess
@@ -34,7 +35,12 @@ class Player(socketserver.ThreadingUnixStreamServer):
         super().__init__(path, Handler)
         self.status = copy.deepcopy(STATUS)
         self.followers = []
+        self.idle = []
+        self.answers = threading.Event()
+        self.answers.set()
+        self.connections = 0
         self.followed = threading.Event()
+        self.asked = threading.Semaphore(0)   # for a status
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def change(self, **members):
@@ -50,14 +56,18 @@ class Handler(socketserver.StreamRequestHandler):
     """One connection."""
 
     def handle(self):
+        self.server.connections += 1
         for line in self.rfile:
+            self.server.answers.wait()
             command = json.loads(line)["command"]
             if command == "events":
                 self.wfile.write(b'{"exit":0}\n')
                 self.server.followers.append(self.wfile)
                 self.server.followed.set()
             else:
+                self.server.asked.release()
                 answer = {"exit": 0, "status": self.server.status}
+                self.server.idle.append(self.connection)
                 self.wfile.write(json.dumps(answer).encode() + b"\n")
 
 
@@ -152,6 +162,18 @@ class Watch(Command):
         self.assertTrue(terminal.until(None).endswith("\033[?7h\033[?25h"))
         self.assertEqual(termios.tcgetattr(terminal.own), terminal.before)
 
+    def test_watch_idle(self):
+        """A daemon ends a connection that is idle: it is asked on a new one, and no state in
+        between says that it is not reached."""
+        player = self.player()
+        terminal = Terminal(self, "status", "data@a", "--watch", "--interval", "3600")
+        terminal.until("refresh is under way")
+        player.followed.wait(PATIENCE_S)
+        for words in ("The sky falls.", "It is up again."):
+            player.status = dict(player.status, why=[words])
+            player.idle.pop().shutdown(socket.SHUT_RDWR)
+            self.assertNotIn("not reached", terminal.until(words))
+
     def test_watch_small(self):
         """What does not fit is left out; a larger terminal shows it."""
         self.player()
@@ -177,6 +199,98 @@ class Watch(Command):
         terminal.until("`hamirror start data@a` starts it")
         self.player()
         terminal.until("refresh is under way")
+
+    def test_watch_silent(self):
+        """A daemon that hangs gets no more connections; the old ones are good later."""
+        player = self.player()
+        terminal = Terminal(self, "status", "data@a", "--watch")
+        self.addCleanup(player.answers.set)
+        terminal.until("refresh is under way")
+        player.followed.wait(PATIENCE_S)
+        player.answers.clear()
+        before = player.connections
+        terminal.until("The daemon does not answer")
+        player.status = dict(player.status, why=["It is up again."])
+        player.answers.set()
+        terminal.until("It is up again.")
+        self.assertEqual(player.connections, before)
+
+    def test_watch_file(self):
+        """A file that is changed while it is watched is told; one that is put back is not."""
+        player = self.player()
+        path = os.path.join(self.dir, "data.yaml")
+        with open(path, "rb") as file:
+            text = file.read()
+        player.status["config"] = {"file": path, "crc": 0}
+        terminal = Terminal(self, "status", "data@a", "--watch")
+        terminal.until("data.yaml was changed")
+        with open(path, "ab") as file:
+            file.write(b"nonsense: [\n")
+        terminal.until("no longer be read")
+        with open(path, "wb") as file:
+            file.write(text)
+        terminal.until("data.yaml was changed")
+
+    def test_watch_deaf(self):
+        """A daemon without a socket is not waited for: others are watched too."""
+        player = self.player()
+        terminal = Terminal(self, "status", "data@a", "--watch", "--interval", "3600")
+        terminal.until("refresh is under way")
+        player.followed.wait(PATIENCE_S)
+        os.makedirs(os.path.join(self.dir, "state/data@a"))
+        with open(os.path.join(self.dir, "state/data@a/lock"), "w", encoding="ascii") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            os.unlink(player.server_address)
+            begin = time.monotonic()
+            player.idle.pop().shutdown(socket.SHUT_RDWR)
+            terminal.until("takes no connection")
+            self.assertLess(time.monotonic() - begin, 3)
+
+    def test_watch_reads_no_log(self):
+        """A device that hangs would hold up the rest: whether there is a log is not looked at."""
+        with open(os.path.join(self.dir, "a.log"), "wb") as log:
+            log.truncate(1 << 20)
+        self.assertIn("no writelog yet", self.run_command("status", "data@a")[1])
+        terminal = Terminal(self, "status", "data@a", "--watch")
+        terminal.until("`hamirror start data@a` starts it")
+    def test_watch_beside_a_deaf_one(self):
+        """A mirror that does not answer holds up no other."""
+        self.player()
+        os.makedirs(os.path.join(self.dir, "run/other@b"))
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.bind(os.path.join(self.dir, "run/other@b/control"))
+            deaf.listen()
+            terminal = Terminal(self, "status", "--watch", rows=60)
+            self.assertIn("refresh is under way",
+                          terminal.until("other@b: waiting for its answer"))
+            terminal.until("other@b")
+
+    def test_top_tells_sentences(self):
+        """As they are; a change of a name counts, one of a figure alone does not."""
+        player = self.player()
+        player.status["why"] = ["Host n1 waits since 7 s for 10.0.0.1."]
+        told = os.path.join(self.dir, "told")
+        self.write("tell", f'echo "$HAMIRROR_TEXT" >> {told}\n')
+        terminal = Terminal(self, "top", "--on", f"why=run:. {self.dir}/tell")
+        terminal.until("data@a")
+        player.followed.wait(PATIENCE_S)
+        for why in ("Host n1 waits since 8 s for 10.0.0.1.",
+                    "Host n2 waits since 9 s for 10.0.0.1.",
+                    "Host n2 waits since 9 s for 10.0.0.2.", ""):
+            player.change(why=[why] if why else [])
+            while player.asked.acquire(blocking=False):
+                pass
+            for _ in range(3):   # the one before has been seen when the next is asked for
+                self.assertTrue(player.asked.acquire(timeout=PATIENCE_S))
+        end = time.monotonic() + PATIENCE_S
+        text = ""
+        while "All is well" not in text and time.monotonic() < end:
+            if os.path.exists(told):
+                with open(told, encoding="utf-8") as file:
+                    text = file.read()
+            time.sleep(0.05)
+        self.assertEqual(text, "Host n2 waits since 9 s for 10.0.0.1.\n"
+                               "Host n2 waits since 9 s for 10.0.0.2.\nAll is well.\n")
 
     def test_watch_rate(self):
         """The rate is that of what was seen."""

@@ -205,6 +205,27 @@ START_TEST(two_generations_none_beyond_the_limit)
 }
 END_TEST
 
+START_TEST(the_end_of_both_generations)
+{
+	const struct {
+		uint32_t bytes;
+		size_t rows;
+	} ends[] = { { 3 * 52, 3 },        { 5 * 52, 5 },   { 10 * 52, 10 },
+		     { 10 * 52 + 51, 10 }, { 24 * 52, 24 }, { 1u << 20, 24 } };
+	struct perf_table t;
+
+	for (uint64_t i = 1; i <= 100; i++)
+		add(i); /* 19 in the older file, 5 in the newer one */
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		ck_assert_int_eq(perf_table_read_end(&t, file.path, ends[i].bytes), 0);
+		ck_assert_uint_eq(t.count, ends[i].rows);
+		ck_assert_uint_eq(t.row[0].time_s, 101 - ends[i].rows);
+		ck_assert_uint_eq(t.row[t.count - 1].time_s, 100);
+		perf_table_free(&t);
+	}
+}
+END_TEST
+
 START_TEST(missing_rows_are_a_gap)
 {
 	struct perf_table t;
@@ -392,6 +413,7 @@ int main(void)
 	tcase_add_test(tc, a_line_that_is_no_row_is_refused);
 	tcase_add_test(tc, a_time_is_a_moment_or_so_long_ago);
 	tcase_add_test(tc, two_generations_none_beyond_the_limit);
+	tcase_add_test(tc, the_end_of_both_generations);
 	tcase_add_test(tc, missing_rows_are_a_gap);
 	tcase_add_test(tc, rows_are_drawn);
 	tcase_add_test(tc, a_half_row_is_cut_off);

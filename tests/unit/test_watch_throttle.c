@@ -157,17 +157,11 @@ START_TEST(each_owner_runs_one_at_a_time)
 }
 END_TEST
 
-START_TEST(a_late_command_is_killed_with_its_child)
+/* The process whose id is in the file has ended. */
+static void expect_killed(void)
 {
-	const uint64_t before_ns = common_clock_ns(CLOCK_MONOTONIC);
-	char command[256];
 	int child;
 
-	snprintf(command, sizeof command, "trap '' TERM; sleep 1000 & echo $! > %s; wait",
-		 path);
-	ck_assert_int_eq(begin(&runs, command, NULL, 1), 0);
-	finish();
-	ck_assert_uint_ge(common_clock_ns(CLOCK_MONOTONIC) - before_ns, NS_PER_S);
 	read_file(path);
 	child = (int)strtol(output, NULL, 10);
 	ck_assert_int_gt(child, 1);
@@ -187,6 +181,43 @@ START_TEST(a_late_command_is_killed_with_its_child)
 		ck_assert_msg(i != 999, "the child lives: %s", state);
 		poll(NULL, 0, 10);
 	}
+}
+
+START_TEST(a_late_command_is_killed_with_its_child)
+{
+	const uint64_t before_ns = common_clock_ns(CLOCK_MONOTONIC);
+	char command[256];
+
+	snprintf(command, sizeof command, "trap '' TERM; sleep 1000 & echo $! > %s; wait",
+		 path);
+	ck_assert_int_eq(begin(&runs, command, NULL, 1), 0);
+	finish();
+	ck_assert_uint_ge(common_clock_ns(CLOCK_MONOTONIC) - before_ns, NS_PER_S);
+	expect_killed();
+}
+END_TEST
+
+START_TEST(what_a_command_leaves_is_killed_when_it_ends)
+{
+	char command[256];
+
+	snprintf(command, sizeof command, "sleep 1000 & echo $! > %s", path);
+	ck_assert_int_eq(begin(&runs, command, NULL, 1000), 0);
+	finish();
+	expect_killed();
+}
+END_TEST
+
+/* As a parent may have left it: without a change of that, nobody could be waited for. */
+START_TEST(an_ignored_sigchld_does_not_matter)
+{
+	struct pollfd fds[WATCH_RUNS_MAX];
+
+	signal(SIGCHLD, SIG_IGN);
+	ck_assert_int_eq(begin(&runs, "true", NULL, 1000), 0);
+	poll(fds, watch_runs_poll(&runs, fds), -1);
+	ck_assert_int_eq(watch_runs_look(&runs), -1);
+	unlink(path);
 }
 END_TEST
 
@@ -216,6 +247,8 @@ int main(void)
 	tcase_add_test(run, a_command_gets_its_input_and_ends);
 	tcase_add_test(run, each_owner_runs_one_at_a_time);
 	tcase_add_test(run, a_late_command_is_killed_with_its_child);
+	tcase_add_test(run, what_a_command_leaves_is_killed_when_it_ends);
+	tcase_add_test(run, an_ignored_sigchld_does_not_matter);
 	tcase_add_test(run, a_command_that_is_not_there_is_named);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, run);
