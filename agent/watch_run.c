@@ -103,6 +103,7 @@ int watch_run_begin(struct watch_runs *r, const void *owner, const char *name,
 	*run = (struct watch_run){
 		.pid = pid,
 		.pidfd = (int)syscall(SYS_pidfd_open, pid, 0),
+		.delivers = input != NULL,
 		.seconds = seconds,
 		.until_ns = common_clock_ns(CLOCK_MONOTONIC) + seconds * NS_PER_S,
 		.owner = owner,
@@ -124,13 +125,23 @@ static void ended(struct watch_run *run, int status)
 	run->pid = 0;
 }
 
+static bool has_ended(const struct watch_run *run)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	return waitid(P_PID, (id_t)run->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid == run->pid;
+}
+
 /* Its group is not anybody else's yet: the process that leads it was not waited for. Where that
- * has ended, its status stays, and what it left behind is killed. */
+ * has ended, its status stays, and what it left behind is killed; but a mailer's, which may
+ * deliver. */
 static void kill_group(struct watch_run *run)
 {
 	int status = 0;
 
-	kill(-run->pid, SIGKILL);
+	if (!run->delivers || !has_ended(run))
+		kill(-run->pid, SIGKILL);
 	while (waitpid(run->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	ended(run, status);
@@ -143,13 +154,10 @@ int watch_runs_look(struct watch_runs *r)
 
 	for (uint32_t i = 0; i < WATCH_RUNS_MAX; i++) {
 		struct watch_run *run = &r->run[i];
-		siginfo_t info = { .si_pid = 0 };
 
 		if (run->pid == 0)
 			continue;
-		if (waitid(P_PID, (id_t)run->pid, &info, WEXITED | WNOHANG | WNOWAIT) ==
-			    0 &&
-		    info.si_pid == run->pid) {
+		if (has_ended(run)) {
 			kill_group(run);
 		} else if (now_ns >= run->until_ns) {
 			agent_log(LOG_WARNING, "%s: killed after %u s", run->name,

@@ -3,6 +3,7 @@
 #define AGENT_WATCH_RUN_H
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -12,6 +13,7 @@ struct watch_run {
 	pid_t pid; /* 0: this place is free; also of its process group */
 	int pidfd;
 	uint32_t seconds;
+	bool delivers;     /* a mail, which was its input */
 	uint64_t until_ns; /* of CLOCK_MONOTONIC: killed then */
 	const void *owner;
 	char name[96];
