@@ -18,7 +18,7 @@
 #define PER_PROCESS 64u      /* runs of one worker: it starts over with clean memory */
 #define PER_PROCESS_TIMED 8u /* ... when the time is bounded, so that it ends in time */
 #define RUN_SECONDS_MAX 300  /* of the processor: a longer run comes to no end ... */
-#define RUN_SECONDS_EACH 10  /* ... and a second more for so many simulated ones */
+#define RUN_SECONDS_EACH 1   /* ... and a second more for so many simulated ones */
 
 struct report {
 	uint64_t seed;
