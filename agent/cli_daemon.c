@@ -10,6 +10,7 @@
 #include "agent/cli_json.h"
 #include "agent/events.h"
 #include "agent/files.h"
+#include "agent/json_path.h"
 
 #define TEXT_MAX 1024
 
@@ -238,28 +239,21 @@ static enum cli_exit fenced(const struct cli_arguments *a)
 
 /* ---- events ---------------------------------------------------------------- */
 
-static const char *member(json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL ? text : "";
-}
-
 static enum cli_exit print_event(const struct cli_arguments *a, json_t *line)
 {
 	json_t *o = json_object_get(line, "event");
 	const struct agent_event event = {
-		.verb = member(o, "verb"),
-		.object = member(o, "object"),
-		.text = member(o, "text"),
-		.rule = member(o, "rule"),
+		.verb = agent_json_text(o, "verb", ""),
+		.object = agent_json_text(o, "object", ""),
+		.text = agent_json_text(o, "text", ""),
+		.rule = agent_json_text(o, "rule", ""),
 	};
 	char text[AGENT_EVENT_LINE_MAX];
 
 	if ((a->given & (CLI_JSON | CLI_FIELD)) != 0)
 		return cli_json_print(a, o, false);
 	agent_event_format(&event, text);
-	printf("%s %s\n", member(o, "time"), text);
+	printf("%s %s\n", agent_json_text(o, "time", ""), text);
 	return CLI_DONE;
 }
 
@@ -268,8 +262,8 @@ static bool is_end(json_t *line)
 {
 	json_t *o = json_object_get(line, "event");
 
-	return strcmp(member(o, "verb"), "exists") == 0 &&
-	       strcmp(member(o, "object"), "-") == 0;
+	return strcmp(agent_json_text(o, "verb", ""), "exists") == 0 &&
+	       strcmp(agent_json_text(o, "object", ""), "-") == 0;
 }
 
 static enum cli_exit events(const struct cli_arguments *a)

@@ -10,16 +10,12 @@
 
 #include "agent/cli_state.h"
 #include "agent/events.h"
+#include "agent/json_path.h"
 #include "common/clock_driver.h"
 
 #define ANSWER_MS 15000 /* the daemon gives its I/O thread 2 s */
 #define SOONEST_MS 200
 #define TEXT_MAX 1024
-
-static uint64_t now_ms(void)
-{
-	return common_clock_ns(CLOCK_BOOTTIME) / 1000000;
-}
 
 bool cli_feed_open(struct cli_feed *feed, const struct cli_names *names,
 		   uint32_t interval_s)
@@ -65,7 +61,7 @@ static void without_answer(struct cli_feed *feed, struct cli_feed_mirror *m,
 	cli_line_close(&m->line);
 	cli_line_close(&m->events);
 	m->asked = false;
-	m->due_ms = now_ms() + feed->interval_ms;
+	m->due_ms = common_clock_ms(CLOCK_BOOTTIME) + feed->interval_ms;
 }
 
 /* The daemon ends a connection that is idle for a minute, or has ended itself: ask on a new
@@ -120,7 +116,7 @@ static bool ask(struct cli_feed *feed, struct cli_feed_mirror *m)
 	cli_line_send(&m->line, json_pack("{s:s}", "command", "status"));
 	m->asked = true;
 	m->is_silent = false;
-	m->asked_ms = now_ms();
+	m->asked_ms = common_clock_ms(CLOCK_BOOTTIME);
 	return false;
 }
 
@@ -135,7 +131,7 @@ static bool take_answer(struct cli_feed *feed, struct cli_feed_mirror *m)
 	json_t *answer = NULL, *status;
 	const int error = cli_line_next(&m->line, 0, &answer);
 
-	if (error == -ETIMEDOUT && now_ms() < silent_at(m))
+	if (error == -ETIMEDOUT && common_clock_ms(CLOCK_BOOTTIME) < silent_at(m))
 		return false;
 	status = json_incref(json_object_get(answer, "status"));
 	json_decref(answer);
@@ -151,7 +147,7 @@ static bool take_answer(struct cli_feed *feed, struct cli_feed_mirror *m)
 	} else if (error != 0 || status == NULL) {
 		without_answer(feed, m, "not reached",
 			       "The daemon has closed the connection.");
-		m->due_ms = now_ms() + SOONEST_MS;
+		m->due_ms = common_clock_ms(CLOCK_BOOTTIME) + SOONEST_MS;
 	} else {
 		cli_state_compare_file(&m->instance, status, &m->file);
 		take_state(m, status);
@@ -164,26 +160,19 @@ static bool take_answer(struct cli_feed *feed, struct cli_feed_mirror *m)
 
 /* ---- events ---------------------------------------------------------------- */
 
-static const char *member(json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL ? text : "";
-}
-
 static void keep_event(struct cli_feed_mirror *m, json_t *o)
 {
 	const struct agent_event event = {
-		.verb = member(o, "verb"),
-		.object = member(o, "object"),
-		.text = member(o, "text"),
-		.rule = member(o, "rule"),
+		.verb = agent_json_text(o, "verb", ""),
+		.object = agent_json_text(o, "object", ""),
+		.text = agent_json_text(o, "text", ""),
+		.rule = agent_json_text(o, "rule", ""),
 	};
 	char **slot = &m->event[m->event_next % CLI_FEED_EVENTS_MAX];
 	char text[AGENT_EVENT_LINE_MAX], line[AGENT_EVENT_LINE_MAX + 40];
 
 	agent_event_format(&event, text);
-	snprintf(line, sizeof line, "%s %s", member(o, "time"), text);
+	snprintf(line, sizeof line, "%s %s", agent_json_text(o, "time", ""), text);
 	free(*slot);
 	*slot = strdup(line);
 	m->event_next += *slot != NULL;
@@ -198,7 +187,8 @@ static bool take_events(struct cli_feed_mirror *m)
 
 	while ((error = cli_line_next(&m->events, 0, &line)) == 0) {
 		event = json_object_get(line, "event");
-		if (event != NULL && strcmp(member(event, "verb"), "exists") != 0)
+		if (event != NULL &&
+		    strcmp(agent_json_text(event, "verb", ""), "exists") != 0)
 			keep_event(m, event);
 		json_decref(line);
 	}
@@ -214,7 +204,7 @@ static bool take_events(struct cli_feed_mirror *m)
 /* Ask those that are due; the time until the next one is goes to `*wait_ms`. */
 static bool ask_due(struct cli_feed *feed, uint64_t *wait_ms)
 {
-	const uint64_t now = now_ms();
+	const uint64_t now = common_clock_ms(CLOCK_BOOTTIME);
 	bool news = false;
 
 	*wait_ms = feed->interval_ms;
@@ -250,8 +240,8 @@ bool cli_feed_turn(struct cli_feed *feed, int fd)
 		for (size_t i = 0; i < feed->count; i++) {
 			struct cli_feed_mirror *m = &feed->mirror[i];
 
-			if (m->asked &&
-			    (poll_fd[2 * i].revents != 0 || now_ms() >= silent_at(m)))
+			if (m->asked && (poll_fd[2 * i].revents != 0 ||
+					 common_clock_ms(CLOCK_BOOTTIME) >= silent_at(m)))
 				news = take_answer(feed, m) || news;
 			else if (!m->asked && m->line.fd >= 0 &&
 				 poll_fd[2 * i].revents != 0)

@@ -22,13 +22,6 @@
 
 #define TEXT_MAX 1024
 
-static const char *text_at(json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL && text[0] != '\0' ? text : "-";
-}
-
 /* yes, no, or ? where it is not known */
 static const char *answer_at(json_t *object, const char *name)
 {
@@ -44,17 +37,17 @@ static void device_cell(json_t *o, int column, char *text, size_t size)
 	json_t *value;
 
 	if (column == 0)
-		snprintf(text, size, "%s", text_at(o, "name"));
+		snprintf(text, size, "%s", agent_json_text(o, "name", "-"));
 	else if (column == 1)
-		snprintf(text, size, "%s", text_at(o, "kind"));
+		snprintf(text, size, "%s", agent_json_text(o, "kind", "-"));
 	else if (column == 5)
 		snprintf(text, size, "%s", answer_at(o, "reachable"));
 	else if (column == 6)
 		snprintf(text, size, "%s", answer_at(o, "owned"));
 	else if (column == 7)
-		snprintf(text, size, "%s", text_at(o, "identity"));
+		snprintf(text, size, "%s", agent_json_text(o, "identity", "-"));
 	else if (column == 8)
-		snprintf(text, size, "%s", text_at(o, "path"));
+		snprintf(text, size, "%s", agent_json_text(o, "path", "-"));
 	else if (!json_is_true(json_object_get(o, "reachable")))
 		snprintf(text, size, "-");
 	else if (column == 2)
@@ -98,7 +91,7 @@ static enum cli_exit print_devices(const struct cli_arguments *a, json_t *device
 	fflush(stdout);
 	json_array_foreach(devices, i,
 			   device) if (json_is_string(json_object_get(device, "error")))
-		cli_fail(status, "%s", text_at(device, "error"));
+		cli_fail(status, "%s", agent_json_text(device, "error", "-"));
 	return status;
 }
 
@@ -221,8 +214,8 @@ static json_t *told(json_t *status_node, const char *kind, const char *name)
 
 	json_array_foreach(
 		json_object_get(status_node, "needs"), i,
-		one) if (strcmp(text_at(one, "kind"), kind) == 0 &&
-			 strcmp(text_at(one, "name"), name) ==
+		one) if (strcmp(agent_json_text(one, "kind", "-"), kind) == 0 &&
+			 strcmp(agent_json_text(one, "name", "-"), name) ==
 				 0) return json_incref(json_object_get(one, "reachable"));
 	return json_null();
 }
@@ -242,7 +235,7 @@ static void add_device_need(json_t *needs, const char *kind, const char *name,
 	json_array_append_new(needs, need(kind, name, path, reachable,
 					  json_is_null(json_object_get(o, "error")) ?
 						  "" :
-						  text_at(o, "error")));
+						  agent_json_text(o, "error", "-")));
 	json_decref(o);
 }
 
@@ -315,17 +308,17 @@ static void host_cell(json_t *o, int column, char *text, size_t size)
 	static const char *const members[] = { "name", "site", "address" };
 
 	if (column < 3)
-		snprintf(text, size, "%s", text_at(o, members[column]));
+		snprintf(text, size, "%s", agent_json_text(o, members[column], "-"));
 	else if (column == 3)
 		snprintf(text, size, "%lld",
 			 json_integer_value(json_object_get(o, "port")));
 	else if (column == 4)
 		snprintf(text, size, "%s", answer_at(o, "member"));
 	else if (column == 5)
-		snprintf(text, size, "%s", text_at(o, "since"));
+		snprintf(text, size, "%s", agent_json_text(o, "since", "-"));
 	else
 		snprintf(text, size, "%s",
-			 text_at(json_object_get(o, "identity"), "machine"));
+			 agent_json_text(json_object_get(o, "identity"), "machine", "-"));
 }
 
 static void need_cell(json_t *o, int column, char *text, size_t size)
@@ -333,7 +326,7 @@ static void need_cell(json_t *o, int column, char *text, size_t size)
 	static const char *const members[] = { "host", "kind", "name", "place" };
 
 	if (column < 4)
-		snprintf(text, size, "%s", text_at(o, members[column]));
+		snprintf(text, size, "%s", agent_json_text(o, members[column], "-"));
 	else
 		snprintf(text, size, "%s", answer_at(o, "reachable"));
 }
@@ -365,7 +358,8 @@ static void print_hosts(json_t *hosts)
 	}
 	json_array_foreach(needs, i,
 			   one) if (json_is_string(json_object_get(one, "error")))
-		printf("\n%s: %s\n", text_at(one, "host"), text_at(one, "error"));
+		printf("\n%s: %s\n", agent_json_text(one, "host", "-"),
+		       agent_json_text(one, "error", "-"));
 	json_decref(needs);
 }
 

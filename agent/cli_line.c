@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/files.h"
+#include "common/clock_driver.h"
 
 #define LINE_BYTES_MAX (4u * 1024 * 1024)
 
@@ -153,10 +154,7 @@ int cli_line_send(struct cli_line *line, json_t *request)
 
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)common_clock_ms(CLOCK_BOOTTIME);
 }
 
 /* Take the first whole line out of the bytes read. Returns 0, or -EAGAIN. */

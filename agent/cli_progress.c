@@ -1,5 +1,6 @@
 /* cli_progress.c - see cli_progress.h. */
 #include "agent/cli_progress.h"
+#include "agent/json_path.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -18,13 +19,6 @@ struct row {
 static double number_at(json_t *object, const char *name)
 {
 	return json_number_value(json_object_get(object, name));
-}
-
-static const char *text_at(json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL ? text : "";
 }
 
 void cli_bytes_format(double bytes, char *text, size_t size)
@@ -127,9 +121,9 @@ static bool site_row(json_t *site, uint64_t now_ms, struct cli_progress_seen *se
 {
 	json_t *refresh = json_object_get(site, "refresh");
 	const double total = number_at(refresh, "total_bytes");
-	const uint64_t since_ms = time_ms(text_at(site, "since"));
+	const uint64_t since_ms = time_ms(agent_json_text(site, "since", ""));
 
-	*row = (struct row){ .of = text_at(site, "name"), .is_bytes = true };
+	*row = (struct row){ .of = agent_json_text(site, "name", ""), .is_bytes = true };
 	if (total > 0 && !json_is_true(json_object_get(refresh, "refused"))) {
 		row->what = "refresh of";
 		row->total = total;
@@ -140,7 +134,7 @@ static bool site_row(json_t *site, uint64_t now_ms, struct cli_progress_seen *se
 				    (double)(now_ms - since_ms);
 		return true;
 	}
-	if (strcmp(text_at(site, "link"), "catching-up") != 0 ||
+	if (strcmp(agent_json_text(site, "link", ""), "catching-up") != 0 ||
 	    !json_is_integer(json_object_get(site, "lag_bytes")))
 		return false;
 	row->what = "catch-up of";
@@ -165,7 +159,8 @@ static bool roll_row(json_t *status, uint64_t now_ms, struct cli_progress_seen *
 		if (logged > most)
 			most = logged;
 	}
-	*row = (struct row){ .what = "roll-forward of", .of = text_at(status, "site") };
+	*row = (struct row){ .what = "roll-forward of",
+			     .of = agent_json_text(status, "site", "") };
 	row->left = most - own;
 	if (!json_is_true(json_object_get(status, "promoting")) || row->left <= 0 ||
 	    own <= 0)

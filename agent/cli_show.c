@@ -7,14 +7,8 @@
 #include <unistd.h>
 
 #include "agent/cli_table.h"
+#include "agent/json_path.h"
 #include "common/clock_driver.h"
-
-static const char *text_at(json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL && text[0] != '\0' ? text : "-";
-}
 
 static bool known(json_t *object, const char *name)
 {
@@ -58,11 +52,11 @@ static void format_link(json_t *site, char *text, size_t size)
 	if (json_is_true(json_object_get(refresh, "refused")))
 		snprintf(text, size, "refresh refused");
 	else if (json_is_object(refresh) && total > 0)
-		snprintf(text, size, "%s %.1f%%", text_at(site, "link"),
+		snprintf(text, size, "%s %.1f%%", agent_json_text(site, "link", "-"),
 			 100.0 * (double)number_at(refresh, "done_bytes") /
 				 (double)total);
 	else
-		snprintf(text, size, "%s", text_at(site, "link"));
+		snprintf(text, size, "%s", agent_json_text(site, "link", "-"));
 }
 
 static void site_cell(json_t *site, int column, char *text, size_t size)
@@ -70,7 +64,7 @@ static void site_cell(json_t *site, int column, char *text, size_t size)
 	static const char *const members[] = { "name", "role", "host", "data" };
 
 	if (column < 4)
-		snprintf(text, size, "%s", text_at(site, members[column]));
+		snprintf(text, size, "%s", agent_json_text(site, members[column], "-"));
 	else if (column == 4)
 		snprintf(text, size, "%s",
 			 !known(site, "current")                        ? "-" :
@@ -85,18 +79,18 @@ static void site_cell(json_t *site, int column, char *text, size_t size)
 static void disk_cell(json_t *disk, int column, char *text, size_t size)
 {
 	if (column == 0)
-		snprintf(text, size, "%s", text_at(disk, "name"));
+		snprintf(text, size, "%s", agent_json_text(disk, "name", "-"));
 	else if (column == 1 && known(disk, "bytes"))
 		cli_bytes_format((double)number_at(disk, "bytes"), text, size);
 	else if (column == 1)
 		snprintf(text, size, "-");
 	else if (known(disk, "front_end"))
-		snprintf(text, size, "%s (%s)", text_at(disk, "device"),
-			 text_at(disk, "front_end"));
+		snprintf(text, size, "%s (%s)", agent_json_text(disk, "device", "-"),
+			 agent_json_text(disk, "front_end", "-"));
 	else
 		snprintf(text, size, "%s",
-			 known(disk, "device") ? text_at(disk, "device") :
-						 text_at(disk, "socket"));
+			 known(disk, "device") ? agent_json_text(disk, "device", "-") :
+						 agent_json_text(disk, "socket", "-"));
 }
 
 /* ---- the parts ------------------------------------------------------------- */
@@ -108,13 +102,14 @@ static void print_head(const struct cli_show *show, json_t *s)
 	FILE *out = show->out;
 	size_t i;
 
-	cli_coloured_print(out, show->colour, CLI_BOLD, text_at(s, "instance"));
-	fprintf(out, ": %s", text_at(s, "mode"));
+	cli_coloured_print(out, show->colour, CLI_BOLD,
+			   agent_json_text(s, "instance", "-"));
+	fprintf(out, ": %s", agent_json_text(s, "mode", "-"));
 	json_array_foreach(modes, i, mode) fprintf(out, ", %s", json_string_value(mode));
 	if (json_is_object(generation))
 		fprintf(out, ", generation %lld",
 			(long long)number_at(generation, "ordinal"));
-	if (strcmp(text_at(s, "cluster"), "none") == 0)
+	if (strcmp(agent_json_text(s, "cluster", "-"), "none") == 0)
 		fputs(", without a cluster", out);
 	else if (json_is_true(json_object_get(s, "quorate")))
 		fputs(", quorate", out);
@@ -129,10 +124,11 @@ static void print_production(const struct cli_show *show, json_t *s)
 	FILE *out = show->out;
 
 	if (json_is_object(production))
-		fprintf(out, "production: %s on %s", text_at(production, "site"),
-			text_at(production, "host"));
+		fprintf(out, "production: %s on %s",
+			agent_json_text(production, "site", "-"),
+			agent_json_text(production, "host", "-"));
 	else
-		fputs(strcmp(text_at(s, "cluster"), "none") == 0 ?
+		fputs(strcmp(agent_json_text(s, "cluster", "-"), "none") == 0 ?
 			      "production: not known here" :
 			      "production: none",
 		      out);
@@ -153,7 +149,7 @@ static void print_log(json_t *s, FILE *out)
 	cli_bytes_format((double)number_at(log, "bytes"), bytes, sizeof bytes);
 	fprintf(out, "\nwritelog: %.0f%% of %s used, %s\n",
 		json_number_value(json_object_get(log, "used_percent")), bytes,
-		text_at(log, "path"));
+		agent_json_text(log, "path", "-"));
 }
 
 static void print_last_run(json_t *s, FILE *out)
@@ -161,7 +157,7 @@ static void print_last_run(json_t *s, FILE *out)
 	json_t *last = json_object_get(s, "last_run");
 
 	if (json_is_object(last))
-		fprintf(out, "\n%s.\n", text_at(last, "text"));
+		fprintf(out, "\n%s.\n", agent_json_text(last, "text", "-"));
 }
 
 static void print_why(const struct cli_show *show, json_t *s)

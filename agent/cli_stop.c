@@ -23,6 +23,7 @@
 
 #include "agent/cli_daemon.h"
 #include "agent/files.h"
+#include "common/clock_driver.h"
 
 #define KILLED_MS 4000 /* a killed process waits for its I/O alone */
 
@@ -38,10 +39,7 @@ struct ending {
 
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)common_clock_ms(CLOCK_BOOTTIME);
 }
 
 static int64_t left_ms(const struct ending *e)

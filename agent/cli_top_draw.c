@@ -7,18 +7,12 @@
 
 #include "agent/cli_progress.h"
 #include "agent/cli_top.h"
+#include "agent/json_path.h"
 
 #define LINE_MAX_BYTES 1200
 #define SPARK_LEVELS 8
 
 enum { COLOUR_NONE, COLOUR_GOOD, COLOUR_WARNING, COLOUR_BAD };
-
-static const char *text_at(json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL && text[0] != '\0' ? text : "-";
-}
 
 /* Print at a place, cut at the right edge. */
 __attribute__((format(printf, 4, 5))) static void put(int row, int column,
@@ -68,13 +62,15 @@ const char *top_role(json_t *state)
 		return "production";
 	json_array_foreach(
 		json_object_get(state, "sites"), i,
-		site) if (strcmp(text_at(site, "name"), text_at(state, "site")) ==
-			  0) return strcmp(text_at(site, "host"),
-					   text_at(state, "host")) == 0 ?
-		text_at(site, "role") :
+		site) if (strcmp(agent_json_text(site, "name", "-"),
+				 agent_json_text(state, "site", "-")) ==
+			  0) return strcmp(agent_json_text(site, "host", "-"),
+					   agent_json_text(state, "host", "-")) == 0 ?
+		agent_json_text(site, "role", "-") :
 		"standby";
-	return json_object_get(state, "sites") != NULL ? "witness" :
-							 text_at(state, "mode");
+	return json_object_get(state, "sites") != NULL ?
+		       "witness" :
+		       agent_json_text(state, "mode", "-");
 }
 
 const char *top_link(json_t *state)
@@ -86,8 +82,8 @@ const char *top_link(json_t *state)
 
 	for (size_t o = 0; o < sizeof order / sizeof order[0]; o++)
 		json_array_foreach(json_object_get(state, "sites"), i,
-				   site) if (strcmp(text_at(site, "link"), order[o]) ==
-					     0) return order[o];
+				   site) if (strcmp(agent_json_text(site, "link", "-"),
+						    order[o]) == 0) return order[o];
 	return "-";
 }
 
@@ -99,14 +95,15 @@ static void draw_mirror(const struct top *t, int row, uint32_t place)
 	json_t *production = json_object_get(m->state, "production");
 	const attr_t chosen = place == t->chosen ? A_REVERSE : A_NORMAL;
 	const size_t troubles = json_array_size(json_object_get(m->state, "why"));
-	const char *data = text_at(m->state, "data"), *link = top_link(m->state);
+	const char *data = agent_json_text(m->state, "data", "-"),
+		   *link = top_link(m->state);
 	char lag[32], bytes[32];
 
 	cli_bytes_format(top_figure(f, TOP_LAG), lag, sizeof lag);
 	cli_bytes_format(top_figure(f, TOP_WRITE_BYTES), bytes, sizeof bytes);
 	put(row, 0, chosen | A_BOLD, "%-16.16s", m->instance.name);
 	put(row, 17, A_NORMAL, "%-10.10s", m->state != NULL ? top_role(m->state) : "...");
-	put(row, 28, A_NORMAL, "%-8.8s", text_at(production, "site"));
+	put(row, 28, A_NORMAL, "%-8.8s", agent_json_text(production, "site", "-"));
 	put(row, 37, colour_of(data), "%-8.8s", data);
 	put(row, 46, colour_of(link), "%-9.9s", link);
 	put(row, 56, A_NORMAL, "%8s %3.0f%%", lag, top_figure(f, TOP_LOG));
@@ -221,17 +218,18 @@ static int draw_sites(json_t *state, int row)
 			break;
 		cli_bytes_format(json_number_value(json_object_get(site, "lag_bytes")),
 				 lag, sizeof lag);
-		put(row, 0, A_BOLD, "%-12.12s", text_at(site, "name"));
-		put(row, 13, A_NORMAL, "%-10.10s %-10.10s", text_at(site, "role"),
-		    text_at(site, "host"));
-		put(row, 35, colour_of(text_at(site, "data")), "%-12.12s",
-		    text_at(site, "data"));
+		put(row, 0, A_BOLD, "%-12.12s", agent_json_text(site, "name", "-"));
+		put(row, 13, A_NORMAL, "%-10.10s %-10.10s",
+		    agent_json_text(site, "role", "-"),
+		    agent_json_text(site, "host", "-"));
+		put(row, 35, colour_of(agent_json_text(site, "data", "-")), "%-12.12s",
+		    agent_json_text(site, "data", "-"));
 		put(row, 48, A_NORMAL, "%-7s",
 		    !json_is_boolean(current) ? "-" :
 		    json_is_true(current)     ? "yes" :
 						"no");
-		put(row, 56, colour_of(text_at(site, "link")), "%-12.12s",
-		    text_at(site, "link"));
+		put(row, 56, colour_of(agent_json_text(site, "link", "-")), "%-12.12s",
+		    agent_json_text(site, "link", "-"));
 		put(row++, 69, A_NORMAL, "%10s",
 		    json_is_integer(json_object_get(site, "lag_bytes")) ? lag : "-");
 	}
@@ -250,7 +248,7 @@ static int draw_hosts(json_t *state, int row)
 		at += (size_t)snprintf(
 			text + at, sizeof text - at,
 			json_is_true(json_object_get(one, "member")) ? " %s" : " (%s)",
-			text_at(one, "name"));
+			agent_json_text(one, "name", "-"));
 	put(row++, 0, A_NORMAL, "hosts   %s", text);
 	at = 0;
 	json_array_foreach(json_object_get(state, "disks"), i, one)
@@ -259,8 +257,8 @@ static int draw_hosts(json_t *state, int row)
 				 sizeof bytes);
 		if (at < sizeof text)
 			at += (size_t)snprintf(text + at, sizeof text - at, " %s %s %s%s",
-					       text_at(one, "name"), bytes,
-					       text_at(one, "device"), ",");
+					       agent_json_text(one, "name", "-"), bytes,
+					       agent_json_text(one, "device", "-"), ",");
 	}
 	text[at > 0 && at < sizeof text ? at - 1 : sizeof text - 1] = '\0';
 	put(row++, 0, A_NORMAL, "disks   %s", text);
@@ -313,7 +311,7 @@ static void draw_page(const struct top *t)
 	int row = 1;
 
 	put(0, 0, A_BOLD, "%s: %s, generation %lld, %s here", m->instance.name,
-	    text_at(m->state, "mode"),
+	    agent_json_text(m->state, "mode", "-"),
 	    json_integer_value(
 		    json_object_get(json_object_get(m->state, "generation"), "ordinal")),
 	    m->state != NULL ? top_role(m->state) : "...");
@@ -325,7 +323,7 @@ static void draw_page(const struct top *t)
 		cli_bytes_format(json_number_value(json_object_get(log, "bytes")), bytes,
 				 sizeof bytes);
 		put(row++, 0, A_NORMAL, "writelog %s of %s, %lld%% used",
-		    text_at(log, "path"), bytes,
+		    agent_json_text(log, "path", "-"), bytes,
 		    json_integer_value(json_object_get(log, "used_percent")));
 	}
 	row = draw_figures(t, row, &t->figures[i]);

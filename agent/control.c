@@ -29,6 +29,7 @@
 
 #include "agent/paths.h"
 #include "agent/words.h"
+#include "common/clock_driver.h"
 
 struct agent_client {
 	struct agent_control *control;
@@ -66,10 +67,7 @@ static int32_t serve(int32_t fd, int32_t revents, void *data);
 
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)common_clock_ms(CLOCK_BOOTTIME);
 }
 
 /* ---- out -------------------------------------------------------------------- */

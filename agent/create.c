@@ -86,23 +86,6 @@ static int check_place(struct creation *c)
 	return 0;
 }
 
-/* The directories and the instance's lock: no daemon, no other create. */
-static int take_instance(struct creation *c)
-{
-	int error = agent_instance_parse(c->o->instance, &c->instance, c->text,
-					 c->text_size);
-
-	if (error == 0)
-		error = agent_make_directory_for(&c->instance, AGENT_PATH_STATE, c->text,
-						 c->text_size);
-	if (error == 0)
-		error = agent_make_directory_for(&c->instance, AGENT_PATH_RUN, c->text,
-						 c->text_size);
-	if (error == 0)
-		error = agent_lock_take(&c->instance, &c->lock_fd, c->text, c->text_size);
-	return error;
-}
-
 static int check_voter_file(struct creation *c)
 {
 	char directory[PATH_MAX], path[PATH_MAX];
@@ -470,7 +453,8 @@ int agent_create(const struct create_options *o, char *text, size_t text_size)
 	c->block = aligned_alloc(MIRROR_BLOCK_BYTES, MIRROR_SUPERBLOCK_BYTES);
 	error = c->block == NULL ? refuse(c, -ENOMEM, "no memory") : check_place(c);
 	if (error == 0)
-		error = take_instance(c);
+		error = agent_instance_take(c->o->instance, &c->instance, &c->lock_fd,
+					    c->text, c->text_size);
 	/* A copy's host may have been a member, and a voter, before. */
 	if (error == 0 && !c->copy)
 		error = check_voter_file(c);

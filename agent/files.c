@@ -200,6 +200,23 @@ int agent_lock_take(const struct agent_instance *instance, int *fd, char *text,
 	return error;
 }
 
+int agent_instance_take(const char *name, struct agent_instance *instance, int *fd,
+			char *text, size_t text_size)
+{
+	int error = agent_instance_parse(name, instance, text, text_size);
+
+	*fd = -1;
+	if (error == 0)
+		error = agent_make_directory_for(instance, AGENT_PATH_STATE, text,
+						 text_size);
+	if (error == 0)
+		error = agent_make_directory_for(instance, AGENT_PATH_RUN, text,
+						 text_size);
+	if (error == 0)
+		error = agent_lock_take(instance, fd, text, text_size);
+	return error;
+}
+
 int agent_lock_keep(const struct agent_instance *instance, int *fd, char *text,
 		    size_t text_size)
 {

@@ -20,6 +20,11 @@ int agent_make_directory_for(const struct agent_instance *instance, enum agent_p
 int agent_lock_take(const struct agent_instance *instance, int *fd, char *text,
 		    size_t text_size);
 
+/* The instance that `name` says, ours: its directories, and its lock as above. Returns 0, or
+ * -errno and a sentence; `*fd` is to be closed where it is not negative. */
+int agent_instance_take(const char *name, struct agent_instance *instance, int *fd,
+			char *text, size_t text_size);
+
 /* Lock the file anew if its name is gone or is another's. Returns 0: there was no need;
  * 1: done, as `text` says; -errno as agent_lock_take(), and the old one is kept. */
 int agent_lock_keep(const struct agent_instance *instance, int *fd, char *text,

@@ -46,3 +46,10 @@ json_t *agent_json_find(json_t *object, const char *path)
 	}
 	return object;
 }
+
+const char *agent_json_text(const json_t *object, const char *name, const char *other)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text != NULL && text[0] != '\0' ? text : other;
+}

@@ -14,4 +14,7 @@ json_t *agent_json_named(const json_t *list, const char *name);
  * long. Borrowed. */
 json_t *agent_json_find(json_t *object, const char *path);
 
+/* The text of member `name`; `other` where there is none, or an empty one. Borrowed. */
+const char *agent_json_text(const json_t *object, const char *name, const char *other);
+
 #endif

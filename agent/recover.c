@@ -30,7 +30,7 @@ struct recovery {
 	struct qb_loop *loop;
 	struct agent_io *io;
 	uint64_t orders; /* given */
-	uint64_t home; /* as it was opened */
+	uint64_t home;   /* as it was opened */
 	int error;
 	char *text;
 	size_t text_size;
@@ -48,22 +48,6 @@ static int find_site(struct recovery *r)
 	r->site_number = (uint32_t)node->site;
 	r->site = &r->config->site[r->site_number];
 	return 0;
-}
-
-static int take_instance(struct recovery *r)
-{
-	int error = agent_instance_parse(r->o->instance, &r->instance, r->text,
-					 r->text_size);
-
-	if (error == 0)
-		error = agent_make_directory_for(&r->instance, AGENT_PATH_STATE, r->text,
-						 r->text_size);
-	if (error == 0)
-		error = agent_make_directory_for(&r->instance, AGENT_PATH_RUN, r->text,
-						 r->text_size);
-	if (error == 0)
-		error = agent_lock_take(&r->instance, &r->lock_fd, r->text, r->text_size);
-	return error;
 }
 
 /* The lock is of this host alone; others of the site reach the same devices (D6). */
@@ -220,7 +204,8 @@ int agent_recover(const struct recover_options *o, char *text, size_t text_size)
 	int error = find_site(&r);
 
 	if (error == 0)
-		error = take_instance(&r);
+		error = agent_instance_take(o->instance, &r.instance, &r.lock_fd, text,
+					    text_size);
 	if (error == 0)
 		error = check_log(&r);
 	if (error == 0)

@@ -14,7 +14,7 @@
 #include "agent/log.h"
 #include "common/clock_driver.h"
 
-#define RUNNING_MAX 4 /* start() names it */
+#define RUNNING_MAX 4  /* start() names it */
 #define WAIT_MS 120000 /* the daemon answers within the command's own time, far below */
 #define LOOK_MS 200    /* so soon is an end of the watcher seen */
 
@@ -69,11 +69,6 @@ static bool ends(struct watch_actions *all)
 	return end;
 }
 
-static uint64_t now_ms(void)
-{
-	return common_clock_ns(CLOCK_BOOTTIME) / 1000000;
-}
-
 /* No answer of the daemon: the page offers nothing because of it. */
 static json_t *no_answer(const char *text)
 {
@@ -82,7 +77,7 @@ static json_t *no_answer(const char *text)
 
 static json_t *ask(struct watch_action *a)
 {
-	const uint64_t until_ms = now_ms() + WAIT_MS;
+	const uint64_t until_ms = common_clock_ms(CLOCK_BOOTTIME) + WAIT_MS;
 	struct cli_line line;
 	json_t *reply = NULL;
 	char text[512];
@@ -94,7 +89,8 @@ static json_t *ask(struct watch_action *a)
 	if (error == 0)
 		do
 			error = cli_line_next(&line, LOOK_MS, &reply);
-		while (error == -ETIMEDOUT && now_ms() < until_ms && !ends(a->all));
+		while (error == -ETIMEDOUT &&
+		       common_clock_ms(CLOCK_BOOTTIME) < until_ms && !ends(a->all));
 	cli_line_close(&line);
 	if (error == 0)
 		return reply;

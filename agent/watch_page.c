@@ -80,11 +80,6 @@ static void message_drop(struct message *m)
 	free(m);
 }
 
-static uint64_t now_ms(void)
-{
-	return common_clock_ns(CLOCK_BOOTTIME) / 1000000;
-}
-
 static json_t *states(const struct cli_feed *feed)
 {
 	json_t *list = json_array();
@@ -92,9 +87,10 @@ static json_t *states(const struct cli_feed *feed)
 	for (size_t i = 0; i < feed->count; i++) {
 		const struct cli_feed_mirror *m = &feed->mirror[i];
 		json_t *events = json_array();
-		const json_int_t silent_ms = m->asked ? (json_int_t)(now_ms() -
-								     m->asked_ms) :
-							0;
+		const json_int_t silent_ms =
+			m->asked ? (json_int_t)(common_clock_ms(CLOCK_BOOTTIME) -
+						m->asked_ms) :
+				   0;
 		uint32_t first = m->event_next > CLI_FEED_EVENTS_MAX ?
 					 m->event_next - CLI_FEED_EVENTS_MAX :
 					 0;
@@ -185,7 +181,7 @@ static void follow(struct watch_page *p, struct cli_feed *feed, uint64_t until_m
 	uint64_t woken;
 	bool ends, news;
 
-	while (is_wanted(p, &ends) && now_ms() < until_ms) {
+	while (is_wanted(p, &ends) && common_clock_ms(CLOCK_BOOTTIME) < until_ms) {
 		news = cli_feed_turn(feed, p->wake_fd);
 		/* A new client: it gets what there is. */
 		if (read(p->wake_fd, &woken, sizeof woken) == sizeof woken || news) {
@@ -231,7 +227,7 @@ static void *run(void *owner)
 		}
 		free(names);
 		names = now;
-		follow(p, &feed, now_ms() + NAMES_MS);
+		follow(p, &feed, common_clock_ms(CLOCK_BOOTTIME) + NAMES_MS);
 	}
 	cli_feed_close(&feed);
 	free(names);

@@ -7,8 +7,8 @@
  * Each holds back the next in a queue, never one behind it: so nothing is reordered or lost. A
  * delayed request is not yet stamped, like one for which there is no room (engine/request.c);
  * its answer keeps every rule, and is so much later. Only a production that serves is slowed: a
- * demotion drains at full speed. A wait is at most a quarter of copy-timeout, so that a copy
- * that is slowed is not taken for a lost one.
+ * demotion drains at full speed. A copy waits at most a quarter of copy-timeout for its next
+ * record, however many share the line, so that one that is slowed is not taken for lost.
  *
  * ORDER_THROTTLE sets them until a time that it names. The one who wants them (the watcher,
  * agent/throttle.h) says so again before that; when it is gone they end by themselves.

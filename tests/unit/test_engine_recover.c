@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/pair_play.h"
+#include "tests/unit/pair_private.h"
 
 #define LOG_BYTES (4u << 20)
 
@@ -24,11 +25,13 @@ static const struct fact *recovered(struct pair *p, uint32_t site)
 	return &p->site[site].last[FACT_RECOVERED];
 }
 
-/* Three sites; production is lost, and copy 1 with it, which opens alone. */
-static struct pair *left_alone(uint64_t seed)
+/* Three sites, of which those in `slow` (bits) have a slow line; production is lost, and copy 1
+ * with it, which opens alone. */
+static struct pair *left_alone_with(uint64_t seed, uint32_t slow)
 {
 	struct pair *p = pair_level(seed, 3, LOG_BYTES);
 
+	p->slow = slow;
 	pair_load(p, 0, 2000 + (uint32_t)pair_random(p, 3000));
 	if (seed % 3 == 0) /* much of it is not at home */
 		for (uint32_t d = 0; d < PAIR_DISKS; d++)
@@ -41,6 +44,11 @@ static struct pair *left_alone(uint64_t seed)
 	for (uint32_t d = 0; d < PAIR_DISKS; d++)
 		p->site[1].disk[d].slow = 0;
 	return p;
+}
+
+static struct pair *left_alone(uint64_t seed)
+{
+	return left_alone_with(seed, 0);
 }
 
 /* It is cut off again and again before it ends, with and without power. */
@@ -93,6 +101,55 @@ START_TEST(another_site_goes_on)
 	pair_load(p, 2, 2000);
 	pair_settle(p, 2);
 	pair_destroy(p);
+}
+END_TEST
+
+static bool is_cut(struct pair *p, uint32_t site)
+{
+	return p->site[site].engine->open.cut.step != CUT_NONE;
+}
+
+static bool is_apart(struct pair *p, uint32_t site)
+{
+	const struct mirror_engine *m = p->site[site].engine;
+
+	return m->open.greeting.link == MIRROR_LINK_NONE &&
+	       m->open.copy.stream_link == MIRROR_LINK_NONE;
+}
+
+/* A greeting has led to a cut (D8) and its line is gone: disks that the cut has found to be
+ * of another history are no image. */
+START_TEST(what_a_cut_has_found_is_no_image)
+{
+	uint32_t patchy = 0;
+
+	for (uint64_t seed = 13500; seed < 13540; seed++) {
+		struct pair *p = left_alone_with(seed, 4);
+		const struct mirror_engine *m = p->site[1].engine;
+		const struct fact *f;
+
+		ck_assert_int_eq(recovered(p, 1)->error, 0);
+		ck_assert(pair_promote(p, 2, 0, false));
+		pair_link(p, 2, 1);
+		if (pair_run_until(p, 400, is_cut, 1)) {
+			p->cut[1] = true;
+			pair_drop_connections(p, 1);
+			ck_assert(pair_run_until(p, 4000, is_apart, 1));
+			f = recovered(p, 1);
+			if (f->error == 0) {
+				ck_assert_int_eq(m->open.cut.step, CUT_NONE);
+				ck_assert_uint_eq(mirror_map_count(m->open.map, 1), 0);
+			}
+			patchy += strstr(f->text, "given up") != NULL;
+			p->cut[1] = false;
+		}
+		pair_load(p, 2, 500);
+		pair_start(p, 0);
+		pair_link_all(p, 2);
+		pair_settle(p, 2);
+		pair_destroy(p);
+	}
+	ck_assert_uint_gt(patchy, 0);
 }
 END_TEST
 
@@ -181,6 +238,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, the_disks_become_all_that_the_log_holds, 0, 24);
 	tcase_add_loop_test(tc, another_site_goes_on, 0, 12);
+	tcase_add_test(tc, what_a_cut_has_found_is_no_image);
 	tcase_add_loop_test(tc, it_goes_on_itself, 0, 6);
 	tcase_add_loop_test(tc, a_refresh_that_was_cut_short_is_dropped, 0, 6);
 	tcase_add_test(tc, what_is_no_copy_alone_is_refused);
