@@ -284,9 +284,16 @@ test_watcher() {
 	pid=$(watcher_pid)
 	agent n1 stop $SUCCESS
 	await 20 is_gone_from_n1 "$pid" || complain "the watcher outlives the daemon"
+	# options that are no shell keep the watcher from running, and nothing else
+	node n1 sh -c 'echo "OPTIONS=\"" > /etc/default/hamirror-watch-data'
+	agent n1 start $SUCCESS
+	agent n1 monitor $SUCCESS
+	agent n1 stop $SUCCESS
+	node n1 rm /etc/default/hamirror-watch-data
 	agent n1 start $SUCCESS OCF_RESKEY_mirror=data OCF_RESKEY_watcher=false
 	agent n1 monitor $SUCCESS OCF_RESKEY_mirror=data OCF_RESKEY_watcher=false
-	[ "$(watcher_pid)" = "$pid" ] || complain "a watcher that was not asked for"
+	node n1 flock -n /run/resource-agents/hamirror-data.watcher true ||
+		complain "a watcher that was not asked for"
 	agent n1 stop $SUCCESS
 }
 watcher_pid() { node n1 cat /run/resource-agents/hamirror-data.watcher.pid; }
