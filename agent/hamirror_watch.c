@@ -339,22 +339,20 @@ static int serve(struct watch *w, const sigset_t *end)
 	};
 	struct watch_throttle *throttle = NULL;
 	char address[128], port[16];
-	struct watch_http *h;
-	int error;
-
-	error = watch_throttle_open(&w->instance, w->config,
-				    w->config->node[w->self].name, &throttle);
-	if (error != 0)
-		return refuse("throttles: %s", strerror(-error));
-	h = watch_http_open(&settings);
+	/* The port is this watcher's claim to the mirror: a second one does nothing. */
+	struct watch_http *h = watch_http_open(&settings);
+	int error = errno;
 
 	getnameinfo(w->address->ai_addr, w->address->ai_addrlen, address, sizeof address,
 		    port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
-	if (h == NULL) {
-		error = errno;
-		watch_throttle_close(throttle);
+	if (h == NULL)
 		return refuse("cannot listen on %s, port %s: %s", address, port,
 			      strerror(error));
+	error = watch_throttle_open(&w->instance, w->config,
+				    w->config->node[w->self].name, &throttle);
+	if (error != 0) {
+		watch_http_close(h);
+		return refuse("throttles: %s", strerror(-error));
 	}
 	agent_log(LOG_INFO, "%s: its figures are at %s, port %s, /metrics",
 		  w->instance.name, address, port);

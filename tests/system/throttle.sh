@@ -166,6 +166,12 @@ throttles:
 	qemu-io -f raw -c "write -P 0x22 2M 4k" "$(uri a)" > /dev/null || fail "write"
 	[ $((${EPOCHREALTIME/./} - before)) -ge 300000 ] || fail "a write is not delayed"
 	why_says a "each write takes 300000 us longer" || fail "why does not say it"
+	# a second watcher does nothing to what the first one has set
+	for _ in 1 2 3 4 5 6 7 8; do
+		hamirror-watch data@a --listen "127.0.0.1:$PORT_WATCH" 2>> "$DIR/watch.log" &&
+			fail "two watchers at one port"
+		is_slowed || fail "the second watcher has ended the delay"
+	done
 	say "ok: a delay"
 }
 
