@@ -277,6 +277,8 @@ test_watcher() {
 	agent n1 start $SUCCESS
 	await 20 has_figures || complain "no figures with the daemon"
 	pid=$(watcher_pid)
+	node n1 grep -zq HAMIRROR_FROM "/proc/$pid/environ" &&
+		complain "the watcher asks as the cluster does"
 	node n1 kill -9 "$pid"
 	agent n1 monitor $SUCCESS
 	await 20 has_figures_of_another "$pid" || complain "the watcher did not come again"
