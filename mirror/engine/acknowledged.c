@@ -54,7 +54,8 @@ static void settle(struct mirror_ack *ack)
 	}
 	ack->everywhere.logged = greatest(ack->everywhere.logged, all.logged);
 	ack->everywhere.durable = greatest(ack->everywhere.durable, all.durable);
-	answer = ack->everywhere.logged;
+	/* In async what was logged everywhere counts no more, if it was not answered (M9). */
+	answer = is_by_lag(&ack->promise) ? all.logged : ack->everywhere.logged;
 	if (ack->promise.home)
 		answer = least(answer, home_of_all(ack));
 	ack->answered.logged = greatest(ack->answered.logged, answer);
@@ -370,8 +371,10 @@ void mirror_ack_check(const struct mirror_ack *ack)
 	assert(ack->answered.logged <= ack->own.logged);
 	assert(ack->answered.durable <= ack->own.durable);
 	assert(ack->everywhere.durable <= ack->everywhere.logged);
-	assert(ack->everywhere.logged <= ack->answered.logged || ack->promise.home);
-	assert(ack->everywhere.durable <= ack->answered.durable || ack->promise.home);
+	assert(ack->everywhere.logged <= ack->answered.logged || ack->promise.home ||
+	       is_by_lag(&ack->promise));
+	assert(ack->everywhere.durable <= ack->answered.durable || ack->promise.home ||
+	       is_by_lag(&ack->promise));
 	for (uint32_t site = 0; site < CONFIG_SITE_COUNT_MAX; site++)
 		assert(ack->site[site].durable <= ack->site[site].logged);
 }

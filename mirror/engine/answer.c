@@ -142,6 +142,15 @@ static bool overlaps(const struct mirror_request *a, const struct mirror_request
 	       b->offset_bytes < a->offset_bytes + a->length_bytes;
 }
 
+/* With confirm: home, and where async has just replaced it, records go home that are not
+ * answered. */
+static bool homes_unanswered(const struct mirror_engine *m)
+{
+	const struct mirror_ack *ack = &m->open.requests.ack;
+
+	return mirror_ack_everywhere(ack)->logged > mirror_ack_acknowledged(ack);
+}
+
 /* May the disk have some of it? */
 static bool is_homing(const struct mirror_engine *m, const struct mirror_request *q)
 {
@@ -175,7 +184,7 @@ bool mirror_requests_holds(const struct mirror_engine *m,
 		m->open.requests.flushes_pending.head,
 	};
 
-	if (!missing && !m->open.requests.ack.promise.home)
+	if (!missing && !homes_unanswered(m))
 		return false;
 	if (f->sequence > 0 && read->offset_bytes < f->to_bytes &&
 	    f->from_bytes < read->offset_bytes + read->length_bytes &&
@@ -188,14 +197,18 @@ bool mirror_requests_holds(const struct mirror_engine *m,
 	return false;
 }
 
-/* Those that waited for a lease; a flush among them waits on where a copy is missing. */
+/* Those that waited for a lease. A copy may be missing since: then a flush among them waits
+ * on, and what a read found may not be shown any more. */
 static void answer_held(struct mirror_engine *m)
 {
 	struct mirror_request_list again = { 0 };
 	struct mirror_request *q;
 
 	while ((q = fifo_pop(&m->open.requests.answers_held)) != NULL)
-		if (q->type == MIRROR_REQUEST_READ || mirror_requests_answers_changes(m))
+		if (q->type == MIRROR_REQUEST_READ && mirror_requests_holds(m, q))
+			fifo_push(&m->open.requests.reads_waiting, q);
+		else if (q->type == MIRROR_REQUEST_READ ||
+			 mirror_requests_answers_changes(m))
 			mirror_request_answer(m, q, 0);
 		else
 			fifo_push(&again, q);

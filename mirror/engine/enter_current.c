@@ -20,14 +20,15 @@ static bool is_proven(const struct mirror_engine *m, uint32_t site, uint64_t mar
 		m->open.requests.ack.home[site] + 1 >= mark);
 }
 
-/* Production may have so much at home. With confirm: home that is more than was answered. */
+/* Production may have so much at home. With confirm: home, and where async has just replaced
+ * it, that is more than was answered. */
 static uint64_t may_be_home(const struct mirror_engine *m)
 {
 	const struct mirror_ack *ack = &m->open.requests.ack;
 	const uint64_t answered = mirror_ack_acknowledged(ack);
 	const uint64_t logged = mirror_ack_everywhere(ack)->logged;
 
-	return ack->promise.home && logged > answered ? logged : answered;
+	return logged > answered ? logged : answered;
 }
 
 /* The copy is level enough: writes wait for it from here on, and when it has confirmed

@@ -115,6 +115,34 @@ START_TEST(home_is_kept_when_all_that_was_answered_is)
 }
 END_TEST
 
+/* M4: what all have logged, and was not answered for want of a disk, is not answered by that
+ * once the mode is async: there only what is durable counts. */
+START_TEST(from_home_to_async_the_bound_counts_at_once)
+{
+	static struct mirror_ack_record record[64];
+	const struct promise async = promise_async(1000, PROMISE_UNBOUNDED);
+
+	mirror_ack_records(&ack, record, 64, 0);
+	mirror_ack_add(&ack, 1);
+	for (uint64_t sequence = 1; sequence <= 10; sequence++)
+		mirror_ack_note(&ack, sequence, true, 512, 1);
+	promise_home(true);
+	mirror_ack_set_own(&ack, 10, 10);
+	site_has(1, 10, 4);
+	mirror_ack_set_proven(&ack, 1, 4);
+	mirror_ack_set_own_home(&ack, 4);
+	mirror_ack_set_home(&ack, 1, 4);
+	answers(4, 4);
+	mirror_ack_promise(&ack, &async);
+	answers(4, 4);
+	mirror_ack_answer(&ack, 1);
+	answers(5, 5);
+	site_has(1, 10, 10);
+	mirror_ack_set_proven(&ack, 1, 10);
+	answers(10, 10);
+}
+END_TEST
+
 /* D3: a copy is waited for from its addition on; records answered before stay
  * answered. */
 START_TEST(an_added_copy_is_waited_for_from_now_on)
@@ -287,6 +315,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, with_home_the_slowest_disk_decides);
 	tcase_add_test(tc, home_is_kept_when_all_that_was_answered_is);
+	tcase_add_test(tc, from_home_to_async_the_bound_counts_at_once);
 	tcase_add_test(tc, alone_own_marks_decide);
 	tcase_add_test(tc, the_slowest_decides);
 	tcase_add_test(tc, an_added_copy_is_waited_for_from_now_on);

@@ -109,6 +109,37 @@ START_TEST(no_read_shows_a_held_write)
 }
 END_TEST
 
+static void lease(struct pair *p, bool has)
+{
+	const struct order o = { .type = ORDER_LEASE,
+				 .until_ns = has ? UINT64_MAX / 2 : p->now_ns };
+
+	pair_order(p, 0, &o);
+}
+
+/* Reads that have found what may be shown, and wait for a lease, when a copy is missing. */
+START_TEST(no_read_that_waited_for_a_lease_shows_a_held_write)
+{
+	struct pair *p = pair_missing((uint64_t)_i + 9900, 8u << 20);
+
+	p->span_bytes = 36u << 10;
+	for (uint32_t i = 0; i < 40; i++) {
+		tell_missing(p, 0);
+		pair_load(p, 0, 400);
+		lease(p, false);
+		pair_load(p, 0, 400);
+		tell_missing(p, 2);
+		lease(p, true);
+		pair_load(p, 0, 400);
+	}
+	pair_start(p, 1);
+	tell_missing(p, 0);
+	pair_load(p, 0, 1000);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 /* A write failed while the copy is missing: reads of other places are answered, and so are
  * those of its own place once it was acknowledged, whichever copy is missing then. */
 START_TEST(a_failed_write_hides_its_own_place_alone)
@@ -210,6 +241,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, reads_alone_are_answered_and_all_goes_home, 0, 4);
 	tcase_add_loop_test(tc, no_read_shows_a_held_write, 0, 8);
+	tcase_add_loop_test(tc, no_read_that_waited_for_a_lease_shows_a_held_write, 0, 8);
 	tcase_add_loop_test(tc, a_failed_write_hides_its_own_place_alone, 0, 4);
 	tcase_add_loop_test(tc, a_refresh_goes_on_beside_held_writes, 0, 4);
 	tcase_add_loop_test(tc, a_missing_copy_is_not_kept_out, 0, 1);
