@@ -119,8 +119,9 @@ static void cluster(struct sim *w, uint32_t node)
 	const struct view *best = &c->round.best;
 
 	if (w->plan.alone || c->role.serve != SERVE_PREPARING ||
-	    c->round.promised_ns != c->now_ns)
+	    c->role.prepare_id == w->node[node].prepare_seen)
 		return; /* it was told in an earlier step */
+	w->node[node].prepare_seen = c->role.prepare_id;
 	if (best->promise.mode == CONFIG_SYNC && !c->promote.force)
 		return; /* a copy that is counted has all */
 	for (uint32_t s = 0; s < w->plan.site_count; s++)

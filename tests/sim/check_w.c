@@ -271,7 +271,8 @@ static void mirror(struct sim *w, uint32_t node)
 	if (m->state == ENGINE_OPENING || m->cutting)
 		s->home_proven = 0;
 	if (!w->node[node].open || m->state < ENGINE_IDLE || m->state == ENGINE_CLOSING) {
-		s->held = s->refresh_ended = false;
+		if (s->open_node < 0 || s->open_node == (int32_t)node)
+			s->held = s->refresh_ended = false;
 		return;
 	}
 	watch_hold(w, m, s);

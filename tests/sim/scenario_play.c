@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cluster/alone.h"
 #include "cluster/internal.h"
 #include "mirror/engine/test_view.h"
 #include "tests/sim/scenario.h"
@@ -82,6 +83,20 @@ bool sim_scene_clients(struct sim_scene *s, uint64_t ms)
 	return sim_scene_until(s, QUIET_MS, is_idle, "all requests are answered");
 }
 
+/* No command is under way, and the copies have confirmed all. */
+static bool is_settled(struct sim_scene *s)
+{
+	const struct mirror_view *m = sim_view(s->w, 0);
+
+	for (uint32_t n = 0; s->scenario->alone && n < s->w->node_count; n++)
+		if (s->w->node[n].core->alone->busy)
+			return false;
+	for (uint32_t site = 1; site < s->w->plan.site_count; site++)
+		if (m->peer[site].logged < m->marks->last)
+			return false;
+	return true;
+}
+
 bool sim_scene_begin(struct sim_scene *s)
 {
 	struct sim *w = s->w;
@@ -93,6 +108,8 @@ bool sim_scene_begin(struct sim_scene *s)
 	    !sim_scene_clients(s, 20))
 		return false;
 	w->pacemaker.off = w->person.off = true;
+	if (!sim_scene_until(s, QUIET_MS, is_settled, "all is settled"))
+		return false;
 	s->node = 0;
 	return sim_scene_expect(s, sim_serving(w) == 0, "n1 serves");
 }
