@@ -35,6 +35,7 @@ struct cluster_core *cluster_create(const struct config *config,
 			return NULL;
 		}
 		c->persisted_counter = c->voter.counter;
+		c->persisted_epoch = c->voter.epoch;
 		c->role.released = c->voter.released[self->node][0];
 		cluster_fence_init(c);
 	} else {

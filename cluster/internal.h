@@ -306,6 +306,7 @@ struct cluster_core {
 	bool voter_dirty;           /* `voter` differs from the copy handed out last */
 	uint64_t persist_counter;   /* handed out last */
 	uint64_t persisted_counter; /* on stable storage */
+	uint64_t persisting_epoch, persisted_epoch;
 	bool persisting;
 	uint64_t persist_retry_ns;
 	bool persist_failed;

@@ -150,6 +150,14 @@ int32_t cluster_join_sender(struct cluster_core *c, uint32_t nodeid, uint32_t pi
 	return p->node;
 }
 
+/* As a voter, if that is on stable storage: a view that admits an epoch which no file holds
+ * loses this vote for good when the node dies. */
+static uint64_t announced_epoch(const struct cluster_core *c)
+{
+	return c->persist_failed || c->persisted_epoch != c->voter.epoch ? 0 :
+									   c->voter.epoch;
+}
+
 static void announce_fill(const struct cluster_core *c, struct announce *a)
 {
 	const struct role *r = &c->role;
@@ -168,7 +176,7 @@ static void announce_fill(const struct cluster_core *c, struct announce *a)
 	a->incarnation_open = r->devices != DEVICES_CLOSED ? r->incarnation : 0;
 	a->incarnation_next = r->incarnation_next;
 	a->released = r->released;
-	a->epoch = c->persist_failed ? 0 : c->voter.epoch;
+	a->epoch = announced_epoch(c);
 	a->promised = c->voter.promised;
 	a->ballot = v != NULL ? v->ballot : 0;
 	if (v != NULL) {
@@ -209,7 +217,8 @@ static void announce_pump(struct cluster_core *c)
 	if (!c->joined)
 		return;
 	announce_fill(c, &a);
-	if (memcmp(&a.marks, &c->announced.marks, sizeof a.marks) != 0)
+	if (memcmp(&a.marks, &c->announced.marks, sizeof a.marks) != 0 ||
+	    a.ballot != c->announced.ballot)
 		due_ns = c->announced_ns + ANNOUNCE_MARKS_NS;
 	if (!c->announce_due && c->now_ns < due_ns &&
 	    !announce_differs(&a, &c->announced)) {
@@ -228,24 +237,27 @@ static void announce_pump(struct cluster_core *c)
 
 /* ---- the group's state, for a joiner ------------------------------------------------ */
 
-/* Fig. 4, 72: the primary, else the lowest numbered backup. */
+/* Fig. 4, 72: the primary, else the lowest numbered backup; of those that say the newest
+ * view, since any member may have been away when that took effect. */
 static bool sends_state(const struct cluster_core *c)
 {
 	const struct view *v = cluster_view_in_effect(c);
-	int32_t lowest = VIEW_NONE;
+	int32_t best = VIEW_NONE;
 
 	if (v == NULL)
 		return false;
 	for (uint32_t n = 0; n < c->config->node_count; n++) {
-		if (!c->node[n].member || c->node[n].said.ballot == 0)
+		const struct announce *said = &c->node[n].said;
+		const bool serves = (said->flags & ANNOUNCE_SERVING) != 0 &&
+				    v->production_node == (int32_t)n;
+
+		if (!c->node[n].member || said->ballot == 0)
 			continue;
-		if ((c->node[n].said.flags & ANNOUNCE_SERVING) != 0 &&
-		    v->production_node == (int32_t)n)
-			return n == c->self.node;
-		if (lowest == VIEW_NONE)
-			lowest = (int32_t)n;
+		if (best == VIEW_NONE || said->ballot > c->node[best].said.ballot ||
+		    (said->ballot == c->node[best].said.ballot && serves))
+			best = (int32_t)n;
 	}
-	return lowest == (int32_t)c->self.node;
+	return best == (int32_t)c->self.node;
 }
 
 /* A node that joins between a proposal and its view may miss both: it does not know the

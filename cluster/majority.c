@@ -1,8 +1,9 @@
 /* majority.c - which voters are a majority.
  *
  * D2: fencing only breaks a tie. Exactly half of the voters may go on if all others are
- * out of the way (fenced in the boot last seen, or back without their voter file, so that
- * their old promises are gone), and no voter that answers has restarted since all last
+ * out of the way (fenced in the boot last seen; back without their voter file, so that
+ * their old promises are gone; or here and unable to write it, which ends their own right
+ * to break a tie), and no voter that answers has restarted since all last
  * agreed in one ring (accepted one view there). Then the other half can have decided
  * nothing alone: it would have had to fence us.
  */
@@ -23,9 +24,9 @@ static bool breaks_tie(const struct cluster_core *c, uint32_t node, uint64_t epo
 		return n->said.epoch != epoch;
 	/* A process that came to that node since is neither the process that agreed nor the
 	 * one that was fenced. It counts from its coming on, even before it announces
-	 * itself (tests/model, `unsaid`). */
+	 * itself (tests/model, `unsaid`); but not in the lineage of a force of its own. */
 	return n->fenced_boot != 0 && n->fenced_boot == t->boot[node] &&
-	       n->said.boot == t->boot[node] && !n->unsaid;
+	       ((n->said.boot == t->boot[node] && !n->unsaid) || n->parted_boot != 0);
 }
 
 static bool set_is_majority(const struct cluster_core *c, const struct view_voters *set,

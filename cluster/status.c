@@ -350,8 +350,8 @@ static void node_fill(const struct cluster_core *c, uint32_t n,
 				 "" :
 			 to->voter ? "it left in order; its vote is missed" :
 				     "it left in order; its vote is not missed");
-	else if (from->said.epoch == 0)
-		snprintf(to->text, sizeof to->text, "its voter file cannot be written");
+	else if (from->said.epoch == 0 && from->said.ballot != 0)
+		snprintf(to->text, sizeof to->text, "its voter file is not written");
 	else if (v != NULL &&
 		 cluster_view_voters_epoch(&v->voters, n) != from->said.epoch)
 		snprintf(to->text, sizeof to->text, "is not admitted as a voter yet");

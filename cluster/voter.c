@@ -196,6 +196,7 @@ void cluster_voter_persisted(struct cluster_core *c, uint64_t counter, int32_t e
 	c->persisting = false;
 	if (error == 0) {
 		c->persisted_counter = counter;
+		c->persisted_epoch = c->persisting_epoch;
 		c->persist_failed = false;
 		return;
 	}
@@ -206,7 +207,8 @@ void cluster_voter_persisted(struct cluster_core *c, uint64_t counter, int32_t e
 			     "node answers no ballot",
 			     -error);
 	c->persist_failed = true;
-	c->voter_dirty = true; /* all of it is written again, then synced */
+	c->together.has = false; /* D2: the others may go on without this vote */
+	c->voter_dirty = true;   /* all of it is written again, then synced */
 	c->persist_retry_ns = c->now_ns + RESEND_NS;
 }
 
@@ -221,6 +223,7 @@ void cluster_voter_pump(struct cluster_core *c)
 	}
 	c->voter_dirty = false;
 	c->persisting = true;
+	c->persisting_epoch = c->voter.epoch;
 	c->voter.counter++;
 	cluster_persist(c, c->voter.counter);
 }

@@ -71,6 +71,34 @@ static void note_said(struct sim *w, uint32_t node, uint64_t epoch, uint64_t bal
 	};
 }
 
+static bool had_epoch(const struct sim *w, uint32_t node, uint64_t epoch)
+{
+	for (uint32_t i = 0; i < SIM_ACCEPTED_MAX; i++)
+		if (w->node[node].epoch[i] == epoch)
+			return true;
+	return false;
+}
+
+static void note_epoch(struct sim *w, uint32_t node, uint64_t epoch)
+{
+	struct sim_node *n = &w->node[node];
+
+	if (!had_epoch(w, node, epoch))
+		n->epoch[n->epoch_count++ % SIM_ACCEPTED_MAX] = epoch;
+}
+
+/* A voter that dies before it has its epoch on stable storage never votes under it. */
+static void check_epochs(struct sim *w, uint32_t node, const struct view *v)
+{
+	for (uint32_t i = 0; i < v->voters.count; i++)
+		if (!had_epoch(w, v->voters.voter[i].node, v->voters.voter[i].epoch))
+			sim_violate(w, "D1",
+				    "n%u accepts view %llu, with n%u as a voter under an "
+				    "epoch that its file never had",
+				    node + 1, (unsigned long long)v->ballot,
+				    v->voters.voter[i].node + 1);
+}
+
 /* Look at the voter file each time that it is written or found. */
 static void watch_file(struct sim *w, uint32_t node)
 {
@@ -82,10 +110,13 @@ static void watch_file(struct sim *w, uint32_t node)
 	n->persisted_seen = n->persisted_count;
 	if (!decode(w, node, &voter))
 		return;
+	note_epoch(w, node, voter.epoch);
 	if (voter.has_in_effect)
 		note_said(w, node, voter.epoch, voter.in_effect.ballot);
-	if (voter.has_accepted)
+	if (voter.has_accepted) {
 		note_said(w, node, voter.epoch, voter.accepted.ballot);
+		check_epochs(w, node, &voter.accepted);
+	}
 }
 
 /* Which of these voters have accepted the view. Returns how many. */
@@ -132,7 +163,7 @@ static bool may_break_tie(const struct sim *w, const struct view_voters *set,
 			if (w->node[n].process != w->together.process[n])
 				return false;
 		} else if (w->node[n].boot == w->together.boot[n] &&
-			   w->node[n].lost_file == 0) {
+			   w->node[n].lost_file == 0 && !w->node[n].file_fails) {
 			return false;
 		}
 	}

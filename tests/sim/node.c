@@ -312,9 +312,13 @@ static void persisted(struct sim *w, uint32_t node)
 	struct cluster_event e = { .type = CLUSTER_EVENT_PERSISTED };
 
 	n->persisting = false;
-	memcpy(n->file, n->persist, n->persist_bytes);
-	n->file_bytes = n->persist_bytes;
-	n->persisted_count++;
+	if (n->file_fails) {
+		e.persisted.error = -ENOSPC;
+	} else {
+		memcpy(n->file, n->persist, n->persist_bytes);
+		n->file_bytes = n->persist_bytes;
+		n->persisted_count++;
+	}
 	e.persisted.counter = n->persist_counter;
 	sim_cluster_step(w, node, &e);
 }
@@ -457,7 +461,7 @@ void sim_node_start(struct sim *w, uint32_t node)
 	n->quorate_told = false;
 	n->frozen_until_ns = 0;
 	n->persisted_count++; /* it reads its file */
-	n->checked_ballot = n->served_generation = n->leave_id = 0;
+	n->checked_ballot = n->served_generation = n->leave_id = n->prepare_seen = 0;
 	n->together_sum = 0;
 	n->move = (struct sim_move){ .core.config = &w->config };
 	n->open = n->clients = n->submit_due = n->offer_due = false;

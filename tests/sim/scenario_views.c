@@ -309,6 +309,49 @@ static void lost_acceptance(struct sim_scene *s)
 	EXPECT(s, is_put_out(s), "on the decided view");
 }
 
+/* ---- the lowest member is the one that has missed a view -------------------- */
+
+static bool is_older(struct sim_scene *s)
+{
+	return sim_scene_view(s, 2) != NULL && sim_scene_view(s, 2)->ballot < s->ballot;
+}
+
+static bool has_noted_it(struct sim_scene *s)
+{
+	const struct cluster_core *c = sim_scene_core(s, 4);
+
+	return !c->voter_dirty && !c->persisting;
+}
+
+static bool knows_newest(struct sim_scene *s)
+{
+	for (uint32_t n = 2; n < 5; n++)
+		if (sim_scene_view(s, n) == NULL ||
+		    sim_scene_view(s, n)->ballot != s->ballot)
+			return false;
+	return true;
+}
+
+/* Of five voters two come back, and a third without its file: no round can be, so only the
+ * state tells of the view that the lowest of them has missed. */
+static void older_state(struct sim_scene *s)
+{
+	sim_node_kill(s->w, 2);
+	sim_machine_reset(s->w, 1);
+	UNTIL(s, 8000, is_out, "the copy is not current any more");
+	UNTIL(s, 5000, sim_agree, "those that are left agree");
+	UNTIL(s, 1000, has_noted_it, "and have noted that it is in effect");
+	s->ballot = sim_scene_view(s, 4)->ballot;
+	for (uint32_t n = 0; n < 5; n++)
+		sim_machine_reset(s->w, n);
+	sim_voter_file_lose(s->w, 3);
+	sim_node_start(s->w, 2);
+	sim_node_start(s->w, 3);
+	WHILE(s, 1000, is_older, "the lowest has missed that");
+	sim_node_start(s->w, 4);
+	UNTIL(s, 8000, knows_newest, "the other one tells all of it");
+}
+
 static bool is_together(struct sim_scene *s)
 {
 	return sim_is_together(s->w);
@@ -353,6 +396,26 @@ static void fenced_survivor(struct sim_scene *s)
 	sim_fence(s->w, 0);
 	EXPECT(s, sim_scene_core(s, 1)->node[0].fenced_boot != 0,
 	       "the other one knows that the survivor was fenced");
+	is_refused_alone(s, 1);
+}
+
+static bool knows_fencing(struct sim_scene *s)
+{
+	return sim_scene_core(s, 1)->node[0].fenced_boot != 0;
+}
+
+/* Of two, the copy's node cannot write its voter file: production goes on without that vote,
+ * and the other one does nothing alone when production is fenced. */
+static void voter_file_full(struct sim_scene *s)
+{
+	s->w->node[1].file_fails = true;
+	sim_part(s->w, 1u << 1, false, true);
+	UNTIL(s, 12000, is_out, "production decides without it");
+	if (!sim_scene_writes(s, 0, 5))
+		return;
+	sim_fence(s->w, 0);
+	UNTIL(s, 2000, knows_fencing, "that is known there");
+	s->w->node[1].file_fails = false;
 	is_refused_alone(s, 1);
 }
 
@@ -489,6 +552,12 @@ const struct sim_scenario sim_scenarios_views[] = {
 	  1,
 	  10,
 	  .play = lost_acceptance },
+	{ "older-state",
+	  "the lowest member has missed a view, and too few voters are back for a round",
+	  { 1, 1 },
+	  3,
+	  10,
+	  .play = older_state },
 	{ "fenced-survivor",
 	  "a fenced survivor that restarts and forgets",
 	  { 1, 1 },
@@ -501,6 +570,12 @@ const struct sim_scenario sim_scenarios_views[] = {
 	  0,
 	  10,
 	  .play = forced_survivor },
+	{ "voter-file-full",
+	  "the voter file of one of two cannot be written any more",
+	  { 1, 1 },
+	  0,
+	  10,
+	  .play = voter_file_full },
 	{ "same-ordinal",
 	  "two generations opened with the same ordinal",
 	  { 1, 1, 1 },

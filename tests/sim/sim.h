@@ -84,9 +84,9 @@ enum sim_event_type {
 	SIM_CLOSED,
 	SIM_CLIENTS,
 	SIM_SENT,
-	SIM_OFFER,   /* answers that may leave now, if the lease allows */
-	SIM_SUBMIT,  /* a client's next request */
-	SIM_GIVE_UP, /* a promotion is not waited for any longer: number, its command */
+	SIM_OFFER,    /* answers that may leave now, if the lease allows */
+	SIM_SUBMIT,   /* a client's next request */
+	SIM_GIVE_UP,  /* a promotion is not waited for any longer: number, its command */
 	SIM_MOVE_DUE, /* its planned move goes on: number, enum sim_due */
 	SIM_EXIT, /* it has left, or its time to do so is over: number, enum sim_exit */
 	/* of the world */
@@ -122,7 +122,7 @@ struct sim_heap {
 /* ---- devices: device.h ---- */
 struct sim_site {
 	struct sim_device log, disk[SIM_DISKS_MAX];
-	int32_t open_node; /* the node that has it open; -1: none */
+	int32_t open_node;                      /* the node that has it open; -1: none */
 	uint32_t power_cuts, opened_power_cuts; /* ... when it was opened last */
 	bool tainted; /* a fault that no checksum finds has touched it */
 	bool allowed; /* an operator allows it to be inconsistent ... */
@@ -206,6 +206,11 @@ struct sim_node {
 		uint32_t process;
 	} accepted[SIM_ACCEPTED_MAX]; /* the newest last */
 	uint32_t accepted_count, persisted_count, persisted_seen;
+	uint64_t epoch
+		[SIM_ACCEPTED_MAX]; /* that were in its voter file, the newest last */
+	uint32_t epoch_count;
+	bool file_fails;       /* it cannot be written */
+	uint64_t prepare_seen; /* the newest order to prepare that was judged */
 	bool persisting;
 	uint64_t persist_counter;
 	uint32_t component, line; /* of the members' network, and of the lines' */

@@ -204,7 +204,9 @@ START_TEST(production_moves_by_one_command)
 	ck_assert_int_eq(cluster_switch_check(m->node[0].core, LYON, text, sizeof text),
 			 -ENOTCONN);
 	members_fact(m, 0, &linked);
-	members_run(m, 1);
+	for (int ms = 0;
+	     ms < 100 && m->node[0].core->role.copy[LYON].link != LINK_CONNECTED; ms++)
+		members_run(m, 1);
 	ck_assert_int_eq(cluster_switch_check(m->node[0].core, LYON, text, sizeof text),
 			 0);
 	ck_assert_int_eq(cluster_switch_check(m->node[0].core, PARIS, text, sizeof text),

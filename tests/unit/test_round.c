@@ -102,6 +102,7 @@ START_TEST(a_voter_whose_file_cannot_be_written_answers_nothing)
 	solo_step(&t, &e);
 	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROMISE));
 	ck_assert_uint_eq(solo_sent(&t, MESSAGE_ANNOUNCE)->announce.epoch, 0);
+	ck_assert(!t.core->together.has); /* D2: it breaks no tie either */
 
 	solo_tick(&t, 600); /* it is tried again, whole */
 	ck_assert(t.persist_asked);
@@ -402,7 +403,7 @@ static bool keeps_its_vote(uint64_t epoch_of_production)
 
 START_TEST(a_vote_is_not_handed_back_to_half_of_the_voters)
 {
-	ck_assert(keeps_its_vote(0)); /* its file cannot be written */
+	ck_assert(keeps_its_vote(0));   /* its file cannot be written */
 	ck_assert(keeps_its_vote(999)); /* it is admitted anew first */
 	ck_assert(!keeps_its_vote(SOLO_EPOCH(0)));
 }
