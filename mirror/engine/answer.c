@@ -242,7 +242,9 @@ void mirror_answer_pump(struct mirror_engine *m)
 		mirror_ack_set_own_home(ack, m->open.marks.home);
 	tell_kept(m);
 	if (lease_holds(m)) {
-		mirror_ack_answer(ack, m->now_ns);
+		if (mirror_requests_answers_changes(
+			    m)) /* else older when they are given */
+			mirror_ack_answer(ack, m->now_ns);
 		mirror_near_pump(m);
 	}
 	see_answered(m, &before);

@@ -248,10 +248,15 @@ static void check_fenced(struct sim *w, uint32_t node)
 {
 	const struct cluster_core *c = w->node[node].core;
 
-	for (uint32_t n = 0; n < w->node_count; n++)
-		if (w->node[n].machine && c->node[n].fenced_boot == w->node[n].boot)
+	for (uint32_t n = 0; n < w->node_count; n++) {
+		if (!w->node[n].machine || c->node[n].fenced_boot != w->node[n].boot)
+			continue;
+		if ((w->node[node].misled >> n & 1) != 0)
+			w->beyond = true;
+		else
 			sim_violate(w, "D6", "n%u takes n%u for fenced, which lives",
 				    node + 1, n + 1);
+	}
 }
 
 /* A view is judged by the agreement before it: one with fewer voters is itself an agreement

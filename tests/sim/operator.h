@@ -18,6 +18,7 @@ struct sim_pacemaker {
 	struct sim_fencing {
 		uint32_t fencing; /* the same one has one number, and many stamps */
 		uint64_t wall_ns;
+		bool ahead; /* stamped by a clock that was */
 	} history[SIM_NODES_MAX][SIM_NODES_MAX];
 	uint64_t sync_at_ns[SIM_NODES_MAX]; /* the others send theirs; 0: they have */
 	bool stopped[SIM_NODES_MAX];        /* that Pacemaker, for maintenance */

@@ -209,7 +209,8 @@ struct sim_node {
 	uint64_t epoch
 		[SIM_ACCEPTED_MAX]; /* that were in its voter file, the newest last */
 	uint32_t epoch_count;
-	bool file_fails;       /* it cannot be written */
+	bool file_fails; /* it cannot be written */
+	uint32_t misled; /* by a history's entry, stamped by a clock that was ahead */
 	uint64_t prepare_seen; /* the newest order to prepare that was judged */
 	bool persisting;
 	uint64_t persist_counter;
@@ -380,6 +381,7 @@ struct sim {
 	bool voter_file_lost;
 	uint32_t armed_count;
 	bool forced, parted; /* an operator accepted a loss; two lineages live */
+	bool beyond;         /* ... the fault model: nothing is judged any more */
 	bool patched; /* ... and made a state true that no history has: the sites can only
 			 be asked to come to hold the same */
 	/* checkers */

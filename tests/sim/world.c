@@ -79,7 +79,7 @@ void sim_violate(struct sim *w, const char *guarantee, const char *format, ...)
 {
 	va_list args;
 
-	if (w->violation[0] != 0)
+	if (w->violation[0] != 0 || w->beyond)
 		return;
 	if (w->plan.watch != NULL && strcmp(w->plan.watch, guarantee) != 0 &&
 	    strcmp(guarantee, "scene") != 0) {
