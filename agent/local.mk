@@ -20,6 +20,8 @@ libagent_la_SOURCES = \
 	agent/config.c \
 	agent/config.h \
 	agent/config_agreed.c \
+	agent/config_change.c \
+	agent/config_change.h \
 	agent/config_check.c \
 	agent/config_print.c \
 	agent/config_print_throttles.c \

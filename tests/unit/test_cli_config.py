@@ -95,6 +95,7 @@ class Change(Command):
         self.refuse("more than one line", "data@a", "sites", "[]")
         self.refuse("more than one line", "data@a", "failover", "{}")
         self.refuse("no lines of its own", "data@a", "addresses.a", "x")
+        self.refuse("is of another mirror", "data@a", "mirror", "other")
         self.refuse("line break", "data@a", "port", "1\nfrob: 2")
         os.unlink(os.path.join(self.dir, "a.db"))
         self.refuse("on this node", "data@a", "port", "7000")
