@@ -196,6 +196,8 @@ hamirror_watch_SOURCES = \
 	agent/watch_action.h \
 	agent/watch_ask.c \
 	agent/watch_ask.h \
+	agent/watch_file.c \
+	agent/watch_file.h \
 	agent/watch_http.c \
 	agent/watch_http.h \
 	agent/watch_page.c \
