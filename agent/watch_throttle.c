@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/config.h"
+#include "agent/config_throttles.h"
 #include "agent/log.h"
 #include "agent/throttle.h"
 #include "agent/watch_ask.h"
@@ -309,6 +309,16 @@ static void take_config(struct watch_throttle *w, const struct config *config)
 	w->state = (struct throttle_state){ 0 };
 }
 
+static bool are_same(const struct throttles *a, const struct throttles *b)
+{
+	json_t *one = config_throttles_json(a), *other = config_throttles_json(b);
+	const bool same = json_equal(one, other) == 1;
+
+	json_decref(one);
+	json_decref(other);
+	return same;
+}
+
 static void read_again(struct watch_throttle *w)
 {
 	struct config *config = calloc(1, sizeof *config);
@@ -322,12 +332,12 @@ static void read_again(struct watch_throttle *w)
 		agent_log(LOG_WARNING, "throttles stay as they were: %s",
 			  errors != NULL && errors->count > 0 ? errors->entry[0].text :
 								strerror(-error));
-	} else if (config->file_crc != w->config->file_crc) {
+	} else if (!are_same(config->throttles, w->config->throttles)) {
 		take_config(w, config);
 		config_free(w->own);
 		w->own = config;
 		config = NULL;
-		agent_log(LOG_NOTICE, "%s has changed: there are %u throttles now",
+		agent_log(LOG_NOTICE, "%s has changed: it has %u throttles now",
 			  w->file.path, w->throttles->count);
 	}
 	free(errors);

@@ -186,11 +186,14 @@ test_file_changes() {
 throttles:
   - {test: pctwl, operator: \">=\", value: 0, actions: [{sleep-set: 400000}]}")"
 	await 10 is_slowed || fail "a new throttle is not taken up: $(cat "$DIR/watch.log")"
+	{ cat "$DIR/etc/data.yaml"; echo "# other words"; } > "$DIR/same"
+	replace "$(cat "$DIR/same")"
 	echo "throttle-period: soon" >> "$DIR/etc/data.yaml"
 	await 10 watch_says "throttles stay as they were: " || fail "a faulty file is not told"
 	is_slowed || fail "a faulty file has ended the throttles"
+	[ "$(grep -c "throttles now" "$DIR/watch.log")" = 1 ] || fail "a comment is taken up"
 	replace "$(pair_yaml "")"
-	await 10 watch_says "there are 0 throttles now" || fail "its throttles stay"
+	await 10 watch_says "it has 0 throttles now" || fail "its throttles stay"
 	await 2 is_free || fail "the sleep of a throttle that is gone stays"
 	end_watch
 	say "ok: a file that changes"
