@@ -43,8 +43,8 @@ static void add_remark(void *data, enum config_remark remark, const char *text)
 	struct remarks *r = data;
 	char said[CONFIG_ERROR_TEXT_MAX];
 
-	snprintf(said, sizeof said, ": %s: %s",
-		 remark == CONFIG_FAULT ? "on this node" : "warning", text);
+	snprintf(said, sizeof said, ": %s%s",
+		 remark == CONFIG_FAULT ? "on this node: " : "", text);
 	r->change->complain(r->change->data, remark, 0, said);
 	r->has_fault |= remark == CONFIG_FAULT;
 }

@@ -331,6 +331,7 @@ static int serve(struct watch *w, const sigset_t *end)
 {
 	const struct watch_http_settings settings = {
 		.instance = &w->instance,
+		.config_path = w->config_path,
 		.address = w->address->ai_addr,
 		.certificate = w->certificate_path != NULL ? w->certificate : NULL,
 		.key = w->key_path != NULL ? w->key : NULL,

@@ -32,6 +32,8 @@ static const struct {
 	{ "/", "text/html; charset=utf-8", watch_page_html },
 	{ "/page.css", "text/css; charset=utf-8", watch_page_css },
 	{ "/page.js", "text/javascript; charset=utf-8", watch_page_js },
+	{ "/charts.js", "text/javascript; charset=utf-8", watch_page_charts_js },
+	{ "/config.js", "text/javascript; charset=utf-8", watch_page_config_js },
 };
 #define FILE_COUNT (sizeof files / sizeof files[0])
 
@@ -59,7 +61,7 @@ struct client {
 };
 
 struct watch_page {
-	struct agent_instance own;
+	const struct watch_config *config;
 	pthread_t thread;
 	pthread_mutex_t lock; /* of all below */
 	int wake_fd;
@@ -219,7 +221,7 @@ static void *run(void *owner)
 			if (!is_wanted(p, &ends))
 				continue;
 		}
-		now = cli_names_list(&p->own);
+		now = cli_names_list(p->config->own);
 		if (now != NULL && !is_same(names, now)) {
 			cli_feed_close(&feed);
 			if (!cli_feed_open(&feed, now, INTERVAL_S))
@@ -417,6 +419,27 @@ static enum MHD_Result log_end(struct MHD_Connection *connection, const char *na
 	return say(connection, MHD_HTTP_OK, text);
 }
 
+static enum MHD_Result config(const struct watch_page *p,
+			      struct MHD_Connection *connection, const char *name)
+{
+	struct agent_instance instance;
+	json_t *json = NULL;
+	char text[256], *body;
+
+	if (agent_instance_parse(name, &instance, text, sizeof text) != 0)
+		return say(connection, MHD_HTTP_NOT_FOUND, "no mirror has that name\n");
+	json = watch_config_read(p->config, &instance);
+	body = json_dumps(json, JSON_COMPACT);
+	json_decref(json);
+	if (body == NULL)
+		return say(connection, MHD_HTTP_INTERNAL_SERVER_ERROR,
+			   "memory is short\n");
+	return queue(connection, MHD_HTTP_OK,
+		     MHD_create_response_from_buffer(strlen(body), body,
+						     MHD_RESPMEM_MUST_FREE),
+		     "application/json");
+}
+
 bool watch_page_is_public(const char *url)
 {
 	for (size_t i = 0; i < FILE_COUNT; i++)
@@ -428,7 +451,8 @@ bool watch_page_is_public(const char *url)
 enum MHD_Result watch_page_answer(struct watch_page *p, struct MHD_Connection *connection,
 				  const char *url, bool *is_known)
 {
-	static const char perf_url[] = "/perf/", log_url[] = "/log/";
+	static const char perf_url[] = "/perf/", log_url[] = "/log/",
+			  config_url[] = "/config/";
 
 	*is_known = true;
 	for (size_t i = 0; i < FILE_COUNT; i++)
@@ -445,19 +469,21 @@ enum MHD_Result watch_page_answer(struct watch_page *p, struct MHD_Connection *c
 		return perf(connection, url + sizeof perf_url - 1);
 	if (strncmp(url, log_url, sizeof log_url - 1) == 0)
 		return log_end(connection, url + sizeof log_url - 1);
+	if (strncmp(url, config_url, sizeof config_url - 1) == 0)
+		return config(p, connection, url + sizeof config_url - 1);
 	*is_known = false;
 	return MHD_NO;
 }
 
 /* ---- the life ------------------------------------------------------------------------- */
 
-struct watch_page *watch_page_open(const struct agent_instance *own)
+struct watch_page *watch_page_open(const struct watch_config *config)
 {
 	struct watch_page *p = calloc(1, sizeof *p);
 
 	if (p == NULL)
 		return NULL;
-	p->own = *own;
+	p->config = config;
 	pthread_mutex_init(&p->lock, NULL);
 	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->wake_fd >= 0 && pthread_create(&p->thread, NULL, run, p) == 0)
