@@ -15,7 +15,7 @@ answers() { curl -sf --max-time 30 -o /dev/null "$URL"; }
 code() { curl -s -o /dev/null -w '%{http_code}' --max-time 5 "$@"; }
 
 pair_new
-echo '# changed' >> "$DIR/etc/data.yaml"
+echo 'demote-drain: 9000' >> "$DIR/etc/data.yaml"
 hamirror-watch data@a --listen "127.0.0.1:$PORT_WATCH" --period 1 2> "$DIR/watch.log" &
 watcher=$!
 URL=http://127.0.0.1:$PORT_WATCH/
