@@ -20,8 +20,9 @@
 
 #define CLIENTS_MAX 8 /* the library's other places are for metrics */
 #define INTERVAL_S 1
-#define SOONEST_MS 200 /* between two messages: a message has all mirrors */
-#define NAMES_MS 10000 /* mirrors come and go more seldom */
+#define SOONEST_MS 200    /* between two messages, and more ... */
+#define BYTES_PER_MS 2000 /* ... of a long one: a message has all mirrors */
+#define NAMES_MS 10000    /* mirrors come and go more seldom */
 #define PIECE_BYTES 16384
 #define PERF_BYTES (2u << 20) /* of the performance file: some 20000 rows */
 #define LOG_BYTES 16384       /* of the events before the page came */
@@ -143,18 +144,22 @@ static void resume_all(struct watch_page *p)
 		}
 }
 
-static void publish(struct watch_page *p, const struct cli_feed *feed)
+/* Returns how long the next one waits, in milliseconds. */
+static int publish(struct watch_page *p, const struct cli_feed *feed)
 {
 	struct message *m = message_make(feed);
+	int wait_ms = SOONEST_MS;
 
 	if (m == NULL)
-		return;
+		return wait_ms;
+	wait_ms += (int)(m->length / BYTES_PER_MS);
 	pthread_mutex_lock(&p->lock);
 	message_drop(p->newest);
 	p->newest = m;
 	p->number++;
 	resume_all(p);
 	pthread_mutex_unlock(&p->lock);
+	return wait_ms;
 }
 
 /* ---- the thread that asks ---------------------------------------------------------- */
@@ -186,10 +191,8 @@ static void follow(struct watch_page *p, struct cli_feed *feed, uint64_t until_m
 	while (is_wanted(p, &ends) && common_clock_ms(CLOCK_BOOTTIME) < until_ms) {
 		news = cli_feed_turn(feed, p->wake_fd);
 		/* A new client: it gets what there is. */
-		if (read(p->wake_fd, &woken, sizeof woken) == sizeof woken || news) {
-			publish(p, feed);
-			wait_for_client(p, SOONEST_MS); /* what comes meanwhile waits */
-		}
+		if (read(p->wake_fd, &woken, sizeof woken) == sizeof woken || news)
+			wait_for_client(p, publish(p, feed)); /* so does news meanwhile */
 	}
 }
 

@@ -3,7 +3,8 @@
  *   GET /, /page.css, /page.js,  the page; it holds nothing of the mirrors
  *     /charts.js, /config.js
  *   GET /events                  their states, as server-sent events: one at once, then one
- *                                for each change, at most five a second, and one a second
+ *                                for each change, at most five a second, and one a second;
+ *                                of hundreds of mirrors about one a second
  *   GET /perf/INSTANCE           the newest 2 MiB of the performance file, oldest first
  *   GET /log/INSTANCE            the last lines of its log of events
  *   GET /config/INSTANCE         its configuration (watch_config.h)

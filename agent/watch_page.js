@@ -331,11 +331,11 @@ function showForm() {
 }
 
 function take(message) {
-	const names = message.map((m) => m.name);
+	const names = new Set(message.map((m) => m.name));
 
 	lastNews = Date.now();
 	for (const [name, m] of mirrors)
-		if (!names.includes(name)) {
+		if (!names.has(name)) {
 			mirrors.delete(name);
 			m.card.whole.remove();
 		}

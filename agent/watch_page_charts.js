@@ -4,7 +4,7 @@
 
 const FIGURES = ["sent with headers, KB/s", "sent data, KB/s", "records sent per second",
 	"records waiting", "log sectors in use", "log in use, %", "oldest record in the log, s"];
-const SAMPLES_MAX = 7200, ROWS_EVERY_MS = 10000;
+const SAMPLES_MAX = 7200, SAMPLES_OF_ALL = 36000, ROWS_EVERY_MS = 10000;
 let charts = [], isFirst = false;
 
 // ---- figures of a mirror --------------------------------------------------------------------
@@ -34,6 +34,12 @@ function figures(m) {
 	return out.concat(liveFigures(s).map((f) => [f.key, f.title]));
 }
 
+// Of a mirror without a chart the fewer, the more there are: a sample takes some KB.
+function samplesMax(m) {
+	return charts.some((c) => c.mirror === m.name) ? SAMPLES_MAX :
+		Math.min(SAMPLES_MAX, Math.ceil(SAMPLES_OF_ALL / mirrors.size));
+}
+
 function takeSample(m) {
 	const s = m.status, last = m.samples[m.samples.length - 1];
 	const sample = { time: Date.now(), used: s && s.log ? s.log.used_bytes : 0,
@@ -48,9 +54,10 @@ function takeSample(m) {
 		sample.value[f.key] = !has(f.counter) ? f.value : has(before) && f.counter >= before ?
 			(f.counter - before) / (sample.time - last.time) * 1000 : NaN;
 	}
+	if (last)
+		last.counter = {};
 	m.samples.push(sample);
-	if (m.samples.length > SAMPLES_MAX)
-		m.samples.shift();
+	m.samples.splice(0, m.samples.length - samplesMax(m));
 }
 
 function points(m, key) {
