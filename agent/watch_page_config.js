@@ -8,7 +8,7 @@ const OPERATORS = [">", ">=", "<", "<=", "==", "!=", "rises", "falls"];
 const ACTIONS_MAX = 16;
 const UNITS = { "lease": "ms", "copy-timeout": "ms", "frozen-timeout": "ms", "demote-drain": "ms",
 	"device-timeout": "ms", "refresh-retry": "ms", "throttle-period": "ms", "bypass-at": "%" };
-const EXEC_SECONDS = 30;
+const EXEC_SECONDS = 30, PERIOD_MS = 10000; // where the file says nothing
 
 // The fields of each action: a key (its own one first), a title, and the words that it may be.
 const VERBS = {
@@ -62,7 +62,7 @@ function settings(c) {
 		["tasks", flow({ ranges: c.tasks.ranges, "per-range": c.tasks.per_range })],
 		["memory", size(c.memory_bytes)], ["spin", c.spin_us === 0 ? "off" : c.spin_us],
 		["backup-order", c.backup_order.length > 0 ? `[${c.backup_order.join(", ")}]` : ""],
-		["bandwidth", bandwidth(t)], ["throttle-period", t ? t.period_ms : ""]]
+		["bandwidth", bandwidth(t)], ["throttle-period", t ? t.period_ms : PERIOD_MS]]
 		.map(([key, value]) => [key, has(value) ? String(value) : ""]);
 }
 
@@ -397,8 +397,10 @@ function partsPart(m) {
 
 function settingsPart(m) {
 	const all = settings(m.file.config);
+	const none = (key) => key === "lease" && m.file.config.cluster !== "none" ?
+		"by Corosync's times" : "none";
 	const grid = el("dl", { class: "facts settings" }, ...all.map(([key, value]) =>
-		el("div", {}, el("dt", {}, key), el("dd", {}, value || "none",
+		el("div", {}, el("dt", {}, key), el("dd", {}, value || none(key),
 			el("small", {}, value && UNITS[key] ? ` ${UNITS[key]}` : "",
 				isGiven(m.file, key) ? "" : " by default")))));
 	const [first, value] = m.edit.setting || all[0];
