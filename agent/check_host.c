@@ -60,8 +60,8 @@ static void check_file(struct agent_check *c)
 	if (c->open_count == before)
 		agent_check_add(c, "file", CHECK_OK, "%s is valid and fits this host",
 				c->config->file);
-	if (read != NULL && json_integer_value(json_object_get(read, "crc")) !=
-				    (json_int_t)c->config->file_crc)
+	if (read != NULL &&
+	    config_differs_from(read, c->config->file_crc, c->config->settings_crc))
 		agent_check_add(c, "file", CHECK_DO,
 				"%s was changed since the daemon has read it: start the "
 				"daemon anew for the change, or undo it",

@@ -10,122 +10,71 @@
 
 #include "agent/cli_config.h"
 #include "agent/cli_json.h"
+#include "agent/config_change.h"
 #include "agent/config_write.h"
 
 #define TEXT_MAX 1024
 
-struct change {
-	const struct cli_arguments *a;
-	char path[PATH_MAX];  /* of the file itself, not of a link to it */
-	char draft[PATH_MAX]; /* "": none */
-	char *text;           /* the file as it was */
-	uint32_t fault_count;
-};
-
-/* Where the file is meant, people know it by its name. */
-static void complain(const struct change *c, const char *text)
+static void complain(void *data, enum config_remark remark, uint32_t line,
+		     const char *text)
 {
-	const size_t length = strlen(c->draft);
+	const struct config_change *c = data;
 
-	if (strncmp(text, c->draft, length) == 0)
-		fprintf(stderr, "%s%s\n", c->path, text + length);
-	else
-		fprintf(stderr, "%s: on this node: %s\n", c->path, text);
+	(void)line;
+	if (remark == CONFIG_FAULT)
+		fprintf(stderr, "%s%s\n", c->path, text);
 }
 
-static void add_remark(void *data, enum config_remark remark, const char *text)
+/* `*instance` lasts as long as the change. */
+static enum cli_exit begin(const struct cli_arguments *a, struct config_change *c,
+			   struct agent_instance *instance)
 {
-	struct change *c = data;
-
-	if (remark == CONFIG_UNWISE)
-		return;
-	complain(c, text);
-	c->fault_count++;
-}
-
-/* As `config check`. */
-static bool is_valid(struct change *c)
-{
-	struct config *config = calloc(1, sizeof *config);
-	struct config_errors *errors = calloc(1, sizeof *errors);
-	bool valid = false;
-
-	c->fault_count = 0;
-	if (config != NULL && errors != NULL) {
-		valid = config_load(c->draft, config, errors) == 0;
-		for (uint32_t i = 0; i < errors->count; i++)
-			complain(c, errors->entry[i].text);
-		if (valid)
-			config_warn(config, cli_config_own_node(config, c->a->operand[0]),
-				    add_remark, c);
-	}
-	free(errors);
-	free(config);
-	return valid && c->fault_count == 0;
-}
-
-static enum cli_exit begin(const struct cli_arguments *a, struct change *c)
-{
-	struct agent_instance instance;
 	char path[PATH_MAX];
-	int error = 0;
+	int kind, error;
 
-	*c = (struct change){ .a = a };
-	if (cli_config_file(a->operand[0], path, &instance) < 0)
+	*c = (struct config_change){ .complain = complain, .data = c };
+	kind = cli_config_file(a->operand[0], path, instance);
+	if (kind < 0)
 		return CLI_USAGE;
-	if (realpath(path, c->path) == NULL)
-		error = -errno;
-	if (error == 0)
-		c->text = config_file_read(c->path, &error);
+	if (kind == 0)
+		c->instance = instance;
+	error = config_change_begin(c, path);
 	return error == 0 ? CLI_DONE :
 			    cli_fail(error == -ENOENT ? CLI_NONE : CLI_REFUSED, "%s: %s",
 				     path, strerror(-error));
 }
 
-/* Somebody else may have changed the file since. */
-static enum cli_exit accept_draft(struct change *c)
+static enum cli_exit accept_draft(const struct cli_arguments *a, struct config_change *c)
 {
-	int error;
-	char *now = config_file_read(c->path, &error);
-	const bool same = now != NULL && strcmp(now, c->text) == 0;
+	const int error = config_change_accept(c);
 
-	free(now);
-	if (!same)
+	if (error == -ESTALE)
 		return cli_fail(CLI_REFUSED,
 				"%s was changed meanwhile: nothing was written; begin "
 				"again",
 				c->path);
-	error = config_draft_accept(c->path, c->draft);
 	if (error != 0)
 		return cli_fail(CLI_REFUSED, "%s: %s", c->path, strerror(-error));
-	c->draft[0] = '\0';
-	return cli_answer(c->a, CLI_DONE,
+	return cli_answer(a, CLI_DONE,
 			  "%s is written; it takes effect when the daemon is started "
 			  "anew; all hosts need the same",
 			  c->path);
 }
 
-static void end(struct change *c)
+static enum cli_exit write_draft(struct config_change *c, const char *text)
 {
-	if (c->draft[0] != '\0')
-		unlink(c->draft);
-	free(c->text);
-}
+	const int error = config_change_draft(c, text);
 
-static enum cli_exit write_draft(struct change *c, const char *text)
-{
-	const int error = config_draft_write(c->path, text, c->draft);
-
-	if (error == 0)
-		return CLI_DONE;
-	c->draft[0] = '\0';
-	return cli_fail(CLI_REFUSED, "beside %s: %s", c->path, strerror(-error));
+	return error == 0 ?
+		       CLI_DONE :
+		       cli_fail(CLI_REFUSED, "beside %s: %s", c->path, strerror(-error));
 }
 
 static enum cli_exit config_set(const struct cli_arguments *a)
 {
-	struct change c;
-	enum cli_exit status = begin(a, &c);
+	struct agent_instance instance;
+	struct config_change c;
+	enum cli_exit status = begin(a, &c, &instance);
 	char why[TEXT_MAX], *text = NULL;
 
 	if (status == CLI_DONE) {
@@ -138,16 +87,17 @@ static enum cli_exit config_set(const struct cli_arguments *a)
 	if (status == CLI_DONE)
 		status = write_draft(&c, text);
 	if (status == CLI_DONE)
-		status = is_valid(&c) ? accept_draft(&c) :
-					cli_fail(CLI_REFUSED, "%s is as it was", c.path);
+		status = config_change_check(&c) ?
+				 accept_draft(a, &c) :
+				 cli_fail(CLI_REFUSED, "%s is as it was", c.path);
 	free(text);
-	end(&c);
+	config_change_end(&c);
 	return status;
 }
 
 /* Returns true when the editor has ended well. Ctrl-C and Ctrl-\ are the editor's; neither we nor
  * the shell between end of them. */
-static bool run_editor(const struct change *c)
+static bool run_editor(const struct config_change *c)
 {
 	const char *editor = getenv("VISUAL");
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };
@@ -187,7 +137,7 @@ static bool wants_again(void)
 	return fgets(answer, sizeof answer, stdin) != NULL && answer[0] == 'y';
 }
 
-static enum cli_exit edit_draft(struct change *c)
+static enum cli_exit edit_draft(const struct cli_arguments *a, struct config_change *c)
 {
 	char *text;
 	int error;
@@ -203,23 +153,24 @@ static enum cli_exit edit_draft(struct change *c)
 		same = text != NULL && strcmp(text, c->text) == 0;
 		free(text);
 		if (same)
-			return cli_answer(c->a, CLI_DONE, "%s is as it was", c->path);
-		if (is_valid(c))
-			return accept_draft(c);
+			return cli_answer(a, CLI_DONE, "%s is as it was", c->path);
+		if (config_change_check(c))
+			return accept_draft(a, c);
 	} while (wants_again());
 	return cli_fail(CLI_REFUSED, "%s is as it was", c->path);
 }
 
 static enum cli_exit config_edit(const struct cli_arguments *a)
 {
-	struct change c;
-	enum cli_exit status = begin(a, &c);
+	struct agent_instance instance;
+	struct config_change c;
+	enum cli_exit status = begin(a, &c, &instance);
 
 	if (status == CLI_DONE)
 		status = write_draft(&c, c.text);
 	if (status == CLI_DONE)
-		status = edit_draft(&c);
-	end(&c);
+		status = edit_draft(a, &c);
+	config_change_end(&c);
 	return status;
 }
 

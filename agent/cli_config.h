@@ -11,7 +11,4 @@
 int cli_config_file(const char *operand, char path[PATH_MAX],
 		    struct agent_instance *instance);
 
-/* The node that this machine is in the file; an instance's where one was named; -1: none. */
-int32_t cli_config_own_node(const struct config *config, const char *operand);
-
 #endif

@@ -354,7 +354,7 @@ static void print_check(const char *path, const struct config *config,
 	printf("%s: valid\n", path);
 }
 
-int32_t cli_config_own_node(const struct config *config, const char *operand)
+static int32_t own_node(const struct config *config, const char *operand)
 {
 	struct agent_instance instance;
 	char text[TEXT_MAX];
@@ -385,8 +385,8 @@ static enum cli_exit config_check_run(const struct cli_arguments *a)
 				   config_instance_load(&instance, NULL, config, &node,
 							errors);
 		if (error == 0)
-			config_warn(config, cli_config_own_node(config, a->operand[0]),
-				    add_remark, &remarks);
+			config_warn(config, own_node(config, a->operand[0]), add_remark,
+				    &remarks);
 		print_check(path, config, errors, &remarks, a);
 		status = error == -ENOENT                                  ? CLI_NONE :
 			 error != 0 || json_array_size(remarks.faults) > 0 ? CLI_REFUSED :

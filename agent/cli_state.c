@@ -82,6 +82,7 @@ static bool read_file(const char *path, struct cli_state_file *file)
 	if (has_memory) {
 		file->is_readable = config_load(path, config, errors) == 0;
 		file->crc = config->file_crc;
+		file->settings_crc = config->settings_crc;
 	} else {
 		file->stat = (struct stat){ 0 };
 	}
@@ -113,8 +114,7 @@ void cli_state_compare_file(const struct agent_instance *instance, json_t *answe
 			"the one that it has read before, and `hamirror config check %s` "
 			"names the errors.",
 			path, instance->mirror);
-	else if (json_integer_value(json_object_get(read, "crc")) !=
-		 (json_int_t)file->crc)
+	else if (config_differs_from(read, file->crc, file->settings_crc))
 		snprintf(text, sizeof text,
 			 "%s was changed since the daemon of %s has read it: the change "
 			 "takes effect when that is started anew.",

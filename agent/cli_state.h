@@ -20,7 +20,7 @@ json_t *cli_state_offline(const struct agent_instance *instance,
 struct cli_state_file {
 	struct stat stat;
 	bool is_readable;
-	uint32_t crc;
+	uint32_t crc, settings_crc;
 };
 
 /* Add to the list "why" of a daemon's `answer` when the file is no longer as the daemon has

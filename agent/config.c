@@ -135,6 +135,32 @@ static void set_defaults(struct config *config)
 	};
 }
 
+static uint32_t checksum_settings(const struct config *config)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+	uint32_t crc = 0;
+
+	if (out == NULL)
+		return 0;
+	config_print_settings(config, out);
+	if (fclose(out) == 0)
+		crc = common_crc32c(0, text, length);
+	free(text);
+	return crc;
+}
+
+bool config_differs_from(const json_t *read, uint32_t file_crc, uint32_t settings_crc)
+{
+	const json_t *settings = json_object_get(read, "settings_crc");
+
+	if (settings == NULL) /* an older daemon */
+		return json_integer_value(json_object_get(read, "crc")) !=
+		       (json_int_t)file_crc;
+	return json_integer_value(settings) != (json_int_t)settings_crc;
+}
+
 int config_load(const char *path, struct config *config, struct config_errors *errors)
 {
 	struct config_places *places = calloc(1, sizeof *places);
@@ -165,6 +191,7 @@ int config_load(const char *path, struct config *config, struct config_errors *e
 
 		config_agree(config);
 		config->file_crc = common_crc32c(0, text, length);
+		config->settings_crc = checksum_settings(config);
 		snprintf(config->file, sizeof config->file, "%s",
 			 real != NULL ? real : path);
 		free(real);

@@ -91,6 +91,13 @@ extern const char *const config_copy_loss_words[];
 void config_print_yaml(const struct config *config, FILE *out);
 json_t *config_json(const struct config *config); /* a new reference */
 
+/* ... but throttles and bandwidth, which are the watcher's. */
+void config_print_settings(const struct config *config, FILE *out);
+
+/* Has a daemon that says `read` of its file, as `config` of its status, read other settings
+ * than these two checksums of a struct config stand for? */
+bool config_differs_from(const json_t *read, uint32_t file_crc, uint32_t settings_crc);
+
 /* Bytes, or with K, M or G in units of 1024 and its powers. False: it is no such number, or
  * more than `max`. */
 bool config_size_of(const char *text, uint64_t max, uint64_t *value);

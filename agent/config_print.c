@@ -114,7 +114,7 @@ static void print_failover(const struct config *c, FILE *out)
 	fputs("}\n", out);
 }
 
-void config_print_yaml(const struct config *c, FILE *out)
+void config_print_settings(const struct config *c, FILE *out)
 {
 	fprintf(out, "mirror: \"%s\"\nmode: %s\n", c->mirror, config_mode_words[c->mode]);
 	print_near_sync(c, out);
@@ -148,6 +148,11 @@ void config_print_yaml(const struct config *c, FILE *out)
 		fprintf(out, "spin: %s\n", c->spin_us == 0 ? "off" : "auto");
 	else
 		fprintf(out, "spin: %u\n", c->spin_us);
+}
+
+void config_print_yaml(const struct config *c, FILE *out)
+{
+	config_print_settings(c, out);
 	config_throttles_print(c->throttles, out);
 }
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,113 @@ char *config_text_set(const char *text, const char *key, const char *value, char
 			 &indent);
 	return inner != NULL ? replaced(text, inner, value, why, why_size) :
 			       added(text, end_of(line), indent, dot + 1, value);
+}
+
+/* ---- an item of a list ----------------------------------------------------- */
+
+/* `item`, with `indent` before each of its lines; a new text, or NULL: no memory. */
+static char *indented(const char *head, const char *item, size_t indent)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out == NULL)
+		return NULL;
+	fputs(head, out);
+	for (const char *line = item; *line != '\0'; line = next_line(line))
+		fprintf(out, "%*s%.*s", (int)indent, "", (int)(next_line(line) - line),
+			line);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* The next item, from `at` to `end`, of a list with this indent; NULL: there is none. */
+static const char *find_item(const char *at, const char *end, size_t indent)
+{
+	for (; at < end; at = next_line(at))
+		if (says_something(at) && indent_of(at) == indent && at[indent] == '-')
+			return at;
+	return NULL;
+}
+
+/* The item at `line` ends before what has no more indent; comments before that stay. */
+static const char *item_end(const char *line, const char *end)
+{
+	const size_t indent = indent_of(line);
+	const char *last = next_line(line);
+
+	for (const char *at = last; at < end; at = next_line(at)) {
+		if (!says_something(at))
+			continue;
+		if (indent_of(at) <= indent)
+			break;
+		last = next_line(at);
+	}
+	return last;
+}
+
+/* In the list of the key at `line`. */
+static char *with_item(const char *text, const char *line, uint32_t index,
+		       const char *item, char *why, size_t why_size)
+{
+	const char *end = end_of(line), *first = next_line(line), *at, *after = NULL;
+	char *lines, *out;
+	size_t indent;
+
+	while (first < end && !says_something(first))
+		first = next_line(first);
+	indent = indent_of(first);
+	at = find_item(first, end, indent);
+	if (strspn(strchr(line, ':') + 1, " \t") !=
+		    strcspn(strchr(line, ':') + 1, "#\n") ||
+	    at != first) {
+		snprintf(why, why_size,
+			 "the list lies in [...]: change the file as a text");
+		return NULL;
+	}
+	for (; at != NULL && index > 0; index--) {
+		after = item_end(at, end);
+		at = find_item(after, end, indent);
+	}
+	if (index > 0 || (at == NULL && item == NULL)) {
+		snprintf(why, why_size, "there is no such item any more");
+		return NULL;
+	}
+	if (item == NULL && after == NULL &&
+	    find_item(item_end(at, end), end, indent) == NULL)
+		return spliced(text, line, "",
+			       item_end(at, end)); /* an empty list is none */
+	lines = indented("", item != NULL ? item : "", indent);
+	out = lines == NULL ? NULL :
+	      at != NULL    ? spliced(text, at, lines, item_end(at, end)) :
+			      spliced(text, after, lines, after);
+	free(lines);
+	return out;
+}
+
+char *config_text_set_item(const char *text, const char *key, uint32_t index,
+			   const char *item, char *why, size_t why_size)
+{
+	const char *end = text + strlen(text);
+	char head[CONFIG_NAME_MAX + 2], *lines, *out;
+	size_t indent = 0;
+	const char *line = find_key(text, end, key, strlen(key), &indent);
+
+	snprintf(why, why_size, "no memory");
+	if (line != NULL)
+		return with_item(text, line, index, item, why, why_size);
+	if (index > 0 || item == NULL) {
+		snprintf(why, why_size, "there is no such item any more");
+		return NULL;
+	}
+	snprintf(head, sizeof head, "%s:\n", key);
+	lines = indented(head, item, 2);
+	out = lines != NULL ? spliced(text, end, lines, end) : NULL;
+	free(lines);
+	return out;
 }
 
 /* ---- files ----------------------------------------------------------------- */

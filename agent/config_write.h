@@ -3,6 +3,7 @@
 #define AGENT_CONFIG_WRITE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* The text of a file with `key` set to `value`, which is YAML as it would stand there. `key` is
  * one of the top level, or KEY.KEY one below. A comment behind the value stays. A key that is
@@ -10,6 +11,14 @@
  * sentence in `why`: the value there fills more than one line, or lies in {...}. */
 char *config_text_set(const char *text, const char *key, const char *value, char *why,
 		      size_t why_size);
+
+/* The text of a file with item `index` of the list `key`, of the top level, being `item`: lines of
+ * YAML that begin with "- ", without an indent. The index behind the last item adds one. NULL
+ * takes the item out, and the list with its last one. Comments between items stay. Returns a
+ * new text, or NULL with a sentence in `why`. Lines are counted, not YAML: whoever writes the
+ * text looks first whether it says what is meant. */
+char *config_text_set_item(const char *text, const char *key, uint32_t index,
+			   const char *item, char *why, size_t why_size);
 
 /* Read a file of at most CONFIG_FILE_BYTES_MAX; a new text. NULL: -errno in `*error`. */
 char *config_file_read(const char *path, int *error);

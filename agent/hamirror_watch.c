@@ -39,6 +39,7 @@
 
 #define FILE_BYTES_MAX 65536
 #define PERIOD_S_MAX 86400
+#define PATH_MORE ":/usr/sbin:/usr/lib"
 
 /* Of the line's port, where no other is named: two mirrors of a node have two. */
 #define PORT_BEYOND 1000
@@ -330,6 +331,7 @@ static int serve(struct watch *w, const sigset_t *end)
 {
 	const struct watch_http_settings settings = {
 		.instance = &w->instance,
+		.config_path = w->config_path,
 		.address = w->address->ai_addr,
 		.certificate = w->certificate_path != NULL ? w->certificate : NULL,
 		.key = w->key_path != NULL ? w->key : NULL,
@@ -348,7 +350,7 @@ static int serve(struct watch *w, const sigset_t *end)
 	if (h == NULL)
 		return refuse("cannot listen on %s, port %s: %s", address, port,
 			      strerror(error));
-	error = watch_throttle_open(&w->instance, w->config,
+	error = watch_throttle_open(&w->instance, w->config_path, w->config,
 				    w->config->node[w->self].name, &throttle);
 	if (error != 0) {
 		watch_http_close(h);
@@ -363,6 +365,20 @@ static int serve(struct watch *w, const sigset_t *end)
 	watch_perf_close(&w->perf);
 	watch_question_close(&w->question);
 	return 0;
+}
+
+/* Where sendmail and hamirror are, for throttles of one that was started with little.
+ * Before threads begin: they may read the environment. */
+static void lengthen_path(void)
+{
+	const char *path = getenv("PATH");
+	char text[8192];
+
+	if (path != NULL && strstr(path, PATH_MORE) != NULL)
+		return;
+	snprintf(text, sizeof text, "%s" PATH_MORE,
+		 path != NULL ? path : "/usr/bin:/bin");
+	setenv("PATH", text, 1);
 }
 
 int main(int argc, char **argv)
@@ -382,6 +398,7 @@ int main(int argc, char **argv)
 	sigaddset(&end, SIGTERM);
 	sigaddset(&end, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &end, NULL);
+	lengthen_path();
 	watch_question_init(&w.question, &w.instance);
 	status = config_instance_read(&w.instance, w.config_path,
 				      "hamirror-watch: ", &w.config, &w.self) == 0 ?

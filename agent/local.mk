@@ -20,6 +20,8 @@ libagent_la_SOURCES = \
 	agent/config.c \
 	agent/config.h \
 	agent/config_agreed.c \
+	agent/config_change.c \
+	agent/config_change.h \
 	agent/config_check.c \
 	agent/config_print.c \
 	agent/config_print_throttles.c \
@@ -194,6 +196,10 @@ hamirror_watch_SOURCES = \
 	agent/watch_action.h \
 	agent/watch_ask.c \
 	agent/watch_ask.h \
+	agent/watch_config.c \
+	agent/watch_config.h \
+	agent/watch_file.c \
+	agent/watch_file.h \
 	agent/watch_http.c \
 	agent/watch_http.h \
 	agent/watch_page.c \
@@ -208,15 +214,16 @@ hamirror_watch_LDADD = $(agent_libraries) $(MICROHTTPD_LIBS) -lm
 # The page is a part of the program, as strings of C: it is never of another version, and there
 # is nothing to find, to mount or to replace on a disk.
 nodist_hamirror_watch_SOURCES = agent/watch_page_text.c
-page_files = agent/watch_page.html agent/watch_page.css agent/watch_page.js
+page_files = agent/watch_page.html agent/watch_page.css agent/watch_page.js \
+	agent/watch_page_charts.js agent/watch_page_config.js
 EXTRA_DIST += $(page_files)
 CLEANFILES += agent/watch_page_text.c
 agent/watch_page_text.c: $(page_files)
 	$(AM_V_GEN)$(MKDIR_P) agent && { echo '#include "agent/watch_page_text.h"'; \
-	for file in html css js; do \
-		echo "const char watch_page_$$file[] ="; \
+	for file in $(page_files); do \
+		echo "$$file" | sed -e 's|.*/|const char |' -e 's/\./_/' -e 's/$$/[] =/'; \
 		sed -e 's/[\\"]/\\&/g' -e 's/^/"/' -e 's/$$/\\n"/' \
-			"$(srcdir)/agent/watch_page.$$file" || exit; \
+			"$(srcdir)/$$file" || exit; \
 		echo ';'; \
 	done; } > $@.tmp && mv $@.tmp $@
 

@@ -357,6 +357,7 @@ json_t *agent_status_config(const struct status_input *in)
 
 	put_text(o, "file", in->config->file);
 	put_count(o, "crc", in->config->file_crc);
+	put_count(o, "settings_crc", in->config->settings_crc);
 	return o;
 }
 

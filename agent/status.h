@@ -51,7 +51,8 @@ struct status_input {
 /* The whole status; NULL when memory is short. The caller's reference. */
 json_t *agent_status_json(const struct status_input *in);
 
-/* The configuration file as the daemon has read it: "file", and "crc" of its bytes. */
+/* The configuration file as the daemon has read it: "file", "crc" of its bytes, and
+ * "settings_crc" of what they say to the daemon. */
 json_t *agent_status_config(const struct status_input *in);
 
 /* The list "why" alone: a sentence for every state that is not the good one. */

@@ -14,12 +14,14 @@
 #include "agent/log.h"
 #include "common/clock_driver.h"
 
-#define RUNNING_MAX 4  /* start() names it */
+#define REQUEST_BYTES_MAX 4096 /* a daemon takes no longer one */
+#define RUNNING_MAX 4          /* start() names it */
 #define WAIT_MS 120000 /* the daemon answers within the command's own time, far below */
 #define LOOK_MS 200    /* so soon is an end of the watcher seen */
 
 struct watch_actions {
 	pthread_mutex_t lock; /* of all below, and of each action's `answer` */
+	const struct watch_config *config;
 	pthread_cond_t fewer;
 	uint32_t running;
 	bool ends;
@@ -34,18 +36,19 @@ struct watch_action {
 	char *answer;
 };
 
-struct watch_actions *watch_actions_open(void)
+struct watch_actions *watch_actions_open(const struct watch_config *config)
 {
 	struct watch_actions *all = calloc(1, sizeof *all);
 
 	if (all == NULL)
 		return NULL;
+	all->config = config;
 	pthread_mutex_init(&all->lock, NULL);
 	pthread_cond_init(&all->fewer, NULL);
 	return all;
 }
 
-/* What the page may do; the daemon looks at the rest of a request. */
+/* What the page may ask of a daemon, which looks at the rest of a request. */
 static bool may_be_asked(const char *command)
 {
 	static const char *const commands[] = {
@@ -57,6 +60,18 @@ static bool may_be_asked(const char *command)
 		if (strcmp(command, commands[i]) == 0)
 			return true;
 	return false;
+}
+
+static const char *command_of(const json_t *request)
+{
+	return json_string_value(json_object_get(request, "command"));
+}
+
+static bool is_of_file(const json_t *request)
+{
+	const char *command = command_of(request);
+
+	return command != NULL && strcmp(command, "config") == 0;
 }
 
 static bool ends(struct watch_actions *all)
@@ -103,13 +118,15 @@ static json_t *ask(struct watch_action *a)
 static void *run(void *owner)
 {
 	struct watch_action *a = owner;
-	json_t *reply = ask(a);
+	json_t *reply = !is_of_file(a->request) ?
+				ask(a) :
+				watch_config_change(a->all->config, &a->instance,
+						    a->request);
 	char *answer = json_dumps(reply, JSON_COMPACT);
 	const char *said = json_string_value(json_object_get(reply, "text"));
 
 	agent_log(LOG_NOTICE, "%s: %s, asked by the page: %s", a->instance.name,
-		  json_string_value(json_object_get(a->request, "command")),
-		  said != NULL ? said : "no text");
+		  command_of(a->request), said != NULL ? said : "no text");
 	json_decref(reply);
 	pthread_mutex_lock(&a->all->lock);
 	a->answer = answer != NULL ? answer : strdup("{}");
@@ -126,11 +143,13 @@ static json_t *read_request(const char *body, size_t length,
 {
 	json_t *request = json_loadb(body, length, 0, NULL);
 	const char *name = json_string_value(json_object_get(request, "name"));
-	const char *command = json_string_value(json_object_get(request, "command"));
+	const char *command = command_of(request);
 
 	if (name == NULL)
 		snprintf(text, text_size, "an object with a name is expected");
-	else if (!may_be_asked(command))
+	else if (!is_of_file(request) && length > REQUEST_BYTES_MAX)
+		snprintf(text, text_size, "it is too long");
+	else if (!is_of_file(request) && !may_be_asked(command))
 		snprintf(text, text_size, "the page cannot ask for \"%.40s\"",
 			 command != NULL ? command : "");
 	else if (agent_instance_parse(name, instance, text, text_size) == 0) {

@@ -1,7 +1,8 @@
-/* watch_action.h - commands of the page: POST /action, to a daemon.
+/* watch_action.h - commands of the page: POST /action, to a daemon, or to the file of a mirror.
  *
  * The body is a request of docs/control.md with `name`, the instance, beside it; the answer is
  * the daemon's, or has `answered` false and a `text`: it was not reached, or has not answered.
+ * The command "config" changes a file instead: watch_config.h has its members and its answer.
  * A command that takes long is waited for by a thread of its own, so that the
  * library's thread goes on with figures and states.
  */
@@ -11,11 +12,16 @@
 #include <stddef.h>
 #include <microhttpd.h>
 
+#include "agent/watch_config.h"
+
+/* Of the body: a file that was and one that is to be, as text of JSON. */
+#define WATCH_ACTION_BYTES_MAX (5u << 20)
+
 struct watch_actions;
 struct watch_action;
 
-/* NULL: no memory. */
-struct watch_actions *watch_actions_open(void);
+/* `config` outlives it. NULL: no memory. */
+struct watch_actions *watch_actions_open(const struct watch_config *config);
 
 /* Begin: the connection is suspended until the answer is there. Returns NULL, and what it
  * refuses in `text`, of `text_size`. */

@@ -16,12 +16,12 @@
 
 #define CONNECTIONS_MAX 32
 #define CONNECTIONS_OF_ONE_MAX 16 /* address: others are left as many */
-#define BODY_BYTES_MAX 4096       /* a daemon takes no longer request */
 #define CONNECTION_S 10           /* a client that says nothing for so long is gone */
 
 struct watch_http {
 	struct MHD_Daemon *daemon;
 	char *token;
+	struct watch_config config;
 	struct watch_page *page;
 	struct watch_actions *actions;
 	char *(*metrics)(void *owner);
@@ -118,8 +118,8 @@ static enum MHD_Result page(struct watch_http *h, struct MHD_Connection *connect
 
 /* A request, from its head on until its answer is sent. */
 struct request {
-	char body[BODY_BYTES_MAX];
-	size_t length;
+	char *body;
+	size_t length, size;
 	bool is_too_long;
 	struct watch_action *action;
 };
@@ -151,14 +151,25 @@ static enum MHD_Result action(struct watch_http *h, struct MHD_Connection *conne
 	return r->action != NULL ? MHD_YES : said(connection, MHD_HTTP_BAD_REQUEST, text);
 }
 
-static void take_body(struct request *r, const char *upload, size_t bytes)
+/* Only from those who know the token: others get no memory. */
+static void take_body(const struct watch_http *h, struct request *r, const char *upload,
+		      size_t bytes)
 {
-	if (bytes > sizeof r->body - r->length) {
-		r->is_too_long = true;
+	const size_t wanted = r->length + bytes;
+	char *grown = r->body;
+
+	if (h->token == NULL || r->is_too_long)
 		return;
+	if (wanted > r->size && wanted <= WATCH_ACTION_BYTES_MAX) {
+		r->size = wanted * 2;
+		grown = realloc(r->body, r->size);
 	}
+	r->is_too_long = grown == NULL || wanted > WATCH_ACTION_BYTES_MAX;
+	if (r->is_too_long)
+		return;
+	r->body = grown;
 	memcpy(r->body + r->length, upload, bytes);
-	r->length += bytes;
+	r->length = wanted;
 }
 
 static void forget(void *owner, struct MHD_Connection *connection, void **state,
@@ -169,8 +180,10 @@ static void forget(void *owner, struct MHD_Connection *connection, void **state,
 	(void)owner;
 	(void)connection;
 	(void)why;
-	if (r != NULL)
+	if (r != NULL) {
 		watch_action_free(r->action);
+		free(r->body);
+	}
 	free(r);
 	*state = NULL;
 }
@@ -196,7 +209,7 @@ static enum MHD_Result take(void *owner, struct MHD_Connection *connection,
 		return *state != NULL ? MHD_YES : MHD_NO;
 	}
 	if (*upload_bytes > 0) {
-		take_body(*state, upload, *upload_bytes);
+		take_body(h, *state, upload, *upload_bytes);
 		*upload_bytes = 0;
 		return MHD_YES;
 	}
@@ -259,8 +272,10 @@ struct watch_http *watch_http_open(const struct watch_http_settings *settings)
 	h->metrics = settings->metrics;
 	h->owner = settings->owner;
 	h->token = settings->token != NULL ? strdup(settings->token) : NULL;
-	h->page = watch_page_open(settings->instance);
-	h->actions = watch_actions_open();
+	h->config = (struct watch_config){ .own = settings->instance,
+					   .own_path = settings->config_path };
+	h->page = watch_page_open(&h->config);
+	h->actions = watch_actions_open(&h->config);
 	errno = ENOMEM;
 	if (h->page != NULL && h->actions != NULL &&
 	    (settings->token == NULL || h->token != NULL)) {

@@ -9,7 +9,9 @@
 struct watch_http;
 
 struct watch_http_settings {
-	const struct agent_instance *instance; /* whose watcher this is */
+	/* Whose watcher this is; it outlives the pages, and so does the next */
+	const struct agent_instance *instance;
+	const char *config_path; /* the file that it has read; NULL: the usual one */
 	const struct sockaddr *address; /* to listen on */
 	const char *certificate, *key;  /* PEM; NULL, both: no TLS */
 	const char *token; /* of the header `Authorization: Bearer`; NULL: none */

@@ -20,8 +20,9 @@
 
 #define CLIENTS_MAX 8 /* the library's other places are for metrics */
 #define INTERVAL_S 1
-#define SOONEST_MS 200 /* between two messages: a message has all mirrors */
-#define NAMES_MS 10000 /* mirrors come and go more seldom */
+#define SOONEST_MS 200    /* between two messages, and more ... */
+#define BYTES_PER_MS 2000 /* ... of a long one: a message has all mirrors */
+#define NAMES_MS 10000    /* mirrors come and go more seldom */
 #define PIECE_BYTES 16384
 #define PERF_BYTES (2u << 20) /* of the performance file: some 20000 rows */
 #define LOG_BYTES 16384       /* of the events before the page came */
@@ -32,6 +33,8 @@ static const struct {
 	{ "/", "text/html; charset=utf-8", watch_page_html },
 	{ "/page.css", "text/css; charset=utf-8", watch_page_css },
 	{ "/page.js", "text/javascript; charset=utf-8", watch_page_js },
+	{ "/charts.js", "text/javascript; charset=utf-8", watch_page_charts_js },
+	{ "/config.js", "text/javascript; charset=utf-8", watch_page_config_js },
 };
 #define FILE_COUNT (sizeof files / sizeof files[0])
 
@@ -59,7 +62,7 @@ struct client {
 };
 
 struct watch_page {
-	struct agent_instance own;
+	const struct watch_config *config;
 	pthread_t thread;
 	pthread_mutex_t lock; /* of all below */
 	int wake_fd;
@@ -141,18 +144,22 @@ static void resume_all(struct watch_page *p)
 		}
 }
 
-static void publish(struct watch_page *p, const struct cli_feed *feed)
+/* Returns how long the next one waits, in milliseconds. */
+static int publish(struct watch_page *p, const struct cli_feed *feed)
 {
 	struct message *m = message_make(feed);
+	int wait_ms = SOONEST_MS;
 
 	if (m == NULL)
-		return;
+		return wait_ms;
+	wait_ms += (int)(m->length / BYTES_PER_MS);
 	pthread_mutex_lock(&p->lock);
 	message_drop(p->newest);
 	p->newest = m;
 	p->number++;
 	resume_all(p);
 	pthread_mutex_unlock(&p->lock);
+	return wait_ms;
 }
 
 /* ---- the thread that asks ---------------------------------------------------------- */
@@ -184,10 +191,8 @@ static void follow(struct watch_page *p, struct cli_feed *feed, uint64_t until_m
 	while (is_wanted(p, &ends) && common_clock_ms(CLOCK_BOOTTIME) < until_ms) {
 		news = cli_feed_turn(feed, p->wake_fd);
 		/* A new client: it gets what there is. */
-		if (read(p->wake_fd, &woken, sizeof woken) == sizeof woken || news) {
-			publish(p, feed);
-			wait_for_client(p, SOONEST_MS); /* what comes meanwhile waits */
-		}
+		if (read(p->wake_fd, &woken, sizeof woken) == sizeof woken || news)
+			wait_for_client(p, publish(p, feed)); /* so does news meanwhile */
 	}
 }
 
@@ -219,7 +224,7 @@ static void *run(void *owner)
 			if (!is_wanted(p, &ends))
 				continue;
 		}
-		now = cli_names_list(&p->own);
+		now = cli_names_list(p->config->own);
 		if (now != NULL && !is_same(names, now)) {
 			cli_feed_close(&feed);
 			if (!cli_feed_open(&feed, now, INTERVAL_S))
@@ -417,6 +422,27 @@ static enum MHD_Result log_end(struct MHD_Connection *connection, const char *na
 	return say(connection, MHD_HTTP_OK, text);
 }
 
+static enum MHD_Result config(const struct watch_page *p,
+			      struct MHD_Connection *connection, const char *name)
+{
+	struct agent_instance instance;
+	json_t *json = NULL;
+	char text[256], *body;
+
+	if (agent_instance_parse(name, &instance, text, sizeof text) != 0)
+		return say(connection, MHD_HTTP_NOT_FOUND, "no mirror has that name\n");
+	json = watch_config_read(p->config, &instance);
+	body = json_dumps(json, JSON_COMPACT);
+	json_decref(json);
+	if (body == NULL)
+		return say(connection, MHD_HTTP_INTERNAL_SERVER_ERROR,
+			   "memory is short\n");
+	return queue(connection, MHD_HTTP_OK,
+		     MHD_create_response_from_buffer(strlen(body), body,
+						     MHD_RESPMEM_MUST_FREE),
+		     "application/json");
+}
+
 bool watch_page_is_public(const char *url)
 {
 	for (size_t i = 0; i < FILE_COUNT; i++)
@@ -428,7 +454,8 @@ bool watch_page_is_public(const char *url)
 enum MHD_Result watch_page_answer(struct watch_page *p, struct MHD_Connection *connection,
 				  const char *url, bool *is_known)
 {
-	static const char perf_url[] = "/perf/", log_url[] = "/log/";
+	static const char perf_url[] = "/perf/", log_url[] = "/log/",
+			  config_url[] = "/config/";
 
 	*is_known = true;
 	for (size_t i = 0; i < FILE_COUNT; i++)
@@ -445,19 +472,21 @@ enum MHD_Result watch_page_answer(struct watch_page *p, struct MHD_Connection *c
 		return perf(connection, url + sizeof perf_url - 1);
 	if (strncmp(url, log_url, sizeof log_url - 1) == 0)
 		return log_end(connection, url + sizeof log_url - 1);
+	if (strncmp(url, config_url, sizeof config_url - 1) == 0)
+		return config(p, connection, url + sizeof config_url - 1);
 	*is_known = false;
 	return MHD_NO;
 }
 
 /* ---- the life ------------------------------------------------------------------------- */
 
-struct watch_page *watch_page_open(const struct agent_instance *own)
+struct watch_page *watch_page_open(const struct watch_config *config)
 {
 	struct watch_page *p = calloc(1, sizeof *p);
 
 	if (p == NULL)
 		return NULL;
-	p->own = *own;
+	p->config = config;
 	pthread_mutex_init(&p->lock, NULL);
 	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->wake_fd >= 0 && pthread_create(&p->thread, NULL, run, p) == 0)

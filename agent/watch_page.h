@@ -1,10 +1,13 @@
 /* watch_page.h - the web page of a watcher: all mirrors of the node as they are.
  *
- *   GET /, /page.css, /page.js   the page; it holds nothing of the mirrors
+ *   GET /, /page.css, /page.js,  the page; it holds nothing of the mirrors
+ *     /charts.js, /config.js
  *   GET /events                  their states, as server-sent events: one at once, then one
- *                                for each change, at most five a second, and one a second
+ *                                for each change, at most five a second, and one a second;
+ *                                of hundreds of mirrors about one a second
  *   GET /perf/INSTANCE           the newest 2 MiB of the performance file, oldest first
  *   GET /log/INSTANCE            the last lines of its log of events
+ *   GET /config/INSTANCE         its configuration (watch_config.h)
  *   POST /action                 a command (watch_action.h)
  *
  * A thread asks the daemons while somebody looks, and only then. A reader that is slow misses
@@ -19,12 +22,13 @@
 #include <stdbool.h>
 #include <microhttpd.h>
 
-#include "agent/paths.h"
+#include "agent/watch_config.h"
 
 struct watch_page;
 
-/* `own` is shown wherever its configuration is. NULL: no memory, or no thread. */
-struct watch_page *watch_page_open(const struct agent_instance *own);
+/* Its own instance is shown wherever its configuration is. `config` outlives it. NULL: no
+ * memory, or no thread. */
+struct watch_page *watch_page_open(const struct watch_config *config);
 
 /* Is there a file of the page at `url`, which is no secret? */
 bool watch_page_is_public(const char *url);

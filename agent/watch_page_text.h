@@ -3,5 +3,6 @@
 #define AGENT_WATCH_PAGE_TEXT_H
 
 extern const char watch_page_html[], watch_page_css[], watch_page_js[];
+extern const char watch_page_charts_js[], watch_page_config_js[];
 
 #endif

@@ -19,10 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/config.h"
+#include "agent/config_throttles.h"
 #include "agent/log.h"
 #include "agent/throttle.h"
 #include "agent/watch_ask.h"
+#include "agent/watch_file.h"
 #include "agent/watch_figures.h"
 #include "agent/watch_process.h"
 #include "agent/watch_run.h"
@@ -33,7 +34,6 @@
 #define MODE_SECONDS 60u
 #define TIME_BYTES 32
 #define TEXT_BYTES 2048
-#define PATH_MORE ":/usr/sbin:/usr/lib"
 #define VARIABLES_MAX 16u
 #define VARIABLE_BYTES 128u
 
@@ -47,7 +47,11 @@ struct pacing {
 
 struct watch_throttle {
 	const struct agent_instance *instance;
-	const struct config *config;
+	const char *path; /* of the file, as config_instance_load() takes it */
+	struct watch_file file;
+	const struct config *config; /* `own`, or what the watcher began with */
+	struct config *own;          /* read since then, or NULL */
+	const struct throttles *throttles;
 	const char *host;
 	struct throttle_state state;
 	struct throttle_figures figures; /* of this period */
@@ -234,7 +238,7 @@ static void act(void *data, const struct throttle *t, const struct throttle_acti
 static void pace(struct watch_throttle *w, uint64_t bytes_per_s)
 {
 	const struct pacing want = { w->state.sleep_us, w->state.delay_us, bytes_per_s };
-	const uint32_t lease_ms = LEASE_PERIODS * w->config->throttles->period_ms +
+	const uint32_t lease_ms = LEASE_PERIODS * w->throttles->period_ms +
 				  WATCH_ANSWER_MS;
 	const bool any = want.sleep_us != 0 || want.delay_us != 0 ||
 			 want.bytes_per_s != 0;
@@ -280,9 +284,8 @@ static void period(struct watch_throttle *w)
 		is_there = pid > 0 && watch_process_read(pid, &process) == 0;
 		watch_figures(w->status, is_there ? &process : NULL,
 			      common_clock_ns(CLOCK_MONOTONIC), &w->counted, &w->figures);
-		throttle_period(w->config->throttles, &w->state, &w->figures, second, act,
-				w);
-		pace(w, throttle_bandwidth(w->config->throttles, second));
+		throttle_period(w->throttles, &w->state, &w->figures, second, act, w);
+		pace(w, throttle_bandwidth(w->throttles, second));
 	} else if (w->status != NULL) {
 		throttle_rest(&w->state);
 		w->counted = (struct watch_counted){ 0 };
@@ -292,16 +295,74 @@ static void period(struct watch_throttle *w)
 	w->status = NULL;
 }
 
+/* ---- the file -------------------------------------------------------------- */
+
+/* Throttles of this configuration from now on, with no sleep, no delay and no crossing. */
+static void take_config(struct watch_throttle *w, const struct config *config)
+{
+	static const struct throttles none = { .period_ms = THROTTLE_PERIOD_MS,
+					       .bandwidth_from_s = THROTTLE_ALWAYS,
+					       .bandwidth_to_s = THROTTLE_ALWAYS };
+
+	w->config = config;
+	w->throttles = config->throttles != NULL ? config->throttles : &none;
+	w->state = (struct throttle_state){ 0 };
+}
+
+static bool are_same(const struct throttles *a, const struct throttles *b)
+{
+	json_t *one = config_throttles_json(a), *other = config_throttles_json(b);
+	const bool same = json_equal(one, other) == 1;
+
+	json_decref(one);
+	json_decref(other);
+	return same;
+}
+
+static void read_again(struct watch_throttle *w)
+{
+	struct config *config = calloc(1, sizeof *config);
+	struct config_errors *errors = calloc(1, sizeof *errors);
+	uint32_t node;
+	int error = -ENOMEM;
+
+	if (config != NULL && errors != NULL)
+		error = config_instance_load(w->instance, w->path, config, &node, errors);
+	if (error != 0) {
+		agent_log(LOG_WARNING, "throttles stay as they were: %s",
+			  errors != NULL && errors->count > 0 ? errors->entry[0].text :
+								strerror(-error));
+	} else if (!are_same(config->throttles, w->config->throttles)) {
+		take_config(w, config);
+		config_free(w->own);
+		w->own = config;
+		config = NULL;
+		agent_log(LOG_NOTICE, "%s has changed: it has %u throttles now",
+			  w->file.path, w->throttles->count);
+	}
+	free(errors);
+	config_free(config);
+}
+
 /* Until something is to be done; false: to end. */
 static bool wait_for_work(struct watch_throttle *w, uint64_t period_ns)
 {
-	struct pollfd fds[1 + WATCH_RUNS_MAX] = { { .fd = w->stop, .events = POLLIN } };
+	struct pollfd fds[2 + WATCH_RUNS_MAX] = { { .fd = w->stop, .events = POLLIN },
+						  { .fd = w->file.fd,
+						    .events = POLLIN } };
 	const int run_ms = watch_runs_look(&w->runs);
 	const int period_ms = (int)(period_ns / 1000000) + 1;
-	const nfds_t count = 1 + watch_runs_poll(&w->runs, fds + 1);
+	const nfds_t count = 2 + watch_runs_poll(&w->runs, fds + 2);
 
 	poll(fds, count, run_ms >= 0 && run_ms < period_ms ? run_ms : period_ms);
 	return (fds[0].revents & POLLIN) == 0;
+}
+
+/* Does each period ask the daemon? */
+static bool has_work(const struct watch_throttle *w)
+{
+	return w->throttles->count > 0 || w->throttles->bandwidth != 0 ||
+	       w->told.sleep_us != 0 || w->told.delay_us != 0 || w->told.bytes_per_s != 0;
 }
 
 static void *work(void *data)
@@ -310,9 +371,11 @@ static void *work(void *data)
 	uint64_t wait_ns;
 
 	do {
-		wait_ns = throttle_wait_ns(w->config->throttles, &w->state,
+		if (watch_file_look(&w->file))
+			read_again(w);
+		wait_ns = throttle_wait_ns(w->throttles, &w->state,
 					   common_clock_ns(CLOCK_MONOTONIC));
-		if (wait_ns == 0)
+		if (wait_ns == 0 && has_work(w))
 			period(w);
 	} while (wait_ns == 0 || wait_for_work(w, wait_ns));
 	throttle_rest(&w->state);
@@ -324,51 +387,42 @@ static void *work(void *data)
 
 /* ---- its life -------------------------------------------------------------- */
 
-/* Where sendmail and hamirror are, for one that was started with little. */
-static void lengthen_path(void)
+static void destroy(struct watch_throttle *w)
 {
-	const char *path = getenv("PATH");
-	char text[8192];
-
-	if (path != NULL && strstr(path, PATH_MORE) != NULL)
-		return;
-	snprintf(text, sizeof text, "%s" PATH_MORE,
-		 path != NULL ? path : "/usr/bin:/bin");
-	setenv("PATH", text, 1);
+	if (w->stop >= 0)
+		close(w->stop);
+	watch_file_close(&w->file);
+	config_free(w->own);
+	free(w);
 }
 
-int watch_throttle_open(const struct agent_instance *instance,
+int watch_throttle_open(const struct agent_instance *instance, const char *path,
 			const struct config *config, const char *host,
 			struct watch_throttle **opened)
 {
-	struct watch_throttle *w;
+	struct watch_throttle *w = calloc(1, sizeof *w);
+	char usual[PATH_MAX];
 	int error;
 
 	*opened = NULL;
-	if (config->throttles == NULL)
-		return 0;
-	w = calloc(1, sizeof *w);
 	if (w == NULL)
 		return -ENOMEM;
+	agent_path(instance, AGENT_PATH_CONFIG, usual); /* it was read from there */
+	watch_file_open(&w->file, path != NULL ? path : usual);
 	watch_question_init(&w->question, instance);
 	w->instance = instance;
-	w->config = config;
+	w->path = path;
 	w->host = host;
+	take_config(w, config);
 	w->stop = eventfd(0, EFD_CLOEXEC);
-	if (w->stop < 0) {
-		error = -errno;
-		free(w);
-		return error;
-	}
-	lengthen_path();
-	error = -pthread_create(&w->thread, NULL, work, w);
-	if (error != 0) {
-		close(w->stop);
-		free(w);
-		return error;
-	}
-	*opened = w;
-	return 0;
+	error = w->stop < 0 ? -errno : 0;
+	if (error == 0)
+		error = -pthread_create(&w->thread, NULL, work, w);
+	if (error == 0)
+		*opened = w;
+	else
+		destroy(w);
+	return error;
 }
 
 void watch_throttle_close(struct watch_throttle *w)
@@ -379,6 +433,5 @@ void watch_throttle_close(struct watch_throttle *w)
 		return;
 	if (write(w->stop, &one, sizeof one) == (ssize_t)sizeof one)
 		pthread_join(w->thread, NULL);
-	close(w->stop);
-	free(w);
+	destroy(w);
 }

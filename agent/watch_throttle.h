@@ -8,10 +8,11 @@
 
 struct watch_throttle;
 
-/* Begin, if the configuration has throttles or a bandwidth. Both outlive it; `host` is this
- * node's name. Returns 0, with `*w` NULL where there are none; or -errno of eventfd(2) or
- * pthread_create(3), or -ENOMEM. Before other threads begin: it changes PATH. */
-int watch_throttle_open(const struct agent_instance *instance,
+/* Begin with the configuration that was read from `path` (NULL: the usual place); when that
+ * file changes, its throttles are taken up, as if the watcher began anew with them. All of the
+ * four outlive it; `host` is this node's name. Returns 0 with `*w`, or -errno of eventfd(2) or
+ * pthread_create(3), or -ENOMEM. */
+int watch_throttle_open(const struct agent_instance *instance, const char *path,
 			const struct config *config, const char *host,
 			struct watch_throttle **w);
 

@@ -118,6 +118,9 @@ struct config {
 	char agreed[CONFIG_AGREED_BYTES]; /* ... and their text: config_difference.h */
 	char file[CONFIG_PATH_MAX];       /* that it was read from, absolute; or "" */
 	uint32_t file_crc;                /* of its bytes */
+	/* Of what it says to the daemon, defaults filled in: neither throttles nor comments
+	 * change it. */
+	uint32_t settings_crc;
 };
 
 #endif

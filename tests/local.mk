@@ -13,6 +13,7 @@ unit_tests = \
 	tests/unit/test_cluster \
 	tests/unit/test_config \
 	tests/unit/test_config_mode \
+	tests/unit/test_config_write \
 	tests/unit/test_control \
 	tests/unit/test_crc \
 	tests/unit/test_create \
@@ -185,6 +186,7 @@ tests_unit_test_voter_format_SOURCES = tests/unit/test_voter_format.c $(members)
 # The tests of agent/.
 tests_unit_test_config_LDADD = $(agent_test_libraries)
 tests_unit_test_config_mode_LDADD = $(agent_test_libraries)
+tests_unit_test_config_write_LDADD = $(agent_test_libraries)
 tests_unit_test_verb_LDADD = $(agent_test_libraries)
 tests_unit_test_throttle_LDADD = $(agent_test_libraries)
 tests_unit_test_watch_metrics_LDADD = $(agent_test_libraries)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # page.sh - the web page of hamirror-watch in Chromium: what it shows, and how soon; charts by
-# keys; narrow and wide, light and dark; a token; and what it refuses.
+# keys; narrow and wide, light and dark; a token; throttles and the file; and what it refuses.
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
@@ -15,7 +15,7 @@ answers() { curl -sf --max-time 30 -o /dev/null "$URL"; }
 code() { curl -s -o /dev/null -w '%{http_code}' --max-time 5 "$@"; }
 
 pair_new
-echo '# changed' >> "$DIR/etc/data.yaml"
+echo 'demote-drain: 9000' >> "$DIR/etc/data.yaml"
 hamirror-watch data@a --listen "127.0.0.1:$PORT_WATCH" --period 1 2> "$DIR/watch.log" &
 watcher=$!
 URL=http://127.0.0.1:$PORT_WATCH/
@@ -31,7 +31,17 @@ headers=$(curl -sD- -o /dev/null "$URL")
 [ "$(code "${URL}other")" = 404 ] || fail "another page"
 [ "$(code -d '{"name":"data@a","command":"demote"}' "${URL}action")" = 403 ] ||
 	fail "a command without a token"
+[ "$(code "${URL}config/..%2f..%2fetc")" = 404 ] || fail "a path is a name of a file"
+[ "$(code -H 'Host: evil.example' "${URL}config/data@a")" = 403 ] || fail "a file to another name"
+was=$(cksum < "$DIR/etc/data.yaml")
+change=$(python3 -c 'import json, sys; print(json.dumps({"name": "data@a", "command": "config",
+	"was": open(sys.argv[1]).read(), "key": "port", "value": "7000"}))' "$DIR/etc/data.yaml")
+[ "$(code -d "$change" "${URL}action")" = 403 ] || fail "a file is changed without a token"
 say "ok: what is refused"
+
+timeout 600 python3 "$SYSTEM/page_config.py" "$URL" look || fail "the file, to be read"
+[ "$(cksum < "$DIR/etc/data.yaml")" = "$was" ] || fail "the file was changed"
+say "ok: the file is shown, and not changed"
 
 write a 0x11 1M 256k
 timeout 600 python3 "$SYSTEM/page.py" "$URL" "$(daemon_pid a)" "$(daemon_pid b)" $watcher ||
@@ -47,12 +57,19 @@ URL=http://127.0.0.1:$PORT_TOKEN/
 await 10 answers || fail "no page: $(cat "$DIR/watch.log")"
 run start b
 current_again a lyon
-for path in events perf/data@a log/data@a metrics; do
+for path in events perf/data@a log/data@a config/data@a metrics; do
 	[ "$(code "$URL$path")" = 401 ] || fail "/$path without a token"
 done
 header='Authorization: Bearer open sesame'
 [ "$(code -d '{"name":"data@a","command":"demote"}' "${URL}action")" = 401 ] ||
 	fail "a command without the token"
+[ "$(code -d "$change" "${URL}action")" = 401 ] || fail "a change without the token"
+[ "$(code -H "${header}x" -d "$change" "${URL}action")" = 401 ] || fail "a wrong token"
+[ "$(cksum < "$DIR/etc/data.yaml")" = "$was" ] || fail "the file was changed"
+head -c 6M /dev/zero | tr '\0' ' ' > "$DIR/long"
+said=$(curl -s --max-time 30 -H "$header" -d "@$DIR/long" "${URL}action")
+[[ $said == *"too long"* ]] || fail "6 MiB are taken: $said"
+rm "$DIR/long"
 [ "$(code -H "$header" "${URL}action")" = 405 ] || fail "a command by GET"
 for body in '{"name":"data@a","command":"stop"}' '{"command":"demote"}' x \
 	'{"name":"../x","command":"demote"}' "{\"name\":\"$(printf '%5000s' x)\"}"; do
@@ -73,6 +90,27 @@ for place in "${places[@]}"; do
 	exec {place}>&-
 done
 await 10 answers || fail "places are not given back"
+
+timeout 600 python3 "$SYSTEM/page_config.py" "$URL" "$DIR/etc/data.yaml" "$DIR/watch.log" ||
+	fail "throttles and the file"
+
+# A line that looks like an item of the list and is none: the change would be of another one.
+cp "$DIR/etc/data.yaml" "$DIR/kept"
+cat >> "$DIR/etc/data.yaml" <<'END'
+throttles:
+  - {test: pctwl, operator: ">", value: 99, actions: [{log: "one
+  - two"}]}
+  - {test: pctwl, operator: ">", value: 98, actions: [{log: three}]}
+END
+was=$(cksum < "$DIR/etc/data.yaml")
+change=$(python3 -c 'import json, sys; print(json.dumps({"name": "data@a", "command": "config",
+	"was": open(sys.argv[1]).read(), "throttle": 2, "item": {"test": "pctwl",
+	"operator": ">", "value": "97", "actions": [{"log": "four"}]}}))' "$DIR/etc/data.yaml")
+said=$(curl -s --max-time 30 -H "$header" -d "$change" "${URL}action")
+[[ $said == *"would change more"* ]] || fail "another throttle is changed: $said"
+[ "$(cksum < "$DIR/etc/data.yaml")" = "$was" ] || fail "it is written"
+cp "$DIR/kept" "$DIR/etc/data.yaml"
+say "ok: throttles and the file"
 
 timeout 600 python3 "$SYSTEM/page.py" "$URL" token "$(daemon_pid a)" "$(daemon_pid b)" ||
 	fail "the page with a token"

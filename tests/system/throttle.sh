@@ -1,12 +1,13 @@
 #!/bin/bash
 # throttle.sh - throttles over a pair: the paper's worked example, a bandwidth by time of day,
-# each action, and a watcher that is killed, stopped or ended while it slows the mirror.
+# each action, a file that changes, and a watcher that is killed, stopped or ended while it
+# slows the mirror.
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
 
 EXAMPLE=$(dirname "$(dirname "$SYSTEM")")/agent/throttles.yaml
-pair_begin qemu-img
+pair_begin qemu-img curl
 PORT_WATCH=$(free_port)
 watcher='' load=''
 
@@ -175,6 +176,30 @@ throttles:
 	say "ok: a delay"
 }
 
+replace() { printf '%s\n' "$1" > "$DIR/new" && mv "$DIR/new" "$DIR/etc/data.yaml"; }
+
+# The file changes under a watcher that began without throttles.
+test_file_changes() {
+	begin ""
+	await 10 answers || fail "no watcher: $(cat "$DIR/watch.log")"
+	replace "$(pair_yaml "throttle-period: 200
+throttles:
+  - {test: pctwl, operator: \">=\", value: 0, actions: [{sleep-set: 400000}]}")"
+	await 10 is_slowed || fail "a new throttle is not taken up: $(cat "$DIR/watch.log")"
+	{ cat "$DIR/etc/data.yaml"; echo "# other words"; } > "$DIR/same"
+	replace "$(cat "$DIR/same")"
+	echo "throttle-period: soon" >> "$DIR/etc/data.yaml"
+	await 10 watch_says "throttles stay as they were: " || fail "a faulty file is not told"
+	is_slowed || fail "a faulty file has ended the throttles"
+	[ "$(grep -c "throttles now" "$DIR/watch.log")" = 1 ] || fail "a comment is taken up"
+	replace "$(pair_yaml "")"
+	await 10 watch_says "it has 0 throttles now" || fail "its throttles stay"
+	await 2 is_free || fail "the sleep of a throttle that is gone stays"
+	end_watch
+	say "ok: a file that changes"
+}
+answers() { curl -sf --max-time 30 -o /dev/null "http://127.0.0.1:$PORT_WATCH/"; }
+
 # ... and it goes on at full speed without its watcher.
 test_without_watcher() {
 	local how
@@ -200,5 +225,6 @@ test_example
 test_bandwidth
 test_actions
 test_hanging_script
+test_file_changes
 test_delay
 test_without_watcher

@@ -32,6 +32,16 @@ open(sys.argv[1], "w").write(text)
 """
 
 
+def crc32c(data):
+    """The Castagnoli CRC, bit by bit."""
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
 class Change(Command):
     """data.yaml, whose devices exist."""
 
@@ -95,6 +105,7 @@ class Change(Command):
         self.refuse("more than one line", "data@a", "sites", "[]")
         self.refuse("more than one line", "data@a", "failover", "{}")
         self.refuse("no lines of its own", "data@a", "addresses.a", "x")
+        self.refuse("is of another mirror", "data@a", "mirror", "other")
         self.refuse("line break", "data@a", "port", "1\nfrob: 2")
         os.unlink(os.path.join(self.dir, "a.db"))
         self.refuse("on this node", "data@a", "port", "7000")
@@ -110,6 +121,17 @@ class Change(Command):
         self.assertTrue(os.path.islink(link))
         self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o604)
         self.assertIn("port: 7000", self.read())
+
+    def test_changed_file(self):
+        """What the watcher takes is no change for the daemon."""
+        crc = crc32c(self.run_command("config", "show", self.path)[1].encode())
+        read = {"file": self.path, "crc": 0, "settings_crc": crc}
+        for more, changed in (("bandwidth: {max: 1M}\n", False), ("demote-drain: 9\n", True)):
+            self.write("data.yaml", self.text + more)
+            with self.daemon([{"exit": 0, "text": "All is well.", "why": [], "config": read}]):
+                _, out, _ = self.run_command("why", "data@a")
+            self.assertEqual(f"{self.path} was changed since" in out, changed)
+            os.unlink(os.path.join(self.dir, "run/data@a/control"))
 
     def edit(self, script, **variables):
         """`config edit` with an editor that does this to $1."""

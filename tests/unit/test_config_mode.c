@@ -1,4 +1,5 @@
-/* test_config_mode.c - the mode of a configuration, its bound, and on-copy-loss.
+/* test_config_mode.c - the mode of a configuration, its bound, on-copy-loss, and the checksum of
+ * what the daemon takes.
  * (test_config.c: the rest.) */
 #include <check.h>
 #include <errno.h>
@@ -212,6 +213,26 @@ START_TEST(a_bound_of_near_copies_is_checked)
 }
 END_TEST
 
+/* What the daemon takes counts, not what the watcher takes. */
+START_TEST(settings_have_a_checksum)
+{
+	static const char *const same[] = { "# words", "bandwidth: {max: 1M}",
+					    "throttle-period: 500" };
+	char text[1024];
+	uint32_t before;
+
+	loads("mode: sync");
+	before = config.settings_crc;
+	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+		snprintf(text, sizeof text, "mode: sync\n%s", same[i]);
+		loads(text);
+		ck_assert_uint_eq(config.settings_crc, before);
+	}
+	loads("mode: sync\ndemote-drain: 9000");
+	ck_assert_uint_ne(config.settings_crc, before);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("mode");
@@ -221,6 +242,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, near_sync_has_a_bound, 0, 4);
 	tcase_add_test(tc, writes_continue_or_block);
+	tcase_add_test(tc, settings_have_a_checksum);
 	tcase_add_test(tc, sync_confirms_when_logged_or_at_home);
 	tcase_add_test(tc, without_a_cluster_writes_block);
 	tcase_add_loop_test(tc, async_has_a_bound_of_near_copies, 0, 3);
