@@ -13,6 +13,7 @@
 	(1u << 20) /* logged, and then the superblock's home mark is written ... */
 #define HINT_BYTES_MAX (16u << 20)       /* ... so that a start has no more to check */
 #define NEVER_WAIT_PERCENT 95u           /* above it a slow link is not waited for */
+#define TELL_NS (60000 * NS_PER_MS)      /* an event of the same, again */
 #define BY_COMMAND_NS (1000 * NS_PER_MS) /* rounds by command, while the log has room */
 
 /* ---- disks --------------------------------------------------------------- */
@@ -271,24 +272,32 @@ static uint64_t bypass_first(const struct mirror_engine *m, uint32_t sites)
 	return first > oldest ? first : oldest;
 }
 
+/* A copy may follow for a moment, again and again: once a minute is enough. */
+static void tell_bypass(struct mirror_engine *m, uint32_t site)
+{
+	struct engine_peer *p = &m->open.peer[site];
+
+	if (p->bypass_told_ns != 0 && m->now_ns < p->bypass_told_ns + TELL_NS)
+		return;
+	p->bypass_told_ns = m->now_ns;
+	if (is_bypassed(m, site))
+		mirror_engine_event(m, mirror_engine_site_name(m, site), "bypass",
+				    "by command: the tracking map takes over");
+	else
+		mirror_engine_event(m, mirror_engine_site_name(m, site), "bypass",
+				    "the log is %u%% full: the tracking map takes over",
+				    mirror_ring_used_percent(m->open.ring));
+}
+
 static void bypass_begin(struct mirror_engine *m, uint32_t sites)
 {
 	MIRROR_SET(m, bypass.step, BYPASS_HEADERS);
 	m->open.bypass.next = bypass_first(m, sites);
 	m->open.bypass.round = 0;
 	m->open.bypass.sites = sites;
-	for (uint32_t s = 0; s < m->config->site_count; s++) {
-		if ((sites >> s & 1) == 0 || m->open.sb.sites[s].map_position != 0)
-			continue;
-		if (is_bypassed(m, s))
-			mirror_engine_event(m, mirror_engine_site_name(m, s), "bypass",
-					    "by command: the tracking map takes over");
-		else
-			mirror_engine_event(
-				m, mirror_engine_site_name(m, s), "bypass",
-				"the log is %u%% full: the tracking map takes over",
-				mirror_ring_used_percent(m->open.ring));
-	}
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if ((sites >> s & 1) != 0 && m->open.sb.sites[s].map_position == 0)
+			tell_bypass(m, s);
 }
 
 static void bypass_end(struct mirror_engine *m)

@@ -95,6 +95,7 @@ struct engine_peer {
 	struct engine_pace pace;
 	struct engine_outrun outrun;
 	struct engine_near near;
+	uint64_t bypass_told_ns; /* that the map takes over; 0: never */
 };
 
 /* ORDER_PROBE: a hello and its answer, over a link of its own. */
