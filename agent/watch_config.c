@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/config_change.h"
 #include "agent/config_throttles.h"
@@ -71,6 +72,13 @@ static json_t *effective(const char *path, json_t *list)
 	return json;
 }
 
+static bool all_may_read(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && (st.st_mode & S_IROTH) != 0;
+}
+
 json_t *watch_config_read(const struct watch_config *w,
 			  const struct agent_instance *instance)
 {
@@ -79,7 +87,11 @@ json_t *watch_config_read(const struct watch_config *w,
 	int error = path_of(w, instance, path);
 	char *text = error == 0 ? config_file_read(path, &error) : NULL;
 
-	if (text != NULL) {
+	if (text != NULL && w->anybody && !all_may_read(path)) {
+		add_error(errors, 0,
+			  "its mode keeps it from other users of this host: it is "
+			  "shown with --token only");
+	} else if (text != NULL) {
 		config = effective(path, errors);
 		shown = json_string(text);
 	} else {

@@ -23,6 +23,7 @@
 #define AGENT_WATCH_CONFIG_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "agent/paths.h"
 
@@ -30,6 +31,7 @@
 struct watch_config {
 	const struct agent_instance *own;
 	const char *own_path;
+	bool anybody; /* without a token: any user of this host may read the page */
 };
 
 /* A new reference; NULL: memory is short. */

@@ -273,7 +273,8 @@ struct watch_http *watch_http_open(const struct watch_http_settings *settings)
 	h->owner = settings->owner;
 	h->token = settings->token != NULL ? strdup(settings->token) : NULL;
 	h->config = (struct watch_config){ .own = settings->instance,
-					   .own_path = settings->config_path };
+					   .own_path = settings->config_path,
+					   .anybody = settings->token == NULL };
 	h->page = watch_page_open(&h->config);
 	h->actions = watch_actions_open(&h->config);
 	errno = ENOMEM;

@@ -37,6 +37,10 @@ was=$(cksum < "$DIR/etc/data.yaml")
 change=$(python3 -c 'import json, sys; print(json.dumps({"name": "data@a", "command": "config",
 	"was": open(sys.argv[1]).read(), "key": "port", "value": "7000"}))' "$DIR/etc/data.yaml")
 [ "$(code -d "$change" "${URL}action")" = 403 ] || fail "a file is changed without a token"
+chmod o-r "$DIR/etc/data.yaml"
+curl -s "${URL}config/data@a" | grep -q "with --token only" || fail "a file that its mode hides"
+chmod o+r "$DIR/etc/data.yaml"
+curl -s "${URL}config/data@a" | grep -q "\"config\":{" || fail "a file that all may read"
 say "ok: what is refused"
 
 timeout 600 python3 "$SYSTEM/page_config.py" "$URL" look || fail "the file, to be read"
