@@ -10,6 +10,7 @@
 
 #include "agent/cli_config.h"
 #include "agent/cli_json.h"
+#include "agent/cli_wizard.h"
 #include "agent/config_write.h"
 
 #define TEXT_MAX 1024
@@ -95,7 +96,7 @@ static enum cli_exit accept_draft(struct change *c)
 				"%s was changed meanwhile: nothing was written; begin "
 				"again",
 				c->path);
-	error = config_draft_accept(c->path, c->draft);
+	error = config_draft_accept(c->path, c->draft, true);
 	if (error != 0)
 		return cli_fail(CLI_REFUSED, "%s: %s", c->path, strerror(-error));
 	c->draft[0] = '\0';
@@ -243,5 +244,15 @@ const struct cli_command cli_config_commands[] = {
 	  .count_min = 1,
 	  .count_max = 1,
 	  .run = config_edit },
+	{ .name = "config wizard",
+	  .synopsis = "NAME [--output FILE] [--force]",
+	  .summary = "Make a configuration by questions; each answer is checked",
+	  .help = "  --output FILE   instead of /etc/hamirror/NAME.yaml\n"
+		  "  --force         replace the file that is there\n",
+	  .options = CLI_OUTPUT | CLI_FORCE,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .named = true,
+	  .run = cli_wizard },
 	{ 0 },
 };

@@ -54,6 +54,7 @@ static const struct {
 	{ CLI_PLOT, "plot", no_argument },
 	{ CLI_SVG, "svg", no_argument },
 	{ CLI_ON, "on", required_argument },
+	{ CLI_OUTPUT, "output", required_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 #define HELP (1 << 30) /* beyond every enum cli_option */
@@ -107,7 +108,7 @@ static void print_commands(FILE *out)
 	      out);
 	for (size_t t = 0; t < TABLE_COUNT; t++)
 		for (const struct cli_command *c = tables[t]; c->name != NULL; c++)
-			fprintf(out, "  %-13s %s\n", c->name, c->summary);
+			fprintf(out, "  %-14s %s\n", c->name, c->summary);
 	fputs("\n"
 	      "NAME is a mirror, /etc/hamirror/NAME.yaml; NAME@HOST is its instance as HOST\n"
 	      "where one machine plays several. `hamirror COMMAND --help` tells more.\n"
@@ -235,6 +236,9 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 		break;
 	case CLI_SINCE:
 		a->since = value;
+		break;
+	case CLI_OUTPUT:
+		a->output = value;
 		break;
 	case CLI_ON:
 		if (a->on_count == CLI_ON_MAX)

@@ -175,6 +175,9 @@ hamirror_SOURCES = \
 	agent/cli_top_notice.c \
 	agent/cli_watch.c \
 	agent/cli_watch.h \
+	agent/cli_wizard.c \
+	agent/cli_wizard.h \
+	agent/cli_wizard_file.c \
 	agent/hamirror.c
 hamirror_CFLAGS = $(AM_CFLAGS) $(NCURSES_CFLAGS)
 hamirror_LDADD = $(agent_libraries) $(NCURSES_LIBS) -lm
