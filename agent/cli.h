@@ -52,6 +52,7 @@ enum cli_option {
 	CLI_SVG = 1u << 27,
 	CLI_ON = 1u << 24,
 	CLI_OUTPUT = 1u << 28,
+	CLI_STRICT = 1u << 29,
 };
 
 #define CLI_ON_MAX 8
