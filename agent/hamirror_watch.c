@@ -378,6 +378,7 @@ int main(int argc, char **argv)
 		return status;
 	agent_log_open("hamirror-watch", true);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* begun on a terminal, it outlives that */
 	sigemptyset(&end);
 	sigaddset(&end, SIGTERM);
 	sigaddset(&end, SIGINT);

@@ -4,7 +4,7 @@
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
-pair_begin losetup
+pair_begin losetup curl
 
 LOOP=''
 pair_cleanup() {
@@ -182,6 +182,39 @@ test_check_mtu() {
 	say "ok: check of packets"
 }
 
+# ---- start ------------------------------------------------------------------------------
+
+# In a session of its own, on a terminal that is hung up then: what was started there runs on.
+test_hangup() {
+	local daemon watcher port
+	port=$(free_port)
+	run stop b
+	python3 - "data@b" "127.0.0.1:$port" "$DIR" <<-'END' || fail "the session does not end"
+	import os, pty, signal, sys
+	pid, master = pty.fork()
+	if pid == 0:
+	    os.execvp("sh", ["sh", "-c", 'hamirror start "$1"; '
+	        'hamirror-watch "$1" --listen "$2" & echo $! > "$3/watcher"; '
+	        'curl -so "$3/out" --retry 9 --retry-connrefused --retry-delay 1 "$2/metrics"; '
+	        'echo rea""dy; read x', "sh", *sys.argv[1:]])
+	said = b""
+	while b"ready" not in said:
+	    said += os.read(master, 4096)
+	os.close(master)
+	end = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+	sys.exit(end != -signal.SIGHUP)
+	END
+	daemon=$(daemon_pid b)
+	watcher=$(cat "$DIR/watcher")
+	await 10 curl -sf -o /dev/null "http://127.0.0.1:$port/metrics" ||
+		fail "the watcher has gone with its terminal"
+	daemon_is_gone "$daemon" && fail "the daemon has gone with its terminal"
+	current_again a lyon
+	kill "$watcher"
+	await 10 daemon_is_gone "$watcher" || fail "the watcher does not end"
+	say "ok: what is started outlives the terminal"
+}
+
 pair_new
 test_devinfo_of_a_mirror
 test_devinfo_of_devices
@@ -189,3 +222,4 @@ test_hostinfo
 test_check
 test_check_finds
 test_check_mtu
+test_hangup
