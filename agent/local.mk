@@ -105,6 +105,7 @@ libagent_la_SOURCES = \
 	agent/status_disks.c \
 	agent/status_counters.c \
 	agent/status_exists.c \
+	agent/status_link.c \
 	agent/status_needs.c \
 	agent/status_past.c \
 	agent/status_promise.c \

@@ -94,6 +94,35 @@ test_hostinfo() {
 	say "ok: hostinfo"
 }
 
+# ---- the line ---------------------------------------------------------------------------
+
+# Each end measures it. A location that only one file has does not part them.
+test_line() {
+	sent_is() { [ "$(hamirror status data@a --field sites.lyon.sent_bytes_per_s)" -ge "$1" ]; }
+	sed 's/- name: lyon/&\n    location: "Lyon, 3"/' "$DIR/etc/data.yaml" > "$DIR/located.yaml"
+	run stop b
+	hamirror status data@a | grep -q '^b  *lyon  *-  *127.* down  *20' || fail "b is not down"
+	run start b --config "$DIR/located.yaml"
+	current_again a lyon
+	write a 0x22 0 1M
+	# 1 MiB in ten seconds
+	await 10 sent_is 104857 || fail "what is sent is not counted"
+	[ "$(hamirror status data@b --field sites.paris.received_bytes_per_s)" -ge 104857 ] ||
+		fail "what is received is not counted"
+	[ "$(hamirror status data@a --field sites.lyon.rtt_us)" -gt 0 ] || fail "no round trip at a"
+	[ "$(hamirror status data@b --field sites.paris.rtt_us)" -gt 0 ] ||
+		fail "no round trip at b"
+	hamirror status data@b | grep -q '^b  *lyon  *Lyon, 3  *127.* up ' || fail "no location"
+	fields_are "status data@a" sites.lyon.location,sites.paris.rtt_us " "
+	hamirror status data@a | grep -q "^b  *lyon  *-  *127.*:$PORT_B  *up  *20.* ms .*/s" ||
+		fail "no figures in: $(hamirror status data@a)"
+	run stop b
+	fields_are "status data@a" sites.lyon.rtt_us,nodes.b.member " false"
+	run start b
+	current_again a lyon
+	say "ok: the line"
+}
+
 # ---- check ------------------------------------------------------------------------------
 
 # Run check at host $1; its lines are in $DIR/check.
@@ -219,6 +248,7 @@ pair_new
 test_devinfo_of_a_mirror
 test_devinfo_of_devices
 test_hostinfo
+test_line
 test_check
 test_check_finds
 test_check_mtu
