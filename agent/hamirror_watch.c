@@ -372,7 +372,7 @@ int main(int argc, char **argv)
 	sigset_t end;
 	int status;
 
-	agent_process_begin();
+	agent_process_begin(0);
 	status = arguments(&w, argc, argv);
 	if (status >= 0)
 		return status;

@@ -226,8 +226,10 @@ agent/watch_page_text.c: $(page_files)
 
 # Where systemd looks for the units of packages.
 systemdunitdir = $(prefix)/lib/systemd/system
-nodist_systemdunit_DATA = agent/hamirror@.service agent/hamirror-watch@.service
-EXTRA_DIST += agent/hamirror@.service.in agent/hamirror-watch@.service.in
+nodist_systemdunit_DATA = agent/hamirror@.service agent/hamirror@.socket \
+	agent/hamirror-watch@.service
+EXTRA_DIST += agent/hamirror@.service.in agent/hamirror@.socket.in \
+	agent/hamirror-watch@.service.in
 CLEANFILES += $(nodist_systemdunit_DATA)
 $(nodist_systemdunit_DATA): %: $(srcdir)/%.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) agent && sed -e 's|[@]sbindir@|$(sbindir)|g' \

@@ -24,7 +24,7 @@ enum link_phase {
 };
 
 #define LINK_CONNECTED_COUNT (MIRROR_LINK_COUNT_MAX / 2) /* numbers below: ours */
-#define LINK_LISTENER_COUNT_MAX 4u                       /* addresses of one host name */
+#define LINK_LISTENER_COUNT_MAX IO_SOCKET_COUNT_MAX      /* or addresses of one name */
 #define LINK_PEER_TEXT_MAX 64                            /* "[address]:port" */
 
 struct link_resolve;
