@@ -16,8 +16,8 @@ struct agent_check {
 	uint32_t node;  /* this host in it */
 	json_t *status; /* of the daemon; NULL: it gives none, since ... */
 	const char *status_text;
-	json_t *list;        /* objects: "name", "result" (ok, do or unknown), "text" */
-	uint32_t open_count; /* of those that are not ok */
+	json_t *list; /* objects: "name", "result" (ok, do or unknown), "text" */
+	uint32_t do_count, unknown_count;
 };
 
 enum agent_check_result { CHECK_OK, CHECK_DO, CHECK_UNKNOWN };

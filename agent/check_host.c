@@ -40,7 +40,8 @@ void agent_check_add(struct agent_check *c, const char *name,
 	o = json_pack("{s:s, s:s}", "name", name, "result", words[result]);
 	json_object_set_new(o, "text", agent_text_json(text));
 	json_array_append_new(c->list, o);
-	c->open_count += result != CHECK_OK;
+	c->do_count += result == CHECK_DO;
+	c->unknown_count += result == CHECK_UNKNOWN;
 }
 
 /* ---- file, daemon ---------------------------------------------------------- */
@@ -54,10 +55,10 @@ static void add_remark(void *data, enum config_remark remark, const char *text)
 static void check_file(struct agent_check *c)
 {
 	json_t *read = json_object_get(c->status, "config");
-	const uint32_t before = c->open_count;
+	const uint32_t before = c->do_count;
 
 	config_warn(c->config, (int32_t)c->node, add_remark, c);
-	if (c->open_count == before)
+	if (c->do_count == before)
 		agent_check_add(c, "file", CHECK_OK, "%s is valid and fits this host",
 				c->config->file);
 	if (read != NULL &&

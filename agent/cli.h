@@ -51,6 +51,8 @@ enum cli_option {
 	CLI_PLOT = 1u << 26,
 	CLI_SVG = 1u << 27,
 	CLI_ON = 1u << 24,
+	CLI_OUTPUT = 1u << 28,
+	CLI_STRICT = 1u << 29,
 };
 
 #define CLI_ON_MAX 8
@@ -71,6 +73,7 @@ struct cli_arguments {
 	uint32_t lag_ms;
 	const char *confirm;        /* CLI_CONFIRM, else NULL */
 	const char *since;          /* CLI_SINCE, else NULL */
+	const char *output;         /* CLI_OUTPUT, else NULL */
 	const char *on[CLI_ON_MAX]; /* CLI_ON */
 	uint32_t on_count;
 	int count; /* operands */

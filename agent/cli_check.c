@@ -11,6 +11,7 @@
 
 #define TEXT_MAX 1024
 
+/* What is not known stands behind a question mark. */
 static void print_list(json_t *list)
 {
 	const struct cli_show show = cli_show_stdout();
@@ -21,13 +22,14 @@ static void print_list(json_t *list)
 	{
 		const char *result = json_string_value(json_object_get(line, "result"));
 		const char *name = json_string_value(json_object_get(line, "name"));
+		const char *word = strcmp(result, "unknown") == 0 ? "?" : result;
 
 		cli_coloured_print(stdout, show.colour,
 				   strcmp(result, "ok") == 0 ? CLI_GREEN :
 				   strcmp(result, "do") == 0 ? CLI_RED :
 							       CLI_YELLOW,
-				   result);
-		printf("%*s%-10s %s\n", (int)(8 - strlen(result)), "", name,
+				   word);
+		printf("%*s%-10s %s\n", (int)(4 - strlen(word)), "", name,
 		       json_string_value(json_object_get(line, "text")));
 	}
 }
@@ -46,12 +48,15 @@ static enum cli_exit check_config(const struct cli_arguments *a,
 	};
 	enum cli_exit printed = CLI_DONE;
 	json_t *all;
+	bool ok;
 
 	agent_check_host(&c);
 	agent_check_cluster(&c);
 	agent_check_peers(&c);
+	ok = c.do_count == 0 && ((a->given & CLI_STRICT) == 0 || c.unknown_count == 0);
 	if ((a->given & (CLI_JSON | CLI_FIELD)) != 0) {
-		all = json_pack("{s:b, s:O}", "ok", c.open_count == 0, "checks", c.list);
+		all = json_pack("{s:b, s:i, s:O}", "ok", ok, "unknown", c.unknown_count,
+				"checks", c.list);
 		printed = cli_json_print(a, all, false);
 		json_decref(all);
 	} else {
@@ -59,7 +64,7 @@ static enum cli_exit check_config(const struct cli_arguments *a,
 	}
 	json_decref(c.status);
 	json_decref(c.list);
-	return printed != CLI_DONE ? printed : c.open_count > 0 ? CLI_REFUSED : CLI_DONE;
+	return printed != CLI_DONE ? printed : ok ? CLI_DONE : CLI_REFUSED;
 }
 
 static enum cli_exit check(const struct cli_arguments *a)
@@ -76,11 +81,12 @@ static enum cli_exit check(const struct cli_arguments *a)
 
 const struct cli_command cli_check_commands[] = {
 	{ .name = "check",
-	  .synopsis = "NAME [--config FILE] [--json | --field LIST]",
+	  .synopsis = "NAME [--strict] [--config FILE] [--json | --field LIST]",
 	  .summary = "Check all that a mirror needs: a line each, ok or what to do",
-	  .help = "  --config FILE   instead of /etc/hamirror/NAME.yaml\n"
+	  .help = "  --strict        exit 1 also where something is not known\n"
+		  "  --config FILE   instead of /etc/hamirror/NAME.yaml\n"
 		  "  --json          as one JSON object\n",
-	  .options = CLI_CONFIG | CLI_JSON | CLI_FIELD,
+	  .options = CLI_STRICT | CLI_CONFIG | CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .named = true,

@@ -10,6 +10,7 @@
 
 #include "agent/cli_config.h"
 #include "agent/cli_json.h"
+#include "agent/cli_wizard.h"
 #include "agent/config_change.h"
 #include "agent/config_write.h"
 
@@ -194,5 +195,15 @@ const struct cli_command cli_config_commands[] = {
 	  .count_min = 1,
 	  .count_max = 1,
 	  .run = config_edit },
+	{ .name = "config wizard",
+	  .synopsis = "NAME [--output FILE] [--force]",
+	  .summary = "Make a configuration by questions; each answer is checked",
+	  .help = "  --output FILE   instead of /etc/hamirror/NAME.yaml\n"
+		  "  --force         replace the file that is there\n",
+	  .options = CLI_OUTPUT | CLI_FORCE,
+	  .count_min = 1,
+	  .count_max = 1,
+	  .named = true,
+	  .run = cli_wizard },
 	{ 0 },
 };

@@ -175,9 +175,6 @@ static enum cli_exit start(const struct cli_arguments *a)
 	uint32_t node;
 	enum cli_exit status;
 
-	if ((a->given & CLI_ALL) != 0 && (a->given & (CLI_FOREGROUND | CLI_CONFIG)) != 0)
-		return cli_fail(CLI_USAGE, "start: --foreground and --config are for one "
-					   "mirror, not for --all");
 	if (answers(&a->instance, &pid)) {
 		return cli_answer(a, CLI_DONE, "%s runs already, as process %lld",
 				  a->instance.name, (long long)pid);

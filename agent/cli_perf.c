@@ -71,14 +71,20 @@ static void print_json(const struct perf_table *t)
 	json_decref(list);
 }
 
-static enum cli_exit fail_to_read(const char *path, const char *name, int error)
+static enum cli_exit fail_to_read(const char *path, const struct agent_instance *instance,
+				  int error)
 {
+	char file[PATH_MAX];
+
+	if (agent_path(instance, AGENT_PATH_CONFIG, file) == 0 && access(file, F_OK) != 0)
+		return cli_fail(CLI_NONE, "there is no mirror %s here: %s does not exist",
+				instance->mirror, file);
 	if (error == -ENOENT)
-		return cli_fail(CLI_NONE,
+		return cli_fail(CLI_REFUSED,
 				"there are no figures of %s yet: %s does not exist; "
 				"hamirror-watch writes it, `systemctl enable --now "
 				"hamirror-watch@%s` starts that",
-				name, path, name);
+				instance->name, path, instance->name);
 	return cli_fail(CLI_REFUSED, "%s cannot be read: %s", path, strerror(-error));
 }
 
@@ -114,7 +120,7 @@ static enum cli_exit run_perf(const struct cli_arguments *a)
 	if (error == 0)
 		error = perf_table_read(&t, path, since_s, disk);
 	if (error != 0)
-		result = fail_to_read(path, a->instance.name, error);
+		result = fail_to_read(path, &a->instance, error);
 	else if (t.count == 0)
 		result = cli_fail(CLI_REFUSED, "%s has no figures%s%s%s", path,
 				  disk != NULL ? " of disk " : "",

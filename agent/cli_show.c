@@ -93,6 +93,34 @@ static void disk_cell(json_t *disk, int column, char *text, size_t size)
 						 agent_json_text(disk, "socket", "-"));
 }
 
+/* Of a host, with its site as "of", and as "line" where the link from here ends there. */
+static void host_cell(json_t *host, int column, char *text, size_t size)
+{
+	static const char *const members[] = {
+		"name", "site", "", "address", "", "since"
+	};
+	static const char *const rates[] = { "sent_bytes_per_s", "received_bytes_per_s" };
+	json_t *line = json_object_get(host, "line");
+	char bytes[32];
+
+	snprintf(text, size, "-");
+	if (column == 2)
+		snprintf(text, size, "%s",
+			 agent_json_text(json_object_get(host, "of"), "location", "-"));
+	else if (column == 4)
+		snprintf(text, size, "%s",
+			 json_is_true(json_object_get(host, "member")) ? "up" : "down");
+	else if (column < 6)
+		snprintf(text, size, "%s", agent_json_text(host, members[column], "-"));
+	else if (column == 6 && known(line, "rtt_us"))
+		snprintf(text, size, "%.2f ms", (double)number_at(line, "rtt_us") / 1000);
+	else if (column > 6 && known(line, rates[column - 7])) {
+		cli_bytes_format((double)number_at(line, rates[column - 7]), bytes,
+				 sizeof bytes);
+		snprintf(text, size, "%s/s", bytes);
+	}
+}
+
 /* ---- the parts ------------------------------------------------------------- */
 
 static void print_head(const struct cli_show *show, json_t *s)
@@ -137,6 +165,37 @@ static void print_production(const struct cli_show *show, json_t *s)
 	if (json_is_true(json_object_get(s, "frozen")))
 		cli_coloured_print(out, show->colour, CLI_RED, ", writes are frozen");
 	fputc('\n', out);
+}
+
+/* Without the figures where these are not wanted: the columns behind the others. */
+static void print_hosts(const struct cli_show *show, json_t *s)
+{
+	struct cli_table table = {
+		{ "HOST", "SITE", "LOCATION", "ADDRESS", "STATE", "SINCE", "RTT", "SENT",
+		  "RECEIVED" },
+		host_cell,
+	};
+	json_t *rows = json_array(), *node, *row, *site;
+	size_t i;
+
+	if (!show->figures)
+		table.title[6] = NULL;
+	json_array_foreach(json_object_get(s, "nodes"), i, node)
+	{
+		row = json_copy(node);
+		site = agent_json_named(json_object_get(s, "sites"),
+					agent_json_text(node, "site", ""));
+		json_object_set(row, "of", site);
+		if (strcmp(agent_json_text(site, "host", ""),
+			   agent_json_text(node, "name", "-")) == 0)
+			json_object_set(row, "line", site);
+		json_array_append_new(rows, row);
+	}
+	if (json_array_size(rows) > 0) {
+		fputc('\n', show->out);
+		cli_table_print(show->out, show->colour, &table, rows);
+	}
+	json_decref(rows);
 }
 
 static void print_log(json_t *s, FILE *out)
@@ -195,6 +254,7 @@ void cli_status_show(const struct cli_show *show, json_t *s)
 		cli_table_print(out, show->colour, &sites, rows);
 		cli_progress_print(show->progress, s, show->now_ms, out);
 	}
+	print_hosts(show, s);
 	rows = json_object_get(s, "disks");
 	if (json_array_size(rows) > 0) {
 		fputc('\n', out);
@@ -211,6 +271,7 @@ struct cli_show cli_show_stdout(void)
 
 	return (struct cli_show){
 		.out = stdout,
+		.figures = true,
 		.colour = isatty(STDOUT_FILENO) &&
 			  (no_color == NULL || no_color[0] == '\0') && term != NULL &&
 			  strcmp(term, "dumb") != 0,

@@ -11,8 +11,9 @@
 
 struct cli_show {
 	FILE *out;
-	bool colour;                   /* with the escapes of a terminal */
-	uint64_t now_ms;               /* CLOCK_REALTIME */
+	bool colour;     /* with the escapes of a terminal */
+	bool figures;    /* with those that never stand still: round trips */
+	uint64_t now_ms; /* CLOCK_REALTIME */
 	struct cli_progress *progress; /* of the mirror; NULL: it was not seen before */
 };
 

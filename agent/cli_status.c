@@ -192,8 +192,7 @@ const struct cli_command cli_status_commands[] = {
 		  "  --interval S   ... and look every S seconds, also without an event (1)\n"
 		  "  --json         the status as one JSON object per line (docs/control.md)\n"
 		  "  --field LIST   only these members, a line each: serving,sites.paris.data\n",
-	  .options = CLI_ALL | CLI_WATCH | CLI_INTERVAL | CLI_JSON | CLI_FIELD |
-		     CLI_CONFIG,
+	  .options = CLI_ALL | CLI_WATCH | CLI_INTERVAL | CLI_JSON | CLI_FIELD,
 	  .count_max = 1,
 	  .named = true,
 	  .run = status },

@@ -58,6 +58,7 @@ static enum cli_exit make(const struct cli_arguments *a, const struct cli_feed *
 	show.out = open_memstream(&p->text, &p->length);
 	if (show.out == NULL)
 		return cli_fail(CLI_REFUSED, "no memory");
+	show.figures = terminal;
 	for (size_t i = 0; i < feed->count; i++) {
 		json_t *state = feed->mirror[i].state;
 

@@ -127,7 +127,7 @@ int config_change_accept(struct config_change *c)
 	free(now);
 	if (!same)
 		return -ESTALE;
-	error = config_draft_accept(c->path, c->draft);
+	error = config_draft_accept(c->path, c->draft, true);
 	if (error == 0)
 		c->draft[0] = '\0';
 	return error;

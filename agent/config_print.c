@@ -38,7 +38,13 @@ static void print_sites(const struct config *c, FILE *out)
 	for (uint32_t s = 0; s < c->site_count; s++) {
 		const struct config_site *site = &c->site[s];
 
-		fprintf(out, "  - name: \"%s\"\n    hosts: ", site->name);
+		fprintf(out, "  - name: \"%s\"\n", site->name);
+		if (site->location[0] != '\0') {
+			fputs("    location: ", out);
+			config_print_quoted(site->location, out);
+			fputc('\n', out);
+		}
+		fputs("    hosts: ", out);
 		print_nodes(c, (int32_t)s, out);
 		fputs("    writelog: ", out);
 		config_print_quoted(site->writelog, out);
@@ -170,8 +176,9 @@ static json_t *site_json(const struct config *c, uint32_t s)
 		json_array_append_new(disks,
 				      json_pack("{s:s, s:s}", "name", site->disk[i].name,
 						"path", site->disk[i].path));
-	return json_pack("{s:s, s:o, s:s, s:o}", "name", site->name, "hosts", hosts,
-			 "writelog", site->writelog, "disks", disks);
+	return json_pack("{s:s, s:s?, s:o, s:s, s:o}", "name", site->name, "location",
+			 site->location[0] != '\0' ? site->location : NULL, "hosts",
+			 hosts, "writelog", site->writelog, "disks", disks);
 }
 
 static json_t *backup_order_json(const struct config *c)

@@ -114,6 +114,20 @@ void config_take_path(struct config_reader *r, yaml_node_t *node,
 	strcpy(at, text);
 }
 
+void config_take_location(struct config_reader *r, yaml_node_t *node,
+			  const struct config_key *key, void *at)
+{
+	const char *text = config_text_of(node);
+	bool fits = text != NULL && text[0] != '\0' && strlen(text) < key->size;
+
+	for (const char *c = text; fits && *c != '\0'; c++)
+		fits = !iscntrl((unsigned char)*c);
+	if (fits)
+		strcpy(at, text);
+	else
+		config_complain_of_value(r, node, key->expected);
+}
+
 static void store(void *at, size_t size, uint64_t value)
 {
 	const uint16_t v16 = (uint16_t)value;

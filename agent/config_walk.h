@@ -62,6 +62,8 @@ void config_take_name(struct config_reader *r, yaml_node_t *node,
 		      const struct config_key *key, void *at);
 void config_take_path(struct config_reader *r, yaml_node_t *node,
 		      const struct config_key *key, void *at);
+void config_take_location(struct config_reader *r, yaml_node_t *node,
+			  const struct config_key *key, void *at);
 void config_take_number(struct config_reader *r, yaml_node_t *node,
 			const struct config_key *key, void *at);
 void config_take_size(struct config_reader *r, yaml_node_t *node,

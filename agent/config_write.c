@@ -308,8 +308,13 @@ int config_draft_write(const char *path, const char *text, char *draft)
 	struct stat st;
 	int fd, error = 0;
 
-	if (stat(path, &st) != 0)
-		return -errno;
+	if (stat(path, &st) != 0) {
+		if (errno != ENOENT)
+			return -errno;
+		st = (struct stat){ .st_uid = geteuid(),
+				    .st_gid = getegid(),
+				    .st_mode = 0644 };
+	}
 	/* config_load() wants no ending, and a dot hides it from `status` */
 	if (snprintf(draft, PATH_MAX, "%.*s.%s.XXXXXX", folder, path, path + folder) >=
 	    PATH_MAX)
@@ -328,14 +333,15 @@ int config_draft_write(const char *path, const char *text, char *draft)
 	return error;
 }
 
-int config_draft_accept(const char *path, const char *draft)
+int config_draft_accept(const char *path, const char *draft, bool replace)
 {
 	char folder[PATH_MAX];
 	char *slash;
 	int fd;
 
 	fd = open(draft, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) != 0 || rename(draft, path) != 0) {
+	if (fd < 0 || fsync(fd) != 0 ||
+	    (replace ? rename(draft, path) : link(draft, path)) != 0) {
 		const int error = -errno;
 
 		if (fd >= 0)
@@ -343,6 +349,8 @@ int config_draft_accept(const char *path, const char *draft)
 		return error;
 	}
 	close(fd);
+	if (!replace)
+		unlink(draft);
 	snprintf(folder, sizeof folder, "%s", path);
 	slash = strrchr(folder, '/');
 	if (slash != NULL)

@@ -2,6 +2,7 @@
 #ifndef AGENT_CONFIG_WRITE_H
 #define AGENT_CONFIG_WRITE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,12 +24,12 @@ char *config_text_set_item(const char *text, const char *key, uint32_t index,
 /* Read a file of at most CONFIG_FILE_BYTES_MAX; a new text. NULL: -errno in `*error`. */
 char *config_file_read(const char *path, int *error);
 
-/* A new file beside `path` with this text, the owner and the mode of `path`; its name goes to
- * `draft` (PATH_MAX). Returns 0 or -errno: nothing is left. */
+/* A new file beside `path` with this text, the owner and the mode of `path` where that is
+ * there; its name goes to `draft` (PATH_MAX). Returns 0 or -errno: nothing is left. */
 int config_draft_write(const char *path, const char *text, char *draft);
 
 /* Let the draft take the place of `path`, durably: a reader sees the old file or the new one.
- * Returns 0 or -errno: `path` is as it was. */
-int config_draft_accept(const char *path, const char *draft);
+ * Without `replace` there must be none. Returns 0 or -errno: `path` is as it was. */
+int config_draft_accept(const char *path, const char *draft, bool replace);
 
 #endif

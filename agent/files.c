@@ -268,11 +268,11 @@ int agent_text_read(const char *path, char *text, size_t text_size)
 	return error;
 }
 
-void agent_process_begin(void)
+void agent_process_begin(uint32_t kept_count)
 {
 	umask(S_IWGRP | S_IWOTH);
 	/* Linux before 5.9 has no such call, and is too old for the rest. */
-	close_range(STDERR_FILENO + 1, ~0u, 0);
+	close_range(STDERR_FILENO + 1 + kept_count, ~0u, 0);
 }
 
 void agent_process_end_format(int status, char *text, size_t text_size)

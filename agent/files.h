@@ -39,9 +39,10 @@ int agent_lock_holder(const struct agent_instance *instance, pid_t *pid);
  * or -errno. */
 int agent_text_read(const char *path, char *text, size_t text_size);
 
-/* Begin a process of ours: keep only the first three descriptors of its starter, and ignore
+/* Begin a process of ours: keep only the first three descriptors of its starter, and
+ * `kept_count` behind them, and ignore
  * the umask it was given, so that files get the modes that are asked for. */
-void agent_process_begin(void);
+void agent_process_begin(uint32_t kept_count);
 
 /* How a child ended, from its status of waitpid(2): "was ended by signal 9 (Killed)" or "ended
  * with status 1". */

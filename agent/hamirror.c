@@ -54,6 +54,8 @@ static const struct {
 	{ CLI_PLOT, "plot", no_argument },
 	{ CLI_SVG, "svg", no_argument },
 	{ CLI_ON, "on", required_argument },
+	{ CLI_OUTPUT, "output", required_argument },
+	{ CLI_STRICT, "strict", no_argument },
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 #define HELP (1 << 30) /* beyond every enum cli_option */
@@ -107,7 +109,7 @@ static void print_commands(FILE *out)
 	      out);
 	for (size_t t = 0; t < TABLE_COUNT; t++)
 		for (const struct cli_command *c = tables[t]; c->name != NULL; c++)
-			fprintf(out, "  %-13s %s\n", c->name, c->summary);
+			fprintf(out, "  %-14s %s\n", c->name, c->summary);
 	fputs("\n"
 	      "NAME is a mirror, /etc/hamirror/NAME.yaml; NAME@HOST is its instance as HOST\n"
 	      "where one machine plays several. `hamirror COMMAND --help` tells more.\n"
@@ -213,6 +215,15 @@ static enum cli_exit take_time(const struct cli_command *c, struct cli_arguments
 	return CLI_DONE;
 }
 
+static enum cli_exit take_change(const struct cli_command *c, struct cli_arguments *a,
+				 const char *value)
+{
+	if (a->on_count == CLI_ON_MAX)
+		return usage_error(c, "--on: %d times is the most", CLI_ON_MAX);
+	a->on[a->on_count++] = value;
+	return CLI_DONE;
+}
+
 /* Take one option. Returns CLI_DONE or CLI_USAGE. */
 static enum cli_exit take_option(const struct cli_command *c, struct cli_arguments *a,
 				 enum cli_option option, const char *value)
@@ -232,15 +243,16 @@ static enum cli_exit take_option(const struct cli_command *c, struct cli_argumen
 	case CLI_WATCH:
 	case CLI_PLOT:
 	case CLI_SVG:
+	case CLI_STRICT:
 		break;
 	case CLI_SINCE:
 		a->since = value;
 		break;
-	case CLI_ON:
-		if (a->on_count == CLI_ON_MAX)
-			return usage_error(c, "--on: %d times is the most", CLI_ON_MAX);
-		a->on[a->on_count++] = value;
+	case CLI_OUTPUT:
+		a->output = value;
 		break;
+	case CLI_ON:
+		return take_change(c, a, value);
 	case CLI_INTERVAL:
 	case CLI_WAIT:
 	case CLI_KILL:
@@ -303,6 +315,21 @@ static int take_arguments(const struct cli_command *c, struct cli_arguments *a, 
 	return CLI_DONE;
 }
 
+/* Options that do not go together, or not alone. */
+static enum cli_exit check_options(const struct cli_command *c,
+				   const struct cli_arguments *a)
+{
+	if ((a->given & CLI_ALL) != 0 && a->count > 0)
+		return usage_error(c, "--all stands instead of \"%s\"", a->operand[0]);
+	if ((a->given & CLI_ALL) != 0 && (a->given & (CLI_FOREGROUND | CLI_CONFIG)) != 0)
+		return usage_error(
+			c, "--foreground and --config are for one mirror, not for --all");
+	if ((a->given & CLI_INTERVAL) != 0 && (c->options & CLI_WATCH) != 0 &&
+	    (a->given & CLI_WATCH) == 0)
+		return usage_error(c, "--interval goes with --watch");
+	return CLI_DONE;
+}
+
 static enum cli_exit run(const struct cli_command *c, int argc, char **argv)
 {
 	struct cli_arguments a = { .interval_s = 1 };
@@ -315,11 +342,10 @@ static enum cli_exit run(const struct cli_command *c, int argc, char **argv)
 	status = take_arguments(c, &a, argc, argv);
 	if (status != CLI_DONE)
 		return status < 0 ? CLI_DONE : CLI_USAGE;
+	if (check_options(c, &a) != CLI_DONE)
+		return CLI_USAGE;
 	if ((a.given & CLI_ALL) != 0)
-		return a.count > 0      ? usage_error(c, "--all stands instead of \"%s\"",
-						      a.operand[0]) :
-		       c->count_min > 0 ? cli_all_run(c, &a) :
-					  c->run(&a);
+		return c->count_min > 0 ? cli_all_run(c, &a) : c->run(&a);
 	if (a.count < c->count_min)
 		return usage_error(c, "%s is missing", operand_name(c, a.count, name));
 	if (a.count > c->count_max)

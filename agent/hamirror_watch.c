@@ -388,12 +388,13 @@ int main(int argc, char **argv)
 	sigset_t end;
 	int status;
 
-	agent_process_begin();
+	agent_process_begin(0);
 	status = arguments(&w, argc, argv);
 	if (status >= 0)
 		return status;
 	agent_log_open("hamirror-watch", true);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* begun on a terminal, it outlives that */
 	sigemptyset(&end);
 	sigaddset(&end, SIGTERM);
 	sigaddset(&end, SIGINT);

@@ -63,6 +63,7 @@ struct daemon {
 	bool foreground;
 	int ready_fd; /* the starter waits for a byte; -1: nobody does */
 	int lock_fd;
+	uint32_t socket_count; /* given by the service manager */
 	struct config *config;
 	uint32_t self;
 	struct qb_loop *loop;
@@ -308,6 +309,7 @@ static int open_node(struct daemon *d, char *text, size_t text_size)
 		.events = d->events,
 		.protections = d->protections,
 		.last_run = &d->run.last,
+		.socket_count = d->socket_count,
 		.owner = { replied, status_came, opened, failed, d },
 	};
 	const int error = agent_node_open(&setup, &d->node, text, text_size);
@@ -444,7 +446,9 @@ static int open_all(struct daemon *d)
 
 	if (!load_config(d))
 		return EXIT_REFUSED;
-	if (agent_limits_files_raise(d->config, text, sizeof text) != 0) {
+	if (agent_limits_files_raise(d->config, text, sizeof text) != 0 ||
+	    agent_sockets_check(d->socket_count, d->config->node[d->self].port, text,
+				sizeof text) != 0) {
 		complain(d, "%s: %s", d->instance.name, text);
 		return EXIT_REFUSED;
 	}
@@ -550,7 +554,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], AGENT_ATTACH_HELPER) == 0)
 		return agent_attach_helper(argc, argv);
-	agent_process_begin();
+	d.socket_count = agent_sockets_given();
+	agent_process_begin(d.socket_count);
 	exit_now = arguments(&d, argc, argv);
 	if (exit_now >= 0)
 		return exit_now;

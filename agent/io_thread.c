@@ -168,7 +168,8 @@ static int open_queues(struct agent_io *io)
 	return 0;
 }
 
-static int open_driver(struct agent_io *io, const struct config *config, uint32_t self)
+static int open_driver(struct agent_io *io, const struct config *config, uint32_t self,
+		       uint32_t socket_count)
 {
 	struct io_driver_setup setup = {
 		.config = config,
@@ -177,6 +178,7 @@ static int open_driver(struct agent_io *io, const struct config *config, uint32_
 		.orders_eventfd = io->orders_fd,
 		.facts = &io->facts,
 		.facts_eventfd = io->facts_fd,
+		.socket_count = socket_count,
 	};
 	struct mirror_seed seed;
 
@@ -270,7 +272,7 @@ int agent_io_open(struct qb_loop *loop, const struct config *config,
 		error = open_queues(io);
 	}
 	if (error == 0)
-		error = open_driver(io, config, self);
+		error = open_driver(io, config, self, owner->socket_count);
 	if (error == 0)
 		error = open_front_end(io, instance);
 	if (error == 0)

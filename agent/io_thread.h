@@ -24,6 +24,7 @@ struct agent_io_owner {
 	/* Valid for the call; on the loop's thread. */
 	void (*fact)(void *owner, const struct fact *fact);
 	void *owner;
+	uint32_t socket_count; /* that it has for the line: io_driver.h */
 };
 
 /* Make the engine and start its thread. No device is open yet. `config` and

@@ -107,6 +107,7 @@ libagent_la_SOURCES = \
 	agent/status_disks.c \
 	agent/status_counters.c \
 	agent/status_exists.c \
+	agent/status_link.c \
 	agent/status_needs.c \
 	agent/status_past.c \
 	agent/status_promise.c \
@@ -177,6 +178,9 @@ hamirror_SOURCES = \
 	agent/cli_top_notice.c \
 	agent/cli_watch.c \
 	agent/cli_watch.h \
+	agent/cli_wizard.c \
+	agent/cli_wizard.h \
+	agent/cli_wizard_file.c \
 	agent/hamirror.c
 hamirror_CFLAGS = $(AM_CFLAGS) $(NCURSES_CFLAGS)
 hamirror_LDADD = $(agent_libraries) $(NCURSES_LIBS) -lm
@@ -229,8 +233,10 @@ agent/watch_page_text.c: $(page_files)
 
 # Where systemd looks for the units of packages.
 systemdunitdir = $(prefix)/lib/systemd/system
-nodist_systemdunit_DATA = agent/hamirror@.service agent/hamirror-watch@.service
-EXTRA_DIST += agent/hamirror@.service.in agent/hamirror-watch@.service.in
+nodist_systemdunit_DATA = agent/hamirror@.service agent/hamirror@.socket \
+	agent/hamirror-watch@.service
+EXTRA_DIST += agent/hamirror@.service.in agent/hamirror@.socket.in \
+	agent/hamirror-watch@.service.in
 CLEANFILES += $(nodist_systemdunit_DATA)
 $(nodist_systemdunit_DATA): %: $(srcdir)/%.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) agent && sed -e 's|[@]sbindir@|$(sbindir)|g' \

@@ -532,9 +532,10 @@ static int open_all(struct agent_node *n, char *text, size_t text_size)
 		error = open_core(n, &self, text, text_size);
 	}
 	if (error == 0)
-		error = agent_io_open(s->loop, s->config, s->instance, s->self,
-				      &(struct agent_io_owner){ fact_arrived, n }, &n->io,
-				      text, text_size);
+		error = agent_io_open(
+			s->loop, s->config, s->instance, s->self,
+			&(struct agent_io_owner){ fact_arrived, n, s->socket_count },
+			&n->io, text, text_size);
 	if (error == 0)
 		error = open_devices(n, text, text_size);
 	return error;

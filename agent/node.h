@@ -49,6 +49,7 @@ struct agent_node_setup {
 	struct agent_events *events;
 	struct agent_protection *protections;  /* the pool's is filled when we serve */
 	const struct agent_last_run *last_run; /* for the status */
+	uint32_t socket_count;                 /* io_driver.h: that listen already */
 	struct agent_node_owner owner;
 };
 

@@ -167,7 +167,7 @@ static void fact_came(void *owner, const struct fact *f)
 
 static int run(struct recovery *r)
 {
-	const struct agent_io_owner owner = { fact_came, r };
+	const struct agent_io_owner owner = { .fact = fact_came, .owner = r };
 	struct order open = { .type = ORDER_OPEN };
 	int error;
 

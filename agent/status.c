@@ -202,7 +202,20 @@ static json_t *site(const struct status_input *in, uint32_t s)
 	put(o, "marks", marks);
 	put_text(o, "why", c->text);
 	put_lag(o, served_copy(in, s));
+	agent_status_link(in, s, o);
 	return o;
+}
+
+/* Without members a host is there as long as its link. */
+static uint64_t up_since(const struct status_input *in, uint32_t n)
+{
+	const int32_t site = in->config->node[n].site;
+	const struct mirror_status_site *m = site >= 0 ? served_copy(in, (uint32_t)site) :
+							 NULL;
+
+	return in->config->cluster ? in->cluster->nodes[n].since_wall_ns :
+	       m != NULL           ? m->since_ns :
+				     0;
 }
 
 static json_t *node(const struct status_input *in, uint32_t n)
@@ -210,18 +223,23 @@ static json_t *node(const struct status_input *in, uint32_t n)
 	const struct config_node *configured = &in->config->node[n];
 	const struct cluster_status_node *c = &in->cluster->nodes[n];
 	json_t *o = json_object(), *reaches = json_array();
+	const bool ipv6 = strchr(configured->address, ':') != NULL;
+	char address[CONFIG_ADDRESS_MAX + 16];
 
+	snprintf(address, sizeof address, "%s%s%s:%u", ipv6 ? "[" : "",
+		 configured->address, ipv6 ? "]" : "", (unsigned)configured->port);
 	for (uint32_t s = 0; s < in->config->site_count; s++)
 		if ((c->reach >> s & 1) != 0)
 			json_array_append_new(reaches, agent_text_json(site_name(in, s)));
 	put_text(o, "name", configured->name);
 	put(o, "site", site_or_null(in, configured->site));
+	put_text(o, "address", address);
 	put(o, "order", configured->site < 0 ? json_null() : json_integer(n + 1));
 	put(o, "member", json_boolean(c->member));
 	put(o, "voter", json_boolean(c->voter));
 	put(o, "reaches", reaches);
 	put(o, "needs", agent_status_needs(in, n));
-	put_time(o, "since", c->since_wall_ns);
+	put_time(o, "since", up_since(in, n));
 	put_text(o, "why", c->text);
 	return o;
 }

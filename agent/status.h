@@ -60,6 +60,9 @@ json_t *agent_status_why(const struct status_input *in);
 /* Add the sentences about waits and their remaining times; for agent_status_why(). */
 void agent_status_waits(const struct status_input *in, json_t *list);
 
+/* Of site `s`: its location, and the figures of the link from here to it, as members. */
+void agent_status_link(const struct status_input *in, uint32_t s, json_t *o);
+
 /* The promise of an answered write: as members of the status; a sentence of `why` while
  * another promise is wanted; one of `notes` where the file says another. */
 void agent_status_promise(const struct status_input *in, json_t *o);

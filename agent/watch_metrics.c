@@ -121,6 +121,9 @@ static const struct metric of_site[] = {
 	  "refresh.total_bytes", NUMBER, 1 },
 	{ "site_lost", "gauge", "Losses while writes waited, less those made good.",
 	  "lost_count", NUMBER, 1 },
+	{ "link_rtt_seconds", "gauge",
+	  "Round trip to the site over the link, the shortest of the last minutes.",
+	  "rtt_us", NUMBER, 1e-6 },
 	{ "site_back_off_seconds", "gauge",
 	  "So long writes do not wait for the site again.", "back_off_ms", NUMBER, MS },
 };

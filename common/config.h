@@ -16,6 +16,7 @@
 #define CONFIG_NAME_MAX 64 /* with its final 0 */
 #define CONFIG_PATH_MAX 256
 #define CONFIG_ADDRESS_MAX 64
+#define CONFIG_LOCATION_MAX 128
 #define CONFIG_AGREED_BYTES 8192 /* all nodes, sites and logs, at their longest */
 
 enum config_mode { CONFIG_SYNC, CONFIG_NEAR_SYNC, CONFIG_ASYNC };
@@ -65,6 +66,7 @@ struct config_node {
 
 struct config_site {
 	char name[CONFIG_NAME_MAX];
+	char location[CONFIG_LOCATION_MAX]; /* for people; "": not given */
 	char writelog[CONFIG_PATH_MAX];
 	uint32_t disk_count;                            /* the same names in every site */
 	struct config_disk disk[CONFIG_DISK_COUNT_MAX]; /* ordered as site 0's */

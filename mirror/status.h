@@ -46,6 +46,10 @@ struct mirror_status_site {
 	uint32_t outrun_count;         /* ... so often in a row */
 	uint64_t retry_ms;             /* ... its refresh begins by itself then; 0: now */
 	uint64_t back_off_ms;          /* so long they do not wait for it again */
+	uint32_t link_place;           /* 1 + the number of its link; 0: there is none */
+	/* Of that link, filled by the driver; 0: not known. */
+	uint32_t rtt_us;               /* the shortest of minutes, as TCP knows it */
+	uint64_t sent_per_s, received_per_s; /* bytes, over some seconds */
 };
 
 /* One disk's share of the lines to the copies; of the log itself all disks have a share. */

@@ -143,6 +143,11 @@ const struct io_driver_counters *io_driver_counters(const struct io_driver *d)
 	return &d->counters;
 }
 
+uint32_t io_driver_socket_count(const struct io_driver *d)
+{
+	return d->setup.socket_count;
+}
+
 uint64_t io_driver_now_ns(const struct io_driver *d)
 {
 	return d->now_ns;

@@ -36,6 +36,9 @@ struct common_queue;
 
 /* ---- for the agent ------------------------------------------------------ */
 
+#define IO_SOCKET_FIRST 3 /* as the service manager gives them */
+#define IO_SOCKET_COUNT_MAX 4u
+
 struct io_driver_setup {
 	const struct config *config;  /* outlives the driver */
 	struct mirror_engine *engine; /* likewise; the I/O thread's from run on */
@@ -44,6 +47,9 @@ struct io_driver_setup {
 	int orders_eventfd; /* written after a push to `orders`; blocking: the ring waits */
 	struct common_queue *facts; /* of malloc'ed struct fact; the taker frees */
 	int facts_eventfd;          /* we write it when the taker may sleep */
+	uint32_t
+		socket_count; /* listening sockets, from IO_SOCKET_FIRST on, for the line;
+				  ours to close. 0: it makes its own */
 };
 
 /* Counts of the loop since it began. All but `*_max` and `*_waiting_count`
@@ -183,6 +189,7 @@ void io_driver_timer_set(struct io_driver *d, struct io_timer *t, uint64_t at_ns
 
 /* CLOCK_BOOTTIME, read once per turn: good for timers, not for the lease. */
 uint64_t io_driver_now_ns(const struct io_driver *d);
+uint32_t io_driver_socket_count(const struct io_driver *d);
 
 /* A hook that runs at the end of every pass, before answers: to gather sends, or
  * to resume what flow control had paused. Registered for the driver's life. */

@@ -51,6 +51,8 @@ static void status_complete(struct io_driver *d, struct mirror_status *s)
 		.link_receives = link->recv_count,
 		.links_rejected = link->rejected_count,
 	};
+	for (uint32_t i = 0; i < s->site_count; i++)
+		link_driver_figures(d->links, &s->sites[i]);
 	status_queue(s, "disk operations", disk->in_flight_count, disk->slot_count);
 	status_queue(s, "facts", d->backlog_count, IO_BACKLOG_COUNT_MAX);
 	if (d->frontend != NULL && d->frontend->status != NULL)

@@ -70,6 +70,8 @@ int link_adopt(struct link *l, int fd)
 {
 	l->fd = fd;
 	l->begin = l->end = 0;
+	l->sent = l->received = (struct link_rate){ .from_ns = io_driver_now_ns(
+							    l->driver->io) };
 	set_options(l);
 	l->buffer = malloc(LINK_BUFFER_BYTES);
 	return l->buffer == NULL ? -ENOMEM : 0;

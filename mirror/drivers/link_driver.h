@@ -25,6 +25,7 @@
 
 struct io_driver;
 struct link_driver;
+struct mirror_status_site;
 
 #define LINK_BUFFER_BYTES (256u * 1024) /* a largest frame, and as much again */
 #define LINK_SEND_IOV_MAX 64u           /* of one sendmsg: 32 records */
@@ -32,6 +33,7 @@ struct link_driver;
 #define LINK_CONNECT_TIMEOUT_MS 5000u
 #define LINK_DRAIN_TIMEOUT_MS 200u /* after CLOSE, for queued frames */
 #define LINK_LISTEN_RETRY_MS 1000u
+#define LINK_RATE_MS 5000u /* over so long, and up to twice that, bytes are counted */
 /* Rules of the events that tell that the port is not listened on, and is again. */
 #define LINK_LISTEN_RULE_BAD "listen-failed"
 #define LINK_LISTEN_RULE_GOOD "listen-again"
@@ -70,5 +72,8 @@ void link_driver_send(struct link_driver *d, struct mirror_frame_list *list);
 void link_driver_stop(struct link_driver *d);
 
 const struct link_driver_counters *link_driver_counters(const struct link_driver *d);
+
+/* Fill in the figures of the link that `s` names by its place; none where it is not open. */
+void link_driver_figures(const struct link_driver *d, struct mirror_status_site *s);
 
 #endif

@@ -187,6 +187,8 @@ static void receive_done(struct io_completion *c, int32_t result, uint32_t flags
 	} else {
 		l->end += (uint32_t)result;
 		l->driver->counters.bytes_received += (uint32_t)result;
+		link_rate_add(&l->received, io_driver_now_ns(l->driver->io),
+			      (uint32_t)result);
 	}
 	link_frame_receive(l);
 }
@@ -237,6 +239,7 @@ static void count_sent(struct link *l, uint32_t bytes)
 	struct mirror_event event = { .type = MIRROR_EVENT_SENT };
 
 	l->driver->counters.bytes_sent += bytes;
+	link_rate_add(&l->sent, io_driver_now_ns(l->driver->io), bytes);
 	while (bytes > 0) {
 		struct mirror_frame *f = l->queue.head;
 		const uint32_t rest = f->head_bytes + f->data_bytes - l->head_sent_bytes;

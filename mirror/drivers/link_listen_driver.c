@@ -236,8 +236,9 @@ static void retry_expired(struct io_timer *t)
 	listen_now(io_driver_container(t, struct link_listener, retry));
 }
 
+/* `fd` listens there already; -1: none does. */
 static void add_listener(struct link_driver *d, const struct sockaddr *address,
-			 socklen_t bytes)
+			 socklen_t bytes, int fd)
 {
 	struct link_listener *n = &d->listener[d->listener_count];
 
@@ -245,7 +246,8 @@ static void add_listener(struct link_driver *d, const struct sockaddr *address,
 		return;
 	d->listener_count++;
 	n->driver = d;
-	n->fd = n->held_fd = -1;
+	n->fd = fd;
+	n->held_fd = -1;
 	n->accept.done = accept_done;
 	n->retry.expired = retry_expired;
 	memcpy(&n->address, address, bytes);
@@ -286,7 +288,7 @@ static void listen_everywhere(struct link_driver *d, const struct config_node *s
 			 "%s leads to loopback addresses only: listening on all IPv4 "
 			 "addresses; give one under `addresses` to choose",
 			 self->address);
-	add_listener(d, (const struct sockaddr *)&any, sizeof any);
+	add_listener(d, (const struct sockaddr *)&any, sizeof any, -1);
 }
 
 static void resolved(void *owner, int error, struct addrinfo *list)
@@ -312,7 +314,7 @@ static void resolved(void *owner, int error, struct addrinfo *list)
 		listen_everywhere(d, self);
 	} else {
 		for (const struct addrinfo *a = list; a != NULL; a = a->ai_next)
-			add_listener(d, a->ai_addr, a->ai_addrlen);
+			add_listener(d, a->ai_addr, a->ai_addrlen, -1);
 	}
 	freeaddrinfo(list);
 }
@@ -322,6 +324,19 @@ static void resolve_expired(struct io_timer *t)
 	link_listen_start(io_driver_container(t, struct link_driver, resolve_retry));
 }
 
+static void listen_as_given(struct link_driver *d)
+{
+	struct sockaddr_storage address;
+
+	for (uint32_t i = 0; i < io_driver_socket_count(d->io); i++) {
+		const int fd = IO_SOCKET_FIRST + (int)i;
+		socklen_t bytes = sizeof address;
+
+		if (getsockname(fd, (struct sockaddr *)&address, &bytes) == 0)
+			add_listener(d, (const struct sockaddr *)&address, bytes, fd);
+	}
+}
+
 void link_listen_start(struct link_driver *d)
 {
 	const struct config_node *self =
@@ -329,6 +344,10 @@ void link_listen_start(struct link_driver *d)
 	struct addrinfo *list = NULL;
 	int rc;
 
+	if (io_driver_socket_count(d->io) > 0) {
+		listen_as_given(d);
+		return;
+	}
 	d->resolve_retry.expired = resolve_expired;
 	/* A witness has no disks and so no links. */
 	if (self->site < 0)

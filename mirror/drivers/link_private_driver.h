@@ -24,10 +24,16 @@ enum link_phase {
 };
 
 #define LINK_CONNECTED_COUNT (MIRROR_LINK_COUNT_MAX / 2) /* numbers below: ours */
-#define LINK_LISTENER_COUNT_MAX 4u                       /* addresses of one host name */
+#define LINK_LISTENER_COUNT_MAX IO_SOCKET_COUNT_MAX      /* or addresses of one name */
 #define LINK_PEER_TEXT_MAX 64                            /* "[address]:port" */
 
 struct link_resolve;
+
+/* Bytes of the window that runs, and of the one before. */
+struct link_rate {
+	uint64_t from_ns, bytes;
+	uint64_t before_ns, before_bytes; /* its length */
+};
 
 struct link {
 	struct link_driver *driver;
@@ -37,6 +43,7 @@ struct link {
 	bool up;       /* the core was told, and is owed a DOWN */
 	bool draining; /* the core closed it; the queue still leaves */
 	int fd;
+	struct link_rate sent, received;
 	char peer[LINK_PEER_TEXT_MAX];
 	char text[200];        /* why it ends */
 	struct io_timer timer; /* connecting, greeting, draining: the deadline */
@@ -55,9 +62,9 @@ struct link {
 	struct io_completion recv;
 	bool receiving;
 	bool emptied; /* the last receive left nothing with the kernel */
-	bool paused; /* a complete frame waits for the core or the pool */
-	bool ended;  /* no more bytes will come: `fault` says why */
-	bool broken; /* nothing can be sent any more: likewise */
+	bool paused;  /* a complete frame waits for the core or the pool */
+	bool ended;   /* no more bytes will come: `fault` says why */
+	bool broken;  /* nothing can be sent any more: likewise */
 	char fault[100];
 	uint8_t *buffer;
 	uint32_t begin, end;
@@ -115,6 +122,14 @@ void link_finish_later(struct link *l);
 /* Take over the connected socket `fd`: buffer and options. Returns 0 or -ENOMEM;
  * `fd` is the link's either way. */
 int link_adopt(struct link *l, int fd);
+
+/* ---- link_rate_driver.c --------------------------------------------------- */
+
+/* So many more bytes. */
+void link_rate_add(struct link_rate *r, uint64_t now_ns, uint32_t bytes);
+
+/* Bytes a second. A window that is over counts alone: nothing has come since. */
+uint64_t link_rate_of(const struct link_rate *r, uint64_t now_ns);
 
 /* ---- link_connect_driver.c ----------------------------------------------- */
 

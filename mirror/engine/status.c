@@ -118,6 +118,17 @@ static void fill_lag(const struct mirror_engine *m, uint32_t site,
 		s->lag_bytes += mirror_map_count(m->open.map, site) * MIRROR_EXTENT_BYTES;
 }
 
+/* 1 + the number of the link to that site; 0: there is none. Production's is a stream in. */
+static uint32_t link_place(const struct mirror_engine *m, uint32_t site)
+{
+	uint32_t link = m->open.peer[site].link;
+
+	for (uint32_t i = 0; i < MIRROR_LINK_COUNT_MAX && link == MIRROR_LINK_NONE; i++)
+		if (m->link[i].use == LINK_STREAM_IN && m->link[i].site == site)
+			link = i;
+	return link != MIRROR_LINK_NONE ? link + 1 : 0;
+}
+
 static void fill_site(const struct mirror_engine *m, uint32_t site,
 		      struct mirror_status_site *s)
 {
@@ -134,6 +145,7 @@ static void fill_site(const struct mirror_engine *m, uint32_t site,
 								      p->refresh.total;
 	s->refresh_refused = p->refresh.phase == REFRESH_REFUSED;
 	s->since_ns = p->since_wall_ns;
+	s->link_place = link_place(m, site);
 	s->lost_count = p->trust.lost_count;
 	s->bypass = p->outrun.bypass;
 	s->paced = p->outrun.paced;

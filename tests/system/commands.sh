@@ -4,7 +4,7 @@
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
-pair_begin losetup
+pair_begin losetup curl
 
 LOOP=''
 pair_cleanup() {
@@ -94,6 +94,35 @@ test_hostinfo() {
 	say "ok: hostinfo"
 }
 
+# ---- the line ---------------------------------------------------------------------------
+
+# Each end measures it. A location that only one file has does not part them.
+test_line() {
+	sent_is() { [ "$(hamirror status data@a --field sites.lyon.sent_bytes_per_s)" -ge "$1" ]; }
+	sed 's/- name: lyon/&\n    location: "Lyon, 3"/' "$DIR/etc/data.yaml" > "$DIR/located.yaml"
+	run stop b
+	hamirror status data@a | grep -q '^b  *lyon  *-  *127.* down  *20' || fail "b is not down"
+	run start b --config "$DIR/located.yaml"
+	current_again a lyon
+	write a 0x22 0 1M
+	# 1 MiB in ten seconds
+	await 10 sent_is 104857 || fail "what is sent is not counted"
+	[ "$(hamirror status data@b --field sites.paris.received_bytes_per_s)" -ge 104857 ] ||
+		fail "what is received is not counted"
+	[ "$(hamirror status data@a --field sites.lyon.rtt_us)" -gt 0 ] || fail "no round trip at a"
+	[ "$(hamirror status data@b --field sites.paris.rtt_us)" -gt 0 ] ||
+		fail "no round trip at b"
+	hamirror status data@b | grep -q '^b  *lyon  *Lyon, 3  *127.* up ' || fail "no location"
+	fields_are "status data@a" sites.lyon.location,sites.paris.rtt_us " "
+	hamirror status data@a | grep -q "^b  *lyon  *-  *127.*:$PORT_B  *up  *20.* ms .*/s" ||
+		fail "no figures in: $(hamirror status data@a)"
+	run stop b
+	fields_are "status data@a" sites.lyon.rtt_us,nodes.b.member " false"
+	run start b
+	current_again a lyon
+	say "ok: the line"
+}
+
 # ---- check ------------------------------------------------------------------------------
 
 # Run check at host $1; its lines are in $DIR/check.
@@ -110,7 +139,7 @@ test_check() {
 	check a && fail "no watcher, and all is well"
 	line_is ok version "daemon and command"
 	line_is ok daemon "all is well"
-	line_is unknown 'log speed' "log.a) is a file with holes"
+	line_is '?' 'log speed' "log.a) is a file with holes"
 	line_is ok space "MiB are free"
 	line_is 'do' watcher "no hamirror-watch of data@a"
 	line_is ok port "b answers"
@@ -148,7 +177,7 @@ test_check_finds() {
 	mv "$DIR/db.b" "$DIR/away"
 	check b
 	line_is 'do' device "db"
-	line_is unknown size "cannot be looked at"
+	line_is '?' size "cannot be looked at"
 	mv "$DIR/away" "$DIR/db.b"
 	run start b
 	current_again a lyon
@@ -176,16 +205,51 @@ test_check_mtu() {
 	line_is 'do' mtu "packets of 1500 bytes get lost on the way to b"
 	ip -n $two link set hm$$ down
 	ip netns exec $one hamirror check data@a --config "$DIR/mtu.yaml" > "$DIR/check"
-	line_is unknown mtu "b answers no datagrams"
+	line_is '?' mtu "b answers no datagrams"
 	ip netns del $one
 	ip netns del $two
 	say "ok: check of packets"
+}
+
+# ---- start ------------------------------------------------------------------------------
+
+# In a session of its own, on a terminal that is hung up then: what was started there runs on.
+test_hangup() {
+	local daemon watcher port
+	port=$(free_port)
+	run stop b
+	python3 - "data@b" "127.0.0.1:$port" "$DIR" <<-'END' || fail "the session does not end"
+	import os, pty, signal, sys
+	pid, master = pty.fork()
+	if pid == 0:
+	    os.execvp("sh", ["sh", "-c", 'hamirror start "$1"; '
+	        'hamirror-watch "$1" --listen "$2" & echo $! > "$3/watcher"; '
+	        'curl -so "$3/out" --retry 9 --retry-connrefused --retry-delay 1 "$2/metrics"; '
+	        'echo rea""dy; read x', "sh", *sys.argv[1:]])
+	said = b""
+	while b"ready" not in said:
+	    said += os.read(master, 4096)
+	os.close(master)
+	end = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+	sys.exit(end != -signal.SIGHUP)
+	END
+	daemon=$(daemon_pid b)
+	watcher=$(cat "$DIR/watcher")
+	await 10 curl -sf -o /dev/null "http://127.0.0.1:$port/metrics" ||
+		fail "the watcher has gone with its terminal"
+	daemon_is_gone "$daemon" && fail "the daemon has gone with its terminal"
+	current_again a lyon
+	kill "$watcher"
+	await 10 daemon_is_gone "$watcher" || fail "the watcher does not end"
+	say "ok: what is started outlives the terminal"
 }
 
 pair_new
 test_devinfo_of_a_mirror
 test_devinfo_of_devices
 test_hostinfo
+test_line
 test_check
 test_check_finds
 test_check_mtu
+test_hangup

@@ -112,8 +112,10 @@ assert max(r["data_kb_s"] for r in rows) > 0 and all(r["disk"] == "db" for r in 
 	hamirror perf data@a --since yesterday > "$DIR/said" 2>&1
 	[ $? = 2 ] || fail "a time that is none: $(cat "$DIR/said")"
 	hamirror perf data@b > "$DIR/said" 2>&1
-	[ $? = 3 ] || fail "no file: $(cat "$DIR/said")"
+	[ $? = 1 ] || fail "no file: $(cat "$DIR/said")"
 	grep -q hamirror-watch "$DIR/said" || fail "no remedy: $(cat "$DIR/said")"
+	hamirror perf other > "$DIR/said" 2>&1
+	[ $? = 3 ] || fail "no such mirror: $(cat "$DIR/said")"
 	say "ok: hamirror perf"
 }
 

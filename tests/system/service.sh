@@ -5,12 +5,12 @@ set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/pair.sh"
 
-pair_begin systemd-analyze
+pair_begin systemd-analyze systemd-socket-activate
 [ -e "$BUILD/agent/hamirror@.service" ] || fail "no unit in $BUILD"
 
 # The units of the build, with the programs of the build.
 unit=$DIR/hamirror@.service
-for name in hamirror@.service hamirror-watch@.service; do
+for name in hamirror@.service hamirror@.socket hamirror-watch@.service; do
 	sed "s,=[^ =]*/\(hamirrord*\|hamirror-watch\) ,=$BUILD/\1 ," "$BUILD/agent/$name" \
 		> "$DIR/$name"
 done
@@ -26,6 +26,10 @@ test_verify() {
 	said=$(systemd-analyze verify --man=no "$DIR/hamirror-watch@.service" 2>&1) ||
 		fail "systemd-analyze: $said"
 	[ -z "$said" ] || fail "systemd-analyze: $said"
+	said=$(systemd-analyze verify --man=no "$DIR/hamirror@.socket" 2>&1) ||
+		fail "systemd-analyze: $said"
+	[ -z "$said" ] || fail "systemd-analyze: $said"
+	grep -qx "ListenStream=7790" "$DIR/hamirror@.socket" || fail "not the port by default"
 	! grep -v '^#' "$unit" | grep -q '%[^i]' || fail "a specifier other than %i changes names"
 	[ "$(setting Type)" = notify ] || fail "this test knows of Type=notify only"
 	say "ok: systemd-analyze finds nothing"
@@ -122,8 +126,80 @@ test_tried_again() {
 	say "ok: without corosync it ends with 75 and is tried again"
 }
 
+# The daemon of the copy is not there; production's first connection starts it, and is served.
+test_on_demand() {
+	local variable options=()
+	pair_new
+	write a 0x33 0 64k
+	run stop b
+	for variable in CONFIG STATE RUN LOG DEV; do options+=(-E "HAMIRROR_${variable}_DIR"); done
+	command_of ExecStart data@b
+	systemd-socket-activate -l "127.0.0.1:$PORT_B" "${options[@]}" "${line[@]}" \
+		> "$DIR/activated" 2>&1 &
+	service=$!
+	current_again a lyon
+	[ "$(daemon_pid b)" = "$service" ] || fail "b is not what was started on demand"
+	run stop b
+	wait $service || fail "ended with $?: $(cat "$DIR/activated")"
+	say "ok: started by the first connection"
+}
+
+# Give the daemon of $1 these sockets, of python, as a service manager does.
+give() {
+	python3 - "$BUILD/hamirrord" "$1" "$2" "$DIR/inode" > "$DIR/given" 2>&1 <<-'END' &
+	import os, socket, sys
+	port = int(sys.argv[3].split()[1])
+	given = []
+	for what in sys.argv[3].split()[0]:
+	    one = socket.socket(socket.AF_INET6 if what == "6" else socket.AF_INET)
+	    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+	    if what == "6":
+	        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+	    one.bind(("::" if what == "6" else "127.0.0.1", port))
+	    one.setblocking(False)
+	    if what != "-":
+	        one.listen()
+	    given.append(one)
+	copies = [os.dup(one.fileno()) for one in given]
+	copies = [os.fdopen(os.dup2(copy, 30 + i), "r+b", 0) for i, copy in enumerate(copies)]
+	for i, copy in enumerate(copies):
+	    os.dup2(copy.fileno(), 3 + i)
+	with open(sys.argv[4], "w", encoding="utf-8") as file:
+	    file.write(str(os.fstat(3).st_ino))
+	os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(given)))
+	os.execv(sys.argv[1], ["hamirrord", sys.argv[2], "--foreground"])
+	END
+	service=$!
+}
+
+test_given() {
+	local other
+	give data@b "64 $PORT_B"
+	current_again a lyon
+	[ "$(daemon_pid b)" = "$service" ] || fail "b is not what was started"
+	[ "$(stat -L -c %i "/proc/$service/fd/3")" = "$(cat "$DIR/inode")" ] ||
+		fail "it listens on a socket of its own"
+	event_says b "cannot listen" && fail "a socket that does not block is not listened on"
+	run stop b
+	wait $service || fail "ended with $?: $(cat "$DIR/given")"
+	other=$(free_port)
+	give data@b "4 $other"
+	wait $service
+	[ $? = 1 ] || fail "a socket of another port: $(cat "$DIR/given")"
+	grep -q "listens on TCP port $other .* expected $PORT_B" "$DIR/given" ||
+		fail "it is not named: $(cat "$DIR/given")"
+	give data@b "- $PORT_B"
+	wait $service
+	[ $? = 1 ] || fail "a socket that does not listen: $(cat "$DIR/given")"
+	LISTEN_FDS=1 LISTEN_PID=1 run start b
+	current_again a lyon
+	say "ok: sockets that do not block, of both families; others are refused"
+}
+
 test_verify
 test_memory
 test_ready
 test_refused
 test_tried_again
+test_on_demand
+test_given

@@ -38,10 +38,18 @@ STATUS = {
     "sites": [
         {"name": "here", "role": "production", "host": "a", "data": "UpToDate",
          "current": True, "link": None, "lag_bytes": None},
-        {"name": "there", "role": "copy", "host": None, "data": "Outdated",
+        {"name": "there", "role": "copy", "host": "b", "data": "Outdated",
          "current": False, "link": "refreshing", "lag_bytes": 1572864,
          "lag_groups": 7, "lag_ms": 120,
-         "refresh": {"done_bytes": 25, "total_bytes": 100, "refused": False}},
+         "refresh": {"done_bytes": 25, "total_bytes": 100, "refused": False},
+         "location": "Lyon", "rtt_us": 310, "sent_bytes_per_s": 1572864,
+         "received_bytes_per_s": 0},
+    ],
+    "nodes": [
+        {"name": "a", "site": "here", "address": "127.0.0.1:7790", "member": True,
+         "since": None},
+        {"name": "b", "site": "there", "address": "127.0.0.1:7791", "member": True,
+         "since": "2026-03-01T12:00:00.000Z"},
     ],
     "disks": [{"name": "db", "bytes": 10737418240, "device": None,
                "socket": "/run/hamirror/data@a/db.nbd"}],
@@ -55,9 +63,13 @@ production: here on a, served here
 
 SITE   ROLE        HOST  DATA      CURRENT  LINK              LAG
 here   production  a     UpToDate  yes      -                 -
-there  copy        -     Outdated  no       refreshing 25.0%  1.5 MiB, 7 groups, 120 ms
+there  copy        b     Outdated  no       refreshing 25.0%  1.5 MiB, 7 groups, 120 ms
 
 refresh of there         [######..................]  25.0%  25 B of 100 B
+
+HOST  SITE   LOCATION  ADDRESS         STATE  SINCE                     RTT      SENT       RECEIVED
+a     here   -         127.0.0.1:7790  up     -                         -        -          -
+b     there  Lyon      127.0.0.1:7791  up     2026-03-01T12:00:00.000Z  0.31 ms  1.5 MiB/s  0 B/s
 
 DISK  SIZE      DEVICE
 db    10.0 GiB  /run/hamirror/data@a/db.nbd

@@ -28,19 +28,22 @@ class Cluster(Command):
         self.write(path, f"#!/bin/sh\n{script}\n")
         os.chmod(path, 0o755)
 
-    def check(self, **members):
-        """{(result, name): [text, ...]}, and the exit."""
+    def check(self, *options, **members):
+        """{(result, name): [text, ...]}; what is not known counts with --strict only."""
         path = os.path.join(self.dir, "run/data@a/control")
         if os.path.exists(path):
             os.unlink(path)
         with self.daemon([{"exit": 0, "status": dict(STATUS, **members)}]):
-            status, out, _ = self.run_command("check", "data@a", "--json",
+            status, out, _ = self.run_command("check", "data@a", "--json", *options,
                                               PATH=f"{self.tools}:{os.environ['PATH']}")
         lines = {}
         for line in json.loads(out)["checks"]:
             lines.setdefault((line["result"], line["name"]), []).append(line["text"])
-        self.assertEqual(status, 0 if set(r for r, _ in lines) == {"ok"} else 1)
+        results = [line["result"] for line in json.loads(out)["checks"]]
+        self.assertEqual(status, "do" in results or ("--strict" in options and
+                                                     "unknown" in results))
         self.assertEqual(json.loads(out)["ok"], status == 0)
+        self.assertEqual(json.loads(out)["unknown"], results.count("unknown"))
         return lines
 
     def test_fencing(self):

@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """test_cli_complete - completion by the shells: each word that is offered is one that the
 command takes. Run in the build directory."""
+import contextlib
 import os
+import pty
 import re
+import select
+import shutil
 import subprocess
 import sys
 import unittest
@@ -12,6 +16,20 @@ sys.dont_write_bytecode = True
 from test_cli import HAMIRROR, Command  # noqa: E402
 
 SHELLS = os.path.join(os.environ["srcdir"], "agent", "completion")
+
+
+# Ctrl-X tells the line, and begins anew.
+ZSHRC = """\
+PS1='ready> '
+setopt complete_in_word
+fpath=({completion} $fpath)
+autoload -Uz compinit
+compinit -u -D
+tell() {{ zle -I; print -r -- "<<$BUFFER>>"; BUFFER= }}
+zle -N tell
+bindkey -e
+bindkey '^X' tell
+"""
 
 
 class Complete(Command):
@@ -87,6 +105,41 @@ class Complete(Command):
         self.assertEqual(self.ask_shell("prom"), ["promote"])
         self.assertIn("--help", self.ask_shell("stop", "--"))
         self.assertIn("status", self.ask_shell(""))
+
+    def until(self, master, words):
+        """What the terminal shows, up to a match of these words."""
+        shown = ""
+        while not (found := re.search(words, shown)):
+            self.assertTrue(select.select([master], [], [], 60)[0], f"no {words} in: {shown}")
+            shown += os.read(master, 4096).decode()
+        return found.group(1)
+
+    @unittest.skipUnless(shutil.which("zsh"), "no zsh here: tests/packages")
+    def test_zsh(self):
+        """Tab in a real one; the line is what it makes of it."""
+        self.write(".zshrc", ZSHRC.format(completion=SHELLS))
+        pid, master = pty.fork()
+        if pid == 0:
+            os.execvpe("zsh", ["zsh", "-d", "-i"], dict(
+                os.environ, LC_ALL="C", TERM="dumb", ZDOTDIR=self.dir, HOME=self.dir,
+                HAMIRROR_CONFIG_DIR=self.dir, HAMIRROR_RUN_DIR=self.dir,
+                PATH=f"{os.path.dirname(HAMIRROR)}:{os.environ['PATH']}"))
+        self.addCleanup(os.close, master)
+        self.until(master, "(ready> )")
+        for typed, line in (("hamirror prom\t", "hamirror promote "),
+                            ("hamirror connect data t\t", "hamirror connect data there "),
+                            ("hamirror stop --w\t", "hamirror stop --wait "),
+                            ("hamirror config w\t", "hamirror config wizard "),
+                            ("hamirror prote\x02\x02\t", "hamirror promote "),
+                            (f"hamirror scan --log {self.dir}/data.y\t",
+                             f"hamirror scan --log {self.dir}/data.yaml ")):
+            os.write(master, f"{typed}\x18".encode())
+            self.assertEqual(self.until(master, "<<(.*)>>"), line)
+        os.write(master, b"exit\n")
+        with contextlib.suppress(OSError):   # its end
+            while os.read(master, 4096):
+                pass
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
 
 
 if __name__ == "__main__":

@@ -196,7 +196,8 @@ static const char pair[] =
 	"cluster: none\n"
 	"sites:\n"
 	"  - {name: here, hosts: [a], writelog: /t/a.log, disks: [{name: db, path: /t/a}]}\n"
-	"  - {name: there, hosts: [b], writelog: /t/b.log, disks: [{name: db, path: /t/b}]}\n"
+	"  - {name: there, location: \"3, \\\"x\\\"\", hosts: [b],\n"
+	"     writelog: /t/b.log, disks: [{name: db, path: /t/b}]}\n"
 	"addresses: {a: \"127.0.0.1:7790\", b: \"127.0.0.1:7791\"}\n";
 
 START_TEST(reads_a_pair_without_a_cluster)
@@ -204,7 +205,7 @@ START_TEST(reads_a_pair_without_a_cluster)
 	assert_loads(load_bytes(config, pair, sizeof pair - 1));
 	ck_assert(!config->cluster && config->mode == CONFIG_ASYNC);
 	ck_assert_uint_eq(config->node[1].port, 7791);
-	ck_assert_str_eq(config->node[1].address, "127.0.0.1");
+	ck_assert_str_eq(config->site[1].location, "3, \"x\"");
 }
 END_TEST
 

@@ -16,6 +16,13 @@ static const char rest[] =
 	"sites:\n"
 	"  - {name: paris, hosts: [n1], writelog: /l, disks: [{name: d, path: /d}]}\n";
 
+static const char in_lines[] = "mirror: data\n"
+			       "sites:\n"
+			       "  - name: paris\n"
+			       "    hosts: [n1]\n"
+			       "    writelog: /l\n"
+			       "    disks: [{name: d, path: /d}]\n";
+
 static struct config config;
 static struct config_errors errors;
 
@@ -41,6 +48,33 @@ static void loads(const char *mode)
 	if (load_text(text) != 0)
 		ck_abort_msg("%s: %s", mode, errors.entry[0].text);
 }
+
+/* Nodes may have different ones, or none. */
+START_TEST(a_location_is_for_people)
+{
+	static const char *const bad[] = { "''", "[x]", "\"a\\nb\"" };
+	char text[1024];
+	uint64_t hash;
+
+	loads("mode: sync");
+	ck_assert_str_eq(config.site[0].location, "");
+	hash = config.hash;
+	snprintf(text, sizeof text, "%s    location: Paris, 3rd floor\nmode: sync\n",
+		 in_lines);
+	ck_assert_int_eq(load_text(text), 0);
+	ck_assert_str_eq(config.site[0].location, "Paris, 3rd floor");
+	ck_assert_uint_eq(config.hash, hash);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		snprintf(text, sizeof text, "%s    location: %s\nmode: sync\n", in_lines,
+			 bad[i]);
+		ck_assert_int_eq(load_text(text), -EINVAL);
+		ck_assert_ptr_nonnull(strstr(errors.entry[0].text,
+					     "expected a text in one line, for people"));
+	}
+	snprintf(text, sizeof text, "%s    location: %0128d\nmode: sync\n", in_lines, 0);
+	ck_assert_int_eq(load_text(text), -EINVAL);
+}
+END_TEST
 
 START_TEST(near_sync_has_a_bound)
 {
@@ -244,6 +278,7 @@ int main(void)
 	tcase_add_test(tc, writes_continue_or_block);
 	tcase_add_test(tc, settings_have_a_checksum);
 	tcase_add_test(tc, sync_confirms_when_logged_or_at_home);
+	tcase_add_test(tc, a_location_is_for_people);
 	tcase_add_test(tc, without_a_cluster_writes_block);
 	tcase_add_loop_test(tc, async_has_a_bound_of_near_copies, 0, 3);
 	tcase_add_loop_test(tc, a_bound_of_near_copies_is_checked, 0, 4);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "mirror/drivers/io_private_driver.h"
+#include "mirror/drivers/link_private_driver.h"
 #include "mirror/engine/pool.h"
 #include "mirror/line/wire.h"
 #include "mirror/line/wire_private.h"
@@ -210,6 +211,27 @@ static void greet(const char *address)
 	flow_a.frame_count = 0;
 	flow_b.received_count = 0;
 }
+
+/* At 1 s a link is made. Its bytes are counted in windows of five seconds; each figure is of the
+ * window that runs, and of the whole one before. */
+START_TEST(bytes_a_second)
+{
+	const uint64_t s = 1000000000;
+	struct link_rate r = { .from_ns = s };
+
+	ck_assert_uint_eq(link_rate_of(&r, s), 0);
+	link_rate_add(&r, s, 3000);
+	ck_assert_uint_eq(link_rate_of(&r, 2 * s), 3000);
+	ck_assert_uint_eq(link_rate_of(&r, 4 * s), 1000);
+	/* 3000 in five seconds, and these at once */
+	link_rate_add(&r, 6 * s, 5000);
+	ck_assert_uint_eq(link_rate_of(&r, 6 * s), 1600);
+	ck_assert_uint_eq(link_rate_of(&r, 10 * s), 8000 / 9);
+	ck_assert_uint_eq(link_rate_of(&r, 26 * s), 250); /* silence since */
+	link_rate_add(&r, 31 * s, 7000);
+	ck_assert_uint_eq(link_rate_of(&r, 32 * s), 12000 / 26);
+}
+END_TEST
 
 /* ---- frames -------------------------------------------------------------- */
 
@@ -518,6 +540,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, frames_arrive_whole_and_in_order, 0, 2);
+	tcase_add_test(tc, bytes_a_second);
 	tcase_add_test(tc, devices_begin_first_when_asked);
 	tcase_add_test(tc, both_ways_at_once);
 	tcase_add_test(tc, paused_link_keeps_everything);

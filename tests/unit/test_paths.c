@@ -148,7 +148,7 @@ START_TEST(process_begins_with_nothing_of_its_starter)
 	pid = fork();
 	if (pid == 0) {
 		umask(077);
-		agent_process_begin();
+		agent_process_begin(0);
 		_exit(fcntl(fd, F_GETFD) == -1 && mkdir(inner, 0755) == 0 ? 0 : 1);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);

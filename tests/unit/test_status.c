@@ -153,6 +153,9 @@ START_TEST(all_is_well)
 	ck_assert_str_eq(json_string_value(get(site, "link")), "connected");
 	ck_assert_int_eq(json_integer_value(get(site, "lag_bytes")), 7);
 	ck_assert_int_eq(json_integer_value(get(site, "tracked_bytes")), 2 * 65536);
+	ck_assert(json_is_null(get(site, "location")) &&
+		  json_is_null(get(site, "rtt_us")) &&
+		  json_is_null(get(site, "sent_bytes_per_s")));
 	ck_assert(
 		json_is_null(get(json_array_get(get(status, "sites"), 0), "lag_bytes")));
 	json_decref(status);
