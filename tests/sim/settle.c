@@ -108,17 +108,24 @@ static void make_anew(struct sim *w, uint32_t site)
 	w->site[site].durable = w->site[site].refused_ballot = 0;
 }
 
-/* Without a cluster: both were promoted without the other, on an operator's word. He keeps
- * the one that serves, and makes the other anew. */
+static uint64_t newest_ordinal(const struct sim *w, uint32_t node)
+{
+	return history_newest(&sim_view(w, node)->sb->history)->ordinal;
+}
+
+/* Without a cluster: both were promoted without the other, on an operator's word, or one was
+ * for more generations than a history lists. He keeps the one that serves, else the one that
+ * did last, and makes the other anew. */
 static void resolve_fork(struct sim *w, uint64_t since_ns)
 {
-	const int32_t serving = sim_serving(w);
+	int32_t keep = sim_serving(w);
 
-	if (!w->plan.alone || serving < 0 || w->now_ns < since_ns + FORK_NS ||
-	    !sim_pair_is_forked(w))
+	if (!w->plan.alone || w->now_ns < since_ns + FORK_NS || !sim_pair_is_forked(w))
 		return;
-	sim_trace(w, "OPERATOR keeps site %d, and makes the other anew", serving);
-	make_anew(w, 1 - (uint32_t)serving);
+	if (keep < 0)
+		keep = newest_ordinal(w, 1) > newest_ordinal(w, 0);
+	sim_trace(w, "OPERATOR keeps site %d, and makes the other anew", keep);
+	make_anew(w, 1 - (uint32_t)keep);
 }
 
 static bool serves(struct sim *w)
