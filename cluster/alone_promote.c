@@ -206,6 +206,33 @@ static void older_text(const struct cluster_core *c, uint32_t s, char *text, siz
 		 cluster_site_name(c, (int32_t)newest->site), bound_text(c));
 }
 
+/* A whole history lists its newest generations only: then the cause may be an older one. */
+static void forked_text(const struct cluster_core *c, uint32_t s, char *text, size_t size)
+{
+	const struct history *mine = &c->alone->history,
+			     *peer = &c->alone->peer[s].history;
+	const char *name = cluster_site_name(c, (int32_t)s);
+	bool both = mine->count < HISTORY_COUNT_MAX && peer->count < HISTORY_COUNT_MAX;
+
+	for (uint32_t i = 0; i < mine->count; i++)
+		both |= cluster_view_history_find(peer, &mine->entry[i].id) >= 0;
+	if (both)
+		snprintf(text, size,
+			 "SplitBrain: both this site and %s were promoted without the "
+			 "other; one side's writes since then are lost",
+			 name);
+	else
+		snprintf(
+			text, size,
+			"SplitBrain: this site and %s know no generation in common, since "
+			"one of them was promoted %d times or more without the other; the "
+			"newest here is generation %llu, and there %llu; one side's writes "
+			"are lost",
+			name, HISTORY_COUNT_MAX,
+			(unsigned long long)history_newest(mine)->ordinal,
+			(unsigned long long)history_newest(peer)->ordinal);
+}
+
 /* Does peer `s` allow it? Else why not, in `text`. `rolled`: rolled forward from. */
 static bool peer_allows(struct cluster_core *c, uint32_t s, bool rolled, char *text,
 			size_t size)
@@ -239,10 +266,7 @@ static bool peer_allows(struct cluster_core *c, uint32_t s, bool rolled, char *t
 	case PEER_FORKED:
 		break;
 	}
-	snprintf(text, size,
-		 "SplitBrain: both this site and %s were promoted without the "
-		 "other; one side's writes since then are lost",
-		 name);
+	forked_text(c, s, text, size);
 	return false;
 }
 

@@ -42,6 +42,19 @@ START_TEST(two_sides_that_both_went_on_are_a_split_brain)
 }
 END_TEST
 
+/* A history lists its newest generations only. */
+START_TEST(a_side_that_was_away_for_too_long_is_named)
+{
+	struct fact f = { 0 };
+
+	for (uint32_t i = 0; i < HISTORY_COUNT_MAX; i++)
+		f.history.entry[f.history.count++] = made(
+			(uint8_t)(100 + i), (uint8_t)(99 + i), 50 + i, LYON);
+	promotes(false, &f);
+	refused("no generation in common");
+}
+END_TEST
+
 /* Our log may have learned more as a copy since it was opened: it is asked. */
 START_TEST(what_the_log_says_now_counts)
 {
@@ -346,6 +359,7 @@ int main(void)
 	tcase_add_test(tc, an_older_peer_is_no_source);
 	tcase_add_test(tc, a_newer_peer_makes_this_side_outdated);
 	tcase_add_test(tc, two_sides_that_both_went_on_are_a_split_brain);
+	tcase_add_test(tc, a_side_that_was_away_for_too_long_is_named);
 	tcase_add_test(tc, what_the_log_says_now_counts);
 	tcase_add_test(tc, without_the_peer_it_takes_a_force);
 	tcase_add_test(tc, without_the_peer_after_its_clean_demote_it_takes_none);
