@@ -37,7 +37,11 @@ static void on_signal(int number)
 static void signals_begin(void)
 {
 	struct sigaction action = { .sa_handler = on_signal };
+	sigset_t winch;
 
+	sigemptyset(&winch);
+	sigaddset(&winch, SIGWINCH); /* the feed waits with it let through */
+	sigprocmask(SIG_BLOCK, &winch, NULL);
 	sigaction(SIGWINCH, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
@@ -114,6 +118,7 @@ static enum cli_exit show_changes(const struct cli_arguments *a, struct cli_feed
 {
 	struct picture last = { NULL, 0 }, p;
 	enum cli_exit status = CLI_DONE;
+	bool anew;
 
 	while (!ended && status == CLI_DONE) {
 		if (!cli_feed_turn(feed, -1) && !resized)
@@ -121,7 +126,9 @@ static enum cli_exit show_changes(const struct cli_arguments *a, struct cli_feed
 		if (!terminal && !is_whole(feed))
 			continue;
 		status = make(a, feed, progress, &p);
-		if (status == CLI_DONE && last.text != NULL && !resized &&
+		anew = resized;
+		resized = 0;
+		if (status == CLI_DONE && last.text != NULL && !anew &&
 		    strcmp(last.text, p.text) == 0) {
 			free(p.text);
 			continue;
@@ -133,7 +140,6 @@ static enum cli_exit show_changes(const struct cli_arguments *a, struct cli_feed
 			       last.text != NULL && (a->given & CLI_JSON) == 0 ? "\n" :
 										 "",
 			       p.text);
-		resized = 0;
 		if (fflush(stdout) != 0 || ferror(stdout))
 			status = CLI_REFUSED;
 		free(last.text);
