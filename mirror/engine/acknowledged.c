@@ -269,8 +269,9 @@ void mirror_ack_answer(struct mirror_ack *ack, uint64_t now_ns)
 		return;
 	limit = limit_of_all(ack, now_ns);
 	ack->answered.logged = greatest(ack->answered.logged, limit);
-	ack->answered.durable = greatest(ack->everywhere.durable,
-					 least(ack->own.durable, limit));
+	ack->answered.durable = greatest(
+		least(ack->everywhere.durable, ack->answered.logged),
+		least(ack->own.durable, limit));
 	mirror_ack_check(ack);
 }
 

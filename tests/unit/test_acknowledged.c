@@ -143,6 +143,30 @@ START_TEST(from_home_to_async_the_bound_counts_at_once)
 }
 END_TEST
 
+/* A copy is to enter, and lacks more than the bound of what was durable without it. */
+START_TEST(from_home_to_async_with_a_copy_that_enters)
+{
+	static struct mirror_ack_record record[256];
+	const struct promise async = promise_async(600, PROMISE_UNBOUNDED);
+
+	mirror_ack_records(&ack, record, 256, 0);
+	for (uint64_t sequence = 1; sequence <= 100; sequence++)
+		mirror_ack_note(&ack, sequence, true, 512, 1);
+	promise_home(true);
+	mirror_ack_set_own(&ack, 100, 100);
+	mirror_ack_set_own_home(&ack, 60);
+	answers(60, 60);
+	site_has(1, 90, 90);
+	mirror_ack_set_proven(&ack, 1, 90);
+	mirror_ack_set_home(&ack, 1, 50);
+	mirror_ack_add(&ack, 1);
+	answers(60, 60);
+	mirror_ack_promise(&ack, &async);
+	mirror_ack_answer(&ack, 1);
+	answers(91, 91);
+}
+END_TEST
+
 /* D3: a copy is waited for from its addition on; records answered before stay
  * answered. */
 START_TEST(an_added_copy_is_waited_for_from_now_on)
@@ -316,6 +340,7 @@ int main(void)
 	tcase_add_test(tc, with_home_the_slowest_disk_decides);
 	tcase_add_test(tc, home_is_kept_when_all_that_was_answered_is);
 	tcase_add_test(tc, from_home_to_async_the_bound_counts_at_once);
+	tcase_add_test(tc, from_home_to_async_with_a_copy_that_enters);
 	tcase_add_test(tc, alone_own_marks_decide);
 	tcase_add_test(tc, the_slowest_decides);
 	tcase_add_test(tc, an_added_copy_is_waited_for_from_now_on);
