@@ -123,6 +123,7 @@ struct tally {
 
 /* D2: when all voters last agreed in one ring. */
 struct together {
+	uint64_t after; /* only an agreement on a view of a greater number counts */
 	bool has;
 	struct view_voters voters;
 	uint64_t incarnation[CONFIG_NODE_COUNT_MAX], boot[CONFIG_NODE_COUNT_MAX];

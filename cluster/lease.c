@@ -42,7 +42,8 @@ static bool may_grant(const struct cluster_core *c, uint32_t node,
 {
 	const struct view *v = cluster_view_newest(c);
 
-	if (v == NULL || c->persist_failed ||
+	/* Production's own grant to itself promises nothing that a file has to keep. */
+	if (v == NULL || (c->persist_failed && node != c->self.node) ||
 	    !uuid_equal(&cluster_view_generation(v)->id, &m->lease.generation) ||
 	    v->production_node != (int32_t)node || !counts_alike(v, m->lease.voters))
 		return false;

@@ -24,9 +24,9 @@ static bool breaks_tie(const struct cluster_core *c, uint32_t node, uint64_t epo
 		return n->said.epoch != epoch;
 	/* A process that came to that node since is neither the process that agreed nor the
 	 * one that was fenced. It counts from its coming on, even before it announces
-	 * itself (tests/model, `unsaid`); but not in the lineage of a force of its own. */
+	 * itself (tests/model, `unsaid`); but not once it is refused for its lineage. */
 	return n->fenced_boot != 0 && n->fenced_boot == t->boot[node] &&
-	       ((n->said.boot == t->boot[node] && !n->unsaid) || n->parted_boot != 0);
+	       n->said.boot == t->boot[node] && !n->unsaid;
 }
 
 static bool set_is_majority(const struct cluster_core *c, const struct view_voters *set,
@@ -65,7 +65,8 @@ void cluster_majority_pump(struct cluster_core *c)
 	const struct view *v = cluster_view_in_effect(c);
 	const struct tally *t = &c->tally;
 
-	if (v == NULL || !t->has || t->view.ballot != v->ballot || t->ring != c->ring)
+	if (v == NULL || !t->has || t->view.ballot != v->ballot || t->ring != c->ring ||
+	    cluster_view_ballot_number(v->ballot) <= c->together.after)
 		return;
 	for (uint32_t i = 0; i < v->voters.count; i++) {
 		const uint32_t node = v->voters.voter[i].node;

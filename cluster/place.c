@@ -73,8 +73,10 @@ static void refuse(struct cluster_core *c, struct peer *p, int32_t node, const c
 		cluster_member_set(c, &c->node[p->node], false);
 	p->refused = true;
 	p->node = node;
-	if (node != VIEW_NONE && why == other_lineage)
+	if (node != VIEW_NONE && why == other_lineage) {
 		c->node[node].parted_boot = boot;
+		c->node[node].unsaid = false; /* it agrees to nothing here */
+	}
 	if (node != VIEW_NONE && !node_has_other_peer(c, node, p)) {
 		c->node[node].refused = true;
 		snprintf(c->node[node].text, sizeof c->node[node].text, "refused: %s",

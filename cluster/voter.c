@@ -197,6 +197,10 @@ void cluster_voter_persisted(struct cluster_core *c, uint64_t counter, int32_t e
 	if (error == 0) {
 		c->persisted_counter = counter;
 		c->persisted_epoch = c->persisting_epoch;
+		if (c->persist_failed) { /* all are to agree again */
+			c->together.after = c->seen_number;
+			c->confirm_due = true;
+		}
 		c->persist_failed = false;
 		return;
 	}
@@ -207,6 +211,7 @@ void cluster_voter_persisted(struct cluster_core *c, uint64_t counter, int32_t e
 			     "node answers no ballot",
 			     -error);
 	c->persist_failed = true;
+	c->together.after = UINT64_MAX;
 	c->together.has = false; /* D2: the others may go on without this vote */
 	c->voter_dirty = true;   /* all of it is written again, then synced */
 	c->persist_retry_ns = c->now_ns + RESEND_NS;

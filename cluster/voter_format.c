@@ -12,7 +12,7 @@
 /* Features: */
 #define VOTER_RELEASES 1u /* the releases follow the views */
 #define VOTER_FENCINGS 2u /* and the fencings follow those */
-#define VOTER_HEARD 4u     /* and the signs of life those */
+#define VOTER_HEARD 4u    /* and the signs of life those */
 #define VOTER_FEATURES (VOTER_RELEASES | VOTER_FENCINGS | VOTER_HEARD)
 #define HEADER_BYTES 28u /* magic .. counter, CRC */
 

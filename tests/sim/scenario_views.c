@@ -311,16 +311,9 @@ static void lost_acceptance(struct sim_scene *s)
 
 /* ---- the lowest member is the one that has missed a view -------------------- */
 
-static bool is_older(struct sim_scene *s)
-{
-	return sim_scene_view(s, 2) != NULL && sim_scene_view(s, 2)->ballot < s->ballot;
-}
-
 static bool has_noted_it(struct sim_scene *s)
 {
-	const struct cluster_core *c = sim_scene_core(s, 4);
-
-	return !c->voter_dirty && !c->persisting;
+	return !sim_scene_core(s, 4)->voter_dirty && !sim_scene_core(s, 4)->persisting;
 }
 
 static bool knows_newest(struct sim_scene *s)
@@ -347,7 +340,8 @@ static void older_state(struct sim_scene *s)
 	sim_voter_file_lose(s->w, 3);
 	sim_node_start(s->w, 2);
 	sim_node_start(s->w, 3);
-	WHILE(s, 1000, is_older, "the lowest has missed that");
+	sim_run(s->w, s->w->now_ns + 1000 * SIM_MS);
+	EXPECT(s, sim_scene_view(s, 2)->ballot < s->ballot, "the lowest has missed that");
 	sim_node_start(s->w, 4);
 	UNTIL(s, 8000, knows_newest, "the other one tells all of it");
 }
@@ -399,9 +393,14 @@ static void fenced_survivor(struct sim_scene *s)
 	is_refused_alone(s, 1);
 }
 
-static bool knows_fencing(struct sim_scene *s)
+static bool says_no_epoch(struct sim_scene *s)
 {
-	return sim_scene_core(s, 1)->node[0].fenced_boot != 0;
+	return sim_scene_core(s, 0)->node[1].said.epoch == 0;
+}
+
+static bool breaks_ties(struct sim_scene *s)
+{
+	return sim_scene_core(s, 1)->together.has;
 }
 
 /* Of two, the copy's node cannot write its voter file: production goes on without that vote,
@@ -409,12 +408,19 @@ static bool knows_fencing(struct sim_scene *s)
 static void voter_file_full(struct sim_scene *s)
 {
 	s->w->node[1].file_fails = true;
+	s->w->node[1].core->voter_dirty = true; /* any write: a sign of life */
+	UNTIL(s, 2000, says_no_epoch, "it says so");
+	EXPECT(s, !breaks_ties(s), "and breaks no tie");
+	s->w->node[1].file_fails = false;
+	UNTIL(s, 5000, breaks_ties, "until all have agreed again");
+	s->w->node[1].file_fails = true;
 	sim_part(s->w, 1u << 1, false, true);
 	UNTIL(s, 12000, is_out, "production decides without it");
 	if (!sim_scene_writes(s, 0, 5))
 		return;
 	sim_fence(s->w, 0);
-	UNTIL(s, 2000, knows_fencing, "that is known there");
+	sim_run(s->w, s->w->now_ns + 500 * SIM_MS);
+	EXPECT(s, sim_scene_core(s, 1)->node[0].fenced_boot != 0, "that is known there");
 	s->w->node[1].file_fails = false;
 	is_refused_alone(s, 1);
 }
