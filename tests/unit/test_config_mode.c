@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/config.h"
+#include "agent/throttle.h"
 #include "common/promise.h"
 
 static const char rest[] =
@@ -261,6 +262,7 @@ START_TEST(settings_have_a_checksum)
 		snprintf(text, sizeof text, "mode: sync\n%s", same[i]);
 		loads(text);
 		ck_assert_uint_eq(config.settings_crc, before);
+		throttles_free(config.throttles);
 	}
 	loads("mode: sync\ndemote-drain: 9000");
 	ck_assert_uint_ne(config.settings_crc, before);
