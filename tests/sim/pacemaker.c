@@ -64,7 +64,8 @@ static void tell(struct sim *w, uint32_t node, uint32_t fenced, bool live, bool 
 	e.fenced.live = live;
 	e.fenced.late = late;
 	/* docs/fault-model.md, the history of fencings: not covered */
-	if (!live && !late && w->pacemaker.history[node][fenced].ahead)
+	if (!live && !late && w->pacemaker.history[node][fenced].ahead &&
+	    w->plan.fault_count > 0)
 		w->node[node].misled |= 1u << fenced;
 	/* A process that was stopped does not know when the notice came. */
 	e.fenced.since_ns = owed_ns != 0 ? owed_ns : sim_clock(w, node);

@@ -155,7 +155,7 @@ test_refusing_cluster() {
 	agent n1 promote $SUCCESS
 	await 10 is_asked_again || fail "n1: a refused value is not published again"
 	node n1 rm /run/refusing
-	await 10 attribute_is n1 master-data 10000 || complain "n1: no score of production"
+	await 60 attribute_is n1 master-data 10000 || complain "n1: no score of production"
 	agent n1 stop $SUCCESS
 }
 
@@ -170,7 +170,7 @@ test_slow_cluster() {
 	agent n1 promote $SUCCESS
 	agent n1 demote $SUCCESS
 	agent n1 promote $SUCCESS
-	await 30 attribute_is n1 master-data 10000 || complain "n1: no score of production"
+	await 120 attribute_is n1 master-data 10000 || complain "n1: no score of production"
 	node n1 rm /run/slow
 	agent n1 monitor $RUNNING_PROMOTED
 	nothing_is_pushed n1
