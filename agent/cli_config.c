@@ -57,8 +57,8 @@ static enum cli_exit accept_draft(const struct cli_arguments *a, struct config_c
 	if (error != 0)
 		return cli_fail(CLI_REFUSED, "%s: %s", c->path, strerror(-error));
 	return cli_answer(a, CLI_DONE,
-			  "%s is written; it takes effect when the daemon is started "
-			  "anew; all hosts need the same",
+			  "%s is written; throttles take effect at once, all else when "
+			  "the daemon is started anew; all hosts need the same",
 			  c->path);
 }
 

@@ -47,9 +47,9 @@ struct io_driver_setup {
 	int orders_eventfd; /* written after a push to `orders`; blocking: the ring waits */
 	struct common_queue *facts; /* of malloc'ed struct fact; the taker frees */
 	int facts_eventfd;          /* we write it when the taker may sleep */
-	uint32_t
-		socket_count; /* listening sockets, from IO_SOCKET_FIRST on, for the line;
-				  ours to close. 0: it makes its own */
+	/* Listening sockets for the line, from IO_SOCKET_FIRST on; the driver closes them. 0: it
+	 * makes its own. */
+	uint32_t socket_count;
 };
 
 /* Counts of the loop since it began. All but `*_max` and `*_waiting_count`

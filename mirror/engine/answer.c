@@ -242,8 +242,8 @@ void mirror_answer_pump(struct mirror_engine *m)
 		mirror_ack_set_own_home(ack, m->open.marks.home);
 	tell_kept(m);
 	if (lease_holds(m)) {
-		if (mirror_requests_answers_changes(
-			    m)) /* else older when they are given */
+		/* The bound counts when answers are given: none is while a copy is missing. */
+		if (mirror_requests_answers_changes(m))
 			mirror_ack_answer(ack, m->now_ns);
 		mirror_near_pump(m);
 	}

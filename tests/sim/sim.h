@@ -206,8 +206,7 @@ struct sim_node {
 		uint32_t process;
 	} accepted[SIM_ACCEPTED_MAX]; /* the newest last */
 	uint32_t accepted_count, persisted_count, persisted_seen;
-	uint64_t epoch
-		[SIM_ACCEPTED_MAX]; /* that were in its voter file, the newest last */
+	uint64_t epoch[SIM_ACCEPTED_MAX]; /* likewise, in its file */
 	uint32_t epoch_count;
 	bool file_fails; /* it cannot be written */
 	uint32_t misled; /* by a history's entry, stamped by a clock that was ahead */

@@ -307,6 +307,34 @@ START_TEST(a_fencing_says_nothing_of_who_is_back_and_has_not_said_who_it_is)
 }
 END_TEST
 
+/* Who is refused agrees to nothing here; the next process of that node may. */
+START_TEST(a_fencing_counts_for_who_is_back_with_another_lineage)
+{
+	struct announce a;
+
+	two_voters(true);
+	fenced("n2");
+	solo_tick(&t, 100);
+	solo_persisted(&t);
+	solo_announce_fill(&t, 1, &a);
+	a.boot++;
+	a.ballot = BALLOT(90, 1);
+	a.lineage.byte[0] ^= 1;
+	solo_clear(&t);
+	solo_ring(&t, 3);
+	solo_announce_as(&t, 1, &a);
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_nonnull(solo_sent(&t, MESSAGE_PROPOSE));
+	solo_ring(&t, 1);
+	solo_ring(&t, 3);
+	solo_clear(&t);
+	solo_tick(&t, 10000);
+	solo_persisted(&t);
+	ck_assert_ptr_null(solo_sent(&t, MESSAGE_PROPOSE));
+}
+END_TEST
+
 /* Its lineage is another one: no view of ours says which devices it has open. */
 START_TEST(a_mate_of_another_lineage_may_have_the_disks)
 {
@@ -407,6 +435,7 @@ static void add_tests(TCase *tc)
 	tcase_add_loop_test(tc, an_entry_that_comes_late_says_nothing, 0, 2);
 	tcase_add_loop_test(tc, a_history_counts_only_after_the_last_sign_of_life, 0, 4);
 	tcase_add_test(tc, the_voter_file_remembers_fencings);
+	tcase_add_test(tc, a_fencing_counts_for_who_is_back_with_another_lineage);
 	tcase_add_test(tc, a_mate_of_another_lineage_may_have_the_disks);
 	tcase_add_test(tc, a_fencing_says_nothing_of_who_has_come_back_since);
 	tcase_add_test(tc,

@@ -79,6 +79,36 @@ START_TEST(the_generation_in_effect_is_granted_to_its_production)
 }
 END_TEST
 
+static void fail_to_persist(void)
+{
+	struct cluster_event e = { .type = CLUSTER_EVENT_PERSISTED };
+
+	t.core->voter_dirty = true;
+	solo_tick(&t, 1);
+	ck_assert(t.persist_asked);
+	t.persist_asked = false;
+	e.persisted.error = -5;
+	e.persisted.counter = t.persist_counter;
+	solo_step(&t, &e);
+}
+
+/* D7: its promises would not be kept. */
+START_TEST(a_voter_that_cannot_write_grants_nothing)
+{
+	fail_to_persist();
+	ck_assert(!grants(0, &generation));
+}
+END_TEST
+
+START_TEST(production_that_cannot_write_grants_itself)
+{
+	solo_agree(&t);
+	ck_assert(grants(2, &generation));
+	fail_to_persist();
+	ck_assert(grants(2, &generation));
+}
+END_TEST
+
 START_TEST(nothing_is_granted_after_a_promise_to_another)
 {
 	solo_prepare(&t, 1, BALLOT(20, 1), ROUND_PROMOTE);
@@ -218,7 +248,7 @@ START_TEST(cut_off_it_ends_by_itself)
 	members_network(m, "01234");
 	ck_assert(members_run_until_converged(m, 5000));
 	for (uint32_t i = 0; i < 10 && members_serving(m) < 0; i++)
-		members_run(m, 100); /* until it is granted the lease again */
+		members_run(m, 100);             /* until it is granted the lease again */
 	ck_assert_int_eq(members_serving(m), 0); /* nobody was promoted */
 	ck_assert_uint_eq(m->serve_count, 1);
 }
@@ -310,12 +340,14 @@ int main(void)
 	tcase_add_checked_fixture(voter, setup_voter, teardown_voter);
 	tcase_add_test(voter, the_generation_in_effect_is_granted_to_its_production);
 	tcase_add_test(voter, nothing_is_granted_after_a_promise_to_another);
+	tcase_add_test(voter, a_voter_that_cannot_write_grants_nothing);
 	tcase_add_test(voter,
 		       a_promise_that_came_to_the_same_generation_keeps_nothing_back);
 	tcase_add_test(voter, a_production_two_changes_of_voters_behind_is_not_granted);
 	tcase_add_test(voter, an_accepted_successor_ends_the_grants_for_good);
 	suite_add_tcase(s, voter);
 	tcase_add_checked_fixture(production, setup_production, teardown_voter);
+	tcase_add_test(production, production_that_cannot_write_grants_itself);
 	tcase_add_test(production,
 		       production_keeps_a_promise_to_another_when_it_begins_a_ballot);
 	suite_add_tcase(s, production);
