@@ -1,26 +1,11 @@
 /* cli_wizard_file.c - the answers of `hamirror config wizard` as YAML, in the order of the
  * example in hamirror.yaml(5). */
-#include <ctype.h>
 #include <string.h>
 
 #include "agent/cli_wizard.h"
 #include "agent/config_throttles.h"
 
 #define SEPARATORS ", \t"
-
-/* As it is where YAML takes it for a text, else in quotes. */
-static void print_text(const char *text, FILE *out)
-{
-	bool plain = isalnum((unsigned char)text[0]) || text[0] == '/';
-
-	for (const char *c = text; *c != '\0'; c++)
-		plain = plain &&
-			(isalnum((unsigned char)*c) || strchr("._-/", *c) != NULL);
-	if (plain)
-		fputs(text, out);
-	else
-		config_print_quoted(text, out);
-}
 
 /* The next item of a list as people write it. False: there is none. */
 static bool next_item(const char **at, char item[WIZARD_MAX])
@@ -41,7 +26,7 @@ static void print_list(const char *list, FILE *out)
 
 	while (next_item(&list, item)) {
 		fputs(separator, out);
-		print_text(item, out);
+		config_print_text(item, out);
 		separator = ", ";
 	}
 	fputs(separator[0] == '[' ? "[]\n" : "]\n", out);
@@ -55,21 +40,21 @@ static void print_site(const struct wizard *w, uint32_t s, FILE *out)
 
 	snprintf(stand_in, sizeof stand_in, "stand-in-%u", s);
 	fputs("  - name: ", out);
-	print_text(site->name[0] != '\0' ? site->name : stand_in, out);
+	config_print_text(site->name[0] != '\0' ? site->name : stand_in, out);
 	fputs("\n    hosts: ", out);
 	print_list(site->hosts[0] != '\0' ? site->hosts : stand_in, out);
 	snprintf(stand_in, sizeof stand_in, "/stand-in/%u/log", s);
 	fputs("    writelog: ", out);
-	print_text(site->writelog[0] != '\0' ? site->writelog : stand_in, out);
+	config_print_text(site->writelog[0] != '\0' ? site->writelog : stand_in, out);
 	fputs("\n    disks:\n", out);
 	for (uint32_t i = 0; next_item(&names, item); i++) {
 		const bool known = i < CONFIG_DISK_COUNT_MAX && site->disk[i][0] != '\0';
 
 		snprintf(stand_in, sizeof stand_in, "/stand-in/%u/%u", s, i);
 		fputs("      - {name: ", out);
-		print_text(item, out);
+		config_print_text(item, out);
 		fputs(", path: ", out);
-		print_text(known ? site->disk[i] : stand_in, out);
+		config_print_text(known ? site->disk[i] : stand_in, out);
 		fputs("}\n", out);
 	}
 }
@@ -84,7 +69,7 @@ static void print_addresses(const struct wizard *w, FILE *out)
 		if (w->address[i][0] == '\0' || strcmp(w->address[i], name) == 0)
 			continue;
 		fprintf(out, "%s  ", title);
-		print_text(name, out);
+		config_print_text(name, out);
 		fputs(": ", out);
 		config_print_quoted(w->address[i], out);
 		fputc('\n', out);
@@ -95,19 +80,19 @@ static void print_addresses(const struct wizard *w, FILE *out)
 void wizard_print(const struct wizard *w, FILE *out)
 {
 	fprintf(out, "mirror: %s\nmode: ", w->instance.mirror);
-	print_text(w->mode[0] != '\0' ? w->mode : "sync", out);
+	config_print_text(w->mode[0] != '\0' ? w->mode : "sync", out);
 	if (w->records[0] != '\0') {
 		fputs("\nnear-sync: {records: ", out);
-		print_text(w->records, out);
+		config_print_text(w->records, out);
 		fputc('}', out);
 	}
 	if (strcmp(w->cluster, "corosync") != 0) {
 		fputs("\ncluster: ", out);
-		print_text(w->cluster[0] != '\0' ? w->cluster : "none", out);
+		config_print_text(w->cluster[0] != '\0' ? w->cluster : "none", out);
 	}
 	if (w->port[0] != '\0' && strcmp(w->port, "7790") != 0) {
 		fputs("\nport: ", out);
-		print_text(w->port, out);
+		config_print_text(w->port, out);
 	}
 	fputs("\nsites:\n", out);
 	for (uint32_t s = 0; s < w->site_count; s++)

@@ -2,6 +2,7 @@
 #include "agent/config.h"
 #include "agent/config_throttles.h"
 
+#include <ctype.h>
 #include <string.h>
 
 /* In double quotes: paths and addresses may hold characters that YAML would take apart. */
@@ -14,6 +15,19 @@ void config_print_quoted(const char *text, FILE *out)
 		fputc(*c == '\n' ? 'n' : *c == '\t' ? 't' : *c, out);
 	}
 	fputc('"', out);
+}
+
+void config_print_text(const char *text, FILE *out)
+{
+	bool plain = isalnum((unsigned char)text[0]) || text[0] == '/';
+
+	for (const char *c = text; *c != '\0'; c++)
+		plain = plain &&
+			(isalnum((unsigned char)*c) || strchr("._-/", *c) != NULL);
+	if (plain)
+		fputs(text, out);
+	else
+		config_print_quoted(text, out);
 }
 
 /* [a, b] of the nodes of a site, or of the witnesses (-1). */

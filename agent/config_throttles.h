@@ -23,4 +23,7 @@ json_t *config_throttles_json(const struct throttles *t);
 /* `text` in the double quotes of YAML. */
 void config_print_quoted(const char *text, FILE *out);
 
+/* As it is where YAML takes that for a text, else in double quotes. */
+void config_print_text(const char *text, FILE *out);
+
 #endif

@@ -16,7 +16,7 @@
 
 #define TEXT_MAX 1024
 #define WORD_CHARACTERS                                                                  \
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/"
 
 /* Between the comparison with the file and its replacement, by threads of this process. */
 static pthread_mutex_t accept_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -104,23 +104,12 @@ json_t *watch_config_read(const struct watch_config *w,
 
 /* ---- a throttle as YAML ---------------------------------------------------- */
 
-static void put_scalar(const char *text, FILE *out)
-{
-	const bool is_word = text[0] != '\0' && text[0] != '-' &&
-			     strspn(text, WORD_CHARACTERS) == strlen(text);
-
-	if (is_word)
-		fputs(text, out);
-	else
-		config_print_quoted(text, out);
-}
-
 static bool put_value(const json_t *value, FILE *out)
 {
 	if (json_is_integer(value))
 		fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else if (json_is_string(value))
-		put_scalar(json_string_value(value), out);
+		config_print_text(json_string_value(value), out);
 	return json_is_integer(value) || json_is_string(value);
 }
 
@@ -142,7 +131,7 @@ static bool put_actions(json_t *list, FILE *out)
 		json_object_foreach(action, key, value)
 		{
 			fputs(separator, out);
-			put_scalar(key, out);
+			config_print_text(key, out);
 			fputs(": ", out);
 			good &= put_value(value, out);
 			separator = ", ";
@@ -168,7 +157,7 @@ static char *throttle_yaml(json_t *item)
 	json_object_foreach(item, key, value)
 	{
 		fputs(lead, out);
-		put_scalar(key, out);
+		config_print_text(key, out);
 		fputc(':', out);
 		if (json_is_array(value)) {
 			good &= put_actions(value, out);
@@ -300,8 +289,7 @@ static void add_needs(json_t *needs, const char *instance, const json_t *old, js
 /* For the shell, which a user will paste it to. */
 static void quote(const char *path, char *text, size_t size)
 {
-	if (strspn(path, WORD_CHARACTERS "/") == strlen(path) ||
-	    strchr(path, '\'') != NULL)
+	if (strspn(path, WORD_CHARACTERS) == strlen(path) || strchr(path, '\'') != NULL)
 		snprintf(text, size, "%s", path);
 	else
 		snprintf(text, size, "'%s'", path);
