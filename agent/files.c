@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/process_driver.h"
+
 #define HOLDER_BYTES 32
 #define LOCK_FLAGS (O_CLOEXEC | O_NONBLOCK) /* its path may lead to anything */
 #define ENDING_PAUSE_MS 20 /* a killed process ends: looked at again, ... */
@@ -125,26 +127,12 @@ static bool is_held(int fd, pid_t *pid)
 	return true;
 }
 
-/* A process that was killed keeps its locks until the last of its threads has ended,
- * which waits for its I/O. Its first thread is dead by then, or it is gone. */
+/* It was killed, say, and its I/O has not ended yet. */
 static bool holder_is_ending(int fd)
 {
-	char path[40], line[128];
-	bool ending = true;
-	FILE *status;
 	pid_t pid;
 
-	if (!is_held(fd, &pid))
-		return true;
-	snprintf(path, sizeof path, "/proc/%ld/status", (long)pid);
-	status = pid == 0 ? NULL : fopen(path, "re");
-	if (status == NULL)
-		return pid != 0 && errno == ENOENT;
-	while (fgets(line, sizeof line, status) != NULL)
-		if (strncmp(line, "State:", 6) == 0)
-			ending = strpbrk(line + 6, "ZX") != NULL;
-	fclose(status);
-	return ending;
+	return !is_held(fd, &pid) || (pid != 0 && common_process_is_ending(pid));
 }
 
 static int lock_patiently(int fd)

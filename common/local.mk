@@ -16,4 +16,4 @@ libcommon_la_SOURCES = \
 	common/queue.h
 libcommon_la_LIBADD = $(ISAL_LIBS)
 # For the drivers of all folders, and no core's.
-EXTRA_DIST += common/clock_driver.h common/thread_driver.h
+EXTRA_DIST += common/clock_driver.h common/process_driver.h common/thread_driver.h

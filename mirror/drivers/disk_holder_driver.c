@@ -9,6 +9,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "common/process_driver.h"
+
 static bool same_file(const struct stat *a, const struct stat *b)
 {
 	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
@@ -182,8 +184,8 @@ static void process_text(int pid, char *text, size_t bytes)
 			 name);
 }
 
-/* /proc/locks: "1: FLOCK ADVISORY WRITE 1234 08:01:5678 0 EOF" (proc(5)). */
-static bool find_lock(const struct stat *st, char *text, size_t bytes)
+/* The process that has it locked, or 0: /proc/locks: "1: FLOCK ADVISORY WRITE 1234 08:01:5678 0 EOF" (proc(5)). */
+static int find_lock(const struct stat *st)
 {
 	FILE *f = fopen("/proc/locks", "re");
 	unsigned int dev_major, dev_minor;
@@ -193,16 +195,14 @@ static bool find_lock(const struct stat *st, char *text, size_t bytes)
 	int pid;
 
 	if (f == NULL)
-		return false;
+		return 0;
 	while (!found && fgets(line, sizeof line, f) != NULL)
 		found = sscanf(line, "%*s FLOCK %*s %*s %d %x:%x:%lu", &pid, &dev_major,
 			       &dev_minor, &inode) == 4 &&
 			pid > 0 && inode == st->st_ino &&
 			makedev(dev_major, dev_minor) == st->st_dev;
 	fclose(f);
-	if (found)
-		process_text(pid, text, bytes);
-	return found;
+	return found ? pid : 0;
 }
 
 static bool process_has(const char *pid, const struct stat *st)
@@ -224,34 +224,57 @@ static bool process_has(const char *pid, const struct stat *st)
 	return found;
 }
 
-static bool find_process(const struct stat *st, char *text, size_t bytes)
+static int find_process(const struct stat *st)
 {
 	struct dirent *e;
-	bool found = false;
+	int pid = 0;
 	DIR *dir = opendir("/proc");
 
 	if (dir == NULL)
-		return false;
-	while (!found && (e = readdir(dir)) != NULL) {
-		found = isdigit((unsigned char)e->d_name[0]) &&
-			process_has(e->d_name, st);
-		if (found)
-			process_text((int)strtol(e->d_name, NULL, 10), text, bytes);
-	}
+		return 0;
+	while (pid == 0 && (e = readdir(dir)) != NULL)
+		if (isdigit((unsigned char)e->d_name[0]) && process_has(e->d_name, st))
+			pid = (int)strtol(e->d_name, NULL, 10);
 	closedir(dir);
-	return found;
+	return pid;
+}
+
+/* What the kernel itself has on a block device. */
+static bool find_kernel(const struct stat *st, char *text, size_t bytes)
+{
+	return S_ISBLK(st->st_mode) && (find_mount(st->st_rdev, text, bytes) ||
+					find_swap(st, text, bytes) ||
+					find_stacked(st->st_rdev, text, bytes));
+}
+
+/* 0: none is seen. */
+static int find_holder(const struct stat *st)
+{
+	const int pid = S_ISBLK(st->st_mode) ? 0 : find_lock(st);
+
+	return pid > 0 ? pid : find_process(st);
 }
 
 void disk_holder_find(const struct stat *st, char *text, size_t bytes)
 {
-	bool found;
+	int pid;
 
-	if (S_ISBLK(st->st_mode))
-		found = find_mount(st->st_rdev, text, bytes) ||
-			find_swap(st, text, bytes) ||
-			find_stacked(st->st_rdev, text, bytes);
+	if (find_kernel(st, text, bytes))
+		return;
+	pid = find_holder(st);
+	if (pid > 0)
+		process_text(pid, text, bytes);
 	else
-		found = find_lock(st, text, bytes);
-	if (!found && !find_process(st, text, bytes))
 		snprintf(text, bytes, "in use by another process");
+}
+
+bool disk_holder_is_ending(const struct stat *st)
+{
+	char text[200];
+	int pid;
+
+	if (find_kernel(st, text, sizeof text))
+		return false;
+	pid = find_holder(st);
+	return pid == 0 || common_process_is_ending(pid);
 }

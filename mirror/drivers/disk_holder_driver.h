@@ -12,6 +12,10 @@
  * known. */
 void disk_holder_find(const struct stat *st, char *text, size_t bytes);
 
+/* True when nobody that goes on holds it: the holder is gone or ends, and the kernel has not
+ * let go of the device yet. */
+bool disk_holder_is_ending(const struct stat *st);
+
 /* True, with the same kind of text, when a loop device stands on the file `st`. */
 bool disk_holder_find_loop(const struct stat *st, char *text, size_t bytes);
 

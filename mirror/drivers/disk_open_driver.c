@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mirror/drivers/disk_holder_driver.h"
@@ -17,6 +18,8 @@
 
 #define SECTOR_BYTES 512u
 #define LOG_BLOCK_BYTES 4096u
+#define ENDING_PAUSE_MS 20 /* a killed process ends: looked at again, ... */
+#define ENDING_PAUSE_COUNT 250
 
 /* An open under way: the details for messages. */
 struct opening {
@@ -87,24 +90,41 @@ static uint32_t file_direct_bytes(int fd)
 	return 0;
 }
 
-/* Block devices: the kernel's own claim. Files: a lock, and no loop device may
- * stand on them, since that would write past us. */
+/* Block devices: the kernel's own claim. Files: a lock. Returns 0, -EBUSY or another -errno;
+ * what is open then stays so. */
+static int claim(const char *path, struct disk_handle *h)
+{
+	if (h->fd < 0)
+		h->fd = open(path,
+			     O_RDWR | O_DIRECT | O_CLOEXEC | (h->is_file ? 0 : O_EXCL));
+	if (h->fd < 0 && errno == EINVAL && h->is_file)
+		h->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (h->fd < 0)
+		return -errno;
+	if (!h->is_file || flock(h->fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? -EBUSY : -errno;
+}
+
+/* A process that was killed has its devices until its I/O has ended: they are waited for.
+ * No loop device may stand on a file, since that would write past us. */
 static int take(const struct opening *o, struct disk_handle *h, const struct stat *st)
 {
+	const struct timespec pause = { .tv_nsec = ENDING_PAUSE_MS * 1000000 };
 	char holder[200];
+	int error;
 
 	h->is_file = S_ISREG(st->st_mode);
-	h->fd = open(o->path, O_RDWR | O_DIRECT | O_CLOEXEC | (h->is_file ? 0 : O_EXCL));
-	if (h->fd < 0 && errno == EINVAL && h->is_file)
-		h->fd = open(o->path, O_RDWR | O_CLOEXEC);
-	if (h->fd < 0)
-		return errno == EBUSY ? refuse_busy(o, st) : refuse_errno(o, -errno);
-	if (!h->is_file)
-		return 0;
-	if (flock(h->fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? refuse_busy(o, st) :
-					      refuse_errno(o, -errno);
-	if (disk_holder_find_loop(st, holder, sizeof holder))
+	error = claim(o->path, h);
+	for (int i = 0;
+	     error == -EBUSY && i < ENDING_PAUSE_COUNT && disk_holder_is_ending(st);
+	     i++) {
+		nanosleep(&pause, NULL);
+		error = claim(o->path, h);
+	}
+	if (error != 0)
+		return error == -EBUSY ? refuse_busy(o, st) : refuse_errno(o, error);
+	if (h->is_file && disk_holder_find_loop(st, holder, sizeof holder))
 		return refuse(o, -EBUSY, holder);
 	return 0;
 }

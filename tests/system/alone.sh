@@ -253,7 +253,7 @@ test_recover() {
 	wait $writer 2> /dev/null
 	refused "was production" recover a
 	{ for _ in 1 2 3; do # cut off
-		timeout -s KILL 0.05 hamirror recover data@b
+		timeout --foreground -s KILL 0.05 hamirror recover data@b
 	done; } > /dev/null 2>&1
 	run recover b
 	[[ $said == *"the end of the writelog"* ]] || fail "recover says: $said"

@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mirror/drivers/disk_open_driver.h"
@@ -130,6 +131,32 @@ START_TEST(locked_file_is_refused_and_the_holder_named)
 }
 END_TEST
 
+/* The kernel keeps the lock of a process that was killed until its I/O has ended. Its file is
+ * held here by another child, for a moment. */
+START_TEST(lock_of_a_process_that_has_ended_is_waited_for)
+{
+	const struct timespec moment = { .tv_nsec = 200000000 };
+	int fd = open(site.disk[0].path, O_RDWR | O_CLOEXEC), status;
+	struct disk_set set;
+	struct mirror_devices found;
+	pid_t locker, keeper;
+
+	ck_assert_int_ge(fd, 0);
+	locker = fork();
+	if (locker == 0)
+		_exit(flock(fd, LOCK_EX) == 0 ? 0 : 1);
+	ck_assert_int_eq(waitpid(locker, &status, 0), locker);
+	ck_assert_int_eq(status, 0);
+	keeper = fork();
+	if (keeper == 0)
+		_exit(nanosleep(&moment, NULL) == 0 ? 0 : 1);
+	close(fd);
+	ck_assert_int_eq(disk_set_open(&site, &set, &found), 0);
+	disk_set_close(&set);
+	ck_assert_int_eq(waitpid(keeper, &status, 0), keeper);
+}
+END_TEST
+
 START_TEST(what_we_may_not_open_is_refused)
 {
 	if (geteuid() == 0) {
@@ -213,6 +240,7 @@ int main(void)
 	tcase_add_test(tc, what_cannot_be_a_device_is_refused_by_name_and_reason);
 	tcase_add_test(tc, one_device_under_two_names_is_refused);
 	tcase_add_test(tc, locked_file_is_refused_and_the_holder_named);
+	tcase_add_test(tc, lock_of_a_process_that_has_ended_is_waited_for);
 	tcase_add_test(tc, what_we_may_not_open_is_refused);
 	tcase_add_test(tc, block_device_is_ours_alone);
 	tcase_add_test(tc, mounted_block_device_is_refused);
