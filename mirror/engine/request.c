@@ -305,10 +305,12 @@ static void drop_client(struct mirror_engine *m, struct mirror_request_list *lis
 }
 
 /* A client that comes back may have sent a request twice. So a request of its old
- * connection that has no stamp yet is dropped (docs/rules.md). */
+ * connection that has no stamp yet is dropped (docs/rules.md). An answer that waits for a
+ * lease, or for a missing copy, would hold up a demote for nobody. */
 void mirror_client_gone(struct mirror_engine *m, const void *client)
 {
 	drop_client(m, &m->open.throttle.delayed, client);
 	drop_client(m, &m->open.requests.waiting, client);
 	drop_client(m, &m->open.requests.reads_waiting, client);
+	drop_client(m, &m->open.requests.answers_held, client);
 }

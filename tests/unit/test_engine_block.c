@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/pair_play.h"
+#include "tests/unit/pair_private.h"
 
 static void tell_missing(struct pair *p, uint32_t sites)
 {
@@ -215,6 +216,30 @@ START_TEST(a_missing_copy_is_not_kept_out)
 }
 END_TEST
 
+/* All clients are one here, without a name. */
+START_TEST(an_answer_to_a_client_that_is_gone_is_not_held)
+{
+	struct mirror_event gone = { .type = MIRROR_EVENT_CLIENT_GONE };
+	struct pair *p = pair_missing((uint64_t)_i + 9970, 8u << 20);
+	const struct engine_requests *requests = &p->site[0].engine->open.requests;
+
+	p->only_reads = true;
+	lease(p, false);
+	pair_load(p, 0, 400);
+	ck_assert_ptr_nonnull(requests->answers_held.head);
+	p->client_on = false;
+	pair_step(p, 0, &gone);
+	ck_assert_ptr_null(requests->answers_held.head);
+	lease(p, true);
+	pair_start(p, 1);
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 0));
+	tell_missing(p, 0);
+	pair_load(p, 0, 1000);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 /* G7: held writes fail after the time of the demote, which is not clean. */
 START_TEST(a_demote_ends)
 {
@@ -245,6 +270,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_failed_write_hides_its_own_place_alone, 0, 4);
 	tcase_add_loop_test(tc, a_refresh_goes_on_beside_held_writes, 0, 4);
 	tcase_add_loop_test(tc, a_missing_copy_is_not_kept_out, 0, 1);
+	tcase_add_loop_test(tc, an_answer_to_a_client_that_is_gone_is_not_held, 0, 2);
 	tcase_add_loop_test(tc, a_demote_ends, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
