@@ -40,6 +40,7 @@ static void fill_steps(const struct mirror_engine *m, struct mirror_view *v)
 	v->greeting = o->greeting.step != GREETING_NONE;
 	v->log_parts = o->log.parts;
 	v->mark_written = o->log.mark_written;
+	v->mark_logged = o->log.mark_logged;
 	v->epoch_stands = mirror_superblock_has(m, o->copy.lift_ticket);
 	v->lift_is_due = mirror_hold_lift_is_due(m);
 	v->holds = mirror_hold_stands(m);

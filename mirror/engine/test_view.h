@@ -68,7 +68,8 @@ struct mirror_view {
 	bool cut_home;         /* ... and may be at home */
 	const char *undo_text; /* the loss that waits for the operator, or "" */
 	uint32_t log_parts;    /* log writes under way */
-	uint64_t mark_written; /* durable mark last put into a descriptor */
+	uint64_t mark_written; /* durable mark last put into a descriptor ... */
+	uint64_t mark_logged;  /* ... that is written */
 	bool epoch_stands;     /* the log's epoch is durable: appends may go on */
 	bool lift_is_due, holds;
 	uint64_t behind; /* records that production is ahead */

@@ -210,17 +210,16 @@ static void look(struct sim *w)
  * behind them. */
 static void watch_lost(struct sim *w, const struct mirror_view *m, struct sim_site *s)
 {
-	if (s->lost_bytes == 0 || m->log_parts > 0 || m->sb->hold.active || m->cutting ||
-	    m->leaping)
+	if (s->lost_bytes == 0 || m->sb->hold.active || m->cutting || m->leaping)
 		return;
-	for (uint64_t q = m->marks->home_flushed + 1; q <= m->mark_written; q++) {
+	for (uint64_t q = m->marks->home_flushed + 1; q <= m->mark_logged; q++) {
 		const struct mirror_record *r = &m->records[q % RECORDS_MAX];
 
 		if (r->header.sequence != q || r->header.data_bytes == 0 ||
 		    r->log_position < s->lost_offset ||
 		    r->log_position >= s->lost_offset + s->lost_bytes)
 			continue;
-		s->marked = m->mark_written;
+		s->marked = m->mark_logged;
 		s->marked_generation = sim_generation_of(w, m);
 		s->marked_power_cuts = s->power_cuts;
 		s->lost_bytes = 0;

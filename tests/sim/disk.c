@@ -421,9 +421,9 @@ static uint64_t rot_sector(struct sim *w, uint32_t site)
 	r = mirror_view_record(m, m->marks->durable - back);
 	if (r->header.data_bytes == 0)
 		return any;
-	if (m->mark_written >= r->header.sequence && m->log_parts == 0 &&
+	if (m->mark_logged >= r->header.sequence &&
 	    !m->sb->hold.active) { /* W4: a mark stands behind it */
-		w->site[site].marked = m->mark_written;
+		w->site[site].marked = m->mark_logged;
 		w->site[site].marked_generation = sim_generation_of(w, m);
 		w->site[site].marked_power_cuts = w->site[site].power_cuts;
 	}

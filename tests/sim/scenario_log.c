@@ -100,7 +100,7 @@ static bool is_marked(struct sim_scene *s)
 {
 	const struct mirror_view *m = sim_scene_engine(s, 0);
 
-	return m->mark_written >= s->sequence && m->log_parts == 0;
+	return m->mark_logged >= s->sequence;
 }
 
 static bool is_refused(struct sim_scene *s)
