@@ -242,9 +242,9 @@ static int find_process(const struct stat *st)
 /* What the kernel itself has on a block device. */
 static bool find_kernel(const struct stat *st, char *text, size_t bytes)
 {
-	return S_ISBLK(st->st_mode) && (find_mount(st->st_rdev, text, bytes) ||
-					find_swap(st, text, bytes) ||
-					find_stacked(st->st_rdev, text, bytes));
+	return S_ISBLK(st->st_mode) &&
+	       (find_mount(st->st_rdev, text, bytes) || find_swap(st, text, bytes) ||
+		find_stacked(st->st_rdev, text, bytes));
 }
 
 /* 0: none is seen. */

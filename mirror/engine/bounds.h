@@ -10,14 +10,16 @@
 	(512u * 1024)                 /* ... and half a MiB, so that the first
 					   of them does not wait for the last */
 #define ENTRY_BYTES_MAX (260u * 1024) /* descriptor and its data: fits LINK_READ_BYTES */
-#define UNFLUSHED_BYTES_LAZY (2u << 20) /* flush the log at the latest after so much */
-#define UNFLUSHED_BYTES_MAX (4u << 20)  /* W4: the scan's window is four times that */
-#define FLUSH_LAZY_NS (100 * NS_PER_MS) /* ... or so long, so that homes can start ... */
-#define FLUSH_QUIET_NS (20 * NS_PER_MS) /* ... or so long after the last of a burst */
-#define MARK_IDLE_NS (10 * NS_PER_MS)   /* W4: a mark follows within 10 ms */
-#define READS_MAX 128u                  /* client and refresh reads under way */
-#define READ_OVERLAPS_MAX 128u          /* more: the read waits for homes first */
-#define RECORDS_MAX 32768u              /* stamped, not yet home and flushed */
+#define UNFLUSHED_BYTES_LAZY                                                             \
+	(6u << 20) /* flush the log at the latest after so much ... */
+#define UNFLUSHED_BYTES_LEAST (2u << 20) /* ... less if the pool is small */
+#define UNFLUSHED_BYTES_MAX (8u << 20)   /* W4: the scan's window is four times that */
+#define FLUSH_LAZY_NS (100 * NS_PER_MS)  /* ... or so long, so that homes can start ... */
+#define FLUSH_QUIET_NS (20 * NS_PER_MS)  /* ... or so long after the last of a burst */
+#define MARK_IDLE_NS (10 * NS_PER_MS)    /* W4: a mark follows within 10 ms */
+#define READS_MAX 128u                   /* client and refresh reads under way */
+#define READ_OVERLAPS_MAX 128u           /* more: the read waits for homes first */
+#define RECORDS_MAX 32768u               /* stamped, not yet home and flushed */
 #define REPLAYS_MAX 32u
 #define HOME_OPS_MAX 256u
 #define HOME_OPS_FEW 32u   /* while nothing waits for them */

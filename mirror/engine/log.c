@@ -343,6 +343,17 @@ static uint64_t lazy_flush_ns(const struct engine_log *log, bool records)
 	return lazy_ns < quiet_ns ? lazy_ns : quiet_ns;
 }
 
+/* ... nor after little: a device lets no write pass a flush. But what is not flushed cannot go
+ * home, and keeps its part of the pool. */
+static uint64_t lazy_bytes(const struct mirror_engine *m)
+{
+	const uint64_t part_bytes = mirror_pool_bytes_total(m->buffers.pool) / 8;
+
+	if (part_bytes < UNFLUSHED_BYTES_LEAST)
+		return UNFLUSHED_BYTES_LEAST;
+	return part_bytes < UNFLUSHED_BYTES_LAZY ? part_bytes : UNFLUSHED_BYTES_LAZY;
+}
+
 static void pump_flush(struct mirror_engine *m)
 {
 	const bool records = m->open.marks.durable < m->open.marks.logged;
@@ -351,8 +362,8 @@ static void pump_flush(struct mirror_engine *m)
 	if (m->open.log.flushing ||
 	    (!records && m->open.marks.proven >= m->open.log.mark_logged))
 		return;
-	if ((records && (m->open.log.flush_now ||
-			 m->open.log.unflushed_bytes >= UNFLUSHED_BYTES_LAZY)) ||
+	if ((records &&
+	     (m->open.log.flush_now || m->open.log.unflushed_bytes >= lazy_bytes(m))) ||
 	    home_is_awaited(m) || m->now_ns >= due_ns)
 		start_flush(m);
 	else

@@ -68,7 +68,7 @@
 #include "mirror/log/superblock.h"
 
 #define MIRROR_SCAN_BUFFER_BYTES_MIN (1024u * 1024)
-#define MIRROR_SCAN_WINDOW_BYTES (16u * 1024 * 1024)
+#define MIRROR_SCAN_WINDOW_BYTES (32u * 1024 * 1024)
 
 enum mirror_scan_step {
 	MIRROR_SCAN_READ,
