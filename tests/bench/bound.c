@@ -1,15 +1,15 @@
 /* bound.c - the least that a mirror of hamirror's kind does for a client's request.
  *
- *   bound copy PORT DISK LOG [KEY...]
- *   bound serve SOCKET PORT DISK LOG [KEY...]
+ *   bound copy [ADDRESS:]PORT DISK LOG [KEY...]
+ *   bound serve SOCKET [ADDRESS:]PORT DISK LOG [KEY...]
  *
- * `serve` speaks NBD on a UNIX socket. A write goes to its log, over TCP to `copy` on this
- * machine, and to that one's log; it is answered when it is in both. A flush is answered when
- * both logs have been flushed. Reads come from DISK. There is no header, no checksum, no order,
- * no restart, and what is not written is not missed: a mirror cannot do less, so no tuning of
- * hamirror can make it much faster than this. What hamirror does for speed is here too: all
- * that waits goes in one log write and one message, sends leave before devices begin, and a
- * flush that is expected begins as soon as its write is logged. Keys:
+ * `serve` speaks NBD on a UNIX socket, or is the kernel's NBD device /dev/SOCKET. A write goes
+ * to its log, over TCP to `copy`, and to that one's log; it is answered when it is in both. A
+ * flush is answered when both logs have been flushed. Reads come from DISK. There is no header,
+ * no checksum, no order, no restart, and what is not written is not missed: a mirror cannot do
+ * less, so no tuning of hamirror can make it much faster than this. What hamirror does for speed
+ * is here too: all that waits goes in one log write and one message, sends leave before devices
+ * begin, and a flush that is expected begins as soon as its write is logged. Keys:
  *
  *   home      each write also goes home, soon; without it DISK is only read
  *   spin=US   so long a request that is alone is looked for before a sleep
@@ -26,7 +26,6 @@
 #include <string.h>
 #include <sys/param.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/bench/bound_begin.h"
@@ -454,7 +453,6 @@ static void client_came(int fd)
 
 static void begin(const char *const argv[])
 {
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	struct io_uring_params params = { .flags = IORING_SETUP_SINGLE_ISSUER |
 						   IORING_SETUP_DEFER_TASKRUN |
 						   IORING_SETUP_TASKRUN_FLAG |
@@ -482,9 +480,12 @@ static void begin(const char *const argv[])
 		free_reads[free_read_count] = free_read_count;
 		free_read_count++;
 	}
-	snprintf(un.sun_path, sizeof un.sun_path, "%s", argv[2]);
-	listener = bound_listen(AF_UNIX, &un, sizeof un);
-	wait_for_client();
+	if (strncmp(argv[2], "/dev/", 5) == 0) {
+		requests.fd = bound_attach(argv[2], disk_bytes);
+	} else {
+		listener = bound_listen_at(argv[2]);
+		wait_for_client();
+	}
 	printf("ready\n");
 	fflush(stdout);
 }

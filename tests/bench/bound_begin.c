@@ -1,15 +1,20 @@
 /* bound_begin.c - see bound_begin.h. */
 #include "tests/bench/bound_begin.h"
 
+#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
+#include <linux/nbd.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,7 +53,7 @@ uint8_t *bound_pages(size_t bytes)
 	return at;
 }
 
-int bound_listen(int family, const void *address, socklen_t bytes)
+static int listen_on(int family, const void *address, socklen_t bytes)
 {
 	const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
 
@@ -58,16 +63,57 @@ int bound_listen(int family, const void *address, socklen_t bytes)
 	return fd;
 }
 
-int bound_connect(const char *port, bool accepts)
+int bound_listen_at(const char *path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+
+	snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+	return listen_on(AF_UNIX, &un, sizeof un);
+}
+
+static void *be_device(void *fd)
+{
+	ioctl(*(int *)fd, NBD_DO_IT); /* until it is disconnected */
+	bound_give_up("the device");
+}
+
+int bound_attach(const char *device, uint64_t bytes)
+{
+	static int fd;
+	pthread_t thread;
+	int ends[2];
+
+	fd = open(device, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 ||
+	    ioctl(fd, NBD_SET_BLKSIZE, 4096ul) != 0 ||
+	    ioctl(fd, NBD_SET_SIZE_BLOCKS, (unsigned long)(bytes / 4096)) != 0 ||
+	    ioctl(fd, NBD_SET_FLAGS,
+		  (unsigned long)(NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH)) != 0 ||
+	    ioctl(fd, NBD_SET_SOCK, (unsigned long)ends[0]) != 0)
+		bound_give_up(device);
+	errno = pthread_create(&thread, NULL, be_device, &fd);
+	if (errno != 0)
+		bound_give_up("a thread");
+	return ends[1];
+}
+
+int bound_connect(const char *place, bool accepts)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-				  .sin_port = htons((uint16_t)strtoul(port, NULL, 10)) };
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const char *colon = strchr(place, ':'), *port = colon != NULL ? colon + 1 : place;
+	char address[INET_ADDRSTRLEN];
 	const int yes = 1;
 	int fd;
 
+	in.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
+	snprintf(address, sizeof address, "%.*s", (int)(port - place) - 1, place);
+	if (colon != NULL && inet_pton(AF_INET, address, &in.sin_addr) != 1) {
+		errno = EINVAL;
+		bound_give_up(place);
+	}
 	if (accepts) {
-		fd = bound_listen(AF_INET, &in, sizeof in);
+		fd = listen_on(AF_INET, &in, sizeof in);
 		printf("ready\n");
 		fflush(stdout);
 		fd = accept(fd, NULL, NULL);

@@ -39,12 +39,16 @@ int bound_open(const char *path, uint64_t *bytes);
 /** Memory that is there. */
 uint8_t *bound_pages(size_t bytes);
 
-/** Returns a socket that listens. */
-int bound_listen(int family, const void *address, socklen_t bytes);
+/** Returns a UNIX socket that listens. */
+int bound_listen_at(const char *path);
 
-/** Returns one end of a TCP connection on this machine; `ready` is printed before the one that
- * accepts waits. */
-int bound_connect(const char *port, bool accepts);
+/** Be the kernel's NBD device, of that size, without a greeting; returns the socket on which its
+ * requests come. */
+int bound_attach(const char *device, uint64_t bytes);
+
+/** Returns one end of a TCP connection to or from `place`, a PORT of this machine or
+ * ADDRESS:PORT; `ready` is printed before the one that accepts waits. */
+int bound_connect(const char *place, bool accepts);
 
 /** Send all of it, however long that takes; `iov` is used up. */
 void bound_send(int fd, struct iovec *iov, uint32_t count);
