@@ -12,11 +12,27 @@
 #define HINT_BYTES_MIN                                                                   \
 	(1u << 20) /* logged, and then the superblock's home mark is written ... */
 #define HINT_BYTES_MAX (16u << 20)       /* ... so that a start has no more to check */
+#define FLUSH_PARTS 16u                  /* of the log: so much home is worth a flush */
 #define NEVER_WAIT_PERCENT 95u           /* above it a slow link is not waited for */
 #define TELL_NS (60000 * NS_PER_MS)      /* an event of the same, again */
 #define BY_COMMAND_NS (1000 * NS_PER_MS) /* rounds by command, while the log has room */
 
 /* ---- disks --------------------------------------------------------------- */
+
+static uint64_t in_log(const struct mirror_header *h)
+{
+	return ((uint64_t)h->data_bytes + MIRROR_BLOCK_BYTES - 1) / MIRROR_BLOCK_BYTES *
+	       MIRROR_BLOCK_BYTES;
+}
+
+/* The log wants room. Each flush gives some, since writes stand still beside it; and a log may
+ * be half used for long, by records that wait for another site. */
+static bool log_wants_flush(const struct mirror_engine *m)
+{
+	return m->open.log.full ||
+	       (mirror_ring_used_percent(m->open.ring) > 50 &&
+		m->open.free.home_bytes >= mirror_ring_bytes(m->open.ring) / FLUSH_PARTS);
+}
 
 static bool disk_flush_is_due(const struct mirror_engine *m)
 {
@@ -24,8 +40,7 @@ static bool disk_flush_is_due(const struct mirror_engine *m)
 		return false;
 	return m->now_ns >= m->open.free.dirty_since_ns + HOME_FLUSH_NS ||
 	       m->open.marks.home - m->open.marks.home_flushed > RECORDS_MAX / 4 ||
-	       m->open.home.wanted > m->open.marks.home_flushed ||
-	       mirror_ring_used_percent(m->open.ring) > 50;
+	       m->open.home.wanted > m->open.marks.home_flushed || log_wants_flush(m);
 }
 
 static void disks_flushed(struct mirror_engine *m)
@@ -45,7 +60,7 @@ static void disks_flushed(struct mirror_engine *m)
 static void flush_disks(struct mirror_engine *m)
 {
 	m->open.free.flush_covers = m->open.marks.home;
-	m->open.free.dirty_since_ns = 0;
+	m->open.free.dirty_since_ns = m->open.free.home_bytes = 0;
 	for (uint32_t i = 0; i < m->open.disk_count; i++) {
 		if (!m->open.free.disk_dirty[i])
 			continue;
@@ -71,8 +86,11 @@ static void pump_disks(struct mirror_engine *m)
 {
 	while (m->open.marks.home < m->open.marks.last &&
 	       mirror_engine_record(m, m->open.marks.home + 1)->state ==
-		       MIRROR_RECORD_HOME)
+		       MIRROR_RECORD_HOME) {
 		mirror_marks_home(m);
+		m->open.free.home_bytes += in_log(
+			&mirror_engine_record(m, m->open.marks.home)->header);
+	}
 	if (m->open.free.flush_covers != 0 ||
 	    m->open.marks.home == m->open.marks.home_flushed)
 		return;

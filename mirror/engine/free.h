@@ -16,6 +16,7 @@ struct engine_free {
 	uint32_t flushes_running;
 	uint64_t flush_covers;
 	struct mirror_io flush_io[CONFIG_DISK_COUNT_MAX];
+	uint64_t home_bytes; /* of records at home since the last flush */
 	uint64_t freed_bytes;
 };
 

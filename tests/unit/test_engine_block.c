@@ -240,6 +240,36 @@ START_TEST(an_answer_to_a_client_that_is_gone_is_not_held)
 }
 END_TEST
 
+/* A copy is away, and its records fill half of the log for long. Each flush of the disk gives
+ * room, or a second has gone by. */
+START_TEST(a_log_half_used_flushes_no_disk_for_little)
+{
+	const uint64_t log_bytes = 8u << 20;
+	struct pair *p = pair_missing((uint64_t)_i + 9980, log_bytes);
+	struct mirror_engine *m = p->site[0].engine;
+	uint64_t flushes, begin_ns, due, written;
+
+	tell_missing(p, 0);
+	while (mirror_ring_used_percent(m->open.ring) <= 50)
+		pair_load(p, 0, 100);
+	flushes = m->open.counters.disk_flushes;
+	written = mirror_ring_head_position(m->open.ring);
+	begin_ns = p->now_ns;
+	while (mirror_ring_used_percent(m->open.ring) > 50 &&
+	       mirror_ring_used_percent(m->open.ring) < 70)
+		pair_load(p, 0, 100);
+	written = mirror_ring_head_position(m->open.ring) - written;
+	due = written / (log_bytes / 16) + (p->now_ns - begin_ns) / (1000 * NS_PER_MS) +
+	      2;
+	ck_assert_uint_gt(written, log_bytes / 8);
+	ck_assert_uint_le(m->open.counters.disk_flushes - flushes, due * PAIR_DISKS);
+	pair_start(p, 1);
+	pair_load(p, 0, 1000);
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 /* G7: held writes fail after the time of the demote, which is not clean. */
 START_TEST(a_demote_ends)
 {
@@ -271,6 +301,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_refresh_goes_on_beside_held_writes, 0, 4);
 	tcase_add_loop_test(tc, a_missing_copy_is_not_kept_out, 0, 1);
 	tcase_add_loop_test(tc, an_answer_to_a_client_that_is_gone_is_not_held, 0, 2);
+	tcase_add_loop_test(tc, a_log_half_used_flushes_no_disk_for_little, 0, 4);
 	tcase_add_loop_test(tc, a_demote_ends, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
