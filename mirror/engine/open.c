@@ -301,6 +301,24 @@ static void take_proven(struct mirror_engine *m, const uint64_t *confirmed)
 		m->open.proven_generation = history_newest(h)->id;
 }
 
+/* The descriptors that stand may be older than the other sites' last confirmations, but this
+ * log gave up no record that a site lacks and its map does not stand for (W2). A hold may stand
+ * above records that were never in this log (W6): the other sites' maps tell their extents, and
+ * count for them when it is lifted. */
+static void take_given_up(struct mirror_engine *m)
+{
+	const uint64_t given_up = mirror_ring_oldest_sequence(m->open.ring) - 1;
+
+	for (uint32_t s = 0; s < m->open.sb.site_count && !m->open.sb.hold.active; s++) {
+		const struct mirror_superblock_site *site = &m->open.sb.sites[s];
+		uint64_t *proven = &m->open.peer[s].proven_durable;
+
+		if (site->map_state == MIRROR_MAP_VALID &&
+		    site->map_position < given_up && *proven < given_up)
+			*proven = given_up;
+	}
+}
+
 /* The scan is over: the log goes on here, under a new epoch. Records above the hold of a
  * refresh that was cut short are dropped (W6); a blank copy drops everything and starts
  * over. */
@@ -346,6 +364,7 @@ static void scan_ended(struct mirror_engine *m)
 	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);
 	mirror_marks_recovered(m);
 	mirror_store_maps_limit(m, m->open.marks.last);
+	take_given_up(m);
 	mirror_store_incarnation(m);
 	MIRROR_SET(m, opening.step, OPEN_WRITE);
 	m->open.opening.ticket = mirror_superblock_want(m);
