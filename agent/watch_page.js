@@ -61,6 +61,8 @@ function short(n) {
 	return `${+n.toPrecision(4)}`;
 }
 
+const moment = (time) => time.slice(0, 19).replace("T", " ");
+
 // ---- what a card shows --------------------------------------------------------------------
 
 function why(m) {
@@ -130,6 +132,35 @@ function siteRow(s) {
 		cell("Age", has(s.lag_ms) ? duration(s.lag_ms / 1000) : ""));
 }
 
+// What a host does in the mirror: a witness has no site, and one host at a time has a site's
+// disks open. Of one that is down it is not known.
+function hostRole(s, host, site) {
+	if (!host.site)
+		return "witness";
+	if (!host.member)
+		return "";
+	if (s.production && s.production.host === host.name)
+		return "serving";
+	return site.host === host.name ? site.role : "standby";
+}
+
+// Figures of the link from here, of the host at its other end.
+function hostRow(s, host) {
+	const site = list(s.sites).find((x) => x.name === host.site) || {};
+	const line = site.host === host.name ? site : {}, isHere = host.name === s.host;
+	const perSecond = (n) => has(n) ? `${bytes(n)}/s` : "";
+
+	return el("tr", isHere ? { "aria-current": "true" } : {},
+		cell("Host", isHere ? `${host.name} (this host)` : host.name),
+		cell("Site", host.site), cell("Location", site.location),
+		cell("Address", host.address), cell("Role", hostRole(s, host, site)),
+		cell("State", host.member ? "up" : "down", !host.member),
+		cell("Since (UTC)", has(host.since) ? moment(host.since) : ""),
+		cell("Round trip", has(line.rtt_us) ? `${(line.rtt_us / 1000).toFixed(2)} ms` : ""),
+		cell("Sent", perSecond(line.sent_bytes_per_s)),
+		cell("Received", perSecond(line.received_bytes_per_s)));
+}
+
 function queueRow(q) {
 	return el("tr", {}, el("td", {}, q.name),
 		el("td", { class: "number" }, `${short(q.count)} of ${short(q.count_max)}`),
@@ -140,7 +171,7 @@ function queueRow(q) {
 function eventItem(line) {
 	const blank = line.indexOf(" "), time = line.slice(0, blank);
 
-	return el("li", {}, el("time", { datetime: time }, time.slice(0, 19).replace("T", " ")),
+	return el("li", {}, el("time", { datetime: time }, moment(time)),
 		line.slice(blank + 1));
 }
 
@@ -156,15 +187,18 @@ function table(className, titles) {
 function makeCard(m) {
 	const sites = table("sites stack",
 		["Site", "Role", "Host", "Data", "Link", "Lag", "Groups", "Age"]);
+	const hosts = table("hosts stack", ["Host", "Site", "Location", "Address", "Role", "State",
+		"Since (UTC)", "Round trip", "Sent", "Received"]);
 	const queues = table("queues", []);
 	const card = { why: el("div", { class: "why", role: "status" }),
-		facts: el("dl", { class: "facts" }), sites: sites.body, queues: queues.body,
+		facts: el("dl", { class: "facts" }), sites: sites.body, hosts: hosts.body,
+		queues: queues.body,
 		events: el("ul", { class: "events", tabindex: 0, "aria-label": "Events" }) };
 
 	card.commands = makeCommands(m);
 	card.config = makeConfig(m);
 	card.whole = el("article", { "aria-label": m.name }, el("h2", {}, m.name), card.why,
-		card.facts, sites.whole, card.commands.form,
+		card.facts, sites.whole, el("h3", {}, "Hosts"), hosts.whole, card.commands.form,
 		el("details", {}, el("summary", {}, "Queues and their bounds"), queues.whole),
 		card.config.whole,
 		el("h3", {}, "Events (UTC)"), card.events);
@@ -187,6 +221,7 @@ function showCard(m) {
 	}
 	m.card.facts.replaceChildren(...facts(m));
 	m.card.sites.replaceChildren(...list(s.sites).map(siteRow));
+	m.card.hosts.replaceChildren(...list(s.nodes).map((host) => hostRow(s, host)));
 	m.card.commands.form.hidden = !token;
 	if (document.activeElement !== m.card.commands.select)
 		fill(m.card.commands.select, commands(m).map((c) => [c.title, c.title]));

@@ -15,6 +15,9 @@ from browser import Browser
 
 LYON = ("[...document.querySelectorAll('article[aria-label=\"data@a\"] .sites tbody tr')]"
         ".find((r) => r.cells[0].textContent === 'lyon')")
+HOST = ("[...document.querySelectorAll('article[aria-label=\"data@a\"] .hosts tbody tr')]"
+        ".find((r) => r.cells[0].textContent.startsWith('{}'))")
+B = HOST.format("b")
 WHY = "document.querySelector('article[aria-label=\"data@a\"] .why')"
 EVENTS = "document.querySelector('article[aria-label=\"data@a\"] .events')"
 FIGURES = "document.querySelectorAll('figure')"
@@ -34,6 +37,41 @@ def overview(page):
     page.wait(f"{WHY}.textContent.includes('etc<b>x')", "the sentence of a changed file")
     assert page.value("document.querySelector('b') === null"), "text became HTML"
     page.wait(f"{EVENTS}.textContent.includes('alone-waited')", "events before the page came")
+
+
+def texts(page, row, first, last):
+    """Of some cells of a row."""
+    return page.value(f"[...{row}.cells].slice({first}, {last}).map((c) => c.textContent)")
+
+
+# A cluster as a daemon tells of it, from a host that stands by.
+CLUSTER = """{ host: "n2", production: { site: "lyon", host: "n3" }, sites: [
+    { name: "paris", role: "copy", host: "n1", location: "a cellar", rtt_us: null },
+    { name: "lyon", role: "production", host: "n3", rtt_us: 2500, sent_bytes_per_s: 2048 }],
+    nodes: [["n1", "paris", true], ["n2", "paris", true], ["n3", "lyon", true],
+        ["n4", "lyon", false], ["n5", null, true]].map(([name, site, member]) => (
+            { name, site, member, address: `${name}:7790`, since: "2026-03-01T12:00:00Z" })) }"""
+
+
+def hosts(page):
+    """Each with its place, its part, and since when; figures of the link from here."""
+    page.wait(f"{B} && {B}.cells[7].textContent !== ''", "the link's round trip")
+    assert texts(page, HOST.format("a"), 0, 3) == ["a (this host)", "paris", "a <i>cellar</i>"]
+    assert texts(page, HOST.format("a"), 4, 6) == ["serving", "up"]
+    assert texts(page, B, 0, 3) == ["b", "lyon", ""]
+    assert texts(page, B, 4, 6) == ["copy", "up"]
+    assert page.value(f"/^127.0.0.1:[0-9]+$/.test({B}.cells[3].textContent) && "
+                      f"/^[-0-9]+ [:0-9]+$/.test({B}.cells[6].textContent) && "
+                      f"/ ms$/.test({B}.cells[7].textContent) && "
+                      f"/s$/.test({B}.cells[8].textContent)"), texts(page, B, 0, 10)
+    page.wait("[...document.querySelectorAll('article[aria-label=\"data@b\"] .hosts tr')]"
+              ".map((r) => r.cells[4].textContent).join() === 'Role,serving,copy'",
+              "the same of the other host")
+    rows = page.value(f"((s) => s.nodes.map((n) => hostRow(s, n)).map((r) => "
+                      f"[0, 1, 2, 4, 5, 7, 8].map((i) => r.cells[i].textContent).join()))({CLUSTER})")
+    assert rows == ["n1,paris,a cellar,copy,up,,", "n2 (this host),paris,a cellar,standby,up,,",
+                    "n3,lyon,,serving,up,2.50 ms,2.0 KiB/s", "n4,lyon,,,down,,",
+                    "n5,,,witness,up,,"], rows
 
 
 def events(page):
@@ -75,7 +113,7 @@ def charts(page):
 def looks(page):
     """Narrow and wide, light and dark."""
     backs = set()
-    for width in (400, 1280):
+    for width in (400, 901, 1280):
         for scheme in ("light", "dark"):
             folder = os.environ.get("PICTURES")
             page.look(width, scheme)
@@ -84,6 +122,9 @@ def looks(page):
             page.look(width, scheme, folder and f"{folder}/{width}-{scheme}.png")
             wide = page.value("document.documentElement.scrollWidth")
             assert wide <= width, f"{wide} pixels at {width}"
+            hidden = page.value("[...document.querySelectorAll('.wide')].filter("
+                                "(e) => e.scrollWidth > e.clientWidth).length")
+            assert hidden == 0, f"{hidden} tables are cut off at {width}"
             backs.add(page.value("getComputedStyle(document.body).backgroundColor"))
     assert len(backs) == 2, f"light and dark are {backs}"
 
@@ -98,12 +139,16 @@ def daemon_hangs(page, pid):
 
 
 def copy_dies(page, pid):
-    """The copy is killed: its link is down, and why says so."""
+    """The copy is killed: its link and its host are down, and why says so."""
     os.kill(pid, signal.SIGKILL)
     took = page.wait(f"{LYON}.cells[4].textContent === 'down' || "
                      f"{LYON}.cells[4].textContent === 'connecting'", "the copy died", LATE_S)
     print(f"a copy that died was shown after {took:.2f} s")
     page.wait(f"{WHY}.textContent.includes('lyon')", "why names the copy", LATE_S)
+    page.wait(f"{B}.cells[5].textContent === 'down'", "its host is down", LATE_S)
+    assert page.value(f"{B}.cells[6].textContent") != "", "since when"
+    assert texts(page, B, 7, 10) == ["", "", ""], "figures of a link that is down"
+    assert texts(page, HOST.format("a"), 4, 6) == ["serving", "up"]
 
 
 def watcher_dies(page, pid):
@@ -238,6 +283,7 @@ def main():
             assert not page.errors, page.errors
         else:
             overview(page)
+            hosts(page)
             events(page)
             charts(page)
             looks(page)

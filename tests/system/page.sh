@@ -14,7 +14,10 @@ ln -s "etc<b>x" "$DIR/etc"
 answers() { curl -sf --max-time 30 -o /dev/null "$URL"; }
 code() { curl -s -o /dev/null -w '%{http_code}' --max-time 5 "$@"; }
 
-pair_new
+pair_clean
+pair_yaml "" | sed 's/- name: paris/&\n    location: a <i>cellar<\/i>/' > "$DIR/etc/data.yaml"
+pair_devices
+pair_up
 echo 'demote-drain: 9000' >> "$DIR/etc/data.yaml"
 hamirror-watch data@a --listen "127.0.0.1:$PORT_WATCH" --period 1 2> "$DIR/watch.log" &
 watcher=$!
