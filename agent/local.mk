@@ -185,8 +185,8 @@ hamirror_SOURCES = \
 hamirror_CFLAGS = $(AM_CFLAGS) $(NCURSES_CFLAGS)
 hamirror_LDADD = $(agent_libraries) $(NCURSES_LIBS) -lm
 
-sbin_PROGRAMS += hamirror-watch
-hamirror_watch_SOURCES = \
+noinst_LTLIBRARIES += libwatch.la
+libwatch_la_SOURCES = \
 	agent/cli_feed.c \
 	agent/cli_feed.h \
 	agent/cli_line.c \
@@ -195,7 +195,6 @@ hamirror_watch_SOURCES = \
 	agent/cli_names.h \
 	agent/cli_state.c \
 	agent/cli_state.h \
-	agent/hamirror_watch.c \
 	agent/watch_action.c \
 	agent/watch_action.h \
 	agent/watch_ask.c \
@@ -211,13 +210,21 @@ hamirror_watch_SOURCES = \
 	agent/watch_page_text.h \
 	agent/watch_perf.c \
 	agent/watch_perf.h \
+	agent/watch_scrape.c \
+	agent/watch_scrape.h \
 	agent/watch_throttle.c \
 	agent/watch_throttle.h
-hamirror_watch_LDADD = $(agent_libraries) $(MICROHTTPD_LIBS) -lm
+
+# The watcher is linked with them, and so is the test of its pages.
+watch_libraries = libwatch.la $(agent_libraries) $(MICROHTTPD_LIBS) -lm
+
+sbin_PROGRAMS += hamirror-watch
+hamirror_watch_SOURCES = agent/hamirror_watch.c
+hamirror_watch_LDADD = $(watch_libraries)
 
 # The page is a part of the program, as strings of C: it is never of another version, and there
 # is nothing to find, to mount or to replace on a disk.
-nodist_hamirror_watch_SOURCES = agent/watch_page_text.c
+nodist_libwatch_la_SOURCES = agent/watch_page_text.c
 page_files = agent/watch_page.html agent/watch_page.css agent/watch_page.js \
 	agent/watch_page_charts.js agent/watch_page_config.js
 EXTRA_DIST += $(page_files)

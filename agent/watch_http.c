@@ -13,6 +13,7 @@
 #include "agent/watch_action.h"
 #include "agent/watch_metrics.h"
 #include "agent/watch_page.h"
+#include "agent/watch_scrape.h"
 
 #define CONNECTIONS_MAX 32
 #define CONNECTIONS_OF_ONE_MAX 16 /* address: others are left as many */
@@ -24,8 +25,7 @@ struct watch_http {
 	struct watch_config config;
 	struct watch_page *page;
 	struct watch_actions *actions;
-	char *(*metrics)(void *owner);
-	void *owner;
+	struct watch_scrapes *scrapes;
 };
 
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int status,
@@ -65,21 +65,6 @@ static bool may_read(const struct watch_http *h, struct MHD_Connection *connecti
 		is_token(given + sizeof scheme - 1, h->token));
 }
 
-static enum MHD_Result metrics(struct watch_http *h, struct MHD_Connection *connection)
-{
-	static char no_memory[] = "memory is short\n";
-	char *body = h->metrics(h->owner);
-	enum MHD_Result result;
-
-	if (body == NULL)
-		return answer(connection, MHD_HTTP_INTERNAL_SERVER_ERROR,
-			      MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain", no_memory);
-	result = answer(connection, MHD_HTTP_OK, MHD_HTTP_HEADER_CONTENT_TYPE,
-			WATCH_METRICS_TYPE, body);
-	free(body);
-	return result;
-}
-
 /* Without a token a page of another site could ask as this one, by a name of its own that it
  * lets stand for 127.0.0.1: only names that are nobody's are answered. */
 static bool is_own_name(const struct watch_http *h, struct MHD_Connection *connection)
@@ -114,7 +99,7 @@ static enum MHD_Result page(struct watch_http *h, struct MHD_Connection *connect
 		      "text/plain", no_page);
 }
 
-/* ---- commands of the page ---- */
+/* ---- what a daemon is asked for ---- */
 
 /* A request, from its head on until its answer is sent. */
 struct request {
@@ -122,6 +107,7 @@ struct request {
 	size_t length, size;
 	bool is_too_long;
 	struct watch_action *action;
+	struct watch_scrape *scrape;
 };
 
 static enum MHD_Result said(struct MHD_Connection *connection, unsigned int status,
@@ -129,6 +115,26 @@ static enum MHD_Result said(struct MHD_Connection *connection, unsigned int stat
 {
 	return answer(connection, status, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain",
 		      (char *)(uintptr_t)text);
+}
+
+/* Called again when the figures are there. */
+static enum MHD_Result metrics(struct watch_http *h, struct MHD_Connection *connection,
+			       struct request *r)
+{
+	static const char none[] = "memory is short, or the watcher ends\n";
+	const char *text;
+
+	if (r->scrape == NULL) {
+		r->scrape = watch_scrape_begin(h->scrapes, connection);
+		return r->scrape != NULL ?
+			       MHD_YES :
+			       said(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, none);
+	}
+	text = watch_scrape_text(r->scrape);
+	if (text == NULL)
+		return said(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, none);
+	return answer(connection, MHD_HTTP_OK, MHD_HTTP_HEADER_CONTENT_TYPE,
+		      WATCH_METRICS_TYPE, (char *)(uintptr_t)text);
 }
 
 /* Called again when the answer is there. */
@@ -182,6 +188,7 @@ static void forget(void *owner, struct MHD_Connection *connection, void **state,
 	(void)why;
 	if (r != NULL) {
 		watch_action_free(r->action);
+		watch_scrape_free(r->scrape);
 		free(r->body);
 	}
 	free(r);
@@ -223,7 +230,7 @@ static enum MHD_Result take(void *owner, struct MHD_Connection *connection,
 	if (!is_own_name(h, connection))
 		return said(connection, MHD_HTTP_FORBIDDEN,
 			    "ask for localhost or 127.0.0.1\n");
-	return strcmp(url, "/metrics") == 0 ? metrics(h, connection) :
+	return strcmp(url, "/metrics") == 0 ? metrics(h, connection, *state) :
 					      page(h, connection, url);
 }
 
@@ -269,16 +276,15 @@ struct watch_http *watch_http_open(const struct watch_http_settings *settings)
 
 	if (h == NULL)
 		return NULL;
-	h->metrics = settings->metrics;
-	h->owner = settings->owner;
 	h->token = settings->token != NULL ? strdup(settings->token) : NULL;
 	h->config = (struct watch_config){ .own = settings->instance,
 					   .own_path = settings->config_path,
 					   .anybody = settings->token == NULL };
 	h->page = watch_page_open(&h->config);
 	h->actions = watch_actions_open(&h->config);
+	h->scrapes = watch_scrapes_open(settings->metrics, settings->owner);
 	errno = ENOMEM;
-	if (h->page != NULL && h->actions != NULL &&
+	if (h->page != NULL && h->actions != NULL && h->scrapes != NULL &&
 	    (settings->token == NULL || h->token != NULL)) {
 		errno = EINVAL; /* the library has logged the reason, if it is its own */
 		h->daemon = listen_on(h, settings);
@@ -299,10 +305,13 @@ void watch_http_close(struct watch_http *h)
 		watch_page_end(h->page);
 	if (h->actions != NULL)
 		watch_actions_end(h->actions);
+	if (h->scrapes != NULL)
+		watch_scrapes_end(h->scrapes);
 	if (h->daemon != NULL)
 		MHD_stop_daemon(h->daemon);
 	watch_page_close(h->page);
 	watch_actions_close(h->actions);
+	watch_scrapes_close(h->scrapes);
 	free(h->token);
 	errno = error;
 	free(h);

@@ -92,6 +92,7 @@ unit_tests = \
 	tests/unit/test_ublk_driver \
 	tests/unit/test_vectors \
 	tests/unit/test_verb \
+	tests/unit/test_watch_http \
 	tests/unit/test_watch_metrics \
 	tests/unit/test_watch_throttle \
 	tests/unit/test_view \
@@ -189,6 +190,7 @@ tests_unit_test_config_mode_LDADD = $(agent_test_libraries)
 tests_unit_test_config_write_LDADD = $(agent_test_libraries)
 tests_unit_test_verb_LDADD = $(agent_test_libraries)
 tests_unit_test_throttle_LDADD = $(agent_test_libraries)
+tests_unit_test_watch_http_LDADD = $(watch_libraries) $(CHECK_LIBS)
 tests_unit_test_watch_metrics_LDADD = $(agent_test_libraries)
 tests_unit_test_perf_LDADD = $(agent_test_libraries)
 tests_unit_test_watch_throttle_LDADD = $(agent_test_libraries)
@@ -361,7 +363,8 @@ thread_tests = \
 	tests/unit/test_link_listen_driver \
 	tests/unit/test_nbd_driver \
 	tests/unit/test_nbd_refusal_driver \
-	tests/unit/test_queue
+	tests/unit/test_queue \
+	tests/unit/test_watch_http
 
 check_PROGRAMS += $(unit_tests)
 unit_scripts = tests/unit/test_cli.py tests/unit/test_cli_all.py tests/unit/test_cli_check.py \

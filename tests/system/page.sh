@@ -46,6 +46,38 @@ chmod o+r "$DIR/etc/data.yaml"
 curl -s "${URL}config/data@a" | grep -q "\"config\":{" || fail "a file that all may read"
 say "ok: what is refused"
 
+# A daemon that hangs keeps those waiting who ask for its figures, and nobody else: so long as
+# the watcher has not given it up, pages and the other daemon's figures come first. A machine
+# too busy for that gets further chances.
+others_first() {
+	local path status
+	exec 5<> "/dev/tcp/127.0.0.1/$PORT_WATCH"
+	printf 'GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&5
+	for path in "$URL" "${URL}config.js" "${URL}log/data@b" "${URL}config/data@a" \
+		"http://127.0.0.1:$PORT_TOKEN/metrics"; do
+		[ "$(code --max-time 60 "$path")" = 200 ] || fail "$path while a daemon hangs"
+	done
+	! read -rt 0 <&5
+	status=$?
+	read -r said <&5
+	[[ $said == *" 200 "* ]] || fail "no figures of a daemon that hangs: $said"
+	exec 5>&-
+	return $status
+}
+hamirror-watch data@b --listen "127.0.0.1:$PORT_TOKEN" --period 0 2> "$DIR/watch.b.log" &
+watcher_b=$!
+await 10 curl -sf -o /dev/null "http://127.0.0.1:$PORT_TOKEN/metrics" ||
+	fail "no figures of b: $(cat "$DIR/watch.b.log")"
+kill -STOP "$(daemon_pid a)"
+for _ in {1..5}; do
+	others_first && break
+done || fail "a daemon that hangs holds the pages"
+kill -CONT "$(daemon_pid a)"
+kill $watcher_b
+wait $watcher_b || fail "the watcher of b: $?"
+current_again a lyon
+say "ok: a daemon that hangs holds its figures alone"
+
 timeout 600 python3 "$SYSTEM/page_config.py" "$URL" look || fail "the file, to be read"
 [ "$(cksum < "$DIR/etc/data.yaml")" = "$was" ] || fail "the file was changed"
 say "ok: the file is shown, and not changed"
