@@ -34,15 +34,22 @@ static bool load_draft(struct wizard *w)
 	const int fd = memfd_create("draft", MFD_CLOEXEC);
 	FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
 	char path[32];
-	bool valid;
+	bool valid = false;
 
-	if (file == NULL)
-		return false;
-	wizard_print(w, file);
-	fflush(file);
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	valid = config_load(path, w->spare, w->errors) == 0;
-	fclose(file);
+	if (file != NULL)
+		wizard_print(w, file);
+	if (file != NULL && fflush(file) == 0) {
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		valid = config_load(path, w->spare, w->errors) == 0;
+	} else {
+		*w->errors = (struct config_errors){ .count = 1 };
+		snprintf(w->errors->entry[0].text, CONFIG_ERROR_TEXT_MAX,
+			 "draft: it cannot be checked: %s", strerror(errno));
+	}
+	if (file != NULL)
+		fclose(file);
+	else if (fd >= 0)
+		close(fd);
 	if (valid) {
 		struct config *old = w->config;
 
@@ -279,6 +286,8 @@ static bool ask_site(struct wizard *w, uint32_t s)
 	w->at_site = s;
 	printf("\nSite %u%s.\n", s + 1, s == 0 ? ", production at first" : "");
 	return ask(w, site->name, NULL, NULL, "Name of site %u", s + 1) &&
+	       ask(w, site->location, "none", NULL, "Where %s is, for people",
+		   site->name) &&
 	       ask(w, site->hosts, s == 0 ? w->instance.host : NULL, NULL,
 		   "%s of %s, as `uname -n` says%s",
 		   w->config->cluster ? "Hosts" : "Host", site->name,

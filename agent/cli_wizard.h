@@ -11,7 +11,8 @@
 
 /* Answers as they were given; "": not yet. */
 struct wizard_site {
-	char name[WIZARD_MAX], hosts[WIZARD_MAX], writelog[WIZARD_MAX];
+	char name[WIZARD_MAX], location[WIZARD_MAX], hosts[WIZARD_MAX];
+	char writelog[WIZARD_MAX];
 	char disk[CONFIG_DISK_COUNT_MAX][WIZARD_MAX]; /* paths, in the order of `disks` */
 	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];   /* 0: it is not on this machine */
 };

@@ -19,6 +19,12 @@ static bool next_item(const char **at, char item[WIZARD_MAX])
 	return length > 0;
 }
 
+/* Of a question that may go without an answer. */
+static bool is_given(const char *answer)
+{
+	return answer[0] != '\0' && strcmp(answer, "none") != 0;
+}
+
 static void print_list(const char *list, FILE *out)
 {
 	const char *separator = "[";
@@ -41,6 +47,10 @@ static void print_site(const struct wizard *w, uint32_t s, FILE *out)
 	snprintf(stand_in, sizeof stand_in, "stand-in-%u", s);
 	fputs("  - name: ", out);
 	config_print_text(site->name[0] != '\0' ? site->name : stand_in, out);
+	if (is_given(site->location)) {
+		fputs("\n    location: ", out);
+		config_print_quoted(site->location, out);
+	}
 	fputs("\n    hosts: ", out);
 	print_list(site->hosts[0] != '\0' ? site->hosts : stand_in, out);
 	snprintf(stand_in, sizeof stand_in, "/stand-in/%u/log", s);
@@ -97,7 +107,7 @@ void wizard_print(const struct wizard *w, FILE *out)
 	fputs("\nsites:\n", out);
 	for (uint32_t s = 0; s < w->site_count; s++)
 		print_site(w, s, out);
-	if (w->witnesses[0] != '\0' && strcmp(w->witnesses, "none") != 0) {
+	if (is_given(w->witnesses)) {
 		fputs("witnesses: ", out);
 		print_list(w->witnesses, out);
 	}

@@ -3,6 +3,7 @@
 directory."""
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
@@ -13,8 +14,8 @@ sys.dont_write_bytecode = True
 from test_cli import HAMIRROR, Command  # noqa: E402
 
 # A trial on one machine.
-TRIAL = ["none", "", "", "", "", "here", "", "127.0.0.1:7790", "{dir}/a.db", "{dir}/a.log",
-         "there", "b", "127.0.0.1:7791", "{dir}/b.db", "{dir}/b.log", ""]
+TRIAL = ["none", "", "", "", "", "here", "", "", "127.0.0.1:7790", "{dir}/a.db", "{dir}/a.log",
+         "there", "", "b", "127.0.0.1:7791", "{dir}/b.db", "{dir}/b.log", ""]
 
 TRIAL_FILE = """\
 mirror: try
@@ -43,6 +44,7 @@ near-sync: {{records: 500}}
 port: 7800
 sites:
   - name: paris
+    location: "room: \\"2\\", Rue de l'Église"
     hosts: [a, n2]
     writelog: {dir}/a.log
     disks:
@@ -120,8 +122,8 @@ class Wizard(Base):
         machine is not looked at."""
         status, out, err = self.play(
             ["corosync", "near-sync", "500", "7800", "2", "db, wal",
-             "paris", "a n2", "", "", "{dir}/a.db", "{dir}/a.wal", "{dir}/a.log",
-             "lyon", "n3, n4", "fd00::3", "n4", "/dev/v g/db", "", "", "n5", "yes"])
+             "paris", 'room: "2", Rue de l\'Église', "a n2", "", "", "{dir}/a.db", "{dir}/a.wal", "{dir}/a.log",
+             "lyon", "none", "n3, n4", "fd00::3", "n4", "/dev/v g/db", "", "", "n5", "yes"])
         self.assertEqual((status, err), (0, ""))
         self.assertEqual(self.read(), CLUSTER_FILE.format(dir=self.dir))
         self.assertIn("fence a, n2, n3, n4, n5:", out)
@@ -144,18 +146,37 @@ class Wizard(Base):
                 (3, "x", '"x" is no number of sites'), (4, "db db", "sites[0].disks: "),
                 (4, "a/b", "sites[0].disks[0].name: "), (4, ",", "sites[0].disks: "),
                 (5, "", "an answer is needed"), (5, "a b", "sites[0].name: "),
-                (6, "a n2", "sites[0].hosts: are 2"), (7, "a b:", "addresses."),
-                (8, "a.db", "sites[0].disks[0].path: "),
-                (8, "{dir}/none", "db ({dir}/none): No such file"),
-                (8, "{dir}", "db ({dir}): Is a directory"),
-                (9, "{dir}/a.db", "sites[0].disks: "),
-                (10, "here", "sites[1].name: "), (11, "a", "hosts: "),
-                (12, "127.0.0.1:7790", "addresses: b has the address and port of a"),
-                (13, "", "sites[1].disks: "), (13, "{dir}/a.log", "sites[1].disks: "),
-                (15, "maybe", "expected yes or no"), (5, "x" * 600, "that is too long"),
+                (6, "x" * 128, "sites[0].location: "), (6, "a\x1bb", "control characters"),
+                (7, "a n2", "sites[0].hosts: are 2"), (8, "a b:", "addresses."),
+                (9, "a.db", "sites[0].disks[0].path: "),
+                (9, "{dir}/none", "db ({dir}/none): No such file"),
+                (9, "{dir}", "db ({dir}): Is a directory"),
+                (10, "{dir}/a.db", "sites[0].disks: "),
+                (11, "here", "sites[1].name: "), (13, "a", "hosts: "),
+                (14, "127.0.0.1:7790", "addresses: b has the address and port of a"),
+                (15, "", "sites[1].disks: "), (15, "{dir}/a.log", "sites[1].disks: "),
+                (17, "maybe", "expected yes or no"), (5, "x" * 600, "that is too long"),
                 (5, "y\0z", "that is too long, or no text")):
             with self.subTest(answer, at=at):
                 self.refused(at, answer, words)
+
+    def test_no_descriptor(self):
+        """An answer that cannot be checked is refused for that, not for what an earlier one
+        was; it is taken once it can be."""
+        with subprocess.Popen([HAMIRROR, "config", "wizard", "try@a"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env=self.environment, bufsize=1) as process:
+            process.stdin.write("pacemaker\n")
+            self.assertIn('cluster: is "pacemaker"', process.stderr.readline())
+            before = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+            process.stdin.write("none\n")
+            self.assertEqual(process.stderr.readline(),
+                             "  no: it cannot be checked: Too many open files\n")
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
+            _, err = process.communicate("\n".join(TRIAL).format(dir=self.dir) + "\n")
+        self.assertEqual((process.returncode, err), (0, ""))
+        self.assertEqual(self.read(), TRIAL_FILE.format(dir=self.dir))
 
     def test_sizes(self):
         """A writelog that is too small, or one device by two names; a copy's smaller disk."""
@@ -163,11 +184,11 @@ class Wizard(Base):
         self.write("small", "")
         os.truncate(small, 1 << 20)
         os.link(os.path.join(self.dir, "a.db"), os.path.join(self.dir, "same"))
-        self.refused(9, small, "writelog: {dir}/small has 1048576 bytes")
-        self.refused(9, "{dir}/same", "{dir}/same and {dir}/a.db are one and the same")
-        self.refused(13, small, "the disk of here has 2146435072 bytes more")
+        self.refused(10, small, "writelog: {dir}/small has 1048576 bytes")
+        self.refused(10, "{dir}/same", "{dir}/same and {dir}/a.db are one and the same")
+        self.refused(15, small, "the disk of here has 2146435072 bytes more")
         os.truncate(small, 8 << 20)
-        _, out, _ = self.play(TRIAL[:9] + [small] + TRIAL[10:], "--force")
+        _, out, _ = self.play(TRIAL[:10] + [small] + TRIAL[11:], "--force")
         self.assertIn("less than the 204 MiB", out)
 
     def test_early_end(self):
@@ -177,7 +198,7 @@ class Wizard(Base):
             self.assertEqual(status, 1)
             self.assertRegex(err, 'the answers end before ".+": nothing was written')
             self.nothing()
-        self.assertIn('"Name of site 2"', self.play(TRIAL[:10])[2])
+        self.assertIn('"Name of site 2"', self.play(TRIAL[:11])[2])
         status, _, err = self.play(TRIAL[:-1] + ["no"])
         self.assertEqual((status, err), (1, "hamirror: nothing was written\n"))
         self.nothing()
