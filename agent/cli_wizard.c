@@ -428,7 +428,7 @@ static enum cli_exit write_file(struct wizard *w)
 		sigprocmask(SIG_BLOCK, &all, &before);
 		error = config_draft_write(w->path, text, draft);
 		if (error == 0) {
-			error = config_draft_accept(w->path, draft, force);
+			error = config_draft_accept(w->path, draft, NULL, force);
 			if (error != 0)
 				unlink(draft);
 		}

@@ -120,14 +120,8 @@ bool config_change_check(struct config_change *c)
 
 int config_change_accept(struct config_change *c)
 {
-	int error;
-	char *now = config_file_read(c->path, &error);
-	const bool same = now != NULL && strcmp(now, c->text) == 0;
+	const int error = config_draft_accept(c->path, c->draft, c->text, true);
 
-	free(now);
-	if (!same)
-		return -ESTALE;
-	error = config_draft_accept(c->path, c->draft, true);
 	if (error == 0)
 		c->draft[0] = '\0';
 	return error;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -300,14 +301,27 @@ char *config_file_read(const char *path, int *error)
 	return text;
 }
 
-int config_draft_write(const char *path, const char *text, char *draft)
+/* The name of a file beside `path`, to PATH_MAX bytes at `name`. config_load() wants no ending,
+ * and a dot hides it from `status`. */
+static int name_beside(const char *path, const char *ending, char *name)
 {
 	const char *slash = strrchr(path, '/');
 	const int folder = slash != NULL ? (int)(slash - path) + 1 : 0;
+
+	return snprintf(name, PATH_MAX, "%.*s.%s.%s", folder, path, path + folder,
+			ending) < PATH_MAX ?
+		       0 :
+		       -ENAMETOOLONG;
+}
+
+int config_draft_write(const char *path, const char *text, char *draft)
+{
 	const size_t length = strlen(text);
 	struct stat st;
-	int fd, error = 0;
+	int fd, error = name_beside(path, "XXXXXX", draft);
 
+	if (error != 0)
+		return error;
 	if (stat(path, &st) != 0) {
 		if (errno != ENOENT)
 			return -errno;
@@ -315,10 +329,6 @@ int config_draft_write(const char *path, const char *text, char *draft)
 				    .st_gid = getegid(),
 				    .st_mode = 0644 };
 	}
-	/* config_load() wants no ending, and a dot hides it from `status` */
-	if (snprintf(draft, PATH_MAX, "%.*s.%s.XXXXXX", folder, path, path + folder) >=
-	    PATH_MAX)
-		return -ENAMETOOLONG;
 	fd = mkostemp(draft, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -333,32 +343,94 @@ int config_draft_write(const char *path, const char *text, char *draft)
 	return error;
 }
 
-int config_draft_accept(const char *path, const char *draft, bool replace)
+static int sync_file(const char *path)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const int error = fd < 0 || fsync(fd) != 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+static void sync_folder(const char *path)
 {
 	char folder[PATH_MAX];
 	char *slash;
-	int fd;
 
-	fd = open(draft, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) != 0 ||
-	    (replace ? rename(draft, path) : link(draft, path)) != 0) {
-		const int error = -errno;
-
-		if (fd >= 0)
-			close(fd);
-		return error;
-	}
-	close(fd);
-	if (!replace)
-		unlink(draft);
 	snprintf(folder, sizeof folder, "%s", path);
 	slash = strrchr(folder, '/');
 	if (slash != NULL)
 		slash[1] = '\0';
-	fd = open(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0) {
-		fsync(fd);
+	sync_file(slash != NULL ? folder : ".");
+}
+
+/* ---- one writer at a time -------------------------------------------------- */
+
+static bool is_at(int fd, const char *path)
+{
+	struct stat held, there;
+
+	return fstat(fd, &held) == 0 && stat(path, &there) == 0 &&
+	       held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
+/* Wait for our turn to replace `path`. The lock is a file of its own: the one at `path` becomes
+ * another one, and a folder could be locked by whoever may read it. Its owner removes it, so
+ * that we may have waited for one that is there no more. Returns its descriptor or -errno. */
+static int take_turn(const char *path, char *lock)
+{
+	int fd, error = name_beside(path, "lock", lock);
+
+	while (error == 0) {
+		fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0)
+			return -errno;
+		while (flock(fd, LOCK_EX) != 0 && error == 0)
+			error = errno == EINTR ? 0 : -errno;
+		if (error == 0 && is_at(fd, lock))
+			return fd;
 		close(fd);
 	}
+	return error;
+}
+
+static void end_turn(int fd, const char *lock)
+{
+	unlink(lock);
+	close(fd);
+}
+
+static bool says(const char *path, const char *text)
+{
+	int error;
+	char *now = config_file_read(path, &error);
+	const bool same = now != NULL && strcmp(now, text) == 0;
+
+	free(now);
+	return same;
+}
+
+int config_draft_accept(const char *path, const char *draft, const char *was,
+			bool replace)
+{
+	char lock[PATH_MAX];
+	int fd, error = sync_file(draft);
+
+	if (error != 0)
+		return error;
+	fd = take_turn(path, lock);
+	if (fd < 0)
+		return fd;
+	if (was != NULL && !says(path, was))
+		error = -ESTALE;
+	else if ((replace ? rename(draft, path) : link(draft, path)) != 0)
+		error = -errno;
+	end_turn(fd, lock);
+	if (error != 0)
+		return error;
+	if (!replace)
+		unlink(draft);
+	sync_folder(path);
 	return 0;
 }

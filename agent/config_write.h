@@ -29,7 +29,11 @@ char *config_file_read(const char *path, int *error);
 int config_draft_write(const char *path, const char *text, char *draft);
 
 /* Let the draft take the place of `path`, durably: a reader sees the old file or the new one.
- * Without `replace` there must be none. Returns 0 or -errno: `path` is as it was. */
-int config_draft_accept(const char *path, const char *draft, bool replace);
+ * Without `replace` there must be none. `was`, where it is not NULL, is what the file has to say
+ * still; between that look and the change no other process or thread comes that changes the
+ * file by this. Waits for those. Returns 0; -ESTALE: it says something else; or -errno: `path`
+ * is as it was. */
+int config_draft_accept(const char *path, const char *draft, const char *was,
+			bool replace);
 
 #endif

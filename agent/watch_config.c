@@ -2,7 +2,6 @@
 #include "agent/watch_config.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +17,6 @@
 #define WORD_CHARACTERS                                                                  \
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/"
 
-/* Between the comparison with the file and its replacement, by threads of this process. */
-static pthread_mutex_t accept_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int path_of(const struct watch_config *w, const struct agent_instance *instance,
 		   char path[PATH_MAX])
@@ -376,16 +373,6 @@ static void complain(void *data, enum config_remark remark, uint32_t line,
 		  line, text);
 }
 
-static int accept_draft(struct config_change *c)
-{
-	int error;
-
-	pthread_mutex_lock(&accept_lock);
-	error = config_change_accept(c);
-	pthread_mutex_unlock(&accept_lock);
-	return error;
-}
-
 /* With the new text as its draft. */
 static json_t *finish(struct config_change *c, const json_t *request, json_t *reply)
 {
@@ -402,7 +389,7 @@ static json_t *finish(struct config_change *c, const json_t *request, json_t *re
 		    "%s is as it was: its throttles are written so that this "
 		    "would change more; change the file as a text",
 		    c->path);
-	} else if ((error = accept_draft(c)) != 0) {
+	} else if ((error = config_change_accept(c)) != 0) {
 		say(reply, "%s: %s", c->path,
 		    error == -ESTALE ? "it was changed meanwhile: nothing was "
 				       "written; read it again" :

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """test_cli_config - `hamirror config set` and `config edit`. Run in the build directory."""
+import fcntl
 import os
+import re
 import signal
 import stat
 import subprocess
 import sys
+import threading
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -167,6 +171,82 @@ class Change(Command):
         self.assertEqual(status, 1)
         self.assertIn("was changed meanwhile", err)
         self.assertEqual(self.read(), self.text + "# his\n")
+
+    def start(self, *arguments):
+        """A command that is waited for later."""
+        return subprocess.Popen([HAMIRROR, "config", *arguments], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
+                                env=dict(os.environ, LC_ALL="C", HAMIRROR_CONFIG_DIR=self.dir))
+
+    def hold(self, path):
+        """A new file that is locked until it is closed."""
+        held = open(path, "x", encoding="utf-8")  # pylint: disable=consider-using-with
+        fcntl.flock(held, fcntl.LOCK_EX)
+        return held
+
+    def wait_for_turn(self, process):
+        """Until it waits for the lock that we hold."""
+        waits = re.compile(fr"-> FLOCK +ADVISORY +WRITE {process.pid} ")
+        while True:
+            with open("/proc/locks", encoding="utf-8") as file:
+                if waits.search(file.read()):
+                    return
+            self.assertIsNone(process.poll(), "it has not waited")
+            time.sleep(0.01)
+
+    def test_one_at_a_time(self):
+        """Between the comparison with the file and its replacement there is no other writer:
+        one that comes meanwhile sees what was written, and a wizard goes on. A lock that its
+        owner has removed is none."""
+        lock = os.path.join(self.dir, ".data.yaml.lock")
+        answers = ["none"] + [""] * 4 + ["here", "", "", "", "{0}/a.db", "{0}/a.log", "there", "",
+                                         "b", "", "/b.db", "/b.log", "yes", ""]
+        for wanted, *command in ((1, "set", "data@a", "port", "7000"),
+                                 (0, "wizard", "data@a", "--force")):
+            self.write("data.yaml", self.text)
+            with self.hold(lock) as held, self.start(*command) as process:
+                process.stdin.write("\n".join(answers).format(self.dir))
+                process.stdin.close()
+                self.wait_for_turn(process)
+                os.unlink(lock)
+                with self.hold(lock):
+                    held.close()
+                    self.wait_for_turn(process)
+                    self.write("data.yaml", self.text + "# his\n")
+                    os.unlink(lock)
+                err = process.stderr.read()
+                self.assertEqual(process.wait(), wanted, err)
+                if wanted == 1:
+                    self.assertIn("was changed meanwhile", err)
+                    self.assertEqual(self.read(), self.text + "# his\n")
+                else:
+                    self.assertIn("name: here", self.read())
+
+    def test_many_at_a_time(self):
+        """No change that was accepted is lost, and no lock is left."""
+        def change(key, lost):
+            value = 5000
+            while value < 5010:
+                status, _, err = self.run_command("config", "set", "data@a", key, str(value + 1))
+                if status == 0:
+                    value += 1
+                    with open(self.path, encoding="utf-8") as file:
+                        if f"{key}: {value}" not in file.read():
+                            lost.append(f"{key}: {value}")
+                elif "was changed meanwhile" not in err:
+                    lost.append(err)
+                    return
+
+        lost = []
+        threads = [threading.Thread(target=change, args=(key, lost))
+                   for key in ("port", "demote-drain", "copy-timeout")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(lost, [])
+        for line in ("port: 5010\n", "demote-drain: 5010\n", "copy-timeout: 5010 "):
+            self.assertIn(line, self.read())
 
     def test_edit_interrupted(self):
         """Ctrl-C is the editor's: its change is kept, and no draft is left."""
