@@ -17,7 +17,6 @@
 #define WORD_CHARACTERS                                                                  \
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/"
 
-
 static int path_of(const struct watch_config *w, const struct agent_instance *instance,
 		   char path[PATH_MAX])
 {

@@ -67,8 +67,8 @@ def hosts(page):
     page.wait("[...document.querySelectorAll('article[aria-label=\"data@b\"] .hosts tr')]"
               ".map((r) => r.cells[4].textContent).join() === 'Role,serving,copy'",
               "the same of the other host")
-    rows = page.value(f"((s) => s.nodes.map((n) => hostRow(s, n)).map((r) => "
-                      f"[0, 1, 2, 4, 5, 7, 8].map((i) => r.cells[i].textContent).join()))({CLUSTER})")
+    rows = page.value("((s) => s.nodes.map((n) => hostRow(s, n)).map((r) => [0, 1, 2, 4, 5, 7, 8]"
+                      f".map((i) => r.cells[i].textContent).join()))({CLUSTER})")
     assert rows == ["n1,paris,a cellar,copy,up,,", "n2 (this host),paris,a cellar,standby,up,,",
                     "n3,lyon,,serving,up,2.50 ms,2.0 KiB/s", "n4,lyon,,,down,,",
                     "n5,,,witness,up,,"], rows

@@ -122,7 +122,8 @@ class Wizard(Base):
         machine is not looked at."""
         status, out, err = self.play(
             ["corosync", "near-sync", "500", "7800", "2", "db, wal",
-             "paris", 'room: "2", Rue de l\'Église', "a n2", "", "", "{dir}/a.db", "{dir}/a.wal", "{dir}/a.log",
+             "paris", 'room: "2", Rue de l\'Église', "a n2", "", "", "{dir}/a.db",
+             "{dir}/a.wal", "{dir}/a.log",
              "lyon", "none", "n3, n4", "fd00::3", "n4", "/dev/v g/db", "", "", "n5", "yes"])
         self.assertEqual((status, err), (0, ""))
         self.assertEqual(self.read(), CLUSTER_FILE.format(dir=self.dir))
