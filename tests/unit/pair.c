@@ -290,8 +290,10 @@ void pair_crash(struct pair *p, uint32_t site, bool power)
 	s->wait_due = false;
 	if (power && site == p->client_site && s->waited == 0)
 		p->flushed_only = true;
-	if (power)
+	if (power) {
 		pair_power_cut(p, &s->log);
+		s->lost_power = true;
+	}
 	for (uint32_t i = 0; i < PAIR_DISKS && power; i++)
 		pair_power_cut(p, &s->disk[i]);
 	if (bare)

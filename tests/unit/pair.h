@@ -41,6 +41,7 @@ struct pair_site {
 	uint32_t io_count;
 	bool open, opening, closing, clients, clients_due, wait_due;
 	bool up;
+	bool lost_power; /* and has not linked since */
 	uint64_t wake_at_ns;
 	uint64_t incarnation;
 	struct mirror_event sent[FRAMES_MAX]; /* frames that left, not yet told */

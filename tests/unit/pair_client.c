@@ -250,7 +250,8 @@ static void check_home(const struct pair *p, uint32_t site, uint64_t sequence)
 }
 
 /* M1, M2: at the moment of an answer with `sequence`, no copy that is waited for lacks
- * more than the bound. */
+ * more than the bound. One that has lost power may lack what it had confirmed, until a link
+ * tells. */
 static void check_bound(struct pair *p, uint32_t site, uint64_t sequence)
 {
 	const struct mirror_engine *m = p->site[site].engine;
@@ -263,6 +264,10 @@ static void check_bound(struct pair *p, uint32_t site, uint64_t sequence)
 		if (s == site || !m->open.peer[s].waited || copy == NULL ||
 		    copy->state != ENGINE_IDLE || copy->open.sb.hold.active ||
 		    copy->open.sb.blank)
+			continue;
+		if (is_linked(m, s, copy))
+			p->site[s].lost_power = false;
+		if (p->site[s].lost_power)
 			continue;
 		count = lacked(p, copy->open.marks.logged, sequence, &oldest);
 		if (b->mode != CONFIG_ASYNC && count > b->records)
