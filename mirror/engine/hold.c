@@ -124,7 +124,11 @@ static void lift_hold(struct mirror_engine *m)
 		if (s != m->open.site && s != production)
 			mirror_store_map_position(m, s,
 						  m->open.leap.begin.first_sequence - 1);
-	if (m->open.sb.sites[production].map_state == MIRROR_MAP_ALL_DIRTY)
+	/* A blank copy may have given up records that production can still lose: its marks tell
+	 * when it cannot (take_marks()). */
+	if (m->open.sb.sites[production].map_state == MIRROR_MAP_ALL_DIRTY &&
+	    m->open.peer[production].proven_durable + 1 >=
+		    mirror_ring_oldest_sequence(m->open.ring))
 		mirror_maps_clear(m, production);
 	m->open.copy.lift_ticket = mirror_superblock_want(m);
 	mirror_engine_set_data(m, DATA_CONSISTENT, "");

@@ -24,6 +24,7 @@ struct pair_device {
 	uint8_t *stable; /* the part that a power cut surely leaves */
 	uint8_t *dirty;  /* per sector: now differs from stable */
 	bool stuck;      /* nothing ends on it */
+	bool no_flush;   /* no flush ends on it */
 	uint32_t slow;   /* one in so many turns does something end on it; 0: each */
 	uint64_t bytes;
 	int32_t fail;                /* operations fail with it; 0: none */

@@ -92,7 +92,8 @@ bool pair_finish_some_io(struct pair *p, uint32_t site)
 		const uint32_t number = (first + i) % s->io_count;
 		const struct pair_device *d = device(p, site, s->io[number]);
 
-		if (d->stuck || (d->slow > 0 && pair_random(p, d->slow) != 0))
+		if (d->stuck || (d->no_flush && s->io[number]->op == MIRROR_IO_FLUSH) ||
+		    (d->slow > 0 && pair_random(p, d->slow) != 0))
 			continue;
 		finish_io(p, site, number);
 		return true;

@@ -480,6 +480,64 @@ START_TEST(an_outrun_copy_is_waited_for_within_copy_timeout)
 }
 END_TEST
 
+static bool is_asked(struct pair *p, uint32_t site)
+{
+	return p->site[site].engine->open.peer[1].refresh.phase == REFRESH_ASKED;
+}
+
+static bool is_given_up(struct pair *p, uint32_t site)
+{
+	const struct mirror_engine *m = p->site[site].engine;
+
+	return m->open.marks.home_flushed > 0 &&
+	       mirror_ring_oldest_sequence(m->open.ring) ==
+		       p->site[0].engine->open.marks.last + 1;
+}
+
+/* A blank copy gives records up while production's log does not come to flush them. It is
+ * promoted when production has lost them to a power cut: they are sent (G5). */
+START_TEST(a_blank_copy_frees_what_production_loses)
+{
+	struct pair *p = pair_create((uint64_t)_i + 8900, 2, 8u << 20);
+
+	for (uint32_t i = 0; i < 2; i++)
+		pair_start(p, i);
+	ck_assert(pair_promote(p, 0, 0, false));
+	pair_link(p, 0, 1);
+	ck_assert(pair_run_until(p, 100000, is_asked, 0));
+	p->site[0].log.no_flush = true;
+	p->site[0].disk[1].stuck = true; /* the refresh begins late and takes long */
+	p->site[1].log.stuck = true;
+	p->first_bytes = PAIR_DISK_BYTES / 2;
+	p->span_bytes = p->first_bytes + 64u * 1024;
+	p->client_site = 0;
+	p->client_on = true;
+	pair_run(p, 300);
+	p->client_on = false;
+	p->site[1].log.stuck = false;
+	ck_assert(pair_run_until(p, 300000, is_given_up, 1));
+	p->client_on = true;
+	p->first_bytes = 0;
+	p->span_bytes = 64u * 1024;
+	p->site[0].disk[1].stuck = false;
+	ck_assert(pair_run_until(p, 200000, pair_is_level, 0));
+	p->client_on = false;
+	pair_run(p, 1000);
+	pair_crash(p, 0, true);
+	p->site[0].log.no_flush = false;
+	p->flushed_only = false;
+	ck_assert(pair_promote(p, 1, 0, false));
+	pair_start(p, 0);
+	pair_link(p, 1, 0);
+	ck_assert(pair_run_until(p, 800000, pair_is_level, 1));
+	ck_assert(pair_run_until(p, 400000, pair_is_home, 0));
+	ck_assert(pair_run_until(p, 400000, pair_is_home, 1));
+	p->span_bytes = PAIR_DISK_BYTES;
+	pair_expect_equal(p, 1, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *anew = tcase_create("made anew"), *tc = tcase_create("engine_refresh");
@@ -502,6 +560,7 @@ int main(void)
 	tcase_add_loop_test(tc, refresh_ends_under_load, 0, SEEDS);
 	tcase_add_loop_test(tc, a_refresh_is_bounded_and_not_in_the_log, 0, SEEDS);
 	suite_add_tcase(s, anew);
+	tcase_add_loop_test(tc, a_blank_copy_frees_what_production_loses, 0, SEEDS);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
