@@ -184,7 +184,8 @@ static void process_text(int pid, char *text, size_t bytes)
 			 name);
 }
 
-/* The process that has it locked, or 0: /proc/locks: "1: FLOCK ADVISORY WRITE 1234 08:01:5678 0 EOF" (proc(5)). */
+/* The process that has it locked, or 0. /proc/locks:
+ * "1: FLOCK ADVISORY WRITE 1234 08:01:5678 0 EOF" (proc(5)). */
 static int find_lock(const struct stat *st)
 {
 	FILE *f = fopen("/proc/locks", "re");
