@@ -151,6 +151,7 @@ libmirror_la_SOURCES = \
 	mirror/line/wire.c \
 	mirror/line/wire.h \
 	mirror/line/wire_hello.c \
+	mirror/line/wire_news.c \
 	mirror/line/wire_private.h
 
 libmirror_drivers_la_SOURCES = \

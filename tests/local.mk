@@ -340,6 +340,7 @@ EXTRA_DIST += \
 	tests/vectors/frame_hello.hex \
 	tests/vectors/frame_map.hex \
 	tests/vectors/frame_marks.hex \
+	tests/vectors/frame_news.hex \
 	tests/vectors/frame_record.hex \
 	tests/vectors/frame_refresh_begin.hex \
 	tests/vectors/frame_refresh_end.hex \

@@ -73,6 +73,7 @@ bool mirror_production_received(struct mirror_engine *m, const struct mirror_rec
 	case MIRROR_FRAME_DEMOTED:
 	case MIRROR_FRAME_FLUSH:
 	case MIRROR_FRAME_ROLL_END:
+	case MIRROR_FRAME_NEWS:
 		return false;
 	}
 	return false;

@@ -228,6 +228,7 @@ bool mirror_copy_received(struct mirror_engine *m, const struct mirror_received 
 	case MIRROR_FRAME_CONFIRM:
 	case MIRROR_FRAME_MAP:
 	case MIRROR_FRAME_REFRESH_READY:
+	case MIRROR_FRAME_NEWS:
 		return false;
 	}
 	return false;

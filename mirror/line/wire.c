@@ -67,7 +67,7 @@ int mirror_wire_decode_header(const uint8_t *from, struct mirror_wire_header *h)
 		return -EBADMSG;
 	if (h->version != MIRROR_WIRE_VERSION || flags != 0 || reserved != 0)
 		return -EPROTONOSUPPORT;
-	if (h->type < MIRROR_FRAME_HELLO || h->type > MIRROR_FRAME_HOME)
+	if (h->type < MIRROR_FRAME_HELLO || h->type > MIRROR_FRAME_NEWS)
 		return -EPROTO;
 	if (h->body_bytes > MIRROR_FRAME_BODY_MAX || h->data_bytes > MIRROR_WIRE_DATA_MAX)
 		return -EMSGSIZE;
@@ -110,6 +110,8 @@ const char *mirror_wire_type_name(uint16_t type)
 		return "FLUSH";
 	case MIRROR_FRAME_HOME:
 		return "HOME";
+	case MIRROR_FRAME_NEWS:
+		return "NEWS";
 	}
 	return "unknown";
 }

@@ -18,6 +18,7 @@
  *   HOME            production  bring records home at once        -
  *                   copy        home so far                       -
  *   ROLL_END        sender      last sequence sent                -
+ *   NEWS            either      a line of its event log           -
  *
  * Header and body have CRCs of their own in the header. A record's data is checked by
  * the record header's CRC; other data by a CRC in the body.
@@ -48,6 +49,7 @@
 #define MIRROR_WIRE_VERSION 1u
 #define MIRROR_WIRE_FEATURE_FLUSH 1u /* of a hello: the site knows FLUSH frames */
 #define MIRROR_WIRE_FEATURE_HOME 2u  /* ... and HOME frames (M9) */
+#define MIRROR_WIRE_FEATURE_NEWS 4u  /* ... and NEWS frames: with `cluster: none` only */
 #define MIRROR_WIRE_FEATURES (MIRROR_WIRE_FEATURE_FLUSH | MIRROR_WIRE_FEATURE_HOME)
 #define MIRROR_WIRE_HEADER_BYTES 32u
 #define MIRROR_WIRE_DATA_MAX (128u * 1024)
@@ -67,6 +69,7 @@ enum mirror_frame_type {
 	MIRROR_FRAME_ROLL_END,
 	MIRROR_FRAME_FLUSH, /* to a site with that feature only */
 	MIRROR_FRAME_HOME,  /* likewise */
+	MIRROR_FRAME_NEWS,  /* likewise; from driver to driver, unknown to the core */
 };
 
 /* ---- for the link driver ------------------------------------------------- */
@@ -152,6 +155,10 @@ void mirror_wire_hello(struct mirror_frame *frame, enum mirror_frame_type type,
 int mirror_wire_decode_hello(const uint8_t *body, uint32_t body_bytes,
 			     const uint8_t *data, uint32_t data_bytes,
 			     struct mirror_hello *hello);
+
+/* The fields before the others, of a body that no one has judged yet. False: it has none. */
+bool mirror_wire_peek_hello(const uint8_t *body, uint32_t body_bytes, uint32_t *features,
+			    enum mirror_hello_purpose *purpose, uint32_t *site);
 
 /* Do the disks fit? Same number and names in the same order; at the copy each at least
  * as large as production's; sectors at the copy no larger than production's. Returns
@@ -241,6 +248,13 @@ struct mirror_roll_end {
 	uint64_t sequence;             /* last one sent, or next_sequence - 1 */
 };
 
+/* A line of the sender's event log, for people: agent/news.h. */
+struct mirror_news {
+	char object[CONFIG_NAME_MAX];
+	char rule[CONFIG_NAME_MAX];
+	char text[FACT_TEXT_MAX];
+};
+
 void mirror_wire_refuse(struct mirror_frame *frame, const struct mirror_refuse *refuse);
 int mirror_wire_decode_refuse(const uint8_t *body, uint32_t body_bytes,
 			      struct mirror_refuse *refuse);
@@ -299,6 +313,11 @@ int mirror_wire_decode_flush(const uint8_t *body, uint32_t body_bytes,
 void mirror_wire_home(struct mirror_frame *frame, const struct mirror_home_mark *home);
 int mirror_wire_decode_home(const uint8_t *body, uint32_t body_bytes,
 			    struct mirror_home_mark *home);
+
+void mirror_wire_news(struct mirror_frame *frame, const struct mirror_news *news);
+/* Control characters come out as blanks, and what is not UTF-8 as question marks. */
+int mirror_wire_decode_news(const uint8_t *body, uint32_t body_bytes,
+			    struct mirror_news *news);
 
 void mirror_wire_roll_end(struct mirror_frame *frame, const struct mirror_roll_end *end);
 int mirror_wire_decode_roll_end(const uint8_t *body, uint32_t body_bytes,

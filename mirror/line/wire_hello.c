@@ -204,6 +204,19 @@ int mirror_wire_decode_hello(const uint8_t *body, uint32_t body_bytes,
 	return get_data(data, data_bytes, hello);
 }
 
+bool mirror_wire_peek_hello(const uint8_t *body, uint32_t body_bytes, uint32_t *features,
+			    enum mirror_hello_purpose *purpose, uint32_t *site)
+{
+	struct bytes b = mirror_format_reader(body, body_bytes);
+
+	bytes_get_u16(&b); /* versions */
+	bytes_get_u16(&b);
+	*features = bytes_get_u32(&b);
+	*purpose = (enum mirror_hello_purpose)bytes_get_u32(&b);
+	*site = bytes_get_u32(&b);
+	return !b.bad;
+}
+
 /* ---- do the disks fit ---------------------------------------------------- */
 
 int mirror_hello_check_disks(const struct mirror_disk_table *production,

@@ -272,6 +272,20 @@ START_TEST(ends)
 }
 END_TEST
 
+START_TEST(news_frame)
+{
+	const struct mirror_news news = { "devices", "hang", "disk db does not answer" };
+	struct mirror_news heard;
+
+	mirror_wire_news(&frame, &news);
+	frame_is("frame_news");
+	ck_assert_int_eq(mirror_wire_decode_news(body(), 384, &heard), 0);
+	ck_assert_str_eq(heard.object, news.object);
+	ck_assert_str_eq(heard.rule, news.rule);
+	ck_assert_str_eq(heard.text, news.text);
+}
+END_TEST
+
 /* ---- broken in many ways ------------------------------------------------- */
 
 static struct random random_state;
@@ -400,6 +414,7 @@ static int decode_any(uint16_t type, const uint8_t *b, uint32_t n, const uint8_t
 		struct mirror_roll_end roll_end;
 		struct mirror_flush flush;
 		struct mirror_home_mark home;
+		struct mirror_news news;
 	} to;
 	struct mirror_map_chunk chunk;
 	int error;
@@ -434,6 +449,8 @@ static int decode_any(uint16_t type, const uint8_t *b, uint32_t n, const uint8_t
 		return mirror_wire_decode_flush(b, n, &to.flush);
 	case MIRROR_FRAME_HOME:
 		return mirror_wire_decode_home(b, n, &to.home);
+	case MIRROR_FRAME_NEWS:
+		return mirror_wire_decode_news(b, n, &to.news);
 	}
 	return -EPROTO;
 }
@@ -471,7 +488,7 @@ START_TEST(broken_frames)
 		"frame_confirm",       "frame_marks",         "frame_map",
 		"frame_refresh_begin", "frame_refresh_ready", "frame_refresh_end",
 		"frame_demoted",       "frame_roll_end",      "frame_flush",
-		"frame_home",
+		"frame_home",          "frame_news",
 	};
 	struct mirror_wire_header h, other;
 	uint8_t head[MIRROR_WIRE_HEADER_BYTES];
@@ -514,10 +531,11 @@ int main(void)
 	tcase_add_test(both, records_and_marks);
 	tcase_add_test(both, refresh_frames);
 	tcase_add_test(both, ends);
+	tcase_add_test(both, news_frame);
 	tcase_add_test(broken, broken_descriptors);
 	tcase_add_test(broken, broken_superblocks);
 	tcase_add_test(broken, broken_map_blocks);
-	tcase_add_loop_test(broken, broken_frames, 0, 13);
+	tcase_add_loop_test(broken, broken_frames, 0, 14);
 	suite_add_tcase(s, both);
 	suite_add_tcase(s, broken);
 	srunner_run_all(sr, CK_NORMAL);

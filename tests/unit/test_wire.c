@@ -71,7 +71,8 @@ START_TEST(types_have_names)
 	ck_assert_str_eq(mirror_wire_type_name(MIRROR_FRAME_FLUSH), "FLUSH");
 	ck_assert_str_eq(mirror_wire_type_name(0), "unknown");
 	ck_assert_str_eq(mirror_wire_type_name(MIRROR_FRAME_HOME), "HOME");
-	ck_assert_str_eq(mirror_wire_type_name(15), "unknown");
+	ck_assert_str_eq(mirror_wire_type_name(MIRROR_FRAME_NEWS), "NEWS");
+	ck_assert_str_eq(mirror_wire_type_name(16), "unknown");
 }
 END_TEST
 
@@ -151,6 +152,23 @@ START_TEST(a_hello_comes_back)
 	fill_hello(0, 0);
 	send_hello(MIRROR_FRAME_WELCOME);
 	ck_assert_int_eq(decode_hello(), 0);
+}
+END_TEST
+
+/* The link driver looks at its beginning alone. */
+START_TEST(a_hello_is_peeked_at)
+{
+	enum mirror_hello_purpose purpose;
+	uint32_t features, site;
+
+	fill_hello(2, 3);
+	hello.features = MIRROR_WIRE_FEATURE_NEWS;
+	send_hello(MIRROR_FRAME_HELLO);
+	ck_assert(mirror_wire_peek_hello(body, 16, &features, &purpose, &site));
+	ck_assert_uint_eq(features, MIRROR_WIRE_FEATURE_NEWS);
+	ck_assert_int_eq(purpose, MIRROR_HELLO_ROLL);
+	ck_assert_uint_eq(site, 7);
+	ck_assert(!mirror_wire_peek_hello(body, 15, &features, &purpose, &site));
 }
 END_TEST
 
@@ -449,6 +467,7 @@ int main(void)
 	tcase_add_test(tc, header_errors_are_told_apart);
 	tcase_add_test(tc, types_have_names);
 	tcase_add_test(tc, a_hello_comes_back);
+	tcase_add_test(tc, a_hello_is_peeked_at);
 	tcase_add_test(tc, a_longer_hello_is_understood);
 	tcase_add_test(tc, a_hello_that_cannot_be_is_refused);
 	tcase_add_test(tc, disks_that_do_not_fit_are_named);
