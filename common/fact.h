@@ -94,6 +94,7 @@ struct fact {
 	uint64_t disconnected;      /* OPENED, PEER: bit per site that it has put out ... */
 	uint64_t bypass;            /* ... and of those, that are in bypass (M6) */
 	uint64_t disk_bytes[CONFIG_DISK_COUNT_MAX];   /* OPENED: of the devices; 0: none */
+	bool heard;                 /* EVENT: of the log of the host of `site`, not ours */
 	char object[CONFIG_NAME_MAX];   /* EVENT: "disk db", "link lyon", ... */
 	char rule[CONFIG_NAME_MAX];     /* EVENT: "" or the rule that decided */
 	char text[FACT_TEXT_MAX];       /* a sentence, for people */

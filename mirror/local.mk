@@ -177,6 +177,7 @@ libmirror_drivers_la_SOURCES = \
 	mirror/drivers/link_frame_driver.c \
 	mirror/drivers/link_listen_driver.c \
 	mirror/drivers/link_private_driver.h \
+	mirror/drivers/link_news_driver.c \
 	mirror/drivers/link_rate_driver.c \
 	mirror/drivers/nbd_connection_driver.c \
 	mirror/drivers/nbd_driver.c \

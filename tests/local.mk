@@ -54,6 +54,7 @@ unit_tests = \
 	tests/unit/test_lease \
 	tests/unit/test_link_driver \
 	tests/unit/test_link_listen_driver \
+	tests/unit/test_link_news_driver \
 	tests/unit/test_map \
 	tests/unit/test_message \
 	tests/unit/test_move \
@@ -121,6 +122,8 @@ tests_unit_test_link_driver_LDADD = $(driver_test_libraries)
 tests_unit_test_link_listen_driver_SOURCES = tests/unit/test_link_listen_driver.c \
 	$(driver_rig)
 tests_unit_test_link_listen_driver_LDADD = $(driver_test_libraries)
+tests_unit_test_link_news_driver_SOURCES = tests/unit/test_link_news_driver.c $(driver_rig)
+tests_unit_test_link_news_driver_LDADD = $(driver_test_libraries)
 tests_unit_test_ublk_driver_LDADD = $(driver_test_libraries)
 
 # The NBD front-end over a core whose disks are memory; a program serves these to
@@ -362,6 +365,7 @@ thread_tests = \
 	tests/unit/test_io_driver \
 	tests/unit/test_link_driver \
 	tests/unit/test_link_listen_driver \
+	tests/unit/test_link_news_driver \
 	tests/unit/test_nbd_driver \
 	tests/unit/test_nbd_refusal_driver \
 	tests/unit/test_queue \

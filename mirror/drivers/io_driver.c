@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -15,6 +16,7 @@
 #include "common/thread_driver.h"
 #include "mirror/drivers/io_private_driver.h"
 #include "mirror/front/ublk.h"
+#include "mirror/line/wire.h"
 
 #define NS_PER_S 1000000000ull
 
@@ -248,6 +250,19 @@ static void execute_answers(struct io_driver *d, struct mirror_request_list *lis
 	*list = (struct mirror_request_list){ 0 };
 }
 
+/* A device has failed, and the core closes every link for it: the peers hear why. */
+static void tell_failure(struct io_driver *d, const struct mirror_actions *out)
+{
+	struct mirror_news news = { .object = "devices" };
+
+	for (uint32_t i = 0; i < out->fact_count; i++) {
+		if (out->fact[i].type != FACT_DEVICE_FAILED)
+			continue;
+		snprintf(news.text, sizeof news.text, "%s", out->fact[i].text);
+		link_driver_tell_last(d->links, &news);
+	}
+}
+
 /* Frames before link orders: frames that the core sent before it closes a link must
  * leave. Answers before the clients' end: the same. */
 static void execute(struct io_driver *d, struct mirror_actions *out)
@@ -257,6 +272,8 @@ static void execute(struct io_driver *d, struct mirror_actions *out)
 	d->io_first |= out->io_first && out->send.head != NULL;
 	if (out->send.head != NULL)
 		link_driver_send(d->links, &out->send);
+	if (out->link_order_count > 0)
+		tell_failure(d, out);
 	for (uint32_t i = 0; i < out->link_order_count; i++)
 		link_driver_order(d->links, &out->link_order[i]);
 	execute_answers(d, &out->answer);

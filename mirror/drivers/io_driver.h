@@ -32,6 +32,7 @@
 
 struct io_driver;
 struct io_uring_sqe;
+struct mirror_news;
 struct common_queue;
 
 /* ---- for the agent ------------------------------------------------------ */
@@ -91,6 +92,9 @@ void io_driver_stop(struct io_driver *d);
 
 /* After io_driver_run() has returned, or was never called. NULL is fine. */
 void io_driver_destroy(struct io_driver *d);
+
+/* Any thread: link_driver_tell(). */
+bool io_driver_tell(struct io_driver *d, const struct mirror_news *news);
 
 /* On the I/O thread, or any thread once it has ended. */
 const struct io_driver_counters *io_driver_counters(const struct io_driver *d);
@@ -236,6 +240,9 @@ void io_driver_park(struct io_driver *d, int32_t change);
  * ("link 10.0.0.3:41234", "disk db") that the core is not told. */
 void io_driver_report(struct io_driver *d, const char *object, const char *rule,
 		      const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* ... something that the host of `site` has told. */
+void io_driver_hear(struct io_driver *d, uint32_t site, const struct mirror_news *news);
 
 /* The loop is ending: an operation that came back is not started again. */
 bool io_driver_stopping(const struct io_driver *d);

@@ -13,6 +13,7 @@
 
 #include "common/queue.h"
 #include "mirror/drivers/io_private_driver.h"
+#include "mirror/line/wire.h"
 
 /* The taker does not tell when it has made room. */
 #define BACKLOG_RETRY_MS 10u
@@ -191,6 +192,21 @@ void io_driver_report(struct io_driver *d, const char *object, const char *rule,
 	vsnprintf(fact.text, sizeof fact.text, format, ap);
 	va_end(ap);
 	io_mail_send(d, &fact);
+}
+
+void io_driver_hear(struct io_driver *d, uint32_t site, const struct mirror_news *news)
+{
+	struct fact fact = { .type = FACT_EVENT, .heard = true, .site = site };
+
+	snprintf(fact.object, sizeof fact.object, "%s", news->object);
+	snprintf(fact.rule, sizeof fact.rule, "%s", news->rule);
+	snprintf(fact.text, sizeof fact.text, "%s", news->text);
+	io_mail_send(d, &fact);
+}
+
+bool io_driver_tell(struct io_driver *d, const struct mirror_news *news)
+{
+	return link_driver_tell(d->links, news);
 }
 
 /* Nothing to do: the timer is there to make the loop turn. */

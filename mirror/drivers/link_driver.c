@@ -120,7 +120,6 @@ static void finish_task(struct io_task *t)
 	const bool reject = l->accepted && !l->up;
 	char text[sizeof l->text], peer[sizeof l->peer];
 	struct mirror_event event;
-	struct mirror_frame *frame;
 
 	if (l->phase != LINK_PHASE_CLOSING || l->connecting || l->receiving || l->sending)
 		return;
@@ -130,11 +129,9 @@ static void finish_task(struct io_task *t)
 	l->fd = -1;
 	free(l->buffer);
 	l->buffer = NULL;
-	while ((frame = link_frame_pop(l)) != NULL) {
-		event = (struct mirror_event){ .type = MIRROR_EVENT_SENT,
-					       .frame = frame };
-		io_driver_step(d->io, &event);
-	}
+	while (l->queue.head != NULL)
+		link_frame_give_back(l, false);
+	link_news_ended(l);
 	memcpy(text, l->text, sizeof text);
 	memcpy(peer, l->peer, sizeof peer);
 	link_set_phase(l, LINK_PHASE_FREE);
@@ -218,6 +215,7 @@ void link_driver_send(struct link_driver *d, struct mirror_frame_list *list)
 
 		next = f->next;
 		assert(f->link < MIRROR_LINK_COUNT_MAX && l->phase != LINK_PHASE_FREE);
+		link_news_queued(l, f);
 		fifo_push(&l->queue, f);
 		d->counters.frames_queued_count++;
 		if (l->phase == LINK_PHASE_CLOSING)
@@ -261,6 +259,7 @@ int link_driver_create(struct io_driver *io, struct link_driver **driver)
 		l->finish_task.run = finish_task;
 		link_frame_start(l);
 	}
+	link_news_create(d);
 	d->hook.run = hook_run;
 	io_driver_hook_add(io, &d->hook);
 	*driver = d;
@@ -271,6 +270,8 @@ void link_driver_destroy(struct link_driver *d)
 {
 	for (uint32_t i = 0; d != NULL && i < MIRROR_LINK_COUNT_MAX; i++)
 		assert(d->link[i].phase == LINK_PHASE_FREE);
+	if (d != NULL)
+		link_news_destroy(d);
 	free(d);
 }
 

@@ -18,6 +18,7 @@
 #ifndef MIRROR_DRIVERS_LINK_DRIVER_H
 #define MIRROR_DRIVERS_LINK_DRIVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/config.h"
@@ -25,6 +26,7 @@
 
 struct io_driver;
 struct link_driver;
+struct mirror_news;
 struct mirror_status_site;
 
 #define LINK_BUFFER_BYTES (256u * 1024) /* a largest frame, and as much again */
@@ -34,6 +36,8 @@ struct mirror_status_site;
 #define LINK_DRAIN_TIMEOUT_MS 200u /* after CLOSE, for queued frames */
 #define LINK_LISTEN_RETRY_MS 1000u
 #define LINK_RATE_MS 5000u /* over so long, and up to twice that, bytes are counted */
+#define LINK_NEWS_MAX 16u  /* lines that wait to be told */
+#define LINK_NEWS_HEARD_MAX 32u /* at once; then four a second */
 /* Rules of the events that tell that the port is not listened on, and is again. */
 #define LINK_LISTEN_RULE_BAD "listen-failed"
 #define LINK_LISTEN_RULE_GOOD "listen-again"
@@ -49,6 +53,7 @@ struct link_driver_counters {
 	uint64_t rejected_count;      /* accepted, and closed before a hello */
 	uint64_t paused_count;        /* the core or the pool could take no more */
 	uint64_t frames_queued_count; /* now, on all links */
+	uint64_t news_dropped_count;  /* told or heard faster than may be */
 };
 
 /* Returns 0, or -ENOMEM. */
@@ -67,6 +72,15 @@ void link_driver_order(struct link_driver *d, const struct mirror_link_order *or
 /* Queue all frames of `list`, which is empty afterwards. They leave at the end of
  * the turn, many with one sendmsg. */
 void link_driver_send(struct link_driver *d, struct mirror_frame_list *list);
+
+/* Any thread: tell `news` to each peer that the line is open to, as soon as what the core
+ * sends has left room; the next one hears it if none does. Never waits: of more than
+ * LINK_NEWS_MAX the oldest are dropped. False: the line is open to no peer that knows news.
+ * They are told only with `cluster: none`. */
+bool link_driver_tell(struct link_driver *d, const struct mirror_news *news);
+
+/* On the I/O thread: tell this at once, because the core is about to close the links. */
+void link_driver_tell_last(struct link_driver *d, const struct mirror_news *news);
 
 /* The loop ends: stop listening, close every link. */
 void link_driver_stop(struct link_driver *d);

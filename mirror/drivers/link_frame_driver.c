@@ -96,6 +96,18 @@ static bool frame_ready(struct link *l, struct mirror_wire_header *h)
 	return rc == 0;
 }
 
+static bool is_receiving_phase(const struct link *l)
+{
+	return (l->phase == LINK_PHASE_GREETING || l->phase == LINK_PHASE_OPEN) &&
+	       !l->draining;
+}
+
+static void take_away(struct link *l, const struct mirror_wire_header *h)
+{
+	l->begin += MIRROR_WIRE_HEADER_BYTES + h->body_bytes + h->data_bytes;
+	l->driver->counters.frames_received_count++;
+}
+
 /* Give one frame to the core. Returns false when it, or the pool, has no room:
  * the frame stays where it is. */
 static bool deliver(struct link *l, const struct mirror_wire_header *h)
@@ -113,6 +125,11 @@ static bool deliver(struct link *l, const struct mirror_wire_header *h)
 	struct mirror_event event = { .type = MIRROR_EVENT_RECEIVED,
 				      .received = &received };
 
+	if (h->type == MIRROR_FRAME_NEWS) {
+		take_away(l, h);
+		link_news_take(l, h, body);
+		return true;
+	}
 	if (!mirror_engine_takes_frames(engine, l->number))
 		return false;
 	if (h->data_bytes > 0) {
@@ -121,16 +138,12 @@ static bool deliver(struct link *l, const struct mirror_wire_header *h)
 			return false;
 		memcpy(received.data, body + h->body_bytes, h->data_bytes);
 	}
-	l->begin += MIRROR_WIRE_HEADER_BYTES + h->body_bytes + h->data_bytes;
-	l->driver->counters.frames_received_count++;
+	link_news_hello(l, h, body);
+	take_away(l, h);
 	io_driver_step(l->driver->io, &event);
+	if (h->type == MIRROR_FRAME_WELCOME && is_receiving_phase(l))
+		link_news_open(l);
 	return true;
-}
-
-static bool is_receiving_phase(const struct link *l)
-{
-	return (l->phase == LINK_PHASE_GREETING || l->phase == LINK_PHASE_OPEN) &&
-	       !l->draining;
 }
 
 void link_frame_receive(struct link *l)
@@ -195,15 +208,17 @@ static void receive_done(struct io_completion *c, int32_t result, uint32_t flags
 
 /* ---- out ----------------------------------------------------------------- */
 
-struct mirror_frame *link_frame_pop(struct link *l)
+void link_frame_give_back(struct link *l, bool left)
 {
 	struct mirror_frame *f = fifo_pop(&l->queue);
+	struct mirror_event event = { .type = MIRROR_EVENT_SENT, .frame = f };
 
-	if (f == NULL)
-		return NULL;
 	l->head_sent_bytes = 0;
 	l->driver->counters.frames_queued_count--;
-	return f;
+	if (f == &l->news.frame)
+		link_news_gone(l, left);
+	else
+		io_driver_step(l->driver->io, &event);
 }
 
 /* Add bytes[skip..count) to the message; returns what is left of `skip`. */
@@ -236,8 +251,6 @@ static uint32_t gather_queue(struct link *l)
 
 static void count_sent(struct link *l, uint32_t bytes)
 {
-	struct mirror_event event = { .type = MIRROR_EVENT_SENT };
-
 	l->driver->counters.bytes_sent += bytes;
 	link_rate_add(&l->sent, io_driver_now_ns(l->driver->io), bytes);
 	while (bytes > 0) {
@@ -250,8 +263,7 @@ static void count_sent(struct link *l, uint32_t bytes)
 		}
 		bytes -= rest;
 		l->driver->counters.frames_sent_count++;
-		event.frame = link_frame_pop(l);
-		io_driver_step(l->driver->io, &event);
+		link_frame_give_back(l, true);
 	}
 }
 

@@ -1,15 +1,19 @@
 /* link_private_driver.h - shared by the files of the link driver: link_driver.c
  * (phases, orders), link_connect_driver.c (names, connections out),
- * link_listen_driver.c (connections in), link_frame_driver.c (frames both ways). */
+ * link_listen_driver.c (connections in), link_frame_driver.c (frames both ways),
+ * link_news_driver.c (news both ways). */
 #ifndef MIRROR_DRIVERS_LINK_PRIVATE_DRIVER_H
 #define MIRROR_DRIVERS_LINK_PRIVATE_DRIVER_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 #include "mirror/drivers/io_driver.h"
 #include "mirror/drivers/link_driver.h"
+#include "mirror/line/wire.h"
 
 struct addrinfo;
 
@@ -33,6 +37,18 @@ struct link_resolve;
 struct link_rate {
 	uint64_t from_ns, bytes;
 	uint64_t before_ns, before_bytes; /* its length */
+};
+
+enum link_news_stage { LINK_NEWS_STRANGE, LINK_NEWS_GREETING, LINK_NEWS_OPEN };
+
+/* A link's part of link_news_driver.c. */
+struct link_news {
+	enum link_news_stage stage;
+	uint32_t site; /* the peer's */
+	uint32_t next; /* of the queue: the line that it is told next */
+	bool sending;  /* `frame` is among the link's */
+	bool last;     /* ... and no other follows */
+	struct mirror_frame frame;
 };
 
 struct link {
@@ -76,6 +92,8 @@ struct link {
 	uint32_t head_sent_bytes; /* of the queue's first frame */
 	struct msghdr message;
 	struct iovec iov[LINK_SEND_IOV_MAX];
+
+	struct link_news news;
 };
 
 struct link_listener {
@@ -90,6 +108,23 @@ struct link_listener {
 	struct io_timer retry;
 };
 
+/* Lines to be told and heard, of all links. */
+struct link_news_queue {
+	atomic_bool open; /* some link is: for the thread that tells */
+	pthread_mutex_t mutex;
+	/* under it: */
+	struct mirror_news line[LINK_NEWS_MAX]; /* a ring, up to `end` */
+	uint32_t end;                           /* line numbers run freely and wrap */
+	struct io_job job;
+	bool posted;
+	/* the I/O thread's: */
+	struct io_task task;
+	uint32_t told;        /* all before were told to some peer */
+	uint32_t heard_count; /* beyond what came slowly */
+	uint64_t heard_ns;    /* the count has fallen until then */
+	uint32_t unheard_count;
+};
+
 struct link_driver {
 	struct io_driver *io;
 	struct io_hook hook;
@@ -101,6 +136,7 @@ struct link_driver {
 	bool resolve_reported;
 	uint64_t reject_report_ns; /* rejections are reported once a second */
 	uint64_t reject_silent_count;
+	struct link_news_queue news;
 	struct link_driver_counters counters;
 };
 
@@ -184,6 +220,31 @@ void link_frame_receive(struct link *l);
 /* Send the queued bytes, if no others are on their way. */
 void link_frame_send(struct link *l);
 
-struct mirror_frame *link_frame_pop(struct link *l);
+/* The first frame of the queue has left, or never will: its owner gets it back. */
+void link_frame_give_back(struct link *l, bool left);
+
+/* ---- link_news_driver.c ------------------------------------------------- */
+
+void link_news_create(struct link_driver *d);
+void link_news_destroy(struct link_driver *d);
+
+/* A HELLO or WELCOME has come: does the peer want news? Other frames are of no interest. */
+void link_news_hello(struct link *l, const struct mirror_wire_header *h,
+		     const uint8_t *body);
+
+/* The link is one of those that news are told on, if the hello said so. */
+void link_news_open(struct link *l);
+
+/* The core sends `f`: its WELCOME opens an accepted link. */
+void link_news_queued(struct link *l, const struct mirror_frame *f);
+
+/* The link's news frame is not in its queue any more. */
+void link_news_gone(struct link *l, bool left);
+
+/* A NEWS frame has come, intact. */
+void link_news_take(struct link *l, const struct mirror_wire_header *h,
+		    const uint8_t *body);
+
+void link_news_ended(struct link *l);
 
 #endif

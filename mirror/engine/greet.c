@@ -29,7 +29,8 @@ static void fill_hello(struct mirror_engine *m, uint32_t number, struct mirror_h
 	*h = (struct mirror_hello){
 		.version_min = MIRROR_WIRE_VERSION,
 		.version_max = MIRROR_WIRE_VERSION,
-		.features = MIRROR_WIRE_FEATURES,
+		.features = MIRROR_WIRE_FEATURES |
+			    (m->config->cluster ? 0 : MIRROR_WIRE_FEATURE_NEWS),
 		.purpose = purpose,
 		.mirror = m->open.sb.mirror,
 		.lineage = m->open.sb.lineage,
