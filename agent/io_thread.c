@@ -25,6 +25,7 @@
 #include "mirror/drivers/nbd_driver.h"
 #include "mirror/engine/pool.h"
 #include "mirror/drivers/ublk_driver.h"
+#include "mirror/line/wire.h"
 
 /* Locked in memory; the deepest path is the opening of a log, with a few
  * superblocks of 20 KiB at once. */
@@ -108,6 +109,17 @@ int agent_io_order(struct agent_io *io, const struct order *order)
 	if (wake && write(io->orders_fd, &one, sizeof one) < 0)
 		assert(errno == EAGAIN);
 	return 0;
+}
+
+bool agent_io_tell(struct agent_io *io, const char *object, const char *text,
+		   const char *rule)
+{
+	struct mirror_news news = { 0 };
+
+	snprintf(news.object, sizeof news.object, "%s", object);
+	snprintf(news.text, sizeof news.text, "%s", text);
+	snprintf(news.rule, sizeof news.rule, "%s", rule);
+	return io_driver_tell(io->driver, &news);
 }
 
 void agent_io_ublk_serve(struct agent_io *io, uint32_t disk, uint32_t number)

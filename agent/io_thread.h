@@ -41,6 +41,10 @@ int agent_io_open(struct qb_loop *loop, const struct config *config,
  * AGENT_IO_ORDERS_MAX orders: it hangs. */
 int agent_io_order(struct agent_io *io, const struct order *order);
 
+/* Tell a line of our event log over the line: io_driver_tell(). */
+bool agent_io_tell(struct agent_io *io, const char *object, const char *text,
+		   const char *rule);
+
 /* Serve ublk device `number` as `disk`, or fail the device that is served as `disk`: see
  * ublk_driver.h. */
 void agent_io_ublk_serve(struct agent_io *io, uint32_t disk, uint32_t number);

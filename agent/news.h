@@ -1,4 +1,5 @@
-/* news.h - our own events go to the other members of the cluster.
+/* news.h - our own events go to the other members of the cluster; without one, over the line
+ * to the hosts that we are linked with.
  *
  * A line of our event log that no other member writes by itself, such as the failure of a
  * device or a link that is refused, is told to the members' group: each of them has it in its
@@ -6,8 +7,8 @@
  * nor what was heard, so no line goes round.
  *
  * It is bounded: 16 lines at once, then two a second; the rest is counted, and the number is
- * told. While Corosync takes no messages they wait, the oldest give way. Source:
- * docs/sources.md (P4-98).
+ * told. While Corosync takes no messages, or the line is not up, they wait, the oldest give
+ * way. Source: docs/sources.md (P4-98).
  */
 #ifndef AGENT_NEWS_H
 #define AGENT_NEWS_H

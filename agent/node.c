@@ -295,6 +295,10 @@ static void fact_arrived(void *owner, const struct fact *fact)
 		status_done(n, &n->mirror);
 		return;
 	case FACT_EVENT:
+		if (fact->heard) {
+			agent_heard_event(n->setup.events, n->setup.config, fact);
+			return;
+		}
 		if (strcmp(fact->rule, LINK_LISTEN_RULE_BAD) == 0)
 			snprintf(n->listen_text, sizeof n->listen_text, "%s", fact->text);
 		else if (strcmp(fact->rule, LINK_LISTEN_RULE_GOOD) == 0)
@@ -339,7 +343,8 @@ bool agent_node_tell(struct agent_node *n, const char *object, const char *text,
 		     const char *rule)
 {
 	if (n->cpg == NULL)
-		return true;
+		return agent_is_of_other_site(n->setup.config, n->setup.self, object) ||
+		       agent_io_tell(n->io, object, text, rule);
 	if (n->stepping || !cluster_news_may(n->core) ||
 	    cluster_cpg_queued_bytes(n->cpg) > 0)
 		return false;

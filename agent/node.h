@@ -72,9 +72,9 @@ void agent_node_give_up(struct agent_node *n, uint64_t id);
  * Returns 0, or -ENOENT: no such node in the configuration. */
 int agent_node_fenced(struct agent_node *n, const char *name);
 
-/* Tell the other members this line of our event log, in which it is one of ours (news.h). False:
- * not now, for Corosync takes no messages, or the group is not
- * joined yet. Not within a callback of the node's. */
+/* Tell the other hosts this line of our event log, in which it is one of ours (news.h). False:
+ * not now, for Corosync takes no messages, or the group is not joined yet; without a cluster,
+ * the line is not up, or the host there cannot be told. Not within a callback of the node's. */
 bool agent_node_tell(struct agent_node *n, const char *object, const char *text,
 		     const char *rule);
 

@@ -16,7 +16,17 @@ void agent_site_event(struct agent_events *events, const struct config *config,
 void agent_engine_event(struct agent_events *events, const struct config *config,
 			const struct fact *fact);
 
-/* A CLUSTER_ACTION_EVENT: every member's core has it, or has told it to us. */
+/* A line of the log of another host, without a cluster: as those that members tell. */
+void agent_heard_event(struct agent_events *events, const struct config *config,
+		       const struct fact *fact);
+
+/* Is `object` the link to another site than that of node `self`, or such a site? Without a
+ * cluster its host knows by itself, and the link may be down for long. */
+bool agent_is_of_other_site(const struct config *config, uint32_t self,
+			    const char *object);
+
+/* A CLUSTER_ACTION_EVENT: every member's core has it, or has told it to us. Without a cluster
+ * it is the outcome of a command here, or the other host sees it at the line. */
 void agent_core_event(struct agent_events *events, const struct cluster_action *a);
 
 #endif

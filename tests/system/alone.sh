@@ -63,6 +63,21 @@ test_writes() {
 	say "ok: written and mirrored"
 }
 
+# A control socket that goes is made again, and each host hears it of the other, once.
+test_news() {
+	local of other=b
+	for of in a b; do
+		rm "$DIR/run/data@$of/control"
+		await 3 event_says $other "change member $of control" ||
+			fail "$other does not hear of $of"
+		! event_says $of "member $of" || fail "$of hears itself"
+		await 10 test -S "$DIR/run/data@$of/control" || fail "no control socket"
+		other=$of
+	done
+	current_again a lyon
+	say "ok: each hears of the other"
+}
+
 test_switch_over() {
 	run demote a
 	[ "$(field a '' serving)" = False ] || fail "a serves after its demotion"
@@ -283,6 +298,7 @@ configure
 create_both
 test_first_promotion
 test_writes
+test_news
 test_switch_over
 test_production_killed
 test_copy_killed

@@ -67,6 +67,8 @@ day_copy_is_full() {
 	await 20 why_says b "No space left on device" ||
 		fail "b does not say: $(hamirror why data@b)"
 	why_says b "disk db ($DIR/small/disk)" || fail "b does not name it: $(hamirror why data@b)"
+	await 3 event_says a "member b devices disk db ($DIR/small/disk)" ||
+		fail "a does not hear of it"
 	[ "$(field b lyon data)" = Diskless ] || fail "b is not Diskless: $(field b lyon data)"
 	run disconnect a lyon
 	wait $writer || fail "production failed too: $(cat "$DIR/frozen")"
@@ -92,6 +94,8 @@ day_copy_fails() {
 	writer=$!
 	await 20 why_says b "disk db ($DIR/small/disk)" ||
 		fail "b does not say: $(hamirror why data@b)"
+	await 3 event_says a "member b devices disk db ($DIR/small/disk)" ||
+		fail "a does not hear of it"
 	why_says b "failed: " || fail "b does not name it: $(hamirror why data@b)"
 	run disconnect a lyon
 	wait $writer || fail "production failed too: $(cat "$DIR/frozen")"

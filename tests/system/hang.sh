@@ -95,6 +95,8 @@ day_answers_in_time() {
 	write_on
 	hang
 	await 10 event_says a "writelog $DIR/log.a hangs" || fail "$(hamirror why data@a)"
+	await 3 event_says b "member a devices writelog $DIR/log.a hangs" ||
+		fail "b does not hear of it"
 	answer
 	await 10 event_says a "answer again" || fail "that it answers is not said"
 	! has_failed a || fail "it was given up"
