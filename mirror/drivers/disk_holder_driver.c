@@ -276,6 +276,7 @@ bool disk_holder_is_ending(const struct stat *st)
 
 	if (find_kernel(st, text, sizeof text))
 		return false;
-	pid = find_holder(st);
+	/* A file may be open anywhere, here too: only its lock counts. */
+	pid = S_ISBLK(st->st_mode) ? find_process(st) : find_lock(st);
 	return pid == 0 || common_process_is_ending(pid);
 }
