@@ -255,7 +255,8 @@ static void pace(struct watch_throttle *w, uint64_t bytes_per_s)
 				    (json_int_t)want.bytes_per_s, "lease_ms",
 				    (json_int_t)lease_ms),
 			  NULL);
-	if (reply != NULL)
+	/* Without an answer it may have taken it all the same, and then has to be told its end. */
+	if (reply != NULL || any)
 		w->told = want;
 	json_decref(reply);
 }
@@ -351,7 +352,7 @@ static bool wait_for_work(struct watch_throttle *w, uint64_t period_ns)
 						  { .fd = w->file.fd,
 						    .events = POLLIN } };
 	const int run_ms = watch_runs_look(&w->runs);
-	const int period_ms = (int)(period_ns / 1000000) + 1;
+	const int period_ms = (int)((period_ns + 999999) / 1000000);
 	const nfds_t count = 2 + watch_runs_poll(&w->runs, fds + 2);
 
 	poll(fds, count, run_ms >= 0 && run_ms < period_ms ? run_ms : period_ms);
@@ -370,6 +371,7 @@ static void *work(void *data)
 	struct watch_throttle *w = data;
 	uint64_t wait_ns;
 
+	/* Where a daemon answers late the next period is due at once; all else has its turn. */
 	do {
 		if (watch_file_look(&w->file))
 			read_again(w);
@@ -377,7 +379,7 @@ static void *work(void *data)
 					   common_clock_ns(CLOCK_MONOTONIC));
 		if (wait_ns == 0 && has_work(w))
 			period(w);
-	} while (wait_ns == 0 || wait_for_work(w, wait_ns));
+	} while (wait_for_work(w, wait_ns));
 	throttle_rest(&w->state);
 	pace(w, 0);
 	watch_runs_end(&w->runs);

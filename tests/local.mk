@@ -375,6 +375,7 @@ check_PROGRAMS += $(unit_tests)
 unit_scripts = tests/unit/test_cli.py tests/unit/test_cli_all.py tests/unit/test_cli_check.py \
 	tests/unit/test_cli_complete.py tests/unit/test_cli_config.py \
 	tests/unit/test_cli_watch.py tests/unit/test_cli_wizard.py \
+	tests/unit/test_watch_pace.py \
 	tests/unit/test_writer.py
 TESTS += $(unit_tests) $(unit_scripts)
 EXTRA_DIST += $(unit_scripts)
