@@ -71,6 +71,11 @@ static uint32_t take(uint32_t us, uint32_t less)
 	return us > less ? us - less : 0;
 }
 
+bool throttle_slows(const struct throttle_action *action)
+{
+	return action->verb <= THROTTLE_MODE;
+}
+
 /* False: it is for others to carry out. */
 static bool change(struct throttle_state *s, const struct throttle_action *a)
 {
@@ -120,7 +125,7 @@ void throttle_period(const struct throttles *t, struct throttle_state *s,
 			   s->last.value[test]))
 			continue;
 		for (uint32_t a = 0; a < throttle->action_count; a++)
-			if (!change(s, &throttle->action[a]))
+			if (s->at_copy || !change(s, &throttle->action[a]))
 				act(data, throttle, &throttle->action[a]);
 	}
 	for (uint32_t i = 0; i < THROTTLE_TEST_COUNT; i++)
@@ -130,8 +135,9 @@ void throttle_period(const struct throttles *t, struct throttle_state *s,
 		}
 }
 
-void throttle_rest(struct throttle_state *s)
+void throttle_rest(struct throttle_state *s, bool at_copy)
 {
+	s->at_copy = at_copy;
 	s->last = (struct throttle_figures){ 0 };
 	s->sleep_us = s->delay_us = 0;
 }

@@ -97,6 +97,7 @@ struct throttle_figures {
 
 /* From one period to the next. All zero at first. */
 struct throttle_state {
+	bool at_copy;                 /* what throttle_slows() is handed to `act` too */
 	struct throttle_figures last; /* the newest known figures */
 	uint32_t sleep_us, delay_us;
 	uint64_t next_ns; /* when the next period is due; 0: at once */
@@ -112,6 +113,9 @@ extern const char *const throttle_verb_words[];
 uint64_t throttle_wait_ns(const struct throttles *t, struct throttle_state *s,
 			  uint64_t now_ns);
 
+/* Does it slow production, or change what that promises? At a copy it does neither. */
+bool throttle_slows(const struct throttle_action *action);
+
 /* One period. `second` of the local day, as the clock on the wall shows it: a window is open
  * while that lies in it, so an hour that the clock skips opens none, and one that it shows
  * twice opens twice. Sleep and delay are changed in `s`; the other actions are handed to
@@ -122,8 +126,9 @@ void throttle_period(const struct throttles *t, struct throttle_state *s,
 				 const struct throttle_action *action),
 		     void *data);
 
-/* This node serves no more: no sleep, no delay, and no crossing until figures are known anew. */
-void throttle_rest(struct throttle_state *s);
+/* This node's part is another one: no sleep, no delay, and no crossing until figures are known
+ * anew. */
+void throttle_rest(struct throttle_state *s, bool at_copy);
 
 /* The bound of `bandwidth` at that second of the day, in bytes a second; 0: none. */
 uint64_t throttle_bandwidth(const struct throttles *t, uint32_t second);

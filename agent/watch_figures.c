@@ -3,9 +3,12 @@
 
 #include <string.h>
 
-bool watch_serves(const json_t *status)
+enum watch_part watch_part(const json_t *status)
 {
-	return json_is_true(json_object_get(status, "serving"));
+	if (json_is_true(json_object_get(status, "serving")))
+		return WATCH_AT_PRODUCTION;
+	return json_is_object(json_object_get(status, "log")) ? WATCH_AT_COPY :
+								WATCH_NO_PART;
 }
 
 static void set(struct throttle_figures *f, enum throttle_test test, uint64_t value)
@@ -29,7 +32,9 @@ static void count_rates(const json_t *status, const struct watch_process *proces
 		now.started_seconds = process->started_seconds;
 	}
 	if (last->at_ns != 0 && seconds > 0 && json_is_integer(sent) &&
-	    now.sent_bytes >= last->sent_bytes)
+	    now.started_seconds == last->started_seconds &&
+	    now.sent_bytes >= last->sent_bytes &&
+	    watch_part(status) == WATCH_AT_PRODUCTION)
 		set(f, THROTTLE_NETKBPS,
 		    (uint64_t)((double)(now.sent_bytes - last->sent_bytes) / 1024 /
 			       seconds));
@@ -74,6 +79,8 @@ void watch_figures(const json_t *status, const struct watch_process *process,
 	count_rates(status, process, now_ns, counted, figures);
 	if (json_is_integer(used))
 		set(figures, THROTTLE_PCTWL, (uint64_t)json_integer_value(used));
+	if (watch_part(status) != WATCH_AT_PRODUCTION)
+		return;
 	json_array_foreach(json_object_get(status, "sites"), i, site)
 	{
 		const char *role = json_string_value(json_object_get(site, "role"));

@@ -17,11 +17,18 @@ struct watch_counted {
 	double started_seconds; /* of the daemon; another one counts anew */
 };
 
-/* Does the status say that this node serves? NULL: no. */
-bool watch_serves(const json_t *status);
+enum watch_part {
+	WATCH_NO_PART, /* it has no writelog open, or is not known */
+	WATCH_AT_COPY, /* its site does not serve */
+	WATCH_AT_PRODUCTION,
+};
 
-/* The figures of `status`, a daemon's that serves, at `now_ns` of a monotonic clock: rates are
- * those since the call before, which is in `counted`. `process` NULL: not known. */
+/* What this node is, by the status; NULL: none. */
+enum watch_part watch_part(const json_t *status);
+
+/* The figures of `status` at `now_ns` of a monotonic clock: rates are those since the call
+ * before, which is in `counted`. `process` NULL: not known. At a copy those of its log and of
+ * its process are known, and none of what production sends. */
 void watch_figures(const json_t *status, const struct watch_process *process,
 		   uint64_t now_ns, struct watch_counted *counted,
 		   struct throttle_figures *figures);

@@ -53,6 +53,8 @@ struct watch_throttle {
 	struct config *own;          /* read since then, or NULL */
 	const struct throttles *throttles;
 	const char *host;
+	bool *left_out; /* of each throttle, this was told; NULL: no memory */
+	enum watch_part part;
 	struct throttle_state state;
 	struct throttle_figures figures; /* of this period */
 	struct watch_counted counted;
@@ -164,6 +166,11 @@ static void figure_variable(const struct throttle_figures *f, uint32_t test,
 	snprintf(text, VARIABLE_BYTES, "HAMIRROR_%s=%s", name, value);
 }
 
+static const char *part_word(const struct watch_throttle *w)
+{
+	return w->state.at_copy ? "copy" : "production";
+}
+
 static uint32_t fill_variables(const struct watch_throttle *w, const struct throttle *t,
 			       char text[VARIABLES_MAX][VARIABLE_BYTES])
 {
@@ -173,6 +180,7 @@ static uint32_t fill_variables(const struct watch_throttle *w, const struct thro
 	throttle_value_text(t->test, w->figures.value[t->test], value, sizeof value);
 	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_MIRROR=%s", w->config->mirror);
 	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_HOST=%s", w->host);
+	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_PART=%s", part_word(w));
 	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_THROTTLE=%s", t->name);
 	snprintf(text[i++], VARIABLE_BYTES, "HAMIRROR_TEST=%s",
 		 throttle_test_words[t->test]);
@@ -210,11 +218,30 @@ static void execute(struct watch_throttle *w, const struct throttle *t,
 	free(envp);
 }
 
+/* A copy slows nothing: what it takes in later production waits for, or keeps in its log. */
+static void leave_out(struct watch_throttle *w, const struct throttle *t,
+		      const struct throttle_action *a)
+{
+	const size_t i = (size_t)(t - w->throttles->throttle);
+
+	if (w->left_out == NULL || !w->left_out[i])
+		agent_log(LOG_WARNING,
+			  "throttle %s: %s is left out, since this host is a copy: it is "
+			  "for production alone",
+			  t->name, throttle_verb_words[a->verb]);
+	if (w->left_out != NULL)
+		w->left_out[i] = true;
+}
+
 static void act(void *data, const struct throttle *t, const struct throttle_action *a)
 {
 	struct watch_throttle *w = data;
 	char text[TEXT_BYTES];
 
+	if (w->state.at_copy && throttle_slows(a)) {
+		leave_out(w, t, a);
+		return;
+	}
 	if (a->verb == THROTTLE_MODE) {
 		change_mode(w, t, a);
 		return;
@@ -273,6 +300,18 @@ static uint32_t look_at_clock(struct watch_throttle *w)
 	       THROTTLE_DAY_S;
 }
 
+/* What was counted and told as another part is over. */
+static void take_part(struct watch_throttle *w, enum watch_part part)
+{
+	if (w->part == part)
+		return;
+	w->part = part;
+	w->counted = (struct watch_counted){ 0 };
+	throttle_rest(&w->state, part == WATCH_AT_COPY);
+	if (w->left_out != NULL)
+		memset(w->left_out, 0, w->throttles->count * sizeof *w->left_out);
+}
+
 static void period(struct watch_throttle *w)
 {
 	const uint32_t second = look_at_clock(w);
@@ -281,17 +320,18 @@ static void period(struct watch_throttle *w)
 	pid_t pid;
 
 	w->status = watch_ask_status(&w->question, &pid);
-	if (watch_serves(w->status)) {
+	if (w->status == NULL)
+		return;
+	take_part(w, watch_part(w->status));
+	if (w->part != WATCH_NO_PART) {
 		is_there = pid > 0 && watch_process_read(pid, &process) == 0;
 		watch_figures(w->status, is_there ? &process : NULL,
 			      common_clock_ns(CLOCK_MONOTONIC), &w->counted, &w->figures);
 		throttle_period(w->throttles, &w->state, &w->figures, second, act, w);
-		pace(w, throttle_bandwidth(w->throttles, second));
-	} else if (w->status != NULL) {
-		throttle_rest(&w->state);
-		w->counted = (struct watch_counted){ 0 };
-		pace(w, 0);
 	}
+	pace(w, w->part == WATCH_AT_PRODUCTION ?
+			throttle_bandwidth(w->throttles, second) :
+			0);
 	json_decref(w->status);
 	w->status = NULL;
 }
@@ -308,6 +348,9 @@ static void take_config(struct watch_throttle *w, const struct config *config)
 	w->config = config;
 	w->throttles = config->throttles != NULL ? config->throttles : &none;
 	w->state = (struct throttle_state){ 0 };
+	w->part = WATCH_NO_PART;
+	free(w->left_out);
+	w->left_out = calloc(w->throttles->count, sizeof *w->left_out);
 }
 
 static bool are_same(const struct throttles *a, const struct throttles *b)
@@ -380,7 +423,7 @@ static void *work(void *data)
 		if (wait_ns == 0 && has_work(w))
 			period(w);
 	} while (wait_for_work(w, wait_ns));
-	throttle_rest(&w->state);
+	throttle_rest(&w->state, false);
 	pace(w, 0);
 	watch_runs_end(&w->runs);
 	watch_question_close(&w->question);
@@ -395,6 +438,7 @@ static void destroy(struct watch_throttle *w)
 		close(w->stop);
 	watch_file_close(&w->file);
 	config_free(w->own);
+	free(w->left_out);
 	free(w);
 }
 

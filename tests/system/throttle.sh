@@ -1,6 +1,7 @@
 #!/bin/bash
 # throttle.sh - throttles over a pair: the paper's worked example, a bandwidth by time of day,
-# each action, a file that changes, and a watcher that is killed, stopped or ended while it
+# each figure that crosses its bound, at production and at the copy, each action, a file that
+# changes, a daemon that stands still, and a watcher that is killed, stopped or ended while it
 # slows the mirror.
 set -u
 # shellcheck source-path=SCRIPTDIR source=pair.sh disable=SC1091
@@ -10,8 +11,11 @@ EXAMPLE=$(dirname "$(dirname "$SYSTEM")")/agent/throttles.yaml
 pair_begin qemu-img curl
 PORT_WATCH=$(free_port)
 watcher='' load=''
+mkdir -p "$DIR/bin"
+printf '#!/bin/sh\n{ echo "$@"; cat; } > %s/mail\n' "$DIR" > "$DIR/bin/sendmail"
+chmod +x "$DIR/bin/sendmail"
 
-# A pair whose file has the lines $1 too, and its watcher.
+# A pair whose file has the lines $1 too, and the watcher of host $2 (a).
 begin() {
 	kill_all
 	rm -f "$DIR/watch.log"
@@ -20,10 +24,10 @@ begin() {
 	pair_devices
 	hamirror config check data@a > "$DIR/check" 2>&1 || fail "$(cat "$DIR/check")"
 	pair_up
-	watch
+	watch "${2:-a}"
 }
 watch() {
-	PATH=$DIR/bin:$PATH hamirror-watch data@a --listen "127.0.0.1:$PORT_WATCH" \
+	PATH=$DIR/bin:$PATH hamirror-watch "data@$1" --listen "127.0.0.1:$PORT_WATCH" \
 		2>> "$DIR/watch.log" &
 	watcher=$!
 }
@@ -40,9 +44,10 @@ begin_load() {
 }
 end_load() { kill "$load"; wait "$load" 2> /dev/null; }
 
-value() { hamirror status data@a --field "$1"; }
+# Of host $2 (a)
+value() { hamirror status "data@${2:-a}" --field "$1"; }
 value_is() { [ "$(value "$1")" = "$2" ]; }
-is_slowed() { [ "$(value throttle.left_ms)" != "" ]; }
+is_slowed() { [ "$(value throttle.left_ms "$1")" != "" ]; }
 is_free() { value_is throttle ''; }
 # KiB a second that are sent to the copy, over $1 seconds; 0 where the clock jumped.
 rate() {
@@ -105,9 +110,6 @@ counts() { [ "$(count "$1")" = "$2" ]; }
 has_ticked() { [ "$(count ticks)" -ge "$1" ]; }
 
 test_actions() {
-	mkdir -p "$DIR/bin"
-	printf '#!/bin/sh\n{ echo "$@"; cat; } > %s/mail\n' "$DIR" > "$DIR/bin/sendmail"
-	chmod +x "$DIR/bin/sendmail"
 	begin "throttle-period: 200
 throttles:
   - {name: tick, test: pctwl, operator: \">=\", value: 0, actions: [{exec: \"echo >> $DIR/ticks\"}]}
@@ -139,6 +141,96 @@ throttles:
 	say "ok: exec, log, mail, console and mode, once a crossing"
 }
 
+# What was logged of figure $1: each period, and its crossings.
+figures_of() { grep -o "\(seen\|crossed\) $1 .*" "$DIR/watch.log"; }
+is_seen() { figures_of "$1" | grep -q "seen $1 [0-9]$"; }
+has_crossed() { figures_of "$1" | grep crossed | tail -n 1 | grep -q "crossed $1 $2 "; }
+# Throttles that log figure $1, and how it crosses $2.
+follow() {
+	local item='  - {test: %s, operator: "%s", value: %s, actions: [{log: "%s"}]}\n'
+	# shellcheck disable=SC2059
+	printf "$item" "$1" ">=" 0 "seen %t %v" "$1" rises "$2" "crossed %t up %v" \
+		"$1" falls "$2" "crossed %t down %v"
+}
+# Each crossing of $2 that was seen of figure $1, and no other, was told, once.
+each_told() {
+	figures_of "$1" | awk -v bound="$2" '
+		$1 == "seen" {
+			bad = bad || due != ""
+			due = !known ? "" : last <= bound && $3 > bound ? "up" :
+				last >= bound && $3 < bound ? "down" : ""
+			known = 1; last = $3
+			next
+		}
+		{ bad = bad || $3 != due || $4 != last; due = ""; count[$3]++ }
+		END { exit bad || due != "" || !count["up"] || !count["down"] }' ||
+		fail "$1 at $2: $(figures_of "$1")"
+}
+
+# Production's log fills while the copy is out.
+test_crossings() {
+	begin "throttle-period: 500
+throttles:
+$(follow netkbps 100; follow pctcpu 5; follow pctwl 70)"
+	await 10 is_seen netkbps || fail "nothing is seen: $(cat "$DIR/watch.log")"
+	begin_load
+	await 20 has_crossed netkbps up || fail "netkbps does not rise"
+	await 20 has_crossed pctcpu up || fail "pctcpu does not rise"
+	run disconnect a lyon
+	await 30 has_crossed pctwl up || fail "pctwl does not rise: $(value log.used_percent) %"
+	end_load
+	run connect a lyon
+	for figure in netkbps pctcpu pctwl; do
+		await 20 has_crossed $figure down || fail "$figure does not fall"
+	done
+	end_watch
+	each_told netkbps 100
+	each_told pctcpu 5
+	each_told pctwl 70
+	say "ok: netkbps, pctcpu and pctwl cross their bounds, each told once"
+}
+
+# So often it was said that throttle $1 slows nothing at a copy.
+is_told() { [ "$(grep -c "throttle $1: .* is left out" "$DIR/watch.log")" = "$2" ]; }
+
+# The copy's own log; what slows is production's alone, and told so once.
+test_copy() {
+	begin "throttle-period: 200
+throttles:
+  - {name: full, test: pctwl, operator: rises, value: 5, actions: [{sleep-set: 400000},
+     {delay-set: 400000}, {mode: async}, {exec: \"env > $DIR/env; mv $DIR/env $DIR/full\"},
+     {mail: \"the log of %h\", to: ops@example.org}]}
+  - {name: slow, test: pctcpu, operator: \">=\", value: 0, actions: [{sleep-set: 300000}]}
+$(follow pctwl 5; follow netkbps 1; follow lag-ms 1)" b
+	rm -f "$DIR/mail"
+	begin_load
+	await 20 has_crossed pctwl up || fail "pctwl does not rise: $(cat "$DIR/watch.log")"
+	await 10 is_there full || fail "no exec"
+	for name in HOST=b PART=copy NETKBPS=; do
+		grep -qx "HAMIRROR_$name" "$DIR/full" || fail "no $name: $(cat "$DIR/full")"
+	done
+	await 10 is_there mail || fail "no mail"
+	end_load
+	await 20 has_crossed pctwl down || fail "pctwl does not fall"
+	for name in full slow; do
+		is_told $name 1 ||
+			fail "not told once that $name slows nothing: $(cat "$DIR/watch.log")"
+	done
+	figures_of "[nl].*" && fail "figures of production are tested at the copy"
+	value_is promise_wanted.mode sync || fail "the copy has changed the mode"
+	is_free || fail "the copy has slowed production"
+	each_told pctwl 5
+	# it serves: from now on its throttles slow it
+	run demote a
+	run promote b
+	await 10 is_slowed b || fail "the new production is not slowed: $(cat "$DIR/watch.log")"
+	run demote b
+	run promote a
+	await 10 is_told slow 2 || fail "not told again as a copy"
+	end_watch
+	say "ok: the copy's log crosses its bound there"
+}
+
 gone() { ! kill -0 "$1" 2> /dev/null; }
 
 test_hanging_script() {
@@ -158,11 +250,31 @@ throttles:
 	say "ok: a script that hangs is killed with its child"
 }
 
+# A daemon that stands still: the watcher asks it again and again, and does all else in time.
+test_daemon_stands_still() {
+	local daemon
+	rm -f "$DIR/pids"
+	begin "throttle-period: 200
+throttles:
+  - {name: hang, test: pctwl, operator: \">=\", value: 0, actions: [
+     {exec: \"echo \$\$ > $DIR/pids; exec sleep 1000\", seconds: 5}]}"
+	await 10 is_there pids || fail "the script was not begun"
+	daemon=$(daemon_pid a)
+	kill -STOP "$daemon"
+	read -r shell < "$DIR/pids"
+	await 20 gone "$shell" || fail "the script is not killed"
+	kill "$watcher"
+	await 10 gone "$watcher" || fail "the watcher does not end"
+	wait "$watcher" || fail "a signal is no failure: $?"
+	kill -CONT "$daemon"
+	say "ok: a daemon that stands still"
+}
+
 test_delay() {
 	begin "throttle-period: 200
 throttles:
   - {test: pctwl, operator: \">=\", value: 0, actions: [{delay-set: 300000}, {sleep-set: 400000}]}"
-	await 10 is_slowed || fail "no delay"
+	await 10 is_slowed a || fail "no delay"
 	local before=${EPOCHREALTIME/./}
 	qemu-io -f raw -c "write -P 0x22 2M 4k" "$(uri a)" > /dev/null || fail "write"
 	[ $((${EPOCHREALTIME/./} - before)) -ge 300000 ] || fail "a write is not delayed"
@@ -171,7 +283,7 @@ throttles:
 	for _ in 1 2 3 4 5 6 7 8; do
 		hamirror-watch data@a --listen "127.0.0.1:$PORT_WATCH" 2>> "$DIR/watch.log" &&
 			fail "two watchers at one port"
-		is_slowed || fail "the second watcher has ended the delay"
+		is_slowed a || fail "the second watcher has ended the delay"
 	done
 	say "ok: a delay"
 }
@@ -185,12 +297,12 @@ test_file_changes() {
 	replace "$(pair_yaml "throttle-period: 200
 throttles:
   - {test: pctwl, operator: \">=\", value: 0, actions: [{sleep-set: 400000}]}")"
-	await 10 is_slowed || fail "a new throttle is not taken up: $(cat "$DIR/watch.log")"
+	await 10 is_slowed a || fail "a new throttle is not taken up: $(cat "$DIR/watch.log")"
 	{ cat "$DIR/etc/data.yaml"; echo "# other words"; } > "$DIR/same"
 	replace "$(cat "$DIR/same")"
 	echo "throttle-period: soon" >> "$DIR/etc/data.yaml"
 	await 10 watch_says "throttles stay as they were: " || fail "a faulty file is not told"
-	is_slowed || fail "a faulty file has ended the throttles"
+	is_slowed a || fail "a faulty file has ended the throttles"
 	[ "$(grep -c "throttles now" "$DIR/watch.log")" = 1 ] || fail "a comment is taken up"
 	replace "$(pair_yaml "")"
 	await 10 watch_says "it has 0 throttles now" || fail "its throttles stay"
@@ -204,16 +316,16 @@ answers() { curl -sf --max-time 30 -o /dev/null "http://127.0.0.1:$PORT_WATCH/";
 test_without_watcher() {
 	local how
 	for how in KILL STOP; do
-		await 10 is_slowed || fail "not slowed before $how"
+		await 10 is_slowed a || fail "not slowed before $how"
 		kill -$how "$watcher"
 		await 10 is_free || fail "slow for ever after SIG$how"
 		event_says a "change throttle ended: hamirror-watch" || fail "no event of it"
 		write a 0x33 3M 64k
 		[ $how = STOP ] && kill -KILL "$watcher"
 		wait "$watcher" 2> /dev/null
-		watch
+		watch a
 	done
-	await 10 is_slowed || fail "not slowed again"
+	await 10 is_slowed a || fail "not slowed again"
 	end_watch
 	is_free || fail "slowed after the watcher's end"
 	alike
@@ -223,8 +335,11 @@ test_without_watcher() {
 test_refusals
 test_example
 test_bandwidth
+test_crossings
 test_actions
+test_copy
 test_hanging_script
+test_daemon_stands_still
 test_file_changes
 test_delay
 test_without_watcher

@@ -328,7 +328,7 @@ START_TEST(a_figure_that_is_not_known_fires_nothing)
 	/* what was known before it counts for a crossing ... */
 	ck_assert_str_eq(period_at(0, THROTTLE_LAG_MS, 6), "gt ge ne up ");
 	/* ... unless this node served no more meanwhile */
-	throttle_rest(&state);
+	throttle_rest(&state, false);
 	ck_assert_str_eq(period_at(0, THROTTLE_LAG_MS, 4), "lt le ne ");
 }
 END_TEST
@@ -375,6 +375,29 @@ START_TEST(sleep_and_delay_stay_within_their_bounds)
 }
 END_TEST
 
+START_TEST(at_a_copy_nothing_is_slowed)
+{
+	loaded("throttles:\n"
+	       "  - {name: slow, test: pctwl, operator: \">\", value: 80,\n"
+	       "     actions: [{sleep-inc: 7}, {delay-set: 6}, {mode: async}]}\n"
+	       "  - {name: tell, test: pctwl, operator: rises, value: 80,\n"
+	       "     actions: [{log: x}]}\n");
+	throttle_rest(&state, true);
+	ck_assert_str_eq(period_at(0, THROTTLE_PCTWL, 80), "");
+	ck_assert_str_eq(period_at(0, THROTTLE_PCTWL, 81), "slow slow slow tell ");
+	ck_assert_uint_eq(state.sleep_us, 0);
+	ck_assert_uint_eq(state.delay_us, 0);
+	/* it serves from now on */
+	throttle_rest(&state, false);
+	ck_assert_str_eq(period_at(0, THROTTLE_PCTWL, 81), "slow ");
+	ck_assert_uint_eq(state.sleep_us, 7);
+	ck_assert_uint_eq(state.delay_us, 6);
+	/* a copy again */
+	throttle_rest(&state, true);
+	ck_assert_uint_eq(state.sleep_us, 0);
+}
+END_TEST
+
 /* KiB a second of a sender that has entries of `bytes` and a line of `line_kbps`. */
 static uint64_t rate(uint64_t bytes, uint64_t line_kbps)
 {
@@ -410,7 +433,7 @@ START_TEST(the_worked_example_settles)
 
 	load_example();
 	for (size_t e = 0; e < sizeof entries / sizeof entries[0]; e++) {
-		throttle_rest(&state);
+		throttle_rest(&state, false);
 		period_at(0, THROTTLE_NETKBPS, 0);
 		for (int i = 0; i < 120; i++) {
 			kbps = rate(entries[e], 100000);
@@ -482,6 +505,7 @@ int main(void)
 	tcase_add_test(tc, a_figure_that_is_not_known_fires_nothing);
 	tcase_add_test(tc, a_link_goes_down_and_up_once);
 	tcase_add_test(tc, sleep_and_delay_stay_within_their_bounds);
+	tcase_add_test(tc, at_a_copy_nothing_is_slowed);
 	tcase_add_test(tc, the_worked_example_settles);
 	tcase_add_test(tc, periods_keep_their_pace_and_are_not_made_up_for);
 	tcase_add_test(tc, a_text_has_its_marks_filled_in);

@@ -22,13 +22,15 @@ extern char **environ;
 static struct watch_counted counted;
 static struct throttle_figures f;
 
+static double started_seconds; /* of the daemon */
+
 static void see(const char *text, double cpu_seconds, uint64_t now_ns)
 {
-	const struct watch_process process = { .cpu_seconds = cpu_seconds };
+	const struct watch_process process = { .cpu_seconds = cpu_seconds,
+					       .started_seconds = started_seconds };
 	json_t *status = json_loads(text, 0, NULL);
 
 	ck_assert_ptr_nonnull(status);
-	ck_assert(watch_serves(status));
 	watch_figures(status, &process, now_ns, &counted, &f);
 	json_decref(status);
 }
@@ -73,13 +75,48 @@ START_TEST(rates_are_since_the_period_before)
 }
 END_TEST
 
-START_TEST(only_one_that_serves_counts)
+START_TEST(another_daemon_counts_anew)
 {
-	json_t *copy = json_loads("{\"serving\":false}", 0, NULL);
+	see(both, 1, NS_PER_S);
+	started_seconds = 5;
+	see(one, 4, 11 * NS_PER_S);
+	ck_assert(!f.known[THROTTLE_NETKBPS]);
+	ck_assert(!f.known[THROTTLE_PCTCPU]);
+}
+END_TEST
 
-	ck_assert(!watch_serves(copy));
-	ck_assert(!watch_serves(NULL));
-	json_decref(copy);
+static enum watch_part part_of(const char *text)
+{
+	json_t *status = json_loads(text, 0, NULL);
+	const enum watch_part part = watch_part(status);
+
+	json_decref(status);
+	return part;
+}
+
+START_TEST(a_part_is_that_of_the_status)
+{
+	ck_assert_int_eq(part_of(both), WATCH_AT_PRODUCTION);
+	ck_assert_int_eq(part_of("{\"serving\":false,\"log\":{}}"), WATCH_AT_COPY);
+	ck_assert_int_eq(part_of("{\"serving\":false,\"log\":null}"), WATCH_NO_PART);
+	ck_assert_int_eq(watch_part(NULL), WATCH_NO_PART);
+}
+END_TEST
+
+START_TEST(a_copy_has_figures_of_its_log_and_its_process)
+{
+	static const char copy[] =
+		"{\"serving\":false,\"log\":{\"used_percent\":42},"
+		"\"counters\":{\"sent_bytes\":1024},"
+		"\"sites\":[{\"role\":\"production\",\"link\":null},"
+		"{\"role\":\"copy\",\"link\":\"connected\",\"lag_ms\":null}]}";
+
+	see(copy, 1, NS_PER_S);
+	see(copy, 4, 11 * NS_PER_S);
+	for (uint32_t t = 0; t < THROTTLE_TEST_COUNT; t++)
+		ck_assert_int_eq(f.known[t], t == THROTTLE_PCTWL || t == THROTTLE_PCTCPU);
+	ck_assert_uint_eq(f.value[THROTTLE_PCTWL], 42);
+	ck_assert_uint_eq(f.value[THROTTLE_PCTCPU], 30);
 }
 END_TEST
 
@@ -242,7 +279,9 @@ int main(void)
 
 	tcase_add_test(tc, the_farthest_copy_counts_and_every_link);
 	tcase_add_test(tc, rates_are_since_the_period_before);
-	tcase_add_test(tc, only_one_that_serves_counts);
+	tcase_add_test(tc, another_daemon_counts_anew);
+	tcase_add_test(tc, a_part_is_that_of_the_status);
+	tcase_add_test(tc, a_copy_has_figures_of_its_log_and_its_process);
 	tcase_add_checked_fixture(run, setup, NULL);
 	tcase_add_test(run, a_command_gets_its_input_and_ends);
 	tcase_add_test(run, each_owner_runs_one_at_a_time);
