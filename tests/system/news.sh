@@ -1,6 +1,6 @@
 #!/bin/bash
 # news.sh - what goes wrong at one member stands in the event log of every other within two
-# seconds, bounded, and goes round once.
+# seconds, bounded, and goes round once. A throttle changes the mode of all.
 set -u
 # shellcheck source-path=SCRIPTDIR source=lab.sh disable=SC1091
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
@@ -65,7 +65,36 @@ test_slow() {
 	say "ok: a slow member"
 }
 
+watch_says() { node "$1" grep -qF -- "$2" /run/watch.log; }
+has_mode() {
+	[ "$(node "$1" hamirror status data --field promise.mode,promise.records | xargs)" = "$2" ]
+}
+
+# Production's watcher changes the mode, once; the copy's leaves that to it, and says so.
+test_mode_by_throttle() {
+	local node
+	for node in n3 n1; do
+		node $node sh -c "cat >> /etc/hamirror/data.yaml; \
+			hamirror-watch data 2> /run/watch.log &" <<-END
+			throttle-period: 200
+			throttles:
+			  - {name: far, test: pctwl, operator: ">=", value: 0,
+			     actions: [{mode: near-sync, records: 77}]}
+		END
+		[ $node = n1 ] || await 20 watch_says n3 "throttle far: mode is left out" ||
+			fail "the copy's watcher: $(node n3 cat /run/watch.log)"
+	done
+	for node in n1 n3 n5; do
+		await 20 has_mode $node "near-sync 77" ||
+			fail "$node: $(node n1 cat /run/watch.log; node $node hamirror why data)"
+	done
+	run n1 mode near-sync --records 78
+	await 20 has_mode n1 "near-sync 77" || fail "another mode stays"
+	say "ok: a throttle changes the mode"
+}
+
 begin
 test_each_hears
 test_bounded
 test_slow
+test_mode_by_throttle
