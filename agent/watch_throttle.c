@@ -53,7 +53,7 @@ struct watch_throttle {
 	struct config *own;          /* read since then, or NULL */
 	const struct throttles *throttles;
 	const char *host;
-	bool *left_out; /* of each throttle, this was told; NULL: no memory */
+	bool (*left_out)[THROTTLE_ACTIONS_MAX]; /* was told; NULL: no memory */
 	enum watch_part part;
 	struct throttle_state state;
 	struct throttle_figures figures; /* of this period */
@@ -195,6 +195,19 @@ static uint32_t fill_variables(const struct watch_throttle *w, const struct thro
 	return i;
 }
 
+/* Is there another value of it? A shell would take the last one. */
+static bool is_among(const char *variable, char text[VARIABLES_MAX][VARIABLE_BYTES],
+		     uint32_t count)
+{
+	const size_t length = strcspn(variable, "=");
+	uint32_t i = 0;
+
+	while (i < count &&
+	       (strncmp(text[i], variable, length) != 0 || text[i][length] != '='))
+		i++;
+	return i < count;
+}
+
 static void execute(struct watch_throttle *w, const struct throttle *t,
 		    const struct throttle_action *a)
 {
@@ -213,7 +226,10 @@ static void execute(struct watch_throttle *w, const struct throttle *t,
 	}
 	for (uint32_t i = 0; i < count; i++)
 		envp[i] = variables[i];
-	memcpy(envp + count, environ, old * sizeof *envp);
+	old = count;
+	for (char **other = environ; *other != NULL; other++)
+		if (!is_among(*other, variables, count))
+			envp[old++] = *other;
 	run(w, t, a, argv, envp, NULL, a->seconds);
 	free(envp);
 }
@@ -222,15 +238,17 @@ static void execute(struct watch_throttle *w, const struct throttle *t,
 static void leave_out(struct watch_throttle *w, const struct throttle *t,
 		      const struct throttle_action *a)
 {
-	const size_t i = (size_t)(t - w->throttles->throttle);
+	bool *told = w->left_out == NULL ?
+			     NULL :
+			     &w->left_out[t - w->throttles->throttle][a - t->action];
 
-	if (w->left_out == NULL || !w->left_out[i])
+	if (told == NULL || !*told)
 		agent_log(LOG_WARNING,
 			  "throttle %s: %s is left out, since this host is a copy: it is "
 			  "for production alone",
 			  t->name, throttle_verb_words[a->verb]);
-	if (w->left_out != NULL)
-		w->left_out[i] = true;
+	if (told != NULL)
+		*told = true;
 }
 
 static void act(void *data, const struct throttle *t, const struct throttle_action *a)
