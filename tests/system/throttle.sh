@@ -27,8 +27,8 @@ begin() {
 	watch "${2:-a}"
 }
 watch() {
-	HAMIRROR_THROTTLE=other PATH=$DIR/bin:$PATH hamirror-watch "data@$1" --listen "127.0.0.1:$PORT_WATCH" \
-		2>> "$DIR/watch.log" &
+	HAMIRROR_THROTTLE=other PATH=$DIR/bin:$PATH \
+		hamirror-watch "data@$1" --listen "127.0.0.1:$PORT_WATCH" 2>> "$DIR/watch.log" &
 	watcher=$!
 }
 end_watch() {
