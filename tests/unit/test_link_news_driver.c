@@ -211,7 +211,8 @@ static void records(uint32_t count)
 		mirror_wire_finish(&side_a.frame[i], &body, MIRROR_FRAME_RECORD, data,
 				   sizeof data);
 	}
-	side_a.frame_count = side_b.received_expected = count;
+	side_a.frame_count = count;
+	side_b.received_expected = count;
 }
 
 /* ---- told ---------------------------------------------------------------- */
