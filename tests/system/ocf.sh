@@ -153,7 +153,7 @@ test_refusing_cluster() {
 	agent n1 start $SUCCESS
 	node n1 touch /run/refusing
 	agent n1 promote $SUCCESS
-	await 10 is_asked_again || fail "n1: a refused value is not published again"
+	await 60 is_asked_again || fail "n1: a refused value is not published again"
 	node n1 rm /run/refusing
 	await 60 attribute_is n1 master-data 10000 || complain "n1: no score of production"
 	agent n1 stop $SUCCESS

@@ -69,13 +69,20 @@ test_refusals() {
 	say "ok: extend is refused by name"
 }
 
-test_example() {
-	begin "throttle-period: 300
-$(cat "$EXAMPLE")"
+# From rest: it settles, and stays. A machine that does other things may keep the writer from
+# writing for a part of a period; then the example slows it once more, and that is for good.
+settles_for_good() {
 	begin_load
-	await 30 settles || fail "does not settle: $kbps KiB/s"
-	settles || fail "does not stay: $kbps KiB/s"
-	settles || fail "does not stay: $kbps KiB/s"
+	await 3 settles && settles && settles && return
+	end_load
+	await 20 is_free || fail "idle, the sleep is $(value throttle.sleep_us)"
+	return 1
+}
+
+test_example() {
+	begin "throttle-period: 500
+$(cat "$EXAMPLE")"
+	await 60 settles_for_good || fail "does not settle: $kbps KiB/s"
 	lies_between "$(value throttle.sleep_us)" 15000 60000 ||
 		fail "the sleep: $(value throttle.sleep_us)"
 	why_says a "us lie between two records" || fail "why does not say it"
