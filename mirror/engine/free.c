@@ -25,13 +25,25 @@ static uint64_t in_log(const struct mirror_header *h)
 	       MIRROR_BLOCK_BYTES;
 }
 
-/* The log wants room. Each flush gives some, since writes stand still beside it; and a log may
- * be half used for long, by records that wait for another site. */
+/* No other site keeps the log. */
+static bool flush_gives_room(const struct mirror_engine *m)
+{
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if (s != m->open.site &&
+		    mirror_free_covered(m, s) <= m->open.marks.home_flushed)
+			return false;
+	return true;
+}
+
+/* The log wants room. It may be half used for long by records that wait for another site, and
+ * writes stand still beside a flush. */
 static bool log_wants_flush(const struct mirror_engine *m)
 {
 	return m->open.log.full ||
 	       (mirror_ring_used_percent(m->open.ring) > 50 &&
-		m->open.free.home_bytes >= mirror_ring_bytes(m->open.ring) / FLUSH_PARTS);
+		(flush_gives_room(m) ||
+		 m->open.free.home_bytes >=
+			 mirror_ring_bytes(m->open.ring) / FLUSH_PARTS));
 }
 
 static bool disk_flush_is_due(const struct mirror_engine *m)

@@ -335,7 +335,9 @@ static bool home_is_awaited(const struct mirror_engine *m)
  * after the last of them, and for the mark that follows it. */
 static uint64_t lazy_flush_ns(const struct engine_log *log, bool records)
 {
-	const uint64_t lazy_ns = log->unflushed_since_ns + FLUSH_LAZY_NS;
+	const bool much = log->unflushed_bytes >= UNFLUSHED_BYTES_LEAST;
+	const uint64_t lazy_ns = log->unflushed_since_ns +
+				 (much ? FLUSH_LAZY_NS / 2 : FLUSH_LAZY_NS);
 	const uint64_t quiet_ns = log->logged_ns + FLUSH_QUIET_NS;
 
 	if (!records)
