@@ -15,6 +15,7 @@ import subprocess
 import time
 
 MIB = 1 << 20
+PROCESSORS = sorted(os.sched_getaffinity(0))
 
 # name: fio's arguments. A flush after each write where `fsync` is said.
 WORKS = {
@@ -376,13 +377,18 @@ addresses: {{a: "{address_a}:{port_a}", b: "{address_b}:{port_b}"}}
 
 class Apart(Hamirror):
     """The sites are in network namespaces of their own, with a line between them
-    (tests/system/line.c); `line`: its program and keys."""
+    (tests/system/line.c); `line`: its program and keys. `halves`: b and the line have half of
+    the processors, this process, a and the clients that it starts have the others."""
 
     ADDRESSES = {"address_a": "10.78.0.1", "address_b": "10.78.0.2"}
 
-    def __init__(self, name, where, size, bindir, line, **options):
+    def __init__(self, name, where, size, bindir, line, halves=False, **options):
         super().__init__(name, where, size, bindir, **options)
-        self.line, self.space = line, {}
+        self.line, self.space, self.far = line, {}, []
+        half = len(PROCESSORS) // 2
+        if halves and half > 0:
+            os.sched_setaffinity(0, PROCESSORS[:half])
+            self.far = ["taskset", "-c", ",".join(map(str, PROCESSORS[half:]))]
 
     def start(self):
         if os.geteuid() != 0:
@@ -395,14 +401,15 @@ class Apart(Hamirror):
             made.stdout.readline()
             self.space[host] = made
         self.space["line"] = subprocess.Popen(
-            [self.line[0], *(f"/proc/{self.space[host].pid}/ns/net" for host in "ab"),
+            [*self.far, self.line[0], *(f"/proc/{self.space[host].pid}/ns/net" for host in "ab"),
              *self.line[1:]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if self.space["line"].stdout.readline() != b"ready\n":
             raise CannotRun("there is no line between the sites")
         super().start()
 
     def within(self, host):
-        return ["nsenter", f"--net=/proc/{self.space[host].pid}/ns/net"]
+        return [*(self.far if host == "b" else []),
+                "nsenter", f"--net=/proc/{self.space[host].pid}/ns/net"]
 
     def stop(self):
         super().stop()
@@ -410,6 +417,7 @@ class Apart(Hamirror):
             process.stdin.close()
             process.wait()
         self.space = {}
+        os.sched_setaffinity(0, PROCESSORS)
 
 
 def measure(side, arguments, size, seconds):
