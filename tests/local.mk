@@ -427,6 +427,7 @@ EXTRA_DIST += \
 	tests/system/drill \
 	tests/system/examples.sh \
 	tests/system/fence_testbed \
+	tests/system/free_port \
 	tests/system/lab.sh \
 	tests/system/nbd_hold \
 	tests/system/ocf.sh \

@@ -6,10 +6,8 @@ processes that serve it, whose processor time is counted.
 """
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import time
@@ -64,14 +62,10 @@ def make_file(path, size, block=None):
 
 
 def free_port():
-    """One that nobody listens on, and that the kernel gives to no client."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
-        low = int(f.read().split()[0])
-    while True:
-        port = random.randrange(10000, low if low > 11000 else 32768)
-        with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+    """One that no other test has (tests/system/free_port)."""
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../system/free_port")
+    return int(subprocess.run([program, str(os.getpid())], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout)
 
 
 def nbd_arguments(path, export):

@@ -15,32 +15,8 @@ fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 skip() { printf 'SKIP: %s\n' "$*"; exit 77; }
 node() { "$TESTBED" exec "$@"; }
 
-# A port that nobody listens on, and that no test which still runs was given: a list tells,
-# with the process of each. Not one of those that the kernel gives to clients: a link that
-# calls a peer which is down would reach itself one day.
-free_port() {
-	python3 - $$ << 'END'
-import fcntl, os, random, socket, sys
-
-with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
-    low = int(file.read().split()[0])
-list_fd = os.open(f"/tmp/hamirror-test-ports.{os.getuid()}", os.O_RDWR | os.O_CREAT, 0o600)
-with os.fdopen(list_fd, "r+") as file:
-    fcntl.flock(file, fcntl.LOCK_EX)
-    given = [line.split() for line in file]
-    given = [[port, pid] for port, pid in given if os.path.exists(f"/proc/{pid}")]
-    while True:
-        port = str(random.randrange(10000, low if low > 11000 else 32768))
-        with socket.socket() as s:
-            if (port not in [entry[0] for entry in given] and
-                    s.connect_ex(("127.0.0.1", int(port))) != 0):
-                break
-    file.seek(0)
-    file.truncate()
-    file.writelines(f"{' '.join(entry)}\n" for entry in [*given, [port, sys.argv[1]]])
-print(port)
-END
-}
+# A port that no other test has, until this one ends.
+free_port() { "$SYSTEM/free_port" $$; }
 
 # Wait until command $2... holds, which takes less than $1 seconds on a quiet machine. One
 # that does ten other things has ten times as long: a test judges no time.
