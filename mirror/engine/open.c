@@ -302,14 +302,13 @@ static void take_proven(struct mirror_engine *m, const uint64_t *confirmed)
 }
 
 /* The descriptors that stand may be older than the other sites' last confirmations, but this
- * log gave up no record that a site lacks and its map does not stand for (W2). A hold may stand
- * above records that were never in this log (W6): the other sites' maps tell their extents, and
- * count for them when it is lifted. */
+ * log gave up no record that a site lacks and its map does not stand for (W2). What it leapt
+ * over under a hold is dropped again by now, or is in their maps since the hold was lifted. */
 static void take_given_up(struct mirror_engine *m)
 {
 	const uint64_t given_up = mirror_ring_oldest_sequence(m->open.ring) - 1;
 
-	for (uint32_t s = 0; s < m->open.sb.site_count && !m->open.sb.hold.active; s++) {
+	for (uint32_t s = 0; s < m->open.sb.site_count; s++) {
 		const struct mirror_superblock_site *site = &m->open.sb.sites[s];
 		uint64_t *proven = &m->open.peer[s].proven_durable;
 
