@@ -12,7 +12,7 @@
 #define ENTRY_BYTES_MAX (260u * 1024) /* descriptor and its data: fits LINK_READ_BYTES */
 #define UNFLUSHED_BYTES_LAZY                                                             \
 	(6u << 20) /* flush the log at the latest after so much ... */
-#define UNFLUSHED_BYTES_LEAST (2u << 20) /* ... less if the pool is small */
+#define UNFLUSHED_BYTES_LEAST (2u << 20) /* ... less if the pool is small, or they wait */
 #define UNFLUSHED_BYTES_MAX (8u << 20)   /* W4: the scan's window is four times that */
 #define FLUSH_LAZY_NS (100 * NS_PER_MS)  /* ... or so long, so that homes can start ... */
 #define FLUSH_QUIET_NS (20 * NS_PER_MS)  /* ... or so long after the last of a burst */

@@ -19,12 +19,6 @@
 
 /* ---- disks --------------------------------------------------------------- */
 
-static uint64_t in_log(const struct mirror_header *h)
-{
-	return ((uint64_t)h->data_bytes + MIRROR_BLOCK_BYTES - 1) / MIRROR_BLOCK_BYTES *
-	       MIRROR_BLOCK_BYTES;
-}
-
 /* No other site keeps the log. */
 static bool flush_gives_room(const struct mirror_engine *m)
 {
@@ -100,8 +94,8 @@ static void pump_disks(struct mirror_engine *m)
 	       mirror_engine_record(m, m->open.marks.home + 1)->state ==
 		       MIRROR_RECORD_HOME) {
 		mirror_marks_home(m);
-		m->open.free.home_bytes += in_log(
-			&mirror_engine_record(m, m->open.marks.home)->header);
+		m->open.free.home_bytes += mirror_data_padded_bytes(
+			mirror_engine_record(m, m->open.marks.home)->header.data_bytes);
 	}
 	if (m->open.free.flush_covers != 0 ||
 	    m->open.marks.home == m->open.marks.home_flushed)

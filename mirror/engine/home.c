@@ -74,8 +74,7 @@ static bool start_replay(struct mirror_engine *m, struct mirror_record *r)
 {
 	for (uint32_t i = 0; i < REPLAYS_MAX; i++) {
 		struct engine_replay *p = &m->memory.replays[i];
-		uint32_t bytes = (r->header.data_bytes + MIRROR_BLOCK_BYTES - 1) /
-				 MIRROR_BLOCK_BYTES * MIRROR_BLOCK_BYTES;
+		uint32_t bytes = (uint32_t)mirror_data_padded_bytes(r->header.data_bytes);
 
 		if (p->sequence != 0)
 			continue;

@@ -331,8 +331,10 @@ static bool home_is_awaited(const struct mirror_engine *m)
 		m->open.home.read_wanted > m->open.marks.proven);
 }
 
+_Static_assert(UNFLUSHED_BYTES_MAX <= MIRROR_SCAN_WINDOW_BYTES / 4, "W4: scan.h, rule 3");
+
 /* A flush stands in the way of the log writes beside it: few while records come, one soon
- * after the last of them, and for the mark that follows it. */
+ * after the last of them, and for the mark that follows it. What is much waits half as long. */
 static uint64_t lazy_flush_ns(const struct engine_log *log, bool records)
 {
 	const bool much = log->unflushed_bytes >= UNFLUSHED_BYTES_LEAST;
