@@ -12,8 +12,9 @@
  * known. */
 void disk_holder_find(const struct stat *st, char *text, size_t bytes);
 
-/* True when nobody that goes on holds it: the holder is gone or ends, and the kernel has not
- * let go of the device yet. */
+/* True when nobody is seen that holds it and goes on: the holder ends, or is gone, and the kernel
+ * has not let go of the device yet. Likewise of a holder that cannot be seen from here: it is
+ * for a wait, and never proves that the device is free. */
 bool disk_holder_is_ending(const struct stat *st);
 
 /* True, with the same kind of text, when a loop device stands on the file `st`. */

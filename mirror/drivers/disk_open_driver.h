@@ -40,7 +40,8 @@ struct disk_set {
 };
 
 /* Open all devices of `site` for reading and writing, take them exclusively, and describe
- * them in `found` (error and text too). On error all are closed again, and found->text says
+ * them in `found` (error and text too). One whose holder ends, or cannot be seen, is waited for
+ * up to five seconds. On error all are closed again, and found->text says
  * what would help. Returns found->error: 0, or
  *   -ENOENT        there is nothing of that name
  *   -EACCES -EPERM -EROFS   not permitted
