@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,18 +221,6 @@ static bool ask_due(struct cli_feed *feed, uint64_t *wait_ms)
 	return news;
 }
 
-/* A terminal that has changed its size ends the wait, even where that came before it. */
-static int wait_for(struct pollfd *poll_fd, size_t count, uint64_t wait_ms)
-{
-	const struct timespec wait = { (time_t)(wait_ms / 1000),
-				       (long)(wait_ms % 1000) * 1000000 };
-	sigset_t mask;
-
-	sigprocmask(SIG_BLOCK, NULL, &mask);
-	sigdelset(&mask, SIGWINCH);
-	return ppoll(poll_fd, count, &wait, &mask);
-}
-
 bool cli_feed_turn(struct cli_feed *feed, int fd)
 {
 	struct pollfd *poll_fd = calloc(2 * feed->count + 1, sizeof *poll_fd);
@@ -249,7 +236,7 @@ bool cli_feed_turn(struct cli_feed *feed, int fd)
 	poll_fd[2 * feed->count].fd = fd;
 	for (size_t i = 0; i <= 2 * feed->count; i++)
 		poll_fd[i].events = POLLIN;
-	if (wait_for(poll_fd, 2 * feed->count + 1, news ? 0 : wait_ms) >= 0)
+	if (poll(poll_fd, 2 * feed->count + 1, news ? 0 : (int)wait_ms) >= 0)
 		for (size_t i = 0; i < feed->count; i++) {
 			struct cli_feed_mirror *m = &feed->mirror[i];
 

@@ -41,9 +41,8 @@ struct cli_feed {
 bool cli_feed_open(struct cli_feed *feed, const struct cli_names *names,
 		   uint32_t interval_s);
 
-/* Ask what is due, and wait for answers, for events or for input on `fd` (-1: none) until
- * something came or the next question is due. Returns true when a state or an event is new. A
- * signal ends the wait. */
+/* Ask what is due, and wait for answers, for events or for input on `fd` until
+ * something came or the next question is due. Returns true when a state or an event is new. */
 bool cli_feed_turn(struct cli_feed *feed, int fd);
 
 /* Ask this mirror, or each (NULL), at the next turn. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,18 +19,23 @@
 #define KEY_ESCAPE 27
 
 static volatile sig_atomic_t ended;
+static int woken; /* an eventfd: ends the next wait where a signal came before it */
+static struct sigaction curses; /* what ncurses does when the terminal changes its size */
 
 static void on_signal(int number)
 {
-	(void)number;
-	ended = 1;
+	if (number == SIGWINCH)
+		curses.sa_handler(number);
+	else
+		ended = 1;
+	eventfd_write(woken, 1);
 }
 
 /* The command that runs now; its output is read until it ends. */
 struct running {
 	pid_t pid; /* 0: none */
 	int fd;
-	int epoll; /* of our input, and of `fd` */
+	int epoll; /* of our input, of signals, and of `fd` */
 	char output[512];
 	size_t length;
 };
@@ -202,12 +208,14 @@ static void take_key(struct top *t, struct running *r, int key)
 
 static bool screen_begin(struct top *t)
 {
+	const struct sigaction action = { .sa_handler = on_signal };
 	const char *no_color = getenv("NO_COLOR");
 
 	setlocale(LC_ALL, "");
 	t->unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	if (newterm(NULL, stdout, stdin) == NULL)
 		return false;
+	sigaction(SIGWINCH, &action, &curses);
 	cbreak();
 	noecho();
 	keypad(stdscr, TRUE);
@@ -227,8 +235,10 @@ static bool screen_begin(struct top *t)
 static void turn(struct top *t, struct running *r)
 {
 	bool news = cli_feed_turn(&t->feed, r->epoll);
+	eventfd_t count;
 	int key;
 
+	eventfd_read(woken, &count);
 	for (size_t i = 0; news && i < t->feed.count; i++) {
 		top_notice_take(t, i);
 		top_figures_take(t, i, common_clock_ns(CLOCK_BOOTTIME) / 1000000);
@@ -252,7 +262,7 @@ static void take_notices(const struct cli_arguments *a, struct top *t)
 static enum cli_exit run_top(const struct cli_arguments *a, const struct cli_names *names)
 {
 	struct sigaction action = { .sa_handler = on_signal };
-	struct epoll_event event = { .events = EPOLLIN, .data.fd = STDIN_FILENO };
+	struct epoll_event event = { .events = EPOLLIN };
 	struct running r = { .epoll = epoll_create1(EPOLL_CLOEXEC) };
 	struct top t = { .sort = TOP_BY_NAME };
 	enum cli_exit status = CLI_DONE;
@@ -263,10 +273,12 @@ static enum cli_exit run_top(const struct cli_arguments *a, const struct cli_nam
 	t.figures = calloc(t.feed.count, sizeof *t.figures);
 	t.order = calloc(t.feed.count, sizeof *t.order);
 	t.page = t.feed.count == 1;
+	woken = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
 	if (t.figures == NULL || t.order == NULL || r.epoll < 0 ||
+	    epoll_ctl(r.epoll, EPOLL_CTL_ADD, woken, &event) != 0 ||
 	    epoll_ctl(r.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event) != 0) {
 		status = cli_fail(CLI_REFUSED, "no memory");
 	} else if (!screen_begin(&t)) {
@@ -280,6 +292,7 @@ static enum cli_exit run_top(const struct cli_arguments *a, const struct cli_nam
 		endwin();
 	}
 	close(r.epoll);
+	close(woken);
 	free(t.figures);
 	free(t.order);
 	cli_feed_close(&t.feed);

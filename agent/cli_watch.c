@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -18,10 +19,12 @@
 #define TERMINAL_END "\033[?7h\033[?25h"
 
 static volatile sig_atomic_t ended, resized;
+static int woken;     /* an eventfd: ends the next wait where a signal came before it */
 static bool terminal; /* stdout is one, and is drawn on */
 
 static void on_signal(int number)
 {
+	eventfd_write(woken, 1);
 	if (number == SIGWINCH) {
 		resized = 1;
 	} else if (ended++) {
@@ -34,17 +37,17 @@ static void on_signal(int number)
 
 /* A wait is to be interrupted, so no SA_RESTART. A second signal ends the process at once, in
  * case that something holds us up. */
-static void signals_begin(void)
+static bool signals_begin(void)
 {
 	struct sigaction action = { .sa_handler = on_signal };
-	sigset_t winch;
 
-	sigemptyset(&winch);
-	sigaddset(&winch, SIGWINCH); /* the feed waits with it let through */
-	sigprocmask(SIG_BLOCK, &winch, NULL);
+	woken = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (woken < 0)
+		return false;
 	sigaction(SIGWINCH, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	return true;
 }
 
 struct picture {
@@ -113,6 +116,16 @@ static bool is_whole(const struct cli_feed *feed)
 	return true;
 }
 
+/* Is there anything to show? */
+static bool wait_for_news(struct cli_feed *feed)
+{
+	const bool news = cli_feed_turn(feed, woken);
+	eventfd_t count;
+
+	eventfd_read(woken, &count); /* before `ended` and `resized` are looked at */
+	return news || resized;
+}
+
 static enum cli_exit show_changes(const struct cli_arguments *a, struct cli_feed *feed,
 				  struct cli_progress *progress)
 {
@@ -121,7 +134,7 @@ static enum cli_exit show_changes(const struct cli_arguments *a, struct cli_feed
 	bool anew;
 
 	while (!ended && status == CLI_DONE) {
-		if (!cli_feed_turn(feed, -1) && !resized)
+		if (!wait_for_news(feed))
 			continue;
 		if (!terminal && !is_whole(feed))
 			continue;
@@ -166,8 +179,7 @@ enum cli_exit cli_watch(const struct cli_arguments *a)
 	if (a->count > 0)
 		strcpy(names->name[names->count++], a->instance.name);
 	terminal = isatty(STDOUT_FILENO) && (a->given & CLI_JSON) == 0;
-	signals_begin();
-	if (cli_feed_open(&feed, names, a->interval_s)) {
+	if (signals_begin() && cli_feed_open(&feed, names, a->interval_s)) {
 		progress = calloc(feed.count + 1, sizeof *progress);
 		fputs(terminal ? TERMINAL_BEGIN : "", stdout);
 		if (progress != NULL)

@@ -25,6 +25,43 @@ from test_cli import HAMIRROR, STATUS, STATUS_TEXT, Command  # noqa: E402
 
 PATIENCE_S = 60
 
+# A signal comes when a long wait for nothing is about to begin, which is when it is missed.
+INTERRUPTION = r"""
+#define _GNU_SOURCE
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void interrupt(struct pollfd *fds, nfds_t count, long wait_s)
+{
+	const struct winsize large = { .ws_row = 40, .ws_col = 80 };
+	const int number = atoi(getenv("INTERRUPTION"));
+	static int done;
+
+	if (done || wait_s < 60 || syscall(SYS_poll, fds, count, 1000) != 0)
+		return;
+	done = 1;
+	if (number == SIGWINCH)
+		ioctl(STDOUT_FILENO, TIOCSWINSZ, &large);
+	raise(number);
+}
+
+int poll(struct pollfd *fds, nfds_t count, int wait_ms)
+{
+	interrupt(fds, count, wait_ms / 1000);
+	return syscall(SYS_poll, fds, count, wait_ms);
+}
+
+int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *wait, const sigset_t *mask)
+{
+	interrupt(fds, count, wait->tv_sec);
+	return syscall(SYS_ppoll, fds, count, wait, mask, _NSIG / 8);
+}
+"""
+
 
 class Player(socketserver.ThreadingUnixStreamServer):
     """A daemon that answers with `status`, and tells its followers of changes."""
@@ -161,6 +198,23 @@ class Watch(Command):
         self.assertEqual(terminal.process.wait(PATIENCE_S), 0)
         self.assertTrue(terminal.until(None).endswith("\033[?7h\033[?25h"))
         self.assertEqual(termios.tcgetattr(terminal.own), terminal.before)
+
+    def interrupted(self, number, *arguments):
+        """A small terminal with a command that gets this signal before a long wait."""
+        library = os.path.join(self.dir, "interruption.so")
+        subprocess.run([*os.environ.get("CC", "cc").split(), "-x", "c", "-shared", "-fPIC",
+                        "-o", library, "-"], input=INTERRUPTION, text=True, check=True)
+        return Terminal(self, *arguments, "--interval", "3600", rows=8, LD_PRELOAD=library,
+                        INTERRUPTION=str(int(number)), ASAN_OPTIONS="verify_asan_link_order=0")
+
+    def test_signal_before_a_wait(self):
+        """It is heeded as one that comes while it waits."""
+        self.player()
+        for arguments in (("status", "data@a", "--watch"), ("top", "data@a")):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                terminal = self.interrupted(number, *arguments)
+                self.assertEqual(terminal.process.wait(PATIENCE_S), 0)
+            self.interrupted(signal.SIGWINCH, *arguments).until("refresh is under way")
 
     def test_watch_idle(self):
         """A daemon ends a connection that is idle: it is asked on a new one, and no state in
