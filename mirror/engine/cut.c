@@ -259,6 +259,15 @@ static bool leap_is_ready(struct mirror_engine *m)
 	return mirror_superblock_has(m, m->open.writer.wanted);
 }
 
+/* What our log leaps over is at home at production, or its map would not stand for it. */
+static void take_leapt_over(struct mirror_engine *m, uint64_t last)
+{
+	struct engine_peer *p = &m->open.peer[m->link[m->open.copy.stream_link].site];
+
+	if (p->proven_durable < last)
+		p->proven_durable = last;
+}
+
 static void leap(struct mirror_engine *m)
 {
 	const uint64_t position = mirror_ring_head_position(m->open.ring);
@@ -279,6 +288,7 @@ static void leap(struct mirror_engine *m)
 	} else {
 		mirror_ring_leap(m->open.ring, first);
 		mirror_marks_leap(m, first - 1);
+		take_leapt_over(m, first - 1);
 		go_on(m, first - 1);
 	}
 	mirror_ring_set_epoch(m->open.ring, m->open.sb.log_epoch);

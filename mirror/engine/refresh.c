@@ -37,7 +37,7 @@ static bool needs_refresh(struct mirror_engine *m, uint32_t site,
 	const struct mirror_superblock_site *s = &m->open.sb.sites[site];
 	const bool outrun = mirror_outrun_meets(m, site, h->marks.durable);
 
-	if (h->blank || mirror_lost_proven(m, site, h->next_sequence)) {
+	if (h->blank || mirror_lost_untracked(m, site, h->next_sequence)) {
 		mirror_store_map_all(m, site);
 		mirror_superblock_want(m);
 	}

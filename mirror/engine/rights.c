@@ -28,12 +28,14 @@
 
 #include "mirror/engine/state.h"
 
-/* The copy has lost records that it once said it had, and the log has given them up:
- * nothing tells their extents. */
-bool mirror_lost_proven(const struct mirror_engine *m, uint32_t site, uint64_t needed)
+/* The log has given records up that the copy needs, and nothing tells their extents: it has
+ * lost what it once said it had, or its map does not stand for all of them. */
+bool mirror_lost_untracked(const struct mirror_engine *m, uint32_t site, uint64_t needed)
 {
-	return needed < mirror_ring_oldest_sequence(m->open.ring) &&
-	       needed <= m->open.peer[site].proven_durable;
+	const uint64_t oldest = mirror_ring_oldest_sequence(m->open.ring);
+
+	return needed < oldest && (needed <= m->open.peer[site].proven_durable ||
+				   mirror_free_covered(m, site) + 1 < oldest);
 }
 
 /* Not blank, nothing of its own unproven, and durable beyond all records that the map
@@ -56,7 +58,7 @@ static uint64_t missed_extents(const struct mirror_engine *m, uint32_t site,
 {
 	const uint64_t tracked = mirror_map_count(m->open.map, site) + h->own_map_extents;
 
-	if (h->blank || mirror_lost_proven(m, site, h->next_sequence))
+	if (h->blank || mirror_lost_untracked(m, site, h->next_sequence))
 		return UINT64_MAX;
 	if (mirror_had_all(m, site, h))
 		return 0;

@@ -9,7 +9,7 @@
 
 struct mirror_engine;
 
-bool mirror_lost_proven(const struct mirror_engine *m, uint32_t site, uint64_t needed);
+bool mirror_lost_untracked(const struct mirror_engine *m, uint32_t site, uint64_t needed);
 bool mirror_had_all(const struct mirror_engine *m, uint32_t site,
 		    const struct mirror_hello *h);
 bool mirror_is_clean(const struct mirror_engine *m);

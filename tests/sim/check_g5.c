@@ -190,6 +190,26 @@ static void check_positions(struct sim *w, const struct mirror_view *m)
 				    (unsigned long long)m->marks->last);
 }
 
+/* What this site knows of another one says that it lacks nothing that the log has given up. */
+static void check_beginning(struct sim *w, const struct mirror_view *m)
+{
+	const uint64_t freed = mirror_ring_oldest_sequence(m->ring) - 1;
+
+	for (uint32_t s = 0; s < w->plan.site_count; s++) {
+		const struct mirror_superblock_site *site = &m->sb->sites[s];
+
+		if (s != m->site && site->map_state != MIRROR_MAP_ALL_DIRTY &&
+		    site->map_position < freed && m->peer[s].proven_durable < freed)
+			sim_violate(
+				w, "G5",
+				"the log of site %u begins after %llu; site %u is known to "
+				"have up to %llu, and its map stands for up to %llu",
+				m->site, (unsigned long long)freed, s,
+				(unsigned long long)m->peer[s].proven_durable,
+				(unsigned long long)site->map_position);
+	}
+}
+
 static void look(struct sim *w)
 {
 	for (uint32_t n = 0; n < w->node_count; n++) {
@@ -200,6 +220,7 @@ static void look(struct sim *w)
 		if (!w->node[n].open || w->forced || !sim_is_image(m) ||
 		    m->sb->hold.active || sim_generation_of(w, m) < 0)
 			continue;
+		check_beginning(w, m);
 		for (uint32_t s = 0; s < w->plan.site_count; s++) {
 			const int32_t host = w->site[s].open_node;
 
