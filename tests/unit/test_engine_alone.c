@@ -10,7 +10,9 @@
 #include "mirror/engine/test_view.h"
 #include "tests/unit/pair_play.h"
 
+#ifndef SEEDS
 #define SEEDS 3
+#endif
 #define LOG_BYTES (4u << 20)
 #define LONG_BYTES (16u << 20) /* for more records than the table has */
 

@@ -7,7 +7,9 @@
 
 #include "tests/unit/pair_play.h"
 
+#ifndef SEEDS
 #define SEEDS 4
+#endif
 #define LOG_BYTES (32u << 20)
 
 static bool is_linked(struct pair *p, uint32_t site)
