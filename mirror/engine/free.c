@@ -284,6 +284,22 @@ void mirror_bypass_headers(struct mirror_engine *m, const struct mirror_header *
 	m->open.bypass.round++;
 }
 
+/* The log no longer tells where its records lie, and they are at home: the maps stand for
+ * everything. */
+void mirror_bypass_damaged(struct mirror_engine *m)
+{
+	for (uint32_t s = 0; s < m->config->site_count; s++)
+		if ((m->open.bypass.sites >> s & 1) != 0) {
+			mirror_store_map_all(m, s);
+			mirror_engine_event(m, mirror_engine_site_name(m, s),
+					    "damaged-for-copy",
+					    "a record that it misses is damaged in this "
+					    "log, and at home here: it is refreshed in "
+					    "full");
+		}
+	m->open.bypass.next = m->open.marks.home_flushed + 1;
+}
+
 /* From the first record on that one of the maps does not stand for. */
 static uint64_t bypass_first(const struct mirror_engine *m, uint32_t sites)
 {

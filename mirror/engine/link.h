@@ -58,6 +58,7 @@ struct engine_link {
 	uint8_t *read_buffer;
 	uint32_t read_pin_count; /* frames that point into read_buffer */
 	bool reading, read_ready;
+	uint64_t read_from; /* position in the log */
 	uint32_t read_bytes, read_position;
 	struct mirror_hello hello; /* the peer's */
 	/* STREAM_IN, confirmations */

@@ -113,6 +113,8 @@ bool mirror_headers_read(struct mirror_engine *m, uint64_t sequence,
 	if (mirror_ring_find(m->open.ring, sequence, &entry) != 0)
 		return false;
 	m->open.headers.user = user;
+	m->open.headers.sequence = sequence;
+	m->open.headers.position = entry.position;
 	m->open.headers.reading = true;
 	m->open.headers.iov = (struct iovec){ m->memory.headers_block,
 					      MIRROR_BLOCK_BYTES };
@@ -122,17 +124,24 @@ bool mirror_headers_read(struct mirror_engine *m, uint64_t sequence,
 	return true;
 }
 
-/* How many records of a descriptor that was read back still stand. A cut within it
- * leaves the others on the device, under sequences that were given anew since. */
-uint32_t mirror_headers_standing(const struct mirror_engine *m,
-				 const struct mirror_descriptor *d)
+/* Is this descriptor, read back at `position` of the log, the one that holds `sequence`? A
+ * write that the device has lost leaves an older one there, and that is as whole. Records that
+ * a cut has dropped since do not count in `d` any more; all do of one that was freed since. */
+bool mirror_headers_stand(const struct mirror_engine *m, uint64_t sequence,
+			  uint64_t position, struct mirror_descriptor *d)
 {
 	struct mirror_ring_entry entry;
 
-	if (mirror_ring_find(m->open.ring, d->first_sequence, &entry) != 0 ||
-	    entry.position != d->position || entry.count > d->count)
-		return d->count;
-	return entry.count;
+	if (d->position != position)
+		return false;
+	if (mirror_ring_find(m->open.ring, sequence, &entry) != 0 ||
+	    entry.position != position)
+		return true;
+	if (entry.epoch != d->epoch || entry.first_sequence != d->first_sequence ||
+	    entry.count > d->count)
+		return false;
+	d->count = entry.count;
+	return true;
 }
 
 void mirror_headers_io(struct mirror_engine *m, struct mirror_io *io)
@@ -146,12 +155,16 @@ void mirror_headers_io(struct mirror_engine *m, struct mirror_io *io)
 		return;
 	}
 	if (mirror_descriptor_decode(m->memory.headers_block, &m->open.sb.log,
-				     &m->open.sb.disks, &d, headers) != 0) {
-		mirror_engine_damage(m, "a descriptor that was whole at the start is "
-					"damaged now; use another site");
+				     &m->open.sb.disks, &d, headers) != 0 ||
+	    !mirror_headers_stand(m, m->open.headers.sequence, m->open.headers.position,
+				  &d)) {
+		if (m->open.headers.user == HEADERS_BYPASS)
+			mirror_bypass_damaged(m);
+		else
+			mirror_engine_damage(m, "a descriptor that was whole at the "
+						"start is damaged now; use another site");
 		return;
 	}
-	d.count = mirror_headers_standing(m, &d);
 	switch (m->open.headers.user) {
 	case HEADERS_BYPASS:
 		mirror_bypass_headers(m, headers, d.count);

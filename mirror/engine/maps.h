@@ -27,6 +27,7 @@ struct engine_headers {
 	struct iovec iov;
 	bool reading;
 	enum headers_user user;
+	uint64_t sequence, position; /* asked for, and of its descriptor */
 };
 
 uint64_t mirror_maps_want(struct mirror_engine *m);
@@ -47,8 +48,8 @@ void mirror_maps_pump(struct mirror_engine *m);
 void mirror_maps_io(struct mirror_engine *m, struct mirror_io *io);
 bool mirror_headers_read(struct mirror_engine *m, uint64_t sequence,
 			 enum headers_user user);
-uint32_t mirror_headers_standing(const struct mirror_engine *m,
-				 const struct mirror_descriptor *d);
+bool mirror_headers_stand(const struct mirror_engine *m, uint64_t sequence,
+			  uint64_t position, struct mirror_descriptor *d);
 void mirror_headers_io(struct mirror_engine *m, struct mirror_io *io);
 
 #endif

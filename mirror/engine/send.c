@@ -112,6 +112,7 @@ static void read_ahead(struct mirror_engine *m, uint32_t number)
 		bytes += (uint64_t)next.block_count * MIRROR_BLOCK_BYTES;
 	l->reading = true;
 	l->read_ready = false;
+	l->read_from = entry.position;
 	l->read_position = 0;
 	l->read_bytes = (uint32_t)bytes;
 	l->read_iov = (struct iovec){ l->read_buffer, bytes };
@@ -132,14 +133,19 @@ void mirror_send_io(struct mirror_engine *m, struct mirror_io *io)
 		l->read_ready = l->use == LINK_STREAM_OUT || l->use == LINK_ROLL_OUT;
 }
 
-/* A record that a copy misses is damaged in this log. It was home here, so nobody needed
- * it whole when the log was opened. The copy gets the whole content of the disks; a site that
- * rolls forward goes on without us. */
+/* The record that a copy misses next is damaged in this log. Where it was home here, nobody
+ * needed it whole when the log was opened: the copy gets the whole content of the disks, and a
+ * site that rolls forward goes on without us. */
 static void damaged_for_copy(struct mirror_engine *m, uint32_t number)
 {
 	static const char text[] = "a record that it misses is damaged in this log";
 	const uint32_t site = m->link[number].site;
 
+	if (m->link[number].next_send > m->open.marks.home_flushed) {
+		mirror_engine_damage(m, "a record that was whole at the start is damaged "
+					"now; use another site");
+		return;
+	}
 	if (m->link[number].use == LINK_ROLL_OUT) {
 		mirror_link_close(m, number, text);
 		return;
@@ -164,12 +170,11 @@ static bool send_descriptor(struct mirror_engine *m, uint32_t number)
 
 	if (mirror_descriptor_decode(at, &m->open.sb.log, &m->open.sb.disks, &d,
 				     headers) != 0 ||
-	    l->read_position + d.total_bytes > l->read_bytes) {
-		mirror_engine_damage(m, "a descriptor that was whole at the start is "
-					"damaged now; use another site");
+	    l->read_position + d.total_bytes > l->read_bytes ||
+	    !mirror_headers_stand(m, l->next_send, l->read_from + l->read_position, &d)) {
+		damaged_for_copy(m, number);
 		return false;
 	}
-	d.count = mirror_headers_standing(m, &d);
 	for (uint32_t i = 0; i < d.count; i++) {
 		const struct mirror_header *h = &headers[i];
 
@@ -178,13 +183,7 @@ static bool send_descriptor(struct mirror_engine *m, uint32_t number)
 				return false;
 			if (mirror_header_data_crc(&m->open.sb.mirror, h, data) !=
 			    h->crc) {
-				if (h->sequence <= m->open.marks.home_flushed) {
-					damaged_for_copy(m, number);
-					return false;
-				}
-				mirror_engine_damage(
-					m, "a record that was whole at the start "
-					   "is damaged now; use another site");
+				damaged_for_copy(m, number);
 				return false;
 			}
 			if (!send_record(m, number, h, h->data_bytes > 0 ? data : NULL,
