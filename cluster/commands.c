@@ -256,7 +256,7 @@ static void end_mode(struct cluster_core *c, struct command *w)
 	char text[200], promise[PROMISE_TEXT_BYTES];
 
 	promise_text(&w->promise, promise);
-	if (wanted && promise_equal(&v->promise, &w->promise)) {
+	if (wanted && promise_equal(&v->promise, &w->promise) && !c->role.undecided) {
 		snprintf(text, sizeof text, "the mode is %s", promise);
 		cluster_command_end(c, w, 0, text);
 	} else if (c->role.serve == SERVE_SERVING && cluster_command_is_waiting(c, w)) {
@@ -306,7 +306,8 @@ static void end_site(struct cluster_core *c, struct command *w)
 	const bool on = keeps_away(w->type);
 	char text[200];
 
-	if ((are & w->sites) == (on ? w->sites : 0)) {
+	/* A proposal of ours that says what was asked before may still take effect. */
+	if ((are & w->sites) == (on ? w->sites : 0) && !c->role.undecided) {
 		end_wish(wish_of(c, w->type), on, w->sites);
 		snprintf(text, sizeof text, "%s%s", done[w->type], still_away(v, w));
 		cluster_command_end(c, w, 0, text);
