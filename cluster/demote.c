@@ -50,7 +50,10 @@ void cluster_demote_fact(struct cluster_core *c, const struct fact *f)
 		cluster_role_set_serve(c, SERVE_SERVING);
 		cluster_tell(c, "mirror", c->config->mirror, "M5-serves-on",
 			     "not demoted: %s", f->text);
-		cluster_command_reply_all(c, CLUSTER_COMMAND_DEMOTE, 1, f->text);
+		for (uint32_t i = 0; i < COMMANDS_MAX; i++)
+			if (c->command[i].used && c->command[i].sites != 0 &&
+			    c->command[i].type == CLUSTER_COMMAND_DEMOTE)
+				cluster_command_end(c, &c->command[i], 1, f->text);
 		return;
 	}
 	r->demoted = true;
