@@ -439,6 +439,8 @@ static void lease_wait(struct cluster_core *c)
 	c->role.bypass = v->bypass;
 	c->role.missing = cluster_view_missing(v);
 	c->role.promised = v->promise;
+	/* M3: so judges the view, and a mode that is thought over comes back to it. */
+	c->role.promise_kept = true;
 	o = cluster_order(c, ORDER_SERVE);
 	o->promise = v->promise;
 	o->ballot = v->ballot;

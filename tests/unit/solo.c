@@ -365,6 +365,7 @@ void solo_serves(struct solo *t, struct view *v)
 	r->generation = cluster_view_generation(v)->id;
 	r->incarnation = 55;
 	r->promised = v->promise;
+	r->promise_kept = true;
 	r->waited = cluster_view_current_sites(v);
 	t->core->lease.until_ns = t->now_ns + 100000 * SOLO_MS;
 	solo_ring(t, 7);
