@@ -322,6 +322,38 @@ static void bypass_outlives(struct sim_scene *s)
 	UNTIL(s, 8000, is_current, "the copy is refreshed, and current again");
 }
 
+/* ---- an order is thought over -------------------- */
+
+static bool is_proposed_weaker(struct sim_scene *s)
+{
+	const struct round *r = &sim_scene_core(s, 0)->round;
+
+	return r->state == ROUND_ACCEPT && r->next.promise.mode == CONFIG_ASYNC;
+}
+
+static bool is_asked(struct sim_scene *s)
+{
+	return sim_scene_core(s, 0)->role.mode.mode == CONFIG_NEAR_SYNC;
+}
+
+/* Async is proposed when production is asked for near-sync after all: answers have satisfied
+ * that all the time, and it is agreed again. */
+static void weaker_undecided(struct sim_scene *s)
+{
+	sim_mode(s->w, 0, promise_make(CONFIG_ASYNC, 0, 0));
+	UNTIL(s, 1000, is_proposed_weaker, "async is proposed");
+	sim_hold(s->w, 1, SIM_HOLD_OUT);
+	sim_hold(s->w, 2, SIM_HOLD_OUT);
+	sim_mode(s->w, 0, s->scenario->promise);
+	UNTIL(s, 300, is_asked, "near-sync is asked for");
+	EXPECT(s, is_proposed_weaker(s), "it is undecided");
+	sim_release_all(s->w);
+	s->count = CONFIG_ASYNC;
+	UNTIL(s, 5000, is_promised, "async is agreed");
+	s->count = CONFIG_NEAR_SYNC;
+	UNTIL(s, 5000, is_promised, "near-sync is agreed again");
+}
+
 const struct sim_scenario sim_scenarios_modes[] = {
 	{ "bypass-outlives",
 	  "another copy takes over while one is in bypass",
@@ -372,6 +404,14 @@ const struct sim_scenario sim_scenarios_modes[] = {
 	  1,
 	  10,
 	  .play = stricter_undecided,
+	  .promise = { CONFIG_NEAR_SYNC, 20, PROMISE_UNBOUNDED, PROMISE_UNBOUNDED_BYTES,
+		       false } },
+	{ "weaker-undecided",
+	  "a weaker promise is proposed, undecided, and not wanted any more",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = weaker_undecided,
 	  .promise = { CONFIG_NEAR_SYNC, 20, PROMISE_UNBOUNDED, PROMISE_UNBOUNDED_BYTES,
 		       false } },
 	{ "async-drain",

@@ -1,6 +1,7 @@
-/* test_role_copies.c - one host: a copy that it has proposed or lost (D3), and consent before
- * writes are undone (D8). */
+/* test_role_copies.c - one host: a copy that it has proposed or lost (D3), consent before
+ * writes are undone (D8), and two orders at once. */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,6 +226,81 @@ START_TEST(production_gives_nothing_up)
 }
 END_TEST
 
+/* ---- two orders at once --------------------------------------------------------------- */
+
+static void orders(enum cluster_command_type type, uint64_t id, int32_t site)
+{
+	const struct cluster_command c = { .type = type, .id = id, .site = site };
+	struct cluster_event e = { .type = CLUSTER_EVENT_COMMAND, .command = &c };
+
+	solo_step(&t, &e);
+}
+
+static const struct {
+	enum cluster_command_type away, back;
+} opposites[] = {
+	{ CLUSTER_COMMAND_DISCONNECT, CLUSTER_COMMAND_CONNECT },
+	{ CLUSTER_COMMAND_BYPASS_ON, CLUSTER_COMMAND_BYPASS_OFF },
+};
+
+static uint32_t are_out(void)
+{
+	return cluster_view_out_sites(cluster_view_in_effect(t.core));
+}
+
+/* The last order holds, though the view that the one before has asked for is on its way. */
+START_TEST(the_last_of_two_opposite_orders_holds)
+{
+	uint64_t ballot;
+
+	production_alone();
+	solo_agree(&t);
+	orders(opposites[_i].away, 11, LYON);
+	solo_agree(&t);
+	ck_assert_uint_eq(are_out(), 1u << LYON);
+
+	orders(opposites[_i].back, 12, LYON);
+	solo_persisted(&t);
+	ballot = t.core->round.ballot;
+	solo_promise(&t, 1, ballot, NULL, t.core->voter.in_effect.ballot);
+	ck_assert_uint_eq(
+		cluster_view_out_sites(&solo_sent(&t, MESSAGE_PROPOSE)->propose.view), 0);
+	t.reply_count = 0;
+	orders(opposites[_i].away, 13, LYON);
+	ck_assert_uint_eq(t.reply_count, 0); /* the proposal may still take effect */
+	solo_persisted(&t);
+	solo_accepted(&t, 1, ballot);
+	ck_assert_uint_eq(are_out(), 0);
+	solo_agree(&t);
+	ck_assert_uint_eq(are_out(), 1u << LYON);
+	ck_assert_uint_eq(t.reply.command_id, 13);
+	ck_assert_int_eq(t.reply.exit_status, 0);
+	solo_destroy(&t);
+}
+END_TEST
+
+/* A move's demote that comes to nothing is no answer to an operator's. */
+START_TEST(a_demote_beside_one_for_a_copy_is_done)
+{
+	struct fact late = { .type = FACT_DEMOTED, .error = -ETIMEDOUT, .text = "late" };
+
+	production_alone();
+	solo_agree(&t);
+	orders(CLUSTER_COMMAND_DEMOTE, 11, LYON);
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_DEMOTE)->sites, 1u << LYON);
+	orders(CLUSTER_COMMAND_DEMOTE, 12, -1);
+	late.order_id = solo_ordered(&t, ORDER_DEMOTE)->id;
+	t.reply_count = 0;
+	solo_fact(&t, &late);
+	ck_assert_uint_eq(t.reply_count, 1);
+	ck_assert_uint_eq(t.reply.command_id, 11);
+	ck_assert_int_eq(t.reply.exit_status, 1);
+	ck_assert_uint_eq(solo_ordered_count(&t, ORDER_DEMOTE), 2);
+	ck_assert_uint_eq(solo_ordered(&t, ORDER_DEMOTE)->sites, 0);
+	solo_destroy(&t);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("cluster");
@@ -238,6 +314,8 @@ int main(void)
 	tcase_add_test(copies, what_only_a_copy_has_is_given_up_by_command);
 	tcase_add_loop_test(copies, consent_goes_to_the_site_that_asks, 0, 2);
 	tcase_add_test(copies, production_gives_nothing_up);
+	tcase_add_loop_test(copies, the_last_of_two_opposite_orders_holds, 0, 2);
+	tcase_add_test(copies, a_demote_beside_one_for_a_copy_is_done);
 	suite_add_tcase(s, copies);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -176,6 +176,33 @@ START_TEST(an_undecided_stricter_promise_binds)
 }
 END_TEST
 
+/* The first order's view is on its way: no copy is counted in it. */
+START_TEST(a_mode_is_told_when_no_other_may_take_effect)
+{
+	uint64_t ballot;
+
+	serves_under(sync_mode());
+	ask(async_mode());
+	solo_persisted(&t);
+	ballot = t.core->round.ballot;
+	solo_promise(&t, 1, ballot, NULL, t.core->voter.in_effect.ballot);
+	is_promise(solo_sent(&t, MESSAGE_PROPOSE)->propose.view.promise, async_mode());
+	t.reply_count = 0;
+	ask(sync_mode());
+	ck_assert_uint_eq(t.reply_count, 1); /* that of the first */
+	ck_assert_int_eq(t.reply.exit_status, 1);
+	solo_persisted(&t);
+	solo_accepted(&t, 1, ballot);
+	is_promise(t.core->voter.in_effect.promise, async_mode());
+	is_promise(told(), sync_mode());
+	solo_agree(&t);
+	is_promise(t.core->voter.in_effect.promise, sync_mode());
+	ck_assert_uint_eq(t.reply_count, 2);
+	ck_assert_str_eq(t.reply.text, "the mode is sync");
+	solo_destroy(&t);
+}
+END_TEST
+
 START_TEST(in_async_no_copy_is_current_or_enters)
 {
 	const struct fact ready = {
@@ -442,6 +469,7 @@ int main(void)
 			    sizeof stricter / sizeof stricter[0]);
 	tcase_add_test(tc, a_weaker_promise_follows_at_once);
 	tcase_add_test(tc, an_undecided_stricter_promise_binds);
+	tcase_add_test(tc, a_mode_is_told_when_no_other_may_take_effect);
 	tcase_add_test(tc, in_async_no_copy_is_current_or_enters);
 	tcase_add_test(tc, only_a_serving_production_changes_the_promise);
 	tcase_add_loop_test(tc, a_copy_that_has_restarted_is_current_in_sync_only, 0, 2);
