@@ -138,6 +138,38 @@ int cluster_voter_newest(const uint8_t *slot0, size_t length0, const uint8_t *sl
 	return whole0 ? 0 : whole1 ? 1 : -1;
 }
 
+static bool has_ended(const struct voter *v, const struct view_host *h)
+{
+	for (uint32_t i = 0; i < RELEASED_COUNT_MAX; i++)
+		if (v->released[h->node][i] == h->incarnation)
+			return true;
+	return v->fenced[h->node].boot != 0 && v->fenced[h->node].boot == h->boot;
+}
+
+/* D6: the number of a host that is not listed any more may be given to another node, whose
+ * boot would then be taken for its end. So it has to have ended, and is forgotten. */
+static bool drop_unlisted_hosts(const struct config *config, const struct voter *v,
+				struct view *view, char *text, size_t text_size)
+{
+	for (uint32_t s = 0; s < view->site_count; s++) {
+		struct view_host *h = &view->site[s].host;
+
+		if (h->node < (int32_t)config->node_count)
+			continue;
+		if (!has_ended(v, h)) {
+			snprintf(text, text_size,
+				 "the host of %s is not in the file any more, and may "
+				 "have its disks open: list it again, then stop it or "
+				 "fence it",
+				 s < config->site_count ? config->site[s].name :
+							  "a site");
+			return false;
+		}
+		*h = (struct view_host){ .node = VIEW_NONE };
+	}
+	return true;
+}
+
 int cluster_voter_decode(const struct config *config, uint32_t node, const uint8_t *data,
 			 size_t length, struct voter *v, char *text, size_t text_size)
 {
@@ -167,7 +199,10 @@ int cluster_voter_decode(const struct config *config, uint32_t node, const uint8
 		snprintf(text, text_size, "the voter file contradicts itself");
 		return -EBADMSG;
 	}
-	if (!same)
+	if (!same ||
+	    (v->accepted.ballot >= v->in_effect.ballot &&
+	     !drop_unlisted_hosts(config, v, &v->accepted, text, text_size)) ||
+	    !drop_unlisted_hosts(config, v, &v->in_effect, text, text_size))
 		return -ESTALE;
 	if (v->node != node) {
 		snprintf(text, text_size, "the voter file is of node %u, this is node %u",

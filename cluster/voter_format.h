@@ -49,7 +49,8 @@ size_t cluster_voter_encode(const struct config *config, const struct voter *v,
 /* Decode a slot. Returns 0, or
  *   -EBADMSG          damaged, cut off, or never written
  *   -EPROTONOSUPPORT  of a newer version, or with a feature that we do not know
- *   -ESTALE           of another configuration's nodes
+ *   -ESTALE           of another configuration's nodes, or one that is not listed any more
+ *                     hosts a site and is not known to have ended (D6)
  *   -ENXIO            of another node
  * with a sentence in `text`. */
 int cluster_voter_decode(const struct config *config, uint32_t node, const uint8_t *data,

@@ -156,6 +156,50 @@ START_TEST(a_newer_version_is_refused_not_passed_over)
 }
 END_TEST
 
+/* Node 3 hosts lyon and is not listed any more: its number may be another node's later, whose
+ * boot would be taken for its end (D6). `_i`: nothing tells that it has ended; its opening was
+ * given back; it was fenced; an earlier boot of it was; only a view that is over names it; an
+ * undecided one does. */
+START_TEST(a_host_that_may_live_stays_listed)
+{
+	static const bool ended[] = { false, true, true, false, true, false };
+	size_t length;
+
+	config.node_count = 4;
+	voter.released[3][0] = _i == 1 ? 77 : 33;
+	voter.fenced[3].boot = _i == 2 ? SOLO_BOOT(3) : SOLO_BOOT(3) - 1;
+	voter.accepted.site[1].host = (struct view_host){ 3, 77, SOLO_BOOT(3) };
+	voter.has_in_effect = true;
+	voter.in_effect = voter.accepted;
+	if (_i >= 4)
+		voter.in_effect.site[1].host.node = VIEW_NONE;
+	if (_i == 4)
+		voter.in_effect.ballot++;
+	if (_i == 5)
+		voter.accepted.ballot++;
+	length = cluster_voter_encode(&config, &voter, slot[0]);
+	config.node_count = 3;
+	ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length, &back, text,
+					      sizeof text),
+			 ended[_i] ? 0 : -ESTALE);
+	if (!ended[_i]) {
+		ck_assert_ptr_nonnull(strstr(text, "lyon"));
+		return;
+	}
+	if (_i != 4)
+		ck_assert_int_eq(back.accepted.site[1].host.node, VIEW_NONE);
+	ck_assert_int_eq(back.in_effect.site[1].host.node, VIEW_NONE);
+	/* What is written now takes no other node for it. */
+	length = cluster_voter_encode(&config, &back, slot[0]);
+	config.node_count = 4;
+	strcpy(config.node[3].name, "m4");
+	ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length, &back, text,
+					      sizeof text),
+			 0);
+	ck_assert_int_eq(back.in_effect.site[1].host.node, VIEW_NONE);
+}
+END_TEST
+
 /* `hamirror create`: one voter, with the first view already in effect. */
 START_TEST(the_first_file_has_one_voter)
 {
@@ -196,6 +240,7 @@ int main(void)
 	tcase_add_test(tc, damage_is_refused);
 	tcase_add_test(tc, another_nodes_file_is_refused_by_name);
 	tcase_add_test(tc, a_newer_version_is_refused_not_passed_over);
+	tcase_add_loop_test(tc, a_host_that_may_live_stays_listed, 0, 6);
 	tcase_add_test(tc, the_first_file_has_one_voter);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
