@@ -103,33 +103,42 @@ static void drop_from_table(struct mirror_engine *m)
 	MIRROR_SET(m, cut.step, CUT_HEADERS);
 }
 
-/* Does the map of `site` know every extent that was freed beyond the cut? It does
- * when it has stood for all that was freed since the site's proven mark, and that is
- * no later than the cut. */
-static bool map_knows_freed(const struct mirror_engine *m, uint32_t site, uint64_t oldest)
+/* Did that site have all that was freed? Then its map need not stand for any of it. */
+static bool had_freed(const struct mirror_engine *m, uint32_t site, uint64_t oldest)
+{
+	return m->open.peer[site].proven_durable + 1 >= oldest;
+}
+
+static bool map_has_freed(const struct mirror_engine *m, uint32_t site, uint64_t oldest)
 {
 	const struct mirror_superblock_site *s = &m->open.sb.sites[site];
 
-	return s->map_state == MIRROR_MAP_VALID && s->map_position + 1 >= oldest &&
-	       m->open.peer[site].proven_durable > 0 &&
-	       m->open.peer[site].proven_durable <= m->open.cut.keep;
+	return s->map_state == MIRROR_MAP_VALID && s->map_position + 1 >= oldest;
 }
 
-/* Records that were freed from the log went into the maps of the sites that lacked them,
- * so one of those maps knows their extents. If none does, a site has lost data that it
- * was proven to have, or no site was ever proven to have any: then nothing here is known
- * to be right. */
+/* Records that were freed from the log went into the maps of the sites that lacked them (W2).
+ * One of these sites has made the cut, and lacked all beyond it. Which one is not known here,
+ * and a map may begin later than a site's proof says: after a restart that is an old one. So
+ * all these maps are taken. If one of them does not tell, a site has lost data that it was
+ * proven to have, or no site was ever proven to have any: then nothing here is known to be
+ * right. */
 static void mark_freed(struct mirror_engine *m)
 {
 	const uint64_t oldest = mirror_ring_oldest_sequence(m->open.ring);
+	bool all = true, told = false;
 
 	m->open.cut.next = oldest;
-	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if (s != m->open.site && map_knows_freed(m, s, oldest)) {
-			mirror_maps_merge(m, m->open.site, s);
-			return;
-		}
-	mirror_maps_set_all(m, m->open.site);
+	for (uint32_t s = 0; s < m->config->site_count; s++) {
+		const uint64_t proven = m->open.peer[s].proven_durable;
+
+		if (s == m->open.site || had_freed(m, s, oldest))
+			continue;
+		all &= map_has_freed(m, s, oldest);
+		told |= proven > 0 && proven <= m->open.cut.keep;
+		mirror_maps_merge(m, m->open.site, s);
+	}
+	if (!all || !told)
+		mirror_maps_set_all(m, m->open.site);
 }
 
 static void read_headers(struct mirror_engine *m)
