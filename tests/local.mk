@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/test_engine_refresh \
 	tests/unit/test_engine_alone \
 	tests/unit/test_engine_block \
+	tests/unit/test_engine_cut \
 	tests/unit/test_engine_modes \
 	tests/unit/test_engine_home \
 	tests/unit/test_engine_near \
@@ -232,6 +233,7 @@ tests_unit_test_engine_sites_SOURCES = tests/unit/test_engine_sites.c $(engine_p
 tests_unit_test_engine_modes_SOURCES = tests/unit/test_engine_modes.c $(engine_pair)
 tests_unit_test_engine_home_SOURCES = tests/unit/test_engine_home.c $(engine_pair)
 tests_unit_test_engine_near_SOURCES = tests/unit/test_engine_near.c $(engine_pair)
+tests_unit_test_engine_cut_SOURCES = tests/unit/test_engine_cut.c $(engine_pair)
 tests_unit_test_engine_recover_SOURCES = tests/unit/test_engine_recover.c $(engine_pair)
 tests_unit_test_engine_throttle_SOURCES = tests/unit/test_engine_throttle.c $(engine_pair)
 

@@ -251,11 +251,6 @@ START_TEST(a_copy_without_what_was_recovered_is_not_current)
 }
 END_TEST
 
-static bool is_waited_by_2(struct pair *p, uint32_t site)
-{
-	return (p->site[2].waited >> site & 1) != 0;
-}
-
 static bool is_waited_by_1(struct pair *p, uint32_t site)
 {
 	return (p->site[1].waited >> site & 1) != 0;
@@ -476,76 +471,6 @@ START_TEST(unknown_history_takes_no_records)
 }
 END_TEST
 
-static bool is_out(struct pair *p, uint32_t site)
-{
-	return (p->site[0].waited >> site & 1) == 0 && !p->site[0].wait_due;
-}
-
-/* Site 0 writes to 64 KiB of each disk until so much of its log is in use. */
-static void fill_log(struct pair *p, uint64_t first_bytes, uint32_t percent)
-{
-	p->first_bytes = first_bytes;
-	p->span_bytes = first_bytes + 64u * 1024;
-	while (mirror_ring_used_percent(p->site[0].engine->open.ring) < percent)
-		pair_load(p, 0, 10);
-	ck_assert(pair_quiesce(p, 400000));
-}
-
-/* Site 1 has been away and has come back while no client writes, so no descriptor says that it
- * has all; then production restarts. What its log gave up for that is no longer in the map for
- * site 1. A force of a site that was away even longer cuts into it: all of it is sent (D8). */
-START_TEST(a_proof_outlives_a_restart)
-{
-	struct pair *p = pair_level((uint64_t)_i + 7400, 3, 2u << 20);
-	const struct order bypass = {
-		.type = ORDER_WAIT, .id = 8, .bypass = 1u << 2, .promise = p->promise
-	};
-	const struct order discard = { .type = ORDER_MARK, .id = 9, .discard = 1u << 2 };
-	uint64_t given_up;
-
-	p->bare_check_every = 0;
-	p->cut[1] = p->cut[2] = true;
-	p->span_bytes = 64u * 1024;
-	pair_load(p, 0, 10);
-	ck_assert(pair_run_until(p, 400000, is_out, 1));
-	ck_assert(pair_run_until(p, 400000, is_out, 2));
-	fill_log(p, PAIR_DISK_BYTES / 2, 20);
-	given_up = p->site[0].engine->open.marks.last;
-	fill_log(p, 0, 45);
-	pair_order(p, 0, &bypass);
-	ck_assert(pair_run_until(p, 400000, is_mapped, 2));
-	pair_run(p, 1000);
-	p->cut[1] = false;
-	while (p->site[0].engine->open.sb.tail_sequence <= given_up ||
-	       p->site[0].engine->open.writer.busy)
-		pair_run(p, 1);
-	pair_crash(p, 1, false);
-	pair_crash(p, 0, false);
-	pair_start(p, 0);
-	ck_assert(pair_promote(p, 0, 0, false));
-	p->first_bytes = 0;
-	p->span_bytes = 64u * 1024;
-	p->client_on = true;
-	ck_assert(pair_run_until(p, 400000, is_mapped, 1));
-	ck_assert(pair_quiesce(p, 400000));
-	pair_crash(p, 0, false);
-	p->cut[2] = false;
-	ck_assert(pair_promote(p, 2, 0, true));
-	pair_load(p, 2, 50);
-	ck_assert(pair_quiesce(p, 400000));
-	pair_start(p, 0);
-	pair_link(p, 2, 0);
-	ck_assert(pair_wait_fact(p, 0, FACT_UNDO, 1, 100000));
-	pair_order(p, 0, &discard);
-	ck_assert(pair_run_until(p, 800000, is_waited_by_2, 0));
-	ck_assert(pair_run_until(p, 400000, pair_is_home, 0));
-	ck_assert(pair_run_until(p, 400000, pair_is_home, 2));
-	p->span_bytes = PAIR_DISK_BYTES;
-	pair_expect_equal(p, 2, 0);
-	pair_destroy(p);
-}
-END_TEST
-
 int main(void)
 {
 	TCase *tc = tcase_create("engine_sites");
@@ -565,7 +490,6 @@ int main(void)
 			    SEEDS);
 	tcase_add_loop_test(tc, a_source_with_damage_gives_what_it_can, 0, SEEDS);
 	tcase_add_loop_test(tc, unknown_history_takes_no_records, 0, SEEDS);
-	tcase_add_loop_test(tc, a_proof_outlives_a_restart, 0, SEEDS);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
