@@ -92,20 +92,25 @@ $(cat "$EXAMPLE")"
 	say "ok: the worked example settles at $kbps KiB/s"
 }
 
+# A busy machine may write less for a while, and never more.
+fills_bound() {
+	kbps=$(rate 3)
+	[ "$kbps" -le 1126 ] || fail "the bound is 1024 KiB/s: $kbps"
+	[ "$kbps" -ge 922 ]
+}
+is_unbounded() { [ "$(rate 1)" -gt 1500 ]; }
+
 test_bandwidth() {
 	local from to
-	from=$(date -d '+12 seconds' +%T) to=$(date -d '+24 seconds' +%T)
+	from=$(date -d '+6 seconds' +%T) to=$(date -d '+30 seconds' +%T)
 	begin "throttle-period: 300
 bandwidth: {max: 1M, from: \"$from\", to: \"$to\"}"
 	begin_load
-	[ "$(date +%T)" \< "$from" ] && { kbps=$(rate 1); [ "$kbps" -gt 1500 ] ||
-		fail "without a bound: $kbps KiB/s"; }
 	await 20 value_is throttle.bytes_per_s 1048576 || fail "the window does not open"
-	kbps=$(rate 4)
-	lies_between "$kbps" 922 1126 || fail "the bound is 1024 KiB/s: $kbps"
+	await 1 fills_bound || fail "the bound is 1024 KiB/s: $kbps"
 	why_says a "at most 1024 KiB a second" || fail "why does not say it"
 	await 20 is_free || fail "the window does not close"
-	[ "$(rate 1)" -gt 1500 ] || fail "after the window: $(rate 1) KiB/s"
+	await 2 is_unbounded || fail "after the window: $(rate 1) KiB/s"
 	end_load
 	end_watch
 	say "ok: $kbps KiB/s in the window of 1024"
