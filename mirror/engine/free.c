@@ -284,19 +284,23 @@ void mirror_bypass_headers(struct mirror_engine *m, const struct mirror_header *
 	m->open.bypass.round++;
 }
 
-/* The log no longer tells where its records lie, and they are at home: the maps stand for
- * everything. */
+/* A record that this copy misses is damaged in the log, and at home here: nobody needed it
+ * whole when the log was opened. The copy gets the whole content of the disks. */
+void mirror_free_damaged(struct mirror_engine *m, uint32_t site)
+{
+	mirror_store_map_all(m, site);
+	mirror_superblock_want(m);
+	mirror_engine_event(m, mirror_engine_site_name(m, site), "damaged-for-copy",
+			    "a record that it misses is damaged in this log, and at home "
+			    "here: it is refreshed in full");
+}
+
+/* The log no longer tells where records lie that a map takes over. */
 void mirror_bypass_damaged(struct mirror_engine *m)
 {
 	for (uint32_t s = 0; s < m->config->site_count; s++)
-		if ((m->open.bypass.sites >> s & 1) != 0) {
-			mirror_store_map_all(m, s);
-			mirror_engine_event(m, mirror_engine_site_name(m, s),
-					    "damaged-for-copy",
-					    "a record that it misses is damaged in this "
-					    "log, and at home here: it is refreshed in "
-					    "full");
-		}
+		if ((m->open.bypass.sites >> s & 1) != 0)
+			mirror_free_damaged(m, s);
 	m->open.bypass.next = m->open.marks.home_flushed + 1;
 }
 

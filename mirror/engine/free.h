@@ -42,6 +42,7 @@ void mirror_free_io(struct mirror_engine *m, struct mirror_io *io);
 void mirror_bypass_order(struct mirror_engine *m, uint32_t sites);
 void mirror_bypass_headers(struct mirror_engine *m, const struct mirror_header *headers,
 			   uint32_t count);
+void mirror_free_damaged(struct mirror_engine *m, uint32_t site);
 void mirror_bypass_damaged(struct mirror_engine *m);
 
 #endif

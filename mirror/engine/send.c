@@ -133,28 +133,19 @@ void mirror_send_io(struct mirror_engine *m, struct mirror_io *io)
 		l->read_ready = l->use == LINK_STREAM_OUT || l->use == LINK_ROLL_OUT;
 }
 
-/* The record that a copy misses next is damaged in this log. Where it was home here, nobody
- * needed it whole when the log was opened: the copy gets the whole content of the disks, and a
- * site that rolls forward goes on without us. */
+/* The record that a copy misses next is damaged in this log. Where it is at home here, the copy
+ * is refreshed, and a site that rolls forward goes on without us. */
 static void damaged_for_copy(struct mirror_engine *m, uint32_t number)
 {
 	static const char text[] = "a record that it misses is damaged in this log";
-	const uint32_t site = m->link[number].site;
 
 	if (m->link[number].next_send > m->open.marks.home_flushed) {
 		mirror_engine_damage(m, "a record that was whole at the start is damaged "
 					"now; use another site");
 		return;
 	}
-	if (m->link[number].use == LINK_ROLL_OUT) {
-		mirror_link_close(m, number, text);
-		return;
-	}
-	mirror_store_map_all(m, site);
-	mirror_superblock_want(m);
-	mirror_engine_event(m, mirror_engine_site_name(m, site), "damaged-for-copy",
-			    "a record that it misses is damaged in this log, and at home "
-			    "here: it is refreshed in full");
+	if (m->link[number].use != LINK_ROLL_OUT)
+		mirror_free_damaged(m, m->link[number].site);
 	mirror_link_close(m, number, text);
 }
 

@@ -66,16 +66,10 @@ static void undo(struct pair *p, bool all)
 	pair_expect_equal(p, 2, 0);
 }
 
-/* Site 1 has been away and has come back while no client writes, so no descriptor says that it
- * has all; then production restarts. What its log gave up for that is no longer in the map for
- * site 1. A force of a site that was away even longer cuts into it: all of it is sent (D8). */
-START_TEST(a_proof_outlives_a_restart)
+/* Three sites, of which 1 and 2 are away. */
+static struct pair *pair_without_copies(uint64_t seed, uint64_t log_bytes)
 {
-	struct pair *p = pair_level((uint64_t)_i + 7400, 3, 2u << 20);
-	const struct order bypass = {
-		.type = ORDER_WAIT, .id = 8, .bypass = 1u << 2, .promise = p->promise
-	};
-	uint64_t given_up;
+	struct pair *p = pair_level(seed, 3, log_bytes);
 
 	p->bare_check_every = 0;
 	p->cut[1] = p->cut[2] = true;
@@ -83,6 +77,20 @@ START_TEST(a_proof_outlives_a_restart)
 	pair_load(p, 0, 10);
 	ck_assert(pair_run_until(p, 400000, is_out, 1));
 	ck_assert(pair_run_until(p, 400000, is_out, 2));
+	return p;
+}
+
+/* Site 1 has been away and has come back while no client writes, so no descriptor says that it
+ * has all; then production restarts. What its log gave up for that is no longer in the map for
+ * site 1. A force of a site that was away even longer cuts into it: all of it is sent (D8). */
+START_TEST(a_proof_outlives_a_restart)
+{
+	struct pair *p = pair_without_copies((uint64_t)_i + 7400, 2u << 20);
+	const struct order bypass = {
+		.type = ORDER_WAIT, .id = 8, .bypass = 1u << 2, .promise = p->promise
+	};
+	uint64_t given_up;
+
 	fill_log(p, PAIR_DISK_BYTES / 2, 20);
 	given_up = p->site[0].engine->open.marks.last;
 	fill_log(p, 0, 45);
@@ -185,16 +193,10 @@ static void return_in_part(struct pair *p, uint64_t sequence)
  * later than it seems. `damaged`: the map of site 2, which lacks all, tells nothing. */
 static void cut_below_a_map(uint64_t seed, bool damaged)
 {
-	struct pair *p = pair_level(seed, 3, 4u << 20);
+	struct pair *p = pair_without_copies(seed, 4u << 20);
 	const struct mirror_engine *m = p->site[0].engine;
 	uint64_t given_up, home;
 
-	p->bare_check_every = 0;
-	p->cut[1] = p->cut[2] = true;
-	p->span_bytes = 64u * 1024;
-	pair_load(p, 0, 10);
-	ck_assert(pair_run_until(p, 400000, is_out, 1));
-	ck_assert(pair_run_until(p, 400000, is_out, 2));
 	fill_log(p, PAIR_DISK_BYTES / 2, 15);
 	given_up = m->open.marks.last;
 	fill_log(p, 0, 45);
@@ -229,6 +231,30 @@ START_TEST(a_map_that_does_not_tell_leaves_all_unknown)
 }
 END_TEST
 
+/* The log has given up more than the map of a site stands for, by whatever mistake: that site is
+ * sent all, not what the map has. */
+START_TEST(a_map_that_stands_for_less_sends_all)
+{
+	struct pair *p = pair_level((uint64_t)_i + 7900, 2, 8u << 20);
+	struct mirror_engine *m = p->site[0].engine;
+
+	pair_crash(p, 1, false);
+	p->span_bytes = 64u * 1024;
+	while (!is_mapped(p, 1))
+		pair_load(p, 0, 10);
+	ck_assert(pair_quiesce(p, 400000));
+	ck_assert(pair_run_until(p, 400000, is_stored, 0));
+	m->open.sb.sites[1].map_position = 1;
+	ck_assert_uint_lt(m->open.peer[1].proven_durable + 1,
+			  mirror_ring_oldest_sequence(m->open.ring));
+	pair_start(p, 1);
+	pair_link(p, 0, 1);
+	ck_assert(pair_run_until(p, 100000, is_all_dirty, 1));
+	pair_settle(p, 0);
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("engine_cut");
@@ -239,6 +265,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_proof_outlives_a_restart, 0, SEEDS);
 	tcase_add_loop_test(tc, a_map_may_begin_later_than_a_proof_says, 0, SEEDS);
 	tcase_add_loop_test(tc, a_map_that_does_not_tell_leaves_all_unknown, 0, SEEDS);
+	tcase_add_loop_test(tc, a_map_that_stands_for_less_sends_all, 0, SEEDS);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
