@@ -32,15 +32,15 @@ bool cluster_generation_source(const struct cluster_core *c, const struct view *
 		return false;
 	if (best->site[s].current)
 		return true;
-	return (force || best->promise.mode != CONFIG_SYNC) &&
-	       !(best->clean && c->role.marks.durable >= best->clean_end) &&
-	       follows(c, best, s);
+	return (force || best->promise.mode != CONFIG_SYNC) && follows(c, best, s);
 }
 
-/* D5, M4: other sites may hold records that our log lacks. */
+/* D5, M4: other sites may hold records that our log lacks. Where it ends the I/O side knows
+ * when it has been judged: our marks may count what a refresh brought and the cut takes. */
 void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 				struct order *o)
 {
+	o->clean_end = best->clean ? best->clean_end : 0;
 	for (uint32_t s = 0; s < best->site_count && s < c->config->site_count; s++) {
 		const struct view_host *h = &best->site[s].host;
 		struct order_peer *peer = &o->source[o->source_count];
@@ -49,6 +49,8 @@ void cluster_generation_sources(struct cluster_core *c, const struct view *best,
 		if (!cluster_generation_source(c, best, s, o->force))
 			continue;
 		c->promote.sources[s] = h->incarnation;
+		if (!best->site[s].current)
+			o->spare |= 1u << s;
 		/* in async no promotion needs one that the view counts */
 		if (!best->site[s].current || best->promise.mode == CONFIG_ASYNC)
 			o->sites |= 1u << s;

@@ -64,6 +64,8 @@ struct order {
 	uint32_t sites;            /* WAIT, SERVE, MARK, REFRESH: bit per site; DEMOTE: the
 				      one that is to be promoted, if it is level then;
 				      PREPARE: of `source`, those that it can do without */
+	uint32_t spare;            /* PREPARE: ... and those that are not asked ... */
+	uint64_t clean_end;        /* ... where our log reaches this; 0: they are */
 	uint64_t ready_seen;       /* WAIT: ready_count of the last COPY_READY that the
 				      sender had taken in: a candidate named later is
 				      waited for even if `sites` leaves it out. A COPY_LOST

@@ -190,13 +190,25 @@ static bool is_patchy(struct mirror_engine *m)
 	return true;
 }
 
+/* A log that reaches the clean end lacks nothing that this source has. */
+static bool is_needless(const struct mirror_engine *m, const struct order_peer *source)
+{
+	const struct order *o = &m->open.prepare.order;
+
+	return (o->spare >> source->site & 1) != 0 && o->clean_end != 0 &&
+	       m->open.marks.last >= o->clean_end;
+}
+
 /* The next source that has not been tried yet; NULL when none is left. */
 static const struct order_peer *next_source(struct mirror_engine *m)
 {
-	for (uint32_t i = 0; i < m->open.prepare.order.source_count; i++)
-		if ((m->open.prepare.tried >> i & 1) == 0) {
+	const struct order *o = &m->open.prepare.order;
+
+	for (uint32_t i = 0; i < o->source_count; i++)
+		if ((m->open.prepare.tried >> i & 1) == 0 &&
+		    !is_needless(m, &o->source[i])) {
 			m->open.prepare.tried |= 1u << i;
-			return &m->open.prepare.order.source[i];
+			return &o->source[i];
 		}
 	return NULL;
 }

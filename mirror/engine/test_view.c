@@ -50,6 +50,7 @@ static void fill_steps(const struct mirror_engine *m, struct mirror_view *v)
 	v->roll_link = o->prepare.roll_link;
 	v->probe_link = o->probe.link;
 	v->prepare = &o->prepare.order;
+	v->tried = o->prepare.tried;
 	v->ack = &o->requests.ack;
 	v->clients_wait = mirror_pace_waits(m);
 	v->missing = o->requests.missing;

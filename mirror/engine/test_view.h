@@ -74,7 +74,8 @@ struct mirror_view {
 	bool lift_is_due, holds;
 	uint64_t behind; /* records that production is ahead */
 	uint32_t stream_link, greeting_link, roll_link, probe_link; /* or NONE */
-	const struct order *prepare;  /* the last ORDER_PREPARE */
+	const struct order *prepare;  /* the last ORDER_PREPARE ... */
+	uint32_t tried;               /* ... and bit per source of it that was asked */
 	const struct mirror_ack *ack; /* how far it may answer ... */
 	uint32_t missing;             /* ... unless these are missing (M8) */
 	bool clients_wait;            /* for a refresh */

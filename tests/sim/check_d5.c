@@ -61,6 +61,30 @@ static void check_source(struct sim *w, uint32_t node, uint32_t site,
 			    (unsigned long long)j.keep_sequence);
 }
 
+/* A source that was left out has nothing that would have been missed. */
+static void check_left_out(struct sim *w, uint32_t node)
+{
+	const struct mirror_view *m = sim_view(w, node);
+
+	for (uint32_t i = 0; i < m->prepare->source_count; i++) {
+		const uint32_t site = m->prepare->source[i].site;
+		const struct mirror_view *copy = asked(w, m, site);
+		struct mirror_judgement j;
+
+		if ((m->tried >> i & 1) != 0 || copy == NULL || copy->holds)
+			continue;
+		mirror_history_judge(&copy->sb->history, copy->marks->logged,
+				     &m->prepare->history, &j);
+		if (j.verdict == MIRROR_VERDICT_CONTINUES &&
+		    j.keep_sequence > m->marks->last)
+			sim_violate(w, "M4",
+				    "n%u has prepared a generation that begins after "
+				    "%llu, and has not asked site %u, which has %llu",
+				    node + 1, (unsigned long long)m->marks->last, site,
+				    (unsigned long long)j.keep_sequence);
+	}
+}
+
 static void fact(struct sim *w, uint32_t node, const struct fact *f)
 {
 	const struct mirror_view *m = sim_view(w, node);
@@ -76,6 +100,7 @@ static void fact(struct sim *w, uint32_t node, const struct fact *f)
 		if (copy != NULL)
 			check_source(w, node, s, copy);
 	}
+	check_left_out(w, node);
 }
 
 static void order(struct sim *w, uint32_t node, const struct order *o)
@@ -126,8 +151,7 @@ static void cluster(struct sim *w, uint32_t node)
 		return; /* a copy that is counted has all */
 	for (uint32_t s = 0; s < w->plan.site_count; s++)
 		if (s != w->node[node].site && c->promote.sources[s] == 0 &&
-		    within_reach(w, c, s) > sim_view(w, node)->marks->last &&
-		    !(best->clean && sim_view(w, node)->marks->last >= best->clean_end))
+		    within_reach(w, c, s) > sim_view(w, node)->marks->last)
 			sim_violate(w, "M4",
 				    "n%u is promoted, and does not ask site %u, which "
 				    "follows and has up to %llu",

@@ -278,6 +278,48 @@ static void from_held(struct sim_scene *s)
 	sim_scene_clients(s, 200);
 }
 
+static bool is_held(struct sim_scene *s)
+{
+	return sim_scene_engine(s, 0)->holds;
+}
+
+static bool has_told_all(struct sim_scene *s)
+{
+	return sim_scene_core(s, 0)->role.marks.durable >= s->sequence;
+}
+
+static bool is_clean(struct sim_scene *s)
+{
+	return sim_scene_view(s, 0)->clean;
+}
+
+/* It is refreshed, for a tail that was undone, and what it has told counts all above its hold.
+ * The clean end cuts that off, and it is forced before it can have told so. */
+static void after_refresh(struct sim_scene *s)
+{
+	if (!sim_scene_tail(s, 0, 512))
+		return;
+	sim_node_kill(s->w, 0);
+	if (!sim_scene_takeover(s, 1))
+		return;
+	sim_release_all(s->w);
+	sim_hold_device(s->w, 1, 0, 1u << MIRROR_IO_READ);
+	sim_node_start(s->w, 0);
+	UNTIL(s, 8000, is_held, "the old production is being refreshed");
+	if (!sim_scene_writes(s, 1, 5))
+		return;
+	s->sequence = sim_scene_engine(s, 1)->marks->last;
+	s->id = sim_command(s->w, 1, CLUSTER_COMMAND_DEMOTE, false, -1);
+	sim_release_all(s->w);
+	UNTIL(s, 8000, is_clean, "production ends cleanly");
+	s->node = 0;
+	EXPECT(s, sim_lacks(s), "its refresh was cut short");
+	EXPECT(s, has_told_all(s), "it has told that it has all, and no more");
+	force(s);
+	if (ends_with_all(s))
+		sim_scene_clients(s, 200);
+}
+
 #define ANY                                                                              \
 	{                                                                                \
 		CONFIG_NEAR_SYNC, 30000, PROMISE_UNBOUNDED, PROMISE_UNBOUNDED_BYTES,     \
@@ -348,5 +390,11 @@ const struct sim_scenario sim_scenarios_forward[] = {
 	  6,
 	  .play = from_held,
 	  .promise = ANY },
+	{ "forward-after-refresh",
+	  "a force at once after a clean end that cuts a refresh short",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = after_refresh },
 	{ 0 },
 };

@@ -379,17 +379,23 @@ static const struct {
 	  false,
 	  true },
 	{ { 0 }, true, true, false, true },
-	{ { 0 }, false, true, false, false }, /* ... but not where lyon has all */
-	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX, false },
+	{ { 0 }, false, true, false, false }, /* ... but not in sync without force ... */
+	{ { CONFIG_NEAR_SYNC, 500, UINT32_MAX, UINT64_MAX,
+	    false }, /* ... nor beyond the end */
 	  false,
 	  true,
 	  true,
-	  false },
+	  true },
 	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, UINT64_MAX, false },
 	  true,
 	  false,
 	  false,
 	  false },
+	{ { CONFIG_ASYNC, UINT32_MAX, UINT32_MAX, UINT64_MAX, false },
+	  true,
+	  true,
+	  true,
+	  true },
 };
 
 static void paris_is_idle(bool follows)
@@ -415,6 +421,7 @@ START_TEST(a_site_that_is_ahead_is_asked)
 	view.production_site = PARIS;
 	view.site[PARIS].host = (struct view_host){ 0, 66, SOLO_BOOT(0) };
 	view.clean = asks[_i].clean;
+	view.clean_end = asks[_i].clean ? 100 : 0;
 	copy_under(asks[_i].promise, 77);
 	paris_is_idle(asks[_i].follows);
 	solo_command(&t, CLUSTER_COMMAND_PROMOTE, asks[_i].force);
@@ -425,6 +432,8 @@ START_TEST(a_site_that_is_ahead_is_asked)
 	asked = o->source_count == 1 && o->source[0].site == PARIS;
 	ck_assert(asked == asks[_i].asked);
 	ck_assert_uint_eq(o->sites, asked ? 1u << PARIS : 0);
+	ck_assert_uint_eq(o->spare, o->sites);
+	ck_assert_uint_eq(o->clean_end, view.clean_end);
 	f.order_id = o->id;
 	f.reached_sites = o->sites;
 	solo_fact(&t, &f);
@@ -433,6 +442,10 @@ START_TEST(a_site_that_is_ahead_is_asked)
 		ck_assert_str_eq(t.core->promote.done_text,
 				 "; all that the log of paris holds is kept; what it "
 				 "does not hold after record 120 is lost");
+	if (asks[_i].clean && asks[_i].force)
+		ck_assert_str_eq(t.core->promote.done_text,
+				 "; all that paris had written before its clean end is "
+				 "kept");
 	if (!asked && asks[_i].force)
 		ck_assert_str_eq(t.core->promote.done_text,
 				 "; what paris wrote after record 120 is lost; how many "
