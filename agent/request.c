@@ -220,6 +220,8 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 	p->command = type;
 	cmd.id = p->id;
 	set_timer(p, cmd.wait_ms);
+	if (releases(type))
+		agent_switch_demoted(r->move);
 	agent_node_command(r->node, &cmd);
 }
 
@@ -345,6 +347,7 @@ void agent_requests_stop(struct agent_requests *r)
 	p->command = cmd.type;
 	cmd.id = p->id;
 	set_timer(p, r->setup.config->frozen_timeout_ms);
+	agent_switch_demoted(r->move);
 	agent_node_command(r->node, &cmd);
 }
 

@@ -103,6 +103,14 @@ void agent_switch_reply(struct agent_switch *s, int exit_status, const char *tex
 	step(s, &e);
 }
 
+void agent_switch_demoted(struct agent_switch *s)
+{
+	struct cluster_move_event e = { .type = MOVE_EVENT_DEMOTED };
+
+	if (agent_switch_id(s) != 0)
+		step(s, &e);
+}
+
 bool agent_switch_gone(struct agent_switch *s)
 {
 	struct cluster_move_event e = { .type = MOVE_EVENT_GONE };

@@ -87,6 +87,11 @@ __attribute__((format(printf, 4, 5))) static void go_back(
 	va_start(ap, format);
 	vsnprintf(m->text, sizeof m->text, format, ap);
 	va_end(ap);
+	if (m->demoted) {
+		end(m, a, 1, "%s; this host was demoted meanwhile, and stays so",
+		    m->text);
+		return;
+	}
 	set_state(m, MOVE_BACK);
 	m->until_ns = e->now_ns + MOVE_BACK_MS * NS_PER_MS;
 	command(m, a, CLUSTER_COMMAND_PROMOTE, VIEW_NONE);
@@ -188,7 +193,7 @@ static void begin(struct cluster_move *m, const struct cluster_move_event *e,
 	m->id = e->begin.id;
 	m->site = e->begin.site;
 	m->part = e->begin.part;
-	m->waited = false;
+	m->waited = m->demoted = false;
 	m->begun_ns = e->now_ns;
 	m->until_ns = e->now_ns + e->begin.wait_ms * NS_PER_MS;
 	set_state(m, m->part == MOVE_ONLY_FOLLOW ? MOVE_FOLLOW : MOVE_CATCH_UP);
@@ -228,6 +233,11 @@ void cluster_move_step(struct cluster_move *m, const struct cluster_move_event *
 		break;
 	case MOVE_EVENT_GONE:
 		gone(m, a);
+		break;
+	case MOVE_EVENT_DEMOTED:
+		/* Who ended production here does not want it back. On the way back the
+		 * core calls the promotion off. */
+		m->demoted |= m->state == MOVE_DEMOTE || m->state == MOVE_FOLLOW;
 		break;
 	}
 }

@@ -10,6 +10,8 @@
  *              LOOK: it cannot, or time is over      END: refused, nothing has changed
  *              LOOK: it is production                END: done
  *              GONE                                  called off
+ *   demote,    DEMOTED                               no way back from now on: END
+ *    follow                                            where else it is PROMOTE here
  *   demote     REPLY: refused                        END: this host serves on
  *              REPLY: done, it may be promoted       follow; and as at LOOK
  *              REPLY: done, and it may not           PROMOTE here: back
@@ -55,8 +57,9 @@ enum cluster_move_part {
 enum cluster_move_event_type {
 	MOVE_EVENT_BEGIN, /* in MOVE_NONE only */
 	MOVE_EVENT_LOOK,
-	MOVE_EVENT_REPLY, /* to the last command */
-	MOVE_EVENT_GONE,  /* the client that asked for the move has gone */
+	MOVE_EVENT_REPLY,   /* to the last command */
+	MOVE_EVENT_GONE,    /* the client that asked for the move has gone */
+	MOVE_EVENT_DEMOTED, /* another command demotes or stops this host */
 };
 
 struct cluster_move_event {
@@ -107,6 +110,7 @@ struct cluster_move {
 	uint32_t site;
 	enum cluster_move_part part;
 	bool waited;       /* in the catch-up */
+	bool demoted;      /* by another command, since our own demote */
 	uint64_t until_ns; /* of the state */
 	uint64_t begun_ns; /* the demotion */
 	char text[512];    /* BACK: why */

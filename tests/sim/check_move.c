@@ -2,7 +2,7 @@
  * link says that it is level, and for no other; when the move says that it is done, a
  * generation of that site has served since it began; when it says that its own host serves,
  * that is so; once it has ended production here, it does not end without having asked for it
- * back. G7: it ends within LIMIT_NS. That nothing acknowledged is lost G1 and G4 see.
+ * back, unless another command has demoted it since: then it does not ask. G7: it ends within LIMIT_NS. That nothing acknowledged is lost G1 and G4 see.
  */
 #include <string.h>
 
@@ -41,6 +41,11 @@ static void commands(struct sim *w, uint32_t node, const struct cluster_command 
 	struct sim_move *m = &w->node[node].move;
 
 	if (c->type == CLUSTER_COMMAND_PROMOTE) {
+		if (m->away)
+			sim_violate(w, "M5",
+				    "n%u is to be production again, though another "
+				    "command has demoted it since",
+				    node + 1);
 		m->back = true;
 		return;
 	}
@@ -64,7 +69,7 @@ static void ends(struct sim *w, uint32_t node, const struct cluster_move_event *
 			    "n%u has moved production to site %u, which has not "
 			    "served since",
 			    node + 1, m->core.site);
-	if (a->exit_status != 0 && m->demoted && !m->back)
+	if (a->exit_status != 0 && m->demoted && !m->back && !m->away)
 		sim_violate(w, "M5",
 			    "n%u has ended production, and did not ask for it back",
 			    node + 1);
@@ -82,7 +87,9 @@ static void moved(struct sim *w, uint32_t node, const struct cluster_move_event 
 	if (e->type == MOVE_EVENT_BEGIN) {
 		m->begun_ns = w->now_ns;
 		m->generation_count = w->generation_count;
-		m->demotes = m->demoted = m->back = false;
+		m->demotes = m->demoted = m->back = m->away = false;
+	} else if (e->type == MOVE_EVENT_DEMOTED) {
+		m->away |= m->demotes;
 	} else if (e->type == MOVE_EVENT_REPLY && !m->back) {
 		m->demoted = e->reply.exit_status == 0;
 	}

@@ -21,33 +21,6 @@ static void command(struct sim *w, uint32_t node, struct cluster_command *c)
 	sim_cluster_step(w, node, &e);
 }
 
-uint64_t sim_operator(struct sim *w, uint32_t node, const struct cluster_command *asked)
-{
-	struct cluster_command c = *asked;
-
-	if (!listens(w, node))
-		return 0;
-	c.id = ++w->command_count;
-	command(w, node, &c);
-	return c.id;
-}
-
-uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type type,
-		     bool force, int32_t site)
-{
-	const struct cluster_command c = { .type = type, .site = site, .force = force };
-
-	return sim_operator(w, node, &c);
-}
-
-void sim_mode(struct sim *w, uint32_t node, struct promise promise)
-{
-	const struct cluster_command c = { .type = CLUSTER_COMMAND_MODE,
-					   .promise = promise };
-
-	sim_operator(w, node, &c);
-}
-
 /* ---- a planned move ------------------------------------------------------------------ */
 
 static void look_at(struct sim *w, uint32_t node, uint64_t at_ns)
@@ -134,6 +107,14 @@ uint64_t sim_move_begin(struct sim *w, uint32_t node, uint32_t site, uint32_t wa
 	return e.begin.id;
 }
 
+static void move_demoted(struct sim *w, uint32_t node)
+{
+	struct cluster_move_event e = { .type = MOVE_EVENT_DEMOTED };
+
+	if (w->node[node].move.core.state != MOVE_NONE)
+		step(w, node, &e);
+}
+
 void sim_move_due(struct sim *w, uint32_t node, uint64_t number)
 {
 	struct sim_move *m = &w->node[node].move;
@@ -180,4 +161,35 @@ bool sim_move_manages(const struct sim *w, uint32_t node)
 	const struct sim_move *m = &w->node[node].move;
 
 	return m->manages && m->core.state >= MOVE_DEMOTE;
+}
+
+/* ---- from outside ---------------------------------------------------------------------- */
+
+uint64_t sim_operator(struct sim *w, uint32_t node, const struct cluster_command *asked)
+{
+	struct cluster_command c = *asked;
+
+	if (!listens(w, node))
+		return 0;
+	c.id = ++w->command_count;
+	if (c.type == CLUSTER_COMMAND_DEMOTE || c.type == CLUSTER_COMMAND_STOP)
+		move_demoted(w, node);
+	command(w, node, &c);
+	return c.id;
+}
+
+uint64_t sim_command(struct sim *w, uint32_t node, enum cluster_command_type type,
+		     bool force, int32_t site)
+{
+	const struct cluster_command c = { .type = type, .site = site, .force = force };
+
+	return sim_operator(w, node, &c);
+}
+
+void sim_mode(struct sim *w, uint32_t node, struct promise promise)
+{
+	const struct cluster_command c = { .type = CLUSTER_COMMAND_MODE,
+					   .promise = promise };
+
+	sim_operator(w, node, &c);
 }

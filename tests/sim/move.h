@@ -20,7 +20,7 @@ struct sim_move {
 	/* check_move.c: since it began */
 	uint64_t begun_ns;
 	uint32_t generation_count;
-	bool demotes, demoted, back;
+	bool demotes, demoted, back, away;
 };
 
 /* `hamirror switch` at the node; after `gone_ns`, unless 0, its client goes. The place of its

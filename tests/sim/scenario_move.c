@@ -107,6 +107,28 @@ static void goes_back(struct sim_scene *s)
 	sim_scene_clients(s, 100);
 }
 
+static bool is_away(struct sim_scene *s)
+{
+	return !sim_node_serves(s->w, 0);
+}
+
+/* The same, and meanwhile this host is demoted by another command: it stays so. */
+static void demoted_meanwhile(struct sim_scene *s)
+{
+	uint64_t id;
+
+	if (!begin(s, 5000))
+		return;
+	UNTIL(s, 5000, has_demoted, "production is demoted");
+	sim_machine_reset(s->w, 1);
+	id = sim_command(s->w, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+	EXPECT(s, s->w->reply[id].done && s->w->reply[id].exit_status == 0,
+	       "another demote is answered as done");
+	UNTIL(s, 60000, sim_replied, "the move ends");
+	EXPECT(s, says(s, 1, "was demoted meanwhile"), "it says that nobody serves");
+	WHILE(s, 2000, is_away, "this host stays demoted");
+}
+
 /* Without a cluster the other one may serve by now: this host must not, and says so. */
 static void stays_demoted(struct sim_scene *s)
 {
@@ -155,6 +177,12 @@ const struct sim_scenario sim_scenarios_move[] = {
 	  1,
 	  10,
 	  .play = goes_back },
+	{ "move-demoted-meanwhile",
+	  "the same, and another command demotes the host that would serve again",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = demoted_meanwhile },
 	{ "move-back-pair",
 	  "the same without a cluster",
 	  { 1, 1 },

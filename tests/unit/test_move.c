@@ -262,6 +262,36 @@ START_TEST(a_site_that_serves_at_the_last_moment_has_it)
 }
 END_TEST
 
+static void demoted(void)
+{
+	step((struct cluster_move_event){ .type = MOVE_EVENT_DEMOTED });
+	ck_assert_int_eq(a.type, MOVE_ACTION_NONE);
+}
+
+START_TEST(does_not_go_back_where_another_command_has_demoted_it)
+{
+	until_follow();
+	demoted();
+	look_after(MOVE_FOLLOW_MS - 1);
+	expect_look_in(MOVE_FOLLOW_LOOK_MS);
+	look_after(1);
+	expect_end(1,
+		   "lyon did not begin to serve within 10 s; the events there tell the "
+		   "cause; this host was demoted meanwhile, and stays so");
+	begin(MOVE_WHOLE);
+	demoted();
+	status.sites[LYON].may_promote = false;
+	reply(0, "demoted");
+	expect_end(1, "lyon has not all of it: demoted; this host was demoted meanwhile, "
+		      "and stays so");
+	status.sites[LYON].may_promote = true;
+	until_back(); /* of this move nothing is known there */
+	demoted();
+	reply(1, "called off by a demote");
+	ck_assert_int_eq(a.exit_status, 1);
+}
+END_TEST
+
 /* ---- parts: Pacemaker demotes and promotes ------------------------------------------ */
 
 START_TEST(the_catch_up_alone_demotes_nothing)
@@ -325,6 +355,7 @@ int main(void)
 	tcase_add_test(tc, goes_back_when_the_site_does_not_begin_to_serve);
 	tcase_add_test(tc, the_way_back_has_a_time_too);
 	tcase_add_test(tc, a_site_that_serves_at_the_last_moment_has_it);
+	tcase_add_test(tc, does_not_go_back_where_another_command_has_demoted_it);
 	tcase_add_test(tc, the_catch_up_alone_demotes_nothing);
 	tcase_add_test(tc, the_following_alone_promotes_nothing);
 	tcase_add_test(tc, what_nobody_waits_for_changes_nothing);
