@@ -191,7 +191,8 @@ static void history_codec(struct codec *c, struct history *h)
 	}
 }
 
-/* A name that differs makes the view another configuration's. */
+/* A name that differs makes the view another configuration's. One is missing where the view
+ * was written while the file did not list this place. */
 static bool name_codec(struct codec *c, const char *configured, char *text,
 		       size_t text_size)
 {
@@ -200,7 +201,8 @@ static bool name_codec(struct codec *c, const char *configured, char *text,
 	if (c->writing)
 		memcpy(name, configured, sizeof name);
 	codec_text(c, name, sizeof name);
-	if (configured[0] == 0 || c->bytes.bad || strcmp(name, configured) == 0)
+	if (configured[0] == 0 || c->bytes.bad || name[0] == 0 ||
+	    strcmp(name, configured) == 0)
 		return true;
 	snprintf(text, text_size,
 		 "the view has %s where the configuration lists %s: sites, hosts and "

@@ -200,6 +200,25 @@ START_TEST(a_host_that_may_live_stays_listed)
 }
 END_TEST
 
+/* A file that was written while the configuration lacked a site is no other mirror's. */
+START_TEST(a_site_that_is_listed_again_is_known)
+{
+	const uint32_t sites = config.site_count;
+	size_t length = cluster_voter_encode(&config, &voter, slot[0]);
+
+	config.site_count = sites - 1;
+	ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length, &back, text,
+					      sizeof text),
+			 0);
+	length = cluster_voter_encode(&config, &back, slot[0]);
+	config.site_count = sites;
+	ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length, &back, text,
+					      sizeof text),
+			 0);
+	ck_assert_uint_eq(back.accepted.site_count, sites);
+}
+END_TEST
+
 /* `hamirror create`: one voter, with the first view already in effect. */
 START_TEST(the_first_file_has_one_voter)
 {
@@ -241,6 +260,7 @@ int main(void)
 	tcase_add_test(tc, another_nodes_file_is_refused_by_name);
 	tcase_add_test(tc, a_newer_version_is_refused_not_passed_over);
 	tcase_add_loop_test(tc, a_host_that_may_live_stays_listed, 0, 6);
+	tcase_add_test(tc, a_site_that_is_listed_again_is_known);
 	tcase_add_test(tc, the_first_file_has_one_voter);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
