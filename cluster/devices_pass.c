@@ -76,12 +76,15 @@ int32_t cluster_devices_mate_held(const struct cluster_core *c, uint32_t site)
 {
 	const struct view *v = cluster_view_in_effect(c);
 
-	for (uint32_t i = 0; v != NULL && i < c->config->node_count; i++) {
+	/* Those of before too: to be taken out of the file closes nothing. */
+	for (uint32_t i = 0; v != NULL && i < CONFIG_NODE_COUNT_MAX; i++) {
 		const struct node *n = &c->node[i];
 		const uint64_t boot = n->known ? n->said.boot : v->member[i].boot;
+		const bool of_site = i < c->config->node_count &&
+				     c->config->node[i].site == (int32_t)site;
 
-		if (i == c->self.node || (c->config->node[i].site != (int32_t)site &&
-					  (v->site[site].reach >> i & 1) == 0))
+		if (i == c->self.node ||
+		    (!of_site && (v->site[site].reach >> i & 1) == 0))
 			continue;
 		/* One that is here may know more, and is about to say it. */
 		if (n->member ?

@@ -210,6 +210,9 @@ static bool plan_config(const struct cluster_core *c, struct view *next)
 {
 	bool changed = false;
 
+	/* A majority that does without them: none of them is given disks any more. */
+	for (uint32_t n = c->config->node_count; n < CONFIG_NODE_COUNT_MAX; n++)
+		changed |= cluster_view_forget(next, n);
 	if (next->config_hash != c->config->hash) {
 		next->config_hash = c->config->hash;
 		changed = true;

@@ -345,6 +345,20 @@ static void wait_for(struct cluster_core *c, const char *text)
 	snprintf(c->promote.wait_text, sizeof c->promote.wait_text, "%.239s", text);
 }
 
+/* What has to become of that host before a force may have our site's devices. */
+static void mate_text(const struct cluster_core *c, int32_t node, char *text, size_t size)
+{
+	const bool listed = node < (int32_t)c->config->node_count;
+
+	snprintf(
+		text, size,
+		"waiting for %s to be fenced or to join%s: it may have taken the devices "
+		"of %s over",
+		listed ? cluster_node_name(c, node) : "a host that the file lacks",
+		listed ? "" : " (list it again)",
+		cluster_site_name(c, (int32_t)cluster_own_site(c)));
+}
+
 static void devices_wait(struct cluster_core *c)
 {
 	const struct view *v = cluster_view_in_effect(c);
@@ -366,12 +380,8 @@ static void devices_wait(struct cluster_core *c)
 		wait_for(c, c->role.text);
 	} else if (c->promote.force && !cluster_round_can_decide(c) &&
 		   cluster_devices_mate_held(c, cluster_own_site(c)) != VIEW_NONE) {
-		snprintf(text, sizeof text,
-			 "waiting for %s to be fenced or to join: it may have taken the "
-			 "devices of %s over",
-			 cluster_node_name(
-				 c, cluster_devices_mate_held(c, cluster_own_site(c))),
-			 cluster_site_name(c, (int32_t)cluster_own_site(c)));
+		mate_text(c, cluster_devices_mate_held(c, cluster_own_site(c)), text,
+			  sizeof text);
 		wait_for(c, text);
 	} else {
 		wait_for(c, cluster_round_can_decide(c) ?

@@ -156,6 +156,18 @@ bool cluster_view_is_sound(const struct view *v)
 	return true;
 }
 
+bool cluster_view_forget(struct view *v, uint32_t node)
+{
+	bool knew = v->member[node].boot != 0;
+
+	memset(&v->member[node], 0, sizeof v->member[node]);
+	for (uint32_t s = 0; s < v->site_count; s++) {
+		knew |= (v->site[s].reach >> node & 1) != 0;
+		v->site[s].reach &= ~(1u << node);
+	}
+	return knew;
+}
+
 /* ---- encoding ------------------------------------------------------------- */
 
 static void voters_codec(struct codec *c, struct view_voters *voters)
@@ -238,13 +250,16 @@ static bool sites_codec(struct codec *c, const struct config *config, struct vie
 	return same;
 }
 
-/* Last seen incarnations of the nodes that the configuration had. */
+/* Last seen incarnations of the nodes that the configuration had, or that may still have
+ * disks open (D6). */
 static bool members_codec(struct codec *c, const struct config *config, struct view *v,
 			  char *text, size_t text_size)
 {
-	uint32_t count = config->node_count;
+	uint32_t count = CONFIG_NODE_COUNT_MAX;
 	bool same = true;
 
+	while (count > config->node_count && v->member[count - 1].boot == 0)
+		count--;
 	codec_u32(c, &count);
 	if (count > CONFIG_NODE_COUNT_MAX) {
 		count = 0;

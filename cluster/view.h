@@ -117,6 +117,9 @@ static inline uint32_t cluster_view_out_sites(const struct view *v)
 	return v->disconnected | v->bypass;
 }
 
+/* The view knows nothing of that node any more. True: it did. */
+bool cluster_view_forget(struct view *v, uint32_t node);
+
 /* Bit per site of the current set. */
 uint32_t cluster_view_current_sites(const struct view *v);
 

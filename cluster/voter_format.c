@@ -147,7 +147,9 @@ static bool has_ended(const struct voter *v, const struct view_host *h)
 }
 
 /* D6: the number of a host that is not listed any more may be given to another node, whose
- * boot would then be taken for its end. So it has to have ended, and is forgotten. */
+ * boot would then be taken for its end. So it has to have ended, and is forgotten. So is any
+ * other node that was fenced; one that may live is asked before a force
+ * (cluster_devices_mate_held()). */
 static bool drop_unlisted_hosts(const struct config *config, const struct voter *v,
 				struct view *view, char *text, size_t text_size)
 {
@@ -167,6 +169,9 @@ static bool drop_unlisted_hosts(const struct config *config, const struct voter 
 		}
 		*h = (struct view_host){ .node = VIEW_NONE };
 	}
+	for (uint32_t n = config->node_count; n < CONFIG_NODE_COUNT_MAX; n++)
+		if (v->fenced[n].boot != 0 && v->fenced[n].boot == view->member[n].boot)
+			cluster_view_forget(view, n);
 	return true;
 }
 

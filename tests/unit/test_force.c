@@ -37,6 +37,17 @@ static void shared(void)
 	create(2, 1, 0);
 }
 
+static void shared_at_the_end(void)
+{
+	uint64_t id;
+
+	create(1, 2, 0);
+	id = members_command(m, 0, CLUSTER_COMMAND_DEMOTE, false, -1);
+	ck_assert(members_wait(m, id, 5000));
+	ck_assert(members_promote(m, 1, false));
+	ck_assert(members_run_until_converged(m, 5000));
+}
+
 static void teardown(void)
 {
 	ck_assert_str_eq(m->violation, "");
@@ -160,6 +171,72 @@ START_TEST(no_force_takes_disks_that_a_mate_may_have_taken_over)
 }
 END_TEST
 
+static struct config shorter;
+
+/* The same, and the mate has been taken out of the file here: it has the disks none the
+ * less. To list it again is the way to tell of its fencing. */
+START_TEST(no_force_takes_disks_that_a_mate_of_before_may_have_taken_over)
+{
+	uint64_t id;
+
+	m->votes_needed = 1;
+	id = members_command(m, 1, CLUSTER_COMMAND_STOP, false, -1);
+	ck_assert(members_wait(m, id, 5000));
+	members_kill(m, 1, false);
+	members_run(m, 2000);
+	ck_assert_int_eq(m->log[LYON].open_node, 2);
+	shorter = m->config;
+	shorter.node_count = 2;
+	memset(&shorter.node[2], 0, sizeof shorter.node[2]);
+	m->node[1].config = &shorter;
+	members_network(m, "1|02");
+	members_start(m, 1);
+	members_run(m, 3000);
+	m->forced = m->parted = true;
+	id = members_command(m, 1, CLUSTER_COMMAND_PROMOTE, true, -1);
+	members_run(m, 8000);
+	ck_assert(!m->reply[id].done);
+	ck_assert_int_eq(m->log[LYON].open_node, 2);
+	members_status(m, 1, &status);
+	ck_assert_ptr_nonnull(strstr(status.text, "(list it again)"));
+	members_kill(m, 1, false);
+	m->node[1].config = &m->config;
+	members_start(m, 1);
+	members_kill(m, 2, true);
+	members_run(m, 3000);
+	members_fenced(m, 2);
+	id = members_command(m, 1, CLUSTER_COMMAND_PROMOTE, true, -1);
+	ck_assert(members_wait(m, id, 8000));
+	ck_assert_int_eq(m->reply[id].exit_status, 0);
+	ck_assert_int_eq(m->log[LYON].open_node, 1);
+}
+END_TEST
+
+/* A majority that does without the mate gives it no disks: it is not asked any more. */
+START_TEST(a_mate_of_before_is_forgotten_by_a_majority)
+{
+	uint64_t id;
+
+	for (uint32_t n = 0; n < 3; n++)
+		members_kill(m, n, false);
+	shorter = m->config;
+	shorter.node_count = 2;
+	m->node[0].config = m->node[1].config = &shorter;
+	members_start(m, 0);
+	members_start(m, 1);
+	ck_assert(members_run_until_converged(m, 5000));
+	members_run(m, 1000);
+	members_kill(m, 0, false);
+	members_kill(m, 1, false);
+	members_start(m, 1);
+	m->forced = m->parted = true;
+	m->votes_needed = 1;
+	id = members_command(m, 1, CLUSTER_COMMAND_PROMOTE, true, -1);
+	ck_assert(members_wait(m, id, 20000));
+	ck_assert_int_eq(m->reply[id].exit_status, 0);
+}
+END_TEST
+
 /* Demoted, though the members cannot be told, and then promoted again: the demote does
  * not come once more. */
 START_TEST(a_demote_that_waits_for_its_view_does_not_outlive_a_promotion)
@@ -217,6 +294,12 @@ int main(void)
 	tcase_add_checked_fixture(tc, shared, teardown);
 	tcase_add_test(tc, no_force_takes_the_disks_of_a_host_that_may_live);
 	tcase_add_test(tc, no_force_takes_disks_that_a_mate_may_have_taken_over);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("two hosts of the last site");
+	tcase_add_checked_fixture(tc, shared_at_the_end, teardown);
+	tcase_add_test(tc,
+		       no_force_takes_disks_that_a_mate_of_before_may_have_taken_over);
+	tcase_add_test(tc, a_mate_of_before_is_forgotten_by_a_majority);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -200,6 +200,29 @@ START_TEST(a_host_that_may_live_stays_listed)
 }
 END_TEST
 
+/* What a host that was fenced could have open is closed; another may have it still. */
+START_TEST(a_host_of_before_is_remembered_unless_it_was_fenced)
+{
+	size_t length;
+
+	config.node_count = 4;
+	voter.accepted.member[3].boot = SOLO_BOOT(3);
+	voter.accepted.site[1].reach = 1u << 3;
+	voter.fenced[3].boot = _i == 1 ? SOLO_BOOT(3) : SOLO_BOOT(3) - 1;
+	length = cluster_voter_encode(&config, &voter, slot[0]);
+	for (uint32_t i = 0; i < 2; i++) {
+		config.node_count = 3 + i;
+		ck_assert_int_eq(cluster_voter_decode(&config, 2, slot[0], length, &back,
+						      text, sizeof text),
+				 0);
+		ck_assert_uint_eq(back.accepted.member[3].boot,
+				  _i == 1 ? 0 : SOLO_BOOT(3));
+		ck_assert_uint_eq(back.accepted.site[1].reach, _i == 1 ? 0 : 1u << 3);
+		length = cluster_voter_encode(&config, &back, slot[0]);
+	}
+}
+END_TEST
+
 /* A file that was written while the configuration lacked a site is no other mirror's. */
 START_TEST(a_site_that_is_listed_again_is_known)
 {
@@ -260,6 +283,8 @@ int main(void)
 	tcase_add_test(tc, another_nodes_file_is_refused_by_name);
 	tcase_add_test(tc, a_newer_version_is_refused_not_passed_over);
 	tcase_add_loop_test(tc, a_host_that_may_live_stays_listed, 0, 6);
+	tcase_add_loop_test(tc, a_host_of_before_is_remembered_unless_it_was_fenced, 0,
+			    2);
 	tcase_add_test(tc, a_site_that_is_listed_again_is_known);
 	tcase_add_test(tc, the_first_file_has_one_voter);
 	suite_add_tcase(s, tc);
