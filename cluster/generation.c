@@ -5,6 +5,7 @@
  *                    after the roll-forward, and why
  *   production     this node, this opening of the devices
  *   current set    the current copies that were reached and have not restarted
+ *   kept away      not our site any more, by disconnect or bypass
  *   required       not our site, nor that of the production before (M8, block.c)
  *   clean end      none
  *   lease holders  those that a production before has not waited out, and we
@@ -179,6 +180,8 @@ void cluster_generation_fill(struct cluster_core *c, const struct fact *f)
 	v->production_incarnation = c->role.incarnation;
 	v->clean = false;
 	v->clean_end = 0;
+	/* What serves is no copy that is kept away, nor is it one once production is back. */
+	v->disconnected &= ~(1u << c->role.site);
 	v->bypass &= ~(1u << c->role.site);
 	add_holder(v, (int32_t)c->self.node, c->role.incarnation, c->self.boot);
 	for (uint32_t s = 0; s < v->site_count; s++) {

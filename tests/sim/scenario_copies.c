@@ -87,6 +87,55 @@ static void one_record_short(struct sim_scene *s)
 	EXPECT(s, s->w->reply[s->id].exit_status == 1, "the copy is not promoted");
 }
 
+static bool knows_all(struct sim_scene *s)
+{
+	return sim_scene_core(s, 1)->role.marks.durable >= s->sequence;
+}
+
+static bool is_put_out(struct sim_scene *s)
+{
+	return sim_scene_view(s, 0)->disconnected == 1u << 1;
+}
+
+static bool is_over(struct sim_scene *s)
+{
+	return sim_scene_view(s, 1 - s->node)->production_node == VIEW_NONE;
+}
+
+static bool moves(struct sim_scene *s, uint32_t from)
+{
+	s->node = from;
+	s->id = sim_command(s->w, from, CLUSTER_COMMAND_DEMOTE, false, -1);
+	return sim_scene_until(s, 8000, sim_replied, "production is demoted") &&
+	       sim_scene_until(s, 1000, is_over, "the others know it") &&
+	       sim_scene_takeover(s, 1 - from);
+}
+
+static bool other_is_in(struct sim_scene *s)
+{
+	return sim_scene_view(s, s->node)->site[1 - s->node].current;
+}
+
+/* It was put out, is promoted all the same, since it lacks nothing, and production moves
+ * back: it is a copy like any other. */
+static void put_out_and_promoted(struct sim_scene *s)
+{
+	s->write = sim_scene_flush(s, 0);
+	EXPECT(s, s->write != NULL, "a flush is taken");
+	UNTIL(s, 1000, sim_told, "all is durable at the copy");
+	s->id = sim_command(s->w, 0, CLUSTER_COMMAND_DISCONNECT, false, 1);
+	UNTIL(s, 8000, sim_replied, "the copy is put out");
+	EXPECT(s, is_put_out(s), "the view says so");
+	s->sequence = sim_scene_engine(s, 0)->marks->last;
+	UNTIL(s, 5000, knows_all, "the copy knows that it has all");
+	if (!moves(s, 0) || !sim_scene_writes(s, 1, 3))
+		return;
+	UNTIL(s, 20000, other_is_in, "the old production is current");
+	if (!moves(s, 1))
+		return;
+	UNTIL(s, 20000, other_is_in, "the site that was put out is current again");
+}
+
 const struct sim_scenario sim_scenarios_copies[] = {
 	{ "one-record-short",
 	  "a copy that joins the current set one record short",
@@ -94,5 +143,11 @@ const struct sim_scenario sim_scenarios_copies[] = {
 	  1,
 	  10,
 	  .play = one_record_short },
+	{ "put-out-and-promoted",
+	  "a site that was put out is promoted, and production moves back",
+	  { 1, 1 },
+	  1,
+	  10,
+	  .play = put_out_and_promoted },
 	{ 0 },
 };
