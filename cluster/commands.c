@@ -249,6 +249,24 @@ void cluster_command_mode(struct cluster_core *c, const struct cluster_command *
 	c->role.mode_asked = true;
 }
 
+/* Another may bring a proposal of ours into effect later, also after production here. */
+static void not_agreed(struct cluster_core *c, struct command *w)
+{
+	char text[200];
+
+	if (c->role.undecided || c->role.serve != SERVE_SERVING)
+		snprintf(
+			text, sizeof text,
+			"the members could not agree on it in time, and it may still take "
+			"effect: see `hamirror status %s`",
+			c->config->instance);
+	else
+		snprintf(
+			text, sizeof text,
+			"the members could not agree on it in time: nothing has changed");
+	cluster_command_end(c, w, 1, text);
+}
+
 static void end_mode(struct cluster_core *c, struct command *w)
 {
 	const struct view *v = cluster_view_in_effect(c);
@@ -269,7 +287,7 @@ static void end_mode(struct cluster_core *c, struct command *w)
 		cluster_command_end(c, w, 0, text);
 	} else {
 		c->role.mode_asked = false;
-		cluster_command_end(c, w, 1, "the members could not agree on it in time");
+		not_agreed(c, w);
 	}
 }
 
@@ -313,7 +331,7 @@ static void end_site(struct cluster_core *c, struct command *w)
 		cluster_command_end(c, w, 0, text);
 	} else if (c->role.serve != SERVE_SERVING || !cluster_command_is_waiting(c, w)) {
 		end_wish(wish_of(c, w->type), on, w->sites);
-		cluster_command_end(c, w, 1, "the members could not agree on it in time");
+		not_agreed(c, w);
 	}
 }
 

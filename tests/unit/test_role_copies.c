@@ -279,6 +279,34 @@ START_TEST(the_last_of_two_opposite_orders_holds)
 }
 END_TEST
 
+/* The proposal is out when the time is over: another may have it in effect later. The reply
+ * says so, unless there is no proposal. */
+START_TEST(an_order_that_may_still_take_effect_says_so)
+{
+	const bool proposed = _i % 2 == 0;
+	uint64_t ballot;
+
+	production_alone();
+	solo_agree(&t);
+	orders(opposites[_i / 2].away, 11, LYON);
+	solo_persisted(&t);
+	ballot = t.core->round.ballot;
+	if (proposed) {
+		solo_promise(&t, 1, ballot, NULL, t.core->voter.in_effect.ballot);
+		solo_persisted(&t);
+	}
+	t.reply_count = 0;
+	solo_tick(&t, 5000);
+	ck_assert_uint_eq(t.reply_count, 1);
+	ck_assert_int_eq(t.reply.exit_status, 1);
+	ck_assert(strstr(t.reply.text, proposed ? "may still take effect" :
+						  "nothing has changed") != NULL);
+	solo_accepted(&t, 1, ballot);
+	ck_assert_uint_eq(are_out(), proposed ? 1u << LYON : 0);
+	solo_destroy(&t);
+}
+END_TEST
+
 /* A move's demote that comes to nothing is no answer to an operator's. */
 START_TEST(a_demote_beside_one_for_a_copy_is_done)
 {
@@ -315,6 +343,7 @@ int main(void)
 	tcase_add_loop_test(copies, consent_goes_to_the_site_that_asks, 0, 2);
 	tcase_add_test(copies, production_gives_nothing_up);
 	tcase_add_loop_test(copies, the_last_of_two_opposite_orders_holds, 0, 2);
+	tcase_add_loop_test(copies, an_order_that_may_still_take_effect_says_so, 0, 4);
 	tcase_add_test(copies, a_demote_beside_one_for_a_copy_is_done);
 	suite_add_tcase(s, copies);
 	srunner_run_all(sr, CK_NORMAL);

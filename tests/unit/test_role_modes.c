@@ -203,6 +203,28 @@ START_TEST(a_mode_is_told_when_no_other_may_take_effect)
 }
 END_TEST
 
+/* Its proposal is out when the time is over. */
+START_TEST(a_mode_that_may_still_take_effect_says_so)
+{
+	uint64_t ballot;
+
+	serves_under(sync_mode());
+	ask(async_mode());
+	solo_persisted(&t);
+	ballot = t.core->round.ballot;
+	solo_promise(&t, 1, ballot, NULL, t.core->voter.in_effect.ballot);
+	solo_persisted(&t);
+	t.reply_count = 0;
+	solo_tick(&t, 5000);
+	ck_assert_uint_eq(t.reply_count, 1);
+	ck_assert_int_eq(t.reply.exit_status, 1);
+	ck_assert_ptr_nonnull(strstr(t.reply.text, "may still take effect"));
+	solo_accepted(&t, 1, ballot);
+	is_promise(t.core->voter.in_effect.promise, async_mode());
+	solo_destroy(&t);
+}
+END_TEST
+
 START_TEST(in_async_no_copy_is_current_or_enters)
 {
 	const struct fact ready = {
@@ -483,6 +505,7 @@ int main(void)
 	tcase_add_test(tc, a_weaker_promise_follows_at_once);
 	tcase_add_test(tc, an_undecided_stricter_promise_binds);
 	tcase_add_test(tc, a_mode_is_told_when_no_other_may_take_effect);
+	tcase_add_test(tc, a_mode_that_may_still_take_effect_says_so);
 	tcase_add_test(tc, in_async_no_copy_is_current_or_enters);
 	tcase_add_test(tc, only_a_serving_production_changes_the_promise);
 	tcase_add_loop_test(tc, a_copy_that_has_restarted_is_current_in_sync_only, 0, 2);
