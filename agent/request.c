@@ -220,8 +220,7 @@ static void command(struct agent_requests *r, struct agent_client *c, json_t *re
 	p->command = type;
 	cmd.id = p->id;
 	set_timer(p, cmd.wait_ms);
-	if (releases(type))
-		agent_switch_demoted(r->move);
+	agent_switch_other(r->move, type);
 	agent_node_command(r->node, &cmd);
 }
 
@@ -347,7 +346,6 @@ void agent_requests_stop(struct agent_requests *r)
 	p->command = cmd.type;
 	cmd.id = p->id;
 	set_timer(p, r->setup.config->frozen_timeout_ms);
-	agent_switch_demoted(r->move);
 	agent_node_command(r->node, &cmd);
 }
 

@@ -103,11 +103,12 @@ void agent_switch_reply(struct agent_switch *s, int exit_status, const char *tex
 	step(s, &e);
 }
 
-void agent_switch_demoted(struct agent_switch *s)
+void agent_switch_other(struct agent_switch *s, enum cluster_command_type type)
 {
 	struct cluster_move_event e = { .type = MOVE_EVENT_DEMOTED };
 
-	if (agent_switch_id(s) != 0)
+	if (agent_switch_id(s) != 0 &&
+	    (type == CLUSTER_COMMAND_DEMOTE || type == CLUSTER_COMMAND_STOP))
 		step(s, &e);
 }
 

@@ -30,8 +30,8 @@ void agent_switch_begin(struct agent_switch *s, struct agent_node *node, uint64_
 			uint32_t site, uint32_t wait_ms, enum cluster_move_part part);
 /* The node's reply to a command of ours. */
 void agent_switch_reply(struct agent_switch *s, int exit_status, const char *text);
-/* Another command demotes or stops the node. */
-void agent_switch_demoted(struct agent_switch *s);
+/* Another command is given to the node. */
+void agent_switch_other(struct agent_switch *s, enum cluster_command_type type);
 /* The client that asked for it has gone. True: it is called off. */
 bool agent_switch_gone(struct agent_switch *s);
 /* The one under way, or 0. */

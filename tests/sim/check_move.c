@@ -2,7 +2,8 @@
  * link says that it is level, and for no other; when the move says that it is done, a
  * generation of that site has served since it began; when it says that its own host serves,
  * that is so; once it has ended production here, it does not end without having asked for it
- * back, unless another command has demoted it since: then it does not ask. G7: it ends within LIMIT_NS. That nothing acknowledged is lost G1 and G4 see.
+ * back, unless another command has demoted it since: then it does not ask. G7: it ends within
+ * LIMIT_NS. That nothing acknowledged is lost G1 and G4 see.
  */
 #include <string.h>
 
