@@ -47,15 +47,8 @@ static enum cli_exit begin(const struct cli_arguments *a, struct config_change *
 
 static enum cli_exit accept_draft(const struct cli_arguments *a, struct config_change *c)
 {
-	const int error = config_change_accept(c);
-
-	if (error == -ESTALE)
-		return cli_fail(CLI_REFUSED,
-				"%s was changed meanwhile: nothing was written; begin "
-				"again",
-				c->path);
-	if (error != 0)
-		return cli_fail(CLI_REFUSED, "%s: %s", c->path, strerror(-error));
+	if (config_change_accept(c) != 0)
+		return cli_fail(CLI_REFUSED, "%s: %s", c->path, c->why);
 	return cli_answer(a, CLI_DONE,
 			  "%s is written; throttles take effect at once, all else when "
 			  "the daemon is started anew; all hosts need the same",

@@ -415,7 +415,8 @@ static void print_next(const struct wizard *w)
 static enum cli_exit write_file(struct wizard *w)
 {
 	const bool force = (w->a->given & CLI_FORCE) != 0;
-	char draft[PATH_MAX], *text = NULL;
+	char draft[PATH_MAX], why[PATH_MAX + 512] = "no memory: nothing was written",
+					     *text = NULL;
 	sigset_t all, before;
 	size_t length = 0;
 	FILE *out = open_memstream(&text, &length);
@@ -427,8 +428,10 @@ static enum cli_exit write_file(struct wizard *w)
 		sigfillset(&all);
 		sigprocmask(SIG_BLOCK, &all, &before);
 		error = config_draft_write(w->path, text, draft);
+		snprintf(why, sizeof why, "%s: nothing was written", strerror(-error));
 		if (error == 0) {
-			error = config_draft_accept(w->path, draft, NULL, force);
+			error = config_draft_accept(w->path, draft, NULL, force, why,
+						    sizeof why);
 			if (error != 0)
 				unlink(draft);
 		}
@@ -436,8 +439,7 @@ static enum cli_exit write_file(struct wizard *w)
 	}
 	free(text);
 	if (error != 0)
-		return cli_fail(CLI_REFUSED, "%s: %s: nothing was written", w->path,
-				strerror(-error));
+		return cli_fail(CLI_REFUSED, "%s: %s", w->path, why);
 	printf("%s is written.\n", w->path);
 	if (config_node_find(w->config, w->instance.host) < 0)
 		printf("This node, %s, is not in it.\n", w->instance.host);

@@ -120,7 +120,8 @@ bool config_change_check(struct config_change *c)
 
 int config_change_accept(struct config_change *c)
 {
-	const int error = config_draft_accept(c->path, c->draft, c->text, true);
+	const int error = config_draft_accept(c->path, c->draft, c->text, true, c->why,
+					      sizeof c->why);
 
 	if (error == 0)
 		c->draft[0] = '\0';

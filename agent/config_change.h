@@ -20,10 +20,11 @@ struct config_change {
 			 const char *text);
 	void *data;
 	/* To be read: */
-	char path[PATH_MAX];   /* of the file itself, not of a link to it */
-	char draft[PATH_MAX];  /* beside it; "": none */
-	char *text;            /* the file as it was at begin */
-	struct config *config; /* of a draft that was accepted by check, else NULL */
+	char path[PATH_MAX];      /* of the file itself, not of a link to it */
+	char draft[PATH_MAX];     /* beside it; "": none */
+	char *text;               /* the file as it was at begin */
+	struct config *config;    /* of a draft that was accepted by check, else NULL */
+	char why[PATH_MAX + 512]; /* a draft was not let be the file */
 };
 
 /* Read the file. Returns 0, or -errno of realpath(3) or fopen(3), -EFBIG, -ENOMEM. After that
@@ -38,7 +39,8 @@ int config_change_draft(struct config_change *c, const char *text);
 bool config_change_check(struct config_change *c);
 
 /* Let the draft be the file. Returns 0; -ESTALE: another hand has changed the file since
- * begin; or -errno. The file is as it was then. */
+ * begin; -ETIMEDOUT: another change does not end; or -errno. The file is as it was then, and
+ * `why` has a sentence. */
 int config_change_accept(struct config_change *c);
 
 /* Remove a draft that is not the file, and free all. */

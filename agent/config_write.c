@@ -11,9 +11,15 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/config.h"
+#include "common/clock_driver.h"
+#include "mirror/drivers/disk_holder_driver.h"
+
+#define TURN_MS 10000u /* a writer that goes on needs a moment */
+#define LOOK_NS 20000000
 
 /* ---- text ------------------------------------------------------------------ */
 
@@ -375,24 +381,62 @@ static bool is_at(int fd, const char *path)
 	       held.st_dev == there.st_dev && held.st_ino == there.st_ino;
 }
 
+/* Returns 0, -ETIMEDOUT or another -errno. */
+static int lock_until(int fd, uint64_t until_ms)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_NS };
+
+	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (common_clock_ms(CLOCK_BOOTTIME) >= until_ms)
+			return -ETIMEDOUT;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 /* Wait for our turn to replace `path`. The lock is a file of its own: the one at `path` becomes
  * another one, and a folder could be locked by whoever may read it. Its owner removes it, so
- * that we may have waited for one that is there no more. Returns its descriptor or -errno. */
+ * that we may have waited for one that is there no more. Returns its descriptor or -errno;
+ * -ETIMEDOUT: its owner does not end. */
 static int take_turn(const char *path, char *lock)
 {
+	const uint64_t until_ms = common_clock_ms(CLOCK_BOOTTIME) + TURN_MS;
 	int fd, error = name_beside(path, "lock", lock);
 
 	while (error == 0) {
 		fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (fd < 0)
 			return -errno;
-		while (flock(fd, LOCK_EX) != 0 && error == 0)
-			error = errno == EINTR ? 0 : -errno;
+		error = lock_until(fd, until_ms);
 		if (error == 0 && is_at(fd, lock))
 			return fd;
 		close(fd);
 	}
 	return error;
+}
+
+/* Why we may not replace it. */
+static void say_why(int error, const char *lock, char *why, size_t why_size)
+{
+	char holder[200] = "in use by another process";
+	struct stat st;
+
+	if (error == -ESTALE) {
+		snprintf(why, why_size,
+			 "it was changed meanwhile: nothing was written; "
+			 "begin again");
+	} else if (error == -ETIMEDOUT) {
+		if (stat(lock, &st) == 0)
+			disk_holder_find(&st, holder, sizeof holder);
+		snprintf(why, why_size,
+			 "another change of it does not end: nothing was written; %s is "
+			 "%s (kill -KILL ends one that hangs), then begin again",
+			 lock, holder);
+	} else {
+		snprintf(why, why_size, "%s: nothing was written", strerror(-error));
+	}
 }
 
 static void end_turn(int fd, const char *lock)
@@ -411,10 +455,11 @@ static bool says(const char *path, const char *text)
 	return same;
 }
 
-int config_draft_accept(const char *path, const char *draft, const char *was,
-			bool replace)
+/* As config_draft_accept(), without its text, and not yet durable; the lock's name is left in
+ * `lock`. */
+static int accept_in_turn(const char *path, const char *draft, const char *was,
+			  bool replace, char *lock)
 {
-	char lock[PATH_MAX];
 	int fd, error = sync_file(draft);
 
 	if (error != 0)
@@ -427,8 +472,19 @@ int config_draft_accept(const char *path, const char *draft, const char *was,
 	else if ((replace ? rename(draft, path) : link(draft, path)) != 0)
 		error = -errno;
 	end_turn(fd, lock);
-	if (error != 0)
+	return error;
+}
+
+int config_draft_accept(const char *path, const char *draft, const char *was,
+			bool replace, char *why, size_t why_size)
+{
+	char lock[PATH_MAX] = "";
+	const int error = accept_in_turn(path, draft, was, replace, lock);
+
+	if (error != 0) {
+		say_why(error, lock, why, why_size);
 		return error;
+	}
 	if (!replace)
 		unlink(draft);
 	sync_folder(path);

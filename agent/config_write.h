@@ -31,9 +31,10 @@ int config_draft_write(const char *path, const char *text, char *draft);
 /* Let the draft take the place of `path`, durably: a reader sees the old file or the new one.
  * Without `replace` there must be none. `was`, where it is not NULL, is what the file has to say
  * still; between that look and the change no other process or thread comes that changes the
- * file by this. Waits for those. Returns 0; -ESTALE: it says something else; or -errno: `path`
- * is as it was. */
+ * file by this. Waits for those, 10 seconds. Returns 0; -ESTALE: it says something else;
+ * -ETIMEDOUT: another process does not end its change; or -errno: `path` is as it was, and a
+ * sentence in `why` says so, with the process and what to do. */
 int config_draft_accept(const char *path, const char *draft, const char *was,
-			bool replace);
+			bool replace, char *why, size_t why_size);
 
 #endif

@@ -377,7 +377,6 @@ static json_t *finish(struct config_change *c, const json_t *request, json_t *re
 {
 	json_t *needs = json_object_get(reply, "needs"), *old, *new = NULL;
 	const bool is_item = json_object_get(request, "throttle") != NULL;
-	int error;
 
 	if (!config_change_check(c))
 		return say(reply, "%s is as it was", c->path);
@@ -388,11 +387,8 @@ static json_t *finish(struct config_change *c, const json_t *request, json_t *re
 		    "%s is as it was: its throttles are written so that this "
 		    "would change more; change the file as a text",
 		    c->path);
-	} else if ((error = config_change_accept(c)) != 0) {
-		say(reply, "%s: %s", c->path,
-		    error == -ESTALE ? "it was changed meanwhile: nothing was "
-				       "written; read it again" :
-				       strerror(-error));
+	} else if (config_change_accept(c) != 0) {
+		say(reply, "%s: %s", c->path, c->why);
 	} else {
 		json_object_set_new(reply, "exit", json_integer(0));
 		say(reply, "%s is written", c->path);

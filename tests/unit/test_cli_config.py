@@ -2,7 +2,6 @@
 """test_cli_config - `hamirror config set` and `config edit`. Run in the build directory."""
 import fcntl
 import os
-import re
 import signal
 import stat
 import subprocess
@@ -185,13 +184,17 @@ class Change(Command):
         return held
 
     def wait_for_turn(self, process):
-        """Until it waits for the lock that we hold."""
-        waits = re.compile(fr"-> FLOCK +ADVISORY +WRITE {process.pid} ")
+        """Until it has opened the lock that we hold."""
+        lock = os.stat(os.path.join(self.dir, ".data.yaml.lock"))
+        folder = f"/proc/{process.pid}/fd"
         while True:
-            with open("/proc/locks", encoding="utf-8") as file:
-                if waits.search(file.read()):
-                    return
             self.assertIsNone(process.poll(), "it has not waited")
+            for name in os.listdir(folder):
+                try:
+                    if os.path.samestat(os.stat(os.path.join(folder, name)), lock):
+                        return
+                except FileNotFoundError:
+                    pass   # it is closed
             time.sleep(0.01)
 
     def test_one_at_a_time(self):
@@ -221,6 +224,25 @@ class Change(Command):
                     self.assertEqual(self.read(), self.text + "# his\n")
                 else:
                     self.assertIn("name: here", self.read())
+
+    def test_hanging_writer(self):
+        """A writer that stands still, with the lock, is named, and nothing is written; once it
+        is gone, so is the lock."""
+        lock = os.path.join(self.dir, ".data.yaml.lock")
+        hold = f"import fcntl, os, signal; f = open({lock!r}, 'x'); " \
+            "fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); " \
+            "os.kill(os.getpid(), signal.SIGSTOP)"
+        with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE) as holder:
+            self.assertEqual(holder.stdout.readline(), b"held\n")
+            status, out, err = self.run_command("config", "set", "data@a", "port", "7000")
+            self.assertEqual((status, out), (1, ""))
+            for words in (f"process {holder.pid} (python", "kill -KILL", "nothing was written"):
+                self.assertIn(words, err)
+            with open(self.path, encoding="utf-8") as file:
+                self.assertEqual(file.read(), self.text)
+            holder.kill()
+            holder.wait()
+        self.set("port", "7000", self.text, self.text + "port: 7000\n")
 
     def test_many_at_a_time(self):
         """No change that was accepted is lost, and no lock is left."""
