@@ -15,7 +15,9 @@
 #define WAITING_MAX 16u
 #define TOKENS_MAX 16u
 #define TOKEN_NS 500000000ull /* until another line may be told */
-#define RETRY_NS 200000000ull /* Corosync is busy */
+/* Corosync is busy, or nobody is there: twice as long each time, until an event comes. */
+#define RETRY_NS 200000000ull
+#define RETRY_NS_MAX 60000000000ull
 
 struct line {
 	char object[CONFIG_NAME_MAX], text[256], rule[CONFIG_NAME_MAX];
@@ -30,8 +32,9 @@ struct agent_news {
 	uint32_t first, count;
 	uint32_t tokens, left_out;
 	uint64_t token_ns; /* CLOCK_BOOTTIME of the last one */
+	uint64_t retry_ns;
 	qb_loop_timer_handle timer;
-	bool timer_set;
+	bool timer_set, waits; /* the timer is that of a line that was not taken */
 };
 
 static void flush(void *data);
@@ -41,6 +44,18 @@ static void flush_after(struct agent_news *n, uint64_t ns)
 	if (!n->timer_set)
 		n->timer_set = qb_loop_timer_add(n->loop, QB_LOOP_LOW, ns, n, flush,
 						 &n->timer) == 0;
+}
+
+/* An event: it may be that of a peer that is there now. */
+static void try_again_soon(struct agent_news *n)
+{
+	n->retry_ns = RETRY_NS;
+	if (!n->waits)
+		return;
+	qb_loop_timer_del(n->loop, n->timer);
+	n->timer_set = false;
+	n->waits = false;
+	flush_after(n, RETRY_NS);
 }
 
 static bool begins_with(const char *text, const char *prefix)
@@ -60,6 +75,7 @@ static void added(struct agent_follower *f, const struct agent_event *event)
 	struct agent_news *n = (struct agent_news *)f;
 	struct line *line;
 
+	try_again_soon(n);
 	if (is_known_to_all(event))
 		return;
 	if (n->count == WAITING_MAX) {
@@ -107,6 +123,7 @@ static void flush(void *data)
 	bool taken = true;
 
 	n->timer_set = false;
+	n->waits = false;
 	if (n->node == NULL)
 		return;
 	fill_tokens(n);
@@ -122,8 +139,17 @@ static void flush(void *data)
 	}
 	if (taken && n->tokens > 0)
 		taken = tell_left_out(n);
-	if (n->count > 0 || n->left_out > 0)
-		flush_after(n, taken ? TOKEN_NS : RETRY_NS);
+	if (n->count == 0 && n->left_out == 0)
+		return;
+	if (taken) {
+		n->retry_ns = RETRY_NS;
+		flush_after(n, TOKEN_NS);
+	} else if (!n->timer_set) {
+		flush_after(n, n->retry_ns);
+		n->waits = true;
+		n->retry_ns = n->retry_ns < RETRY_NS_MAX / 2 ? n->retry_ns * 2 :
+							       RETRY_NS_MAX;
+	}
 }
 
 struct agent_news *agent_news_open(struct qb_loop *loop, struct agent_events *events)
@@ -136,6 +162,7 @@ struct agent_news *agent_news_open(struct qb_loop *loop, struct agent_events *ev
 	n->loop = loop;
 	n->events = events;
 	n->tokens = TOKENS_MAX;
+	n->retry_ns = RETRY_NS;
 	n->token_ns = common_clock_ns(CLOCK_BOOTTIME);
 	agent_events_follow(events, &n->follower);
 	return n;

@@ -8,7 +8,8 @@
  *
  * It is bounded: 16 lines at once, then two a second; the rest is counted, and the number is
  * told. While Corosync takes no messages, or the line is not up, they wait, the oldest give
- * way. Source: docs/sources.md (P4-98).
+ * way; it is tried less and less often, and soon again after an event, such as that of a link
+ * that is up. Source: docs/sources.md (P4-98).
  */
 #ifndef AGENT_NEWS_H
 #define AGENT_NEWS_H

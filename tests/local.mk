@@ -44,6 +44,7 @@ unit_tests = \
 	tests/unit/test_fence_driver \
 	tests/unit/test_names \
 	tests/unit/test_news \
+	tests/unit/test_news_pace \
 	tests/unit/test_force \
 	tests/unit/test_gate \
 	tests/unit/test_history \
@@ -205,6 +206,7 @@ tests_unit_test_events_LDADD = $(agent_test_libraries)
 tests_unit_test_fence_driver_LDADD = $(agent_test_libraries)
 tests_unit_test_last_words_LDADD = $(agent_test_libraries)
 tests_unit_test_request_LDADD = $(agent_test_libraries)
+tests_unit_test_news_pace_LDADD = $(agent_test_libraries)
 tests_unit_test_node_LDADD = $(agent_test_libraries)
 tests_unit_test_paths_LDADD = $(agent_test_libraries)
 tests_unit_test_status_LDADD = $(agent_test_libraries)
