@@ -207,6 +207,8 @@ libwatch_la_SOURCES = \
 	agent/watch_http.h \
 	agent/watch_page.c \
 	agent/watch_page.h \
+	agent/watch_page_state.c \
+	agent/watch_page_state.h \
 	agent/watch_page_text.h \
 	agent/watch_perf.c \
 	agent/watch_perf.h \

@@ -15,6 +15,7 @@
 #include "agent/cli_names.h"
 #include "agent/files.h"
 #include "agent/perf.h"
+#include "agent/watch_page_state.h"
 #include "agent/watch_page_text.h"
 #include "common/clock_driver.h"
 
@@ -44,7 +45,8 @@ static const struct {
 	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "  \
 	"img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/* The states of a moment, as one event. Each client has its own one until it is sent. */
+/* The states of a moment, as one event; whole, or what is new since the message before. Each
+ * client has its own one until it is sent. */
 struct message {
 	uint32_t users;
 	size_t length;
@@ -56,7 +58,7 @@ struct client {
 	struct MHD_Connection *connection;
 	struct message *message; /* being sent, or NULL */
 	size_t sent;
-	uint64_t number; /* of the message that it has had last */
+	uint64_t number; /* of the message that it has had last; 0: none */
 	bool is_suspended;
 	struct client *next;
 };
@@ -70,7 +72,8 @@ struct watch_page {
 	struct client *clients;
 	uint32_t client_count;
 	struct message *newest;
-	uint64_t number; /* of the newest message */
+	struct message *whole; /* of the same moment; NULL: nobody lacked it */
+	uint64_t number;       /* of the newest message */
 };
 
 /* ---- messages ------------------------------------------------------------------- */
@@ -83,40 +86,13 @@ static void message_drop(struct message *m)
 	free(m);
 }
 
-static json_t *states(const struct cli_feed *feed)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < feed->count; i++) {
-		const struct cli_feed_mirror *m = &feed->mirror[i];
-		json_t *events = json_array();
-		const json_int_t silent_ms =
-			m->asked ? (json_int_t)(common_clock_ms(CLOCK_BOOTTIME) -
-						m->asked_ms) :
-				   0;
-		uint32_t first = m->event_next > CLI_FEED_EVENTS_MAX ?
-					 m->event_next - CLI_FEED_EVENTS_MAX :
-					 0;
-
-		for (; first < m->event_next; first++)
-			json_array_append_new(
-				events,
-				json_string(m->event[first % CLI_FEED_EVENTS_MAX]));
-		json_array_append_new(list,
-				      json_pack("{s:s, s:O?, s:I, s:i, s:o}", "name",
-						m->instance.name, "status", m->state,
-						"silent_ms", silent_ms, "event_count",
-						(int)m->event_next, "events", events));
-	}
-	return list;
-}
-
 /* Returns NULL when memory is short. */
-static struct message *message_make(const struct cli_feed *feed)
+static struct message *message_make(const struct cli_feed *feed,
+				    const struct watch_page_told *told)
 {
 	static const char format[] = "data: %s\n\n";
 	struct message *m = calloc(1, sizeof *m);
-	json_t *list = states(feed);
+	json_t *list = watch_page_state(feed, told);
 	char *json = json_dumps(list, JSON_COMPACT);
 	const size_t size = json != NULL ? strlen(json) + sizeof format : 0;
 
@@ -144,18 +120,38 @@ static void resume_all(struct watch_page *p)
 		}
 }
 
-/* Returns how long the next one waits, in milliseconds. */
-static int publish(struct watch_page *p, const struct cli_feed *feed)
+/* Is there a client that has not had the newest message? */
+static bool is_one_behind(struct watch_page *p)
 {
-	struct message *m = message_make(feed);
+	bool behind = false;
+
+	pthread_mutex_lock(&p->lock);
+	for (const struct client *c = p->clients; c != NULL; c = c->next)
+		behind |= c->number != p->number;
+	pthread_mutex_unlock(&p->lock);
+	return behind;
+}
+
+/* `told` is brought up to date. Returns how long the next one waits, in milliseconds. */
+static int publish(struct watch_page *p, const struct cli_feed *feed,
+		   struct watch_page_told *told)
+{
+	struct message *newest = message_make(feed, told), *whole = NULL;
 	int wait_ms = SOONEST_MS;
 
-	if (m == NULL)
+	if (newest == NULL)
 		return wait_ms;
-	wait_ms += (int)(m->length / BYTES_PER_MS);
+	for (size_t i = 0; i < feed->count; i++)
+		told[i] = (struct watch_page_told){ feed->mirror[i].state_count,
+						    feed->mirror[i].event_next };
+	if (is_one_behind(p))
+		whole = message_make(feed, NULL);
+	wait_ms += (int)((whole != NULL ? whole : newest)->length / BYTES_PER_MS);
 	pthread_mutex_lock(&p->lock);
 	message_drop(p->newest);
-	p->newest = m;
+	message_drop(p->whole);
+	p->newest = newest;
+	p->whole = whole;
 	p->number++;
 	resume_all(p);
 	pthread_mutex_unlock(&p->lock);
@@ -183,7 +179,8 @@ static void wait_for_client(const struct watch_page *p, int wait_ms)
 }
 
 /* While somebody looks, and until the mirrors of the node are looked for again. */
-static void follow(struct watch_page *p, struct cli_feed *feed, uint64_t until_ms)
+static void follow(struct watch_page *p, struct cli_feed *feed,
+		   struct watch_page_told *told, uint64_t until_ms)
 {
 	uint64_t woken;
 	bool ends, news;
@@ -192,7 +189,8 @@ static void follow(struct watch_page *p, struct cli_feed *feed, uint64_t until_m
 		news = cli_feed_turn(feed, p->wake_fd);
 		/* A new client: it gets what there is. */
 		if (read(p->wake_fd, &woken, sizeof woken) == sizeof woken || news)
-			wait_for_client(p, publish(p, feed)); /* so does news meanwhile */
+			wait_for_client(
+				p, publish(p, feed, told)); /* so does news meanwhile */
 	}
 }
 
@@ -206,11 +204,23 @@ static bool is_same(const struct cli_names *a, const struct cli_names *b)
 	return true;
 }
 
+/* Begin to ask the mirrors of `names`, of whom nothing is told yet. */
+static void ask_these(struct cli_feed *feed, const struct cli_names *names,
+		      struct watch_page_told **told)
+{
+	cli_feed_close(feed);
+	free(*told);
+	*told = calloc(names->count + 1, sizeof **told);
+	if (*told == NULL || !cli_feed_open(feed, names, INTERVAL_S))
+		*feed = (struct cli_feed){ 0 };
+}
+
 static void *run(void *owner)
 {
 	struct watch_page *p = owner;
 	struct cli_names *names = NULL, *now;
 	struct cli_feed feed = { 0 };
+	struct watch_page_told *told = NULL;
 	bool ends = false;
 
 	while (!ends) {
@@ -225,21 +235,28 @@ static void *run(void *owner)
 				continue;
 		}
 		now = cli_names_list(p->config->own);
-		if (now != NULL && !is_same(names, now)) {
-			cli_feed_close(&feed);
-			if (!cli_feed_open(&feed, now, INTERVAL_S))
-				feed = (struct cli_feed){ 0 };
-		}
+		if (now != NULL && !is_same(names, now))
+			ask_these(&feed, now, &told);
 		free(names);
 		names = now;
-		follow(p, &feed, common_clock_ms(CLOCK_BOOTTIME) + NAMES_MS);
+		follow(p, &feed, told, common_clock_ms(CLOCK_BOOTTIME) + NAMES_MS);
 	}
 	cli_feed_close(&feed);
+	free(told);
 	free(names);
 	return NULL;
 }
 
 /* ---- the stream to a client ----------------------------------------------------------- */
+
+/* With the lock: the message that is next for it, if there is one. One that has missed a message
+ * waits for a whole one, which is made with the next. */
+static struct message *next_message(const struct watch_page *p, const struct client *c)
+{
+	if (c->number == p->number)
+		return NULL;
+	return c->number != 0 && c->number + 1 == p->number ? p->newest : p->whole;
+}
 
 /* The library asks for the next bytes. */
 static ssize_t read_stream(void *owner, uint64_t position, char *to, size_t max)
@@ -250,8 +267,7 @@ static ssize_t read_stream(void *owner, uint64_t position, char *to, size_t max)
 
 	(void)position;
 	pthread_mutex_lock(&p->lock);
-	if (c->message == NULL && c->number != p->number && p->newest != NULL) {
-		c->message = p->newest;
+	if (c->message == NULL && (c->message = next_message(p, c)) != NULL) {
 		c->message->users++;
 		c->number = p->number;
 		c->sent = 0;
@@ -308,7 +324,8 @@ static struct client *new_client(struct watch_page *p, struct MHD_Connection *co
 	}
 	c->page = p;
 	c->connection = connection;
-	c->number = p->number; /* what was before is old */
+	message_drop(p->whole); /* what was before is old */
+	p->whole = NULL;
 	c->next = p->clients;
 	p->clients = c;
 	p->client_count++;
@@ -516,5 +533,6 @@ void watch_page_close(struct watch_page *p)
 	pthread_join(p->thread, NULL);
 	close(p->wake_fd);
 	message_drop(p->newest);
+	message_drop(p->whole);
 	free(p);
 }

@@ -4,8 +4,10 @@
 "use strict";
 
 const SILENT_MS = 3500;
+const EVENTS_MAX = 256; // of a mirror, beside those of its log file
+const OUT_OF_SIGHT = 8; // so many cards that are out of sight are brought up to date at a time
 const mirrors = new Map(); // by name: the newest message, samples, rows, and its card
-let lastNews = 0, token = null, failure = "", question = 0;
+let lastNews = 0, token = null, failure = "", question = 0, turn = 0;
 
 const $ = (id) => document.getElementById(id);
 
@@ -208,9 +210,8 @@ function makeCard(m) {
 function showCard(m) {
 	const s = m.status || {}, sentences = why(m), text = sentences.join("\n");
 
-	if (!m.card) {
-		m.card = makeCard(m);
-		$("mirrors").append(m.card.whole);
+	if (!m.asked) {
+		m.asked = true;
 		takePast(m).catch(() => { /* the stream tells */ });
 	}
 	if (m.card.text !== text) { // not each second: it is read out
@@ -226,15 +227,48 @@ function showCard(m) {
 	if (document.activeElement !== m.card.commands.select)
 		fill(m.card.commands.select, commands(m).map((c) => [c.title, c.title]));
 	m.card.queues.replaceChildren(...list(s.queues).map(queueRow));
-	if (m.card.eventCount !== m.event_count)
+	if (m.hasNewEvents)
 		showEvents(m);
+}
+
+// A card is shown as soon as it comes in sight.
+const sight = new IntersectionObserver((entries) => {
+	for (const e of entries) {
+		const m = mirrors.get(e.target.getAttribute("aria-label"));
+
+		if (!m)
+			continue;
+		m.isInSight = e.isIntersecting;
+		if (m.isInSight)
+			showCard(m);
+	}
+}, { rootMargin: "50%" });
+
+// Those in sight, and of the others some in turn: a message costs the same, however many mirrors
+// there are.
+function showCards() {
+	const others = [];
+
+	for (const m of mirrors.values()) {
+		if (!m.card) {
+			m.card = makeCard(m);
+			$("mirrors").append(m.card.whole);
+			sight.observe(m.card.whole);
+		}
+		if (m.isInSight)
+			showCard(m);
+		else
+			others.push(m);
+	}
+	for (let i = 0; i < Math.min(OUT_OF_SIGHT, others.length); i++)
+		showCard(others[turn++ % others.length]);
 }
 
 // The newest first: those of the log file, as it was when the page came, and those since.
 function showEvents(m) {
 	const now = new Set(m.events);
 
-	m.card.eventCount = m.event_count;
+	m.hasNewEvents = false;
 	m.card.events.replaceChildren(...m.past.filter((line) => !now.has(line)).concat(m.events)
 		.reverse().map(eventItem));
 }
@@ -365,6 +399,7 @@ function showForm() {
 		fill($("add-figure"), figures(m));
 }
 
+// A message has of each mirror what is new since the one before; the first one has all.
 function take(message) {
 	const names = new Set(message.map((m) => m.name));
 
@@ -372,16 +407,30 @@ function take(message) {
 	for (const [name, m] of mirrors)
 		if (!names.has(name)) {
 			mirrors.delete(name);
-			m.card.whole.remove();
+			if (m.card)
+				m.card.whole.remove();
 		}
-	for (const news of message) {
-		const m = mirrors.get(news.name) || { samples: [], rows: [], past: [] };
+	for (const { events, ...news } of message) {
+		const m = mirrors.get(news.name) || { samples: [], rows: [], past: [], events: [] };
 
 		Object.assign(m, news);
 		mirrors.set(m.name, m);
-		takeSample(m);
-		showCard(m);
+		if ("status" in news)
+			takeSample(m);
+		if (events)
+			takeEvents(m, events);
 	}
+}
+
+function takeEvents(m, events) {
+	const known = new Set(m.events);
+
+	m.events = m.events.concat(events.filter((line) => !known.has(line))).slice(-EVENTS_MAX);
+	m.hasNewEvents = true;
+}
+
+function show() {
+	showCards();
 	const hosts = new Set([...mirrors.values()].map((m) => m.status && m.status.host).filter(has));
 
 	$("host").textContent = hosts.size > 0 ? `on ${[...hosts].join(", ")}` : "";
@@ -421,8 +470,10 @@ async function read(answer) {
 		const parts = (text + value).split("\n\n");
 
 		text = parts.pop();
-		for (const part of parts.slice(-1)) // an older one has nothing that the newest lacks
+		for (const part of parts)
 			take(JSON.parse(part.replace(/^data: /, "")));
+		if (parts.length > 0)
+			show();
 	}
 }
 
@@ -474,6 +525,7 @@ function begin() {
 	$("add-mirror").addEventListener("change", showForm);
 	$("range").addEventListener("change", showCharts);
 	$("print").addEventListener("click", () => window.print());
+	window.addEventListener("beforeprint", () => mirrors.forEach(showCard));
 	$("confirm-no").addEventListener("click", () => $("confirm").close());
 	setInterval(showNews, 500);
 	follow();

@@ -380,6 +380,7 @@ unit_scripts = tests/unit/test_cli.py tests/unit/test_cli_all.py tests/unit/test
 	tests/unit/test_cli_complete.py tests/unit/test_cli_config.py \
 	tests/unit/test_cli_watch.py tests/unit/test_cli_wizard.py \
 	tests/unit/test_watch_pace.py \
+	tests/unit/test_watch_stream.py \
 	tests/unit/test_writer.py
 TESTS += $(unit_tests) $(unit_scripts)
 EXTRA_DIST += $(unit_scripts)

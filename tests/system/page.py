@@ -129,6 +129,28 @@ def looks(page):
     assert len(backs) == 2, f"light and dark are {backs}"
 
 
+def many(page):
+    """With 300 mirrors more a message costs no more than what is in sight and some cards; each
+    is up to date when it comes in sight. The next message has them no more."""
+    shown = page.value("""(() => {
+        const one = { ...mirrors.get("data@a") }, names = [...mirrors.keys()];
+        const others = [...Array(300).keys()].map((i) => `more${i}@a`);
+        const message = (m) => names.concat(others).map((name) => ({ name, ...m }));
+
+        take(message({ status: one.status, silent_ms: 0 }));
+        show();
+        let count = 0;
+        const plain = showCard;
+        showCard = (m) => { count++; plain(m); };
+        take(message({ status: one.status, silent_ms: 0 }));
+        show();
+        showCard = plain;
+        return count;
+    })()""")
+    assert 2 <= shown <= 20, f"{shown} cards were shown of 302"
+    page.wait("document.querySelectorAll('article').length === 2", "they are gone")
+
+
 def daemon_hangs(page, pid):
     """A daemon that stands still: what is shown of it is called old, the rest goes on."""
     os.kill(pid, signal.SIGSTOP)
@@ -287,6 +309,7 @@ def main():
             events(page)
             charts(page)
             looks(page)
+            many(page)
             daemon_hangs(page, int(sys.argv[2]))
             copy_dies(page, int(sys.argv[3]))
             assert not page.errors, page.errors
