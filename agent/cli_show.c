@@ -268,13 +268,14 @@ void cli_status_show(const struct cli_show *show, json_t *s)
 struct cli_show cli_show_stdout(void)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	const bool escapes = isatty(STDOUT_FILENO) && term != NULL && term[0] != '\0' &&
+			     strcmp(term, "dumb") != 0;
 
 	return (struct cli_show){
 		.out = stdout,
 		.figures = true,
-		.colour = isatty(STDOUT_FILENO) &&
-			  (no_color == NULL || no_color[0] == '\0') && term != NULL &&
-			  strcmp(term, "dumb") != 0,
+		.escapes = escapes,
+		.colour = escapes && (no_color == NULL || no_color[0] == '\0'),
 		.now_ms = common_clock_ns(CLOCK_REALTIME) / 1000000,
 	};
 }

@@ -11,14 +11,15 @@
 
 struct cli_show {
 	FILE *out;
-	bool colour;     /* with the escapes of a terminal */
+	bool escapes;    /* to a terminal that knows them */
+	bool colour;     /* by escapes */
 	bool figures;    /* with those that never stand still: round trips */
 	uint64_t now_ms; /* CLOCK_REALTIME */
 	struct cli_progress *progress; /* of the mirror; NULL: it was not seen before */
 };
 
-/* For stdout: in colours on a terminal, unless NO_COLOR is set to something, or TERM is
- * "dumb". */
+/* For stdout: in colours on a terminal, unless NO_COLOR is set to something. One of
+ * which TERM says nothing, or that it is "dumb", knows no escapes. */
 struct cli_show cli_show_stdout(void);
 
 /* Print it. Members that the status does not have are shown as "-" or left

@@ -20,7 +20,7 @@
 
 static volatile sig_atomic_t ended, resized;
 static int woken;     /* an eventfd: ends the next wait where a signal came before it */
-static bool terminal; /* stdout is one, and is drawn on */
+static bool terminal; /* stdout is one that can be drawn on */
 
 static void on_signal(int number)
 {
@@ -178,7 +178,7 @@ enum cli_exit cli_watch(const struct cli_arguments *a)
 	}
 	if (a->count > 0)
 		strcpy(names->name[names->count++], a->instance.name);
-	terminal = isatty(STDOUT_FILENO) && (a->given & CLI_JSON) == 0;
+	terminal = cli_show_stdout().escapes && (a->given & CLI_JSON) == 0;
 	if (signals_begin() && cli_feed_open(&feed, names, a->interval_s)) {
 		progress = calloc(feed.count + 1, sizeof *progress);
 		fputs(terminal ? TERMINAL_BEGIN : "", stdout);

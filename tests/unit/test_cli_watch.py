@@ -369,6 +369,21 @@ class Watch(Command):
             process.terminate()
             self.assertEqual(process.wait(PATIENCE_S), 0)
 
+    def test_watch_on_a_plain_terminal(self):
+        """One that knows no escapes, or says nothing of itself, gets none: it is as a pipe."""
+        player = self.player()
+        for term in ("dumb", ""):
+            terminal = Terminal(self, "status", "data@a", "--watch", TERM=term)
+            out = terminal.until("writelog: 12%")
+            player.followed.wait(PATIENCE_S)
+            player.change(why=[f"The sky of {term} falls."])
+            out += terminal.until(f"The sky of {term} falls.")
+            terminal.process.send_signal(signal.SIGINT)
+            self.assertEqual(terminal.process.wait(PATIENCE_S), 0)
+            self.assertNotIn("\033", out + terminal.until(None))
+            player.followers.clear()
+            player.followed.clear()
+
     def test_watch_none(self):
         """A mirror that is not there is not watched."""
         self.assertEqual(self.run_command("status", "none@a", "--watch")[0], 3)
