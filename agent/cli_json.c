@@ -12,7 +12,8 @@ static void print(json_t *value)
 	if (json_is_string(value))
 		fputs(json_string_value(value), stdout);
 	else if (value != NULL && !json_is_null(value))
-		json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+		json_dumpf(value, stdout,
+			   JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
 	putchar('\n');
 }
 

@@ -438,7 +438,7 @@ static enum cli_exit config_show_run(const struct cli_arguments *a)
 const struct cli_command cli_local_commands[] = {
 	{ .name = "create",
 	  .synopsis = "NAME [--copy-of HOST | --identity MIRROR:LINEAGE] "
-		      "[--config FILE]",
+		      "[--config FILE] [--json | --field LIST]",
 	  .summary = "Make this site's writelog, and for a new mirror its identity",
 	  .help = "  --copy-of HOST      make a further site: ask HOST's daemon which mirror\n"
 		  "  --identity M:L      the same without asking: `id` and `lineage` of status\n"
@@ -462,13 +462,13 @@ const struct cli_command cli_local_commands[] = {
 	  .named = true,
 	  .run = accept_disk },
 	{ .name = "recover",
-	  .synopsis = "NAME [--force] [--config FILE]",
+	  .synopsis = "NAME [--force] [--config FILE] [--json | --field LIST]",
 	  .summary = "Bring the writelog of a copy to its disks, here, without a daemon",
 	  .help = "The disks become the newest image that the writelog can make of them.\n"
 		  "It may be cut off, and repeated. `hamirror start NAME` goes on as a copy.\n"
 		  "  --force         no other host of this site has the devices open\n"
 		  "  --config FILE   instead of /etc/hamirror/NAME.yaml\n",
-	  .options = CLI_FORCE | CLI_CONFIG,
+	  .options = CLI_FORCE | CLI_CONFIG | CLI_JSON | CLI_FIELD,
 	  .count_min = 1,
 	  .count_max = 1,
 	  .named = true,

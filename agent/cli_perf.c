@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/cli.h"
+#include "agent/cli_json.h"
 #include "agent/perf.h"
 
 #define COLUMNS 80 /* where the output is no terminal */
@@ -50,22 +51,40 @@ static void print_table(const struct perf_table *t)
 	}
 }
 
+static json_t *row_json(const struct perf_row *r)
+{
+	json_t *o = json_object();
+	char time[32];
+
+	time_text(r, time);
+	json_object_set_new(o, "time", json_string(time));
+	json_object_set_new(o, "disk", json_string(r->disk));
+	for (uint32_t k = 0; k < PERF_FIGURE_COUNT; k++)
+		json_object_set_new(o, perf_figure_names[k], json_real(r->figure[k]));
+	return o;
+}
+
+/* Those members of each row. */
+static enum cli_exit print_fields(const struct cli_arguments *a,
+				  const struct perf_table *t)
+{
+	enum cli_exit status = CLI_DONE;
+
+	for (size_t i = 0; i < t->count && status == CLI_DONE; i++) {
+		json_t *o = row_json(&t->row[i]);
+
+		status = cli_json_print(a, o, false);
+		json_decref(o);
+	}
+	return status;
+}
+
 static void print_json(const struct perf_table *t)
 {
 	json_t *list = json_array();
-	char time[32];
 
-	for (size_t i = 0; i < t->count; i++) {
-		json_t *o = json_object();
-
-		time_text(&t->row[i], time);
-		json_object_set_new(o, "time", json_string(time));
-		json_object_set_new(o, "disk", json_string(t->row[i].disk));
-		for (uint32_t k = 0; k < PERF_FIGURE_COUNT; k++)
-			json_object_set_new(o, perf_figure_names[k],
-					    json_real(t->row[i].figure[k]));
-		json_array_append_new(list, o);
-	}
+	for (size_t i = 0; i < t->count; i++)
+		json_array_append_new(list, row_json(&t->row[i]));
 	json_dumpf(list, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
 	putchar('\n');
 	json_decref(list);
@@ -88,8 +107,10 @@ static enum cli_exit fail_to_read(const char *path, const struct agent_instance 
 	return cli_fail(CLI_REFUSED, "%s cannot be read: %s", path, strerror(-error));
 }
 
-static void print(const struct cli_arguments *a, const struct perf_table *t)
+static enum cli_exit print(const struct cli_arguments *a, const struct perf_table *t)
 {
+	if ((a->given & CLI_FIELD) != 0)
+		return print_fields(a, t);
 	if ((a->given & CLI_JSON) != 0)
 		print_json(t);
 	else if ((a->given & CLI_SVG) != 0)
@@ -98,6 +119,7 @@ static void print(const struct cli_arguments *a, const struct perf_table *t)
 		perf_plot(t, columns_of(STDOUT_FILENO), is_unicode(), stdout);
 	else
 		print_table(t);
+	return CLI_DONE;
 }
 
 static enum cli_exit run_perf(const struct cli_arguments *a)
@@ -109,8 +131,10 @@ static enum cli_exit run_perf(const struct cli_arguments *a)
 	uint64_t since_s = 0;
 	int error;
 
-	if (__builtin_popcount(a->given & (CLI_JSON | CLI_PLOT | CLI_SVG)) > 1)
-		return cli_fail(CLI_USAGE, "--json, --plot and --svg exclude each other");
+	if (__builtin_popcount(a->given & (CLI_JSON | CLI_FIELD | CLI_PLOT | CLI_SVG)) >
+	    1)
+		return cli_fail(CLI_USAGE,
+				"--json, --field, --plot and --svg exclude each other");
 	if (a->since != NULL &&
 	    !perf_time_parse(a->since, (uint64_t)time(NULL), &since_s))
 		return cli_fail(CLI_USAGE,
@@ -127,21 +151,23 @@ static enum cli_exit run_perf(const struct cli_arguments *a)
 				  disk != NULL ? disk : "",
 				  a->since != NULL ? " since then" : "");
 	else
-		print(a, &t);
+		result = print(a, &t);
 	perf_table_free(&t);
 	return result;
 }
 
 const struct cli_command cli_perf_commands[] = {
 	{ .name = "perf",
-	  .synopsis = "NAME [DISK] [--since TIME] [--plot|--svg|--json]",
+	  .synopsis =
+		  "NAME [DISK] [--since TIME] [--plot | --svg | --json | --field LIST]",
 	  .summary = "Print or draw the figures that hamirror-watch has written",
 	  .help = "  --since TIME  from then on: 2026-03-01T12:00 in UTC, or 90s, 15m, 2h, 7d "
 		  "ago\n"
 		  "  --plot        as charts in the terminal\n"
 		  "  --svg         as an SVG document\n"
-		  "  --json        as one JSON list\n",
-	  .options = CLI_JSON | CLI_SINCE | CLI_PLOT | CLI_SVG,
+		  "  --json        as one JSON list\n"
+		  "  --field LIST  only these members of each row, a line each\n",
+	  .options = CLI_JSON | CLI_FIELD | CLI_SINCE | CLI_PLOT | CLI_SVG,
 	  .count_min = 1,
 	  .count_max = 2,
 	  .named = true,
