@@ -378,6 +378,7 @@ thread_tests = \
 check_PROGRAMS += $(unit_tests)
 unit_scripts = tests/unit/test_cli.py tests/unit/test_cli_all.py tests/unit/test_cli_check.py \
 	tests/unit/test_cli_complete.py tests/unit/test_cli_config.py \
+	tests/unit/test_cli_everywhere.py \
 	tests/unit/test_cli_watch.py tests/unit/test_cli_wizard.py \
 	tests/unit/test_watch_pace.py \
 	tests/unit/test_watch_stream.py \

@@ -2,7 +2,7 @@
  * once something has happened. */
 #include <check.h>
 #include <qb/qbloop.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "agent/events.h"
 #include "agent/news.h"
@@ -27,7 +27,7 @@ bool agent_node_tell(struct agent_node *n, const char *object, const char *text,
 	offered_count++;
 	if (!is_taken)
 		return false;
-	strncpy(taken, object, sizeof taken - 1);
+	snprintf(taken, sizeof taken, "%s", object);
 	qb_loop_stop(loop);
 	return true;
 }
