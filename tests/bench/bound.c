@@ -12,6 +12,7 @@
  * begin, and a flush that is expected begins as soon as its write is logged. Keys:
  *
  *   home      each write also goes home, soon; without it DISK is only read
+ *   durable   home, when the log has it durable; both are flushed now and then
  *   spin=US   so long a request that is alone is looked for before a sleep
  *
  * It prints `ready` when it can be spoken to; a signal ends it. */
@@ -25,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/bench/bound_begin.h"
@@ -37,13 +37,15 @@
 #define READS_MAX 128u
 #define READ_BYTES (1u << 20)
 #define HOMES_MAX 32u
+#define UNFLUSHED_BYTES (6u << 20) /* of the log, at most, if it has to be durable ... */
+#define DIRTY_BYTES (16u << 20)    /* ... and of the disk */
 #define FLUSHES_MAX 256u
 #define IOV_MAX_HERE 512u
 #define EXPECTED_AFTER 4u /* writes in a row with a flush each */
 #define LOOKS_PER_YIELD 64u
 
 /* What a completion is of; its index stands above. */
-enum kind { ACCEPT, STREAM, LOG_WRITE, LOG_FLUSH, HOME, READ };
+enum kind { ACCEPT, STREAM, LOG_WRITE, LOG_FLUSH, HOME, DISK_FLUSH, READ };
 
 /* A write, by its number; its data is in memory, and so in the log, at `position`. */
 struct record {
@@ -74,7 +76,7 @@ static struct io_uring ring;
 static struct stream requests;
 static struct stream line; /* the copy's marks, at the one that serves */
 static int listener = -1, disk_fd, log_fd;
-static bool serving, homes;
+static bool serving, homes, durable_first, disk_flushing;
 static uint64_t spin_ns, log_bytes, disk_bytes;
 
 static uint8_t *memory;
@@ -82,6 +84,7 @@ static struct record records[RECORDS_MAX];
 static uint64_t placed, sent, begun, answered, homing, freed, head_position;
 static struct marks here, there, told;
 static uint64_t write_last, flush_covers, fua_wanted, homes_under_way;
+static uint64_t unflushed_bytes, dirty_bytes;
 static bool writing, flushing;
 
 static struct {
@@ -111,12 +114,8 @@ static uint8_t *data_of(const struct record *r)
 
 static struct io_uring_sqe *submission(enum kind kind, uint64_t index)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+	struct io_uring_sqe *sqe = bound_submission(&ring);
 
-	while (sqe == NULL) {
-		io_uring_submit(&ring);
-		sqe = io_uring_get_sqe(&ring);
-	}
 	sqe->user_data = index << 8 | kind;
 	return sqe;
 }
@@ -364,15 +363,18 @@ static void write_log(void)
 static void log_written(void)
 {
 	writing = false;
-	for (uint64_t n = here.logged + 1; n <= write_last; n++)
+	for (uint64_t n = here.logged + 1; n <= write_last; n++) {
+		unflushed_bytes += record(n)->length;
 		if (record(n)->fua)
 			fua_wanted = n;
+	}
 	here.logged = write_last;
 }
 
 static void flush_log(void)
 {
-	bool wanted = fua_wanted > here.durable;
+	bool wanted = fua_wanted > here.durable ||
+		      (durable_first && unflushed_bytes >= UNFLUSHED_BYTES);
 	struct io_uring_sqe *sqe;
 
 	for (uint32_t i = 0; i < flush_count && !wanted; i++) {
@@ -384,13 +386,24 @@ static void flush_log(void)
 		return;
 	flushing = true;
 	flush_covers = here.logged;
+	unflushed_bytes = 0;
 	sqe = submission(LOG_FLUSH, 0);
 	io_uring_prep_fsync(sqe, log_fd, IORING_FSYNC_DATASYNC);
 }
 
+static void flush_disk(void)
+{
+	if (!durable_first || disk_flushing || dirty_bytes < DIRTY_BYTES)
+		return;
+	disk_flushing = true;
+	dirty_bytes = 0;
+	io_uring_prep_fsync(submission(DISK_FLUSH, 0), disk_fd, IORING_FSYNC_DATASYNC);
+}
+
 static void go_home(void)
 {
-	const uint64_t last = serving ? answered : here.logged;
+	const uint64_t logged = serving ? answered : here.logged;
+	const uint64_t last = durable_first ? MIN(logged, here.durable) : logged;
 
 	if (!homes)
 		homing = last;
@@ -440,31 +453,19 @@ static void tell_marks(void)
 
 static void client_came(int fd)
 {
-	const int bytes = 1 << 20;
-
 	if (fd < 0 || !bound_greet(fd, disk_bytes)) {
 		close(fd);
 		wait_for_client();
 		return;
 	}
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 	requests.fd = fd;
 }
 
 static void begin(const char *const argv[])
 {
-	struct io_uring_params params = { .flags = IORING_SETUP_SINGLE_ISSUER |
-						   IORING_SETUP_DEFER_TASKRUN |
-						   IORING_SETUP_TASKRUN_FLAG |
-						   IORING_SETUP_SUBMIT_ALL };
 	const char *const *files = argv + (serving ? 4 : 3);
-	const int rc = io_uring_queue_init_params(1024, &ring, &params);
 
-	if (rc < 0) {
-		errno = -rc;
-		bound_give_up("io_uring");
-	}
-	io_uring_register_ring_fd(&ring);
+	bound_ring(&ring);
 	disk_fd = bound_open(files[0], &disk_bytes);
 	log_fd = bound_open(files[1], &log_bytes);
 	log_bytes -= log_bytes % MEMORY_BYTES;
@@ -517,7 +518,11 @@ static void complete(const struct io_uring_cqe *cqe)
 		break;
 	case HOME:
 		record(index)->home = true;
+		dirty_bytes += record(index)->length;
 		homes_under_way--;
+		break;
+	case DISK_FLUSH:
+		disk_flushing = false;
 		break;
 	case READ:
 		answer(reads[index].cookie, read_memory + index * READ_BYTES,
@@ -525,13 +530,6 @@ static void complete(const struct io_uring_cqe *cqe)
 		done_reads[done_read_count++] = (uint32_t)index;
 		break;
 	}
-}
-
-static bool has_completed(void)
-{
-	if ((*ring.sq.kflags & IORING_SQ_TASKRUN) != 0)
-		io_uring_get_events(&ring);
-	return io_uring_cq_ready(&ring) > 0;
 }
 
 /* Look for a completion before a sleep, where one write or two are under way. */
@@ -545,7 +543,7 @@ static bool spin(void)
 	io_uring_submit(&ring);
 	do {
 		for (uint32_t i = 0; i < LOOKS_PER_YIELD; i++)
-			if (has_completed())
+			if (bound_has_completed(&ring))
 				return true;
 		sched_yield();
 	} while (bound_now_ns() < end_ns);
@@ -577,6 +575,7 @@ static void turn(void)
 		receive(&requests);
 	write_log();
 	flush_log();
+	flush_disk();
 	go_home();
 }
 
@@ -589,7 +588,8 @@ int main(int argc, char *argv[])
 		return 2;
 	}
 	for (int i = serving ? 6 : 5; i < argc; i++) {
-		homes |= strcmp(argv[i], "home") == 0;
+		durable_first |= strcmp(argv[i], "durable") == 0;
+		homes |= durable_first || strcmp(argv[i], "home") == 0;
 		if (strncmp(argv[i], "spin=", 5) == 0)
 			spin_ns = strtoull(argv[i] + 5, NULL, 10) * 1000;
 	}

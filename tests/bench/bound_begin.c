@@ -32,6 +32,39 @@ uint64_t bound_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+void bound_ring(struct io_uring *ring)
+{
+	struct io_uring_params params = { .flags = IORING_SETUP_SINGLE_ISSUER |
+						   IORING_SETUP_DEFER_TASKRUN |
+						   IORING_SETUP_TASKRUN_FLAG |
+						   IORING_SETUP_SUBMIT_ALL };
+	const int rc = io_uring_queue_init_params(1024, ring, &params);
+
+	if (rc < 0) {
+		errno = -rc;
+		bound_give_up("io_uring");
+	}
+	io_uring_register_ring_fd(ring);
+}
+
+struct io_uring_sqe *bound_submission(struct io_uring *ring)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+	while (sqe == NULL) {
+		io_uring_submit(ring);
+		sqe = io_uring_get_sqe(ring);
+	}
+	return sqe;
+}
+
+bool bound_has_completed(struct io_uring *ring)
+{
+	if ((*ring->sq.kflags & IORING_SQ_TASKRUN) != 0)
+		io_uring_get_events(ring);
+	return io_uring_cq_ready(ring) > 0;
+}
+
 int bound_open(const char *path, uint64_t *bytes)
 {
 	const int fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
@@ -190,9 +223,11 @@ bool bound_greet(int fd, uint64_t bytes)
 		uint32_t option, bytes;
 	} head;
 	struct iovec iov = { &hello, sizeof hello };
+	const int buffer_bytes = 1 << 20;
 	uint8_t data[4096];
 	uint32_t flags;
 
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof buffer_bytes);
 	bound_send(fd, &iov, 1);
 	if (!get(fd, &flags, sizeof flags))
 		return false;

@@ -3,6 +3,7 @@
 #ifndef HAMIRROR_TESTS_BENCH_BOUND_BEGIN_H
 #define HAMIRROR_TESTS_BENCH_BOUND_BEGIN_H
 
+#include <liburing.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +33,15 @@ _Noreturn void bound_give_up(const char *what);
 
 /** Of a clock that only goes on. */
 uint64_t bound_now_ns(void);
+
+/** A ring for one thread. */
+void bound_ring(struct io_uring *ring);
+
+/** An entry of it that is free. */
+struct io_uring_sqe *bound_submission(struct io_uring *ring);
+
+/** Has it a completion? It does not sleep. */
+bool bound_has_completed(struct io_uring *ring);
 
 /** For reads and writes past the cache; `bytes`: how long it is. */
 int bound_open(const char *path, uint64_t *bytes);

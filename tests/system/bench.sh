@@ -11,13 +11,13 @@ done
 [ -x "$BUILD/hamirrord" ] || fail "no hamirrord in $BUILD"
 
 said=$("$SYSTEM/../bench/compare" --quick --bindir "$BUILD" --works mix-16k-70-30-d16 --json \
-	--sides null,raw,export,quorum,quorum-line,bound,bound-home,hamirror) ||
+	--sides null,raw,export,quorum,quorum-line,bound,bound-home,bound-durable,hamirror) ||
 	fail "compare: status $?"
 python3 -c '
 import json, sys
 runs = json.loads(sys.argv[1])["works"]["mix-16k-70-30-d16"]
 for side in ("null", "raw", "export", "quorum", "quorum-line", "bound", "bound-home",
-             "hamirror"):
+             "bound-durable", "hamirror"):
     assert runs[side][0]["operations"] > 0, side
 ' "$said" || fail "$said"
 
