@@ -30,8 +30,8 @@
 
 #include "tests/bench/bound_begin.h"
 
-#define MEMORY_BYTES (16u << 20)  /* of writes under way */
-#define RECORDS_MAX 8192u         /* the same, counted */
+#define MEMORY_BYTES (64u << 20)  /* of writes under way */
+#define RECORDS_MAX 32768u        /* the same, counted */
 #define STREAM_BYTES (256u << 10) /* of a socket, before they are understood */
 #define BATCH_BYTES (512u << 10)  /* of a log write */
 #define READS_MAX 128u
