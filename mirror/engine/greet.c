@@ -220,8 +220,11 @@ static int check_generation(struct mirror_engine *m, const struct mirror_hello *
 		return MIRROR_REFUSE_GENERATION;
 	}
 	/* Without members there is no view; our log is judged instead. */
-	if (m->config->cluster && known != NULL &&
-	    mirror_history_find(&h->history, &known->id) == NULL) {
+	if (mirror_undo_overtaken(m, h))
+		known = history_newest(&m->open.sb.history);
+	else if (!m->config->cluster)
+		return 0;
+	if (known != NULL && mirror_history_find(&h->history, &known->id) == NULL) {
 		snprintf(text, size,
 			 "generation %llu of %s was followed by generation %llu",
 			 (unsigned long long)h->generation_ordinal, h->site_name,

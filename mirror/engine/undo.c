@@ -81,6 +81,17 @@ static bool undoes(const struct mirror_engine *m, const struct mirror_judgement 
 	return false;
 }
 
+bool mirror_undo_overtaken(const struct mirror_engine *m, const struct mirror_hello *h)
+{
+	const struct generation *g = history_newest(&m->open.sb.history);
+	struct mirror_judgement j;
+
+	if (m->config->cluster || g == NULL || h->purpose != MIRROR_HELLO_STREAM)
+		return false;
+	mirror_history_judge(&m->open.sb.history, m->open.marks.last, &h->history, &j);
+	return j.verdict == MIRROR_VERDICT_AHEAD && g->site == h->site;
+}
+
 static void tell(struct mirror_engine *m, uint32_t site, const char *text)
 {
 	struct fact *f;

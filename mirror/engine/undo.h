@@ -17,6 +17,9 @@ struct engine_undo {
 	char text[FACT_TEXT_MAX];
 };
 
+/* A hello of before, without members: the site that sent it has begun our newest generation
+ * since. There is nothing to ask the operator for. */
+bool mirror_undo_overtaken(const struct mirror_engine *m, const struct mirror_hello *h);
 bool mirror_undo_waits(struct mirror_engine *m, const struct mirror_hello *h, char *text,
 		       size_t size);
 bool mirror_undo_keeps(const struct mirror_engine *m, const struct mirror_judgement *j,

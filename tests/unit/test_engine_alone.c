@@ -314,6 +314,34 @@ START_TEST(another_configuration_is_named)
 }
 END_TEST
 
+/* A hello that comes late was sent before its site was promoted again: no production is apart.
+ * One that was sent before this site was promoted is of one that may serve on. */
+START_TEST(a_late_hello_asks_nobody)
+{
+	struct mirror_hello h = { .purpose = MIRROR_HELLO_STREAM, .site = 0 };
+	char text[FACT_TEXT_MAX];
+
+	begin_level(_i);
+	h.history = engine(0)->open.sb.history;
+	ck_assert(!mirror_undo_overtaken(engine(1), &h));
+	pair_crash(p, 0, true);
+	pair_start(p, 0);
+	ck_assert(pair_promote(p, 0, 2, false));
+	pair_link_all(p, 0);
+	pair_load(p, 0, 200);
+	ck_assert(mirror_undo_overtaken(engine(1), &h));
+	h.purpose = MIRROR_HELLO_ROLL;
+	ck_assert(!mirror_undo_overtaken(engine(1), &h));
+	h.purpose = MIRROR_HELLO_STREAM;
+	h.history = engine(0)->open.sb.history;
+	demote();
+	ck_assert(pair_promote(p, 1, 1, false));
+	ck_assert(!mirror_undo_overtaken(engine(1), &h));
+	ck_assert(mirror_undo_waits(engine(1), &h, text, sizeof text));
+	pair_destroy(p);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("mirror");
@@ -330,6 +358,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_roll_forward_that_breaks_is_not_done, 0, SEEDS);
 	tcase_add_loop_test(tc, a_blank_site_is_not_promoted_by_force, 0, 2);
 	tcase_add_loop_test(tc, nothing_is_undone_unasked, 0, SEEDS);
+	tcase_add_loop_test(tc, a_late_hello_asks_nobody, 0, 2);
 	tcase_add_test(tc, a_refusal_is_read_on_both_sides);
 	tcase_add_test(tc, another_configuration_is_named);
 	suite_add_tcase(s, tc);
