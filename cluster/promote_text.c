@@ -14,12 +14,6 @@ static void name_loss(const struct cluster_core *c, const struct view *v, uint64
 							 NULL;
 	uint64_t last = v->clean ? v->clean_end : 0;
 
-	if (v->clean && mine >= v->clean_end) {
-		snprintf(text, size,
-			 "all that %s had written before its clean end is kept",
-			 cluster_site_name(c, v->production_site));
-		return;
-	}
 	if ((reached & cluster_site_bit(c, v->production_site)) != 0) {
 		snprintf(text, size,
 			 "all that the log of %s holds is kept; what it does not hold "
